@@ -1,0 +1,70 @@
+"""The `medicalgpt` command: parse, call one function, print.
+
+A new command is one line in GROUPS (a typer app with sub-commands) or COMMANDS (a single function). Its module imports
+heavy things inside its functions only, so that `--help` stays fast.
+"""
+
+from collections.abc import Callable
+from textwrap import indent
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import medicalgpt
+from medicalgpt.cli import config
+from medicalgpt.errors import MedicalGPTError
+
+GROUPS: dict[str, typer.Typer] = {
+    "config": config.app,
+}
+COMMANDS: dict[str, Callable[..., Any]] = {}
+
+
+class _Commands(TyperGroup):
+    """Ends every command that fails on purpose with one clear message instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MedicalGPTError as error:
+            _print_error(str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            _print_error("interrupted")
+            raise typer.Exit(130) from None
+
+
+def _print_error(message: str) -> None:
+    hanging = indent(message, " " * len("error: ")).lstrip()
+    typer.secho(f"error: {hanging}", fg=typer.colors.RED, err=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"medicalgpt {medicalgpt.__version__}")
+        raise typer.Exit
+
+
+# Plain tracebacks for bugs: the pretty ones can show local variables, and those may hold patient text.
+app = typer.Typer(cls=_Commands, name="medicalgpt", no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """From an open base language model and medical text to a medical assistant: trained, aligned, measured, served."""
+
+
+for _name, _group in GROUPS.items():
+    app.add_typer(_group, name=_name)
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main() -> None:
+    """Run the command line of this process; exits with 0, 2 (wrong input) or 130 (interrupted)."""
+    app(prog_name="medicalgpt")

@@ -1,0 +1,52 @@
+"""`medicalgpt config`: what keys exist, whether a file is right, and what it amounts to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Explain, check and resolve configuration files.")
+
+Stage = Annotated[str, typer.Argument(metavar="STAGE", help="pt, sft or dpo.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. train.max_steps=50.")
+]
+
+
+@app.command()
+def explain(
+    stage: Stage,
+    filter_text: Annotated[
+        str, typer.Option("--filter", metavar="TEXT", help="Only keys whose name or meaning contains TEXT.")
+    ] = "",
+) -> None:
+    """List every key with its type, allowed values, default and meaning."""
+    from medicalgpt.config import stage_schema
+    from medicalgpt.config.explain import explain, print_rows
+    from medicalgpt.errors import ConfigError
+
+    rows = explain(stage_schema(stage))
+    needle = filter_text.lower()
+    chosen = [row for row in rows if needle in row.key.lower() or needle in row.description.lower()]
+    if not chosen:
+        raise ConfigError(f"no key of stage '{stage}' contains '{filter_text}' in its name or meaning; try less text")
+    print_rows(chosen, title=f"medicalgpt train {stage}")
+
+
+@app.command()
+def validate(stage: Stage, file: File, overrides: Overrides = None) -> None:
+    """Check a file; print ok, or every problem with its line."""
+    from medicalgpt.config import load, stage_schema
+
+    resolved = load(stage_schema(stage), file, overrides or [])
+    given = sum(origin != "default" for origin in resolved.origin.values())
+    typer.echo(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
+
+
+@app.command()
+def resolve(stage: Stage, file: File, overrides: Overrides = None) -> None:
+    """Print the whole config as a run would use it, each value with its origin."""
+    from medicalgpt.config import dump, load, stage_schema
+
+    typer.echo(dump(load(stage_schema(stage), file, overrides or [])), nl=False)

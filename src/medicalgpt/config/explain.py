@@ -1,0 +1,65 @@
+"""Every key of a schema with its type, default, range and meaning, as rows, a table or plain lines."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from medicalgpt.config.layers import default_values
+from medicalgpt.config.words import Kind, options, range_words, section_of, type_words
+from medicalgpt.config.yaml_text import flow
+
+REQUIRED = "required"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One key. `default` is YAML text, or "required"; `allowed` is "" when every value of the type will do."""
+
+    key: str
+    type: str
+    default: str
+    description: str
+    allowed: str
+
+
+def explain(schema: type[BaseModel]) -> list[Row]:
+    """One row per leaf key, in schema order; defaults are the schema's own, also where it refines a section."""
+    return list(_rows(schema, "", default_values(schema)))
+
+
+def _rows(schema: type[BaseModel], prefix: str, defaults: Any) -> Iterator[Row]:
+    for name, info in schema.model_fields.items():
+        key, kind = prefix + name, Kind(info.annotation, tuple(info.metadata))
+        default = defaults.get(name) if isinstance(defaults, dict) else None
+        section = section_of(kind)
+        optional = info.annotation is not section
+        if section is not None and not optional:
+            yield from _rows(section, f"{key}.", default)
+            continue
+        allowed = " | ".join(options(kind)) or range_words(kind)
+        known = isinstance(defaults, dict) and name in defaults
+        yield Row(key, type_words(kind), flow(default) if known else REQUIRED, info.description or "", allowed)
+        if section is not None:  # an optional section: null, or these keys
+            yield from _rows(section, f"{key}.", default_values(section))
+
+
+def print_rows(rows: Sequence[Row], title: str = "") -> None:
+    """A table on a terminal; one line a key where the output goes to a file or another program."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            allowed = f" ({row.allowed})" if row.allowed else ""
+            print(f"{row.key}: {row.type}{allowed}, default {row.default}. {row.description}".rstrip())
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", show_lines=False)
+    for heading in ("key", "type", "allowed", "default", "meaning"):
+        table.add_column(heading, overflow="fold", style="bold" if heading == "key" else "")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in (row.key, row.type, row.allowed, row.default, row.description)))
+    Console().print(table)

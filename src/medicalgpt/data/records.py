@@ -1,0 +1,67 @@
+"""What a sample IS: three typed records, each carrying the file and row it came from."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+Kind = Literal["document", "dialogue", "preference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a row came from. `row` counts from 1: the line of a text file, the record of a table or JSON array."""
+
+    file: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn. `tool_calls` holds OpenAI-style calls of an assistant turn (`{"name": …, "arguments": …}`)."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[dict[str, Any], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The mapping chat templates expect."""
+        out: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            out["tool_calls"] = [{"type": "function", "function": call} for call in self.tool_calls]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Running text for continued pretraining."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Turns in order: at most one leading system message, then user/tool and assistant alternate; ends with assistant
+    when it is training data, with user when it is a prompt."""
+
+    messages: tuple[Message, ...]
+    source: Source
+    tools: tuple[dict[str, Any], ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """One prompt (ends with a user or tool turn) and two continuations (each one or more turns, ends with assistant)."""
+
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+    source: Source
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+Record = Document | Dialogue | Preference

@@ -1,0 +1,38 @@
+"""The exception tree. Every message says what came, what is allowed and what to do; none carries patient text.
+
+    MedicalGPTError
+    ├── ConfigError   a configuration file, key or value
+    ├── DataError     an input file or row
+    ├── RenderError   a chat template, tokenizer or rendered row
+    ├── ModelError    loading, adapting or merging a model
+    ├── RunError      a run folder, checkpoint, or a run that had to stop
+    └── ServeError    chat, generation and servers
+"""
+
+
+class MedicalGPTError(Exception):
+    """Base of every error this package raises on purpose; the CLI prints it without a traceback and exits with 2."""
+
+
+class ConfigError(MedicalGPTError):
+    """A configuration file, key or value is wrong."""
+
+
+class DataError(MedicalGPTError):
+    """An input file or row cannot be used."""
+
+
+class RenderError(MedicalGPTError):
+    """A chat template, tokenizer or rendered row breaks a promise that training relies on."""
+
+
+class ModelError(MedicalGPTError):
+    """A model cannot be loaded, adapted, merged or estimated."""
+
+
+class RunError(MedicalGPTError):
+    """A run folder or checkpoint is unusable, or a run had to stop."""
+
+
+class ServeError(MedicalGPTError):
+    """Chat, generation or a server cannot go on."""

@@ -1,0 +1,1 @@
+"""Versioned tasks, scorers, gates and the report."""

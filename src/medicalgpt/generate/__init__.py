@@ -1,0 +1,1 @@
+"""The only place that samples tokens: one engine, several backends."""

@@ -1,0 +1,175 @@
+"""Tree attention: packed token trees in one row, each token seeing its ancestors and itself and nothing else.
+
+Registered with transformers' attention interface as "tree". Without a layout (generation, other callers) it is plain
+SDPA. On the CPU each segment is one flash-attention call; on a GPU one FlexAttention call covers the row.
+"""
+
+import contextlib
+import contextvars
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from medicalgpt.errors import ModelError
+from medicalgpt.render.batch import Span
+
+_active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
+
+
+class TreeLayout:
+    """Block structure of a packed row, computed once per batch and shared by all layers.
+
+    Args:
+        spans: the row's segments, covering it without gaps.
+        position_ids: [1, T] positions along the path.
+    """
+
+    def __init__(self, spans: Sequence[Span], position_ids: torch.Tensor) -> None:
+        self.spans = tuple(spans)
+        self.positions = position_ids[0]
+        self.sizes = [s.end - s.start for s in spans]
+        self.longest = int(self.positions.max()) + 1
+        self._masks: dict[int | None, list[torch.Tensor | None]] = {}
+        self._block_masks: dict[int | None, object] = {}
+
+    def masks(self, window: int | None) -> list[torch.Tensor | None]:
+        """For each segment the boolean mask [queries, keys] over its ancestors and itself; None is plain causal.
+
+        `window` limits the distance along the path, which is what the branch would see alone.
+        """
+        window = window if window and window < self.longest else None
+        if window not in self._masks:
+            self._masks[window] = [self._mask(s, window) for s in self.spans]
+        return self._masks[window]
+
+    def _mask(self, span: Span, window: int | None) -> torch.Tensor | None:
+        if not span.ancestors and (window is None or span.end - span.start <= window):
+            return None
+        parts = [self.spans[a] for a in span.ancestors] + [span]
+        keys = torch.cat([self.positions[p.start : p.end] for p in parts])
+        distance = self.positions[span.start : span.end, None] - keys[None, :]
+        return (distance >= 0) if window is None else (distance >= 0) & (distance < window)
+
+    def block_mask(self, window: int | None) -> object:
+        """FlexAttention's block mask of the whole row."""
+        window = window if window and window < self.longest else None
+        if window not in self._block_masks:
+            self._block_masks[window] = _flex_block_mask(self, window)
+        return self._block_masks[window]
+
+
+def _flex_block_mask(layout: TreeLayout, window: int | None) -> object:
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    device = layout.positions.device
+    count, positions = len(layout.spans), layout.positions
+    owner = torch.repeat_interleave(torch.arange(count), torch.tensor(layout.sizes)).to(device)
+    sees = torch.eye(count, dtype=torch.bool)
+    for i, span in enumerate(layout.spans):
+        sees[i, list(span.ancestors)] = True
+    sees = sees.to(device)
+
+    def visible(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        distance = positions[q] - positions[k]
+        seen = sees[owner[q], owner[k]] & (distance >= 0)
+        return seen if window is None else seen & (distance < window)
+
+    return create_block_mask(visible, None, None, len(owner), len(owner), device=device)
+
+
+def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float, cap: float) -> torch.Tensor:
+    """Attention with tanh soft-capping of the scores (Gemma 2, arXiv 2408.00118), which SDPA lacks."""
+    groups = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+    scores = torch.tanh(q @ k.transpose(-1, -2) * (scale / cap)) * cap
+    if mask is None:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+    scores = scores.masked_fill(~mask, float("-inf"))
+    return torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ v
+
+
+def _by_segment(layout: TreeLayout, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None,
+                scale: float, cap: float | None, dropout: float) -> torch.Tensor:
+    """One attention call per segment; returns [1, T, H, D]. `split` keeps the backward pass to one copy per tensor."""
+    queries, keys, values = (x.split(layout.sizes, dim=2) for x in (q, k, v))
+    gqa, outs = q.shape[1] != k.shape[1], []
+    for i, (span, mask) in enumerate(zip(layout.spans, layout.masks(window))):
+        seen = [*span.ancestors, i]
+        key = torch.cat([keys[a] for a in seen], 2) if len(seen) > 1 else keys[i]
+        value = torch.cat([values[a] for a in seen], 2) if len(seen) > 1 else values[i]
+        if cap:
+            out = _capped(queries[i], key, value, mask, scale, cap)
+        else:
+            out = F.scaled_dot_product_attention(
+                queries[i], key, value, attn_mask=mask, is_causal=mask is None, scale=scale, dropout_p=dropout, enable_gqa=gqa
+            )
+        outs.append(out.transpose(1, 2))
+    return torch.cat(outs, 1)
+
+
+def _flex(layout: TreeLayout, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None, scale: float,
+          cap: float | None) -> torch.Tensor:
+    """The whole row in one FlexAttention call (GPU)."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def capped(score: torch.Tensor, b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(score / cap) * cap
+
+    attend = _compiled_flex() if q.is_cuda else flex_attention
+    out = attend(q, k, v, score_mod=capped if cap else None, block_mask=layout.block_mask(window), scale=scale,
+                 enable_gqa=q.shape[1] != k.shape[1])
+    return out.transpose(1, 2).contiguous()
+
+
+_flex_cache: list = []
+
+
+def _compiled_flex():  # type: ignore[no-untyped-def]
+    if not _flex_cache:
+        from torch.nn.attention.flex_attention import flex_attention
+
+        _flex_cache.append(torch.compile(flex_attention, dynamic=True))
+    return _flex_cache[0]
+
+
+def tree_attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+                   attention_mask: torch.Tensor | None, scaling: float | None = None, dropout: float = 0.0,
+                   tree: TreeLayout | None = None, sliding_window: int | None = None, softcap: float | None = None,
+                   **kwargs: object) -> tuple[torch.Tensor, None]:
+    """transformers' attention interface: query [1, H, T, D], key and value [1, Hk, T, D] → [1, T, H, D].
+
+    Raises:
+        ModelError: the layer asks for something trees cannot give (attention sinks, position biases).
+    """
+    if tree is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)  # type: ignore[arg-type]
+    if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
+        raise ModelError("this model's attention uses sinks or position biases, which tree batches do not support")
+    scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
+    if query.is_cuda:
+        return _flex(tree, query, key, value, sliding_window, scale, softcap), None
+    return _by_segment(tree, query, key, value, sliding_window, scale, softcap, dropout), None
+
+
+def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:
+    """No mask tensor while a tree batch is running; the usual SDPA mask otherwise."""
+    return None if _active.get() is not None else sdpa_mask(*args, **kwargs)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def using(layout: TreeLayout) -> Iterator[None]:
+    """While active, models whose attention implementation is "tree" build no mask tensor."""
+    token = _active.set(layout)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+AttentionInterface.register("tree", tree_attention)
+AttentionMaskInterface.register("tree", _tree_mask)

@@ -1,0 +1,105 @@
+"""GGUF file → Hugging Face folder with float32 safetensors, a corrected tokenizer and every stop token."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.registry import EmbeddedModel
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel
+
+
+def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
+    """Dequantise `gguf` and write config, weights, tokenizer, chat template and generation config into `out`.
+
+    Raises ModelError when the file lacks a chat template, a special token or the expected number of parameters.
+    """
+    with _quiet():
+        tokenizer = _tokenizer(model, gguf)
+        network = _network(gguf)
+    parameters = sum(p.numel() for p in network.parameters())
+    if parameters != model.parameters:
+        raise ModelError(f"{model.name}: {gguf.name} has {parameters:,} parameters, expected {model.parameters:,}")
+    if len(tokenizer) > network.get_input_embeddings().weight.shape[0]:
+        raise ModelError(f"{model.name}: {len(tokenizer)} tokens but fewer embeddings; the file is damaged")
+    config = network.config
+    config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
+    # The name inside the GGUF file is that of some training run; ours says what the folder is.
+    config._name_or_path = model.name
+    network.generation_config = _generation_config(model, tokenizer)
+    with _quiet():
+        network.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+
+
+def _network(gguf: Path) -> "PreTrainedModel":
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    network = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
+    # Weights are plain floats by now, but save_pretrained would still take the model for a quantised one.
+    if hasattr(network, "hf_quantizer"):
+        del network.hf_quantizer
+    if hasattr(network.config, "quantization_config"):
+        del network.config.quantization_config
+    network.is_quantized = False
+    return network
+
+
+def _tokenizer(model: EmbeddedModel, gguf: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    if not tokenizer.chat_template:
+        raise ModelError(f"{model.name}: {gguf.name} carries no chat template")
+    missing = [t for t in (model.pad_token, *model.stop_tokens) if t not in tokenizer.get_vocab()]
+    if missing:
+        raise ModelError(f"{model.name}: {gguf.name} lacks the special token(s) {', '.join(missing)}")
+    # GGUF files name the stop token as padding; then masking the padding also masks every learned stop.
+    tokenizer.pad_token = model.pad_token
+    tokenizer.eos_token = model.stop_tokens[0]
+    tokenizer.model_max_length = model.context
+    if model.split_digits:
+        _split_digits(tokenizer)
+    return tokenizer
+
+
+def _split_digits(tokenizer: Any) -> None:
+    """Put back the rule "every digit is its own piece, cut off before spaces are grouped".
+
+    Without it "take  5 mg" (two spaces) gets tokens the model never saw in pretraining.
+    """
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
+        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)]
+    )
+
+
+def _generation_config(model: EmbeddedModel, tokenizer: Any) -> "GenerationConfig":
+    from transformers import GenerationConfig
+
+    stops = [tokenizer.convert_tokens_to_ids(t) for t in model.stop_tokens]
+    return GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=stops, pad_token_id=tokenizer.pad_token_id
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers' own progress bars off, and back as they were."""
+    from transformers.utils import logging
+
+    was_on, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if was_on:
+            logging.enable_progress_bar()

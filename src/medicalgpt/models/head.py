@@ -1,0 +1,135 @@
+"""The LM head and cross-entropy on weighted positions only, in chunks, with gradients formed in the same pass.
+
+Full logits never exist: at most `chunk` rows of them, once. For a position with logits z = h·Wᵀ and target y,
+∂ log p(y) / ∂z = onehot(y) − softmax(z), so the gradient of every position's log-probability with respect to its hidden
+state is known as soon as its logits are, whatever coefficient the objective later gives it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+# Rows of logits at a time: 512 × 49k fp32 is 100 MB, and larger chunks measured no faster.
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Head:
+    """What turns a hidden state into logits: z = cap·tanh(scale·(h·Wᵀ + b) / cap)."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """fp32 logits [n, V] of hidden states [n, D]."""
+        z = F.linear(hidden.to(self.weight.dtype), self.weight, self.bias).float()
+        if self.scale != 1.0:
+            z = z * self.scale
+        return torch.tanh(z / self.softcap) * self.softcap if self.softcap else z
+
+
+def _score(head: Head, h: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probabilities [n], hits [n] and ∂logp/∂(h·Wᵀ + b) [n, V] of one chunk."""
+    z = head.logits(h)
+    hit = z.argmax(-1) == y
+    lse = z.logsumexp(-1)
+    picked = z.gather(1, y[:, None])[:, 0]
+    slope = None if not head.softcap else (z / head.softcap).square_().neg_().add_(1.0)
+    grad = z.sub_(lse[:, None]).exp_().neg_()
+    grad[torch.arange(len(y), device=y.device), y] += 1.0
+    if slope is not None:
+        grad.mul_(slope)
+    if head.scale != 1.0:
+        grad.mul_(head.scale)
+    return picked - lse, hit, grad
+
+
+class _TokenLogps(torch.autograd.Function):
+    """log p(target) per position. Saves one gradient row [D] per position; a trained head recomputes its logits once."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, targets, scale, softcap, chunk):  # type: ignore[no-untyped-def]
+        head = Head(weight, bias, scale, softcap)
+        logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
+        grad_h = torch.empty_like(hidden) if hidden.requires_grad else None
+        for i in range(0, len(targets), chunk):
+            part = slice(i, i + chunk)
+            logps[part], hits[part], grad = _score(head, hidden[part], targets[part])
+            if grad_h is not None:
+                grad_h[part] = grad.to(weight.dtype) @ weight
+        trained = weight.requires_grad or (bias is not None and bias.requires_grad)
+        ctx.save_for_backward(grad_h, *((hidden, weight, bias, targets) if trained else (None, weight, bias, None)))
+        ctx.settings = (scale, softcap, chunk, trained)
+        ctx.mark_non_differentiable(hits)
+        return logps, hits
+
+    @staticmethod
+    def backward(ctx, upstream, _hits):  # type: ignore[no-untyped-def]
+        grad_h, hidden, weight, bias, targets = ctx.saved_tensors
+        scale, softcap, chunk, trained = ctx.settings
+        grad_w = grad_b = None
+        if trained:
+            grad_w = torch.zeros_like(weight) if weight.requires_grad else None
+            grad_b = torch.zeros_like(bias) if bias is not None and bias.requires_grad else None
+            for i in range(0, len(targets), chunk):
+                part = slice(i, i + chunk)
+                grad = _score(Head(weight, bias, scale, softcap), hidden[part], targets[part])[2]
+                _add_head_grads(grad.mul_(upstream[part, None]).to(weight.dtype), hidden[part], grad_w, grad_b)
+        if grad_h is not None:
+            grad_h = grad_h * upstream[:, None].to(grad_h.dtype)
+        return grad_h, grad_w, grad_b, None, None, None, None
+
+
+class _WeightedNll(torch.autograd.Function):
+    """Σ −w·log p(target) with weights known beforehand, so the head's own gradient needs no second pass."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, bias, targets, weights, scale, softcap, chunk):  # type: ignore[no-untyped-def]
+        head = Head(weight, bias, scale, softcap)
+        logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+        hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
+        grad_h = torch.empty_like(hidden) if hidden.requires_grad else None
+        grad_w = torch.zeros_like(weight) if weight.requires_grad else None
+        grad_b = torch.zeros_like(bias) if bias is not None and bias.requires_grad else None
+        for i in range(0, len(targets), chunk):
+            part = slice(i, i + chunk)
+            logps[part], hits[part], grad = _score(head, hidden[part], targets[part])
+            grad = grad.mul_(-weights[part, None]).to(weight.dtype)
+            if grad_h is not None:
+                grad_h[part] = grad @ weight
+            _add_head_grads(grad, hidden[part], grad_w, grad_b)
+        ctx.save_for_backward(grad_h, grad_w, grad_b)
+        ctx.mark_non_differentiable(logps, hits)
+        return -(logps * weights).sum(), logps, hits
+
+    @staticmethod
+    def backward(ctx, upstream, _logps, _hits):  # type: ignore[no-untyped-def]
+        # In place: the buffers belong to this call alone and a graph is walked once.
+        grads = [None if g is None else g.mul_(upstream.to(g.dtype)) for g in ctx.saved_tensors]
+        return (*grads, None, None, None, None, None)
+
+
+def _add_head_grads(grad: torch.Tensor, hidden: torch.Tensor, grad_w: torch.Tensor | None, grad_b: torch.Tensor | None) -> None:
+    if grad_w is not None:
+        grad_w.addmm_(grad.t(), hidden.to(grad.dtype))
+    if grad_b is not None:
+        grad_b.add_(grad.sum(0))
+
+
+def token_logps(hidden: torch.Tensor, head: Head, targets: torch.Tensor, chunk: int = CHUNK) -> tuple[torch.Tensor, torch.Tensor]:
+    """Differentiable log p(target) [N] fp32 and whether the target was the most likely token [N].
+
+    Args:
+        hidden: [N, D] states that predict `targets` [N].
+    """
+    return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.scale, head.softcap, chunk)
+
+
+def weighted_nll(hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor,
+                 chunk: int = CHUNK) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Σ −weights·log p(targets) (scalar, differentiable once), with log-probabilities [N] and hits [N] for metrics."""
+    return _WeightedNll.apply(hidden, head.weight, head.bias, targets, weights, head.scale, head.softcap, chunk)

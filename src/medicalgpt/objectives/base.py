@@ -1,0 +1,62 @@
+"""The contract between an objective and the one trainer.
+
+A new objective is one file: a pure tensor function plus a class that names its needs as data. Losses are returned as a
+sum and a count of the objective's own unit; the trainer divides by the global count over accumulation steps and ranks,
+so batch size, packing and world size never change the loss.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Facts about an objective that decide what the trainer prepares."""
+
+    data: Literal["document", "dialogue", "preference"]
+    reference: bool = False
+
+
+class Policy(Protocol):
+    """What an objective may ask of a model. Tensors are aligned with the batch's N weighted positions."""
+
+    def logps(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """log p(target) [N] with gradient, and whether the target was the most likely token [N]."""
+        ...
+
+    def nll(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Σ −weights·log p(target) with gradient, log p(target) [N] and hits [N] without."""
+        ...
+
+
+@dataclass
+class LossOut:
+    """`sum` (scalar, with gradient) over `count` units; each metric is a (sum, count) pair reduced the same way."""
+
+    sum: torch.Tensor
+    count: torch.Tensor
+    unit: Literal["token", "pair"]
+    metrics: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+
+
+class Objective(ABC):
+    """A training objective. Subclasses are final."""
+
+    needs: ClassVar[Needs]
+
+    @abstractmethod
+    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+        """The loss of one batch. `ref` [N] holds the reference's log-probabilities when `needs.reference` is set."""
+
+    @abstractmethod
+    def count(self, batch: Any) -> torch.Tensor:
+        """How many units `loss` will count in this batch; known before the forward pass."""
+
+
+def token_metrics(logps: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Next-token accuracy and token NLL over weighted positions (perplexity is exp of the reduced NLL)."""
+    total = weights.sum()
+    return {"accuracy": ((hits * weights).sum(), total), "nll": (-(logps.detach() * weights).sum(), total)}

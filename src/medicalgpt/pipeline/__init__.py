@@ -1,0 +1,1 @@
+"""A chain of stages that skips what is already done."""

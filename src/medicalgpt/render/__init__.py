@@ -1,0 +1,1 @@
+"""Chat templates, token trees with verified loss weights, packing and the token cache."""

@@ -1,0 +1,1 @@
+"""Terminal chat, web demo and OpenAI-compatible API; no model code here."""

@@ -1,0 +1,1 @@
+"""One subclass of transformers.Trainer, rollouts and callbacks."""
