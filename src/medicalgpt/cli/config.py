@@ -9,9 +9,7 @@ app = typer.Typer(no_args_is_help=True, help="Explain, check and resolve configu
 
 Stage = Annotated[str, typer.Argument(metavar="STAGE", help="pt, sft or dpo.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. train.max_steps=50.")
-]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, e.g. train.max_steps=50.")]
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from medicalgpt.config.layers import default_values
-from medicalgpt.config.words import Kind, options, range_words, section_of, type_words
+from medicalgpt.config.words import Kind, is_section, options, range_words, section_of, type_words
 from medicalgpt.config.yaml_text import flow
 
 REQUIRED = "required"
@@ -34,15 +34,13 @@ def _rows(schema: type[BaseModel], prefix: str, defaults: Any) -> Iterator[Row]:
     for name, info in schema.model_fields.items():
         key, kind = prefix + name, Kind(info.annotation, tuple(info.metadata))
         default = defaults.get(name) if isinstance(defaults, dict) else None
-        section = section_of(kind)
-        optional = info.annotation is not section
-        if section is not None and not optional:
-            yield from _rows(section, f"{key}.", default)
+        if is_section(info.annotation):
+            yield from _rows(info.annotation, f"{key}.", default)
             continue
         allowed = " | ".join(options(kind)) or range_words(kind)
         known = isinstance(defaults, dict) and name in defaults
         yield Row(key, type_words(kind), flow(default) if known else REQUIRED, info.description or "", allowed)
-        if section is not None:  # an optional section: null, or these keys
+        if section := section_of(kind):  # an optional section: null, or these keys
             yield from _rows(section, f"{key}.", default_values(section))
 
 
@@ -57,9 +55,10 @@ def print_rows(rows: Sequence[Row], title: str = "") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", show_lines=False)
-    for heading in ("key", "type", "allowed", "default", "meaning"):
+    table = Table(title=title or None, title_justify="left")
+    for heading in ("key", "type", "default", "meaning"):
         table.add_column(heading, overflow="fold", style="bold" if heading == "key" else "")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in (row.key, row.type, row.allowed, row.default, row.description)))
+        kind = f"{row.type}: {row.allowed}" if row.allowed else row.type
+        table.add_row(*(Text(cell) for cell in (row.key, kind, row.default, row.description)))
     Console().print(table)

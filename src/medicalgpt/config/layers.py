@@ -3,14 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from medicalgpt.config.words import Kind, section_of
+from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.words import is_section
 from medicalgpt.config.yaml_text import KeyPath, Parsed, YamlError, parse
 
 
@@ -56,10 +56,9 @@ def default_values(schema: type[BaseModel]) -> dict[str, Any]:
     """The schema's own defaults as JSON types, section by section; required keys are absent."""
     values: dict[str, Any] = {}
     for name, info in schema.model_fields.items():
-        section = section_of(Kind(info.annotation))
         if info.is_required():
-            if section is info.annotation and section is not None:
-                values[name] = default_values(section)
+            if is_section(info.annotation):
+                values[name] = default_values(info.annotation)
         elif not info.default_factory_takes_validated_data:  # pydantic fills those in after the other keys are known
             values[name] = to_jsonable_python(info.get_default(call_default_factory=True))
     return values
@@ -89,11 +88,11 @@ def read_override(text: str, problems: list[str]) -> Layer:
     return Layer(value, places | {(*path, *inner): place for inner in parsed.lines})
 
 
-def read_files(path: str | Path, problems: list[str]) -> list[Layer]:
-    """The file and everything it extends, lowest layer first. Unreadable files add a problem and no layer."""
+def read_files(path: str | Path, problems: list[str]) -> tuple[list[Layer], bool]:
+    """The file and all that it extends, lowest layer first, and whether every one of them could be read."""
     reader = _FileReader(problems)
     reader.add(Path(path), str(path), "")
-    return reader.layers
+    return reader.layers, reader.complete
 
 
 class _FileReader:
@@ -102,6 +101,7 @@ class _FileReader:
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         self.layers: list[Layer] = []
+        self.complete = True
         self.open: dict[str, str] = {}  # real path -> shown path of the files being followed
         self.done: set[str] = set()
 
@@ -109,11 +109,13 @@ class _FileReader:
         real = os.path.realpath(path)
         if real in self.open:
             circle = " → ".join([*self.open.values(), shown])
-            self.problems.append(f"{asked_at}extends goes in a circle: {circle}")
+            self.problems.append(f"{asked_at}goes in a circle: {circle}")
         elif real not in self.done:
             self.open[real] = shown
             parsed = self._parse(path, shown, asked_at)
-            if parsed is not None:
+            if parsed is None:
+                self.complete = False
+            else:
                 self._take(parsed, path, shown)
             del self.open[real]
             self.done.add(real)
@@ -139,21 +141,23 @@ class _FileReader:
             self.problems.append(f"{shown}:1: the file is empty; expected `key: value` lines")
             return None
         if not isinstance(parsed.value, dict):
-            self.problems.append(f"{shown}:1: expected `key: value` lines, got a {type(parsed.value).__name__}")
+            what = "a list" if isinstance(parsed.value, list) else "a single value"
+            self.problems.append(f"{shown}:1: expected `key: value` lines, got {what}")
             return None
         return parsed
 
     def _take(self, parsed: Parsed, path: Path, shown: str) -> None:
         bases: Any = parsed.value.pop("extends", [])
         bases = [bases] if isinstance(bases, str) else bases
+        at = parsed.lines.get(("extends",))
         if isinstance(bases, Sequence) and all(isinstance(base, str) and base for base in bases):
             for index, base in enumerate(bases):
-                line = parsed.lines.get(("extends", index), parsed.lines["extends",])
+                line = parsed.lines.get(("extends", index), at)
                 self.add(path.parent / base, os.path.normpath(Path(shown).parent / base), f"{shown}:{line}: extends: ")
         else:
-            line = parsed.lines["extends",]
-            self.problems.append(f"{shown}:{line}: extends takes a path or a list of paths, relative to this file")
-        places = {key: Place(at, at) for key, line in parsed.lines.items() for at in [f"{shown}:{line}"]}
+            self.complete = False
+            self.problems.append(f"{shown}:{at}: extends takes a path or a list of paths, relative to this file")
+        places = {key: Place(f"{shown}:{line}", f"{shown}:{line}") for key, line in parsed.lines.items()}
         self.layers.append(Layer(parsed.value, places))
 
 
@@ -163,5 +167,4 @@ def _neighbours(path: Path) -> str:
         names = [name for name in os.listdir(path.parent) if name.endswith((".yaml", ".yml"))]
     except OSError:
         return ""
-    found = get_close_matches(path.name, names, n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(str(path.parent / name) for name in found)}?" if found else ""
+    return did_you_mean(path.name, names)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from medicalgpt.config.layers import Layer, default_values, read_files, read_override
-from medicalgpt.config.problems import describe
+from medicalgpt.config.problems import describe, take_out_plain_sections
 from medicalgpt.config.yaml_text import KeyPath, flow
 from medicalgpt.errors import ConfigError
 
@@ -31,16 +31,16 @@ def load(schema: type[T], path: str | Path | None, overrides: Sequence[str] = ()
     in `extends:` are relative to the file. Raises ConfigError with every problem, one line each.
     """
     problems: list[str] = []
-    files = read_files(path, problems) if path is not None else []
+    files, complete = read_files(path, problems) if path is not None else ([], True)
     merged = Layer(default_values(schema))
     for layer in [*files, *(read_override(text, problems) for text in overrides)]:
+        problems += take_out_plain_sections(layer, schema)
         merged.lay(layer)
-    if path is not None and not files:
-        raise ConfigError("\n".join(problems))  # without the file every required key would look missing
     try:
+        # JSON rules: paths and enums may be text, yet "3" is not a number, 3.5 is not whole and true is not 1.
         value = schema.model_validate_json(json.dumps(merged.values), strict=True)
     except ValidationError as error:
-        problems += describe(error, schema, merged, f"{path}: " if path is not None else "")
+        problems += describe(error, schema, merged, f"{path}: " if path is not None else "", complete)
     if problems:
         raise ConfigError("\n".join(problems))
     return Resolved(value, {dotted(leaf): _origin(leaf, merged) for leaf, _ in leaves(value)})

@@ -9,18 +9,41 @@ from pydantic_core import ErrorDetails
 
 from medicalgpt.config.explain import explain
 from medicalgpt.config.layers import Layer
-from medicalgpt.config.lookup import close_names
-from medicalgpt.config.words import Kind, expected_words, section_of, walk
+from medicalgpt.config.lookup import close_names, did_you_mean
+from medicalgpt.config.words import Kind, expected_words, is_section, options, section_of, walk
 from medicalgpt.config.yaml_text import KeyPath
 
 _OWN_WORDS = ("value_error", "assertion_error")  # raised by a validator of the schema, which says it best itself
 _LONGEST = 60
 
 
-def describe(error: ValidationError, schema: type[BaseModel], merged: Layer, fallback: str) -> list[str]:
-    """One line per faulty key. `fallback` names the file (or nothing) for keys that stand nowhere."""
-    lines = (_line(detail, schema, merged, fallback) for detail in error.errors(include_url=False))
+def describe(
+    error: ValidationError, schema: type[BaseModel], merged: Layer, fallback: str, complete: bool
+) -> list[str]:
+    """One line per faulty key.
+
+    `fallback` names the file (or nothing) for keys that stand nowhere. Unless the files were `complete`, missing keys
+    are passed over: an unreadable file may hold them.
+    """
+    details = error.errors(include_url=False)
+    lines = [_line(d, schema, merged, fallback) for d in details if complete or d["type"] != "missing"]
     return list(dict.fromkeys(lines))  # a union reports every branch that failed: one line is enough
+
+
+def take_out_plain_sections(layer: Layer, schema: type[BaseModel]) -> list[str]:
+    """Remove values that stand where a section must be, one line each; laid over, they would wipe out its defaults."""
+
+    def inside(values: dict[str, Any], section: type[BaseModel], path: KeyPath) -> Iterator[str]:
+        for name, info in section.model_fields.items():
+            here, inner = (*path, name), info.annotation
+            if name not in values or not is_section(inner):
+                continue
+            if isinstance(values[name], dict):
+                yield from inside(values[name], inner, here)
+            else:
+                yield _place(here, layer, "") + _not_allowed(here, values.pop(name), Kind(inner))
+
+    return list(inside(layer.values, schema, ()))
 
 
 def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback: str) -> str:
@@ -37,10 +60,18 @@ def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback
     if detail["type"] in _OWN_WORDS:
         message = detail["msg"].split(", ", 1)[-1]
         return f"{place}{name}: {message}" if name else f"{place}{message}"
-    value = _value(merged.values, path, detail["input"])
-    allowed = expected_words(kinds[-1])
-    hint = "; quote it to make it text" if allowed.startswith("text") and isinstance(value, int | float) else ""
-    return f"{place}{name} is {_shown(value)}; allowed: {allowed}{hint}"
+    return place + _not_allowed(path, _value(merged.values, path, detail["input"]), kinds[-1])
+
+
+def _not_allowed(path: KeyPath, value: Any, kind: Kind) -> str:
+    allowed, hint = expected_words(kind), ""
+    if isinstance(value, str):
+        hint = did_you_mean(value, options(kind))
+    elif allowed.startswith("text") and isinstance(value, int | float):
+        hint = "; quote it to make it text"
+    elif value is None and section_of(kind):
+        hint = "; set one of them or remove the line"
+    return f"{_dotted(path)} is {_shown(value)}; allowed: {allowed}{hint}"
 
 
 def _place(path: KeyPath, merged: Layer, fallback: str) -> str:

@@ -4,7 +4,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 import annotated_types as limits
 from pydantic import BaseModel
@@ -37,18 +37,24 @@ def _branches(kind: Kind) -> list[Kind]:
     return [kind]
 
 
+def is_section(annotation: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether a type is a section class itself, not a union or list with one inside."""
+    return get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 def section_of(kind: Kind) -> type[BaseModel] | None:
     """The section class behind a type (also behind `Section | None`), or None for a plain value."""
     for branch in _branches(kind):
-        if isinstance(branch.annotation, type) and issubclass(branch.annotation, BaseModel):
-            return branch.annotation
+        annotation = branch.annotation
+        if is_section(annotation):
+            return annotation
     return None
 
 
 def _inside(kind: Kind, key: str | int) -> Kind | None:
     for branch in _branches(kind):
         annotation, origin, args = branch.annotation, get_origin(branch.annotation), get_args(branch.annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and key in annotation.model_fields:
+        if is_section(annotation) and key in annotation.model_fields:
             found = annotation.model_fields[str(key)]
             return Kind(found.annotation, tuple(found.metadata))
         if origin in (dict, Mapping) and isinstance(key, str):
@@ -81,7 +87,8 @@ def type_words(kind: Kind, choices: bool = False) -> str:
         elif origin in (dict, Mapping):
             words.append(f"mapping of {type_words(Kind(args[0]))} to {type_words(Kind(args[1]), choices)}")
         elif section := section_of(branch):
-            words.append(f"section with the keys {', '.join(section.model_fields)}" if choices else "section")
+            some = ", ".join(list(section.model_fields)[:3])
+            words.append(f"section with keys such as {some}" if choices else "section")
         else:
             words.append(_NAMES.get(annotation, getattr(annotation, "__name__", str(annotation))))
     return " or ".join(dict.fromkeys(words))

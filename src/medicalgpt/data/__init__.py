@@ -1,1 +1,28 @@
 """Records (what a sample is), formats (one small file per source shape) and curation of input rows."""
+
+from medicalgpt.data.files import expand, fingerprint
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Dialogue, Document, Kind, Message, Preference, Record, Role, Source
+from medicalgpt.data.report import FileReport, detect
+from medicalgpt.data.split import choose_eval, group_key, leaks
+
+__all__ = [
+    "Dialogue",
+    "Document",
+    "FileReport",
+    "Kind",
+    "Ledger",
+    "Message",
+    "Preference",
+    "Record",
+    "Role",
+    "Source",
+    "choose_eval",
+    "detect",
+    "expand",
+    "fingerprint",
+    "group_key",
+    "leaks",
+    "read",
+]

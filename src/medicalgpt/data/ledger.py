@@ -2,11 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medicalgpt.errors import DataError
 
 Outcome = Literal["kept", "truncated", "split", "dropped"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass
@@ -16,18 +17,29 @@ class Ledger:
     seen: Counter[str] = field(default_factory=Counter)
     settled: Counter[tuple[str, str]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
 
     def see(self, file: str, rows: int = 1) -> None:
         """Count rows read from `file`."""
         self.seen[file] += rows
 
     def settle(self, file: str, outcome: Outcome, reason: str = "", rows: int = 1) -> None:
-        """Record the fate of rows of `file`; `dropped` needs a reason."""
+        """Record the fate of rows of `file`.
+
+        Raises:
+            ValueError: an unknown outcome, or a dropped row without a reason.
+        """
+        if outcome not in OUTCOMES:
+            raise ValueError(f"unknown outcome {outcome!r}; outcomes are {', '.join(OUTCOMES)}")
         if outcome == "dropped" and not reason:
             raise ValueError("a dropped row needs a reason")
         self.settled[(file, outcome)] += rows
         if reason:
             self.reasons[(outcome, reason)] += rows
+
+    def warn(self, warning: str, rows: int = 1) -> None:
+        """Count rows that are used though something about them is odd; no outcome of its own."""
+        self.warnings[warning] += rows
 
     def total(self, outcome: Outcome) -> int:
         """Rows with this outcome over all files."""
@@ -39,19 +51,25 @@ class Ledger:
         Raises:
             DataError: naming the first file whose numbers do not add up.
         """
-        for file, rows in self.seen.items():
-            ended = sum(n for (f, _), n in self.settled.items() if f == file)
-            if ended != rows:
-                raise DataError(f"{file}: {rows} rows were read but {ended} were accounted for; this is a defect here")
+        ended: Counter[str] = Counter()
+        for (file, _), rows in self.settled.items():
+            ended[file] += rows
+        for file in sorted({*self.seen, *ended}):
+            if ended[file] != self.seen[file]:
+                raise DataError(
+                    f"{file}: {self.seen[file]} rows were read but {ended[file]} were accounted for; "
+                    "this is a defect in medicalgpt, please report it"
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """The form written to the manifest."""
         return {
             "rows": sum(self.seen.values()),
-            **{o: self.total(o) for o in ("kept", "truncated", "split", "dropped")},  # type: ignore[arg-type]
-            "reasons": {f"{o}: {r}": n for (o, r), n in sorted(self.reasons.items())},
+            **{outcome: self.total(outcome) for outcome in OUTCOMES},
+            "reasons": {f"{outcome}: {reason}": n for (outcome, reason), n in sorted(self.reasons.items())},
+            "warnings": dict(sorted(self.warnings.items())),
             "files": {
-                f: {"rows": n, **{o: c for (g, o), c in sorted(self.settled.items()) if g == f}}
-                for f, n in sorted(self.seen.items())
+                file: {"rows": n, **{o: c for (f, o), c in sorted(self.settled.items()) if f == file}}
+                for file, n in sorted(self.seen.items())
             },
         }

@@ -45,7 +45,8 @@ class Document:
 @dataclass(frozen=True, slots=True)
 class Dialogue:
     """Turns in order: at most one leading system message, then user/tool and assistant alternate; ends with assistant
-    when it is training data, with user when it is a prompt."""
+    when it is training data, with user when it is a prompt. Several tool turns may answer one assistant turn that made
+    as many calls. `tools` are OpenAI-style: `{"type": "function", "function": {…}}`."""
 
     messages: tuple[Message, ...]
     source: Source
@@ -55,7 +56,7 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One prompt (ends with a user or tool turn) and two continuations (each one or more turns, ends with assistant)."""
+    """One prompt (ends with a user or tool turn) and two continuations (one or more turns, assistant last)."""
 
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]

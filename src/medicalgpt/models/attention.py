@@ -171,5 +171,18 @@ def using(layout: TreeLayout) -> Iterator[None]:
         _active.reset(token)
 
 
+def enable(model: torch.nn.Module) -> None:
+    """Switch a transformers model to tree attention if it goes through the attention interface; else leave it alone."""
+    if getattr(model, "_supports_attention_backend", False):
+        model.previous_attention = model.config._attn_implementation  # type: ignore[union-attr,assignment]
+        model.set_attn_implementation("tree")  # type: ignore[operator]
+
+
+def disable(model: torch.nn.Module) -> None:
+    """Go back to the attention the model was loaded with."""
+    if (previous := getattr(model, "previous_attention", None)) is not None:
+        model.set_attn_implementation(previous)  # type: ignore[operator]
+
+
 AttentionInterface.register("tree", tree_attention)
 AttentionMaskInterface.register("tree", _tree_mask)

@@ -73,11 +73,13 @@ class _Facts:
         def cat(parts: list[np.ndarray], dtype: torch.dtype) -> torch.Tensor:
             return torch.from_numpy(np.concatenate(parts) if parts else np.empty(0)).to(dtype)
 
+        segment = cat(self.segment, torch.long)
+        order = torch.argsort(segment, stable=True)  # padded paths visit segments in another order than packed trees
         return {
-            "at": cat(self.at, torch.long),
-            "targets": cat(self.targets, torch.long),
-            "weights": cat(self.weights, torch.float32),
-            "segment": cat(self.segment, torch.long),
+            "at": cat(self.at, torch.long)[order],
+            "targets": cat(self.targets, torch.long)[order],
+            "weights": cat(self.weights, torch.float32)[order],
+            "segment": segment[order],
         }
 
 

@@ -1,0 +1,68 @@
+"""Tools and tool calls in OpenAI's spelling, from any of the spellings that data sets use."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from medicalgpt.data.formats.fields import BadRow, decoded, type_name
+
+
+def parse_tools(value: object) -> tuple[dict[str, Any], ...]:
+    """Tools from a list or its JSON text: each `{"type": "function", "function": {"name": …, …}}`; blank is none.
+
+    Raises:
+        BadRow: not JSON, or an entry without a name.
+    """
+    value = decoded(value, "tools")
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise BadRow(f"tools is {type_name(value)}, not a list")
+    tools = []
+    for tool in value:
+        function = tool.get("function", tool) if isinstance(tool, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise BadRow("tools has an entry without a name")
+        tools.append({"type": "function", "function": dict(function)})
+    return tuple(tools)
+
+
+def calls_from_turn(turn: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Calls of an OpenAI assistant turn as `{"name": …, "arguments": {…}}`.
+
+    Raises:
+        BadRow: a call without a name, or arguments that are not a JSON object.
+    """
+    calls = turn.get("tool_calls")
+    if calls is None:
+        return ()
+    if not isinstance(calls, list):
+        raise BadRow(f"tool_calls is {type_name(calls)}, not a list")
+    return tuple(_call(call.get("function", call) if isinstance(call, Mapping) else call) for call in calls)
+
+
+def calls_from_text(text: str) -> tuple[dict[str, Any], ...]:
+    """Calls of a ShareGPT `function_call` turn, whose text is one call or a list of calls as JSON.
+
+    Raises:
+        BadRow: as `calls_from_turn`, or not JSON.
+    """
+    value = decoded(text, "a function_call turn")
+    calls = tuple(_call(call) for call in (value if isinstance(value, list) else [value]))
+    if not calls:
+        raise BadRow("a function_call turn has no call")
+    return calls
+
+
+def _call(call: object) -> dict[str, Any]:
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or not call["name"]:
+        raise BadRow("a tool call has no name")
+    arguments = call.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments) if arguments.strip() else {}
+        except (ValueError, RecursionError):
+            raise BadRow("the arguments of a tool call are not JSON") from None
+    if not isinstance(arguments, Mapping | None):
+        raise BadRow("the arguments of a tool call are not an object")
+    return {"name": call["name"], "arguments": dict(arguments or {})}

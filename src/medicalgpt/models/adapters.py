@@ -1,0 +1,92 @@
+"""LoRA adapters through peft: attaching, continuing, switching off for the reference, saving."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.config.sections import LoraConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.models.hub import fetch_file, hub_token
+from medicalgpt.models.locate import Located
+
+
+def read_adapter(found: Located) -> dict[str, Any]:
+    """An adapter's adapter_config.json."""
+    local = found.kind == "adapter"
+    path = Path(found.path_or_id) / "adapter_config.json" if local else fetch_file(found.path_or_id, "adapter_config.json", found.revision)
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if not config.get("base_model_name_or_path"):
+        raise ModelError(f"{found.path_or_id}: adapter_config.json does not name its base model; set model.base and model.adapter")
+    return dict(config)
+
+
+def attach(model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool) -> nn.Module:
+    """Put a trained adapter on the base, or a new one; trainable only when `lora` is given.
+
+    Raises:
+        ModelError: target modules that the model does not have, or a PiSSA start on quantised weights.
+    """
+    from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
+
+    if quantized and lora is not None:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if adapter is not None:
+        if adapter.kind == "hub-adapter":
+            return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, token=hub_token())  # type: ignore[arg-type]
+        return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None)  # type: ignore[arg-type]
+    assert lora is not None
+    if quantized and lora.variant == "pissa":
+        raise ModelError("lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none")
+    try:
+        return get_peft_model(model, _peft_config(lora))  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ModelError(
+            f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
+            f"{', '.join(linear_names(model))}; all-linear takes them all"
+        ) from error
+
+
+def _peft_config(lora: LoraConfig) -> Any:
+    from peft import LoraConfig as PeftLora
+
+    targets: Any = lora.target_modules
+    return PeftLora(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        use_rslora=lora.variant == "rslora",
+        use_dora=lora.variant == "dora",
+        init_lora_weights="pissa" if lora.variant == "pissa" else True,
+        task_type="CAUSAL_LM",
+    )
+
+
+def linear_names(model: nn.Module) -> list[str]:
+    """Last path components of the model's linear layers, the head left out."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
+    return sorted({n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head})
+
+
+def is_adapted(model: nn.Module) -> bool:
+    """Whether the model carries peft adapters."""
+    return hasattr(model, "peft_config")
+
+
+@contextlib.contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """The frozen base alone: the reference policy when the adapter started from nothing."""
+    if not is_adapted(model):
+        raise ModelError("there is no adapter to switch off; use objective.reference=model or cached")
+    with model.disable_adapter():  # type: ignore[operator]
+        yield
+
+
+def trainable(model: nn.Module) -> dict[str, torch.nn.Parameter]:
+    """Parameters that are trained, by name."""
+    return {n: p for n, p in model.named_parameters() if p.requires_grad}

@@ -1,0 +1,120 @@
+"""One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medicalgpt.config.sections import LoraConfig, ModelConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.models import attention
+from medicalgpt.models.adapters import attach, read_adapter
+from medicalgpt.models.hub import hub_token
+from medicalgpt.models.locate import Located, locate
+
+Quantization = Literal["none", "int8", "nf4"]
+
+
+@dataclass
+class Loaded:
+    """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None."""
+
+    model: nn.Module
+    tokenizer: Any
+    base: Located
+    adapter: Located | None = None
+
+
+def pick_dtype(wanted: str) -> torch.dtype:
+    """Weight type: what was asked for, or bfloat16 where the hardware multiplies it natively, else float32.
+
+    float16 is never chosen by itself: models trained in bfloat16 overflow in it, the usual cause of NaN losses.
+    """
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
+    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return torch.float32
+
+
+def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a located model."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            where, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{where}: no usable tokenizer: {error}") from error
+
+
+def load(config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None) -> Loaded:
+    """Load base, tokenizer and adapters.
+
+    Args:
+        lora: settings of a new trainable adapter, or None for no new adapter (inference, or full training).
+
+    Raises:
+        ModelError: nothing at that place, unsafe weights, or quantisation without its library.
+    """
+    found = locate(config.base, config.revision, config.trust_remote_code)
+    adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
+    if adapter and adapter.kind not in ("adapter", "hub-adapter"):
+        raise ModelError(f"model.adapter={config.adapter} is not an adapter (it has no adapter_config.json)")
+    if found.kind in ("adapter", "hub-adapter"):
+        if adapter:
+            raise ModelError(f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both")
+        found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
+    # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
+    own = adapter and _has_tokenizer(adapter)
+    tokenizer = load_tokenizer((adapter if own else found).path_or_id, found.revision, config.trust_remote_code)  # type: ignore[union-attr]
+    model = load_base(found, config, quantization)
+    if lora is not None or adapter is not None:
+        model = attach(model, lora, adapter, quantized=quantization != "none")
+    return Loaded(model, tokenizer, found, adapter)
+
+
+def load_base(found: Located, config: ModelConfig, quantization: Quantization = "none") -> nn.Module:
+    """The base model with tree attention where it goes through transformers' attention interface."""
+    from transformers import AutoModelForCausalLM
+
+    dtype = pick_dtype(config.dtype)
+    options: dict[str, Any] = {
+        "revision": found.revision,
+        "token": hub_token(),
+        "dtype": dtype,
+        "use_safetensors": True,
+        "trust_remote_code": config.trust_remote_code,
+    }
+    if quantization != "none":
+        options["quantization_config"] = _quantizer(quantization, dtype)
+        options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(found.path_or_id, **options)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
+    attention.enable(model)
+    return model  # type: ignore[no-any-return]
+
+
+def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise ModelError(
+            f"quantization={quantization} needs bitsandbytes; install it with: pip install 'medicalgpt[quant]'"
+        ) from error
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _has_tokenizer(adapter: Located) -> bool:
+    return adapter.kind == "adapter" and (Path(adapter.path_or_id) / "tokenizer_config.json").is_file()

@@ -1,0 +1,176 @@
+"""The dimensions of a model that decide its memory, read from its config alone (a model without storage on "meta")."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.hub import hub_token
+from medicalgpt.models.locate import locate, read_config
+
+# LLaMA 7B, 13B and 33B ("30B", arXiv 2302.13971) and Llama 2 70B (arXiv 2307.09288): hidden, feed-forward, layers,
+# heads, key-value heads.
+LLAMA_SIZES: dict[str, tuple[int, int, int, int, int]] = {
+    "7B": (4096, 11008, 32, 32, 32),
+    "13B": (5120, 13824, 40, 40, 40),
+    "30B": (6656, 17920, 60, 52, 52),
+    "70B": (8192, 28672, 80, 64, 8),
+}
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One linear layer's weight [outputs, inputs]."""
+
+    name: str
+    inputs: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
+
+    `parameters` counts tied weights once. `norms` is the number of norms in a layer and `norm_width` the summed width of
+    what they normalise. `feed_forward` is the width one token sees (with experts: all of its active experts together).
+    """
+
+    parameters: int
+    vocab: int
+    hidden: int
+    layers: int
+    heads: int
+    query: int
+    key: int
+    feed_forward: int
+    gated: bool
+    norms: int
+    norm_width: int
+    linears: tuple[Linear, ...]
+
+
+def shape_of_size(size: str) -> Shape:
+    """Shape of a LLaMA of the given size ("7B", "13B", "30B", "70B"); raises ModelError for others."""
+    from transformers import LlamaConfig
+
+    if size.upper() not in LLAMA_SIZES:
+        raise ModelError(f"size {size!r} is unknown; allowed: {', '.join(LLAMA_SIZES)}; or name a model with --model")
+    hidden, wide, layers, heads, key_heads = LLAMA_SIZES[size.upper()]
+    return shape_of_config(
+        LlamaConfig(
+            hidden_size=hidden,
+            intermediate_size=wide,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            num_key_value_heads=key_heads,
+        )
+    )
+
+
+def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Shape:
+    """Shape of a model by name, folder or Hub id; an adapter has the shape of its base. Raises ModelError."""
+    from transformers import AutoConfig
+
+    located = locate(name_or_path, revision, trust_remote_code)
+    if located.kind in ("adapter", "hub-adapter"):
+        return shape_of_model(_base_of(located.path_or_id, located.kind, revision), None, trust_remote_code)
+    try:
+        config = AutoConfig.from_pretrained(
+            located.path_or_id, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
+        )
+    except (ValueError, KeyError, OSError) as error:
+        raise ModelError(f"{name_or_path}: transformers cannot read this model's config.json: {error}") from error
+    return shape_of_config(config, trust_remote_code)
+
+
+def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
+    from pathlib import Path
+
+    from medicalgpt.models.hub import fetch_file
+
+    name = "adapter_config.json"
+    file = fetch_file(path_or_id, name, revision) if kind == "hub-adapter" else Path(path_or_id) / name
+    base = read_config(file).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(f"{file} names no base model (base_model_name_or_path); give the base model instead")
+    return base
+
+
+def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
+    """Shape of a transformers config. Raises ModelError for a model that is not a decoder with linear layers."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except (ValueError, KeyError, TypeError, ImportError) as error:
+        raise ModelError(
+            f"{config.model_type}: not a causal language model that transformers can build: {error}"
+        ) from error
+    text = model.config.get_text_config()
+    head = model.get_output_embeddings()
+    linears = tuple(_linears(model, head))
+    if not linears:
+        raise ModelError(f"{config.model_type}: the model has no linear layers; its memory cannot be estimated")
+    layers, heads = text.num_hidden_layers, text.num_attention_heads
+    head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
+    query, key = heads * head_dim, (getattr(text, "num_key_value_heads", None) or heads) * head_dim
+    wide, gated = _feed_forward(text, linears, layers)
+    norms, norm_width = _norms(model, layers, head_dim, query, key)
+    return Shape(
+        # A meta model has no storage to compare, but parameters() already yields a tied weight once.
+        parameters=sum(p.numel() for p in model.parameters()),
+        vocab=model.get_input_embeddings().weight.shape[0],
+        hidden=text.hidden_size,
+        layers=layers,
+        heads=heads,
+        query=query,
+        key=key,
+        feed_forward=wide,
+        gated=gated,
+        norms=norms,
+        norm_width=norm_width,
+        linears=linears,
+    )
+
+
+def _linears(model: Any, head: Any) -> list[Linear]:
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear) and module is not head:
+            found.append(Linear(name, module.in_features, module.out_features))
+        elif isinstance(module, Conv1D):
+            found.append(Linear(name, module.nx, module.nf))
+    return found
+
+
+def _feed_forward(text: Any, linears: tuple[Linear, ...], layers: int) -> tuple[int, bool]:
+    """Width per token and whether the block is gated (gate and up, apart or fused, beside down)."""
+    experts = getattr(text, "num_experts_per_tok", None)
+    if experts and getattr(text, "moe_intermediate_size", None):
+        shared = getattr(text, "n_shared_experts", None) or 0
+        return text.moe_intermediate_size * (experts + shared), True
+    wide = getattr(text, "intermediate_size", None) or getattr(text, "n_inner", None) or 4 * text.hidden_size
+    if experts:
+        return wide * experts, True
+    # Outputs of width F or 2F per layer: one F is a plain block, two (or one of 2F) a gated one.
+    outputs = sum(x.outputs for x in linears if x.outputs in (wide, 2 * wide) and x.inputs == text.hidden_size)
+    return wide, outputs >= 2 * wide * layers
+
+
+def _norms(model: Any, layers: int, head_dim: int, query: int, key: int) -> tuple[int, int]:
+    """Norms per layer and their summed width; a norm over one head's width runs over all of its heads."""
+    count = width = 0
+    for name, parameter in model.named_parameters():
+        if not name.endswith(".weight") or parameter.ndim != 1 or not any(part.isdigit() for part in name.split(".")):
+            continue
+        count += 1
+        size = parameter.shape[0]
+        if size == head_dim:
+            width += query if "q" in name.split(".")[-2] else key
+        else:
+            width += size
+    return count // layers, width // layers

@@ -1,0 +1,116 @@
+"""Conversations to text parts with known owners: what the model is given, and what it is trained to say.
+
+The boundary before an answer is where the generation prompt ends; the boundary after it is where its stop token ends.
+Both are found by rendering, never guessed from markers.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from medicalgpt.data.records import Message
+from medicalgpt.errors import RenderError
+
+if TYPE_CHECKING:
+    from medicalgpt.render.template import ChatTemplate
+
+# A template may open an answer with an empty thinking block; nothing else may stand between header and answer.
+_THINKING = re.compile(r"\s*(<think>.*?</think>)?\s*", re.DOTALL)
+
+
+def stop_token(template: "ChatTemplate") -> str:
+    """The special token that ends an assistant turn, found by rendering a probe.
+
+    Raises:
+        RenderError: the template has no generation prompt, or ends a turn without a special token.
+    """
+    messages = (Message("user", "Question"), Message("assistant", "Answer"))
+    full, start, end = answer_span(template, messages, 1)
+    stops = template.encoder.special_pattern.findall(full[start:end])
+    return str(stops[-1])
+
+
+def answer_span(template: "ChatTemplate", messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()) -> tuple[str, int, int]:
+    """Text of the conversation up to assistant turn `turn`, with the start of its answer and the end of its stop token.
+
+    Raises:
+        RenderError: the training text does not begin with the generation prompt, or the turn has no stop token.
+    """
+    prompt = template.text(messages[:turn], tools, generation_prompt=True)
+    full = template.text(messages[: turn + 1], tools)
+    if not full.startswith(prompt):
+        raise RenderError(
+            f"chat template '{template.name}': its generation prompt is not what stands before a finished answer, so the "
+            "model would be trained on one prompt and asked with another; choose another data.template"
+        )
+    body = full[len(prompt) :]
+    stops = list(template.encoder.special_pattern.finditer(body))
+    if not stops:
+        raise RenderError(
+            f"chat template '{template.name}' ends an assistant turn without a special token, so no stop token could be "
+            "trained; use a template that writes eos_token after the answer (alpaca, vicuna and plain do)"
+        )
+    _check_body(template, body[: stops[-1].start()], messages[turn])
+    return full, len(prompt), len(prompt) + stops[-1].end()
+
+
+def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
+    """The answer's text must stand alone between generation prompt and stop token."""
+    if message.tool_calls:
+        return  # how a call is written is the template's own business; the whole body is trained
+    content = message.content.strip()
+    if not body.rstrip().endswith(content):
+        raise RenderError(f"chat template '{template.name}' changes the assistant's text while rendering it")
+    lead = body.rstrip()[: len(body.rstrip()) - len(content)]
+    if not _THINKING.fullmatch(lead):
+        raise RenderError(
+            f"chat template '{template.name}' has no generation prompt: {lead!r} stands before the answer when training "
+            "but not when answering; choose another data.template or add add_generation_prompt to it"
+        )
+
+
+def check_content(template: "ChatTemplate", messages: Sequence[Message]) -> None:
+    """Refuse text that spells a special token: it would be read as control, not as text.
+
+    Raises:
+        RenderError: naming the token.
+    """
+    for message in messages:
+        if found := template.encoder.special_pattern.search(message.content):
+            raise RenderError(f"a {message.role} turn contains the special token {found.group()!r}; remove it from the text")
+
+
+def conversation_parts(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> tuple[list[str], list[int | None]] | None:
+    """Consecutive parts of the rendered conversation; owner is the assistant turn a part answers for, or None.
+
+    Returns None when the template rewrites earlier turns (thinking templates do), so that no single text shows every
+    turn as it was when it was answered.
+    """
+    ends_open = messages[-1].role != "assistant"
+    text = template.text(messages, tools, generation_prompt=ends_open)
+    parts, owners, cursor = [], [], 0
+    for turn, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        full, start, end = answer_span(template, messages, turn, tools)
+        if text[:end] != full[:end] or start < cursor:
+            return None
+        parts += [text[cursor:start], text[start:end]]
+        owners += [None, turn]
+        cursor = end
+    if ends_open:
+        parts.append(text[cursor:])
+        owners.append(None)
+    return parts, owners
+
+
+def prompt_parts(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """Parts of a conversation that ends with a user or tool turn, generation prompt included.
+
+    Raises:
+        RenderError: the conversation is empty or ends with an assistant turn.
+    """
+    if not messages or messages[-1].role == "assistant":
+        raise RenderError("a prompt must end with a user or tool turn")
+    found = conversation_parts(template, messages, tools)
+    return found[0] if found else [template.text(messages, tools, generation_prompt=True)]

@@ -1,0 +1,84 @@
+"""Text to ids with boundaries that hold: the ids before a boundary are exactly the ids of the text before it.
+
+Tokenizers merge across boundaries (with SmolLM2 an answer that begins with a newline swallows the newline of the
+assistant header). Where that happens the text is cut at the boundary and both sides are encoded apart, which is what
+the model meets at inference: the prompt ends there, and the answer's tokens come one by one.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from medicalgpt.errors import RenderError
+
+
+class Encoder:
+    """Encodes rendered text for one tokenizer. Special tokens are written out in the text by the chat template."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    @cached_property
+    def special(self) -> dict[str, int]:
+        """Special tokens and their ids."""
+        tokens = {str(t): int(i) for i, t in self.tokenizer.added_tokens_decoder.items() if t.special}
+        for token, index in zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids):
+            tokens.setdefault(str(token), int(index))
+        return tokens
+
+    @cached_property
+    def special_pattern(self) -> re.Pattern[str]:
+        """Matches any special token in text."""
+        return re.compile("|".join(re.escape(t) for t in sorted(self.special, key=len, reverse=True)) or r"(?!)")
+
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text without anything added."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special tokens included."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def parts(self, parts: Sequence[str]) -> list[list[int]]:
+        """Ids of each of several consecutive parts of one text.
+
+        The concatenation equals the ids of the whole text wherever no token crosses a boundary.
+        """
+        whole = self.ids("".join(parts))
+        ends: list[int] = []
+        done = ""
+        for i, part in enumerate(parts[:-1]):
+            done += part
+            prefix = self.ids(done)
+            if whole[: len(prefix)] != prefix:
+                return self._cut(parts, i + 1)
+            ends.append(len(prefix))
+        bounds = [0, *ends, len(whole)]
+        return [whole[a:b] for a, b in zip(bounds, bounds[1:])]
+
+    def join(self, parts: Sequence[str]) -> list[int]:
+        """Ids of the parts in one list."""
+        return [i for part in self.parts(parts) for i in part]
+
+    def _cut(self, parts: Sequence[str], at: int) -> list[list[int]]:
+        """Encode the parts before `at` and the rest apart."""
+        left = self.parts(parts[:at])
+        flat = [i for part in left for i in part]
+        rest = list(parts[at:])
+        right = self.parts(rest)
+        if self.decode([*flat, *(i for part in right for i in part)]) != self.decode(flat) + "".join(rest):
+            right[0] = self._continued(flat, rest[0])
+        return left + right
+
+    def _continued(self, before: list[int], text: str) -> list[int]:
+        """Ids of `text` in the middle of a line, for tokenizers that put a space before any text they are given.
+
+        Raises:
+            RenderError: this tokenizer cannot encode the text after a cut.
+        """
+        for lead in ("a", "\n", "."):
+            anchor, both = self.ids(lead), self.ids(lead + text)
+            if both[: len(anchor)] == anchor and self.decode([*before, *both[len(anchor) :]]).endswith(text):
+                return both[len(anchor) :]
+        raise RenderError("the tokenizer merges text across the start of the answer and cannot encode the answer alone")
