@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.lookup import close_names
 from medicalgpt.config.words import is_section
 from medicalgpt.config.yaml_text import KeyPath, Parsed, YamlError, parse
 
@@ -162,9 +162,10 @@ class _FileReader:
 
 
 def _neighbours(path: Path) -> str:
-    """Similar file names beside a missing one."""
+    """A file beside a missing one with a similar name, the ending aside."""
     try:
-        names = [name for name in os.listdir(path.parent) if name.endswith((".yaml", ".yml"))]
+        names = {Path(name).stem: name for name in os.listdir(path.parent) if name.endswith((".yaml", ".yml"))}
     except OSError:
         return ""
-    return did_you_mean(path.name, names)
+    found = close_names(path.stem, names, most=1)
+    return f"; did you mean '{names[found[0]]}'?" if found else ""

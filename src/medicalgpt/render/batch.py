@@ -45,7 +45,7 @@ class TreeBatch:
     attention_mask: torch.Tensor | None = None
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def to(self, device: torch.device | str) -> "TreeBatch":
+    def to(self, device: torch.device | str, **_: object) -> "TreeBatch":
         """The same batch with its tensors on `device`."""
         moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in self.__dict__.items()}
         moved["extra"] = {k: v.to(device) for k, v in self.extra.items()}

@@ -36,8 +36,19 @@ def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     return bins
 
 
-def pack_epoch(lengths: np.ndarray, capacity: int, seed: int, epoch: int) -> list[list[int]]:
+def by_length(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Group items of similar length for padded batches: items × longest stays within `capacity`."""
+    rows: list[list[int]] = []
+    for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not rows or (len(rows[-1]) + 1) * lengths[rows[-1][0]] > capacity:
+            rows.append([])
+        rows[-1].append(item)
+    return rows
+
+
+def pack_epoch(lengths: np.ndarray, capacity: int, seed: int, epoch: int, padded: bool = False) -> list[list[int]]:
     """Rows of one pass over the data: shuffle, pack window by window, shuffle the rows of each window."""
+    group = by_length if padded else best_fit
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     rng = np.random.default_rng([seed, epoch, 1])
     ends = np.searchsorted(
@@ -47,7 +58,7 @@ def pack_epoch(lengths: np.ndarray, capacity: int, seed: int, epoch: int) -> lis
     start = 0
     for end in [*ends, len(order)]:
         window = order[start:end]
-        packed = [[int(window[i]) for i in row] for row in best_fit([int(lengths[j]) for j in window], capacity)]
+        packed = [[int(window[i]) for i in row] for row in group([int(lengths[j]) for j in window], capacity)]
         rows += [packed[i] for i in rng.permutation(len(packed))]
         start = end
     return rows
@@ -76,21 +87,28 @@ class RunPlan:
 
 
 def plan_run(
-    lengths: np.ndarray, capacity: int, rows_per_step: int, epochs: float, max_steps: int | None, seed: int
+    lengths: np.ndarray,
+    capacity: int,
+    rows_per_step: int,
+    epochs: float,
+    max_steps: int | None,
+    seed: int,
+    padded: bool = False,
 ) -> RunPlan:
     """Lay out a run over trees of the given lengths (tokens).
 
     Args:
+        lengths: tokens of each tree; for padded batches, those of its padded rows.
         capacity: tokens of one packed row.
         rows_per_step: packed rows behind one optimiser step, over all ranks.
         epochs: passes over the data; ignored when `max_steps` is set.
     """
-    first = pack_epoch(lengths, capacity, seed, 0)
+    first = pack_epoch(lengths, capacity, seed, 0, padded)
     wanted = max_steps * rows_per_step if max_steps else max(1, round(epochs * len(first)))
     rows, epoch = list(first), 0
     while len(rows) < wanted:
         epoch += 1
-        rows += pack_epoch(lengths, capacity, seed, epoch)
+        rows += pack_epoch(lengths, capacity, seed, epoch, padded)
     rows = rows[:wanted]
     rows += [[]] * (-len(rows) % rows_per_step)
     return RunPlan(tuple(map(tuple, rows)), rows_per_step, len(rows) // rows_per_step, len(first))

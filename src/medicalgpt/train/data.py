@@ -1,0 +1,73 @@
+"""The run's plan as a dataset: item i is the batch of packed row i, built when it is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from medicalgpt.models.policy import Batching
+from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.render.pack import by_length, best_fit
+from medicalgpt.render.tree import TokenTree
+from medicalgpt.train.cache import ReferenceCache
+
+
+@dataclass
+class Trees(Sequence[TokenTree]):
+    """Training trees and the chosen replay trees as one sequence."""
+
+    parts: tuple[tuple[Sequence[TokenTree], np.ndarray], ...]
+
+    def __len__(self) -> int:
+        return sum(len(index) for _, index in self.parts)
+
+    def __getitem__(self, i: int) -> TokenTree:  # type: ignore[override]
+        for trees, index in self.parts:
+            if i < len(index):
+                return trees[int(index[i])]
+            i -= len(index)
+        raise IndexError(i)
+
+
+def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:
+    """Tokens that each tree takes in a batch: its own for packing, leaves × longest path for padding."""
+    if batching == "tree":
+        return np.asarray([len(t) for t in trees], np.int64)
+    return np.asarray([len(t.leaves) * t.longest_path for t in trees], np.int64)
+
+
+class PlanDataset(Dataset[TreeBatch]):
+    """Rows of tree indices as batches, with cached reference log-probabilities attached when there are any."""
+
+    def __init__(self, trees: Sequence[TokenTree], rows: Sequence[Sequence[int]], batching: Batching, filler: int,
+                 reference: ReferenceCache | None = None) -> None:
+        self.trees, self.rows, self.batching, self.filler, self.reference = trees, rows, batching, filler, reference
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> TreeBatch:
+        items = self.rows[i]
+        build = pack_trees if self.batching == "tree" else pad_trees
+        batch = build([self.trees[j] for j in items], items, self.filler)
+        if self.reference is not None:
+            batch.extra["reference"] = torch.from_numpy(self.reference.take(items))
+        return batch
+
+
+def _only(batches: list[TreeBatch]) -> TreeBatch:
+    return batches[0]
+
+
+def loader(dataset: PlanDataset, rank: int, world: int) -> "DataLoader[TreeBatch]":
+    """Every world-th batch, in plan order: step k takes the same rows whatever the number of processes."""
+    return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world), collate_fn=_only)
+
+
+def held_out_rows(lengths: np.ndarray, capacity: int, batching: Batching, world: int) -> list[list[int]]:
+    """Rows for evaluation: packed once, padded with empty rows to a multiple of the number of processes."""
+    group = best_fit if batching == "tree" else by_length
+    rows = group([int(n) for n in lengths], capacity)
+    return rows + [[] for _ in range(-len(rows) % world)]

@@ -1,0 +1,46 @@
+"""What the distributed wrapper sees: one module whose forward pass is one objective on one batch."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.models.adapters import adapter_off
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.objectives.base import Objective
+from medicalgpt.render.batch import TreeBatch
+
+
+class StageModule(nn.Module):
+    """A policy, an objective and, when the objective needs one, a reference.
+
+    The reference is the policy's own base with the adapter off, a second frozen policy, or values cached in the batch.
+    """
+
+    def __init__(self, policy: CausalPolicy, objective: Objective, reference: CausalPolicy | None = None) -> None:
+        super().__init__()
+        self.policy = policy
+        self.objective = objective
+        # A tuple hides the frozen model from parameters(), state dicts and gradient synchronisation.
+        self._reference = (reference,)
+
+    def forward(self, batch: TreeBatch) -> dict[str, Any]:
+        """Sum and count of the loss and of every metric."""
+        ref = self.reference_logps(batch) if self.objective.needs.reference else None
+        out = self.objective.loss(self.policy, batch, ref)
+        return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
+
+    @torch.no_grad()
+    def reference_logps(self, batch: TreeBatch) -> torch.Tensor:
+        """log π_ref [N] at the batch's weighted positions."""
+        if "reference" in batch.extra:
+            return batch.extra["reference"]
+        if self._reference[0] is not None:
+            return self._reference[0].logps(batch)[0]
+        training = self.policy.training
+        self.policy.eval()
+        try:
+            with adapter_off(self.policy.model):
+                return self.policy.logps(batch)[0]
+        finally:
+            self.policy.train(training)
