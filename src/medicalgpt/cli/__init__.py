@@ -12,13 +12,15 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import config
+from medicalgpt.cli import config, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
 }
-COMMANDS: dict[str, Callable[..., Any]] = {}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "train": train.train,
+}
 
 
 class _Commands(TyperGroup):

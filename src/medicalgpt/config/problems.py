@@ -119,10 +119,11 @@ def _unknown(path: KeyPath, value: Any, kind: Kind, schema: type[BaseModel]) -> 
     if key in every:
         return f"unknown key '{key}': in a file write it nested, {key.replace('.', ': {')}: …{'}' * key.count('.')}"
     found = by_leaf.get(key, [])  # the right name in the wrong section
+    if not prefix and not isinstance(value, dict):  # below a section all dotted paths look alike
+        found = found or close_names(key, every, most=1)
     found = found or [here[name] for name in close_names(key, here)]
     found = found or [dotted for word in _words_in(value) for dotted in by_leaf.get(word, [])]
     found = found or [dotted for leaf in close_names(key, by_leaf) for dotted in by_leaf[leaf]]
-    found = found or (close_names(key, every) if not prefix else [])  # below a section all paths look alike
     message = f"unknown key '{_dotted(path)}'"
     if found:
         return f"{message}; did you mean {' or '.join(repr(name) for name in found[:3])}?"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from medicalgpt.data.files import file_type
-from medicalgpt.data.rows.json_rows import json_rows, jsonl_rows
+from medicalgpt.data.rows.json_text import json_rows, jsonl_rows
 from medicalgpt.data.rows.row import Row
 from medicalgpt.data.rows.tables import parquet_rows, table_rows
 from medicalgpt.data.rows.whole_text import text_rows

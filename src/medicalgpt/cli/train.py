@@ -1,0 +1,23 @@
+"""`medicalgpt train STAGE --config FILE [key=value …]`."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from medicalgpt.config import load, stage_schema
+
+
+def train(
+    stage: Annotated[str, typer.Argument(help="pt, sft or dpo.")],
+    overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, e.g. train.max_steps=50")] = None,  # noqa: UP045
+    config: Annotated[Optional[str], typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")] = None,  # noqa: UP045
+) -> None:
+    """Train one stage into a run folder. The same command again goes on where it was stopped."""
+    resolved = load(stage_schema(stage), config, overrides or [])
+    from medicalgpt.train.stage import run_stage
+
+    outcome = run_stage(resolved)
+    if outcome.status == "interrupted":
+        typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
+        raise typer.Exit(128 + outcome.signal)
+    typer.echo(f"{outcome.status}: {outcome.folder}")

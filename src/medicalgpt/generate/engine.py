@@ -1,0 +1,204 @@
+"""The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.backend import Backend, Ends
+from medicalgpt.generate.prompts import Prompt, Ready, prepare
+from medicalgpt.generate.sampling import Sampling, row_seed
+from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.generate.transformers_backend import TransformersBackend
+from medicalgpt.models.load import Quantization, load
+from medicalgpt.models.locate import Located
+from medicalgpt.models.policy import unwrap
+from medicalgpt.render.template import ChatTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer.
+
+    `text` has no stop token, no stop text and no half character at its end. `token_ids` include the token that ended the
+    answer. `stopped` is False when max_new_tokens (or a cancel) cut the answer off. `dropped_turns` counts old turns
+    that did not fit into the context.
+    """
+
+    text: str
+    token_ids: list[int]
+    stopped: bool
+    prompt_tokens: int
+    dropped_turns: int = 0
+
+
+@dataclass
+class Engine:
+    """Answers prompts with a model. Use one engine from one thread at a time; the model may be in the midst of training.
+
+    Equal seed, index and prompt give the same answer in any batch, up to rounding of the logits. The caller's random
+    state and the model's training mode stay as they were.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    template: ChatTemplate
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What was loaded, for comparing two runs: places, size and time of weight files, hash of the template."""
+
+    def __post_init__(self) -> None:
+        self.stop_ids = _stop_ids(self.template, unwrap(self.model))
+        # Padding is masked out, so any id will do for a tokenizer without a pad token.
+        self.backend: Backend = TransformersBackend(self.model, self.stop_ids, self.template.pad_id or 0)
+
+    @classmethod
+    def open(
+        cls,
+        run_or_path: str,
+        *,
+        adapter: str | None = None,
+        template: str | None = None,
+        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        trust_remote_code: bool = False,
+        quantization: Quantization = "none",
+        revision: str | None = None,
+    ) -> "Engine":
+        """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
+
+        Raises:
+            ModelError: it cannot be found or loaded.
+            RenderError: the template is unknown or does not fit the tokenizer.
+            ServeError: the tokenizer has no chat template and none was named.
+        """
+        config = ModelConfig(
+            base=run_or_path, revision=revision, adapter=adapter, dtype=dtype, trust_remote_code=trust_remote_code
+        )
+        loaded = load(config, quantization)
+        if template is None and not getattr(loaded.tokenizer, "chat_template", None):
+            raise ServeError(
+                f"{run_or_path} has no chat template of its own (a base model?); name the one it was trained with, "
+                "for example --template chatml"
+            )
+        if quantization == "none" and torch.cuda.is_available():
+            loaded.model.to("cuda")
+        chosen = ChatTemplate.load(loaded.tokenizer, template)
+        places = [place for place in (loaded.base, loaded.adapter) if place]
+        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen))
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of prompt and answer together, or None where the model sets no limit."""
+        return self.backend.context
+
+    def prepare(self, prompt: Prompt, sampling: Sampling) -> Ready:
+        """Token ids for a prompt, with the oldest turns dropped where it is too long.
+
+        Raises:
+            ServeError: it is empty, or one question alone is too long.
+            RenderError: the template cannot render it, or it spells a special token.
+        """
+        return prepare(prompt, self.template, self.context, sampling.max_new_tokens)
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, *, batch_size: int = 8, first_index: int = 0
+    ) -> list[Completion]:
+        """Answer every prompt, in the order given.
+
+        Prompts of similar length share a batch. `first_index` is the number of the first prompt in a larger whole, so
+        that a long list can be answered in pieces with the same result.
+
+        Raises:
+            ServeError, RenderError: as `prepare`, before anything is generated; or the backend's ServeError.
+        """
+        if batch_size < 1:
+            raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
+        ready = [self.prepare(prompt, sampling) for prompt in prompts]
+        out: dict[int, Completion] = {}
+        for batch in _batches([len(r.ids) for r in ready], batch_size, self.backend.pads):
+            ends = _stop_text_ends(self._decode, sampling, len(batch)) if sampling.stop else None
+            seeds = [row_seed(sampling.seed, first_index + i) for i in batch]
+            answers = self.backend.run([ready[i].ids for i in batch], sampling, seeds, ends)
+            for i, ids in zip(batch, answers):
+                out[i] = self._completion(ready[i], ids, sampling)
+        return [out[i] for i in range(len(ready))]
+
+    def stream(self, prompt: Prompt, sampling: Sampling, *, index: int = 0) -> Generator[str, None, Completion]:
+        """Answer one prompt piece by piece; the pieces are whole characters and together the answer's text.
+
+        The generator's return value is the `Completion`. Closing it stops the model after the token it is at.
+
+        Raises:
+            ServeError, RenderError: as `prepare`, at once; or the backend's ServeError while iterating.
+        """
+        return self._stream(self.prepare(prompt, sampling), sampling, row_seed(sampling.seed, index))
+
+    def _stream(self, ready: Ready, sampling: Sampling, seed: int) -> Generator[str, None, Completion]:
+        job = Job(self.backend, ready.ids, sampling, seed)
+        text = TextStream(self._decode, sampling.stop)
+        try:
+            for token in job.tokens():
+                piece = text.push(token)
+                if piece:
+                    yield piece
+                if text.stopped:
+                    break
+        finally:
+            job.stop()
+        # With a stop text the model may be a token or two ahead by now; those are not part of the answer.
+        ids = job.given if text.stopped else job.answer
+        if rest := text.finish():
+            yield rest
+        return self._completion(ready, ids, sampling)
+
+    def _completion(self, ready: Ready, ids: list[int], sampling: Sampling) -> Completion:
+        ended = bool(ids) and ids[-1] in self.stop_ids
+        text = TextStream(self._decode, sampling.stop)
+        pieces = [text.push(token) for token in (ids[:-1] if ended else ids)]
+        pieces.append(text.finish())
+        return Completion("".join(pieces), ids, ended or text.stopped, len(ready.ids), ready.dropped_turns)
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
+    texts = [TextStream(decode, sampling.stop) for _ in range(rows)]
+
+    def ends(row: int, token: int) -> bool:
+        texts[row].push(token)
+        return texts[row].stopped
+
+    return ends
+
+
+def _batches(lengths: Sequence[int], size: int, pads: bool) -> Iterator[list[int]]:
+    """Indices of prompts that share a batch: of similar length, or of one length where padding is not allowed."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) == size or (not pads and lengths[i] != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
+
+
+def _stop_ids(template: ChatTemplate, model: Any) -> list[int]:
+    """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
+    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
+
+
+def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:
+    weights: list[list[Any]] = []
+    for place in places:
+        folder = Path(place.path_or_id)
+        files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+        weights += [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    names = [f"{place.path_or_id}@{place.revision}" if place.revision else place.path_or_id for place in places]
+    return {"places": names, "weights": weights, "template": template.hash}

@@ -1,0 +1,78 @@
+"""From what is asked to the token ids a model is given, shortened when it does not fit into the context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from medicalgpt.data.records import Dialogue, Message
+from medicalgpt.errors import ServeError
+from medicalgpt.render.dialogue import check_content
+from medicalgpt.render.template import ChatTemplate
+
+Prompt = Dialogue | Sequence[Message] | Sequence[int]
+"""Turns that end with the user or a tool, such turns as a record with its tools, or token ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Token ids as the model gets them, and how many turns had to go to make them fit."""
+
+    ids: list[int]
+    dropped_turns: int = 0
+
+
+def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int) -> Ready:
+    """Encode a prompt as training did, leaving room for the answer.
+
+    The oldest exchanges go first; the system message and the last question always stay.
+
+    Raises:
+        ServeError: an empty prompt, or a question that alone is too long (with counts).
+        RenderError: turns in an order that the template refuses, or text that spells a special token.
+    """
+    limit = None if context is None else context - max_new_tokens
+    if limit is not None and limit < 1:
+        raise ServeError(
+            f"max_new_tokens is {max_new_tokens}, but the model's context is {context} tokens for prompt and answer "
+            f"together; allowed: at most {context - 1 if context else 0}"
+        )
+    if isinstance(prompt, Dialogue):
+        return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens)
+    if not prompt:
+        raise ServeError("the prompt is empty; give at least one user turn or one token")
+    if isinstance(prompt[0], Message):
+        return _prepare_turns(prompt, (), template, limit, max_new_tokens)  # type: ignore[arg-type]
+    ids = [int(token) for token in prompt]  # type: ignore[call-overload]
+    if limit is not None and len(ids) > limit:
+        raise _too_long("the prompt", len(ids), limit, max_new_tokens)
+    return Ready(ids)
+
+
+def _prepare_turns(
+    turns: Sequence[Message], tools: Sequence[dict[str, Any]], template: ChatTemplate, limit: int | None, room: int
+) -> Ready:
+    check_content(template, turns)
+    ids = template.prompt_ids(turns, tools)
+    whole = len(turns)
+    while limit is not None and len(ids) > limit:
+        shorter = without_oldest(turns)
+        if shorter is None:
+            raise _too_long("the question (with system message and template)", len(ids), limit, room)
+        turns = shorter
+        ids = template.prompt_ids(turns, tools)
+    return Ready(ids, whole - len(turns))
+
+
+def without_oldest(turns: Sequence[Message]) -> list[Message] | None:
+    """The turns without the oldest exchange (a question and all that follows until the next); None if it is the only one."""
+    head = [turn for turn in turns[:1] if turn.role == "system"]
+    rest = list(turns[len(head) :])
+    later = next((i for i in range(1, len(rest)) if rest[i].role == "user"), None)
+    return None if later is None else [*head, *rest[later:]]
+
+
+def _too_long(what: str, tokens: int, limit: int, room: int) -> ServeError:
+    return ServeError(
+        f"{what} has {tokens} tokens; the model's context is {limit + room}, of which {room} are kept for the answer "
+        f"(max_new_tokens), so at most {limit} fit; shorten the question or the system message, or lower max_new_tokens"
+    )

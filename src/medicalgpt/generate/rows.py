@@ -1,0 +1,90 @@
+"""Rows of a file as prompts: the shapes that training reads, with the last answer taken off and kept as a reference."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medicalgpt.data.files import file_type
+from medicalgpt.data.formats.fields import BadRow, decoded, required_text
+from medicalgpt.data.formats.names import ANSWER, CONVERSATIONS, QUESTION, fold_name, fold_row
+from medicalgpt.data.formats.pairs import asked
+from medicalgpt.data.formats.tools import parse_tools
+from medicalgpt.data.formats.turns import check_turns, parse_turn, parse_turns, with_system
+from medicalgpt.data.records import Dialogue, Message, Source
+from medicalgpt.data.rows import Row, open_rows
+from medicalgpt.errors import DataError
+
+ALLOWED = (
+    "messages or conversations (a list of turns), or a question as text in prompt, question or instruction (or their "
+    "usual names), each with optional system, history, input and tools"
+)
+WRITTEN = ("response", "stopped", "tokens", "reference", "dropped_turns")
+"""Columns that the output adds to a row."""
+
+_TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_TURN_LISTS = ("messages", *CONVERSATIONS)
+_ORDER = (*_TURN_LISTS, "instruction", *QUESTION)  # as the readers of training data choose
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One row: its columns, the prompt in it, and the answer it already had."""
+
+    fields: dict[str, Any]
+    prompt: Dialogue
+    reference: str | None
+
+
+def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
+    """The rows of one file as prompts; `system` is put before those that have no system message.
+
+    Raises:
+        DataError: the file cannot be read or is empty, or a row has no usable prompt, with file:line.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; give one file of type {', '.join(_TYPES)} (also .gz)")
+    if file_type(path) not in _TYPES:
+        raise DataError(f"{path}: this file type holds no prompts; allowed: {', '.join(_TYPES)} (also .gz)")
+    rows = 0
+    for row in open_rows(path, {}):
+        rows += 1
+        try:
+            yield _asked(row, path, system)
+        except BadRow as bad:
+            where = f" ({bad.where})" if bad.where else ""
+            raise DataError(
+                f"{place(path, row.number, row.line)}: {bad.reason}{where}; allowed: {ALLOWED}; correct the row"
+            ) from None
+    if not rows:
+        raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
+
+
+def place(path: Path, number: int, line: int | None = None) -> str:
+    """Where a row stands, for messages."""
+    return f"{path}:{number}" + (f" (line {line})" if line is not None else "")
+
+
+def _asked(row: Row, path: Path, system: str | None) -> Asked:
+    if row.fields is None:
+        raise BadRow(row.problem, row.where)
+    fields = fold_row(row.fields)
+    name = next((n for n in _ORDER if fields.get(n) is not None), None)
+    if name is None:
+        raise BadRow("there is no prompt: no column has a name we know, or it is null")
+    value = decoded(fields[name], name) if name in _TURN_LISTS else fields[name]
+    if isinstance(value, list | Mapping):
+        turns = parse_turns(value, name) if isinstance(value, list) else [parse_turn(value)]
+        messages, column, reference = *_without_answer(with_system(fields, turns)), None
+        tools = parse_tools(fields.get("tools"))
+        reference, column = messages[1], None
+        messages = messages[0]
+    else:
+        messages, tools = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,))), ()
+        column, reference = _answer(fields, name)
+    _check_columns(row.fields, column)
+    check_turns(messages, end="prompt")
+    if system and messages[0].role != "system":
+        messages = (Message("system", system), *messages)
+    return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference)

@@ -1,0 +1,182 @@
+"""The backend that runs `model.generate` of transformers."""
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.backend import Ends
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.policy import unwrap
+
+
+class TransformersBackend:
+    """Implements `Backend` for a transformers causal LM, with or without adapters; it may be in the midst of training."""
+
+    def __init__(self, model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> None:
+        self.model = model
+        self.inner: Any = unwrap(model)
+        self.stop_ids = list(stop_ids)
+        self.pad_id = pad_id
+        self._lock = threading.Lock()  # generation settings lie on the model: one call at a time
+
+    @property
+    def context(self) -> int | None:
+        """Most tokens of prompt and answer together, as far as the config says."""
+        found = getattr(self.inner.config.get_text_config(), "max_position_embeddings", None)
+        return int(found) if found else None
+
+    @property
+    def pads(self) -> bool:
+        """Recurrent models read padding as text, so their prompts of one batch must have one length."""
+        return not getattr(self.inner, "_is_stateful", False)
+
+    def run(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: Ends | None = None
+    ) -> list[list[int]]:
+        """See `Backend.run`."""
+        device = self.inner.get_input_embeddings().weight.device
+        width = max(len(ids) for ids in prompts)
+        # [B, T], padded on the left, so that the next token stands behind every prompt
+        inputs = torch.tensor([[self.pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
+        watch = _Watch(ends, self.stop_ids, len(prompts)) if ends else None
+        with self._lock, _inference(self.model), _own_settings_aside(self.model, self.inner):
+            try:
+                out = self.model.generate(  # type: ignore[operator]
+                    input_ids=inputs,
+                    attention_mask=mask,
+                    generation_config=self._settings(sampling),
+                    logits_processor=LogitsProcessorList(_processors(sampling, seeds)),
+                    stopping_criteria=StoppingCriteriaList([watch] if watch else []),
+                )
+            except torch.OutOfMemoryError as error:
+                raise ServeError(
+                    f"out of memory with {len(prompts)} prompts of up to {width} tokens and "
+                    f"{sampling.max_new_tokens} new tokens each; lower the batch size or max_new_tokens"
+                ) from error
+        lengths = watch.lengths if watch else {}
+        rows = out[:, width:].tolist()
+        return [row[: lengths[i]] if i in lengths else self._cut(row) for i, row in enumerate(rows)]
+
+    def _settings(self, sampling: Sampling) -> GenerationConfig:
+        # Tokens are drawn by `_Draw`; what is left for `generate` is to take the largest.
+        return GenerationConfig(
+            max_new_tokens=sampling.max_new_tokens,
+            do_sample=False,
+            use_cache=True,
+            repetition_penalty=float(sampling.repetition_penalty),
+            eos_token_id=self.stop_ids,
+            pad_token_id=self.pad_id,
+        )
+
+    def _cut(self, row: list[int]) -> list[int]:
+        """A row up to and including its first stop token; behind it `generate` pads."""
+        end = next((i for i, token in enumerate(row) if token in self.stop_ids), None)
+        return row if end is None else row[: end + 1]
+
+
+class _Watch(StoppingCriteria):
+    """Asks `ends` about every new token and remembers after how many a row was ended."""
+
+    def __init__(self, ends: Ends, stop_ids: Sequence[int], rows: int) -> None:
+        self.ends = ends
+        self.stop_ids = frozenset(stop_ids)
+        self.open = set(range(rows))
+        self.lengths: dict[int, int] = {}
+        self.steps = 0
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        self.steps += 1
+        tokens = input_ids[:, -1].tolist()
+        for row in sorted(self.open):
+            if tokens[row] in self.stop_ids:
+                self.open.discard(row)
+            elif self.ends(row, tokens[row]):
+                self.open.discard(row)
+                self.lengths[row] = self.steps
+        done = [row not in self.open for row in range(len(tokens))]
+        return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
+
+
+def _processors(sampling: Sampling, seeds: Sequence[int]) -> Iterator[LogitsProcessor]:
+    yield _Numbers()
+    if sampling.greedy:
+        return
+    yield TemperatureLogitsWarper(float(sampling.temperature))
+    if sampling.top_k:
+        yield TopKLogitsWarper(sampling.top_k)
+    if sampling.top_p < 1:
+        yield TopPLogitsWarper(float(sampling.top_p))
+    yield _Draw(seeds)
+
+
+class _Numbers(LogitsProcessor):
+    """Refuses NaN, of which the largest would be token 0 or any other."""
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if bool(torch.isnan(scores).any()):
+            raise ServeError(
+                "the model's logits are not numbers (NaN); with float16 load it in bfloat16 or float32, "
+                "otherwise its weights are damaged"
+            )
+        return scores
+
+
+class _Draw(LogitsProcessor):
+    """Draws a token by inverse transform and leaves it alone in the row.
+
+    One uniform number a token comes from the row's own generator. So an answer is the same in any batch (up to rounding
+    of the logits), and no global random state is read or moved.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.randoms = [random.Random(seed) for seed in seeds]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        cumulated = torch.softmax(scores.double(), -1).cumsum(-1)  # [B, V]
+        uniform = torch.tensor([[r.random()] for r in self.randoms], dtype=cumulated.dtype, device=scores.device)
+        # right=True: a token of probability 0 adds nothing to the sum and is never the first above the target
+        drawn = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True).clamp(max=scores.shape[-1] - 1)
+        return torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
+
+
+@contextmanager
+def _inference(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def _own_settings_aside(*models: Any) -> Iterator[None]:
+    """`generate` fills gaps from the model's generation_config.json; only `Sampling` shall decide here."""
+    before = [model.generation_config for model in models]
+    try:
+        for model in models:
+            model.generation_config = GenerationConfig()
+        yield
+    finally:
+        for model, own in zip(models, before):
+            model.generation_config = own

@@ -1,0 +1,100 @@
+"""What happens around the steps: the progress line, sample answers, and a clean stop on Ctrl-C or SIGTERM."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+
+@final
+class ProgressCallback(TrainerCallback):
+    """A bar on a terminal, a line every few seconds elsewhere: step, loss, tokens/s and time left."""
+
+    def __init__(self, console: Console, stage: str, every: float = 10.0) -> None:
+        self.console, self.stage, self.every = console, stage, every
+        self.bar: Progress | None = None
+        self.task: Any = None
+        self.last, self.started, self.first = 0.0, 0.0, 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.started, self.first = time.monotonic(), state.global_step
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+            self.bar = Progress(*columns, console=self.console, transient=False)
+            self.bar.start()
+            self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        note = f"loss {logs['loss']:.4f}  {logs['tokens_per_second']:.0f} tokens/s"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=state.global_step, note=note)
+        elif time.monotonic() - self.last >= self.every or state.global_step == state.max_steps:
+            self.last = time.monotonic()
+            done = max(1, state.global_step - self.first)
+            left = (self.last - self.started) / done * (state.max_steps - state.global_step)
+            self.console.print(f"{self.stage} step {state.global_step}/{state.max_steps}  {note}  {left:.0f} s left", highlight=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+@final
+class StopCallback(TrainerCallback):
+    """Ctrl-C or SIGTERM finishes the step, saves a checkpoint and ends; a second Ctrl-C ends at once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def _caught(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+        self.console.print("stopping after this step; a checkpoint is saved (Ctrl-C again to stop at once)")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._caught)
+            except ValueError:  # not in the main thread: the caller has to stop the run
+                return
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.signal is not None and state.global_step < state.max_steps:
+            control.should_save = control.should_training_stop = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Give the signals back to whoever had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+
+@final
+class SampleCallback(TrainerCallback):
+    """Answers a few held-out prompts every so many steps."""
+
+    def __init__(self, every: int | None, answer: Callable[[int], None]) -> None:
+        self.every, self.answer = every, answer
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.every and state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self.answer(state.global_step)
+
+
+def console(rank: int) -> Console:
+    """Where rank 0 speaks; the others are silent."""
+    return Console(file=sys.stderr, quiet=rank != 0, soft_wrap=True)

@@ -1,0 +1,98 @@
+"""What stands at both ends of a stage: the hashes and memory it begins with, the model and manifest it leaves."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medicalgpt.config.stages import StageConfig
+from medicalgpt.models.load import Loaded
+from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.policy import unwrap
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.runs import figures, manifest, report
+from medicalgpt.runs.hashes import code_hash, hash_json, hash_tree
+from medicalgpt.runs.metrics import read as read_metrics
+
+if TYPE_CHECKING:
+    from medicalgpt.train.stage import Context, Outcome
+
+_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
+
+
+def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
+    """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
+    def of(place: Located) -> str:
+        if place.kind in ("hub", "hub-adapter"):
+            return hash_json([place.path_or_id, place.revision])
+        return hash_json(hash_tree(place.path_or_id, _MODEL_FILES))
+
+    return {"base": of(found)} | ({"adapter": of(locate(adapter))} if adapter else {})
+
+
+def require_memory(config: StageConfig) -> None:
+    """Refuse a model that cannot fit before anything is loaded."""
+    from medicalgpt.models import estimate
+
+    estimate.require_memory(config)
+
+
+def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
+    """Adapter or full weights with tokenizer, chat template and every stop token, in Hugging Face layout."""
+    model = loaded.model
+    inner = unwrap(model)
+    implementation = inner.config._attn_implementation  # type: ignore[union-attr]
+    generation = inner.generation_config  # type: ignore[union-attr]
+    generation.eos_token_id = template.stop_ids  # type: ignore[union-attr]
+    generation.pad_token_id = template.pad_id  # type: ignore[union-attr]
+    model.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
+    generation.save_pretrained(str(folder))  # type: ignore[union-attr,operator]
+    inner.config._attn_implementation = implementation  # type: ignore[union-attr]
+    tokenizer = template.tokenizer
+    before = tokenizer.chat_template
+    tokenizer.chat_template = template.source
+    tokenizer.save_pretrained(str(folder))
+    tokenizer.chat_template = before
+
+
+def publish(ctx: "Context", loaded: Loaded, trainer: Any, before: dict[str, float], after: dict[str, float], parents: tuple[Path, ...]) -> None:
+    """Save the model, draw the figures, write the report, and the manifest last."""
+    folder = ctx.folder
+    with folder.publishing("model") as temp:
+        save_model(temp, loaded, ctx.template)
+    figures.draw(folder.metrics, folder.figures)
+    hashes = ctx.prepared.hashes
+    record = manifest.Manifest(
+        stage=ctx.name,
+        base=ctx.config.model.base,
+        parents=[manifest.Parent.of(folder.path, p) for p in parents],
+        config_key=ctx.key,
+        hashes=manifest.Hashes(data=hashes["data"], eval=hashes.get("eval"), template=hashes["template"],
+                               tokenizer=hashes["tokenizer"], base=ctx.base["base"], code=code_hash()),
+        versions=manifest.versions(),
+        seed=ctx.config.train.seed,
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        world_size=ctx.world,
+        ledger=ctx.prepared.ledger,
+        seconds=time.perf_counter() - ctx.started,
+        tokens=trainer.tokens,
+        before=before,
+        after=after,
+        files=hash_tree(folder.model),
+    )
+    manifest.write(folder.path, record)
+    report.write(folder.path)
+
+
+def recall(folder: Path) -> "Outcome":
+    """The outcome of a run that was finished before."""
+    from medicalgpt.train.stage import Outcome
+
+    found = manifest.read(folder)
+    return Outcome("already finished", folder, dict(found.before), dict(found.after))  # type: ignore[arg-type]
+
+
+def first_numbers(metrics: Path) -> dict[str, float]:
+    """The held-out numbers of step 0, for a run that goes on."""
+    return {k: v for line in read_metrics(metrics) if line["step"] == 0 for k, v in line.items() if k.startswith("eval/")}

@@ -1,0 +1,162 @@
+"""From a stage's config to the pieces it trains with: objective, model, batching, reference, plan."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.models.load import Loaded, load, pick_dtype
+from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
+from medicalgpt.models.probe import probe
+from medicalgpt.objectives.base import Objective
+from medicalgpt.objectives.dpo import DirectPreference
+from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
+from medicalgpt.render.build import Prepared, replay_choice
+from medicalgpt.render.pack import RunPlan, plan_run
+from medicalgpt.train.cache import ReferenceCache, compute
+from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows
+
+
+def stage_name(config: StageConfig) -> str:
+    """The stage's short name."""
+    return {PtConfig: "pt", SftConfig: "sft", DpoConfig: "dpo"}[type(config)]
+
+
+def objective_of(config: StageConfig) -> Objective:
+    """The objective a config asks for."""
+    if isinstance(config, PtConfig):
+        return Pretraining()
+    if isinstance(config, SftConfig):
+        return SupervisedFineTuning()
+    assert isinstance(config, DpoConfig)
+    o = config.objective
+    return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
+
+
+def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
+    """The model to train as a policy, and one line on how it will be batched."""
+    loaded = load(_with_dtype(config), config.quantization, config.lora if config.lora.enabled else None)
+    if not config.lora.enabled:
+        for parameter in loaded.model.parameters():
+            parameter.requires_grad_(True)
+    found = probe(loaded.model, config.train.batching)
+    if config.train.batching == "tree" and found.batching != "tree":
+        raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
+    policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+    policy.neftune_alpha = config.train.neftune_alpha
+    if config.model.gradient_checkpointing:
+        _checkpoint_activations(unwrap(loaded.model))
+    note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
+    return loaded, policy, note
+
+
+def _with_dtype(config: StageConfig) -> ModelConfig:
+    """Full training keeps fp32 master weights under bf16 autocast; a frozen base may be stored in bf16."""
+    if config.lora.enabled or config.model.dtype != "auto":
+        return config.model
+    return config.model.model_copy(update={"dtype": "float32"})
+
+
+def mixed_precision(config: StageConfig) -> str:
+    """Autocast type of the training step: "no", "bf16" or "fp16"."""
+    wanted = pick_dtype(config.model.dtype)
+    return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[wanted]
+
+
+def _checkpoint_activations(model: Any) -> None:
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    if enable is not None:
+        enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+@dataclass
+class Plan:
+    """What the run will see."""
+
+    train: PlanDataset
+    held_out: PlanDataset | None
+    run: RunPlan
+    padding: float
+    capacity: int
+
+
+def make_plan(config: StageConfig, prepared: Prepared, batching: Batching, filler: int, world: int) -> Plan:
+    """Choose replay, pack everything and lay out the steps.
+
+    Raises:
+        ConfigError: tokens_per_step is too small for this number of processes.
+    """
+    t = config.train
+    parts = [(prepared.train, np.arange(len(prepared.train)))]
+    if prepared.replay is not None:
+        parts.append((prepared.replay, replay_choice(prepared.train, prepared.replay, config.data.replay_share, t.seed)))
+    trees = Trees(tuple(parts))
+    lengths = costs(trees, batching)
+    branches = 2 if isinstance(config, DpoConfig) else 1
+    capacity = t.row_tokens or config.data.max_tokens * branches
+    rows_per_step = max(1, round(t.tokens_per_step / capacity))
+    if rows_per_step % world:
+        rows_per_step = max(world, round(rows_per_step / world) * world)
+    run = plan_run(lengths, capacity, rows_per_step, t.epochs, t.max_steps, t.seed, batching == "padded")
+    held_out = None
+    if prepared.held_out is not None and len(prepared.held_out):
+        rows = held_out_rows(costs(prepared.held_out, batching), capacity, batching, world)
+        held_out = PlanDataset(prepared.held_out, rows, batching, filler)
+    train = PlanDataset(trees, run.rows, batching, filler)
+    return Plan(train, held_out, run, run.padding_fraction(np.asarray([len(x) for x in trees]), capacity), capacity)
+
+
+def reference_kind(config: StageConfig) -> str:
+    """Where DPO's reference comes from: "adapter_off", "model" or "cached".
+
+    Raises:
+        ConfigError: adapter_off without a fresh adapter: the base would not be the model that training started from.
+    """
+    assert isinstance(config, DpoConfig)
+    kind = config.objective.reference
+    fresh = config.lora.enabled and config.model.adapter is None and config.lora.variant != "pissa"
+    if kind == "auto":
+        return "adapter_off" if fresh else "cached"
+    if kind == "adapter_off" and not fresh:
+        raise ConfigError(
+            "objective.reference=adapter_off needs a fresh LoRA adapter (lora.enabled, no model.adapter, no pissa): only then "
+            "is the base with the adapter off the model that training starts from; use cached or model"
+        )
+    return kind
+
+
+def load_reference(config: DpoConfig, batching: Batching) -> CausalPolicy:
+    """A second, frozen model."""
+    name = config.objective.reference_model or config.model.base
+    adapter = None if config.objective.reference_model else config.model.adapter
+    loaded = load(config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, None)
+    found = probe(loaded.model, batching)
+    reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+    if found.batching != batching:
+        raise ConfigError(f"the reference model cannot run {batching} batches as the policy does: {found.reason}")
+    reference.requires_grad_(False)
+    return reference.eval()
+
+
+def fill_cache(plan: Plan, policy: CausalPolicy, key: str, cache: Path, rank: int, world: int) -> None:
+    """Attach reference log-probabilities to both datasets, computing them where no cache of that content exists."""
+    for name, data in (("train", plan.train), ("held_out", plan.held_out)):
+        if data is None:
+            continue
+        digest = hashlib.sha256(f"{key}/{name}/{policy.batching}".encode()).hexdigest()[:32]
+        path = cache / "reference" / f"{digest}.npz"
+        if path.is_file():
+            data.reference = ReferenceCache.load(path)
+            continue
+        rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
+        data.reference = compute(policy, data.trees, [r for r in rows if r], policy.batching, data.filler, rank, world)
+        if rank == 0:
+            data.reference.save(path)

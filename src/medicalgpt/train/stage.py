@@ -1,0 +1,181 @@
+"""Run one training stage from its config to a finished run folder."""
+
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from rich.console import Console
+
+from medicalgpt.config import Resolved, dump
+from medicalgpt.config.stages import DpoConfig, SftConfig, StageConfig
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Dialogue, Message, Preference
+from medicalgpt.models.load import Loaded, load_tokenizer
+from medicalgpt.models.locate import locate
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.registry import cache_root
+from medicalgpt.render.build import Prepared, prepare
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.runs.folder import Begun, RunFolder
+from medicalgpt.runs.hashes import code_hash, hash_json
+from medicalgpt.train import finish, setup
+from medicalgpt.train.callbacks import console as make_console
+from medicalgpt.train.module import StageModule
+from medicalgpt.train.preflight import as_table, preflight, show
+from medicalgpt.train.session import build_trainer
+
+
+@dataclass
+class Outcome:
+    """How a stage ended: "finished", "already finished" or "interrupted" (with the signal's number)."""
+
+    status: str
+    folder: Path
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+    signal: int = 0
+
+
+@dataclass
+class Context:
+    """What the parts of a stage share."""
+
+    config: StageConfig
+    name: str
+    console: Console
+    template: ChatTemplate
+    prepared: Prepared
+    folder: RunFolder
+    key: str
+    base: dict[str, str]
+    rank: int
+    world: int
+    started: float = field(default_factory=time.perf_counter)
+
+
+def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcome:
+    """Train one stage. A finished run with the same inputs is left as it is; an interrupted one goes on.
+
+    Raises:
+        MedicalGPTError: bad input, a failed proof, or a run that had to stop.
+    """
+    config: StageConfig = resolved.value
+    state = PartialState()
+    ctx = _open(config, state.process_index, state.num_processes)
+    begun = _begin(ctx, dump(resolved), state)
+    if begun.status == "finished":
+        ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
+        return finish.recall(ctx.folder.path)
+    with ctx.folder:
+        return _train(ctx, begun, parents)
+
+
+def _open(config: StageConfig, rank: int, world: int) -> Context:
+    """Locate the base, read and render the data, and name everything the run depends on."""
+    name, console = setup.stage_name(config), make_console(rank)
+    found = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
+    where = config.model.adapter or found.path_or_id
+    tokenizer = load_tokenizer(locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code)
+    template = ChatTemplate.load(tokenizer, config.data.template)
+    kind = setup.objective_of(config).needs.data
+    train_on = config.objective.train_on if isinstance(config, SftConfig) else "assistant"
+    prepared = prepare(config.data, kind, template, cache_root(), config.train.seed, train_on)
+    base = finish.base_hashes(found, config.model.adapter)
+    settings = config.model_dump(exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}})
+    key = hash_json({"stage": name, "config": settings, "data": prepared.hashes, "base": base, "code": code_hash()})
+    return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
+
+
+def _begin(ctx: Context, text: str, state: PartialState) -> Begun:
+    """Rank 0 claims the folder; the others are told how the run starts."""
+    said: list[Any] = [None]
+    if ctx.rank == 0:
+        try:
+            said = [ctx.folder.begin(text, ctx.key, ctx.config.train.resume)]
+        except Exception as error:  # every rank must hear of it, or the others would wait for ever
+            said = [error]
+    if state.num_processes > 1:
+        torch.distributed.broadcast_object_list(said, src=0)
+    if isinstance(said[0], Exception):
+        raise said[0]
+    return said[0]  # type: ignore[no-any-return]
+
+
+def _train(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
+    config, console = ctx.config, ctx.console
+    finish.require_memory(config)
+    torch.manual_seed(config.train.seed)
+    loaded, policy, note = setup.load_policy(config)
+    console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
+    _preflight(ctx, loaded)
+    plan = setup.make_plan(config, ctx.prepared, policy.batching, ctx.template.pad_id or 0, ctx.world)
+    console.print(
+        f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
+        f"{plan.padding:.1%} of the rows' room is empty", highlight=False,
+    )
+    module = StageModule(policy, setup.objective_of(config), _reference(ctx, policy, plan))
+    trainer, stop = build_trainer(ctx, module, plan, loaded)
+    if begun.checkpoint is not None:
+        console.print(f"resuming from {begun.checkpoint}")
+    before = trainer.run(begun)
+    if stop.signal is not None and trainer.state.global_step < trainer.state.max_steps:
+        return Outcome("interrupted", ctx.folder.path, before, signal=stop.signal)
+    after = trainer.evaluate()
+    trainer.answer(trainer.state.global_step)
+    if ctx.rank == 0:
+        finish.publish(ctx, loaded, trainer, before, after, parents)
+    trainer.accelerator.wait_for_everyone()
+    return Outcome("finished", ctx.folder.path, before, after)
+
+
+def _size(policy: CausalPolicy) -> str:
+    total = sum(p.numel() for p in policy.parameters())
+    learn = sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
+
+
+def _preflight(ctx: Context, loaded: Loaded) -> None:
+    """Print the ledger, the proofs and one row with its trained tokens in colour."""
+    for note in ctx.prepared.notes:
+        ctx.console.print(note, highlight=False)
+    ledger = ctx.prepared.ledger
+    ctx.console.print("rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")), highlight=False)
+    for reason, count in ledger["reasons"].items():
+        ctx.console.print(f"  {count} {reason}", highlight=False)
+    proofs = preflight(ctx.prepared.train, ctx.template, loaded.model, _conversations(ctx))
+    ctx.console.print(as_table(proofs))
+    if ctx.console.is_terminal:  # a log file must not hold patient text
+        ctx.console.print(show(ctx.prepared.train[0], ctx.template))
+
+
+def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
+    """The first few finished conversations of the training data."""
+    data, kind = ctx.config.data, setup.objective_of(ctx.config).needs.data
+    if kind == "document":
+        return []
+    found: list[tuple[Message, ...]] = []
+    for record in islice(read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count):
+        if isinstance(record, Dialogue):
+            found.append(record.messages)
+        elif isinstance(record, Preference):
+            found.append((*record.prompt, record.chosen[0]))
+    return found
+
+
+def _reference(ctx: Context, policy: CausalPolicy, plan: setup.Plan) -> CausalPolicy | None:
+    config = ctx.config
+    if not isinstance(config, DpoConfig):
+        return None
+    kind = setup.reference_kind(config)
+    if kind == "model":
+        return setup.load_reference(config, policy.batching)
+    if kind == "cached":
+        facts = {"data": ctx.prepared.hashes, "base": ctx.base, "max_tokens": config.data.max_tokens, "dtype": config.model.dtype,
+                 "quantization": config.quantization, "code": code_hash(), "seed": config.train.seed, "system": config.data.system}
+        setup.fill_cache(plan, policy, hash_json(facts), cache_root(), ctx.rank, ctx.world)
+    return None
