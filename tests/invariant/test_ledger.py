@@ -27,7 +27,7 @@ LINE = st.one_of(
     GOOD.map(json.dumps),
     st.dictionaries(NAMES, VALUE, max_size=4).map(json.dumps),
     JSON.map(json.dumps),
-    st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=("Cs",)), max_size=20),
+    st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), max_size=20),
 )
 
 

@@ -12,13 +12,16 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import config, train
+from medicalgpt.cli import chat, config, generate, pipeline, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
+    "pipeline": pipeline.app,
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "chat": chat.chat,
+    "generate": generate.generate,
     "train": train.train,
 }
 

@@ -19,7 +19,6 @@ class ModelConfig(Section):
     adapter: str | None = Field(None, description="A LoRA adapter folder or run folder to continue from.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Weight type; auto takes bfloat16 on hardware that multiplies it fast, else float32.")
     trust_remote_code: bool = Field(False, description="Run Python code shipped inside the model folder. Off: such models are refused.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory, about a third more time.")
 
 
 class LoraConfig(Section):
@@ -79,5 +78,6 @@ class TrainConfig(Section):
     sample_tokens: int = Field(64, ge=1, description="Longest sample answer.")
     resume: Literal["auto", "never"] = Field("auto", description="auto: go on from the last checkpoint of output_dir; never: refuse a folder that has one.")
     batching: Literal["auto", "tree", "padded"] = Field("auto", description="tree packs samples with block attention; padded is for models that cannot; auto picks and says which.")
+    gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory, about a third more time.")
     neftune_alpha: float = Field(0.0, ge=0, description="Noise on embeddings while training (arXiv 2310.05914); 0 is off, 5 is usual.")
     compile: bool = Field(False, description="torch.compile the layers' element-wise parts: about half a minute once, then faster steps.")

@@ -102,6 +102,7 @@ class _Reader:
             except BadRow as bad:
                 self._reject(bad, row, file)
                 continue
+            self._check_share()
             good += 1
             if any(REPLACEMENT in text for text in record_texts(record)):
                 self.ledger.warn("replacement character U+FFFD in the text: it was damaged before it came here")

@@ -25,9 +25,9 @@ from medicalgpt.render.template import ChatTemplate
 class Completion:
     """An answer.
 
-    `text` has no stop token, no stop text and no half character at its end. `token_ids` include the token that ended the
-    answer. `stopped` is False when max_new_tokens (or a cancel) cut the answer off. `dropped_turns` counts old turns
-    that did not fit into the context.
+    `text` has no stop token, no stop text and no half character at its end. `token_ids` include the token that ended
+    the answer. `stopped` is False when max_new_tokens cut the answer off. `dropped_turns` counts old turns that did not
+    fit into the context.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Completion:
 
 @dataclass
 class Engine:
-    """Answers prompts with a model. Use one engine from one thread at a time; the model may be in the midst of training.
+    """Answers prompts with a model, which may be in the midst of training.
 
     Equal seed, index and prompt give the same answer in any batch, up to rounding of the logits. The caller's random
     state and the model's training mode stay as they were.
@@ -49,7 +49,7 @@ class Engine:
     tokenizer: Any
     template: ChatTemplate
     origin: dict[str, Any] = field(default_factory=dict)
-    """What was loaded, for comparing two runs: places, size and time of weight files, hash of the template."""
+    """What was loaded, for comparing two calls: places, size and time of weight files, number type, template hash."""
 
     def __post_init__(self) -> None:
         self.stop_ids = _stop_ids(self.template, unwrap(self.model))
@@ -75,9 +75,8 @@ class Engine:
             RenderError: the template is unknown or does not fit the tokenizer.
             ServeError: the tokenizer has no chat template and none was named.
         """
-        config = ModelConfig(
-            base=run_or_path, revision=revision, adapter=adapter, dtype=dtype, trust_remote_code=trust_remote_code
-        )
+        asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
+        config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
         loaded = load(config, quantization)
         if template is None and not getattr(loaded.tokenizer, "chat_template", None):
             raise ServeError(
@@ -88,7 +87,8 @@ class Engine:
             loaded.model.to("cuda")
         chosen = ChatTemplate.load(loaded.tokenizer, template)
         places = [place for place in (loaded.base, loaded.adapter) if place]
-        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen))
+        kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
+        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)
 
     @property
     def context(self) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.errors import ServeError
@@ -41,8 +41,8 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
     if not prompt:
         raise ServeError("the prompt is empty; give at least one user turn or one token")
     if isinstance(prompt[0], Message):
-        return _prepare_turns(prompt, (), template, limit, max_new_tokens)  # type: ignore[arg-type]
-    ids = [int(token) for token in prompt]  # type: ignore[call-overload]
+        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens)
+    ids = list(cast(Sequence[int], prompt))
     if limit is not None and len(ids) > limit:
         raise _too_long("the prompt", len(ids), limit, max_new_tokens)
     return Ready(ids)
@@ -64,7 +64,7 @@ def _prepare_turns(
 
 
 def without_oldest(turns: Sequence[Message]) -> list[Message] | None:
-    """The turns without the oldest exchange (a question and all that follows until the next); None if it is the only one."""
+    """The turns without the oldest question and all that followed it; None if it is the only one."""
     head = [turn for turn in turns[:1] if turn.role == "system"]
     rest = list(turns[len(head) :])
     later = next((i for i in range(1, len(rest)) if rest[i].role == "user"), None)

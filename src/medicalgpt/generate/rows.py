@@ -61,6 +61,11 @@ def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
         raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
 
 
+def count_prompts(path: Path, system: str | None = None) -> int:
+    """Read every row once, to find a bad one before a model is loaded. Raises DataError as `read_prompts`."""
+    return sum(1 for _ in read_prompts(path, system))
+
+
 def place(path: Path, number: int, line: int | None = None) -> str:
     """Where a row stands, for messages."""
     return f"{path}:{number}" + (f" (line {line})" if line is not None else "")
@@ -74,17 +79,45 @@ def _asked(row: Row, path: Path, system: str | None) -> Asked:
     if name is None:
         raise BadRow("there is no prompt: no column has a name we know, or it is null")
     value = decoded(fields[name], name) if name in _TURN_LISTS else fields[name]
+    tools: tuple[dict[str, Any], ...] = ()
+    column = None
     if isinstance(value, list | Mapping):
         turns = parse_turns(value, name) if isinstance(value, list) else [parse_turn(value)]
-        messages, column, reference = *_without_answer(with_system(fields, turns)), None
+        messages, reference = _without_answer(with_system(fields, turns))
         tools = parse_tools(fields.get("tools"))
-        reference, column = messages[1], None
-        messages = messages[0]
     else:
-        messages, tools = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,))), ()
+        messages = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,)))
         column, reference = _answer(fields, name)
-    _check_columns(row.fields, column)
     check_turns(messages, end="prompt")
+    _check_writable(row.fields, column)
     if system and messages[0].role != "system":
         messages = (Message("system", system), *messages)
     return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference)
+
+
+def _without_answer(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str | None]:
+    """A dialogue that ends with an answer, without it, and the answer's text."""
+    if turns and turns[-1].role == "assistant":
+        return turns[:-1], turns[-1].content or None
+    return turns, None
+
+
+def _answer(fields: Mapping[str, Any], name: str) -> tuple[str | None, str | None]:
+    """The column with the answer to a question, and its text; a prompt needs none."""
+    for column in ("output",) if name == "instruction" else ANSWER:
+        value = fields.get(column)
+        if isinstance(value, str) and value.strip():
+            return column, value
+    return None, None
+
+
+def _check_writable(fields: Mapping[str, Any], answer: str | None) -> None:
+    """The output must be able to hold the row as it is; only an answer named `response` moves to `reference`."""
+    for name in fields:
+        if name in WRITTEN and not (name == "response" and answer == fold_name(name)):
+            raise BadRow(f"the column '{name}' is one that the output adds ({', '.join(WRITTEN)}); rename or remove it")
+    for name, value in fields.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError):
+            raise BadRow(f"the column '{fold_name(name)[:40]}' holds a value that JSON cannot") from None

@@ -32,7 +32,9 @@ class Sampling:
         _check("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 (greedy) or above")
         _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
         _check("top_k", self.top_k, self.top_k >= 0, "0 (off) or above")
-        _check("repetition_penalty", self.repetition_penalty, 0 < self.repetition_penalty < math.inf, "above 0 (1 is off)")
+        _check(
+            "repetition_penalty", self.repetition_penalty, 0 < self.repetition_penalty < math.inf, "above 0 (1 is off)"
+        )
         _check("seed", self.seed, self.seed >= 0, "0 or above")
         if any(not text for text in self.stop):
             raise ServeError("stop: an empty text would end every answer at once; give at least one character")

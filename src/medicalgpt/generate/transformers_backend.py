@@ -26,7 +26,7 @@ from medicalgpt.models.policy import unwrap
 
 
 class TransformersBackend:
-    """Implements `Backend` for a transformers causal LM, with or without adapters; it may be in the midst of training."""
+    """Implements `Backend` for a transformers causal LM, with or without adapters, also in the midst of training."""
 
     def __init__(self, model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> None:
         self.model = model

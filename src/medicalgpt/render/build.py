@@ -54,8 +54,11 @@ class _Job:
         return render_preference(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
 
     def read(self, paths: list[str], ledger: Ledger) -> Iterator[Record]:
-        d = self.data
-        return read(paths, self.kind, columns=d.columns, on_bad_row=d.on_bad_row, max_bad_share=d.max_bad_share, ledger=ledger)
+        d, strict = self.data, paths is self.data.train  # a mapping is written for the training files
+        return read(
+            paths, self.kind, columns=d.columns, on_bad_row=d.on_bad_row, max_bad_share=d.max_bad_share, ledger=ledger,
+            strict_columns=strict,
+        )
 
 
 def prepare(data: DataConfig, kind: Kind, template: ChatTemplate, cache: Path, seed: int, train_on: TrainOn = "assistant") -> Prepared:

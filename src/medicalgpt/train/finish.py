@@ -11,7 +11,7 @@ from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.runs import figures, manifest, report
+from medicalgpt.runs import manifest, report
 from medicalgpt.runs.hashes import code_hash, hash_json, hash_tree
 from medicalgpt.runs.metrics import read as read_metrics
 
@@ -57,11 +57,10 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
 
 
 def publish(ctx: "Context", loaded: Loaded, trainer: Any, before: dict[str, float], after: dict[str, float], parents: tuple[Path, ...]) -> None:
-    """Save the model, draw the figures, write the report, and the manifest last."""
+    """Save the model, write the report with its figures, and the manifest last."""
     folder = ctx.folder
     with folder.publishing("model") as temp:
         save_model(temp, loaded, ctx.template)
-    figures.draw(folder.metrics, folder.figures)
     hashes = ctx.prepared.hashes
     record = manifest.Manifest(
         stage=ctx.name,
@@ -81,8 +80,8 @@ def publish(ctx: "Context", loaded: Loaded, trainer: Any, before: dict[str, floa
         after=after,
         files=hash_tree(folder.model),
     )
+    report.write(folder.path, record)
     manifest.write(folder.path, record)
-    report.write(folder.path)
 
 
 def recall(folder: Path) -> "Outcome":

@@ -50,7 +50,7 @@ def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
     policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
     policy.neftune_alpha = config.train.neftune_alpha
-    if config.model.gradient_checkpointing:
+    if config.train.gradient_checkpointing:
         _checkpoint_activations(unwrap(loaded.model))
     note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
     return loaded, policy, note

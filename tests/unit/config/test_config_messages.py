@@ -47,8 +47,8 @@ def test_all_problems_come_at_once_one_line_each() -> None:
         ("optim: {learning_rate: 1}", "unknown key 'optim'; did you mean 'train.learning_rate'?"),
         ("model: {Base: x}", "unknown key 'model.Base'; did you mean 'model.base'?"),
         (
-            "train: {gradient_checkpointing: true}",
-            "unknown key 'train.gradient_checkpointing'; did you mean 'model.gradient_checkpointing'?",
+            "model: {gradient_checkpointing: true}",
+            "unknown key 'model.gradient_checkpointing'; did you mean 'train.gradient_checkpointing'?",
         ),
         ("train.seed: 1", "unknown key 'train.seed': in a file write it nested, train: {seed: …}"),
         ("train_seed: 1", "unknown key 'train_seed'; did you mean 'train.seed'?"),

@@ -74,8 +74,8 @@ QA = _m(("u", "q"), ("a", "r"))
             for asked, answered in [
                 *(("prompt", "response"), ("prompt", "completion"), ("query", "response"), ("ask", "answer")),
                 *((" Question ", "ANSWER"), ("问", "答"), ("問", "答"), ("问题", "回答"), ("問題", "回答")),
-                *(("提问", "回答"), ("提問", "答案"), ("问题", "答复"), ("prompt", "output")),
-            ][:-1]
+                *(("提问", "回答"), ("提問", "答案"), ("问题", "答复")),
+            ]
         ),
     ],
 )
@@ -205,7 +205,7 @@ def test_preference_continuations_may_have_several_turns() -> None:
     chosen = _chat(("assistant", "a1"), ("user", "u1"), ("assistant", "a2"))
     record = _convert({"prompt": "q", "chosen": chosen, "rejected": "poor"})
     assert record.chosen == _m(("a", "a1"), ("u", "u1"), ("a", "a2"))
-    whole = {"chosen": _chat(("user", "q"), *(tuple(t.values()) for t in chosen)), "rejected": [*SHARED[:2]]}
+    whole = {"chosen": _chat(("user", "q"), *((t["role"], t["content"]) for t in chosen)), "rejected": [*SHARED[:2]]}
     record = _convert(whole)
     assert (record.prompt, record.chosen[0].content, record.rejected) == (PROMPT, "a1", _m(("a", "r")))
 

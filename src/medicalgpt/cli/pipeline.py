@@ -1,0 +1,23 @@
+"""`medicalgpt pipeline run FILE [key=value …]`."""
+
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(help="Chain stages: PT → SFT → DPO and the like.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Chain stages, each taking the model of the one before."""
+
+
+@app.command("run")
+def run(
+    file: Annotated[str, typer.Argument(help="Pipeline file, e.g. configs/pipelines/dpo.yaml.")],
+    overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, or STAGE.key=value, e.g. sft.train.max_steps=50")] = None,  # noqa: UP045
+) -> None:
+    """Run every stage, skip finished ones, go on with an interrupted one, and print one table."""
+    from medicalgpt.pipeline.run import run_pipeline
+
+    typer.echo(run_pipeline(file, overrides or []))

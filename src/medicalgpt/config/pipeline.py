@@ -1,0 +1,48 @@
+"""Typed schema of a pipeline: stages that take the model of the one before, and how the models are compared."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from medicalgpt.config.sections import Section
+
+
+class StageEntry(Section):
+    """One stage of a pipeline."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}.")
+    stage: Literal["pt", "sft", "dpo"] = Field(description="What `medicalgpt train` does here.")
+    config: str | None = Field(None, description="Config file of the stage, relative to the pipeline's file.")
+    set: dict[str, Any] = Field(default_factory=dict, description="Keys over the file, e.g. model.base: ${pt}.")
+
+
+class CompareConfig(Section):
+    """Held-out data on which the base and every stage's model are compared."""
+
+    documents: list[str] = Field(default_factory=list, description="Held-out documents: perplexity.")
+    dialogues: list[str] = Field(default_factory=list, description="Held-out dialogues: loss of the answers, stop rate, samples.")
+    preferences: list[str] = Field(default_factory=list, description="Held-out pairs: preference accuracy and margin.")
+    max_tokens: int = Field(512, ge=16, description="Longest sample; longer ones are cut as in training.")
+    rows: int | None = Field(None, ge=1, description="At most this many rows of each kind; null: all.")
+    stop_prompts: int = Field(12, ge=0, description="How many held-out questions are answered for the stop rate.")
+    stop_tokens: int = Field(160, ge=1, description="An answer that has not stopped by then counts as not stopping.")
+    questions: list[str] = Field(default_factory=list, description="Questions answered by every model, side by side.")
+    template: str | None = Field(None, description="Chat template of the base; null: the tokenizer's own.")
+
+
+class PipelineConfig(Section):
+    """`medicalgpt pipeline run`."""
+
+    output_dir: str = Field(description="Folder of the whole pipeline; each stage gets a folder in it.")
+    base: str = Field("smollm2-135m", description="The model the first stage starts from: ${base}.")
+    stages: list[StageEntry] = Field(min_length=1, description="Stages in order.")
+    compare: CompareConfig = CompareConfig()
+
+    @field_validator("stages")
+    @classmethod
+    def _distinct(cls, stages: list[StageEntry]) -> list[StageEntry]:
+        names = [s.name for s in stages]
+        twice = sorted({n for n in names if names.count(n) > 1} | ({"base", "output_dir", "compare", "stages"} & set(names)))
+        if twice:
+            raise ValueError(f"stage names must be distinct and not those of other keys: {', '.join(twice)}")
+        return stages

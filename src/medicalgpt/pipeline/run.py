@@ -1,0 +1,107 @@
+"""A pipeline: each stage takes the model of the one before; finished stages are skipped, an interrupted one goes on."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from medicalgpt.config import Resolved, load, stage_schema
+from medicalgpt.config.pipeline import PipelineConfig, StageEntry
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ConfigError, RunError
+from medicalgpt.pipeline.table import write_summary
+from medicalgpt.runs import manifest
+from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.hashes import hash_file
+
+MERGED = "merged"
+_VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
+
+
+def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[PipelineConfig], dict[str, list[str]]]:
+    """The pipeline's config, and overrides of the form STAGE.key=value by stage."""
+    names = {s.name for s in load(PipelineConfig, file, [o for o in overrides if o.split("=")[0] in ("output_dir", "base")]).value.stages}
+    ours = [o for o in overrides if o.split(".")[0] not in names]
+    stages = {n: [o[len(n) + 1 :] for o in overrides if o.split(".")[0] == n] for n in names}
+    return load(PipelineConfig, file, ours), stages
+
+
+def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
+    """Run all stages and compare their models; returns the summary's path.
+
+    Raises:
+        MedicalGPTError: bad input or a stage that had to stop. KeyboardInterrupt: a stage was interrupted and saved.
+    """
+    from medicalgpt.train.stage import run_stage
+
+    resolved, per_stage = split_overrides(file, overrides)
+    config, console = resolved.value, Console(soft_wrap=True)
+    places = {"base": config.base}
+    parents: tuple[Path, ...] = ()
+    stages = [(entry, _stage_config(entry, file, config, per_stage.get(entry.name, []), places)) for entry in config.stages]
+    for entry, stage in stages:
+        console.rule(f"{entry.name} ({entry.stage})")
+        outcome = run_stage(stage, parents)
+        if outcome.status == "interrupted":
+            raise RunError(f"{entry.name} was interrupted and saved; the same command goes on from there")
+        if stage.value.lora.enabled:
+            _merge(outcome.folder, console)
+        parents = (outcome.folder,)
+    return write_summary(config, {"base": config.base} | {e.name: places[e.name] for e in config.stages}, console)
+
+
+def _stage_config(entry: StageEntry, file: str, config: PipelineConfig, overrides: list[str], places: dict[str, str]) -> Resolved[Any]:
+    """The stage's resolved config: its file, the pipeline's `set`, the command line; its model's place joins `places`."""
+    folder = Path(config.output_dir) / entry.name
+    values = {**entry.set, "output_dir": str(folder)}
+    if not any(o.startswith("model.base=") for o in overrides):
+        values.setdefault("model.base", "${%s}" % list(places)[-1])
+    texts = [f"{key}={_as_yaml(_fill(value, places, entry.name))}" for key, value in values.items()]
+    path = str(Path(file).parent / entry.config) if entry.config else None
+    resolved = load(stage_schema(entry.stage), path, [*texts, *overrides])
+    places[entry.name] = str(folder / MERGED if resolved.value.lora.enabled else folder / "model")
+    return resolved
+
+
+def _fill(value: Any, places: dict[str, str], stage: str) -> Any:
+    """Replace ${name} by that model's place."""
+    if isinstance(value, list):
+        return [_fill(v, places, stage) for v in value]
+    if not isinstance(value, str):
+        return value
+
+    def place(match: re.Match[str]) -> str:
+        if match[1] not in places:
+            raise ConfigError(f"stage {stage}: ${{{match[1]}}} is not known here; known are {', '.join(places)} (only earlier stages can be named)")
+        return places[match[1]]
+
+    return _VARIABLE.sub(place, value)
+
+
+def _as_yaml(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _merge(folder: Path, console: Console) -> None:
+    """Fold the stage's adapter into its base beside it, once; checked by the certificate."""
+    from medicalgpt.models.load import load as load_model
+    from medicalgpt.models.merge import CERTIFICATE, merge, write_certificate
+    from medicalgpt.render.template import ChatTemplate
+    from medicalgpt.train.finish import save_model
+
+    manifest.read(folder)
+    stamp = hash_file(folder / manifest.NAME)
+    done = folder / MERGED / "merged_from.txt"
+    if done.is_file() and done.read_text(encoding="utf-8").strip() == stamp and (folder / MERGED / CERTIFICATE).is_file():
+        return
+    loaded = load_model(ModelConfig(base=str(folder)))
+    loaded.model, certificate = merge(loaded.model)
+    with RunFolder(folder).publishing(MERGED) as temp:
+        save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))
+        write_certificate(temp, certificate)
+        (temp / "merged_from.txt").write_text(stamp + "\n", encoding="utf-8")
+    console.print(f"merged into the base: max |Δ log p| {certificate['max_abs_delta_logp']:.1e} (limit {certificate['tolerance']})", highlight=False)

@@ -1,0 +1,108 @@
+"""The before → after table of a pipeline, on the terminal, as Markdown and as JSON, with one figure of all loss curves."""
+
+import gc
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from medicalgpt.config.pipeline import PipelineConfig
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.evaluate.intervals import Estimate
+from medicalgpt.runs.hashes import hash_json, hash_tree
+from medicalgpt.runs.metrics import read as read_metrics
+
+_PERCENT = {"preference accuracy", "stop rate"}
+
+
+def write_summary(config: PipelineConfig, models: dict[str, str], console: Console) -> Path:
+    """Score every model (scores already there for the same weights are kept) and write summary.md, .json and loss.png."""
+    folder = Path(config.output_dir)
+    results = {name: _scored(folder, name, place, config, console) for name, place in models.items()}
+    (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+    text = _markdown(config, results)
+    (folder / "summary.md").write_text(text, encoding="utf-8")
+    _figure(folder, [s.name for s in config.stages])
+    _print(config, results, console)
+    console.print(f"written: {folder}/summary.md, summary.json, loss.png")
+    return folder / "summary.md"
+
+
+def _scored(folder: Path, name: str, place: str, config: PipelineConfig, console: Console) -> dict[str, Any]:
+    from medicalgpt.evaluate.compare import score
+    from medicalgpt.models.load import load
+    from medicalgpt.models.registry import cache_root
+
+    console.print(f"measuring {name} …")
+    loaded = load(ModelConfig(base=place))
+    local = Path(loaded.base.path_or_id)
+    weights = hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else place
+    key = hash_json([weights, config.compare.model_dump()])
+    path = folder / "scores" / f"{name}.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == key:
+        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    found = score(loaded, config.compare, cache_root())
+    out = {"key": key, "numbers": {k: asdict(v) for k, v in found.numbers.items()}, "answers": found.answers}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(out, indent=1, ensure_ascii=False), encoding="utf-8")
+    del loaded
+    gc.collect()
+    return out
+
+
+def show(name: str, value: dict[str, Any]) -> str:
+    """A number with its 95 % interval."""
+    e = Estimate(**value)
+    if name in _PERCENT:
+        return f"{e.value:.1%} [{e.low:.1%}, {e.high:.1%}]"
+    digits = 2 if name.endswith("perplexity") else 3
+    return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
+
+
+def _rows(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    names = list(next(iter(results.values()))["numbers"])
+    return [(n, [show(n, r["numbers"][n]) for r in results.values()]) for n in names]
+
+
+def _print(config: PipelineConfig, results: dict[str, Any], console: Console) -> None:
+    table = Table("held-out, 95 % interval", *results, title="before → after each stage")
+    for name, cells in _rows(results):
+        table.add_row(name, *cells)
+    console.print(table)
+    for i, question in enumerate(config.compare.questions):
+        answers = Table(*results, title=question, show_lines=True)
+        answers.add_row(*(r["answers"][i] for r in results.values()))
+        console.print(answers)
+
+
+def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
+    lines = ["# Before → after each stage", "", "Held-out numbers with 95 % intervals; losses and margins in nats per token.", ""]
+    lines += ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
+    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in _rows(results)]
+    for i, question in enumerate(config.compare.questions):
+        lines += ["", f"## {question}", ""]
+        lines += [f"**{name}:** {r['answers'][i].strip()}\n" for name, r in results.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _figure(folder: Path, stages: list[str]) -> None:
+    """Training loss of every stage and its held-out points, side by side."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(stages), figsize=(4.2 * len(stages), 3.2), squeeze=False)
+    for axis, stage in zip(axes[0], stages):
+        lines = read_metrics(folder / stage / "metrics.jsonl")
+        for key, style in (("train/loss", "-"), ("eval/loss", "o")):
+            points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
+            axis.plot(*zip(*points), style, label=key) if points else None
+        axis.set(title=stage, xlabel="step", ylabel="nats per token" if stage != "dpo" else "loss per pair")
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(folder / "loss.png", dpi=120)
+    plt.close(figure)

@@ -1,0 +1,213 @@
+"""The run folder: where everything of a run lies, and whether a run starts, goes on or is done."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from medicalgpt.errors import RunError
+from medicalgpt.runs import manifest
+from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.lock import FolderLock
+from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine
+from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
+
+_STEP = re.compile(r"step-(\d+)")
+_HALF_FILE = re.compile(r"\.[\w.]+\.(yaml|jsonl?|html)\.\d+\.tmp")
+_LEFTOVER = re.compile(r"\.(step-\d+)\.(tmp|old|del)")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """How a run starts: "fresh" at step 0, "resume" from `checkpoint`, or "finished" already."""
+
+    status: Literal["fresh", "resume", "finished"]
+    checkpoint: Path | None
+
+    @property
+    def step(self) -> int:
+        """The step of `checkpoint`; 0 when there is none."""
+        return _step_of(self.checkpoint) if self.checkpoint else 0
+
+
+class RunFolder:
+    """The files of one run. `begin` locks the folder until `close`, the end of the `with` block or of the process."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = FolderLock(self.path / ".lock")
+
+    @property
+    def config(self) -> Path:
+        """config.resolved.yaml: every value with its origin."""
+        return self.path / CONFIG
+
+    @property
+    def metrics(self) -> Path:
+        """metrics.jsonl, written by `MetricsLog`."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """samples.jsonl, written by `SampleLog`."""
+        return self.path / "samples.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of `step-N` folders."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The trained model in Hugging Face layout."""
+        return self.path / "model"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of charts."""
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        """report.html."""
+        return self.path / "report.html"
+
+    @property
+    def manifest(self) -> Path:
+        """manifest.json: written last, its presence means that the run is finished."""
+        return self.path / manifest.NAME
+
+    def begin(self, config_text: str, config_key: str, resume: Literal["auto", "never"] = "auto") -> Begun:
+        """Claim the folder for a run.
+
+        `config_key` is a hash of everything that must be equal to continue. A fresh start clears metrics and samples;
+        a resume leaves them, to be rewound to `Begun.step`. A finished run is left as it is and not locked.
+
+        Raises:
+            RunError: the folder belongs to something else, to another configuration or to a running process, or
+                `resume` is "never" and something is there.
+        """
+        if examine(self.path, config_text, config_key, resume) == "finished":
+            return Begun("finished", self.latest_checkpoint())
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be used as a run folder: {error.strerror}") from error
+        self._lock.acquire()
+        try:
+            # Look again: another process may have begun or finished between the first look and the lock.
+            if examine(self.path, config_text, config_key, resume) == "finished":
+                self.close()
+                return Begun("finished", self.latest_checkpoint())
+            return self._start(config_text, config_key)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, config_text: str, config_key: str) -> Begun:
+        try:
+            self._recover()
+            if not (self.path / RUN_FILE).exists():
+                created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+                write_text(self.path / RUN_FILE, json.dumps({"config_key": config_key, "created": created}) + "\n")
+            write_text(self.config, config_text)
+            checkpoint = self.latest_checkpoint()
+            if checkpoint is None:
+                self.metrics.unlink(missing_ok=True)
+                self.samples.unlink(missing_ok=True)
+                return Begun("fresh", None)
+            return Begun("resume", checkpoint)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be used as a run folder: {error}") from error
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.release()
+
+    def __enter__(self) -> "RunFolder":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def checkpoint_dir(self, step: int) -> Path:
+        """Where the checkpoint of `step` lies once it is complete."""
+        return self.checkpoints / f"step-{step}"
+
+    def saving(self, step: int) -> AbstractContextManager[Path]:
+        """Yield a hidden folder to fill; it becomes `checkpoint_dir(step)` when every file is on the disk.
+
+        Raises:
+            RunError: the block or the disk failed; the message names the checkpoint that is still there.
+        """
+        return staged(
+            self.checkpoint_dir(step),
+            f"the checkpoint of step {step}",
+            self._survivor,
+            lambda folder: write_complete(folder, step),
+        )
+
+    def publishing(self, name: str = "model") -> AbstractContextManager[Path]:
+        """Yield a hidden folder to fill; it becomes (or replaces) the folder `name` of this run. Raises RunError."""
+        if not name or name.startswith(".") or Path(name).name != name:
+            raise ValueError(f"{name!r} is not a plain folder name")
+        return staged(self.path / name, str(self.path / name), self._survivor)
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest complete checkpoint; damaged ones are passed over with a warning."""
+        return next(self._complete(warn=True), None)
+
+    def prune(self, keep: int) -> list[Path]:
+        """Delete everything older than the `keep` newest complete checkpoints; returns what was deleted."""
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, not {keep}")
+        kept = [path for _, path in zip(range(keep), self._complete(warn=False))]
+        if len(kept) < keep:
+            return []
+        older = [path for path in self._steps() if _step_of(path) < _step_of(kept[-1])]
+        for path in older:
+            discard(path)
+        return older
+
+    def _steps(self) -> list[Path]:
+        """Checkpoint folders, newest first, complete or not."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = [p for p in self.checkpoints.iterdir() if p.is_dir() and _STEP.fullmatch(p.name)]
+        return sorted(found, key=_step_of, reverse=True)
+
+    def _complete(self, warn: bool) -> Iterator[Path]:
+        for path in self._steps():
+            fault = damage(path)
+            if fault is None:
+                yield path
+            elif warn:
+                _log.warning("%s is damaged (%s) and is passed over", path, fault)
+
+    def _survivor(self) -> str:
+        latest = next(self._complete(warn=False), None)
+        return f"The checkpoint {latest} is intact" if latest else "No checkpoint was saved before"
+
+    def _recover(self) -> None:
+        for path in self.path.iterdir():
+            if _HALF_FILE.fullmatch(path.name):
+                path.unlink()
+        recover(self.model)
+        if self.checkpoints.is_dir():
+            names = {m[1] for p in self.checkpoints.iterdir() if (m := _LEFTOVER.fullmatch(p.name))}
+            for name in sorted(names):
+                recover(self.checkpoints / name)
+
+
+def _step_of(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))

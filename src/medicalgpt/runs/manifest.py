@@ -1,0 +1,180 @@
+"""manifest.json, written last: what a finished run was made from and what came out. No manifest = not finished."""
+
+import json
+import math
+import os
+import platform
+import re
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from medicalgpt import __version__
+from medicalgpt.errors import RunError
+from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_text, hash_tree
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Hashes",
+    "Manifest",
+    "Parent",
+    "code_hash",
+    "hash_file",
+    "hash_json",
+    "hash_text",
+    "hash_tree",
+    "portable",
+    "read",
+    "versions",
+    "write",
+]
+
+SCHEMA_VERSION: Final = 1
+NAME = "manifest.json"
+_PACKAGES = ("torch", "transformers", "peft", "accelerate")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Metric = Annotated[float | None, BeforeValidator(_finite)]
+Utc = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(timezone.utc).replace(microsecond=0))]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class Parent(_Part):
+    """The run this one continues: its folder, seen from this run's folder, and the hash of its manifest."""
+
+    path: str
+    sha256: Sha256
+
+    @classmethod
+    def of(cls, run: str | Path, parent: str | Path) -> "Parent":
+        """The entry for `parent` in the manifest of `run`; raises RunError when `parent` is not finished."""
+        read(parent)
+        return cls(path=portable(parent, run), sha256=hash_file(Path(parent) / NAME))
+
+
+class Hashes(_Part):
+    """SHA-256 of everything that went in; null where a stage has no such input."""
+
+    data: Sha256
+    eval: Sha256 | None = None
+    template: Sha256 | None = None
+    tokenizer: Sha256
+    base: Sha256
+    code: Sha256
+
+
+class Manifest(_Part):
+    """The whole record. Times are in seconds, `tokens` counts non-padding training tokens."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    stage: str
+    status: Literal["finished"] = "finished"
+    base: str
+    parents: list[Parent] = []
+    config_key: str
+    hashes: Hashes
+    versions: dict[str, str]
+    seed: int
+    device: str
+    world_size: int = Field(ge=1)
+    ledger: dict[str, Any]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    tokens: int = Field(ge=0)
+    before: dict[str, Metric] = {}
+    after: dict[str, Metric] = {}
+    created: Utc = Field(default_factory=lambda: datetime.now(timezone.utc), validate_default=True)
+    files: dict[str, Sha256]
+
+
+def write(folder: str | Path, manifest: Manifest) -> None:
+    """Write manifest.json into a run folder, in one step; paths below the home folder are written as `~/…`."""
+    plain = _without_home(json.loads(manifest.model_dump_json()))
+    write_text(Path(folder) / NAME, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+
+
+def read(path: str | Path) -> Manifest:
+    """The manifest of a run folder (or the file itself).
+
+    Raises:
+        RunError: it is missing, damaged, or of a newer schema.
+    """
+    file = Path(path)
+    file = file / NAME if file.is_dir() else file
+    try:
+        values = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{file} is missing: this is not a finished run; finish it first, or name another") from None
+    except OSError as error:
+        raise RunError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError:
+        raise RunError(f"{file} is damaged: it is not JSON; remove the run folder and run the stage again") from None
+    schema = values.get("schema_version") if isinstance(values, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise RunError(
+            f"{file} has schema {schema}, this medicalgpt {__version__} reads up to {SCHEMA_VERSION}; "
+            "update medicalgpt to use this run"
+        )
+    try:
+        return Manifest.model_validate(values)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors()[:5])
+        raise RunError(f"{file} is damaged ({wrong}); remove the run folder and run the stage again") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on, without importing them."""
+    found = {"medicalgpt": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def portable(path: str | Path, start: str | Path) -> str:
+    """`path` seen from the folder `start`, with forward slashes; `~/…` where that would spell out the home folder."""
+    full, base = os.path.abspath(path), os.path.abspath(start)
+    try:
+        common = os.path.commonpath([full, base])
+    except ValueError:  # two drives on Windows
+        return _without_home(full)
+    home = _home()
+    if home is not None and Path(full).is_relative_to(home) and not Path(common).is_relative_to(home):
+        return _without_home(full)
+    return Path(os.path.relpath(full, base)).as_posix()
+
+
+def _home() -> str | None:
+    try:
+        home = os.path.abspath(Path.home())
+    except RuntimeError:  # an account without one
+        return None
+    return None if home == os.path.dirname(home) else home
+
+
+def _without_home(value: Any) -> Any:
+    """A JSON value in which no text names the home folder, and so the user."""
+    home = _home()
+    if home is None:
+        return value
+    if isinstance(value, dict):
+        return {_without_home(key): _without_home(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_home(inner) for inner in value]
+    if isinstance(value, str):
+        return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", value)
+    return value

@@ -1,0 +1,125 @@
+"""report.html: one self-contained page for people. Every text in it is escaped; it loads nothing from elsewhere."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medicalgpt.runs import figures, metrics
+from medicalgpt.runs import manifest as manifests
+from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.manifest import Manifest
+
+_TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards"}
+_OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
+
+
+def write(folder: str | Path, manifest: Manifest | None = None) -> Path:
+    """Draw the figures and write report.html of a run; returns its path.
+
+    The manifest is written last of all, so a run that is about to finish passes it in; without one it is read.
+
+    Raises:
+        RunError: the run is not finished, a log is damaged, or a file cannot be written.
+    """
+    run = RunFolder(folder)
+    record = manifest or manifests.read(run.path)
+    pictures = figures.draw(run.metrics, run.figures) if run.metrics.exists() else []
+    samples = metrics.read(run.samples) if run.samples.exists() else []
+    page = _template().render(
+        run=record,
+        facts=_facts(record),
+        ledgers=_ledgers(record.ledger),
+        headline=_headline(record),
+        figures=[(_TITLES[path.stem], _data_uri(path)) for path in pictures],
+        samples=_samples(samples),
+        steps=sorted({sample["step"] for sample in samples}),
+    )
+    write_text(run.report, page)
+    return run.report
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = _number
+    return environment.get_template("report.html.jinja")
+
+
+def _facts(record: Manifest) -> list[tuple[str, str]]:
+    minutes, seconds = divmod(round(record.seconds), 60)
+    return [
+        ("Base model", record.base),
+        ("Finished", record.created.strftime("%Y-%m-%d %H:%M UTC")),
+        ("Time", f"{minutes} min {seconds} s"),
+        ("Training tokens", _number(record.tokens)),
+        ("Device", record.device),
+        ("Processes", str(record.world_size)),
+        ("Seed", str(record.seed)),
+    ]
+
+
+def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One table per ledger: the manifest holds a single one, or one per data set (train, eval, …)."""
+    named = {"": ledger} if "rows" in ledger else {k: v for k, v in ledger.items() if isinstance(v, dict)}
+    return [
+        {
+            "name": name,
+            "total": [one.get(outcome, 0) for outcome in _OUTCOMES],
+            "files": [(f, [n.get(outcome, 0) for outcome in _OUTCOMES]) for f, n in one.get("files", {}).items()],
+            "reasons": list(one.get("reasons", {}).items()),
+        }
+        for name, one in named.items()
+    ]
+
+
+def _headline(record: Manifest) -> list[tuple[str, float | None, float | None, float | None]]:
+    """(metric, before, after, change); what was not measured or not finite is None."""
+    rows = []
+    for name in dict.fromkeys([*record.before, *record.after]):
+        before, after = record.before.get(name), record.after.get(name)
+        rows.append((name, before, after, None if before is None or after is None else after - before))
+    return rows
+
+
+def _samples(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Per prompt its turns, the reference and the first and last answer; the answers between stay in samples.jsonl."""
+    by_prompt: dict[str, list[Mapping[str, Any]]] = {}
+    for sample in sorted(samples, key=lambda sample: sample["step"]):
+        key = json.dumps([sample.get("source"), sample["prompt"]], sort_keys=True)
+        by_prompt.setdefault(key, []).append(sample)
+    shown = []
+    for answers in by_prompt.values():
+        first, last = answers[0], answers[-1]
+        turns = first["prompt"] if isinstance(first["prompt"], list) else [{"role": "text", "content": first["prompt"]}]
+        shown.append(
+            {
+                "turns": [(turn.get("role", ""), turn.get("content", "")) for turn in turns],
+                "answers": [first] if first is last else [first, last],
+                "reference": last.get("reference"),
+            }
+        )
+    return shown
+
+
+def _data_uri(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def _number(value: Any) -> str:
+    """Whole numbers with thousands separators, others with four significant digits, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

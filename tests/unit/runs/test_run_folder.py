@@ -1,0 +1,359 @@
+"""Run folders: who may begin where, and which checkpoints survive what."""
+
+import errno
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from medicalgpt.errors import RunError
+from medicalgpt.runs import Manifest, MetricsLog, RunFolder, SampleLog, manifest
+
+CONFIG = "train:\n  seed: 42  # default\n  learning_rate: 0.0002  # default\noutput_dir: runs/x  # override\n"
+SHA = "0" * 64
+
+
+def begin(path: Path, key: str = "key", config: str = CONFIG, resume: str = "auto") -> tuple[str, str | None, int]:
+    with RunFolder(path) as run:
+        begun = run.begin(config, key, resume)  # type: ignore[arg-type]
+        return begun.status, begun.checkpoint.name if begun.checkpoint else None, begun.step
+
+
+def save(run: RunFolder, step: int, text: str = "weights") -> None:
+    with run.saving(step) as folder:
+        (folder / "adapter").mkdir()
+        (folder / "adapter" / "model.safetensors").write_text(text)
+        (folder / "trainer_state.json").write_text(json.dumps({"step": step}))
+
+
+def finish(run: RunFolder, key: str = "key") -> None:
+    record = Manifest(
+        stage="sft", base="m", config_key=key, hashes={"data": SHA, "tokenizer": SHA, "base": SHA, "code": SHA},
+        versions={}, seed=1, device="cpu", world_size=1, ledger={}, seconds=1, tokens=1, files={},
+    )  # fmt: skip
+    manifest.write(run.path, record)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_new_folder_is_fresh_and_holds_the_resolved_config(tmp_path: Path) -> None:
+    assert begin(tmp_path / "a" / "b") == ("fresh", None, 0)
+    assert (tmp_path / "a" / "b" / "config.resolved.yaml").read_text() == CONFIG
+
+
+def test_the_same_key_resumes_from_the_newest_checkpoint_and_keeps_the_logs(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, "key")
+        for step in (5, 10, 9):
+            save(run, step)
+        MetricsLog(run.metrics).append(10, {"train/loss": 1.0})
+    changed = CONFIG.replace("runs/x", "runs/y")
+    assert begin(tmp_path, config=changed) == ("resume", "step-10", 10)
+    assert len(run.metrics.read_text().splitlines()) == 1
+    assert run.config.read_text() == changed
+
+
+def test_without_a_checkpoint_the_run_starts_over_with_empty_logs(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, "key")
+        MetricsLog(run.metrics).append(1, {"train/loss": 1.0})
+        SampleLog(run.samples).append(0, "q", "a")
+    assert begin(tmp_path) == ("fresh", None, 0)
+    assert not run.metrics.exists()
+    assert not run.samples.exists()
+
+
+def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, "key")
+        save(run, 3)
+        finish(run)
+    before = contents(tmp_path)
+    assert begin(tmp_path, config="other: text\n") == ("finished", "step-3", 3)
+    assert contents(tmp_path) == before
+
+
+def test_another_key_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, "key")
+        save(run, 3)
+    other = CONFIG.replace("seed: 42", "seed: 7").replace("runs/x", "runs/y")
+    with pytest.raises(RunError, match=r"unfinished run of another configuration \(different: train.seed\)") as caught:
+        begin(tmp_path, key="other", config=other)
+    assert "choose another output_dir" in str(caught.value)
+    with pytest.raises(RunError, match="settings are the same, so data, base model, template or code changed"):
+        begin(tmp_path, key="other")
+    finish(run)
+    with pytest.raises(RunError, match="holds a finished run of another configuration"):
+        begin(tmp_path, key="other", config=other)
+    assert run.config.read_text() == CONFIG
+    assert run.latest_checkpoint() == run.checkpoint_dir(3)
+
+
+def test_resume_never_refuses_whatever_is_there_and_accepts_an_empty_folder(tmp_path: Path) -> None:
+    assert begin(tmp_path, resume="never")[0] == "fresh"
+    with pytest.raises(RunError, match=r"unfinished run and train\.resume is never"):
+        begin(tmp_path, resume="never")
+    finish(RunFolder(tmp_path))
+    with pytest.raises(RunError, match=r"a finished run and train\.resume is never"):
+        begin(tmp_path, resume="never")
+
+
+def test_a_folder_with_foreign_files_is_never_entered(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_text("years of work")
+    for resume in ("auto", "never"):
+        with pytest.raises(RunError, match=r"not a run folder.*thesis\.docx.*choose a new or empty output_dir"):
+            begin(tmp_path, resume=resume)
+    assert contents(tmp_path) == {"thesis.docx": b"years of work"}
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    with pytest.raises(RunError, match="x is a file"):
+        begin(tmp_path / "x")
+    with pytest.raises(RunError, match=r"is a file|cannot be used"):
+        begin(tmp_path / "x" / "below")
+
+
+def test_a_process_killed_in_its_first_moment_leaves_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("123")
+    (tmp_path / "..run.json.123.tmp").write_text("{")
+    assert begin(tmp_path, resume="never")[0] == "fresh"
+    assert not (tmp_path / "..run.json.123.tmp").exists()
+
+
+def test_an_unreadable_run_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".run.json").write_text("{")
+    with pytest.raises(RunError, match=r"\.run\.json is unreadable.*remove the folder"):
+        begin(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["missing", "shorter", "changed", "no complete.json", "torn complete.json"])
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
+    tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(tmp_path)
+    save(run, 5)
+    save(run, 10)
+    weights = run.checkpoint_dir(10) / "adapter" / "model.safetensors"
+    complete = run.checkpoint_dir(10) / "complete.json"
+    if fault == "missing":
+        weights.unlink()
+    elif fault == "shorter":
+        weights.write_text("weight")
+    elif fault == "changed":
+        weights.write_text("Weights")
+    elif fault == "no complete.json":
+        complete.unlink()
+    else:
+        complete.write_text(complete.read_text()[:20])
+    with caplog.at_level(logging.WARNING):
+        assert run.latest_checkpoint() == run.checkpoint_dir(5)
+    assert len(caplog.records) == 1
+    assert "step-10 is damaged" in caplog.text
+
+
+def test_a_large_file_is_checked_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medicalgpt.runs.staging._HASH_UP_TO", 4)
+    run = RunFolder(tmp_path)
+    save(run, 5)
+    listed = json.loads((run.checkpoint_dir(5) / "complete.json").read_text())
+    assert listed["step"] == 5
+    assert listed["files"]["adapter/model.safetensors"] == {"bytes": 7}
+    assert run.latest_checkpoint() == run.checkpoint_dir(5)
+    (run.checkpoint_dir(5) / "adapter" / "model.safetensors").write_text("weight")
+    assert run.latest_checkpoint() is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_while_saving_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    run = RunFolder(tmp_path)
+    save(run, 5)
+    before = contents(run.checkpoints)
+
+    def full(self: Path, data: str) -> int:
+        self.touch()
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(RunError) as caught:
+            save(run, 10)
+    assert "the checkpoint of step 10 could not be saved: the disk is full" in str(caught.value)
+    assert str(run.checkpoint_dir(5)) in str(caught.value)
+    assert "MB free" in str(caught.value)
+    assert contents(run.checkpoints) == before
+    assert run.latest_checkpoint() == run.checkpoint_dir(5)
+    save(run, 10)
+    assert run.latest_checkpoint() == run.checkpoint_dir(10)
+
+
+def test_a_disk_that_turns_out_full_when_flushed_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path)
+    save(run, 5)
+
+    def full(fd: int) -> None:  # some file systems only notice when the data of a file is pushed to the disk
+        if os.fstat(fd).st_size == len("weights"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RunError, match=r"disk is full.*step-5 is intact"):
+        save(run, 10)
+    assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
+
+
+def test_the_first_save_that_fails_says_that_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=r"ValueError: odd.*No checkpoint was saved before"),
+        RunFolder(tmp_path).saving(1),
+    ):
+        raise ValueError("odd")
+
+
+def test_ctrl_c_while_saving_stays_ctrl_c_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+
+    def interrupted() -> None:
+        with run.saving(1) as folder:
+            (folder / "half").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(run.checkpoints.iterdir()) == []
+
+
+def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    save(run, 5, "old")
+    save(run, 5, "newer")
+    assert (run.checkpoint_dir(5) / "adapter" / "model.safetensors").read_text() == "newer"
+    assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
+    assert run.latest_checkpoint() == run.checkpoint_dir(5)
+
+
+KILLED = """
+import sys, time
+from medicalgpt.runs import RunFolder
+run = RunFolder(sys.argv[1])
+run.begin("a: 1\\n", "key")
+def save(step, wait):
+    with run.saving(step) as folder:
+        (folder / "a.bin").write_bytes(b"a" * 1000)
+        if wait:
+            print("half", flush=True)
+            time.sleep(60)
+        (folder / "b.bin").write_bytes(b"b" * 1000)
+save(5, False)
+save(10, True)
+"""
+
+
+def test_kill_9_in_the_middle_of_saving_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        run = RunFolder(tmp_path)
+        with pytest.raises(RunError, match=f"in use by process {process.pid}"):
+            run.begin("a: 1\n", "key")
+        process.send_signal(signal.SIGKILL)
+    assert (tmp_path / "checkpoints" / ".step-10.tmp" / "a.bin").exists()
+    with run:
+        begun = run.begin("a: 1\n", "key")
+        assert (begun.status, begun.checkpoint) == ("resume", run.checkpoint_dir(5))
+        assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
+        save(run, 10)
+        assert run.latest_checkpoint() == run.checkpoint_dir(10)
+
+
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        ({"step-5": "new", ".step-5.old": "old"}, "new"),  # killed before the replaced one was deleted
+        ({".step-5.old": "old", ".step-5.tmp": "new"}, "old"),  # killed between the two renames
+        ({"step-5": "new", ".step-5.del": "x", ".step-9.del": "x", ".step-9.tmp": "x"}, "new"),
+    ],
+)
+def test_begin_tidies_up_after_a_kill_while_replacing(tmp_path: Path, there: dict[str, str], left: str) -> None:
+    run = RunFolder(tmp_path)
+    begin(tmp_path)
+    for name, text in there.items():
+        save(run, 1000, text)
+        os.rename(run.checkpoint_dir(1000), run.checkpoints / name)
+    assert begin(tmp_path) == ("resume", "step-5", 5)
+    assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
+    assert (run.checkpoint_dir(5) / "adapter" / "model.safetensors").read_text() == left
+
+
+def test_prune_counts_complete_checkpoints_only(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for step in (1, 2, 10, 20, 100):
+        save(run, step)
+    (run.checkpoint_dir(20) / "trainer_state.json").unlink()
+    assert run.prune(5) == []
+    assert [p.name for p in run.prune(2)] == ["step-2", "step-1"]
+    # The damaged step-20 lies between the two kept ones: it may be wanted for a rescue, so it stays.
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["step-10", "step-100", "step-20"]
+    assert [p.name for p in run.prune(1)] == ["step-20", "step-10"]
+    with pytest.raises(ValueError, match="at least 1"):
+        run.prune(0)
+
+
+def test_publishing_replaces_the_model_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run.publishing() as folder:
+        (folder / "old.safetensors").write_text("old")
+
+    def interrupted() -> None:
+        with run.publishing() as folder:
+            (folder / "new.safetensors").write_text("new")
+            raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(RunError, match=r"model could not be saved: the disk is full"):
+        interrupted()
+    assert contents(tmp_path) == {"model/old.safetensors": b"old"}
+    with run.publishing("model") as folder:
+        (folder / "new.safetensors").write_text("new")
+        assert contents(run.model) == {"old.safetensors": b"old"}
+    assert contents(tmp_path) == {"model/new.safetensors": b"new"}
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", ".."])
+def test_publishing_stays_inside_the_run_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="not a plain folder name"):
+        RunFolder(tmp_path).publishing(name)
+
+
+def test_publishing_over_a_link_leaves_what_it_points_to(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    run.model.symlink_to(elsewhere)
+    with run.publishing() as folder:
+        (folder / "new").touch()
+    assert [p.name for p in run.model.iterdir()] == ["new"]
+    assert [p.name for p in run.path.iterdir()] == ["model"]
+    assert (elsewhere / "kept").exists()

@@ -1,0 +1,150 @@
+"""The report: self-contained, complete, and safe whatever a model or a data file says."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.errors import RunError
+from medicalgpt.runs import Manifest, MetricsLog, RunFolder, SampleLog, manifest, report
+
+SHA = "ab" * 32
+EVIL = "<script>alert(1)</script><img src=x onerror=\"alert('2')\">"
+
+
+class Page(HTMLParser):
+    """Tags, attributes and visible text; checks that tags close in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.texts.append(data.strip())
+
+
+def record(**changes: Any) -> Manifest:
+    ledger = Ledger()
+    ledger.see("a.jsonl", 1204)
+    ledger.settle("a.jsonl", "kept", rows=1200)
+    ledger.settle("a.jsonl", "dropped", "empty answer", rows=4)
+    values: dict[str, Any] = {
+        "stage": "sft", "base": "smollm2-135m", "config_key": "key-of-this-run", "versions": {"torch": "2.13.0"},
+        "hashes": {"data": SHA, "tokenizer": SHA, "base": SHA, "code": "cd" * 32}, "seed": 42, "device": "cpu",
+        "world_size": 1, "ledger": ledger.as_dict(), "seconds": 125.4, "tokens": 1234567,
+        "before": {"eval/loss": 2.5, "eval/old": 1.0}, "after": {"eval/loss": 2.0, "eval/new": None},
+        "files": {"config.json": SHA}, "parents": [{"path": "../pt", "sha256": "ef" * 32}],
+    }  # fmt: skip
+    return Manifest(**(values | changes))
+
+
+def page(folder: Path, made: Manifest) -> Page:
+    path = report.write(folder, made)
+    assert path == folder / "report.html"
+    return Page(path.read_text("utf-8"))
+
+
+def cells(shown: Page, first: str, count: int) -> list[str]:
+    at = shown.texts.index(first)
+    return shown.texts[at : at + count]
+
+
+def test_the_report_tells_the_whole_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    MetricsLog(run.metrics).append(1, {"train/loss": 2.0, "train/learning_rate": 1e-4})
+    shown = page(tmp_path, record())
+    assert cells(shown, "SFT · smollm2-135m", 2) == ["SFT · smollm2-135m", "finished"]
+    assert cells(shown, "Time", 2) == ["Time", "2 min 5 s"]
+    assert cells(shown, "Training tokens", 2) == ["Training tokens", "1,234,567"]
+    assert cells(shown, "eval/loss", 4) == ["eval/loss", "2.5", "2", "-0.5"]
+    assert cells(shown, "eval/old", 4) == ["eval/old", "1", "–", "–"]
+    assert cells(shown, "eval/new", 4) == ["eval/new", "–", "–", "–"]
+    assert cells(shown, "a.jsonl", 6) == ["a.jsonl", "1,204", "1,200", "0", "0", "4"]
+    assert "dropped: empty answer: 4" in shown.texts
+    for text in ("../pt", "ef" * 32, "cd" * 32, "key-of-this-run", "2.13.0", "config.json"):
+        assert text in shown.texts
+
+
+def test_figures_are_inside_the_page_and_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    MetricsLog(run.metrics).append(1, {"train/loss": 2.0, "train/learning_rate": 1e-4})
+    shown = page(tmp_path, record())
+    pictures = [attrs["src"] or "" for tag, attrs in shown.tags if tag == "img"]
+    decoded = [base64.b64decode(uri.removeprefix("data:image/png;base64,")) for uri in pictures]
+    assert decoded == [(run.figures / "loss.png").read_bytes(), (run.figures / "learning_rate.png").read_bytes()]
+    assert all(attrs.get("alt") for tag, attrs in shown.tags if tag == "img")
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in shown.tags}
+    html = run.report.read_text("utf-8")
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_text_of_models_and_data_is_escaped(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    SampleLog(run.samples).append(0, [{"role": "user", "content": EVIL}], EVIL, reference=EVIL, stopped=False)
+    ledger = {"rows": 1, "kept": 1, "reasons": {EVIL: 1}, "files": {EVIL: {"rows": 1, "kept": 1}}}
+    shown = page(tmp_path, record(base=EVIL, device=EVIL, ledger=ledger, versions={"torch": EVIL}))
+    html = run.report.read_text("utf-8")
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert shown.texts.count(EVIL) >= 6  # prompt, answer, reference, device, file and version show it as plain text
+
+
+def test_samples_show_the_first_and_the_last_answer_per_prompt(tmp_path: Path) -> None:
+    log = SampleLog(RunFolder(tmp_path).samples)
+    for step in (0, 10, 20):
+        log.append(step, [{"role": "user", "content": "頭痛"}], f"A{step}", stopped=step == 20)
+        log.append(step, "The heart", f"B{step}")
+    shown = page(tmp_path, record())
+    assert [t for t in shown.texts if re.fullmatch(r"[AB]\d+", t)] == ["A0", "A20", "B0", "B20"]
+    assert "model at step 0 (cut off at the length limit)" in shown.texts
+    assert shown.texts.count("model at step 20") == 2
+    assert "頭痛" in shown.texts
+    assert any("first and last of 3 rounds" in t for t in shown.texts)
+
+
+def test_a_lone_surrogate_in_an_answer_does_not_break_the_report(tmp_path: Path) -> None:
+    SampleLog(RunFolder(tmp_path).samples).append(0, "q", "bad \ud83d half")
+    assert r"bad \ud83d half" in page(tmp_path, record()).texts
+
+
+def test_several_ledgers_get_a_table_each(tmp_path: Path) -> None:
+    one = {"rows": 2, "kept": 2, "files": {"t.jsonl": {"rows": 2, "kept": 2}}, "reasons": {}}
+    shown = page(tmp_path, record(ledger={"train": one, "eval": one | {"files": {}}}))
+    assert "train" in shown.texts
+    assert "eval" in shown.texts
+    assert shown.texts.count("All") == 2
+
+
+def test_without_held_out_data_samples_and_metrics_the_report_still_stands(tmp_path: Path) -> None:
+    shown = page(tmp_path, record(before={}, after={}, ledger={}, parents=[]))
+    assert "Nothing was held out, so nothing was measured." in shown.texts
+    assert "No data was read." in shown.texts
+    assert "Sample answers" not in shown.texts
+
+
+def test_the_manifest_is_read_when_none_is_given(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a finished run"):
+        report.write(tmp_path)
+    manifest.write(tmp_path, record(device="a-device"))
+    assert "a-device" in Page(report.write(tmp_path).read_text("utf-8")).texts
