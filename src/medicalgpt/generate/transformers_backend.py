@@ -22,6 +22,7 @@ from transformers import (
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models import attention
 from medicalgpt.models.policy import unwrap
 
 
@@ -56,7 +57,12 @@ class TransformersBackend:
         inputs = torch.tensor([[self.pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
         watch = _Watch(ends, self.stop_ids, len(prompts)) if ends else None
-        with self._lock, _inference(self.model), _own_settings_aside(self.model, self.inner):
+        with (
+            self._lock,
+            _inference(self.model),
+            _own_attention(self.inner),
+            _own_settings_aside(self.model, self.inner),
+        ):
             try:
                 out = self.model.generate(  # type: ignore[operator]
                     input_ids=inputs,
@@ -167,6 +173,19 @@ def _inference(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def _own_attention(model: Any) -> Iterator[None]:
+    """The attention a model was loaded with: without a tree, tree attention has no soft-capping (Gemma 2)."""
+    tree = getattr(model.config, "_attn_implementation", None) == "tree"
+    if tree:
+        attention.disable(model)
+    try:
+        yield
+    finally:
+        if tree:
+            attention.enable(model)
 
 
 @contextmanager

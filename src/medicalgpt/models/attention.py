@@ -88,7 +88,7 @@ def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tenso
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = torch.tanh(q @ k.transpose(-1, -2) * (scale / cap)) * cap
     if mask is None:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril()
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril(scores.shape[-1] - scores.shape[-2])
     scores = scores.masked_fill(~mask, float("-inf"))
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ v
 
@@ -146,6 +146,9 @@ def tree_attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tens
     Raises:
         ModelError: the layer asks for something trees cannot give (attention sinks, position biases).
     """
+    if tree is None and softcap:  # SDPA has no soft-capping; the mask, when there is one, is SDPA's boolean one
+        scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
+        return _capped(query, key, value, attention_mask, scale, softcap).transpose(1, 2).contiguous(), None
     if tree is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)  # type: ignore[arg-type]
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:

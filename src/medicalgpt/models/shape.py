@@ -25,12 +25,17 @@ class Linear:
     inputs: int
     outputs: int
 
+    @property
+    def kind(self) -> str:
+        """The last part of its name, by which LoRA targets are chosen."""
+        return self.name.rsplit(".", 1)[-1]
+
 
 @dataclass(frozen=True)
 class Shape:
     """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
 
-    `parameters` counts tied weights once. `norms` is the number of norms in a layer and `norm_width` the summed width of
+    `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
     what they normalise. `feed_forward` is the width one token sees (with experts: all of its active experts together).
     """
 

@@ -7,6 +7,8 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message, Preference
 from medicalgpt.data.split import choose_eval, group_key
+from medicalgpt.errors import MedicalGPTError
+from medicalgpt.generate.engine import Engine, Sampling
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs.metrics import SampleLog
 from medicalgpt.train import setup
@@ -27,12 +29,20 @@ class Sampler:
         """Answer greedily and append to samples.jsonl; the model's mode and the random state are left as they were."""
         if not self.prompts:
             return
-        from medicalgpt.generate.engine import Engine, Sampling
-
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
-        for (prompt, reference, source), done in zip(self.prompts, engine.generate([p for p, _, _ in self.prompts], sampling)):
+        fitting = [row for row in self.prompts if _fits(engine, row[0], sampling)]
+        for (prompt, reference, source), done in zip(fitting, engine.generate([p for p, _, _ in fitting], sampling)):
             self.log.append(step, [m.as_dict() for m in prompt], done.text, reference=reference, stopped=done.stopped, source=source)
+
+
+def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bool:
+    """Whether the model's context has room for a prompt and its answer; a sample is not worth stopping a run for."""
+    try:
+        engine.prepare(prompt, sampling)
+    except MedicalGPTError:
+        return False
+    return True
 
 
 def held_out_prompts(ctx: "Context", count: int) -> list[tuple[tuple[Message, ...], str, str]]:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
@@ -42,6 +43,7 @@ def arguments(ctx: "Context", plan: setup.Plan) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
         remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
     )
 

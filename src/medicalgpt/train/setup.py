@@ -11,6 +11,7 @@ import torch
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
 from medicalgpt.errors import ConfigError
+from medicalgpt.models.fused import fuse_lora
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
@@ -45,6 +46,8 @@ def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
             parameter.requires_grad_(True)
+    if config.lora.enabled:
+        fuse_lora(loaded.model)
     found = probe(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")

@@ -65,7 +65,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         MedicalGPTError: bad input, a failed proof, or a run that had to stop.
     """
     config: StageConfig = resolved.value
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     ctx = _open(config, state.process_index, state.num_processes)
     begun = _begin(ctx, dump(resolved), state)
     if begun.status == "finished":

@@ -1,0 +1,105 @@
+"""Our trainer on the rows of the side-by-side benchmarks: tokens or pairs per second and peak memory of this process.
+
+usage: ours.py {sft|dpo} MODEL --rows FOLDER [--full] [--cached] [-n 64] [--max-tokens 1024] [--row-tokens 2048]
+FOLDER holds rows.py, which both sides take their rows from.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from medicalgpt.config.sections import LoraConfig, ModelConfig
+from medicalgpt.data.records import Source
+from medicalgpt.models.fused import fuse_lora
+from medicalgpt.models.load import load
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.probe import probe
+from medicalgpt.objectives.dpo import DirectPreference
+from medicalgpt.objectives.language import SupervisedFineTuning
+from medicalgpt.render.pack import plan_run
+from medicalgpt.render.tree import Segment, TokenTree, chain
+from medicalgpt.runs.folder import RunFolder
+from medicalgpt.train.cache import compute
+from medicalgpt.train.data import PlanDataset
+from medicalgpt.train.module import StageModule
+from medicalgpt.train.trainer import StageTrainer
+
+
+def sft_tree(row: dict, number: int) -> TokenTree:
+    """A question and its answer as one chain."""
+    ids = row["input_ids"]
+    return chain(ids, [0.0] * row["prompt_len"] + [1.0] * (len(ids) - row["prompt_len"]), Source("qa", number))
+
+
+def dpo_tree(row: dict, number: int) -> TokenTree:
+    """A dialogue with its better and its worse summary."""
+    def part(ids: list[int], weight: float, parent: int) -> Segment:
+        return Segment(np.asarray(ids, np.int32), np.full(len(ids), weight, np.float32), parent)
+
+    branches = (part(row["chosen_ids"], 1, 0), part(row["rejected_ids"], 1, 0))
+    return TokenTree((part(row["prompt_ids"], 0, -1), *branches), Source("pairs", number))
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["sft", "dpo"])
+    parser.add_argument("model")
+    parser.add_argument("--rows", required=True)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--cached", action="store_true", help="time the steps with reference log-probabilities cached before")
+    parser.add_argument("-n", type=int, default=64)
+    parser.add_argument("--max-tokens", type=int, default=1024)
+    parser.add_argument("--row-tokens", type=int, default=2048)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Time one pass over the rows."""
+    a = arguments()
+    sys.path.insert(0, a.rows)
+    from rows import pair_rows, qa_rows
+
+    loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", None if a.full else LoraConfig(rank=8, alpha=16))
+    if not a.full:
+        fuse_lora(loaded.model)
+    rows = (qa_rows if a.what == "sft" else pair_rows)(loaded.tokenizer, a.n, a.max_tokens)
+    trees = [(sft_tree if a.what == "sft" else dpo_tree)(row, i) for i, row in enumerate(rows)]
+    found = probe(loaded.model)
+    policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+    lengths = np.asarray([len(t) for t in trees])
+    plan = plan_run(lengths, a.row_tokens, 1, 1, None, 42)
+    data = PlanDataset(trees, plan.rows, found.batching, 0)
+    if a.cached:
+        data.reference = compute(policy, trees, plan.rows, found.batching, 0)
+    folder = tempfile.mkdtemp()
+    args = TrainingArguments(
+        output_dir=folder, num_train_epochs=1, per_device_train_batch_size=1, gradient_accumulation_steps=1,
+        learning_rate=2e-4 if a.what == "sft" else 1e-5, optim="adamw_torch_fused", logging_steps=1, save_strategy="no",
+        report_to="none", use_cpu=True, bf16=False, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
+    )
+    objective = SupervisedFineTuning() if a.what == "sft" else DirectPreference()
+    trainer = StageTrainer(StageModule(policy, objective), args, data, None, RunFolder(folder), ("constant", 0.0))
+    trainer.pop_callback(PrinterCallback)
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    tokens, trained = int(lengths.sum()), sum(t.trained for t in trees)
+    print(
+        f"ours {a.what} full={a.full} cached={a.cached} rows={len(trees)} tokens={tokens} trained={trained} seconds={seconds:.1f} "
+        f"tokens_per_second={tokens / seconds:.1f} pairs_per_second={len(trees) / seconds:.3f} peak_gib={peak:.2f} "
+        f"threads={torch.get_num_threads()} batching={found.batching} {Path(a.model).name}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""How much memory one training process takes, by part, from a model's shape alone.
+
+What the autograd graph keeps per token and layer of a LLaMA block (D hidden, Q query, K key or value, F feed-forward
+width; tests compare this list with what torch really saves):
+
+    attention norm   its input D, its normalised input D (only if the norm itself is trained), the statistic 1
+    q, k, v          their shared input D
+    attention        q Q, k K, v K, output Q, logsumexp (one per head)
+    o                its input Q
+    MLP norm         as above
+    gate, up         their shared input D
+    activation       gate F, activated gate F, up F
+    down             its input F
+
+Attention is fused (no score matrix), and the head's logits exist one chunk at a time.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.shape import Linear, Shape
+
+Method = Literal["full", "lora", "qlora8", "qlora4"]
+
+METHODS: tuple[Method, ...] = ("full", "lora", "qlora8", "qlora4")
+BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+HEAD_CHUNK = 512
+"""Rows of logits that exist at a time (models/head.py)."""
+
+# bitsandbytes' nf4 with double quantisation: a 1-byte scale per 64 weights, an fp32 scale per 256 of those.
+_NF4_BLOCK, _NF4_SCALES = 64, 256
+
+# Resident memory that glibc's heap holds but cannot reuse, as a share of the unchecked activations. Measured by
+# benchmarks/estimate_vs_peak.py with glibc 2.36; see memory.py for the cause.
+_HEAP_HOLES = {"full": 0.3, "lora": 1.1, "qlora8": 1.1, "qlora4": 1.1}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How the model is trained.
+
+    `row_tokens` is the length of one packed row, the unit of a forward pass. `dtype` is the type in which the base's
+    weights lie, `compute` the type that autocast multiplies in. `heap_holes` adds what a fragmenting heap wastes.
+    """
+
+    method: Method = "lora"
+    row_tokens: int = 1024
+    dtype: str = "float32"
+    compute: str = "float32"
+    rank: int = 8
+    target_modules: tuple[str, ...] | None = None
+    checkpointing: bool = False
+    processes: int = 1
+    heap_holes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ModelError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        for name in ("dtype", "compute"):
+            if getattr(self, name) not in BYTES:
+                raise ModelError(f"{name} {getattr(self, name)!r} is unknown; allowed: {', '.join(BYTES)}")
+        for name in ("row_tokens", "rank", "processes"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the base's linear layers are stored in 8 or 4 bits."""
+        return self.method in ("qlora8", "qlora4")
+
+    @property
+    def autocast(self) -> bool:
+        """Whether operations run in a shorter type than fp32."""
+        return self.compute != "float32"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes by part for one process.
+
+    `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
+    parallel, `reference` a separate frozen model, `heap` what the C library holds without being able to reuse it.
+    """
+
+    setup: Setup = field(repr=False)
+    trained_parameters: int
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    head: int
+    communication: int = 0
+    reference: int = 0
+    heap: int = 0
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Name → bytes, parts of size 0 left out."""
+        names = ("weights", "reference", "gradients", "optimizer", "activations", "head", "communication", "heap")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    @property
+    def total(self) -> int:
+        """Bytes of one process at its peak."""
+        return sum(self.parts.values())
+
+    @property
+    def all_processes(self) -> int:
+        """Bytes of all processes: data-parallel training holds everything once per process."""
+        return self.total * self.setup.processes
+
+
+def estimate(shape: Shape, setup: Setup) -> Estimate:
+    """Peak memory of one training process, in bytes by part.
+
+    Counts what is alive when the second or a later accumulated row reaches the head: everything at once.
+
+    Raises:
+        ModelError: no linear layer bears a name of `setup.target_modules`.
+    """
+    full = setup.method == "full"
+    targets = lora_targets(shape, setup)
+    trained = shape.parameters if full else sum(setup.rank * (x.inputs + x.outputs) for x in targets)
+    # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
+    trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
+    holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
+    return Estimate(
+        setup=setup,
+        trained_parameters=trained,
+        weights=base_bytes(shape, setup) + _casts(shape, setup) + (0 if full else trained_bytes),
+        gradients=trained_bytes,
+        optimizer=2 * trained_bytes,
+        activations=_activations(shape, setup),
+        head=_head(shape, setup),
+        communication=trained_bytes if setup.processes > 1 else 0,
+        heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+    )
+
+
+def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
+    """The linear layers that get an adapter; raises ModelError when none is named in `setup.target_modules`."""
+    wanted = setup.target_modules
+    if wanted is None:
+        return shape.linears
+    found = tuple(x for x in shape.linears if x.kind in wanted)
+    if not found:
+        names = ", ".join(sorted({x.kind for x in shape.linears}))
+        raise ModelError(f"lora.target_modules [{', '.join(wanted)}] match no linear layer; this model has: {names}")
+    return found
+
+
+def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
+    """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; for training peft turns the rest to fp32."""
+    size = BYTES[setup.dtype]
+    linear = sum(x.inputs * x.outputs for x in shape.linears)
+    if not setup.quantized:
+        return shape.parameters * size
+    rest = (shape.parameters - linear) * (4 if trained else size)
+    if setup.method == "qlora8":
+        return rest + linear + 4 * sum(x.outputs for x in shape.linears)
+    scales = linear // _NF4_BLOCK
+    # Beside the packed weights, one matrix at a time is unpacked for its product.
+    unpacked = max(x.inputs * x.outputs for x in shape.linears) * size
+    return rest + linear // 2 + scales + 4 * scales // _NF4_SCALES + unpacked
+
+
+def _casts(shape: Shape, setup: Setup) -> int:
+    """Copies in the compute type that autocast makes of fp32 weights and the graph keeps until the backward pass."""
+    if setup.method == "full" and setup.autocast and setup.dtype == "float32":
+        linear = sum(x.inputs * x.outputs for x in shape.linears)
+        return (linear + shape.vocab * shape.hidden) * BYTES[setup.compute]
+    return 0
+
+
+def layer_token_bytes(shape: Shape, setup: Setup) -> int:
+    """Bytes kept per token of one layer (the list at the top of this file)."""
+    full, size = setup.method == "full", BYTES[setup.compute]
+    # Norms compute in fp32 and keep that copy of their input and the statistic; a trained norm also keeps its output.
+    norms = shape.norm_width * (4 + (BYTES[setup.dtype] if full else 0)) + 4 * shape.norms
+    attention = (2 * shape.query + 2 * shape.key) * size + 4 * shape.heads
+    # nf4 layers are not autocast: they answer in the type of their fp32 input.
+    wide = 4 if setup.method == "qlora4" else size
+    mlp = (3 if shape.gated else 1) * shape.feed_forward * wide
+    return norms + attention + mlp + _linear_inputs(shape, setup)
+
+
+def _linear_inputs(shape: Shape, setup: Setup) -> int:
+    """Inputs kept for weight gradients: one shared by sibling layers, unless autocast casts it for each of them."""
+    full, size = setup.method == "full", BYTES[setup.compute]
+    targets = shape.linears if full else lora_targets(shape, setup)
+    inner = 0 if full else setup.rank * len(targets) * size // shape.layers
+    own_copies = setup.autocast and (setup.dtype == "float32" or not full)
+    if own_copies:
+        return inner + sum(x.inputs for x in targets) * size // shape.layers
+    return inner + (shape.hidden + shape.query + shape.hidden + shape.feed_forward) * size
+
+
+def _activations(shape: Shape, setup: Setup) -> int:
+    """What the graph holds at the end of the forward pass, plus the working set of one layer's backward pass."""
+    layer, size = layer_token_bytes(shape, setup), BYTES[setup.compute]
+    stream = 4 if setup.quantized else BYTES[setup.dtype]
+    # With checkpointing the graph keeps each layer's input, and the backward pass rebuilds one layer at a time.
+    kept = shape.layers * shape.hidden * stream + layer if setup.checkpointing else shape.layers * layer
+    last_norm = shape.hidden * (4 + (stream if setup.method == "full" else 0))
+    backward = (2 * shape.feed_forward + 2 * shape.hidden) * size
+    return setup.row_tokens * (kept + last_norm + backward)
+
+
+def _head(shape: Shape, setup: Setup) -> int:
+    """One chunk's logits and their gradient, two rows per position and, in full training, the head's own gradient."""
+    chunk = 2 * min(HEAD_CHUNK, setup.row_tokens) * shape.vocab * 4
+    size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden
+    rows = 2 * setup.row_tokens * shape.hidden * size
+    cast = matrix * BYTES[setup.compute] if setup.quantized and setup.autocast else 0
+    return chunk + rows + cast + (matrix * size if setup.method == "full" else 0)

@@ -1,0 +1,37 @@
+"""What every test relies on: no network, one thread, and caches of its own."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
+_USERS_CACHE = os.environ.get("MEDICALGPT_CACHE")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Token stores and reference caches of the tests never meet those of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDICALGPT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pulled_models(request: pytest.FixtureRequest, _own_cache: None) -> Iterator[None]:
+    """End-to-end tests run the embedded model, which lies in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "e2e" in request.path.parts:
+            if _USERS_CACHE is None:
+                patch.delenv("MEDICALGPT_CACHE")
+            else:
+                patch.setenv("MEDICALGPT_CACHE", _USERS_CACHE)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny models run slower on many threads, and sums stay in one order. Tests that need no torch do not load it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)

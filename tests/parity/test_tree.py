@@ -1,0 +1,134 @@
+"""A packed row of token trees gives every branch the loss and gradients that it has alone in the model's own forward."""
+
+from typing import Any
+
+import pytest
+import torch
+from tests.tiny import tiny_model
+from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
+
+from medicalgpt.models import attention
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.probe import probe
+from medicalgpt.render.batch import pack_trees, pad_trees
+from medicalgpt.train.setup import _checkpoint_activations
+
+TREE_FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere"]
+ROWS = {
+    "pairs": (PAIR, SHORT_ROOT_PAIR),
+    "three levels": (THREE_LEVELS,),
+    "several trees": (PAIR, CHAIN, THREE_LEVELS, CHAIN, SHORT_ROOT_PAIR),
+}
+
+
+def alone(kind: str) -> Any:
+    """The family's model as its authors wrote it: eager attention."""
+    model = tiny_model(kind)
+    model.set_attn_implementation("eager")
+    return model
+
+
+def policy_of(kind: str) -> CausalPolicy:
+    """The same weights, run the way the probe chooses."""
+    model = tiny_model(kind)
+    attention.enable(model)
+    found = probe(model)
+    return CausalPolicy(model, found.batching, found.chunked_head)
+
+
+def trees_of(row: str, model: Any) -> list[Any]:
+    return [grow(shape, model.config.vocab_size, seed) for seed, shape in enumerate(ROWS[row])]
+
+
+def compare(policy: CausalPolicy, model: Any, trees: list[Any]) -> None:
+    """The weighted NLL, and a loss that pushes some tokens up and others down, as preference losses do."""
+    batch = (pack_trees if policy.batching == "tree" else pad_trees)(trees)
+    random = torch.randn(len(batch.weights), generator=torch.Generator().manual_seed(1))
+    for coefficients in (-batch.weights, random):
+        logps, weights = logps_alone(model, trees)
+        torch.testing.assert_close(batch.weights, weights)
+        wanted = (logps * coefficients).sum()
+        found = policy.nll(batch)[0] if coefficients is not random else (policy.logps(batch)[0] * coefficients).sum()
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+        assert_same_gradients(gradients(policy.model, found), gradients(model, wanted))
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("kind", TREE_FAMILIES)
+def test_a_packed_row_equals_its_branches_alone(kind: str, row: str) -> None:
+    policy = policy_of(kind)
+    assert (policy.batching, policy.chunked_head) == ("tree", True)
+    compare(policy, alone(kind), trees_of(row, policy.model))
+
+
+@pytest.mark.parametrize("kind", TREE_FAMILIES)
+def test_recomputed_activations_give_the_same_gradients(kind: str) -> None:
+    policy = policy_of(kind)
+    _checkpoint_activations(policy.model)
+    policy.train()
+    assert any(getattr(m, "gradient_checkpointing", False) for m in policy.model.modules())
+    compare(policy, alone(kind), trees_of("several trees", policy.model))
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_a_model_without_the_attention_interface_is_padded(kind: str) -> None:
+    model = tiny_model(kind)
+    attention.enable(model)
+    found = probe(model)
+    assert found.batching == "padded"
+    assert "attention interface" in found.reason
+    policy = CausalPolicy(model, found.batching, found.chunked_head)
+    compare(policy, alone(kind) if kind == "bloom" else tiny_model(kind), trees_of("several trees", model))
+
+
+@pytest.mark.parametrize("kind", TREE_FAMILIES)
+def test_padded_batches_give_the_same_numbers(kind: str) -> None:
+    model = tiny_model(kind)
+    attention.enable(model)
+    found = probe(model, "padded")
+    assert found.batching == "padded"
+    compare(CausalPolicy(model, "padded", found.chunked_head), alone(kind), trees_of("several trees", model))
+
+
+def test_leaking_attention_is_noticed_by_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed without block structure the second tree would see the first: the probe must refuse that."""
+    model = tiny_model()
+    attention.enable(model)
+    plain = attention.AttentionInterface()["sdpa"]
+    monkeypatch.setitem(
+        attention.AttentionInterface._global_mapping, "tree", lambda *args, tree=None, **kwargs: plain(*args, **kwargs)
+    )
+    found = probe(model)
+    assert found.batching == "padded"
+    assert "differs by" in found.reason
+    assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize("kind", ["gemma2", "mistral"])
+def test_without_a_layout_tree_attention_is_the_models_own(kind: str) -> None:
+    """Generation and every other caller: a left-padded batch through the same model."""
+    model, own = tiny_model(kind).eval(), alone(kind).eval()
+    attention.enable(model)
+    ids = torch.randint(0, model.config.vocab_size, (2, 12), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[0, :5] = 0
+    with torch.no_grad():
+        found, wanted = (m(input_ids=ids, attention_mask=mask).logits for m in (model, own))
+        torch.testing.assert_close(found[mask.bool()], wanted[mask.bool()], rtol=1e-4, atol=1e-4)
+        found, wanted = (m.generate(ids[:1], max_new_tokens=8, do_sample=False, pad_token_id=3) for m in (model, own))
+    assert found.tolist() == wanted.tolist()
+
+
+@pytest.mark.parametrize("window", [None, 4])
+@pytest.mark.parametrize("cap", [None, 4.0])
+@pytest.mark.parametrize("heads", [(4, 4), (4, 2)])
+def test_flex_attention_equals_one_call_per_segment(window: int | None, cap: float | None, heads: tuple[int, int]) -> None:
+    trees = [grow(shape, 50, seed) for seed, shape in enumerate(ROWS["several trees"])]
+    batch = pack_trees(trees)
+    layout = attention.TreeLayout(batch.spans, batch.position_ids)
+    random = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, h, batch.tokens, 16, generator=random) * 2 for h in (heads[0], heads[1], heads[1]))
+    with torch.no_grad():
+        flex = attention._flex(layout, q, k, v, window, 0.3, cap)
+        loop = attention._by_segment(layout, q, k, v, window, 0.3, cap, 0.0)
+    torch.testing.assert_close(flex, loop, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,111 @@
+"""`medicalgpt generate` and `medicalgpt chat` as they are called."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.tiny import save_tiny
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_tiny(tmp_path_factory.mktemp("model")))
+
+
+def run(*words: str, typed: str | None = None):
+    return CliRunner().invoke(app, list(words), input=typed)
+
+
+def prompts(folder: Path, *rows: dict) -> str:
+    path = folder / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_generate_writes_answers_and_a_summary(model: str, tmp_path: Path) -> None:
+    source, target = (
+        prompts(tmp_path, {"id": 1, "prompt": "fever?"}, {"id": 2, "question": "How?"}),
+        tmp_path / "out.jsonl",
+    )
+    words = ["generate", "--model", model, "--input", source, "--output", str(target), "--max-new-tokens", "5"]
+    result = run(*words, "--batch-size", "2", "--system", "Be brief.")
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in target.read_text().splitlines()]
+    assert [row["id"] for row in rows] == [1, 2]
+    assert all(1 <= row["tokens"] <= 5 and isinstance(row["response"], str) for row in rows)
+    assert f"{sum(row['tokens'] for row in rows)} new tokens" in result.stdout
+    assert f"stop rate {sum(row['stopped'] for row in rows) / 2:.1%}" in result.stdout
+    again = run(*words)
+    assert again.exit_code == 2
+    assert "is there already" in again.stderr
+    assert run(*words, "--resume").exit_code == 0
+
+
+def test_generate_stops_at_a_bad_row_before_the_model_is_loaded(tmp_path: Path) -> None:
+    source = prompts(tmp_path, {"prompt": "fever?"}, {"prompt": ""})
+    result = run(
+        "generate", "--model", str(tmp_path / "gone"), "--input", source, "--output", str(tmp_path / "o.jsonl")
+    )
+    assert result.exit_code == 2
+    assert f"{source}:2: prompt is blank" in result.stderr
+
+
+def test_generate_names_a_wrong_setting(model: str, tmp_path: Path) -> None:
+    source = prompts(tmp_path, {"prompt": "fever?"})
+    result = run("generate", "--model", model, "--input", source, "--output", str(tmp_path / "o.jsonl"), "--top-p", "0")
+    assert result.exit_code == 2
+    assert "top_p is 0.0; allowed: above 0" in result.stderr
+
+
+def test_chat_answers_piped_lines(model: str) -> None:
+    result = run("chat", "--model", model, "--max-new-tokens", "8", "--seed", "1", typed="What is a fever?\n高血壓?\n")
+    assert result.exit_code == 0, result.output
+    assert "not a doctor" in result.stdout
+    again = run("chat", "--model", model, "--max-new-tokens", "8", "--seed", "1", typed="What is a fever?\n高血壓?\n")
+    assert again.stdout == result.stdout
+    other = run("chat", "--model", model, "--max-new-tokens", "8", "--seed", "2", typed="What is a fever?\n高血壓?\n")
+    assert other.stdout != result.stdout
+
+
+def test_chat_takes_commands_until_exit(model: str) -> None:
+    result = run(
+        "chat",
+        "--model",
+        model,
+        "--max-new-tokens",
+        "4",
+        "--temperature",
+        "0",
+        "--system",
+        "S",
+        typed="/system\n/exit\nnever\n",
+    )
+    assert result.exit_code == 0
+    assert "system message: S" in result.stdout
+
+
+def test_chat_refuses_input_that_is_not_utf8(model: str) -> None:
+    result = CliRunner().invoke(app, ["chat", "--model", model], input=b"\xff\xfe\n")
+    assert result.exit_code == 2
+    assert "not valid UTF-8" in result.stderr
+
+
+def test_chat_with_a_model_that_is_not_there(tmp_path: Path) -> None:
+    result = run("chat", "--model", str(tmp_path / "gone"))
+    assert result.exit_code == 2
+    assert "no model" in result.stderr
+
+
+def test_help_loads_no_model_code() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from medicalgpt.cli import app\n"
+        "for c in ('chat', 'generate'): assert CliRunner().invoke(app, [c, '--help']).exit_code == 0\n"
+        "print(sorted({'torch', 'transformers', 'pandas', 'pyarrow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,257 @@
+"""Files of prompts: which rows are accepted, what is written, and what an interruption leaves behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tiny import tiny_model, tiny_tokenizer
+
+from medicalgpt.data.records import Message
+from medicalgpt.errors import DataError, ServeError
+from medicalgpt.generate import batch
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.output import Output
+from medicalgpt.generate.rows import count_prompts, read_prompts
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.render.template import ChatTemplate
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# -- rows -----------------------------------------------------------------------------------------------------------
+
+USER, BOT = Message("user", "Q"), Message("assistant", "A")
+
+
+@pytest.mark.parametrize(
+    ("row", "messages", "reference"),
+    [
+        ({"messages": [{"role": "user", "content": "Q"}]}, (USER,), None),
+        ({"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]}, (USER,), "A"),
+        (
+            {
+                "conversations": [
+                    {"from": "human", "value": "Q"},
+                    {"from": "gpt", "value": "A"},
+                    {"from": "human", "value": "Q2"},
+                ]
+            },
+            (USER, BOT, Message("user", "Q2")),
+            None,
+        ),
+        ({"system": "S", "messages": [{"role": "user", "content": "Q"}]}, (Message("system", "S"), USER), None),
+        ({"prompt": "Q"}, (USER,), None),
+        ({"prompt": [{"role": "user", "content": "Q"}], "chosen": "A", "rejected": "B"}, (USER,), None),
+        ({"question": "Q", "answer": "A"}, (USER,), "A"),
+        ({"问题": "Q", "回答": "A"}, (USER,), "A"),
+        ({"instruction": "Q", "input": "x", "output": "A"}, (Message("user", "Q\nx"),), "A"),
+        ({"instruction": "Q", "output": ""}, (USER,), None),
+        ({"prompt": "Q2", "history": [["Q", "A"]]}, (USER, BOT, Message("user", "Q2")), None),
+    ],
+)
+def test_shapes_of_rows(tmp_path: Path, row: dict, messages: tuple, reference: str | None) -> None:
+    (asked,) = read_prompts(write(tmp_path / "f.jsonl", row))
+    assert (asked.prompt.messages, asked.reference, asked.fields) == (messages, reference, row)
+
+
+def test_tools_and_system_reach_the_prompt(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "dose"}}
+    path = write(
+        tmp_path / "f.jsonl",
+        {"messages": [{"role": "user", "content": "Q"}], "tools": [tool]},
+        {"prompt": "Q", "system": "own"},
+    )
+    first, second = read_prompts(path, system="S")
+    assert (first.prompt.messages, first.prompt.tools) == ((Message("system", "S"), USER), (tool,))
+    assert second.prompt.messages[0] == Message("system", "own")
+
+
+def test_a_table_is_read_too(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,question\n7,Q\n")
+    (asked,) = read_prompts(tmp_path / "f.csv")
+    assert (asked.prompt.messages, asked.fields) == ((USER,), {"id": "7", "question": "Q"})
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "secret words"}, "there is no prompt"),
+        ({"prompt": None}, "there is no prompt"),
+        ({"prompt": "  "}, "prompt is blank"),
+        ({"prompt": 5}, "prompt is a number, not text"),
+        ({"messages": []}, "messages has no turns"),
+        ({"messages": "secret words"}, "messages is text that is not JSON"),
+        ({"messages": [{"role": "doctor", "content": "secret words"}]}, "unknown role 'doctor'.*turn 1"),
+        ({"messages": [{"role": "assistant", "content": "secret words"}]}, "no user turn"),
+        ({"messages": [{"role": "system", "content": "secret words"}]}, "no user turn"),
+        ({"prompt": "Q", "tokens": 3}, "the column 'tokens' is one that the output adds"),
+        ({"prompt": "Q", "answer": "A", "response": "B"}, "the column 'response'"),
+        ("secret words", "not an object"),
+    ],
+)
+def test_a_bad_row_is_placed_and_not_quoted(tmp_path: Path, row: Any, message: str) -> None:
+    path = write(tmp_path / "f.jsonl", {"prompt": "fine"}, row)
+    with pytest.raises(DataError, match=message) as caught:
+        count_prompts(path)
+    assert str(caught.value).startswith(f"{path}:2: ")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        count_prompts(tmp_path / "gone.jsonl")
+    (tmp_path / "f.txt").write_text("text")
+    with pytest.raises(DataError, match="holds no prompts"):
+        count_prompts(tmp_path / "f.txt")
+    with pytest.raises(DataError, match="is empty"):
+        count_prompts(write(tmp_path / "empty.jsonl"))
+
+
+# -- runs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    tokenizer = tiny_tokenizer()
+    return Engine(
+        tiny_model(max_position_embeddings=128), tokenizer, ChatTemplate.load(tokenizer), {"places": ["tiny"]}
+    )
+
+
+ROWS = [{"id": i, "prompt": "fever? " * (1 + i % 3)} for i in range(11)]
+SAMPLING = Sampling(6, temperature=1.0, seed=4)
+
+
+def run(
+    engine: Engine, source: Path, target: Path, resume: bool = False, sampling: Sampling = SAMPLING
+) -> batch.Summary:
+    output = Output(target)
+    assert not output.check(resume)
+    return batch.run_batch(engine, source, output, sampling, batch_size=1)  # windows of four rows
+
+
+def test_rows_are_kept_and_answered_in_order(engine: Engine, tmp_path: Path) -> None:
+    rows = [
+        {"id": "ü", "question": "What is a fever?", "response": "38 °C"},
+        {"id": 2, "prompt": "How?" * 9},
+        {"prompt": "x"},
+    ]
+    summary = run(engine, write(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl", sampling=Sampling(5))
+    found = read(tmp_path / "out.jsonl")
+    expected = engine.generate([[Message("user", r.get("question") or r["prompt"])] for r in rows], Sampling(5))
+    assert found[0] == {
+        "id": "ü",
+        "question": "What is a fever?",
+        "reference": "38 °C",
+        "response": expected[0].text,
+        "stopped": expected[0].stopped,
+        "tokens": len(expected[0].token_ids),
+    }
+    assert [row["response"] for row in found] == [e.text for e in expected]
+    assert list(found[2]) == ["prompt", "response", "stopped", "tokens"]
+    assert (summary.rows, summary.resumed, summary.tokens) == (3, 0, sum(len(e.token_ids) for e in expected))
+    assert summary.stopped == sum(e.stopped for e in expected)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_turns_that_do_not_fit_are_counted(engine: Engine, tmp_path: Path) -> None:
+    turns = [{"role": role, "content": "word " * 12} for role in ("user", "assistant", "user", "assistant", "user")]
+    summary = run(
+        engine, write(tmp_path / "in.jsonl", {"messages": turns}), tmp_path / "out.jsonl", sampling=Sampling(40)
+    )
+    (row,) = read(tmp_path / "out.jsonl")
+    assert row["dropped_turns"] in (2, 4)
+    assert summary.shortened == 1
+
+
+def test_a_prompt_too_long_stops_before_anything_is_written(engine: Engine, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", {"prompt": "fine"}, {"prompt": "secret " * 200})
+    with pytest.raises(DataError, match=r"in.jsonl:2: the question .* has \d+ tokens") as caught:
+        run(engine, source, tmp_path / "out.jsonl")
+    assert "secret" not in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def interrupted(engine: Engine, source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop with Ctrl-C in the second window: four rows are written."""
+    whole, calls = Engine.generate, []
+
+    def generate(self: Engine, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "generate", generate)
+        with pytest.raises(KeyboardInterrupt):
+            run(engine, source, target)
+    assert not target.exists()
+    assert len(read(Output(target).partial)) == 4
+
+
+def test_an_interrupted_run_goes_on_to_the_same_file(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "in.jsonl", *ROWS)
+    run(engine, source, tmp_path / "whole.jsonl")
+    target = tmp_path / "out.jsonl"
+    interrupted(engine, source, target, monkeypatch)
+    with Output(target).partial.open("a") as file:
+        file.write('{"id": 4, "prompt": "fev')  # as a killed process leaves it
+    summary = run(engine, source, target, resume=True)
+    assert target.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert (summary.rows, summary.resumed) == (11, 4)
+    assert summary.tokens == sum(row["tokens"] for row in read(target)[4:])
+    assert summary.stopped == sum(row["stopped"] for row in read(target))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl", "whole.jsonl"]
+
+
+def test_another_run_is_not_mixed_in(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = write(tmp_path / "in.jsonl", *ROWS), tmp_path / "out.jsonl"
+    interrupted(engine, source, target, monkeypatch)
+    written = Output(target).partial.read_bytes()
+    with pytest.raises(ServeError, match="is there from an earlier call; go on with --resume"):
+        run(engine, source, target)
+    with pytest.raises(ServeError, match=r"made with other settings \(sampling\)"):
+        run(engine, source, target, resume=True, sampling=Sampling(7))
+    write(source, *ROWS[:-1])
+    with pytest.raises(ServeError, match=r"made with other settings \(input\)"):
+        run(engine, source, target, resume=True)
+    assert Output(target).partial.read_bytes() == written
+    Output(target).settings.unlink()
+    with pytest.raises(ServeError, match="cannot be continued"):
+        run(engine, source, target, resume=True)
+
+
+def test_a_damaged_partial_output_is_refused(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = write(tmp_path / "in.jsonl", *ROWS), tmp_path / "out.jsonl"
+    interrupted(engine, source, target, monkeypatch)
+    with Output(target).partial.open("a") as file:
+        file.write("[]\n")
+    with pytest.raises(ServeError, match=r"out.jsonl.partial:5: not a row"):
+        run(engine, source, target, resume=True)
+
+
+def test_a_finished_output_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl").write_text("old")
+    with pytest.raises(ServeError, match="is there already"):
+        Output(tmp_path / "out.jsonl").check(resume=False)
+    assert Output(tmp_path / "out.jsonl").check(resume=True)
+    with pytest.raises(ServeError, match="there is no folder"):
+        Output(tmp_path / "no" / "out.jsonl").check(resume=False)
+
+
+def test_half_a_surrogate_pair_in_another_column_survives(engine: Engine, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"prompt": "Q", "note": "\\ud83d"}\n')
+    run(engine, source, tmp_path / "out.jsonl")
+    assert read(tmp_path / "out.jsonl")[0]["note"] == "\ud83d"

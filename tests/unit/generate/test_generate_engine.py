@@ -1,0 +1,262 @@
+"""The engine on tiny random models: against `transformers.generate`, across batches, in the midst of training."""
+
+import random
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import torch
+from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
+
+from medicalgpt.data.records import Message
+from medicalgpt.errors import ModelError, ServeError
+from medicalgpt.generate.engine import Completion, Engine
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models import attention
+from medicalgpt.render.template import ChatTemplate
+
+QUESTIONS = ["What is a fever?", "高血壓的症狀?", "How is high blood pressure treated in an old person with diabetes?"]
+
+
+def engine_of(model: torch.nn.Module) -> Engine:
+    tokenizer = tiny_tokenizer()
+    return Engine(model, tokenizer, ChatTemplate.load(tokenizer))
+
+
+def ask(text: str) -> list[Message]:
+    return [Message("system", "Be brief."), Message("user", text)]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return engine_of(tiny_model())
+
+
+@pytest.fixture(scope="module")
+def precise() -> Engine:
+    """In float64, where the order of a batch's sums cannot turn one token into another."""
+    return engine_of(tiny_model().double())
+
+
+# A low cap makes Gemma 2's soft-capping of attention decide which tokens come.
+FAMILIES = {
+    "llama": {},
+    "mistral": {},
+    "gemma2": {"attn_logit_softcapping": 0.1},
+    "gemma3": {},
+    "bloom": {},
+    "mamba": {},
+}
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_greedy_batch_gives_what_transformers_gives_alone(kind: str) -> None:
+    model = tiny_model(kind, scale=8.0, **FAMILIES[kind]).eval()
+    template = ChatTemplate.load(tiny_tokenizer())
+    attention.disable(model)
+    expected = []
+    for text in QUESTIONS:
+        ids = torch.tensor([template.prompt_ids(ask(text))])
+        out = model.generate(
+            input_ids=ids, max_new_tokens=12, do_sample=False, eos_token_id=template.stop_ids, pad_token_id=3
+        )
+        expected.append(out[0, ids.shape[1] :].tolist())
+    attention.enable(model)  # as models are loaded
+    found = engine_of(model).generate([ask(q) for q in QUESTIONS], Sampling(max_new_tokens=12), batch_size=3)
+    assert [c.token_ids for c in found] == expected
+    assert [c.prompt_tokens for c in found] == [len(template.prompt_ids(ask(q))) for q in QUESTIONS]
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [Sampling(10), Sampling(10, temperature=1.5, top_p=0.9, top_k=50, seed=7), Sampling(10, repetition_penalty=3.0)],
+)
+def test_answers_do_not_depend_on_the_batch(precise: Engine, sampling: Sampling) -> None:
+    prompts = [ask(q) for q in (*QUESTIONS, *QUESTIONS)]
+    together = precise.generate(prompts, sampling, batch_size=6)
+    apart = precise.generate(prompts, sampling, batch_size=1)
+    later = precise.generate(prompts[4:], sampling, first_index=4)
+    assert apart == together
+    assert later == together[4:]
+    assert len({tuple(c.token_ids) for c in together[:3]}) == 3
+
+
+def test_the_seed_decides_a_sampled_answer(engine: Engine) -> None:
+    def answers(seed: int) -> list[list[int]]:
+        return [c.token_ids for c in engine.generate([ask("fever?")] * 2, Sampling(12, temperature=2.0, seed=seed))]
+
+    first = answers(1)
+    assert answers(1) == first
+    assert answers(2) != first
+    assert first[0] != first[1]  # the same prompt twice in one call is answered twice
+
+
+def test_a_stop_token_ends_an_answer_and_is_not_in_its_text() -> None:
+    model = tiny_model()
+    whole = engine_of(model).generate([ask("fever?")], Sampling(20))[0]
+    assert not whole.stopped
+    assert len(whole.token_ids) == 20
+    stop = whole.token_ids[7]
+    first = whole.token_ids.index(stop)
+    model.generation_config.eos_token_id = [stop]
+    engine = engine_of(model)
+    cut, other = engine.generate([ask("fever?"), ask(QUESTIONS[2])], Sampling(20))
+    assert cut.stopped
+    assert cut.token_ids == whole.token_ids[: first + 1]
+    decoded = tiny_tokenizer().decode(whole.token_ids[:first], skip_special_tokens=True)
+    assert cut.text == decoded.rstrip("\ufffd")
+    assert other.stopped == (other.token_ids[-1] == stop)
+
+
+def test_a_stop_text_ends_an_answer_and_is_not_in_its_text(engine: Engine) -> None:
+    sampling = Sampling(40, temperature=1.0, seed=3)
+    whole = engine.generate([ask("fever?")] * 3, sampling)
+    stop = whole[1].text[5:7]
+    assert "\ufffd" not in stop
+    assert len(stop) == 2
+    found = engine.generate([ask("fever?")] * 3, Sampling(40, temperature=1.0, seed=3, stop=("never there", stop)))
+    assert found[1].stopped
+    assert found[1].text == whole[1].text[: whole[1].text.index(stop)]
+    assert len(found[1].token_ids) < 40
+    for before, after in zip(whole, found):
+        assert after.text == before.text.split(stop)[0]
+        assert after.token_ids == before.token_ids[: len(after.token_ids)]
+
+
+def _drain(stream: Generator[str, None, Completion], pieces: list[str]) -> Completion:
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_stream_gives_the_same_answer_in_pieces(engine: Engine) -> None:
+    for sampling in (
+        Sampling(30),
+        Sampling(30, temperature=1.0, seed=5),
+        Sampling(30, temperature=1.0, seed=5, stop=("e",)),
+    ):
+        expected = engine.generate([ask("fever?")], sampling)[0]
+        stream = engine.stream(ask("fever?"), sampling)
+        pieces: list[str] = []
+        assert _drain(stream, pieces) == expected
+        assert "".join(pieces) == expected.text
+        assert all(pieces)
+
+
+def test_closing_the_stream_stops_the_model() -> None:
+    model = tiny_model()
+    steps: list[int] = []
+
+    def slow(*_: object) -> None:
+        steps.append(1)
+        time.sleep(0.01)
+
+    model.register_forward_pre_hook(slow)
+    stream = engine_of(model).stream(ask("fever?"), Sampling(400, temperature=1.0))
+    next(stream)
+    stream.close()
+    made = len(steps)
+    assert made < 100
+    time.sleep(0.1)
+    assert len(steps) == made
+
+
+def test_an_error_of_the_model_reaches_who_asked() -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.lm_head.weight[5] = float("nan")
+    engine = engine_of(model)
+    with pytest.raises(ServeError, match="not numbers"):
+        engine.generate([ask("fever?")], Sampling(4))
+    with pytest.raises(ServeError, match="not numbers"):
+        list(engine.stream(ask("fever?"), Sampling(4)))
+
+
+def test_training_goes_on_as_if_nothing_was_asked() -> None:
+    model = tiny_model()
+    model.config.use_cache = False
+    attention.enable(model)
+    model.train()
+    model.model.layers[0].eval()
+    modes = [module.training for module in model.modules()]
+    own = model.generation_config
+    torch.manual_seed(11)
+    random.seed(11)
+    before, plain = torch.get_rng_state(), random.getstate()
+    engine = engine_of(model)
+    answer = engine.generate([ask("fever?")], Sampling(6, temperature=1.0))[0]
+    "".join(engine.stream(ask("fever?"), Sampling(6, temperature=1.0)))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert random.getstate() == plain
+    assert [module.training for module in model.modules()] == modes
+    assert model.generation_config is own
+    assert model.config._attn_implementation == "tree"
+    model(torch.tensor([answer.token_ids])).logits.sum().backward()
+    assert model.lm_head.weight.grad is not None
+
+
+def test_only_the_given_sampling_decides(engine: Engine) -> None:
+    model = tiny_model()
+    expected = engine.generate([ask("fever?")], Sampling(12))[0]
+    model.generation_config.update(
+        do_sample=True, temperature=0.1, repetition_penalty=9.0, no_repeat_ngram_size=1, min_length=300
+    )
+    assert engine_of(model).generate([ask("fever?")], Sampling(12))[0] == expected
+
+
+def test_a_penalty_makes_repetition_rarer(engine: Engine) -> None:
+    plain, varied = (engine.generate([ask("fever?")], Sampling(40, repetition_penalty=p))[0] for p in (1.0, 5.0))
+    assert len(set(varied.token_ids)) > len(set(plain.token_ids))
+
+
+def test_token_ids_are_a_prompt_too(engine: Engine) -> None:
+    ids = engine.template.prompt_ids(ask("fever?"))
+    assert engine.generate([ids], Sampling(5)) == engine.generate([ask("fever?")], Sampling(5))
+    assert engine.generate([], Sampling(5)) == []
+
+
+def test_batch_size_must_be_positive(engine: Engine) -> None:
+    with pytest.raises(ServeError, match="batch_size is 0"):
+        engine.generate([ask("fever?")], Sampling(5), batch_size=0)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A model folder, and a folder with an adapter for it that changes the answers."""
+    from peft import LoraConfig, get_peft_model
+
+    base = save_tiny(tmp_path_factory.mktemp("base"))
+    adapter = tmp_path_factory.mktemp("adapter")
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(adapter)
+    return base, adapter
+
+
+def test_open_takes_model_and_adapter_folders(folders: tuple[Path, Path]) -> None:
+    base, adapter = map(str, folders)
+    plain = Engine.open(base)
+    on_base, alone = Engine.open(base, adapter=adapter), Engine.open(adapter)
+    answers = [e.generate([ask("fever?")], Sampling(10))[0].token_ids for e in (plain, on_base, alone)]
+    assert answers[1] == answers[2] != answers[0]
+    assert plain.origin["places"] == [base]
+    assert alone.origin["places"] == [base, adapter]
+    assert plain.origin["dtype"] == "torch.float32"
+
+
+def test_open_takes_another_template(folders: tuple[Path, Path]) -> None:
+    engine = Engine.open(str(folders[0]), template="alpaca")
+    assert engine.template.name == "alpaca"
+    assert engine.prepare(ask("fever?"), Sampling(5)).ids == engine.template.prompt_ids(ask("fever?"))
+
+
+def test_open_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model"):
+        Engine.open(str(tmp_path / "gone"))
+    base = save_tiny(tmp_path)
+    (base / "chat_template.jinja").unlink()
+    with pytest.raises(ServeError, match="--template chatml"):
+        Engine.open(str(base))
