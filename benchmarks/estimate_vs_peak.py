@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 MODEL = "smollm2-135m"
 TOLERANCE = 0.20
@@ -30,28 +31,26 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def measure(method: str, tokens: int, checkpointing: bool) -> dict[str, object]:
+def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
     """Train a little in this process and return the measured and the estimated peak."""
-    import peft
+    import peft  # noqa: F401  (its import belongs to the baseline)
     import torch
-    import transformers
+    import transformers  # noqa: F401
 
     baseline = peak_bytes()
-    from medicalgpt.models.estimate import Setup, estimate
-    from medicalgpt.models.locate import locate
-    from medicalgpt.models.policy import CausalPolicy
+    from medicalgpt.config.sections import LoraConfig, ModelConfig
+    from medicalgpt.models.estimate import setup_for
+    from medicalgpt.models.footprint import estimate
+    from medicalgpt.models.load import load
+    from medicalgpt.models.policy import CausalPolicy, unwrap
     from medicalgpt.models.shape import shape_of_model
 
     torch.manual_seed(0)
-    folder = locate(MODEL).path_or_id
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="tree")
+    settings = LoraConfig(rank=RANK) if method == "lora" else None
+    model = load(ModelConfig(base=MODEL, dtype="float32"), lora=settings).model.train()
     if checkpointing:
-        model.gradient_checkpointing_enable()
-        model.enable_input_require_grads()
-    if method == "lora":
-        settings = peft.LoraConfig(r=RANK, target_modules="all-linear", task_type="CAUSAL_LM")
-        model = peft.get_peft_model(model, settings)
-    policy = CausalPolicy(model.train())
+        unwrap(model).gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    policy = CausalPolicy(model)
     optimizer = torch.optim.AdamW((p for p in policy.parameters() if p.requires_grad), lr=1e-5, fused=True)
     for _ in range(2):
         for _ in range(2):
@@ -59,13 +58,13 @@ def measure(method: str, tokens: int, checkpointing: bool) -> dict[str, object]:
         optimizer.step()
         optimizer.zero_grad()
     measured = peak_bytes() - baseline
-    setup = Setup(method=method, row_tokens=tokens, rank=RANK, checkpointing=checkpointing)  # type: ignore[arg-type]
+    setup = setup_for(method, "float32", "cpu", row_tokens=tokens, rank=RANK, checkpointing=checkpointing)
     estimated = estimate(shape_of_model(MODEL), setup)
     case = {"method": method, "tokens": tokens, "checkpointing": checkpointing}
     return case | {"measured": measured, "estimated": estimated.total, "parts": estimated.parts}
 
 
-def _row(tokens: int):  # type: ignore[no-untyped-def]
+def _row(tokens: int) -> Any:
     """A full packed row of documents, every token but each first one trained."""
     import torch
 
@@ -104,18 +103,20 @@ def main() -> int:
     return int(any(abs(_error(case)) > TOLERANCE for case in cases))
 
 
-def _case(method: str, tokens: int, checkpointing: bool) -> dict:  # type: ignore[type-arg]
+def _case(method: str, tokens: int, checkpointing: bool) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", "--methods", method, "--tokens", str(tokens)]
     command += ["--checkpointing"] if checkpointing else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     case = json.loads(done.stdout.splitlines()[-1])
     name = f"{method}{' + checkpointing' if checkpointing else ''}"
     measured, estimated = (case[key] / 1e9 for key in ("measured", "estimated"))
-    print(f"{name:22} {tokens:5} tokens: measured {measured:5.2f} GB, estimated {estimated:5.2f} GB, {_error(case):+.1%}")
+    print(
+        f"{name:22} {tokens:5} tokens: measured {measured:5.2f} GB, estimated {estimated:5.2f} GB, {_error(case):+.1%}"
+    )
     return case
 
 
-def _error(case: dict) -> float:  # type: ignore[type-arg]
+def _error(case: dict[str, Any]) -> float:
     return case["estimated"] / case["measured"] - 1
 
 

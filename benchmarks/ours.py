@@ -19,8 +19,9 @@ from transformers.trainer_callback import PrinterCallback
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Source
 from medicalgpt.models.fused import fuse_lora
+from medicalgpt.models.lean import lean
 from medicalgpt.models.load import load
-from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.policy import CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
@@ -41,6 +42,7 @@ def sft_tree(row: dict, number: int) -> TokenTree:
 
 def dpo_tree(row: dict, number: int) -> TokenTree:
     """A dialogue with its better and its worse summary."""
+
     def part(ids: list[int], weight: float, parent: int) -> Segment:
         return Segment(np.asarray(ids, np.int32), np.full(len(ids), weight, np.float32), parent)
 
@@ -55,7 +57,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("model")
     parser.add_argument("--rows", required=True)
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--cached", action="store_true", help="time the steps with reference log-probabilities cached before")
+    parser.add_argument(
+        "--cached", action="store_true", help="time the steps with reference log-probabilities cached before"
+    )
     parser.add_argument("-n", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=1024)
     parser.add_argument("--row-tokens", type=int, default=2048)
@@ -71,6 +75,7 @@ def main() -> None:
     loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", None if a.full else LoraConfig(rank=8, alpha=16))
     if not a.full:
         fuse_lora(loaded.model)
+    lean(unwrap(loaded.model))
     rows = (qa_rows if a.what == "sft" else pair_rows)(loaded.tokenizer, a.n, a.max_tokens)
     trees = [(sft_tree if a.what == "sft" else dpo_tree)(row, i) for i, row in enumerate(rows)]
     found = probe(loaded.model)
@@ -82,9 +87,20 @@ def main() -> None:
         data.reference = compute(policy, trees, plan.rows, found.batching, 0)
     folder = tempfile.mkdtemp()
     args = TrainingArguments(
-        output_dir=folder, num_train_epochs=1, per_device_train_batch_size=1, gradient_accumulation_steps=1,
-        learning_rate=2e-4 if a.what == "sft" else 1e-5, optim="adamw_torch_fused", logging_steps=1, save_strategy="no",
-        report_to="none", use_cpu=True, bf16=False, disable_tqdm=True, dataloader_pin_memory=False, remove_unused_columns=False,
+        output_dir=folder,
+        num_train_epochs=1,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=1,
+        learning_rate=2e-4 if a.what == "sft" else 1e-5,
+        optim="adamw_torch_fused",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        bf16=False,
+        disable_tqdm=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
     )
     objective = SupervisedFineTuning() if a.what == "sft" else DirectPreference()
     trainer = StageTrainer(StageModule(policy, objective), args, data, None, RunFolder(folder), ("constant", 0.0))

@@ -67,7 +67,9 @@ def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     return {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(named.items(), found)}
 
 
-def assert_same_gradients(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float = 1e-4) -> None:
+def assert_same_gradients(
+    found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], tolerance: float = 1e-4
+) -> None:
     """Every gradient agrees to within `tolerance` of the largest; and there is something to agree on."""
     assert found.keys() == wanted.keys()
     largest = max(float(g.abs().max()) for g in wanted.values())

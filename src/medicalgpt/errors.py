@@ -1,12 +1,12 @@
 """The exception tree. Every message says what came, what is allowed and what to do; none carries patient text.
 
-    MedicalGPTError
-    ├── ConfigError   a configuration file, key or value
-    ├── DataError     an input file or row
-    ├── RenderError   a chat template, tokenizer or rendered row
-    ├── ModelError    loading, adapting or merging a model
-    ├── RunError      a run folder, checkpoint, or a run that had to stop
-    └── ServeError    chat, generation and servers
+MedicalGPTError
+├── ConfigError   a configuration file, key or value
+├── DataError     an input file or row
+├── RenderError   a chat template, tokenizer or rendered row
+├── ModelError    loading, adapting or merging a model
+├── RunError      a run folder, checkpoint, or a run that had to stop
+└── ServeError    chat, generation and servers
 """
 
 

@@ -1,4 +1,4 @@
-"""A packed row of token trees gives every branch the loss and gradients that it has alone in the model's own forward."""
+"""A packed row of token trees gives every branch the loss and gradients it has alone in the model's own forward."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.tiny import tiny_model
 from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
+from transformers import AutoModelForCausalLM, GptOssConfig
 
 from medicalgpt.models import attention
 from medicalgpt.models.policy import CausalPolicy
@@ -90,6 +91,32 @@ def test_padded_batches_give_the_same_numbers(kind: str) -> None:
     compare(CausalPolicy(model, "padded", found.chunked_head), alone(kind), trees_of("several trees", model))
 
 
+def test_attention_sinks_are_left_to_the_model() -> None:
+    def sinks() -> Any:
+        torch.manual_seed(0)
+        config = GptOssConfig(
+            vocab_size=50,
+            hidden_size=32,
+            intermediate_size=32,
+            head_dim=8,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            num_local_experts=2,
+            num_experts_per_tok=1,
+            sliding_window=6,
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        )
+        return AutoModelForCausalLM.from_config(config).float()
+
+    model, own = sinks(), sinks()
+    attention.enable(model)
+    assert probe(model).batching == "padded"
+    ids = torch.arange(12)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(model(input_ids=ids).logits, own(input_ids=ids).logits)
+
+
 def test_leaking_attention_is_noticed_by_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packed without block structure the second tree would see the first: the probe must refuse that."""
     model = tiny_model()
@@ -122,7 +149,9 @@ def test_without_a_layout_tree_attention_is_the_models_own(kind: str) -> None:
 @pytest.mark.parametrize("window", [None, 4])
 @pytest.mark.parametrize("cap", [None, 4.0])
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2)])
-def test_flex_attention_equals_one_call_per_segment(window: int | None, cap: float | None, heads: tuple[int, int]) -> None:
+def test_flex_attention_equals_one_call_per_segment(
+    window: int | None, cap: float | None, heads: tuple[int, int]
+) -> None:
     trees = [grow(shape, 50, seed) for seed, shape in enumerate(ROWS["several trees"])]
     batch = pack_trees(trees)
     layout = attention.TreeLayout(batch.spans, batch.position_ids)

@@ -1,6 +1,6 @@
 """`medicalgpt pipeline run FILE [key=value …]`."""
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,9 @@ def _group() -> None:
 @app.command("run")
 def run(
     file: Annotated[str, typer.Argument(help="Pipeline file, e.g. configs/pipelines/dpo.yaml.")],
-    overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, or STAGE.key=value, e.g. sft.train.max_steps=50")] = None,  # noqa: UP045
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, or STAGE.key=value, e.g. sft.train.max_steps=50")
+    ] = None,
 ) -> None:
     """Run every stage, skip finished ones, go on with an interrupted one, and print one table."""
     from medicalgpt.pipeline.run import run_pipeline

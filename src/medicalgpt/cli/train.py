@@ -10,7 +10,9 @@ from medicalgpt.config import load, stage_schema
 def train(
     stage: Annotated[str, typer.Argument(help="pt, sft or dpo.")],
     overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, e.g. train.max_steps=50")] = None,  # noqa: UP045
-    config: Annotated[Optional[str], typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")] = None,  # noqa: UP045
+    config: Annotated[
+        str | None, typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")
+    ] = None,
 ) -> None:
     """Train one stage into a run folder. The same command again goes on where it was stopped."""
     resolved = load(stage_schema(stage), config, overrides or [])

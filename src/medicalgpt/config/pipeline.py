@@ -10,7 +10,9 @@ from medicalgpt.config.sections import Section
 class StageEntry(Section):
     """One stage of a pipeline."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}."
+    )
     stage: Literal["pt", "sft", "dpo"] = Field(description="What `medicalgpt train` does here.")
     config: str | None = Field(None, description="Config file of the stage, relative to the pipeline's file.")
     set: dict[str, Any] = Field(default_factory=dict, description="Keys over the file, e.g. model.base: ${pt}.")
@@ -20,7 +22,9 @@ class CompareConfig(Section):
     """Held-out data on which the base and every stage's model are compared."""
 
     documents: list[str] = Field(default_factory=list, description="Held-out documents: perplexity.")
-    dialogues: list[str] = Field(default_factory=list, description="Held-out dialogues: loss of the answers, stop rate, samples.")
+    dialogues: list[str] = Field(
+        default_factory=list, description="Held-out dialogues: loss of the answers, stop rate, samples."
+    )
     preferences: list[str] = Field(default_factory=list, description="Held-out pairs: preference accuracy and margin.")
     max_tokens: int = Field(512, ge=16, description="Longest sample; longer ones are cut as in training.")
     rows: int | None = Field(None, ge=1, description="At most this many rows of each kind; null: all.")
@@ -42,7 +46,9 @@ class PipelineConfig(Section):
     @classmethod
     def _distinct(cls, stages: list[StageEntry]) -> list[StageEntry]:
         names = [s.name for s in stages]
-        twice = sorted({n for n in names if names.count(n) > 1} | ({"base", "output_dir", "compare", "stages"} & set(names)))
+        twice = sorted(
+            {n for n in names if names.count(n) > 1} | ({"base", "output_dir", "compare", "stages"} & set(names))
+        )
         if twice:
             raise ValueError(f"stage names must be distinct and not those of other keys: {', '.join(twice)}")
         return stages

@@ -14,11 +14,18 @@ class Section(BaseModel):
 class ModelConfig(Section):
     """Which model, and how it is loaded."""
 
-    base: str = Field("smollm2-135m", description="An embedded model's name, a Hugging Face Hub id, a local model folder or a finished run folder.")
+    base: str = Field(
+        "smollm2-135m",
+        description="An embedded model's name, a Hugging Face Hub id, a local model folder or a finished run folder.",
+    )
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub model.")
     adapter: str | None = Field(None, description="A LoRA adapter folder or run folder to continue from.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Weight type; auto takes bfloat16 on hardware that multiplies it fast, else float32.")
-    trust_remote_code: bool = Field(False, description="Run Python code shipped inside the model folder. Off: such models are refused.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Weight type; auto takes bfloat16 on hardware that multiplies it fast, else float32."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Run Python code shipped inside the model folder. Off: such models are refused."
+    )
 
 
 class LoraConfig(Section):
@@ -28,23 +35,49 @@ class LoraConfig(Section):
     rank: int = Field(8, ge=1, le=1024, description="Rank r of the update B·A.")
     alpha: float = Field(16.0, gt=0, description="The update is scaled by alpha / rank (rsLoRA: alpha / sqrt(rank)).")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input while training.")
-    target_modules: Literal["all-linear"] | list[str] = Field("all-linear", description="All linear layers but the head, or a list of module names.")
-    variant: Literal["lora", "rslora", "dora", "pissa"] = Field("lora", description="lora, rslora (arXiv 2312.03732), dora (arXiv 2402.09353) or pissa initialisation (arXiv 2404.02948).")
+    target_modules: Literal["all-linear"] | list[str] = Field(
+        "all-linear", description="All linear layers but the head, or a list of module names."
+    )
+    variant: Literal["lora", "rslora", "dora", "pissa"] = Field(
+        "lora",
+        description="lora, rslora (arXiv 2312.03732), dora (arXiv 2402.09353) or pissa initialisation (arXiv 2404.02948).",
+    )
 
 
 class DataConfig(Section):
     """Which files, how they are read, split and cut."""
 
-    train: list[str] = Field(min_length=1, description="Files or folders (.jsonl .json .csv .tsv .parquet .txt .md, also .gz).")
-    eval: list[str] = Field(default_factory=list, description="Held-out files or folders; empty: eval_fraction of train is held out.")
-    eval_fraction: float = Field(0.05, ge=0, lt=1, description="Share of the distinct questions or documents held out when eval is empty; 0 trains without a held-out set.")
+    train: list[str] = Field(
+        min_length=1, description="Files or folders (.jsonl .json .csv .tsv .parquet .txt .md, also .gz)."
+    )
+    eval: list[str] = Field(
+        default_factory=list, description="Held-out files or folders; empty: eval_fraction of train is held out."
+    )
+    eval_fraction: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Share of the distinct questions or documents held out when eval is empty; 0 trains without a held-out set.",
+    )
     max_tokens: int = Field(1024, ge=16, description="Longest path of a sample (prompt plus one answer) in tokens.")
-    columns: dict[str, str] = Field(default_factory=dict, description="Which column holds what, e.g. {question: 提问, answer: 回答}; empty: detected.")
-    template: str | None = Field(None, description="A named chat template, a .jinja file, or null for the tokenizer's own.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Which column holds what, e.g. {question: 提问, answer: 回答}; empty: detected.",
+    )
+    template: str | None = Field(
+        None, description="A named chat template, a .jinja file, or null for the tokenizer's own."
+    )
     system: str | None = Field(None, description="System message put before dialogues that have none.")
-    on_bad_row: Literal["stop", "drop"] = Field("stop", description="stop: the first bad row ends the run with file:line; drop: count it and go on.")
-    max_bad_share: float = Field(0.05, ge=0, le=1, description="With on_bad_row=drop: stop when a larger share of the rows is bad.")
-    over_length: Literal["truncate", "split", "drop"] = Field("truncate", description="What happens to a sample longer than max_tokens. PT always splits, so that no token is lost.")
+    on_bad_row: Literal["stop", "drop"] = Field(
+        "stop", description="stop: the first bad row ends the run with file:line; drop: count it and go on."
+    )
+    max_bad_share: float = Field(
+        0.05, ge=0, le=1, description="With on_bad_row=drop: stop when a larger share of the rows is bad."
+    )
+    over_length: Literal["truncate", "split", "drop"] = Field(
+        "truncate",
+        description="What happens to a sample longer than max_tokens. PT always splits, so that no token is lost.",
+    )
     replay: list[str] = Field(default_factory=list, description="General text mixed into PT against forgetting.")
     replay_share: float = Field(0.1, ge=0, lt=1, description="Share of the training tokens that comes from replay.")
 
@@ -62,22 +95,50 @@ class TrainConfig(Section):
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
     epochs: float = Field(1.0, gt=0, description="Passes over the training data; ignored when max_steps is set.")
     max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
-    tokens_per_step: int = Field(8192, ge=16, description="Tokens behind one optimiser step, over all processes and accumulation.")
-    row_tokens: int | None = Field(None, ge=16, description="Tokens of one packed row (one forward pass); null: max_tokens, or twice that for preferences.")
+    tokens_per_step: int = Field(
+        8192, ge=16, description="Tokens behind one optimiser step, over all processes and accumulation."
+    )
+    row_tokens: int | None = Field(
+        None,
+        ge=16,
+        description="Tokens of one packed row (one forward pass); null: max_tokens, or twice that for preferences.",
+    )
     warmup: float = Field(0.03, ge=0, description="Warm-up: a share of the steps when below 1, else a number of steps.")
-    schedule: Literal["cosine", "linear", "constant", "wsd"] = Field("cosine", description="Learning rate after warm-up; wsd holds, then decays over the last fifth (arXiv 2404.06395).")
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = Field(
+        "cosine",
+        description="Learning rate after warm-up; wsd holds, then decays over the last fifth (arXiv 2404.06395).",
+    )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
     seed: int = Field(42, ge=0, description="Seed of split, order, initialisation, dropout and sampling.")
-    eval_every: int | None = Field(None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end.")
-    save_every: int | None = Field(None, ge=1, description="Checkpoint every so many steps; null: only at the end or on interruption.")
+    eval_every: int | None = Field(
+        None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
+    )
+    save_every: int | None = Field(
+        None, ge=1, description="Checkpoint every so many steps; null: only at the end or on interruption."
+    )
     keep_checkpoints: int = Field(2, ge=1, description="How many checkpoints are kept.")
     log_every: int = Field(1, ge=1, description="Metrics every so many steps.")
-    sample_every: int | None = Field(None, ge=1, description="Write sample answers to samples.jsonl every so many steps; null: at the start and the end.")
+    sample_every: int | None = Field(
+        None,
+        ge=1,
+        description="Write sample answers to samples.jsonl every so many steps; null: at the start and the end.",
+    )
     sample_count: int = Field(2, ge=0, le=64, description="How many held-out prompts are answered for samples.jsonl.")
     sample_tokens: int = Field(64, ge=1, description="Longest sample answer.")
-    resume: Literal["auto", "never"] = Field("auto", description="auto: go on from the last checkpoint of output_dir; never: refuse a folder that has one.")
-    batching: Literal["auto", "tree", "padded"] = Field("auto", description="tree packs samples with block attention; padded is for models that cannot; auto picks and says which.")
-    gradient_checkpointing: bool = Field(False, description="Recompute activations in the backward pass: less memory, about a third more time.")
-    neftune_alpha: float = Field(0.0, ge=0, description="Noise on embeddings while training (arXiv 2310.05914); 0 is off, 5 is usual.")
-    compile: bool = Field(False, description="torch.compile the layers' element-wise parts: about half a minute once, then faster steps.")
+    resume: Literal["auto", "never"] = Field(
+        "auto", description="auto: go on from the last checkpoint of output_dir; never: refuse a folder that has one."
+    )
+    batching: Literal["auto", "tree", "padded"] = Field(
+        "auto",
+        description="tree packs samples with block attention; padded is for models that cannot; auto picks and says which.",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass: less memory, about a third more time."
+    )
+    neftune_alpha: float = Field(
+        0.0, ge=0, description="Noise on embeddings while training (arXiv 2310.05914); 0 is off, 5 is usual."
+    )
+    compile: bool = Field(
+        False, description="torch.compile the layers' element-wise parts: about half a minute once, then faster steps."
+    )

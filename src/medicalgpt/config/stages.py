@@ -14,19 +14,28 @@ class PtObjective(Section):
 class SftObjective(Section):
     """Supervised fine-tuning."""
 
-    train_on: Literal["assistant", "last", "all"] = Field("assistant", description="Which turns carry loss: every assistant turn, the last one, or all turns.")
+    train_on: Literal["assistant", "last", "all"] = Field(
+        "assistant", description="Which turns carry loss: every assistant turn, the last one, or all turns."
+    )
 
 
 class DpoObjective(Section):
     """Direct preference optimisation (arXiv 2305.18290)."""
 
-    loss: Literal["sigmoid", "hinge", "ipo"] = Field("sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036).")
+    loss: Literal["sigmoid", "hinge", "ipo"] = Field(
+        "sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036)."
+    )
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels (sigmoid only).")
     length_normalised: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
     sft_weight: float = Field(0.0, ge=0, description="Adds this times the token-mean NLL of the chosen answer.")
-    reference: Literal["auto", "adapter_off", "model", "cached"] = Field("auto", description="Where reference log-probabilities come from: the base with the adapter off, a second model, or a cache filled before training. auto: adapter_off with a fresh LoRA adapter, else cached.")
-    reference_model: str | None = Field(None, description="The second model when reference is model; null: the base itself.")
+    reference: Literal["auto", "adapter_off", "model", "cached"] = Field(
+        "auto",
+        description="Where reference log-probabilities come from: the base with the adapter off, a second model, or a cache filled before training. auto: adapter_off with a fresh LoRA adapter, else cached.",
+    )
+    reference_model: str | None = Field(
+        None, description="The second model when reference is model; null: the base itself."
+    )
 
 
 class StageConfig(Section):
@@ -34,11 +43,15 @@ class StageConfig(Section):
 
     model: ModelConfig = ModelConfig()
     lora: LoraConfig = LoraConfig()
-    quantization: Literal["none", "int8", "nf4"] = Field("none", description="Load the frozen base in 8 or 4 bits (QLoRA, arXiv 2305.14314); needs lora.")
+    quantization: Literal["none", "int8", "nf4"] = Field(
+        "none", description="Load the frozen base in 8 or 4 bits (QLoRA, arXiv 2305.14314); needs lora."
+    )
     data: DataConfig
     train: TrainConfig = TrainConfig()
     output_dir: str = Field(description="The run folder.")
-    report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(default_factory=list, description="Loggers beside metrics.jsonl.")
+    report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
+        default_factory=list, description="Loggers beside metrics.jsonl."
+    )
 
 
 class PtConfig(StageConfig):

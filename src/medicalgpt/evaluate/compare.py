@@ -59,7 +59,9 @@ def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
     return out
 
 
-def _trees(config: CompareConfig, kind: Kind, paths: Sequence[str], template: ChatTemplate, cache: Path) -> list[TokenTree]:
+def _trees(
+    config: CompareConfig, kind: Kind, paths: Sequence[str], template: ChatTemplate, cache: Path
+) -> list[TokenTree]:
     data = DataConfig(train=list(paths), eval_fraction=0, max_tokens=config.max_tokens)
     store = prepare(data, kind, template, cache, seed=0).train
     count = len(store) if config.rows is None else min(config.rows, len(store))
@@ -67,7 +69,9 @@ def _trees(config: CompareConfig, kind: Kind, paths: Sequence[str], template: Ch
 
 
 @torch.no_grad()
-def _sums(policy: CausalPolicy, trees: Sequence[TokenTree], template: ChatTemplate, capacity: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+def _sums(
+    policy: CausalPolicy, trees: Sequence[TokenTree], template: ChatTemplate, capacity: int = 2048
+) -> tuple[np.ndarray, np.ndarray]:
     """Σ log p and number of weighted tokens per tree and segment [trees, segments]."""
     width = max(len(t.segments) for t in trees)
     sums, counts = np.zeros((len(trees), width)), np.zeros((len(trees), width))

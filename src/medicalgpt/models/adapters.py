@@ -18,10 +18,16 @@ from medicalgpt.models.locate import Located
 def read_adapter(found: Located) -> dict[str, Any]:
     """An adapter's adapter_config.json."""
     local = found.kind == "adapter"
-    path = Path(found.path_or_id) / "adapter_config.json" if local else fetch_file(found.path_or_id, "adapter_config.json", found.revision)
+    path = (
+        Path(found.path_or_id) / "adapter_config.json"
+        if local
+        else fetch_file(found.path_or_id, "adapter_config.json", found.revision)
+    )
     config = json.loads(path.read_text(encoding="utf-8"))
     if not config.get("base_model_name_or_path"):
-        raise ModelError(f"{found.path_or_id}: adapter_config.json does not name its base model; set model.base and model.adapter")
+        raise ModelError(
+            f"{found.path_or_id}: adapter_config.json does not name its base model; set model.base and model.adapter"
+        )
     return dict(config)
 
 
@@ -37,11 +43,15 @@ def attach(model: nn.Module, lora: LoraConfig | None, adapter: Located | None, q
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter is not None:
         if adapter.kind == "hub-adapter":
-            return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, token=hub_token())  # type: ignore[arg-type]
+            return PeftModel.from_pretrained(
+                model, adapter.path_or_id, is_trainable=lora is not None, token=hub_token()
+            )  # type: ignore[arg-type]
         return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None)  # type: ignore[arg-type]
     assert lora is not None
     if quantized and lora.variant == "pissa":
-        raise ModelError("lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none")
+        raise ModelError(
+            "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
+        )
     try:
         return get_peft_model(model, _peft_config(lora))  # type: ignore[arg-type]
     except ValueError as error:
@@ -70,7 +80,9 @@ def _peft_config(lora: LoraConfig) -> Any:
 def linear_names(model: nn.Module) -> list[str]:
     """Last path components of the model's linear layers, the head left out."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
-    return sorted({n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head})
+    return sorted(
+        {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head}
+    )
 
 
 def is_adapted(model: nn.Module) -> bool:

@@ -82,19 +82,32 @@ def _flex_block_mask(layout: TreeLayout, window: int | None) -> object:
     return create_block_mask(visible, None, None, len(owner), len(owner), device=device)
 
 
-def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float, cap: float) -> torch.Tensor:
+def _capped(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, scale: float, cap: float
+) -> torch.Tensor:
     """Attention with tanh soft-capping of the scores (Gemma 2, arXiv 2408.00118), which SDPA lacks."""
     groups = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     scores = torch.tanh(q @ k.transpose(-1, -2) * (scale / cap)) * cap
     if mask is None:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril(scores.shape[-1] - scores.shape[-2])
-    scores = scores.masked_fill(~mask, float("-inf"))
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).tril(
+            scores.shape[-1] - scores.shape[-2]
+        )
+    # The least number instead of -inf: a padding query sees no key, and 0/0 there would spread through the values.
+    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ v
 
 
-def _by_segment(layout: TreeLayout, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None,
-                scale: float, cap: float | None, dropout: float) -> torch.Tensor:
+def _by_segment(
+    layout: TreeLayout,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    window: int | None,
+    scale: float,
+    cap: float | None,
+    dropout: float,
+) -> torch.Tensor:
     """One attention call per segment; returns [1, T, H, D]. `split` keeps the backward pass to one copy per tensor."""
     queries, keys, values = (x.split(layout.sizes, dim=2) for x in (q, k, v))
     gqa, outs = q.shape[1] != k.shape[1], []
@@ -106,23 +119,46 @@ def _by_segment(layout: TreeLayout, q: torch.Tensor, k: torch.Tensor, v: torch.T
             out = _capped(queries[i], key, value, mask, scale, cap)
         else:
             out = F.scaled_dot_product_attention(
-                queries[i], key, value, attn_mask=mask, is_causal=mask is None, scale=scale, dropout_p=dropout, enable_gqa=gqa
+                queries[i],
+                key,
+                value,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=scale,
+                dropout_p=dropout,
+                enable_gqa=gqa,
             )
         outs.append(out.transpose(1, 2))
     return torch.cat(outs, 1)
 
 
-def _flex(layout: TreeLayout, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None, scale: float,
-          cap: float | None) -> torch.Tensor:
+def _flex(
+    layout: TreeLayout,
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    window: int | None,
+    scale: float,
+    cap: float | None,
+) -> torch.Tensor:
     """The whole row in one FlexAttention call (GPU)."""
     from torch.nn.attention.flex_attention import flex_attention
 
+    limit = cap or 1.0
+
     def capped(score: torch.Tensor, b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(score / cap) * cap
+        return torch.tanh(score / limit) * limit
 
     attend = _compiled_flex() if q.is_cuda else flex_attention
-    out = attend(q, k, v, score_mod=capped if cap else None, block_mask=layout.block_mask(window), scale=scale,
-                 enable_gqa=q.shape[1] != k.shape[1])
+    out = attend(
+        q,
+        k,
+        v,
+        score_mod=capped if cap else None,
+        block_mask=layout.block_mask(window),
+        scale=scale,
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
     return out.transpose(1, 2).contiguous()
 
 
@@ -137,10 +173,19 @@ def _compiled_flex():  # type: ignore[no-untyped-def]
     return _flex_cache[0]
 
 
-def tree_attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                   attention_mask: torch.Tensor | None, scaling: float | None = None, dropout: float = 0.0,
-                   tree: TreeLayout | None = None, sliding_window: int | None = None, softcap: float | None = None,
-                   **kwargs: object) -> tuple[torch.Tensor, None]:
+def tree_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    tree: TreeLayout | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **kwargs: object,
+) -> tuple[torch.Tensor, None]:
     """transformers' attention interface: query [1, H, T, D], key and value [1, Hk, T, D] → [1, T, H, D].
 
     Raises:
@@ -150,7 +195,9 @@ def tree_attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tens
         scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
         return _capped(query, key, value, attention_mask, scale, softcap).transpose(1, 2).contiguous(), None
     if tree is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)  # type: ignore[arg-type]
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )  # type: ignore[arg-type]
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
         raise ModelError("this model's attention uses sinks or position biases, which tree batches do not support")
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
@@ -175,8 +222,13 @@ def using(layout: TreeLayout) -> Iterator[None]:
 
 
 def enable(model: torch.nn.Module) -> None:
-    """Switch a transformers model to tree attention if it goes through the attention interface; else leave it alone."""
-    if getattr(model, "_supports_attention_backend", False):
+    """Switch a transformers model to tree attention if it goes through the attention interface; else leave it alone.
+
+    Without a layout "tree" is SDPA plus soft-capping, so a model that refuses SDPA for another reason (attention sinks)
+    keeps its own attention.
+    """
+    capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)  # type: ignore[union-attr,operator]
+    if getattr(model, "_supports_attention_backend", False) and (getattr(model, "_supports_sdpa", False) or capped):
         model.previous_attention = model.config._attn_implementation  # type: ignore[union-attr,assignment]
         model.set_attn_implementation("tree")  # type: ignore[operator]
 

@@ -152,7 +152,7 @@ def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
 
 
 def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
-    """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; for training peft turns the rest to fp32."""
+    """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; training turns the rest to fp32."""
     size = BYTES[setup.dtype]
     linear = sum(x.inputs * x.outputs for x in shape.linears)
     if not setup.quantized:

@@ -56,7 +56,14 @@ def _fusable(layer: Any) -> bool:
 
 def _forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """peft's forward, by one product where the adapter is on and unmerged."""
-    if self.disable_adapters or self.merged or args or kwargs or x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
+    if (
+        self.disable_adapters
+        or self.merged
+        or args
+        or kwargs
+        or x.dtype != torch.float32
+        or torch.is_autocast_enabled(x.device.type)
+    ):
         return self.plain_forward(x, *args, **kwargs)  # type: ignore[no-any-return]
     name = self.active_adapters[0]
     a, b = self.lora_A[name].weight, self.lora_B[name].weight
@@ -70,7 +77,8 @@ def fuse_lora(model: nn.Module) -> int:
     count = 0
     for module in model.modules():
         if type(module) is Linear and _fusable(module):
-            module.plain_forward = module.forward
-            module.forward = types.MethodType(_forward, module)
+            patched: Any = module
+            patched.plain_forward = module.forward
+            patched.forward = types.MethodType(_forward, module)
             count += 1
     return count

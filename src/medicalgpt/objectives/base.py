@@ -56,7 +56,9 @@ class Objective(ABC):
         """How many units `loss` will count in this batch; known before the forward pass."""
 
 
-def token_metrics(logps: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def token_metrics(
+    logps: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Next-token accuracy and token NLL over weighted positions (perplexity is exp of the reduced NLL)."""
     total = weights.sum()
     return {"accuracy": ((hits * weights).sum(), total), "nll": (-(logps.detach() * weights).sum(), total)}

@@ -18,7 +18,9 @@ from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
 Kind = Literal["sigmoid", "hinge", "ipo"]
 
 
-def dpo_loss(chosen: torch.Tensor, rejected: torch.Tensor, beta: float, kind: Kind = "sigmoid", label_smoothing: float = 0.0) -> torch.Tensor:
+def dpo_loss(
+    chosen: torch.Tensor, rejected: torch.Tensor, beta: float, kind: Kind = "sigmoid", label_smoothing: float = 0.0
+) -> torch.Tensor:
     """Loss per pair [P] from policy-to-reference log-ratios of the chosen and rejected answers [P].
 
     Raises:
@@ -71,8 +73,16 @@ class DirectPreference(Objective):
         return batch.weights.new_tensor(float(batch.leaves.reshape(-1, 2).shape[0]))
 
     @torch.no_grad()
-    def _metrics(self, batch: Any, scores: torch.Tensor, summed: torch.Tensor, lengths: torch.Tensor,
-                 logps: torch.Tensor, ref: torch.Tensor, count: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    def _metrics(
+        self,
+        batch: Any,
+        scores: torch.Tensor,
+        summed: torch.Tensor,
+        lengths: torch.Tensor,
+        logps: torch.Tensor,
+        ref: torch.Tensor,
+        count: torch.Tensor,
+    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         rewards = self.beta * scores.detach()
         margin = rewards[:, 0] - rewards[:, 1]
         gap = ref - logps.detach()

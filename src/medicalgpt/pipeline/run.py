@@ -22,7 +22,12 @@ _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
 
 def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[PipelineConfig], dict[str, list[str]]]:
     """The pipeline's config, and overrides of the form STAGE.key=value by stage."""
-    names = {s.name for s in load(PipelineConfig, file, [o for o in overrides if o.split("=")[0] in ("output_dir", "base")]).value.stages}
+    names = {
+        s.name
+        for s in load(
+            PipelineConfig, file, [o for o in overrides if o.split("=")[0] in ("output_dir", "base")]
+        ).value.stages
+    }
     ours = [o for o in overrides if o.split(".")[0] not in names]
     stages = {n: [o[len(n) + 1 :] for o in overrides if o.split(".")[0] == n] for n in names}
     return load(PipelineConfig, file, ours), stages
@@ -40,7 +45,9 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     config, console = resolved.value, Console(soft_wrap=True)
     places = {"base": config.base}
     parents: tuple[Path, ...] = ()
-    stages = [(entry, _stage_config(entry, file, config, per_stage.get(entry.name, []), places)) for entry in config.stages]
+    stages = [
+        (entry, _stage_config(entry, file, config, per_stage.get(entry.name, []), places)) for entry in config.stages
+    ]
     for entry, stage in stages:
         console.rule(f"{entry.name} ({entry.stage})")
         outcome = run_stage(stage, parents)
@@ -52,12 +59,14 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     return write_summary(config, {"base": config.base} | {e.name: places[e.name] for e in config.stages}, console)
 
 
-def _stage_config(entry: StageEntry, file: str, config: PipelineConfig, overrides: list[str], places: dict[str, str]) -> Resolved[Any]:
+def _stage_config(
+    entry: StageEntry, file: str, config: PipelineConfig, overrides: list[str], places: dict[str, str]
+) -> Resolved[Any]:
     """The stage's resolved config: its file, the pipeline's `set`, the command line; its model's place joins `places`."""
     folder = Path(config.output_dir) / entry.name
     values = {**entry.set, "output_dir": str(folder)}
     if not any(o.startswith("model.base=") for o in overrides):
-        values.setdefault("model.base", "${%s}" % list(places)[-1])
+        values.setdefault("model.base", f"${{{list(places)[-1]}}}")
     texts = [f"{key}={_as_yaml(_fill(value, places, entry.name))}" for key, value in values.items()]
     path = str(Path(file).parent / entry.config) if entry.config else None
     resolved = load(stage_schema(entry.stage), path, [*texts, *overrides])
@@ -74,7 +83,9 @@ def _fill(value: Any, places: dict[str, str], stage: str) -> Any:
 
     def place(match: re.Match[str]) -> str:
         if match[1] not in places:
-            raise ConfigError(f"stage {stage}: ${{{match[1]}}} is not known here; known are {', '.join(places)} (only earlier stages can be named)")
+            raise ConfigError(
+                f"stage {stage}: ${{{match[1]}}} is not known here; known are {', '.join(places)} (only earlier stages can be named)"
+            )
         return places[match[1]]
 
     return _VARIABLE.sub(place, value)
@@ -96,7 +107,11 @@ def _merge(folder: Path, console: Console) -> None:
     manifest.read(folder)
     stamp = hash_file(folder / manifest.NAME)
     done = folder / MERGED / "merged_from.txt"
-    if done.is_file() and done.read_text(encoding="utf-8").strip() == stamp and (folder / MERGED / CERTIFICATE).is_file():
+    if (
+        done.is_file()
+        and done.read_text(encoding="utf-8").strip() == stamp
+        and (folder / MERGED / CERTIFICATE).is_file()
+    ):
         return
     loaded = load_model(ModelConfig(base=str(folder)))
     loaded.model, certificate = merge(loaded.model)
@@ -104,4 +119,7 @@ def _merge(folder: Path, console: Console) -> None:
         save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))
         write_certificate(temp, certificate)
         (temp / "merged_from.txt").write_text(stamp + "\n", encoding="utf-8")
-    console.print(f"merged into the base: max |Δ log p| {certificate['max_abs_delta_logp']:.1e} (limit {certificate['tolerance']})", highlight=False)
+    console.print(
+        f"merged into the base: max |Δ log p| {certificate['max_abs_delta_logp']:.1e} (limit {certificate['tolerance']})",
+        highlight=False,
+    )

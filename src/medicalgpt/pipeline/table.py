@@ -79,7 +79,12 @@ def _print(config: PipelineConfig, results: dict[str, Any], console: Console) ->
 
 
 def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
-    lines = ["# Before → after each stage", "", "Held-out numbers with 95 % intervals; losses and margins in nats per token.", ""]
+    lines = [
+        "# Before → after each stage",
+        "",
+        "Held-out numbers with 95 % intervals; losses and margins in nats per token.",
+        "",
+    ]
     lines += ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in _rows(results)]
     for i, question in enumerate(config.compare.questions):

@@ -6,6 +6,7 @@ token belongs. Losses therefore cannot depend on the form.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,9 @@ class TreeBatch:
 
     def to(self, device: torch.device | str, **_: object) -> "TreeBatch":
         """The same batch with its tensors on `device`."""
-        moved = {k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in self.__dict__.items()}
+        moved: dict[str, Any] = {
+            k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in self.__dict__.items()
+        }
         moved["extra"] = {k: v.to(device) for k, v in self.extra.items()}
         return TreeBatch(**moved)
 
@@ -69,7 +72,7 @@ class _Facts:
         self.weights.append(weights[keep])
         self.segment.append(np.full(len(keep), segment))
 
-    def tensors(self) -> dict[str, torch.Tensor]:
+    def tensors(self) -> dict[str, Any]:
         def cat(parts: list[np.ndarray], dtype: torch.dtype) -> torch.Tensor:
             return torch.from_numpy(np.concatenate(parts) if parts else np.empty(0)).to(dtype)
 

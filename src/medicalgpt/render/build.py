@@ -49,26 +49,39 @@ class _Job:
         if isinstance(record, Document):
             return render_document(record, self.template, limit)
         if isinstance(record, Dialogue):
-            return render_dialogue(_with_system(record, self.data.system), self.template, limit, self.train_on, self.data.over_length)
+            return render_dialogue(
+                _with_system(record, self.data.system), self.template, limit, self.train_on, self.data.over_length
+            )
         assert isinstance(record, Preference)
         return render_preference(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
 
     def read(self, paths: list[str], ledger: Ledger) -> Iterator[Record]:
         d, strict = self.data, paths is self.data.train  # a mapping is written for the training files
         return read(
-            paths, self.kind, columns=d.columns, on_bad_row=d.on_bad_row, max_bad_share=d.max_bad_share, ledger=ledger,
+            paths,
+            self.kind,
+            columns=d.columns,
+            on_bad_row=d.on_bad_row,
+            max_bad_share=d.max_bad_share,
+            ledger=ledger,
             strict_columns=strict,
         )
 
 
-def prepare(data: DataConfig, kind: Kind, template: ChatTemplate, cache: Path, seed: int, train_on: TrainOn = "assistant") -> Prepared:
+def prepare(
+    data: DataConfig, kind: Kind, template: ChatTemplate, cache: Path, seed: int, train_on: TrainOn = "assistant"
+) -> Prepared:
     """Read, split, render and store; a second call with the same content finds the first one's stores.
 
     Raises:
         DataError, RenderError: the first bad row (or too many of them), a leak of every held-out row, no row left.
     """
     job = _Job(data, kind, template, train_on, seed)
-    hashes = {"data": fingerprint(data.train), "template": template.hash, "tokenizer": tokenizer_hash(template.tokenizer)}
+    hashes = {
+        "data": fingerprint(data.train),
+        "template": template.hash,
+        "tokenizer": tokenizer_hash(template.tokenizer),
+    }
     hashes |= {"eval": fingerprint(data.eval)} if data.eval else {}
     hashes |= {"replay": fingerprint(data.replay)} if data.replay else {}
     folder = cache / "tokens" / _key(job, hashes)
@@ -77,7 +90,9 @@ def prepare(data: DataConfig, kind: Kind, template: ChatTemplate, cache: Path, s
         _build(job, folder)
     meta = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))
     stores = {name: TreeStore(folder / name) for name in ("train", "held_out", "replay") if (folder / name).is_dir()}
-    return Prepared(stores["train"], stores.get("held_out"), stores.get("replay"), meta["ledger"], hashes, meta["notes"], cached)
+    return Prepared(
+        stores["train"], stores.get("held_out"), stores.get("replay"), meta["ledger"], hashes, meta["notes"], cached
+    )
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
@@ -96,13 +111,18 @@ def _key(job: _Job, hashes: dict[str, str]) -> str:
 
 def _build(job: _Job, folder: Path) -> None:
     """Write all stores under a temporary folder beside `folder`; the ledger file comes last and marks it complete."""
-    ledger, notes = Ledger(), []
+    ledger = Ledger()
+    notes: list[str] = []
     held = _held_out_keys(job, notes)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as temp:
         names = {"train": job.data.train} | ({"held_out": job.data.eval} if job.data.eval else {})
-        writers = {name: StoreWriter(Path(temp) / name) for name in ("train", "held_out") if name == "train" or job.data.eval or held}
+        writers = {
+            name: StoreWriter(Path(temp) / name)
+            for name in ("train", "held_out")
+            if name == "train" or job.data.eval or held
+        }
         for name, paths in names.items():
             for record in job.read(paths, ledger):
                 target = "held_out" if held and name == "train" and group_key(record) in held else name
@@ -117,7 +137,9 @@ def _build(job: _Job, folder: Path) -> None:
             writer.close({"kind": job.kind})
             _publish(Path(temp) / name, folder / name)
     if len(TreeStore(folder / "train")) == 0:
-        raise DataError(f"no row of data.train is left to train on: {ledger.as_dict()['reasons'] or 'all were held out'}")
+        raise DataError(
+            f"no row of data.train is left to train on: {ledger.as_dict()['reasons'] or 'all were held out'}"
+        )
     text = json.dumps({"ledger": ledger.as_dict(), "notes": notes}, ensure_ascii=False, indent=1)
     partial = folder / ".ledger.json"
     partial.write_text(text, encoding="utf-8")
@@ -136,7 +158,9 @@ def _write(job: _Job, record: Record, writer: StoreWriter, ledger: Ledger) -> No
         rendered = job.render(record)
     except RenderError as error:
         if job.data.on_bad_row == "stop":
-            raise RenderError(f"{record.source}: {error}; fix the row, or set data.on_bad_row=drop to count and skip such rows") from error
+            raise RenderError(
+                f"{record.source}: {error}; fix the row, or set data.on_bad_row=drop to count and skip such rows"
+            ) from error
         rendered = Rendered((), "dropped", f"cannot be rendered: {type(error).__name__}")
     for tree in rendered.trees:
         writer.add(tree)
@@ -145,7 +169,11 @@ def _write(job: _Job, record: Record, writer: StoreWriter, ledger: Ledger) -> No
 
 def _check_share(job: _Job, ledger: Ledger) -> None:
     """Rows that cannot be rendered count as bad rows too; over-length drops do not."""
-    bad = sum(n for (outcome, reason), n in ledger.reasons.items() if outcome == "dropped" and not reason.startswith(("longer", "answer", "an answer")))
+    bad = sum(
+        n
+        for (outcome, reason), n in ledger.reasons.items()
+        if outcome == "dropped" and not reason.startswith(("longer", "answer", "an answer"))
+    )
     rows = sum(ledger.seen.values())
     if rows and bad / rows > job.data.max_bad_share:
         raise DataError(
@@ -161,7 +189,9 @@ def _held_out_keys(job: _Job, notes: list[str]) -> set[str]:
         ours = {group_key(r) for r in job.read(data.train, Ledger())}
         shared = leaks(ours, {group_key(r) for r in job.read(data.eval, Ledger())})
         if shared:
-            notes.append(f"warning: {shared} held-out questions or documents also stand in data.train; held-out numbers flatter")
+            notes.append(
+                f"warning: {shared} held-out questions or documents also stand in data.train; held-out numbers flatter"
+            )
         return set()
     if data.eval_fraction == 0:
         return set()

@@ -30,7 +30,9 @@ def stop_token(template: "ChatTemplate") -> str:
     return str(stops[-1])
 
 
-def answer_span(template: "ChatTemplate", messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()) -> tuple[str, int, int]:
+def answer_span(
+    template: "ChatTemplate", messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()
+) -> tuple[str, int, int]:
     """Text of the conversation up to assistant turn `turn`, with the start of its answer and the end of its stop token.
 
     Raises:
@@ -77,10 +79,14 @@ def check_content(template: "ChatTemplate", messages: Sequence[Message]) -> None
     """
     for message in messages:
         if found := template.encoder.special_pattern.search(message.content):
-            raise RenderError(f"a {message.role} turn contains the special token {found.group()!r}; remove it from the text")
+            raise RenderError(
+                f"a {message.role} turn contains the special token {found.group()!r}; remove it from the text"
+            )
 
 
-def conversation_parts(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> tuple[list[str], list[int | None]] | None:
+def conversation_parts(
+    template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
+) -> tuple[list[str], list[int | None]] | None:
     """Consecutive parts of the rendered conversation; owner is the assistant turn a part answers for, or None.
 
     Returns None when the template rewrites earlier turns (thinking templates do), so that no single text shows every
@@ -104,7 +110,9 @@ def conversation_parts(template: "ChatTemplate", messages: Sequence[Message], to
     return parts, owners
 
 
-def prompt_parts(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> list[str]:
+def prompt_parts(
+    template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
+) -> list[str]:
     """Parts of a conversation that ends with a user or tool turn, generation prompt included.
 
     Raises:

@@ -8,6 +8,7 @@ the model meets at inference: the prompt ends there, and the answer's tokens com
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from medicalgpt.errors import RenderError
@@ -55,7 +56,7 @@ class Encoder:
                 return self._cut(parts, i + 1)
             ends.append(len(prefix))
         bounds = [0, *ends, len(whole)]
-        return [whole[a:b] for a, b in zip(bounds, bounds[1:])]
+        return [whole[a:b] for a, b in pairwise(bounds)]
 
     def join(self, parts: Sequence[str]) -> list[int]:
         """Ids of the parts in one list."""

@@ -52,7 +52,8 @@ def pack_epoch(lengths: np.ndarray, capacity: int, seed: int, epoch: int, padded
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     rng = np.random.default_rng([seed, epoch, 1])
     ends = np.searchsorted(
-        np.cumsum(lengths[order]), np.arange(1, 2 + int(lengths.sum()) // (capacity * WINDOW_ROWS)) * capacity * WINDOW_ROWS
+        np.cumsum(lengths[order]),
+        np.arange(1, 2 + int(lengths.sum()) // (capacity * WINDOW_ROWS)) * capacity * WINDOW_ROWS,
     )
     rows: list[list[int]] = []
     start = 0

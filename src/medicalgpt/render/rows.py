@@ -48,7 +48,13 @@ def render_document(doc: Document, template: ChatTemplate, max_tokens: int) -> R
     return Rendered(trees, "kept" if len(trees) == 1 else "split")
 
 
-def encode_conversation(template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], trained: set[int], everything: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+def encode_conversation(
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    trained: set[int],
+    everything: bool = False,
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids and weights of a finished conversation: one chain, or one per trained turn where the template rewrites turns."""
     check_content(template, messages)
     last = max(i for i, m in enumerate(messages) if m.role == "assistant")
@@ -63,7 +69,9 @@ def encode_conversation(template: ChatTemplate, messages: Sequence[Message], too
     return chains
 
 
-def _weigh(template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: set[int], everything: bool) -> tuple[np.ndarray, np.ndarray]:
+def _weigh(
+    template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: set[int], everything: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Encode parts, give trained ones weight 1, and verify by decoding."""
     encoded = template.encoder.parts(parts)
     ids: list[int] = []
@@ -89,7 +97,13 @@ def _verify(template: ChatTemplate, before: list[int], answer: list[int], expect
         raise RenderError(f"the answer does not end in the stop token (id {template.stop_id})")
 
 
-def render_dialogue(row: Dialogue, template: ChatTemplate, max_tokens: int, train_on: TrainOn = "assistant", over_length: OverLength = "truncate") -> Rendered:
+def render_dialogue(
+    row: Dialogue,
+    template: ChatTemplate,
+    max_tokens: int,
+    train_on: TrainOn = "assistant",
+    over_length: OverLength = "truncate",
+) -> Rendered:
     """A dialogue as one chain (or several), with the over-length policy applied in whole turns, counted in tokens."""
     chains = _dialogue_chains(template, row.messages, row.tools, train_on)
     if all(len(ids) <= max_tokens for ids, _ in chains):
@@ -104,9 +118,13 @@ def render_dialogue(row: Dialogue, template: ChatTemplate, max_tokens: int, trai
     return Rendered(_trees(_dialogue_chains(template, messages, row.tools, train_on), row.source), "truncated")
 
 
-def _dialogue_chains(template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], train_on: TrainOn) -> list[tuple[np.ndarray, np.ndarray]]:
+def _dialogue_chains(
+    template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], train_on: TrainOn
+) -> list[tuple[np.ndarray, np.ndarray]]:
     turns = [i for i, m in enumerate(messages) if m.role == "assistant"]
-    return encode_conversation(template, messages, tools, set(turns[-1:] if train_on == "last" else turns), train_on == "all")
+    return encode_conversation(
+        template, messages, tools, set(turns[-1:] if train_on == "last" else turns), train_on == "all"
+    )
 
 
 def _trees(chains: list[tuple[np.ndarray, np.ndarray]], source: Source) -> tuple[TokenTree, ...]:
@@ -117,7 +135,9 @@ def _length(template: ChatTemplate, messages: Sequence[Message], tools: Sequence
     return max(len(ids) for ids, _ in _dialogue_chains(template, messages, tools, "last"))
 
 
-def shorten(template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], max_tokens: int, keep: int) -> tuple[Message, ...] | None:
+def shorten(
+    template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], max_tokens: int, keep: int
+) -> tuple[Message, ...] | None:
     """Drop the oldest exchanges, then cut the middle out of the last question, until the conversation fits.
 
     The assistant's header, its last `keep` answers and their stop tokens always stay whole; None when they do not fit.
@@ -132,12 +152,20 @@ def shorten(template: ChatTemplate, messages: Sequence[Message], tools: Sequence
     return (*head, *turns)
 
 
-def _cut_question(template: ChatTemplate, head: tuple[Message, ...], turns: list[Message], tools: Sequence[dict[str, Any]], max_tokens: int) -> tuple[Message, ...] | None:
+def _cut_question(
+    template: ChatTemplate,
+    head: tuple[Message, ...],
+    turns: list[Message],
+    tools: Sequence[dict[str, Any]],
+    max_tokens: int,
+) -> tuple[Message, ...] | None:
     """Keep the beginning and the end of the question: instructions stand at either."""
     question = template.encoder.ids(turns[0].content)
     room = len(question) - (_length(template, (*head, *turns), tools) - max_tokens)
     while room >= 8:
-        text = template.encoder.decode(question[: room // 2]) + " … " + template.encoder.decode(question[-(room // 2) :])
+        text = (
+            template.encoder.decode(question[: room // 2]) + " … " + template.encoder.decode(question[-(room // 2) :])
+        )
         cut = (*head, Message(turns[0].role, text), *turns[1:])
         excess = _length(template, cut, tools) - max_tokens
         if excess <= 0:
@@ -170,7 +198,9 @@ def _split(row: Dialogue, template: ChatTemplate, max_tokens: int, train_on: Tra
     return Rendered(tuple(trees), "split")
 
 
-def render_preference(row: Preference, template: ChatTemplate, max_tokens: int, over_length: OverLength = "truncate") -> Rendered:
+def render_preference(
+    row: Preference, template: ChatTemplate, max_tokens: int, over_length: OverLength = "truncate"
+) -> Rendered:
     """One prompt with two branches: chosen first, rejected second. Only the branches' assistant turns carry weight."""
     prompt, outcome = row.prompt, "kept"
     longest = max((row.chosen, row.rejected), key=lambda c: _length(template, (*prompt, *c), row.tools))
@@ -187,7 +217,9 @@ def render_preference(row: Preference, template: ChatTemplate, max_tokens: int, 
         turns = {len(prompt) + i for i, m in enumerate(answer) if m.role == "assistant"}
         chains = encode_conversation(template, (*prompt, *answer), row.tools, turns)
         if len(chains) > 1:
-            return Rendered((), "dropped", "the template rewrites earlier turns, so a multi-turn answer has no single text")
+            return Rendered(
+                (), "dropped", "the template rewrites earlier turns, so a multi-turn answer has no single text"
+            )
         branches.append(chains[0])
     return Rendered((fork(branches, row.source),), outcome)  # type: ignore[arg-type]
 

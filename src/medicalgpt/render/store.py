@@ -52,7 +52,9 @@ class StoreWriter:
         self._weights.close()
         np.save(self.temp / "segments.npy", np.asarray(self._segments, np.int64).reshape(-1, _FIELDS))
         np.save(self.temp / "sources.npy", np.asarray(self._sources, np.int64).reshape(-1, 2))
-        text = json.dumps({"format": FORMAT, "files": list(self._files), "tokens": self._tokens, **meta}, ensure_ascii=False)
+        text = json.dumps(
+            {"format": FORMAT, "files": list(self._files), "tokens": self._tokens, **meta}, ensure_ascii=False
+        )
         (self.temp / "store.json").write_text(text, encoding="utf-8")
         if self.folder.exists():
             shutil.rmtree(self.folder)

@@ -22,7 +22,11 @@ _DOCUMENT_ENDS = ("<|endoftext|>", "<|end_of_text|>")
 
 def named_templates() -> list[str]:
     """Names of the templates that ship with this package."""
-    return sorted(p.name[: -len(".jinja")] for p in files("medicalgpt.render").joinpath("templates").iterdir() if p.name.endswith(".jinja"))
+    return sorted(
+        p.name[: -len(".jinja")]
+        for p in files("medicalgpt.render").joinpath("templates").iterdir()
+        if p.name.endswith(".jinja")
+    )
 
 
 class ChatTemplate:
@@ -59,7 +63,9 @@ class ChatTemplate:
         """SHA-256 of the template's text."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def text(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False) -> str:
+    def text(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False
+    ) -> str:
         """The rendered conversation."""
         try:
             return str(

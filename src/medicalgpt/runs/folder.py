@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -116,7 +116,7 @@ class RunFolder:
         try:
             self._recover()
             if not (self.path / RUN_FILE).exists():
-                created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+                created = datetime.now(UTC).isoformat(timespec="seconds")
                 write_text(self.path / RUN_FILE, json.dumps({"config_key": config_key, "created": created}) + "\n")
             write_text(self.config, config_text)
             checkpoint = self.latest_checkpoint()

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import re
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -45,7 +45,7 @@ def _finite(value: Any) -> Any:
 
 
 Metric = Annotated[float | None, BeforeValidator(_finite)]
-Utc = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(timezone.utc).replace(microsecond=0))]
+Utc = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC).replace(microsecond=0))]
 
 
 class _Part(BaseModel):
@@ -95,7 +95,7 @@ class Manifest(_Part):
     tokens: int = Field(ge=0)
     before: dict[str, Metric] = {}
     after: dict[str, Metric] = {}
-    created: Utc = Field(default_factory=lambda: datetime.now(timezone.utc), validate_default=True)
+    created: Utc = Field(default_factory=lambda: datetime.now(UTC), validate_default=True)
     files: dict[str, Sha256]
 
 

@@ -38,8 +38,15 @@ class ReferenceCache:
 
 
 @torch.no_grad()
-def compute(policy: CausalPolicy, trees: Sequence[TokenTree], rows: Sequence[Sequence[int]], batching: Batching, filler: int,
-            rank: int = 0, world: int = 1) -> ReferenceCache:
+def compute(
+    policy: CausalPolicy,
+    trees: Sequence[TokenTree],
+    rows: Sequence[Sequence[int]],
+    batching: Batching,
+    filler: int,
+    rank: int = 0,
+    world: int = 1,
+) -> ReferenceCache:
     """Run the reference over all trees; ranks share the rows and exchange the results."""
     training = policy.training
     policy.eval()
@@ -57,4 +64,6 @@ def compute(policy: CausalPolicy, trees: Sequence[TokenTree], rows: Sequence[Seq
         torch.distributed.all_gather_object(shared, found)
         found = {k: v for part in shared for k, v in part.items()}
     ordered = [found[i] for i in range(len(trees))]
-    return ReferenceCache(np.concatenate(ordered) if ordered else np.empty(0, np.float32), np.cumsum([len(v) for v in ordered]))
+    return ReferenceCache(
+        np.concatenate(ordered) if ordered else np.empty(0, np.float32), np.cumsum([len(v) for v in ordered])
+    )

@@ -25,7 +25,13 @@ class ProgressCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started, self.first = time.monotonic(), state.global_step
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+            )
             self.bar = Progress(*columns, console=self.console, transient=False)
             self.bar.start()
             self.task = self.bar.add_task(self.stage, total=state.max_steps, completed=state.global_step, note="")
@@ -40,7 +46,9 @@ class ProgressCallback(TrainerCallback):
             self.last = time.monotonic()
             done = max(1, state.global_step - self.first)
             left = (self.last - self.started) / done * (state.max_steps - state.global_step)
-            self.console.print(f"{self.stage} step {state.global_step}/{state.max_steps}  {note}  {left:.0f} s left", highlight=False)
+            self.console.print(
+                f"{self.stage} step {state.global_step}/{state.max_steps}  {note}  {left:.0f} s left", highlight=False
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.bar is not None:

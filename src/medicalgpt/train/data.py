@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from medicalgpt.models.policy import Batching
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.render.pack import by_length, best_fit
+from medicalgpt.render.pack import best_fit, by_length
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.train.cache import ReferenceCache
 
@@ -41,8 +41,14 @@ def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:
 class PlanDataset(Dataset[TreeBatch]):
     """Rows of tree indices as batches, with cached reference log-probabilities attached when there are any."""
 
-    def __init__(self, trees: Sequence[TokenTree], rows: Sequence[Sequence[int]], batching: Batching, filler: int,
-                 reference: ReferenceCache | None = None) -> None:
+    def __init__(
+        self,
+        trees: Sequence[TokenTree],
+        rows: Sequence[Sequence[int]],
+        batching: Batching,
+        filler: int,
+        reference: ReferenceCache | None = None,
+    ) -> None:
         self.trees, self.rows, self.batching, self.filler, self.reference = trees, rows, batching, filler, reference
 
     def __len__(self) -> int:

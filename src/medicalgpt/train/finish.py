@@ -23,6 +23,7 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
 
 def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
     """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
+
     def of(place: Located) -> str:
         if place.kind in ("hub", "hub-adapter"):
             return hash_json([place.path_or_id, place.revision])
@@ -56,7 +57,14 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     tokenizer.chat_template = before
 
 
-def publish(ctx: "Context", loaded: Loaded, trainer: Any, before: dict[str, float], after: dict[str, float], parents: tuple[Path, ...]) -> None:
+def publish(
+    ctx: "Context",
+    loaded: Loaded,
+    trainer: Any,
+    before: dict[str, float],
+    after: dict[str, float],
+    parents: tuple[Path, ...],
+) -> None:
     """Save the model, write the report with its figures, and the manifest last."""
     folder = ctx.folder
     with folder.publishing("model") as temp:
@@ -67,8 +75,14 @@ def publish(ctx: "Context", loaded: Loaded, trainer: Any, before: dict[str, floa
         base=ctx.config.model.base,
         parents=[manifest.Parent.of(folder.path, p) for p in parents],
         config_key=ctx.key,
-        hashes=manifest.Hashes(data=hashes["data"], eval=hashes.get("eval"), template=hashes["template"],
-                               tokenizer=hashes["tokenizer"], base=ctx.base["base"], code=code_hash()),
+        hashes=manifest.Hashes(
+            data=hashes["data"],
+            eval=hashes.get("eval"),
+            template=hashes["template"],
+            tokenizer=hashes["tokenizer"],
+            base=ctx.base["base"],
+            code=code_hash(),
+        ),
         versions=manifest.versions(),
         seed=ctx.config.train.seed,
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
@@ -94,4 +108,6 @@ def recall(folder: Path) -> "Outcome":
 
 def first_numbers(metrics: Path) -> dict[str, float]:
     """The held-out numbers of step 0, for a run that goes on."""
-    return {k: v for line in read_metrics(metrics) if line["step"] == 0 for k, v in line.items() if k.startswith("eval/")}
+    return {
+        k: v for line in read_metrics(metrics) if line["step"] == 0 for k, v in line.items() if k.startswith("eval/")
+    }

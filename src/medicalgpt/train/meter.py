@@ -16,7 +16,9 @@ class Meter:
 
     def add(self, pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
         """Add the pairs of one micro-batch."""
-        values = torch.stack([torch.stack([s.detach().double(), c.detach().double()]) for s, c in pairs.values()]).tolist()
+        values = torch.stack(
+            [torch.stack([s.detach().double(), c.detach().double()]) for s, c in pairs.values()]
+        ).tolist()
         for name, (total, count) in zip(pairs, values):
             held = self.sums.setdefault(name, [0.0, 0.0])
             held[0] += total

@@ -24,7 +24,9 @@ class Proof:
     value: str
 
 
-def preflight(trees: Sequence[TokenTree], template: ChatTemplate, model: nn.Module, conversations: Sequence[tuple[Message, ...]]) -> list[Proof]:
+def preflight(
+    trees: Sequence[TokenTree], template: ChatTemplate, model: nn.Module, conversations: Sequence[tuple[Message, ...]]
+) -> list[Proof]:
     """Check the promises training relies on.
 
     Args:
@@ -71,14 +73,20 @@ def _stop_coverage(trees: Sequence[TokenTree], template: ChatTemplate) -> str:
             segment = tree.segments[leaf]
             last = int(np.flatnonzero(segment.weights > 0)[-1]) if (segment.weights > 0).any() else -1
             if last < 0 or int(segment.ids[last]) != template.stop_id:
-                raise RenderError(f"{tree.source}: its last trained token is not the stop token (id {template.stop_id})")
+                raise RenderError(
+                    f"{tree.source}: its last trained token is not the stop token (id {template.stop_id})"
+                )
             leaves += 1
     return f"{leaves} of {leaves} answers end in trained id {template.stop_id} ({template.encoder.decode([template.stop_id])!r}), 100 %"
 
 
 def _prompts_agree(template: ChatTemplate, conversations: Sequence[tuple[Message, ...]]) -> str:
     """Training puts the same ids before an answer as inference gives the model, on real rows and awkward answers."""
-    turns = (Message("user", "What is a fever?"), Message("assistant", "38 °C or more."), Message("user", "血壓高？\nAnd now?"))
+    turns = (
+        Message("user", "What is a fever?"),
+        Message("assistant", "38 °C or more."),
+        Message("user", "血壓高？\nAnd now?"),
+    )
     answers = ("Plain.", "\nBegins with a newline.", " Begins with a space.", "血壓")
     checked = [*conversations, *((*turns, Message("assistant", a)) for a in answers)]
     for messages in checked:

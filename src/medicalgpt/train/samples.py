@@ -33,7 +33,9 @@ class Sampler:
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [row for row in self.prompts if _fits(engine, row[0], sampling)]
         for (prompt, reference, source), done in zip(fitting, engine.generate([p for p, _, _ in fitting], sampling)):
-            self.log.append(step, [m.as_dict() for m in prompt], done.text, reference=reference, stopped=done.stopped, source=source)
+            self.log.append(
+                step, [m.as_dict() for m in prompt], done.text, reference=reference, stopped=done.stopped, source=source
+            )
 
 
 def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bool:

@@ -12,6 +12,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import fuse_lora
+from medicalgpt.models.lean import lean
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
@@ -48,6 +49,7 @@ def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
             parameter.requires_grad_(True)
     if config.lora.enabled:
         fuse_lora(loaded.model)
+    lean(unwrap(loaded.model))
     found = probe(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
@@ -100,7 +102,9 @@ def make_plan(config: StageConfig, prepared: Prepared, batching: Batching, fille
     t = config.train
     parts = [(prepared.train, np.arange(len(prepared.train)))]
     if prepared.replay is not None:
-        parts.append((prepared.replay, replay_choice(prepared.train, prepared.replay, config.data.replay_share, t.seed)))
+        parts.append(
+            (prepared.replay, replay_choice(prepared.train, prepared.replay, config.data.replay_share, t.seed))
+        )
     trees = Trees(tuple(parts))
     lengths = costs(trees, batching)
     branches = 2 if isinstance(config, DpoConfig) else 1

@@ -80,13 +80,17 @@ def _open(config: StageConfig, rank: int, world: int) -> Context:
     name, console = setup.stage_name(config), make_console(rank)
     found = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
     where = config.model.adapter or found.path_or_id
-    tokenizer = load_tokenizer(locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code)
+    tokenizer = load_tokenizer(
+        locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code
+    )
     template = ChatTemplate.load(tokenizer, config.data.template)
     kind = setup.objective_of(config).needs.data
     train_on = config.objective.train_on if isinstance(config, SftConfig) else "assistant"
     prepared = prepare(config.data, kind, template, cache_root(), config.train.seed, train_on)
     base = finish.base_hashes(found, config.model.adapter)
-    settings = config.model_dump(exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}})
+    settings = config.model_dump(
+        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
+    )
     key = hash_json({"stage": name, "config": settings, "data": prepared.hashes, "base": base, "code": code_hash()})
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
 
@@ -116,7 +120,8 @@ def _train(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     plan = setup.make_plan(config, ctx.prepared, policy.batching, ctx.template.pad_id or 0, ctx.world)
     console.print(
         f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
-        f"{plan.padding:.1%} of the rows' room is empty", highlight=False,
+        f"{plan.padding:.1%} of the rows' room is empty",
+        highlight=False,
     )
     module = StageModule(policy, setup.objective_of(config), _reference(ctx, policy, plan))
     trainer, stop = build_trainer(ctx, module, plan, loaded)
@@ -144,7 +149,10 @@ def _preflight(ctx: Context, loaded: Loaded) -> None:
     for note in ctx.prepared.notes:
         ctx.console.print(note, highlight=False)
     ledger = ctx.prepared.ledger
-    ctx.console.print("rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")), highlight=False)
+    ctx.console.print(
+        "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
+        highlight=False,
+    )
     for reason, count in ledger["reasons"].items():
         ctx.console.print(f"  {count} {reason}", highlight=False)
     proofs = preflight(ctx.prepared.train, ctx.template, loaded.model, _conversations(ctx))
@@ -159,7 +167,9 @@ def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
     if kind == "document":
         return []
     found: list[tuple[Message, ...]] = []
-    for record in islice(read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count):
+    for record in islice(
+        read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count
+    ):
         if isinstance(record, Dialogue):
             found.append(record.messages)
         elif isinstance(record, Preference):
@@ -175,7 +185,15 @@ def _reference(ctx: Context, policy: CausalPolicy, plan: setup.Plan) -> CausalPo
     if kind == "model":
         return setup.load_reference(config, policy.batching)
     if kind == "cached":
-        facts = {"data": ctx.prepared.hashes, "base": ctx.base, "max_tokens": config.data.max_tokens, "dtype": config.model.dtype,
-                 "quantization": config.quantization, "code": code_hash(), "seed": config.train.seed, "system": config.data.system}
+        facts = {
+            "data": ctx.prepared.hashes,
+            "base": ctx.base,
+            "max_tokens": config.data.max_tokens,
+            "dtype": config.model.dtype,
+            "quantization": config.quantization,
+            "code": code_hash(),
+            "seed": config.train.seed,
+            "system": config.data.system,
+        }
         setup.fill_cache(plan, policy, hash_json(facts), cache_root(), ctx.rank, ctx.world)
     return None

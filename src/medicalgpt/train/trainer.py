@@ -20,8 +20,8 @@ from medicalgpt.models.adapters import trainable
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.metrics import MetricsLog, SampleLog
-from medicalgpt.train.finish import first_numbers
 from medicalgpt.train.data import PlanDataset, loader
+from medicalgpt.train.finish import first_numbers
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.module import StageModule
 from medicalgpt.train.schedule import factor
@@ -34,8 +34,15 @@ PENDING = "pending.json"
 class StageTrainer(Trainer):
     """Trains a `StageModule` over a planned dataset; the only subclass of transformers.Trainer in this package."""
 
-    def __init__(self, module: StageModule, args: TrainingArguments, train: PlanDataset, held_out: PlanDataset | None,
-                 folder: RunFolder, schedule: tuple[str, float]) -> None:
+    def __init__(
+        self,
+        module: StageModule,
+        args: TrainingArguments,
+        train: PlanDataset,
+        held_out: PlanDataset | None,
+        folder: RunFolder,
+        schedule: tuple[str, float],
+    ) -> None:
         self.folder, self.held_out, self.schedule = folder, held_out, schedule
         self.loss_is_scaled_for_ga = True
         super().__init__(model=module, args=args, train_dataset=train)
@@ -83,7 +90,9 @@ class StageTrainer(Trainer):
     def _prepare_inputs(self, inputs: TreeBatch) -> TreeBatch:  # type: ignore[override]
         return inputs.to(self.args.device)
 
-    def compute_loss(self, model: Any, inputs: TreeBatch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: TreeBatch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         out = model(inputs)
         self.meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
         # The wrapper averages gradients over ranks; the objective is a sum over them.
@@ -108,11 +117,16 @@ class StageTrainer(Trainer):
         """Stop at the first non-finite number, before it reaches the weights, and keep the row ids."""
         step = self.state.global_step
         path = self.folder.path / f"nonfinite-step-{step}-rank-{self.args.process_index}.json"
-        path.write_text(json.dumps({"step": step, "what": what, "rows": list(rows)}, ensure_ascii=False, indent=1), encoding="utf-8")
+        path.write_text(
+            json.dumps({"step": step, "what": what, "rows": list(rows)}, ensure_ascii=False, indent=1), encoding="utf-8"
+        )
         raise RunError(
             f"the {what} became non-finite at step {step}; the ids of the {len(rows)} rows are in {path}. No weight was "
             "touched by it. Try a lower train.learning_rate, model.dtype=float32 or bfloat16 instead of float16, or look at those rows"
         )
+
+    lr_scheduler: Any
+    control: Any
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
@@ -187,9 +201,15 @@ class StageTrainer(Trainer):
 
         import numpy as np
 
-        mine: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state(), "cpu": torch.random.get_rng_state()}
+        mine: dict[str, Any] = {
+            "python": random.getstate(),
+            "numpy": np.random.get_state(),
+            "cpu": torch.random.get_rng_state(),
+        }
         if torch.cuda.is_available():
-            mine["cuda"] = torch.cuda.random.get_rng_state_all() if self.args.world_size > 1 else torch.cuda.random.get_rng_state()
+            mine["cuda"] = (
+                torch.cuda.random.get_rng_state_all() if self.args.world_size > 1 else torch.cuda.random.get_rng_state()
+            )
         if self.args.world_size == 1:
             return [mine]
         states: list[Any] = [None] * self.args.world_size

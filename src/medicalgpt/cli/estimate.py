@@ -1,0 +1,61 @@
+"""`medicalgpt estimate`: what training will take, before a weight is loaded."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from medicalgpt.models.footprint import Estimate
+
+
+def estimate(
+    model: Annotated[str | None, typer.Option(help="Embedded model, folder, run folder or Hub id.")] = None,
+    params: Annotated[str | None, typer.Option(help="Instead of a model: a LLaMA of 7B, 13B, 30B or 70B.")] = None,
+    method: Annotated[Literal["full", "lora", "qlora8", "qlora4"], typer.Option(help="How it is trained.")] = "lora",
+    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a packed row; preferences: twice that.")] = 1024,
+    processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes.")] = 1,
+    rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
+    dtype: Annotated[
+        Literal["auto", "mixed", "float32", "bfloat16", "float16"],
+        typer.Option(help="As model.dtype; mixed: what auto means on a GPU with bfloat16."),
+    ] = "auto",
+    device: Annotated[Literal["cpu", "cuda"] | None, typer.Option(help="Where; default: this machine's.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a Hub model.")] = None,
+    trust_remote_code: Annotated[bool, typer.Option("--trust-remote-code", help="Run the model's own code.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Print the hardware table of all sizes and methods.")] = False,
+) -> None:
+    """Estimate the memory of training by part, from the model's config alone."""
+    from medicalgpt.errors import ModelError
+    from medicalgpt.models import footprint, shape
+    from medicalgpt.models.estimate import hardware_table, setup_for
+
+    if table:
+        typer.echo(hardware_table(max_tokens, checkpointing))
+        return
+    if (model is None) == (params is None):
+        raise ModelError("give either --model NAME or --params SIZE (7B, 13B, 30B, 70B), or --table for all sizes")
+    found = shape.shape_of_size(params) if params else shape.shape_of_model(str(model), revision, trust_remote_code)
+    setup = setup_for(
+        method, dtype, device, row_tokens=max_tokens, processes=processes, rank=rank, checkpointing=checkpointing
+    )
+    typer.echo(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
+
+
+def _report(name: str, parameters: int, estimated: "Estimate") -> str:
+    from medicalgpt.models.estimate import gigabytes
+
+    setup = estimated.setup
+    lines = [
+        f"{name}: {parameters / 1e6:,.1f} M parameters, "
+        f"{estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})",
+        f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens, "
+        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}",
+        *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
+        f"  {'total':<14} {gigabytes(estimated.total):>10}",
+    ]
+    if setup.processes > 1:
+        lines.append(
+            f"each of {setup.processes} data-parallel processes: {gigabytes(estimated.all_processes)} together"
+        )
+    return "\n".join(lines)

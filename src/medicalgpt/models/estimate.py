@@ -1,0 +1,141 @@
+"""The memory estimate as users meet it: with a run's own choices, for a stage's config, as a check before loading."""
+
+import os
+from dataclasses import replace
+from typing import Literal
+
+from medicalgpt.config.stages import DpoConfig, StageConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
+from medicalgpt.models.memory import free_memory, heap_has_holes
+from medicalgpt.models.shape import LLAMA_SIZES, shape_of_model, shape_of_size
+
+DType = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
+Device = Literal["cpu", "cuda"]
+
+SKIP_ENV = "MEDICALGPT_SKIP_MEMORY_CHECK"
+_QUANTIZED: dict[str, Method] = {"none": "lora", "int8": "qlora8", "nf4": "qlora4"}
+
+
+def setup_for(method: Method, dtype: DType = "auto", device: Device | None = None, **settings: object) -> Setup:
+    """A Setup with types and heap as a training run would choose them.
+
+    Args:
+        dtype: as `model.dtype`; "mixed" is what "auto" means on a GPU that multiplies bfloat16.
+        device: null for this machine's.
+    """
+    if device is None:
+        device = _this_device()
+    store, compute = _types(method, dtype)
+    # Holes belong to the heap of main memory; a plan for a GPU has none whatever machine asks.
+    holes = device == "cpu" and heap_has_holes()
+    return Setup(method=method, dtype=store, compute=compute, heap_holes=holes, **settings)  # type: ignore[arg-type]
+
+
+def _types(method: Method, dtype: DType) -> tuple[str, str]:
+    """Storage and compute type: without an explicit type full training keeps fp32 weights and computes shorter."""
+    if dtype == "auto":
+        from medicalgpt.models.load import pick_dtype
+
+        picked = str(pick_dtype("auto")).removeprefix("torch.")
+    else:
+        picked = "bfloat16" if dtype == "mixed" else dtype
+    return ("float32" if method == "full" and dtype in ("auto", "mixed") else picked), picked
+
+
+def _this_device() -> Device:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def setup_of(config: StageConfig) -> Setup:
+    """The Setup of a stage: method, row length and types as the trainer will have them."""
+    branches = 2 if isinstance(config, DpoConfig) else 1
+    targets = config.lora.target_modules
+    return setup_for(
+        _QUANTIZED[config.quantization] if config.lora.enabled else "full",
+        config.model.dtype,
+        row_tokens=config.train.row_tokens or config.data.max_tokens * branches,
+        rank=config.lora.rank,
+        target_modules=None if isinstance(targets, str) else tuple(targets),
+        checkpointing=config.train.gradient_checkpointing,
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
+    )
+
+
+def estimate_stage(config: StageConfig) -> Estimate:
+    """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
+    setup = setup_of(config)
+    model = config.model
+    estimated = estimate(shape_of_model(model.base, model.revision, model.trust_remote_code), setup)
+    if not isinstance(config, DpoConfig) or config.objective.reference != "model":
+        return estimated
+    other = config.objective.reference_model or model.base
+    shape = shape_of_model(other, None if config.objective.reference_model else model.revision, model.trust_remote_code)
+    kept = replace(setup, dtype=_types("lora", model.dtype)[0])
+    return replace(estimated, reference=base_bytes(shape, kept, trained=False))
+
+
+def require_memory(config: StageConfig) -> Estimate:
+    """Estimate a stage and refuse it before anything is loaded if this machine cannot hold it; raises ModelError.
+
+    In a distributed run the first process of a machine checks for all of them: later ones would see memory that the
+    first has taken already. MEDICALGPT_SKIP_MEMORY_CHECK=1 turns the refusal off.
+    """
+    estimated = estimate_stage(config)
+    if os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get(SKIP_ENV) != "1":
+        check_fits(estimated)
+    return estimated
+
+
+def check_fits(estimated: Estimate, free: int | None = None) -> None:
+    """Compare with the free memory of the GPU or machine.
+
+    Args:
+        free: bytes; null measures it.
+
+    Raises:
+        ModelError: with the parts and what to change.
+    """
+    free = free_memory() if free is None else free
+    # On a GPU each process has a device of its own; in main memory they share.
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _this_device() == "cpu" else 1
+    need = estimated.total * local
+    if need <= free:
+        return
+    times = f" ({local} processes of {gigabytes(estimated.total)})" if local > 1 else ""
+    raise ModelError(
+        f"training needs about {gigabytes(need)}{times}, {gigabytes(free)} are free.\n"
+        f"Per process: {', '.join(f'{name} {gigabytes(size)}' for name, size in estimated.parts.items())}.\n"
+        f"What helps: {'; '.join(_advice(estimated.setup))}.\n"
+        f"If you know better: {SKIP_ENV}=1 skips this check."
+    )
+
+
+def _advice(setup: Setup) -> list[str]:
+    advice = []
+    if setup.method == "full":
+        advice.append("lora.enabled=true trains adapters only")
+    if setup.method in ("full", "lora"):
+        advice.append("quantization=nf4 with LoRA stores the base in 4 bits")
+    if not setup.checkpointing:
+        advice.append("train.gradient_checkpointing=true keeps fewer activations")
+    advice.append(f"a smaller data.max_tokens or train.row_tokens (now {setup.row_tokens} tokens a row)")
+    advice.append("a smaller model.base")
+    return advice
+
+
+def gigabytes(size: int) -> str:
+    """Bytes as "12.3 GB" (10⁹ bytes)."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e9:.2f} GB"
+
+
+def hardware_table(row_tokens: int = 2048, checkpointing: bool = True) -> str:
+    """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there."""
+    lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
+    for name, method, dtype in [(m, m, "mixed") for m in METHODS] + [("full, dtype=bfloat16", "full", "bfloat16")]:
+        setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)  # type: ignore[arg-type]
+        cells = [f"{estimate(shape_of_size(size), setup).total / 1e9:.0f} GB" for size in LLAMA_SIZES]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""Rotary embedding and RMSNorm with hand-written gradients: the same numbers, about half the passes over memory.
+
+Autograd of transformers' readable versions stores and rereads every intermediate. On a CPU that is a tenth of a training
+step. Each replacement is compared with the original on random input first and left out where they differ.
+"""
+
+import sys
+import types
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class _Rotary(torch.autograd.Function):
+    """x·cos + rotate_half(x)·sin. Shapes: x [B, H, T, D]; cos, sin [B, 1, T, D]."""
+
+    @staticmethod
+    def forward(ctx, x, cos, sin):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(cos, sin)
+        half = x.shape[-1] // 2
+        out = x * cos
+        out[..., :half].addcmul_(x[..., half:], sin[..., :half], value=-1)
+        out[..., half:].addcmul_(x[..., :half], sin[..., half:])
+        return out
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+        cos, sin = ctx.saved_tensors
+        half = upstream.shape[-1] // 2
+        grad = upstream * cos
+        grad[..., half:].addcmul_(upstream[..., :half], sin[..., :half], value=-1)
+        grad[..., :half].addcmul_(upstream[..., half:], sin[..., half:])
+        return grad, None, None
+
+
+def rotary(
+    q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, unsqueeze_dim: int = 1
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """transformers' apply_rotary_pos_emb for the usual half-and-half layout."""
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return _Rotary.apply(q, cos, sin), _Rotary.apply(k, cos, sin)
+
+
+class _RmsNorm(torch.autograd.Function):
+    """w·x / sqrt(mean(x²) + eps) in fp32. Keeps x and one number a row."""
+
+    @staticmethod
+    def forward(ctx, x, weight, eps):  # type: ignore[no-untyped-def]
+        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        return (x * scale).mul_(weight)
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+        x, weight, scale = ctx.saved_tensors
+        unit = x * scale
+        grad_w = None
+        if ctx.needs_input_grad[1]:
+            grad_w = torch.einsum("nd,nd->d", upstream.reshape(-1, x.shape[-1]), unit.view(-1, x.shape[-1]))
+        grad = upstream * weight
+        share = torch.linalg.vecdot(grad, unit, dim=-1).div_(x.shape[-1]).unsqueeze_(-1)
+        return grad.addcmul_(unit, share, value=-1).mul_(scale), grad_w, None
+
+
+def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    if x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
+        return self.plain_forward(x)  # type: ignore[no-any-return]
+    return _RmsNorm.apply(x, self.weight, self.lean_eps)  # type: ignore[no-any-return]
+
+
+def lean(model: nn.Module) -> list[str]:
+    """Replace what can be replaced in a transformers model in fp32; returns what was."""
+    done: list[str] = []
+    if next(model.parameters()).dtype != torch.float32:
+        return done
+    if _replace_rotary(model):
+        done.append("rotary")
+    norms = [m for m in model.modules() if type(m).__name__.endswith("RMSNorm")]
+    if sum(_replace_norm(m) for m in norms):
+        done.append("rmsnorm")
+    return done
+
+
+def _replace_rotary(model: nn.Module) -> bool:
+    """Swap the function in the model's own module, if it has the usual one."""
+    module = sys.modules[type(model).__module__]
+    original = getattr(module, "apply_rotary_pos_emb", None)
+    if original is None or original is rotary:
+        return original is rotary
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(1, 2, 3, 8, generator=generator), torch.randn(1, 1, 3, 8, generator=generator)
+    angle = torch.randn(1, 3, 4, generator=generator).repeat(1, 1, 2)
+    try:
+        theirs, ours = original(q, k, angle.cos(), angle.sin()), rotary(q, k, angle.cos(), angle.sin())
+    except (TypeError, RuntimeError, ValueError):
+        return False
+    if any(a.shape != b.shape or not torch.allclose(a, b, atol=1e-6) for a, b in zip(theirs, ours)):
+        return False
+    module.apply_rotary_pos_emb = rotary  # type: ignore[attr-defined]
+    return True
+
+
+def _replace_norm(norm: Any) -> bool:
+    """Patch one norm whose output is weight·x/rms."""
+    eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", None))
+    weight = getattr(norm, "weight", None)
+    if eps is None or weight is None or weight.dim() != 1:
+        return False
+    x = torch.randn(3, len(weight), generator=torch.Generator().manual_seed(0)).to(weight.device)
+    with torch.no_grad():
+        if not torch.allclose(norm(x), _RmsNorm.apply(x, weight, float(eps)), atol=1e-5, rtol=1e-5):
+            return False
+    norm.plain_forward, norm.lean_eps = norm.forward, float(eps)
+    norm.forward = types.MethodType(_norm_forward, norm)
+    return True
