@@ -28,8 +28,8 @@ def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
     config = network.config
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
-    # The name inside the GGUF file is that of some training run; ours says what the folder is.
-    config._name_or_path = model.name
+    # The GGUF reader leaves the name of some training run there.
+    config.__dict__.pop("_model_name_or_path", None)
     network.generation_config = _generation_config(model, tokenizer)
     with _quiet():
         network.save_pretrained(out)
@@ -54,14 +54,16 @@ def _tokenizer(model: EmbeddedModel, gguf: Path) -> Any:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    if model.chat_template:
+        tokenizer.chat_template = model.chat_template
     if not tokenizer.chat_template:
         raise ModelError(f"{model.name}: {gguf.name} carries no chat template")
-    missing = [t for t in (model.pad_token, *model.stop_tokens) if t not in tokenizer.get_vocab()]
+    missing = [t for t in (model.eos_token, model.pad_token, *model.stop_tokens) if t not in tokenizer.get_vocab()]
     if missing:
         raise ModelError(f"{model.name}: {gguf.name} lacks the special token(s) {', '.join(missing)}")
-    # GGUF files name the stop token as padding; then masking the padding also masks every learned stop.
+    # Some GGUF files name the stop token as padding; then masking the padding also masks every learned stop.
     tokenizer.pad_token = model.pad_token
-    tokenizer.eos_token = model.stop_tokens[0]
+    tokenizer.eos_token = model.eos_token
     tokenizer.model_max_length = model.context
     if model.split_digits:
         _split_digits(tokenizer)

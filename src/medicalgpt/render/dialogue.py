@@ -4,6 +4,7 @@ The boundary before an answer is where the generation prompt ends; the boundary 
 Both are found by rendering, never guessed from markers.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ def answer_span(
     """
     prompt = template.text(messages[:turn], tools, generation_prompt=True)
     full = template.text(messages[: turn + 1], tools)
+    _check_names(template, prompt, [tool["function"]["name"] for tool in tools], "the tools")
     if not full.startswith(prompt):
         raise RenderError(
             f"chat template '{template.name}': its generation prompt is not what stands before a finished answer, so the "
@@ -58,8 +60,9 @@ def answer_span(
 
 def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
     """The answer's text must stand alone between generation prompt and stop token."""
-    if message.tool_calls:
-        return  # how a call is written is the template's own business; the whole body is trained
+    if message.tool_calls:  # how a call is written is the template's own business; the whole body is trained
+        _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
+        return
     content = message.content.strip()
     if not body.rstrip().endswith(content):
         raise RenderError(f"chat template '{template.name}' changes the assistant's text while rendering it")
@@ -71,17 +74,31 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
         )
 
 
-def check_content(template: "ChatTemplate", messages: Sequence[Message]) -> None:
+def _check_names(template: "ChatTemplate", text: str, names: Sequence[str], what: str) -> None:
+    """Many templates know no tools; what they leave out must not go unnoticed."""
+    if any(name not in text for name in names):
+        raise RenderError(
+            f"chat template '{template.name}' leaves out {what} of this conversation; choose a data.template that "
+            "writes them, or take them out of the data"
+        )
+
+
+def check_content(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> None:
     """Refuse text that spells a special token: it would be read as control, not as text.
 
     Raises:
         RenderError: naming the token.
     """
-    for message in messages:
-        if found := template.encoder.special_pattern.search(message.content):
-            raise RenderError(
-                f"a {message.role} turn contains the special token {found.group()!r}; remove it from the text"
-            )
+    texts = [(f"a {m.role} turn", m.content) for m in messages]
+    texts += [("a tool call", _json(call)) for m in messages for call in m.tool_calls]
+    texts += [("a tool's description", _json(tool)) for tool in tools]
+    for place, text in texts:
+        if found := template.encoder.special_pattern.search(text):
+            raise RenderError(f"{place} contains the special token {found.group()!r}; remove it from the text")
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def conversation_parts(

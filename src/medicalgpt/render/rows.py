@@ -56,7 +56,7 @@ def encode_conversation(
     everything: bool = False,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids and weights of a finished conversation: one chain, or one per trained turn where the template rewrites turns."""
-    check_content(template, messages)
+    check_content(template, messages, tools)
     last = max(i for i, m in enumerate(messages) if m.role == "assistant")
     found = conversation_parts(template, messages[: last + 1], tools)
     if found:

@@ -39,6 +39,7 @@ def arguments(ctx: "Context", plan: setup.Plan) -> TrainingArguments:
         save_total_limit=t.keep_checkpoints,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
+        log_level="error",
         report_to=list(ctx.config.report_to) or "none",
         ddp_find_unused_parameters=False,
         disable_tqdm=True,

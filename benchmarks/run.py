@@ -1,0 +1,125 @@
+"""Ours and the TRL baselines on the same rows, one after the other on this machine; prints ratios and writes a report.
+
+The baselines and their rows lie outside this project (folder shared/bench beside it, or MEDICALGPT_BENCH).
+usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo] [--write docs/performance.md]
+"""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BENCH = Path(os.environ.get("MEDICALGPT_BENCH", HERE.parents[1] / "shared" / "bench"))
+SMOLLM_LAYERS, SMOLLM_HEAD = 106_203_456, 49152 * 576  # parameters in matrix products of the layers, and of the head
+
+
+def run(*command: str) -> dict[str, float]:
+    """Run one benchmark process; its last line's key=value pairs as numbers."""
+    print("$", " ".join(Path(c).name if c.startswith("/") else c for c in command), flush=True)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr[-2000:])
+    line = done.stdout.strip().splitlines()[-1]
+    print(line, flush=True)
+    return {k: float(v) for k, v in re.findall(r"(\w+)=([0-9.]+)(?=\s|$)", line)}
+
+
+def peak() -> float:
+    """GEMM peak in GFLOP/s, measured now."""
+    text = subprocess.run(
+        [sys.executable, str(BENCH / "gemm_peak.py")], capture_output=True, text=True, check=True
+    ).stdout
+    return float(re.findall(r"peak ([0-9.]+)", text)[0])
+
+
+def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:
+    """Table rows (what, ours against baseline, ratio) of one part."""
+    ours, rate = [str(HERE / "ours.py")], "tokens_per_second"
+    if part in ("sft", "full"):
+        more = ["--full"] if part == "full" else []
+        mine = run(*ours, "sft", model, "--rows", str(BENCH), "-n", str(n), *more)
+        padded = run(str(BENCH / "trl_sft.py"), model, "-n", str(n), *more)
+        out = [
+            (
+                f"{part}: ours / TRL padded, tokens/s",
+                f"{mine[rate]:.1f} / {padded[rate]:.1f}",
+                mine[rate] / padded[rate],
+            )
+        ]
+        out += [
+            (
+                f"{part}: peak GiB, ours / TRL",
+                f"{mine['peak_gib']} / {padded['peak_gib']}",
+                mine["peak_gib"] / padded["peak_gib"],
+            )
+        ]
+        if part == "sft":
+            packed = run(str(BENCH / "trl_sft.py"), model, "-n", str(n), "--packing")
+            out.insert(
+                1,
+                (
+                    "sft: ours / TRL packed, tokens/s",
+                    f"{mine[rate]:.1f} / {packed[rate]:.1f}",
+                    mine[rate] / packed[rate],
+                ),
+            )
+            return out
+        gflops = (6 * SMOLLM_LAYERS * mine["tokens"] + 6 * SMOLLM_HEAD * mine["trained"]) / mine["seconds"] / 1e9
+        top = peak()
+        return [*out, ("full: share of the GEMM peak of this run", f"{gflops:.1f} / {top:.1f} GFLOP/s", gflops / top)]
+    rate = "pairs_per_second"
+    mine = run(*ours, "dpo", model, "--rows", str(BENCH), "-n", str(pairs))
+    cached = run(*ours, "dpo", model, "--rows", str(BENCH), "-n", str(pairs), "--cached")
+    theirs = run(str(BENCH / "trl_dpo.py"), model, "-n", str(pairs))
+    return [
+        ("dpo: ours / TRL, pairs/s", f"{mine[rate]:.3f} / {theirs[rate]:.3f}", mine[rate] / theirs[rate]),
+        (
+            "dpo: ours with cached reference / TRL",
+            f"{cached[rate]:.3f} / {theirs[rate]:.3f}",
+            cached[rate] / theirs[rate],
+        ),
+        (
+            "dpo: peak GiB, ours / TRL",
+            f"{mine['peak_gib']} / {theirs['peak_gib']}",
+            mine["peak_gib"] / theirs["peak_gib"],
+        ),
+    ]
+
+
+def main() -> None:
+    """Run the parts asked for and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=24)
+    parser.add_argument("--only", default="sft,full,dpo")
+    parser.add_argument("--write", type=Path)
+    a = parser.parse_args()
+    if not BENCH.is_dir():
+        sys.exit(
+            f"no baselines at {BENCH}; set MEDICALGPT_BENCH to the folder that holds trl_sft.py, trl_dpo.py and rows.py"
+        )
+    from medicalgpt.models.locate import locate
+
+    model, before = locate("smollm2-135m").path_or_id, peak()
+    table = [r for part in a.only.split(",") for r in rows_of(part, model, a.n, a.pairs)]
+    lines = [
+        "| measured | ours / theirs | ratio |",
+        "|---|---|---|",
+        *(f"| {x} | {y} | {z:.2f} |" for x, y, z in table),
+    ]
+    note = (
+        f"{date.today()}, {os.cpu_count()} cores, {platform.machine()}, GEMM peak {before:.1f} → {peak():.1f} GFLOP/s; "
+    )
+    note += f"`benchmarks/run.py -n {a.n} --pairs {a.pairs} --only {a.only}`"
+    print("\n".join([note, "", *lines]))
+    if a.write:
+        a.write.write_text("\n".join([note, "", *lines]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
