@@ -12,15 +12,18 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, generate, pipeline, train
+from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
+    "data": data.app,
+    "models": models.app,
     "pipeline": pipeline.app,
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,
+    "estimate": estimate.estimate,
     "generate": generate.generate,
     "train": train.train,
 }

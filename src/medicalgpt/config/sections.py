@@ -139,6 +139,3 @@ class TrainConfig(Section):
     neftune_alpha: float = Field(
         0.0, ge=0, description="Noise on embeddings while training (arXiv 2310.05914); 0 is off, 5 is usual."
     )
-    compile: bool = Field(
-        False, description="torch.compile the layers' element-wise parts: about half a minute once, then faster steps."
-    )

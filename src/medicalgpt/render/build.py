@@ -37,7 +37,9 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Renderer:
+    """The settings under which one stage's rows become trees."""
+
     data: DataConfig
     kind: Kind
     template: ChatTemplate
@@ -45,6 +47,7 @@ class _Job:
     seed: int
 
     def render(self, record: Record) -> Rendered:
+        """Trees of one record, and how its row ends in the ledger; raises RenderError."""
         limit = self.data.max_tokens
         if isinstance(record, Document):
             return render_document(record, self.template, limit)
@@ -56,6 +59,7 @@ class _Job:
         return render_preference(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
 
     def read(self, paths: list[str], ledger: Ledger) -> Iterator[Record]:
+        """Records of some of the config's files, bad rows treated as the config says; raises DataError."""
         d, strict = self.data, paths is self.data.train  # a mapping is written for the training files
         return read(
             paths,
@@ -76,7 +80,7 @@ def prepare(
     Raises:
         DataError, RenderError: the first bad row (or too many of them), a leak of every held-out row, no row left.
     """
-    job = _Job(data, kind, template, train_on, seed)
+    job = Renderer(data, kind, template, train_on, seed)
     hashes = {
         "data": fingerprint(data.train),
         "template": template.hash,
@@ -103,13 +107,13 @@ def tokenizer_hash(tokenizer: Any) -> str:
     return hashlib.sha256((text + special).encode()).hexdigest()
 
 
-def _key(job: _Job, hashes: dict[str, str]) -> str:
+def _key(job: Renderer, hashes: dict[str, str]) -> str:
     settings = job.data.model_dump(exclude={"train", "eval", "replay", "template", "replay_share"})
     facts = {"format": store.FORMAT, "kind": job.kind, "train_on": job.train_on, "seed": job.seed, **settings, **hashes}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _build(job: _Job, folder: Path) -> None:
+def _build(job: Renderer, folder: Path) -> None:
     """Write all stores under a temporary folder beside `folder`; the ledger file comes last and marks it complete."""
     ledger = Ledger()
     notes: list[str] = []
@@ -152,7 +156,7 @@ def _publish(built: Path, target: Path) -> None:
     built.replace(target)
 
 
-def _write(job: _Job, record: Record, writer: StoreWriter, ledger: Ledger) -> None:
+def _write(job: Renderer, record: Record, writer: StoreWriter, ledger: Ledger) -> None:
     file = record.source.file
     try:
         rendered = job.render(record)
@@ -167,7 +171,7 @@ def _write(job: _Job, record: Record, writer: StoreWriter, ledger: Ledger) -> No
     ledger.settle(file, rendered.outcome, rendered.reason)
 
 
-def _check_share(job: _Job, ledger: Ledger) -> None:
+def _check_share(job: Renderer, ledger: Ledger) -> None:
     """Rows that cannot be rendered count as bad rows too; over-length drops do not."""
     bad = sum(
         n
@@ -182,7 +186,7 @@ def _check_share(job: _Job, ledger: Ledger) -> None:
         )
 
 
-def _held_out_keys(job: _Job, notes: list[str]) -> set[str]:
+def _held_out_keys(job: Renderer, notes: list[str]) -> set[str]:
     """Keys of the questions or documents held out of data.train; empty when data.eval is given or nothing is held out."""
     data = job.data
     if data.eval:
