@@ -37,7 +37,7 @@ def inspect(
     from medicalgpt.config.sections import DataConfig
     from medicalgpt.train.inspect import inspect as look
 
-    columns = dict(c.split("=", 1) if "=" in c else (c, "") for c in column or [])
+    columns = {name: there for name, _, there in (c.partition("=") for c in column or [])}
     values = {
         "train": paths,
         "template": template,

@@ -117,8 +117,9 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
     linears = tuple(_linears(model, head))
     if not linears:
         raise ModelError(f"{config.model_type}: the model has no linear layers; its memory cannot be estimated")
-    layers, heads = text.num_hidden_layers, text.num_attention_heads
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // heads
+    # Recurrent models have no heads; their state is small beside the rest.
+    layers, heads = text.num_hidden_layers, getattr(text, "num_attention_heads", None) or 0
+    head_dim = getattr(text, "head_dim", None) or (text.hidden_size // heads if heads else 0)
     query, key = heads * head_dim, (getattr(text, "num_key_value_heads", None) or heads) * head_dim
     wide, gated = _feed_forward(text, linears, layers)
     norms, norm_width = _norms(model, layers, head_dim, query, key)
@@ -159,6 +160,8 @@ def _feed_forward(text: Any, linears: tuple[Linear, ...], layers: int) -> tuple[
         shared = getattr(text, "n_shared_experts", None) or 0
         return text.moe_intermediate_size * (experts + shared), True
     wide = getattr(text, "intermediate_size", None) or getattr(text, "n_inner", None) or 4 * text.hidden_size
+    # Some families give a width per layer.
+    wide = max(wide) if isinstance(wide, list | tuple) else wide
     if experts:
         return wide * experts, True
     # Outputs of width F or 2F per layer: one F is a plain block, two (or one of 2F) a gated one.

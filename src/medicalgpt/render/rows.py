@@ -163,9 +163,9 @@ def _cut_question(
     question = template.encoder.ids(turns[0].content)
     room = len(question) - (_length(template, (*head, *turns), tools) - max_tokens)
     while room >= 8:
-        text = (
-            template.encoder.decode(question[: room // 2]) + " … " + template.encoder.decode(question[-(room // 2) :])
-        )
+        start, end = (template.encoder.decode(part) for part in (question[: room // 2], question[-(room // 2) :]))
+        # A character of several tokens may be cut in two, which decodes to a replacement character at the edge.
+        text = start.rstrip("\ufffd") + " … " + end.lstrip("\ufffd")
         cut = (*head, Message(turns[0].role, text), *turns[1:])
         excess = _length(template, cut, tools) - max_tokens
         if excess <= 0:

@@ -23,7 +23,7 @@ _FIELDS = 4  # of a segment's line: tree, parent, first token, end
 
 
 class StoreWriter:
-    """Appends trees to a new store; `close` publishes it, leaving the block by an exception removes it."""
+    """Appends trees to a new store; `close` publishes it; until then nothing of it can be read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,12 +59,6 @@ class StoreWriter:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         os.replace(self.temp, self.folder)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        self._ids.close()
-        self._weights.close()
-        shutil.rmtree(self.temp, ignore_errors=True)
 
 
 class TreeStore(Sequence[TokenTree]):

@@ -73,7 +73,7 @@ def test_truncation_drops_the_oldest_exchanges_whole(template: ChatTemplate) -> 
     ]
 
 
-@pytest.mark.parametrize("limit", range(40, 110, 5))
+@pytest.mark.parametrize("limit", range(60, 120, 5))
 def test_truncation_keeps_header_answer_and_stop_token(template: ChatTemplate, limit: int) -> None:
     rendered = render_dialogue(dialogue(SYSTEM, user(LONG), says("38 degrees.")), template, limit)
     assert rendered.outcome == "truncated"
@@ -159,7 +159,7 @@ def test_an_answer_that_decodes_to_another_text_is_refused() -> None:
     inner = Tokenizer.from_str(byte_level().backend_tokenizer.to_str())
     inner.normalizer = normalizers.Lowercase()
     template = ChatTemplate(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>"), CHATML, "chatml")
-    with pytest.raises(VerificationError, match="first difference at character 5") as caught:
+    with pytest.raises(VerificationError, match="first difference at character 0") as caught:
         render_dialogue(dialogue(user("?"), says("Take Aspirin")), template, 512)
     assert (caught.value.expected, caught.value.decoded) == ("Take Aspirin<|im_end|>", "take aspirin<|im_end|>")
     assert "spirin" not in str(caught.value)
