@@ -115,7 +115,7 @@ class TrainConfig(Section):
         None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
     )
     save_every: int | None = Field(
-        None, ge=1, description="Checkpoint every so many steps; null: only at the end or on interruption."
+        None, ge=1, description="Checkpoint every so many steps; null: only when interrupted."
     )
     keep_checkpoints: int = Field(2, ge=1, description="How many checkpoints are kept.")
     log_every: int = Field(1, ge=1, description="Metrics every so many steps.")

@@ -1,8 +1,8 @@
 """One final config class per training stage: the shared sections plus the stage's own objective and defaults."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medicalgpt.config.sections import DataConfig, LoraConfig, ModelConfig, Section, TrainConfig
 
@@ -37,6 +37,14 @@ class DpoObjective(Section):
         None, description="The second model when reference is model; null: the base itself."
     )
 
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.label_smoothing and self.loss != "sigmoid":
+            raise ValueError(f"objective.label_smoothing belongs to loss=sigmoid; with loss={self.loss} leave it at 0")
+        if self.reference_model and self.reference != "model":
+            raise ValueError("objective.reference_model is used with objective.reference=model only")
+        return self
+
 
 class StageConfig(Section):
     """What every training stage has."""
@@ -53,6 +61,12 @@ class StageConfig(Section):
         default_factory=list, description="Loggers beside metrics.jsonl."
     )
 
+    @model_validator(mode="after")
+    def _quantised_base_is_frozen(self) -> Self:
+        if self.quantization != "none" and not self.lora.enabled:
+            raise ValueError(f"quantization={self.quantization} freezes the base; it needs lora.enabled=true")
+        return self
+
 
 class PtConfig(StageConfig):
     """`medicalgpt train pt`."""
@@ -60,17 +74,33 @@ class PtConfig(StageConfig):
     objective: PtObjective = PtObjective()
 
 
-class SftConfig(StageConfig):
+class _NoReplay(StageConfig):
+    """Replay is a mix of running text; it has no place among dialogues or pairs."""
+
+    @model_validator(mode="after")
+    def _replay(self) -> Self:
+        if self.data.replay:
+            raise ValueError("data.replay mixes running text into PT; it does nothing here, leave it out")
+        return self
+
+
+class SftConfig(_NoReplay):
     """`medicalgpt train sft`."""
 
     objective: SftObjective = SftObjective()
 
 
-class DpoConfig(StageConfig):
+class DpoConfig(_NoReplay):
     """`medicalgpt train dpo`."""
 
     objective: DpoObjective = DpoObjective()
     train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        if self.data.over_length == "split":
+            raise ValueError("data.over_length=split would tear a pair apart; use truncate or drop")
+        return self
 
 
 STAGES: dict[str, type[StageConfig]] = {"pt": PtConfig, "sft": SftConfig, "dpo": DpoConfig}

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from medicalgpt.errors import ModelError
 
+_TIMEOUT = 20.0
+"""Seconds until the Hub counts as unreachable."""
+
 
 def hub_token() -> str | bool:
     """The token to pass to huggingface_hub: HF_TOKEN from the environment, else False, which ignores stored logins."""
@@ -17,7 +20,7 @@ def fetch_file(repo: str, name: str, revision: str | None) -> Path:
 
     try:
         return Path(hf_hub_download(repo, name, revision=revision, token=hub_token()))
-    except Exception as error:
+    except _failures() as error:
         raise _explain(repo, revision, error) from error
 
 
@@ -33,9 +36,18 @@ def list_files(repo: str, revision: str | None) -> tuple[list[str], Path | None]
         if is_offline_mode():
             folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
             return [p.name for p in folder.iterdir()], folder
-        return HfApi(token=hub_token()).list_repo_files(repo, revision=revision), None
-    except Exception as error:
+        info = HfApi(token=hub_token()).model_info(repo, revision=revision, timeout=_TIMEOUT)
+        return [file.rfilename for file in info.siblings or []], None
+    except _failures() as error:
         raise _explain(repo, revision, error) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises when the fault is not in this program."""
+    from huggingface_hub import errors
+
+    # Its HTTP library's base error is re-exported there under this name, whichever library that is.
+    return (OSError, errors.EntryNotFoundError, errors.HFValidationError, errors.HTTPError)  # type: ignore[attr-defined]
 
 
 def _explain(repo: str, revision: str | None, error: Exception) -> ModelError:

@@ -174,9 +174,7 @@ def _write(job: Renderer, record: Record, writer: StoreWriter, ledger: Ledger) -
 def _check_share(job: Renderer, ledger: Ledger) -> None:
     """Rows that cannot be rendered count as bad rows too; over-length drops do not."""
     bad = sum(
-        n
-        for (outcome, reason), n in ledger.reasons.items()
-        if outcome == "dropped" and not reason.startswith(("longer", "answer", "an answer"))
+        n for (outcome, reason), n in ledger.reasons.items() if outcome == "dropped" and "longer than" not in reason
     )
     rows = sum(ledger.seen.values())
     if rows and bad / rows > job.data.max_bad_share:

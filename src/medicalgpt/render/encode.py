@@ -78,8 +78,12 @@ class Encoder:
         Raises:
             RenderError: this tokenizer cannot encode the text after a cut.
         """
+        seen = self.decode(before)
         for lead in ("a", "\n", "."):
             anchor, both = self.ids(lead), self.ids(lead + text)
-            if both[: len(anchor)] == anchor and self.decode([*before, *both[len(anchor) :]]).endswith(text):
-                return both[len(anchor) :]
+            if both[: len(anchor)] != anchor:
+                continue
+            rest = both[len(anchor) :]
+            if self.decode([*before, *rest]) == seen + self.decode(both)[len(self.decode(anchor)) :]:
+                return rest
         raise RenderError("the tokenizer merges text across the start of the answer and cannot encode the answer alone")

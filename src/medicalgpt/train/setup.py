@@ -14,6 +14,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import fuse_lora
 from medicalgpt.models.lean import lean
 from medicalgpt.models.load import Loaded, load, pick_dtype
+from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
 from medicalgpt.objectives.base import Objective
@@ -129,7 +130,11 @@ def reference_kind(config: StageConfig) -> str:
     """
     assert isinstance(config, DpoConfig)
     kind = config.objective.reference
-    fresh = config.lora.enabled and config.model.adapter is None and config.lora.variant != "pissa"
+    continued = config.model.adapter or locate(config.model.base, config.model.revision).kind in (
+        "adapter",
+        "hub-adapter",
+    )
+    fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
     if kind == "auto":
         return "adapter_off" if fresh else "cached"
     if kind == "adapter_off" and not fresh:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.texts import SPECIAL, byte_level, metaspace
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from medicalgpt.errors import RenderError
@@ -60,13 +60,18 @@ def test_a_cut_adds_no_space_to_a_sentencepiece_answer(scheme: str) -> None:
         assert encoder.decode(before + after) == header + answer
 
 
-def test_a_tokenizer_that_changes_text_cannot_be_cut() -> None:
-    inner = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2, "[UNK]": 3}, [("a", "b")], unk_token="[UNK]"))
-    inner.normalizer = normalizers.Lowercase()
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    encoder = Encoder(PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="[UNK]"))
-    with pytest.raises(RenderError, match="cannot encode the answer alone"):
-        encoder.parts(["a", "B"])
+def test_a_tokenizer_that_merges_everything_is_refused() -> None:
+    """It puts "_" before every text and merges "b" with whatever stands before it: "b" cannot go on from anything."""
+    tokens = ["_", "a", "b", "\n", ".", "ab", "\nb", ".b"]
+    merges = [("a", "b"), ("\n", "b"), (".", "b")]
+    inner = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges))
+    inner.normalizer = normalizers.Prepend("_")
+    inner.decoder = decoders.Fuse()
+    encoder = Encoder(PreTrainedTokenizerFast(tokenizer_object=inner))
+    with pytest.raises(
+        RenderError, match="merges text across the start of the answer and cannot encode the answer alone"
+    ):
+        encoder.parts(["a", "b"])
 
 
 def test_special_tokens_are_known_and_kept() -> None:

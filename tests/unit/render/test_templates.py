@@ -217,7 +217,7 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
 def test_the_tokenizers_own_template() -> None:
     template = ChatTemplate.load(tiny_tokenizer())
     assert (template.name, template.source) == ("tokenizer", tiny_tokenizer().chat_template)
-    with pytest.raises(RenderError, match="no chat template of its own; set data.template to one of alpaca"):
+    with pytest.raises(RenderError, match=r"no chat template of its own; set data\.template to one of alpaca"):
         ChatTemplate.load(byte_level())
 
 

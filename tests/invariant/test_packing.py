@@ -1,0 +1,122 @@
+"""Packing and the run's plan: nothing is lost, nothing overflows, nothing depends on chance."""
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from medicalgpt.render.pack import WINDOW_ROWS, best_fit, by_length, pack_epoch, plan_run
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=120)
+CAPACITY = st.integers(16, 50)  # below the longest item now and then
+SEED = st.integers(0, 2**31)
+
+
+def flat(rows: object) -> list[int]:
+    return [item for row in rows for item in row]  # type: ignore[attr-defined]
+
+
+@given(LENGTHS, CAPACITY)
+@settings(deadline=None)
+def test_best_fit_places_every_item_once_within_capacity(lengths: list[int], capacity: int) -> None:
+    bins = best_fit(lengths, capacity)
+    assert sorted(flat(bins)) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in b) <= capacity or len(b) == 1 for b in bins)
+    # No two bins could be one: the second would have fitted into the first.
+    filled = sorted(sum(lengths[i] for i in b) for b in bins)
+    assert len(bins) < 2 or filled[0] + filled[1] > capacity
+
+
+def test_best_fit_takes_the_tightest_bin() -> None:
+    # 9 and 7 open bins of room 1 and 3; 3 fits the second exactly, 1 the first, 2 opens a third.
+    assert best_fit([9, 1, 7, 3, 2], 10) == [[0, 1], [2, 3], [4]]
+
+
+@given(LENGTHS, CAPACITY)
+@settings(deadline=None)
+def test_padded_groups_stay_within_capacity(lengths: list[int], capacity: int) -> None:
+    rows = by_length(lengths, capacity)
+    assert sorted(flat(rows)) == list(range(len(lengths)))
+    for row in rows:
+        assert len(row) * max(lengths[i] for i in row) <= capacity or len(row) == 1
+
+
+@given(LENGTHS, CAPACITY, SEED, st.integers(0, 3), st.booleans())
+@settings(deadline=None)
+def test_an_epoch_holds_every_item_once(lengths: list[int], capacity: int, seed: int, epoch: int, padded: bool) -> None:
+    sizes = np.asarray(lengths)
+    rows = pack_epoch(sizes, capacity, seed, epoch, padded)
+    assert sorted(flat(rows)) == list(range(len(lengths)))
+    assert all(rows)
+    for row in rows:
+        cost = len(row) * max(lengths[i] for i in row) if padded else sum(lengths[i] for i in row)
+        assert cost <= capacity or len(row) == 1
+    assert rows == pack_epoch(sizes, capacity, seed, epoch, padded)
+
+
+def test_epochs_and_seeds_differ() -> None:
+    sizes = np.full(50, 7)
+    orders = {str(pack_epoch(sizes, 20, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
+    assert len(orders) == 4
+
+
+def test_items_stay_near_their_place_in_the_shuffled_order() -> None:
+    """Packing sorts by length only inside windows, so that short rows do not all come at the end."""
+    sizes = np.random.default_rng(0).integers(1, 100, 30_000)
+    rows = pack_epoch(sizes, 400, 0, 0)
+    assert len(rows) > 50 * WINDOW_ROWS
+    quarters = [
+        np.mean([sizes[i] for row in part for i in row]) for part in np.array_split(np.asarray(rows, object), 4)
+    ]
+    assert max(quarters) - min(quarters) < 3  # the mean length is 50
+    filled = sum(sizes) / (len(rows) * 400)
+    assert filled > 0.99
+
+
+PLANS = st.tuples(
+    LENGTHS, CAPACITY, st.integers(1, 9), st.floats(0.1, 3.0), st.none() | st.integers(1, 12), SEED, st.booleans()
+)
+
+
+@given(PLANS)
+@settings(deadline=None)
+def test_the_plan_is_whole_steps_of_whole_epochs(
+    settings_: tuple[list[int], int, int, float, int | None, int, bool],
+) -> None:
+    lengths, capacity, per_step, epochs, max_steps, seed, padded = settings_
+    sizes = np.asarray(lengths)
+    plan = plan_run(sizes, capacity, per_step, epochs, max_steps, seed, padded)
+    assert len(plan) == plan.steps * plan.rows_per_step
+    assert plan.rows_per_step == per_step
+    if max_steps:
+        assert plan.steps == max_steps
+        assert all(plan.rows)
+    else:
+        full = [row for row in plan.rows if row]
+        assert len(full) == max(1, round(epochs * plan.rows_per_epoch))
+        assert len(plan) - len(full) < per_step
+        assert plan.rows[len(full) :] == ((),) * (len(plan) - len(full))  # empty rows only at the very end
+    first = Counter(flat(plan.rows[: plan.rows_per_epoch]))
+    if len([row for row in plan.rows if row]) >= plan.rows_per_epoch:
+        assert first == Counter(range(len(lengths)))
+    assert plan == plan_run(sizes, capacity, per_step, epochs, max_steps, seed, padded)
+    assert 0 <= plan.padding_fraction(sizes, capacity) < 1
+
+
+@given(LENGTHS, CAPACITY, st.integers(1, 4), SEED)
+@settings(deadline=None)
+def test_whole_epochs_see_every_item_as_often(lengths: list[int], capacity: int, epochs: int, seed: int) -> None:
+    sizes = np.asarray(lengths)
+    plan = plan_run(sizes, capacity, 1, 1.0, None, seed)
+    again = [row for epoch in range(epochs) for row in pack_epoch(sizes, capacity, seed, epoch)]
+    longer = plan_run(sizes, capacity, 1, 1.0, len(again), seed)
+    assert [list(row) for row in longer.rows] == again
+    assert longer.rows[: len(plan)] == plan.rows
+    assert set(Counter(flat(longer.rows)).values()) == {epochs}
+
+
+def test_padding_fraction() -> None:
+    # Rows of 10 hold 9 and 4: of 20, 13 are filled.
+    plan = plan_run(np.asarray([9, 4]), 10, 1, 1.0, None, 0)
+    assert plan.padding_fraction(np.asarray([9, 4]), 10) == 1 - 13 / 20

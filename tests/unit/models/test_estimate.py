@@ -1,0 +1,309 @@
+"""The memory estimate: arithmetic against hand-made numbers, activations against what torch really keeps."""
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+import torch
+import transformers
+from tests.tiny import tiny_config
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+from medicalgpt.config.sections import LoraConfig
+from medicalgpt.config.stages import DpoConfig, SftConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.models import attention, estimate, memory
+from medicalgpt.models.adapters import attach
+from medicalgpt.models.estimate import check_fits, estimate_stage, require_memory, setup_for, setup_of
+from medicalgpt.models.footprint import METHODS, Setup, base_bytes, layer_token_bytes
+from medicalgpt.models.footprint import estimate as footprint
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.shape import shape_of_config, shape_of_model, shape_of_size
+from medicalgpt.render.batch import Span, TreeBatch
+
+TOKENS = 64
+DIMENSIONS = {
+    "vocab_size": 1000,
+    "hidden_size": 96,
+    "intermediate_size": 256,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+}
+FAMILIES = {
+    "llama": transformers.LlamaConfig,
+    "qwen2": transformers.Qwen2Config,
+    "qwen3": transformers.Qwen3Config,
+    "mistral": transformers.MistralConfig,
+    "gemma3": transformers.Gemma3TextConfig,
+    "glm4": transformers.Glm4Config,
+}
+
+
+def _config(family="llama", layers=2):
+    return FAMILIES[family](num_hidden_layers=layers, pad_token_id=0, tie_word_embeddings=True, **DIMENSIONS)
+
+
+def _kept_by_torch(family, layers, method, dtype="float32", autocast=None):
+    """Bytes per token of distinct storages in the graph of one forward pass, weights and their casts left out."""
+    torch.manual_seed(0)
+    model = transformers.AutoModelForCausalLM.from_config(_config(family, layers)).to(getattr(torch, dtype))
+    attention.enable(model)
+    if method == "lora":
+        model = attach(model, LoraConfig(rank=4), None, quantized=False)
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept, sizes = [], {}
+
+    def pack(tensor):
+        kept.append(tensor)  # alive, so that no address is used twice
+        if TOKENS in tensor.shape and tensor.untyped_storage().data_ptr() not in weights:
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    places = torch.arange(TOKENS)
+    batch = TreeBatch(
+        input_ids=torch.randint(0, 1000, (1, TOKENS)),
+        position_ids=places[None],
+        at=places[:-1],
+        targets=torch.randint(0, 1000, (TOKENS - 1,)),
+        weights=torch.ones(TOKENS - 1),
+        segment=torch.zeros(TOKENS - 1, dtype=torch.long),
+        segments=1,
+        leaves=torch.empty(0, dtype=torch.long),
+        tokens=TOKENS,
+        spans=(Span(0, TOKENS),),
+    )
+    cast = torch.autocast("cpu", getattr(torch, autocast)) if autocast else contextlib.nullcontext()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), cast:
+        CausalPolicy(model.train()).nll(batch)
+    return sum(sizes.values()) / TOKENS
+
+
+@pytest.mark.parametrize(
+    ("method", "dtype", "compute"),
+    [
+        ("full", "float32", "float32"),
+        ("lora", "float32", "float32"),
+        ("full", "float32", "bfloat16"),
+        ("full", "bfloat16", "bfloat16"),
+        ("lora", "bfloat16", "bfloat16"),
+    ],
+)
+def test_llama_activations_are_exactly_what_torch_keeps(method, dtype, compute):
+    autocast = None if compute == "float32" else compute
+    two, one = (_kept_by_torch("llama", layers, method, dtype, autocast) for layers in (2, 1))
+    setup = Setup(method=method, dtype=dtype, compute=compute, rank=4)
+    assert layer_token_bytes(shape_of_config(_config()), setup) == two - one
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "llama"])
+def test_activations_of_other_families_are_within_one_percent(family, method):
+    kept = _kept_by_torch(family, 2, method) - _kept_by_torch(family, 1, method)
+    estimated = layer_token_bytes(shape_of_config(_config(family)), Setup(method=method, rank=4))
+    assert estimated == pytest.approx(kept, rel=0.01)
+
+
+def test_shape_of_a_small_llama_by_hand():
+    shape = shape_of_config(_config())
+    # Per layer: q 96·96, k and v 96·32, o 96·96, three MLP matrices 96·256, two norms; then embeddings and last norm.
+    layer = 96 * 96 * 2 + 96 * 32 * 2 + 96 * 256 * 3 + 2 * 96
+    assert shape.parameters == 2 * layer + 1000 * 96 + 96
+    assert (shape.query, shape.key, shape.feed_forward, shape.gated, shape.norms) == (96, 32, 256, True, 2)
+    assert len(shape.linears) == 14
+
+
+def test_published_sizes():
+    assert shape_of_size("7B").parameters == 6_738_415_616
+    assert shape_of_size("13b").parameters == 13_015_864_320
+    assert shape_of_size("70B").parameters == 68_976_648_192
+    with pytest.raises(ModelError, match=r"'8B' is unknown; allowed: 7B, 13B, 30B, 70B"):
+        shape_of_size("8B")
+
+
+def test_weights_gradients_and_moments_by_hand():
+    shape = shape_of_config(_config())
+    linear = 2 * (96 * 96 * 2 + 96 * 32 * 2 + 96 * 256 * 3)
+    rest = shape.parameters - linear
+    full = footprint(shape, Setup("full"))
+    assert (full.weights, full.gradients, full.optimizer) == tuple(shape.parameters * n for n in (4, 4, 8))
+    # A and B of every linear layer: rank · (in + out), in fp32 whatever the base.
+    adapters = 2 * 4 * (2 * (96 + 96) + 2 * (96 + 32) + 3 * (96 + 256))
+    lora = footprint(shape, Setup("lora", dtype="bfloat16", compute="bfloat16", rank=4))
+    assert lora.trained_parameters == adapters
+    assert (lora.weights, lora.gradients, lora.optimizer) == (
+        2 * shape.parameters + 4 * adapters,
+        4 * adapters,
+        8 * adapters,
+    )
+    eight = footprint(shape, Setup("qlora8", dtype="bfloat16", compute="bfloat16", rank=4))
+    outputs = 2 * (96 + 32 + 32 + 96 + 256 + 256 + 96)
+    assert eight.weights == linear + 4 * outputs + 4 * rest + 4 * adapters
+    four = footprint(shape, Setup("qlora4", dtype="bfloat16", compute="bfloat16", rank=4))
+    scales = linear // 64
+    assert four.weights == linear // 2 + scales + 4 * scales // 256 + 4 * rest + 96 * 256 * 2 + 4 * adapters
+
+
+def test_mixed_precision_keeps_fp32_weights_and_their_short_copies():
+    shape = shape_of_config(_config())
+    linear = 2 * (96 * 96 * 2 + 96 * 32 * 2 + 96 * 256 * 3)
+    setup = setup_for("full", "mixed", "cuda")
+    assert (setup.dtype, setup.compute) == ("float32", "bfloat16")
+    assert footprint(shape, setup).weights == 4 * shape.parameters + 2 * (linear + 1000 * 96)
+
+
+def test_head_holds_one_chunk_of_logits_never_all():
+    shape = shape_of_config(_config())
+    long, longer = (footprint(shape, Setup("lora", row_tokens=n)).head for n in (4096, 8192))
+    assert longer - long == 2 * 4096 * 96 * 4
+    assert long == 2 * 512 * 1000 * 4 + 2 * 4096 * 96 * 4
+
+
+def test_checkpointing_keeps_layer_inputs_and_one_layer():
+    shape = replace(shape_of_config(_config()), layers=10)
+    plain, light = (footprint(shape, Setup("full", 100, checkpointing=c)).activations for c in (False, True))
+    layer = 7840  # bytes per token of this block, as torch keeps them (test above)
+    assert plain - light == 100 * (10 * layer - 10 * 96 * 4 - layer)
+
+
+def test_processes_hold_everything_once_each_and_gradient_buckets():
+    shape = shape_of_config(_config())
+    one, four = (footprint(shape, Setup("full", processes=n)) for n in (1, 4))
+    assert four.total == one.total + one.gradients
+    assert four.all_processes == 4 * four.total
+    assert one.all_processes == one.total
+
+
+def test_chosen_target_modules_count_alone_and_wrong_ones_are_named():
+    shape = shape_of_config(_config())
+    some = footprint(shape, Setup("lora", rank=4, target_modules=("q_proj",)))
+    assert some.trained_parameters == 2 * 4 * (96 + 96)
+    with pytest.raises(ModelError, match=r"\[query\] match no linear layer; this model has: .*q_proj"):
+        footprint(shape, Setup("lora", target_modules=("query",)))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"method": "lor"}, {"dtype": "int8"}, {"row_tokens": 0}, {"rank": 0}, {"processes": 0}]
+)
+def test_impossible_setups_are_refused(settings):
+    with pytest.raises(ModelError):
+        Setup(**settings)
+
+
+@pytest.mark.parametrize("family", ["bloom", "mamba", "gemma2", "cohere"])
+def test_models_of_other_build_have_an_estimate_too(family):
+    shape = shape_of_config(tiny_config(family))
+    assert all(footprint(shape, Setup(method)).total > base_bytes(shape, Setup(method)) for method in METHODS)
+
+
+def test_a_model_that_is_no_language_model_is_refused():
+    with pytest.raises(ModelError, match="vit: not a causal language model"):
+        shape_of_config(transformers.ViTConfig())
+
+
+@pytest.fixture
+def base(tmp_path):
+    """A model folder whose weights are empty: the estimate must not need them."""
+    folder = tmp_path / "base"
+    tiny_config("llama").save_pretrained(folder)
+    (folder / "model.safetensors").write_bytes(b"")
+    return folder
+
+
+def _stage(base, kind=SftConfig, **sections):
+    given = {"model": {"base": str(base), "dtype": "float32"}, "data": {"train": ["a"], "max_tokens": 300}, **sections}
+    return kind(output_dir="out", **given)
+
+
+def test_shape_comes_from_the_config_without_reading_weights(base, tmp_path):
+    assert shape_of_model(str(base)) == shape_of_config(tiny_config("llama"))
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base}"}}')
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    assert shape_of_model(str(adapter)) == shape_of_config(tiny_config("llama"))
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="names no base model"):
+        shape_of_model(str(adapter))
+
+
+def test_setup_follows_the_stage(base):
+    assert setup_of(_stage(base)).row_tokens == 300
+    assert setup_of(_stage(base, DpoConfig)).row_tokens == 600
+    assert setup_of(_stage(base, train={"row_tokens": 777})).row_tokens == 777
+    assert setup_of(_stage(base, lora={"enabled": False})).method == "full"
+    assert setup_of(_stage(base, quantization="nf4")).method == "qlora4"
+    assert setup_of(_stage(base, quantization="int8")).method == "qlora8"
+    assert setup_of(_stage(base, train={"gradient_checkpointing": True})).checkpointing
+    assert setup_of(_stage(base, lora={"target_modules": ["q_proj"]})).target_modules == ("q_proj",)
+
+
+def test_a_reference_model_is_counted(base):
+    alone = estimate_stage(_stage(base, DpoConfig))
+    beside = estimate_stage(_stage(base, DpoConfig, objective={"reference": "model"}))
+    assert beside.total - alone.total == beside.reference == 4 * shape_of_model(str(base)).parameters
+
+
+def test_too_large_a_model_is_refused_before_loading_with_parts_and_advice(base, monkeypatch):
+    monkeypatch.setattr(estimate, "free_memory", lambda: 1_000_000)
+    with pytest.raises(ModelError) as caught:
+        require_memory(_stage(base, lora={"enabled": False}))
+    message = str(caught.value)
+    for word in ("weights", "optimizer", "0.00 GB are free", "lora.enabled", "nf4", "checkpointing", "now 300 tokens"):
+        assert word in message
+    monkeypatch.setenv("MEDICALGPT_SKIP_MEMORY_CHECK", "1")
+    assert require_memory(_stage(base)).total > 1_000_000
+
+
+def test_memory_that_suffices_exactly_is_enough():
+    needed = footprint(shape_of_config(_config()), Setup())
+    check_fits(needed, free=needed.total)
+    with pytest.raises(ModelError, match="training needs about"):
+        check_fits(needed, free=needed.total - 1)
+
+
+def test_processes_of_one_machine_share_its_memory_and_the_first_checks(base, monkeypatch):
+    needed = estimate_stage(_stage(base)).total
+    monkeypatch.setattr(estimate, "free_memory", lambda: int(1.5 * needed))
+    require_memory(_stage(base))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(ModelError, match="2 processes of"):
+        require_memory(_stage(base))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    require_memory(_stage(base))
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_CGROUP_V2", tmp_path)
+    monkeypatch.setattr(memory, "_CGROUP_V1", tmp_path / "none")
+    (tmp_path / "memory.current").write_text("3000000\n")
+    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 500000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    unlimited = memory.free_main_memory()
+    (tmp_path / "memory.max").write_text("10000000\n")
+    assert memory.free_main_memory() == 10_000_000 - 3_000_000 + 500_000
+    assert unlimited > 10_000_000
+
+
+def test_command_prints_parts_and_totals(base):
+    result = CliRunner().invoke(app, ["estimate", "--model", str(base), "--method", "full", "--processes", "3"])
+    assert result.exit_code == 0
+    for word in ("weights", "gradients", "optimizer", "activations", "head", "total", "each of 3 data-parallel"):
+        assert word in result.output
+
+
+def test_command_prints_the_hardware_table():
+    result = CliRunner().invoke(app, ["estimate", "--table", "--max-tokens", "2048", "--checkpointing"])
+    rows = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in result.output.splitlines()}
+    assert [x.strip() for x in rows["Method"]] == ["7B", "13B", "30B", "70B"]
+    # fp32 master weights, gradients and two moments are 16 bytes a parameter, the bf16 copies nearly 2.
+    assert 16 * 6.74 < float(rows["full"][0].split()[0]) < 20 * 6.74
+    assert float(rows["qlora4"][3].split()[0]) < float(rows["lora"][3].split()[0]) / 2
+
+
+@pytest.mark.parametrize("given", [[], ["--model", "x", "--params", "7B"]])
+def test_command_wants_a_model_or_a_size(given):
+    result = CliRunner().invoke(app, ["estimate", *given])
+    assert result.exit_code == 2
+    assert "either --model NAME or --params SIZE" in result.output
