@@ -49,7 +49,7 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
     settings = LoraConfig(rank=RANK) if method == "lora" else None
     model = load(ModelConfig(base=MODEL, dtype="float32"), lora=settings).model.train()
     if checkpointing:
-        unwrap(model).gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        _checkpoint(unwrap(model))
     policy = CausalPolicy(model)
     optimizer = torch.optim.AdamW((p for p in policy.parameters() if p.requires_grad), lr=1e-5, fused=True)
     for _ in range(2):
@@ -62,6 +62,10 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
     estimated = estimate(shape_of_model(MODEL), setup)
     case = {"method": method, "tokens": tokens, "checkpointing": checkpointing}
     return case | {"measured": measured, "estimated": estimated.total, "parts": estimated.parts}
+
+
+def _checkpoint(model: Any) -> None:
+    model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
 
 
 def _row(tokens: int) -> Any:

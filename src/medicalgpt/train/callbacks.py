@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, final
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
@@ -55,20 +56,29 @@ class ProgressCallback(TrainerCallback):
             self.bar.stop()
 
 
+_SAME_KEYSTROKE = 2.0  # seconds: a terminal sends Ctrl-C to every process, and torchrun then passes it on once more
+
+
 @final
 class StopCallback(TrainerCallback):
-    """Ctrl-C or SIGTERM finishes the step, saves a checkpoint and ends; a second Ctrl-C ends at once."""
+    """Ctrl-C or SIGTERM finishes the step, saves a checkpoint and ends; a second Ctrl-C ends at once.
+
+    In a distributed run all processes stop after the same step, whichever of them heard the signal, and when.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.signal: int | None = None
+        self._heard = 0.0
         self._before: dict[int, Any] = {}
 
     def _caught(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        now = time.monotonic()
+        if self.signal is None:
+            self.signal, self._heard = number, now
+            self.console.print("stopping after this step; a checkpoint is saved (Ctrl-C again to stop at once)")
+        elif number == signal.SIGINT and now - self._heard > _SAME_KEYSTROKE:
             raise KeyboardInterrupt
-        self.signal = number
-        self.console.print("stopping after this step; a checkpoint is saved (Ctrl-C again to stop at once)")
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -78,8 +88,15 @@ class StopCallback(TrainerCallback):
                 return
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if args.world_size > 1:
+            self._agree(args.device)
         if self.signal is not None and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
+
+    def _agree(self, device: torch.device) -> None:
+        heard = torch.tensor(self.signal or 0, device=device)
+        torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
+        self.signal = int(heard) or None
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.restore()

@@ -12,8 +12,10 @@ from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest, report
+from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import code_hash, hash_json, hash_tree
 from medicalgpt.runs.metrics import read as read_metrics
+from medicalgpt.runs.ownership import RUN_FILE
 
 if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
@@ -98,6 +100,15 @@ def publish(
     manifest.write(folder.path, record)
 
 
+def withdraw(folder: RunFolder) -> None:
+    """Free a folder whose run was refused before its first number, so that a corrected config may use it."""
+    claim = (folder.path / RUN_FILE, folder.config)
+    names = {p.name for p in folder.path.iterdir() if p.name != ".lock"}
+    if names <= {p.name for p in claim}:
+        for path in claim:
+            path.unlink(missing_ok=True)
+
+
 def recall(folder: Path) -> "Outcome":
     """The outcome of a run that was finished before."""
     from medicalgpt.train.stage import Outcome
@@ -106,8 +117,8 @@ def recall(folder: Path) -> "Outcome":
     return Outcome("already finished", folder, dict(found.before), dict(found.after))  # type: ignore[arg-type]
 
 
-def first_numbers(metrics: Path) -> dict[str, float]:
-    """The held-out numbers of step 0, for a run that goes on."""
+def held_out_numbers(metrics: Path, step: int) -> dict[str, float]:
+    """The held-out numbers that a run wrote at one step, for a run that goes on; empty when it wrote none."""
     return {
-        k: v for line in read_metrics(metrics) if line["step"] == 0 for k, v in line.items() if k.startswith("eval/")
+        k: v for line in read_metrics(metrics) if line["step"] == step for k, v in line.items() if k.startswith("eval/")
     }

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.models.load import Loaded
@@ -54,6 +55,10 @@ def build_trainer(ctx: "Context", module: StageModule, plan: setup.Plan, loaded:
     t = ctx.config.train
     trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, (t.schedule, t.warmup))
     trainer.pop_callback(PrinterCallback)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
+            # Its own choice comes only when training begins, after the first held-out numbers were written elsewhere.
+            callback.logging_dir = str(ctx.folder.path / "tensorboard")
     sampler = Sampler(ctx, loaded)
     trainer.answer = sampler.write if ctx.rank == 0 else _silent
     stop = StopCallback(ctx.console)

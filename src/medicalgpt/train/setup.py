@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
@@ -45,6 +46,7 @@ def objective_of(config: StageConfig) -> Objective:
 def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
     """The model to train as a policy, and one line on how it will be batched."""
     loaded = load(_with_dtype(config), config.quantization, config.lora if config.lora.enabled else None)
+    _keep_differentiable(loaded.model)
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
             parameter.requires_grad_(True)
@@ -60,6 +62,17 @@ def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
         _checkpoint_activations(unwrap(loaded.model))
     note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
     return loaded, policy, note
+
+
+def _keep_differentiable(model: nn.Module) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights for AVX512 while evaluating.
+
+    The packed kernel has no backward pass and stays in use when training goes on: gradients would silently lose every
+    path through the frozen base.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
 
 
 def _with_dtype(config: StageConfig) -> ModelConfig:
@@ -130,10 +143,8 @@ def reference_kind(config: StageConfig) -> str:
     """
     assert isinstance(config, DpoConfig)
     kind = config.objective.reference
-    continued = config.model.adapter or locate(config.model.base, config.model.revision).kind in (
-        "adapter",
-        "hub-adapter",
-    )
+    base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
+    continued = config.model.adapter or base.kind in ("adapter", "hub-adapter")
     fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
     if kind == "auto":
         return "adapter_off" if fresh else "cached"
@@ -150,6 +161,7 @@ def load_reference(config: DpoConfig, batching: Batching) -> CausalPolicy:
     name = config.objective.reference_model or config.model.base
     adapter = None if config.objective.reference_model else config.model.adapter
     loaded = load(config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, None)
+    _keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
     found = probe(loaded.model, batching)
     reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)
     if found.batching != batching:

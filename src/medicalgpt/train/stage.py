@@ -15,6 +15,7 @@ from medicalgpt.config.stages import DpoConfig, SftConfig, StageConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message, Preference
+from medicalgpt.errors import MedicalGPTError
 from medicalgpt.models.load import Loaded, load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
@@ -66,13 +67,19 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     """
     config: StageConfig = resolved.value
     state = PartialState(cpu=not torch.cuda.is_available())
-    ctx = _open(config, state.process_index, state.num_processes)
+    with state.local_main_process_first():  # the others find the pulled model and the rendered rows in the cache
+        ctx = _open(config, state.process_index, state.num_processes)
     begun = _begin(ctx, dump(resolved), state)
     if begun.status == "finished":
         ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
         return finish.recall(ctx.folder.path)
     with ctx.folder:
-        return _train(ctx, begun, parents)
+        try:
+            return _train(ctx, begun, parents)
+        except MedicalGPTError:
+            if ctx.rank == 0:
+                finish.withdraw(ctx.folder)
+            raise
 
 
 def _open(config: StageConfig, rank: int, world: int) -> Context:

@@ -21,7 +21,7 @@ from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.metrics import MetricsLog, SampleLog
 from medicalgpt.train.data import PlanDataset, loader
-from medicalgpt.train.finish import first_numbers
+from medicalgpt.train.finish import held_out_numbers
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.module import StageModule
 from medicalgpt.train.schedule import factor
@@ -51,6 +51,7 @@ class StageTrainer(Trainer):
         self.latest: dict[str, float] = {}
         self.answer: Callable[[int], None] = lambda step: None
         self.tokens = 0
+        self._evaluated: tuple[int, dict[str, float]] = (-1, {})
         self._step_rows: list[str] = []
         self._clock = time.perf_counter()
 
@@ -59,16 +60,25 @@ class StageTrainer(Trainer):
         if begun.checkpoint is None:
             before = self.evaluate()
             self.answer(0)
-            self._clock = time.perf_counter()
-            self.train()
+            self._loop(None)
             return before
         if self.is_world_process_zero():
             for log in (self.metrics_log, SampleLog(self.folder.samples)):
                 log.rewind(begun.step)  # type: ignore[union-attr]
         self.accelerator.wait_for_everyone()
+        self._evaluated = (begun.step, held_out_numbers(self.folder.metrics, begun.step))
+        before = held_out_numbers(self.folder.metrics, 0)
+        self._loop(begun.checkpoint)
+        return before
+
+    def _loop(self, checkpoint: Path | None) -> None:
         self._clock = time.perf_counter()
-        self.train(resume_from_checkpoint=str(begun.checkpoint))
-        return first_numbers(self.folder.metrics)
+        try:
+            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        except BaseException:
+            # The loop skips this when it breaks off, but callbacks hold signals, the terminal and open files.
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+            raise
 
     # -- data --------------------------------------------------------------------------------------------------------
     def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
@@ -162,9 +172,11 @@ class StageTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
-        """Mean loss and metrics over the held-out set, written as eval/…."""
+        """Mean loss and metrics over the held-out set, written as eval/…; once a step, however often it is asked."""
         if self.held_out is None:
             return {}
+        if self._evaluated[0] == self.state.global_step and self._evaluated[1]:
+            return self._evaluated[1]
         before, module = time.perf_counter(), self.accelerator.unwrap_model(self.model)
         module.eval()
         meter = Meter(self.accelerator)
@@ -175,6 +187,7 @@ class StageTrainer(Trainer):
         module.train()
         values = {f"eval/{k}": v for k, v in meter.drain()[0].items()}
         self._publish(values)
+        self._evaluated = (self.state.global_step, values)
         self._clock += time.perf_counter() - before  # evaluation is not training time
         return values
 

@@ -1,7 +1,6 @@
 """Each of the proofs before step 0 holds on good rows and fails when its promise is broken."""
 
 from io import StringIO
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from medicalgpt.errors import RenderError
 from medicalgpt.render.rows import render_dialogue, render_document, render_preference
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import Segment, TokenTree, chain
-from medicalgpt.train import preflight as module
 from medicalgpt.train.preflight import as_table, preflight, show
 
 ROW = SHAPES["turns"]
@@ -37,7 +35,9 @@ def rows(template: ChatTemplate) -> list[TokenTree]:
     return [t for shape in ("single", "turns") for t in render_dialogue(dialogue(shape), template, 512).trees]
 
 
-def check(template: ChatTemplate, model: Any, trees: list[TokenTree] | None = None, talks: Any = (ROW,)) -> dict[str, str]:
+def check(
+    template: ChatTemplate, model: Any, trees: list[TokenTree] | None = None, talks: Any = (ROW,)
+) -> dict[str, str]:
     proofs = preflight(rows(template) if trees is None else trees, template, model, talks)
     return {p.name: p.value for p in proofs}
 
@@ -71,7 +71,7 @@ def test_an_id_without_an_embedding(template: ChatTemplate, model: Any) -> None:
 
 
 def test_a_tokenizer_larger_than_the_model(template: ChatTemplate) -> None:
-    with pytest.raises(RenderError, match="the tokenizer has 400 tokens .* this tokenizer belongs to another model"):
+    with pytest.raises(RenderError, match=r"the tokenizer has 400 tokens .* this tokenizer belongs to another model"):
         check(template, tiny_model(vocab_size=399), [chain([1, 5, 2], [0, 1, 1], SOURCE)])
 
 
@@ -109,34 +109,28 @@ def test_one_branch_without_a_stop_token(template: ChatTemplate, model: Any) -> 
         check(template, model, [TokenTree((tree.segments[0], good, tree.segments[2]), SOURCE)])
 
 
-def test_a_prompt_that_differs_between_training_and_inference(
-    template: ChatTemplate, model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What happens when inference encodes a prompt in one piece that training encoded in two."""
-    tokenizer = byte_level()
-    other = ChatTemplate.load(tokenizer, "chatml")
-    merged = SimpleNamespace(vocab=None)
-    plain = ChatTemplate.prompt_ids
+def test_a_prompt_that_differs_between_training_and_inference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inference that lets the header's newline merge with what follows, as encoding the whole text at once would."""
+    template = ChatTemplate.load(byte_level(), "chatml")
 
-    def one_piece(self: ChatTemplate, messages: Any, tools: Any = ()) -> list[int]:
-        ids = self.encoder.ids(self.text(messages, tools, generation_prompt=True) + "\n\n")
-        return ids[: len(plain(self, messages, tools))]
+    def merged(self: ChatTemplate, messages: Any, tools: Any = ()) -> list[int]:
+        return self.encoder.ids(self.text(messages, tools, generation_prompt=True) + "\n\n")
 
-    assert merged.vocab is None
-    monkeypatch.setattr(ChatTemplate, "prompt_ids", one_piece)
+    trees = list(render_dialogue(dialogue("single"), template, 512).trees)
+    model = tiny_model(vocab_size=600)
+    preflight(trees, template, model, [SHAPES["single"]])
+    monkeypatch.setattr(ChatTemplate, "prompt_ids", merged)
     with pytest.raises(RenderError, match="the prompt differs between training and inference"):
-        preflight(
-            list(render_dialogue(dialogue("single"), other, 512).trees), other, tiny_model(vocab_size=600), [SHAPES["single"]]
-        )
+        preflight(trees, template, model, [SHAPES["single"]])
 
 
-def test_rewriting_templates_are_rendered_answer_by_answer(template: ChatTemplate, model: Any) -> None:
+def test_rewriting_templates_are_rendered_answer_by_answer(model: Any) -> None:
     source = tiny_tokenizer().chat_template.replace(
         "message['content']", "(message['content'] if loop.last else message['content'] | replace('x', ''))"
     )
     thinking = ChatTemplate(tiny_tokenizer(), source, "thinking")
     talk = (user("a"), says("xb"), user("c"), says("xd"))
-    trees = [t for t in render_dialogue(dialogue("single"), thinking, 512).trees]
+    trees = list(render_dialogue(dialogue("single"), thinking, 512).trees)
     assert "equal token by token" in check(thinking, model, trees, (talk,))["generation prompt"]
 
 
@@ -156,4 +150,3 @@ def test_a_preference_is_shown_with_both_branches(template: ChatTemplate) -> Non
     row = Preference((Message("user", "?"),), (says("Yes."),), (says("No."),), SOURCE)
     shown = show(render_preference(row, template, 512).trees[0], template)
     assert "Yes.<|im_end|>\n— other branch —\nNo.<|im_end|>" in shown.plain
-    assert module.Proof("a", "b") == module.Proof("a", "b")
