@@ -27,9 +27,20 @@ def tiny_tokenizer() -> Any:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<pad>"]
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     inner.train_from_iterator(CORPUS * 5, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>", pad_token="<pad>", unk_token="<|endoftext|>", additional_special_tokens=["<|im_start|>"])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        eos_token="<|im_end|>",
+        pad_token="<pad>",
+        unk_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+    )
     tokenizer.chat_template = CHATML
     return tokenizer
 
@@ -40,16 +51,41 @@ def tiny_config(kind: str = "llama", **extra: Any) -> Any:
 
     vocabulary = len(tiny_tokenizer())
     common: dict[str, Any] = {
-        "vocab_size": vocabulary, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 512, "pad_token_id": None, "bos_token_id": None, "eos_token_id": 2,
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "pad_token_id": None,
+        "bos_token_id": None,
+        "eos_token_id": 2,
     }
     families: dict[str, tuple[Any, dict[str, Any]]] = {
         "llama": (t.LlamaConfig, {}),
         "qwen2": (t.Qwen2Config, {}),
         "qwen3": (t.Qwen3Config, {"head_dim": 8}),
         "mistral": (t.MistralConfig, {"sliding_window": 6, "head_dim": 8}),
-        "gemma2": (t.Gemma2Config, {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8, "attn_logit_softcapping": 4.0, "final_logit_softcapping": 3.0}),
-        "gemma3": (t.Gemma3TextConfig, {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 8, "layer_types": ["sliding_attention", "full_attention"]}),
+        "gemma2": (
+            t.Gemma2Config,
+            {
+                "head_dim": 8,
+                "sliding_window": 6,
+                "query_pre_attn_scalar": 8,
+                "attn_logit_softcapping": 4.0,
+                "final_logit_softcapping": 3.0,
+            },
+        ),
+        "gemma3": (
+            t.Gemma3TextConfig,
+            {
+                "head_dim": 8,
+                "sliding_window": 6,
+                "query_pre_attn_scalar": 8,
+                "layer_types": ["sliding_attention", "full_attention"],
+            },
+        ),
         "glm4": (t.Glm4Config, {"head_dim": 8}),
         "cohere": (t.CohereConfig, {"logit_scale": 0.5}),
         "bloom": (t.BloomConfig, {"n_layer": 2, "n_head": 4}),
@@ -57,7 +93,16 @@ def tiny_config(kind: str = "llama", **extra: Any) -> Any:
     }
     cls, more = families[kind]
     if kind in ("bloom", "mamba"):
-        return cls(vocab_size=vocabulary, hidden_size=32, num_hidden_layers=2, pad_token_id=None, bos_token_id=None, eos_token_id=2, **more, **extra)
+        return cls(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            num_hidden_layers=2,
+            pad_token_id=None,
+            bos_token_id=None,
+            eos_token_id=2,
+            **more,
+            **extra,
+        )
     return cls(**{**common, **more, **extra})
 
 

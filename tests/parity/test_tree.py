@@ -1,5 +1,6 @@
 """A packed row of token trees gives every branch the loss and gradients it has alone in the model's own forward."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, assert_same_
 from transformers import AutoModelForCausalLM, GptOssConfig
 
 from medicalgpt.models import attention
+from medicalgpt.models.lean import lean
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.render.batch import pack_trees, pad_trees
@@ -41,17 +43,28 @@ def trees_of(row: str, model: Any) -> list[Any]:
     return [grow(shape, model.config.vocab_size, seed) for seed, shape in enumerate(ROWS[row])]
 
 
-def compare(policy: CausalPolicy, model: Any, trees: list[Any]) -> None:
-    """The weighted NLL, and a loss that pushes some tokens up and others down, as preference losses do."""
-    batch = (pack_trees if policy.batching == "tree" else pad_trees)(trees)
-    random = torch.randn(len(batch.weights), generator=torch.Generator().manual_seed(1))
-    for coefficients in (-batch.weights, random):
+def coefficients_of(weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the weighted NLL, and of a loss that pushes some tokens up and others down, as preference losses do."""
+    return -weights, torch.randn(len(weights), generator=torch.Generator().manual_seed(1))
+
+
+def expected(model: Any, trees: list[Any]) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Both losses with their gradients, branch by branch."""
+    found = []
+    for number in (0, 1):
         logps, weights = logps_alone(model, trees)
-        torch.testing.assert_close(batch.weights, weights)
-        wanted = (logps * coefficients).sum()
-        found = policy.nll(batch)[0] if coefficients is not random else (policy.logps(batch)[0] * coefficients).sum()
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
-        assert_same_gradients(gradients(policy.model, found), gradients(model, wanted))
+        loss = (logps * coefficients_of(weights)[number]).sum()
+        found.append((loss.detach(), gradients(model, loss)))
+    return found
+
+
+def compare(policy: CausalPolicy, wanted: list[tuple[torch.Tensor, dict[str, torch.Tensor]]], trees: list[Any]) -> None:
+    batch = (pack_trees if policy.batching == "tree" else pad_trees)(trees)
+    for number, (loss, slopes) in enumerate(wanted):
+        mixed = coefficients_of(batch.weights)[number]
+        found = (policy.logps(batch)[0] * mixed).sum() if number else policy.nll(batch)[0]
+        torch.testing.assert_close(found.detach(), loss, rtol=1e-5, atol=1e-5)
+        assert_same_gradients(gradients(policy.model, found), slopes)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -59,7 +72,8 @@ def compare(policy: CausalPolicy, model: Any, trees: list[Any]) -> None:
 def test_a_packed_row_equals_its_branches_alone(kind: str, row: str) -> None:
     policy = policy_of(kind)
     assert (policy.batching, policy.chunked_head) == ("tree", True)
-    compare(policy, alone(kind), trees_of(row, policy.model))
+    trees = trees_of(row, policy.model)
+    compare(policy, expected(alone(kind), trees), trees)
 
 
 @pytest.mark.parametrize("kind", TREE_FAMILIES)
@@ -68,7 +82,8 @@ def test_recomputed_activations_give_the_same_gradients(kind: str) -> None:
     _checkpoint_activations(policy.model)
     policy.train()
     assert any(getattr(m, "gradient_checkpointing", False) for m in policy.model.modules())
-    compare(policy, alone(kind), trees_of("several trees", policy.model))
+    trees = trees_of("several trees", policy.model)
+    compare(policy, expected(alone(kind), trees), trees)
 
 
 @pytest.mark.parametrize("kind", ["bloom", "mamba"])
@@ -78,8 +93,8 @@ def test_a_model_without_the_attention_interface_is_padded(kind: str) -> None:
     found = probe(model)
     assert found.batching == "padded"
     assert "attention interface" in found.reason
-    policy = CausalPolicy(model, found.batching, found.chunked_head)
-    compare(policy, alone(kind) if kind == "bloom" else tiny_model(kind), trees_of("several trees", model))
+    trees, own = trees_of("several trees", model), alone(kind) if kind == "bloom" else tiny_model(kind)
+    compare(CausalPolicy(model, found.batching, found.chunked_head), expected(own, trees), trees)
 
 
 @pytest.mark.parametrize("kind", TREE_FAMILIES)
@@ -88,7 +103,21 @@ def test_padded_batches_give_the_same_numbers(kind: str) -> None:
     attention.enable(model)
     found = probe(model, "padded")
     assert found.batching == "padded"
-    compare(CausalPolicy(model, "padded", found.chunked_head), alone(kind), trees_of("several trees", model))
+    trees = trees_of("several trees", model)
+    compare(CausalPolicy(model, "padded", found.chunked_head), expected(alone(kind), trees), trees)
+
+
+@pytest.mark.parametrize("kind", TREE_FAMILIES)
+def test_lean_layers_give_the_same_numbers(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_of(kind)
+    trees = trees_of("several trees", policy.model)
+    wanted = expected(alone(kind), trees)
+    family = sys.modules[type(policy.model).__module__]
+    rotary = family.apply_rotary_pos_emb
+    monkeypatch.setattr(family, "apply_rotary_pos_emb", rotary)  # lean swaps it for all models; put back afterwards
+    done = lean(policy.model)
+    assert ("rotary" in done) == (kind not in ("glm4", "cohere"))  # these two interleave
+    compare(policy, wanted, trees)
 
 
 def test_attention_sinks_are_left_to_the_model() -> None:

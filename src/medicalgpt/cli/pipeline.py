@@ -20,6 +20,10 @@ def run(
     ] = None,
 ) -> None:
     """Run every stage, skip finished ones, go on with an interrupted one, and print one table."""
-    from medicalgpt.pipeline.run import run_pipeline
+    from medicalgpt.pipeline.run import Interrupted, run_pipeline
 
-    typer.echo(run_pipeline(file, overrides or []))
+    try:
+        typer.echo(run_pipeline(file, overrides or []))
+    except Interrupted as stopped:
+        typer.echo(str(stopped), err=True)
+        raise typer.Exit(128 + stopped.signal) from None

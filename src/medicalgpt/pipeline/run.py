@@ -20,6 +20,14 @@ MERGED = "merged"
 _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
 
 
+class Interrupted(RunError):
+    """A stage was stopped by a signal and saved a checkpoint."""
+
+    def __init__(self, stage: str, signal: int) -> None:
+        super().__init__(f"{stage} was interrupted and saved; the same command goes on from there")
+        self.signal = signal
+
+
 def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[PipelineConfig], dict[str, list[str]]]:
     """The pipeline's config, and overrides of the form STAGE.key=value by stage."""
     names = {
@@ -37,7 +45,7 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     """Run all stages and compare their models; returns the summary's path.
 
     Raises:
-        MedicalGPTError: bad input or a stage that had to stop. KeyboardInterrupt: a stage was interrupted and saved.
+        MedicalGPTError: bad input or a stage that had to stop. Interrupted: a signal stopped a stage, which saved itself.
     """
     from medicalgpt.train.stage import run_stage
 
@@ -52,7 +60,7 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
         console.rule(f"{entry.name} ({entry.stage})")
         outcome = run_stage(stage, parents)
         if outcome.status == "interrupted":
-            raise RunError(f"{entry.name} was interrupted and saved; the same command goes on from there")
+            raise Interrupted(entry.name, outcome.signal)
         if stage.value.lora.enabled:
             _merge(outcome.folder, console)
         parents = (outcome.folder,)

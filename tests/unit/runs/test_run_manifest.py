@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def test_created_is_utc_to_the_second() -> None:
     assert json.loads(Manifest(**VALUES, created=east).model_dump_json())["created"] == "2026-01-01T23:30:05Z"
     now = Manifest(**VALUES).created
     assert now.utcoffset() == timedelta(0)
-    assert abs(now - datetime.now(timezone.utc)) < timedelta(minutes=1)
+    assert abs(now - datetime.now(UTC)) < timedelta(minutes=1)
     with pytest.raises(ValidationError, match="timezone"):
         Manifest(**VALUES, created=datetime(2026, 1, 1))
 
