@@ -175,6 +175,7 @@ def test_without_a_layout_tree_attention_is_the_models_own(kind: str) -> None:
     assert found.tolist() == wanted.tolist()
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 @pytest.mark.parametrize("window", [None, 4])
 @pytest.mark.parametrize("cap", [None, 4.0])
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2)])

@@ -45,7 +45,7 @@ class StageTrainer(Trainer):
     ) -> None:
         self.folder, self.held_out, self.schedule = folder, held_out, schedule
         self.loss_is_scaled_for_ga = True
-        super().__init__(model=module, args=args, train_dataset=train)
+        super().__init__(model=module, args=args, train_dataset=train, eval_dataset=held_out)
         self.meter = Meter(self.accelerator)
         self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
         self.latest: dict[str, float] = {}
