@@ -57,7 +57,7 @@ class _RmsNorm(torch.autograd.Function):
         unit = x * scale
         grad_w = None
         if ctx.needs_input_grad[1]:
-            grad_w = torch.einsum("nd,nd->d", upstream.reshape(-1, x.shape[-1]), unit.view(-1, x.shape[-1]))
+            grad_w = torch.einsum("nd,nd->d", upstream.reshape(-1, x.shape[-1]), unit.reshape(-1, x.shape[-1]))
         grad = upstream * weight
         share = torch.linalg.vecdot(grad, unit, dim=-1).div_(x.shape[-1]).unsqueeze_(-1)
         return grad.addcmul_(unit, share, value=-1).mul_(scale), grad_w, None

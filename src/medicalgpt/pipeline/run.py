@@ -77,7 +77,7 @@ def _stage_config(
         values.setdefault("model.base", f"${{{list(places)[-1]}}}")
     texts = [f"{key}={_as_yaml(_fill(value, places, entry.name))}" for key, value in values.items()]
     path = str(Path(file).parent / entry.config) if entry.config else None
-    resolved = load(stage_schema(entry.stage), path, [*texts, *overrides])
+    resolved = load(stage_schema(entry.stage), path, [*texts, *(_fill(o, places, entry.name) for o in overrides)])
     places[entry.name] = str(folder / MERGED if resolved.value.lora.enabled else folder / "model")
     return resolved
 

@@ -40,7 +40,13 @@ class VerificationError(RenderError):
 
 
 def render_document(doc: Document, template: ChatTemplate, max_tokens: int) -> Rendered:
-    """Every token of the document is predicted once; a long one is split into pieces that overlap by one token."""
+    """Every token of the document is predicted once; a long one is split into pieces that overlap by one token.
+
+    Raises:
+        RenderError: the text spells a special token, which would be read as control.
+    """
+    if found := template.encoder.special_pattern.search(doc.text):
+        raise RenderError(f"the document contains the special token {found.group()!r}; remove it from the text")
     ids = [template.document_start, *template.encoder.ids(doc.text), template.document_end]
     step = max_tokens - 1
     pieces = [ids[i : i + max_tokens] for i in range(0, len(ids) - 1, step)]

@@ -18,7 +18,7 @@ from medicalgpt.data.records import Source
 from medicalgpt.errors import RunError
 from medicalgpt.render.tree import Segment, TokenTree
 
-FORMAT = 1
+FORMAT = 2
 _FIELDS = 4  # of a segment's line: tree, parent, first token, end
 
 

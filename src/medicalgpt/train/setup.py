@@ -170,8 +170,14 @@ def load_reference(config: DpoConfig, batching: Batching) -> CausalPolicy:
     return reference.eval()
 
 
-def fill_cache(plan: Plan, policy: CausalPolicy, key: str, cache: Path, rank: int, world: int) -> None:
-    """Attach reference log-probabilities to both datasets, computing them where no cache of that content exists."""
+def fill_cache(
+    plan: Plan, policy: CausalPolicy, key: str, cache: Path, precision: str, rank: int = 0, world: int = 1
+) -> None:
+    """Attach reference log-probabilities to both datasets, computing them where no cache of that content exists.
+
+    `precision` is the autocast type of the training step: the same rounding makes the first margin exactly 0.
+    """
+    autocast = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     for name, data in (("train", plan.train), ("held_out", plan.held_out)):
         if data is None:
             continue
@@ -181,6 +187,9 @@ def fill_cache(plan: Plan, policy: CausalPolicy, key: str, cache: Path, rank: in
             data.reference = ReferenceCache.load(path)
             continue
         rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
-        data.reference = compute(policy, data.trees, [r for r in rows if r], policy.batching, data.filler, rank, world)
+        with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
+            data.reference = compute(
+                policy, data.trees, [r for r in rows if r], policy.batching, data.filler, rank, world
+            )
         if rank == 0:
             data.reference.save(path)

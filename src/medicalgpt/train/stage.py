@@ -1,6 +1,7 @@
 """Run one training stage from its config to a finished run folder."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,12 +16,13 @@ from medicalgpt.config.stages import DpoConfig, SftConfig, StageConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message, Preference
-from medicalgpt.errors import MedicalGPTError
+from medicalgpt.errors import MedicalGPTError, RenderError
 from medicalgpt.models.load import Loaded, load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.registry import cache_root
 from medicalgpt.render.build import Prepared, prepare
+from medicalgpt.render.rows import encode_conversation
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.hashes import code_hash, hash_json
@@ -177,10 +179,14 @@ def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
     for record in islice(
         read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count
     ):
+        messages: tuple[Message, ...] = ()
         if isinstance(record, Dialogue):
-            found.append(record.messages)
+            messages = record.messages
         elif isinstance(record, Preference):
-            found.append((*record.prompt, record.chosen[0]))
+            messages = (*record.prompt, record.chosen[0])
+        with suppress(RenderError):  # a row the template refuses was settled when it was rendered
+            encode_conversation(ctx.template, messages, (), {len(messages) - 1})
+            found.append(messages)
     return found
 
 
@@ -192,15 +198,14 @@ def _reference(ctx: Context, policy: CausalPolicy, plan: setup.Plan) -> CausalPo
     if kind == "model":
         return setup.load_reference(config, policy.batching)
     if kind == "cached":
+        # The stores' folder is named after everything that decides which rows they hold, and in which order.
         facts = {
-            "data": ctx.prepared.hashes,
+            "rows": ctx.prepared.train.folder.parent.name,
             "base": ctx.base,
-            "max_tokens": config.data.max_tokens,
             "dtype": config.model.dtype,
             "quantization": config.quantization,
             "code": code_hash(),
-            "seed": config.train.seed,
-            "system": config.data.system,
         }
-        setup.fill_cache(plan, policy, hash_json(facts), cache_root(), ctx.rank, ctx.world)
+        precision = setup.mixed_precision(config)
+        setup.fill_cache(plan, policy, hash_json(facts), cache_root(), precision, ctx.rank, ctx.world)
     return None

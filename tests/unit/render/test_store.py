@@ -78,7 +78,7 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "s", TREES)
     path = tmp_path / "s" / "store.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(RunError, match="token store of format 99, expected 1; delete it"):
+    with pytest.raises(RunError, match="token store of format 99, expected 2; delete it"):
         TreeStore(tmp_path / "s")
 
 
