@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from medicalgpt.config import Resolved, load, stage_schema
@@ -154,7 +153,3 @@ def child(**more: str) -> dict[str, str]:
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "medicalgpt", *words]
-
-
-def seeded(seed: int) -> np.random.Generator:
-    return np.random.default_rng(seed)

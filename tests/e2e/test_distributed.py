@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stages import Bench, child, column, command, largest_gap, manifest, metrics, weights
+from tests.stages import Bench, child, column, largest_gap, manifest, metrics, weights
 
 from medicalgpt.train import setup
 
@@ -87,9 +87,10 @@ def test_dpo_cached_references_and_a_resume(
 
 
 @pytest.mark.slow
-def test_bad_input_ends_both_processes_with_one_message(bench: Bench, tmp_path: Path) -> None:
-    words = command("train", *bench.words("sft", tmp_path / "run", "data.train=[nowhere.jsonl]"))[2:]
-    done = torchrun("-m", *words)
+def test_bad_input_ends_both_processes_cleanly(bench: Bench, tmp_path: Path) -> None:
+    words = bench.words("sft", tmp_path / "run", "data.train=[nowhere.jsonl]")
+    done = torchrun("-m", "medicalgpt", "train", *words)
     assert done.returncode != 0
-    assert done.stderr.count("nowhere.jsonl: no such file") == 1, done.stderr
+    assert "error: nowhere.jsonl: no such file" in done.stderr
+    assert "[rank" not in done.stderr, "a process died with a traceback"
     assert not (tmp_path / "run").exists()

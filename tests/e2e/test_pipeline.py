@@ -159,11 +159,7 @@ def test_a_stage_that_was_stopped_goes_on(
     assert "resuming from" in done.stderr
     if end == "killed":
         for stage in STAGES:
-            assert (
-                metrics(runs / stage)
-                == metrics(file.parent / "runs" / stage)
-                == metrics(chain[0].parent / "runs" / stage)
-            )
+            assert metrics(runs / stage) == metrics(chain[0].parent / "runs" / stage)
 
 
 # -- overrides and mistakes ---------------------------------------------------------------------------------------------
@@ -185,6 +181,8 @@ def test_overrides_reach_the_pipeline_and_its_stages(bench: Bench, tmp_path: Pat
     assert {name: s.train.max_steps for name, s in stages.items()} == {"pt": 3, "sft": 7, "dpo": 3}
     assert [s.output_dir for s in stages.values()] == [str(Path("elsewhere", name)) for name in STAGES]
     assert [s.model.base for s in stages.values()] == ["gemma3-270m", "elsewhere/pt/merged", "elsewhere/sft/merged"]
+    skipped = stages_of(file, "dpo.model.base=${pt}")
+    assert skipped["dpo"].model.base == str(tmp_path / "runs" / "pt" / "merged")
     full = stages_of(file, "pt.lora.enabled=false")
     assert full["sft"].model.base == str(tmp_path / "runs" / "pt" / "model"), "a fully trained stage needs no merging"
 

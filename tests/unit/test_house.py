@@ -1,13 +1,21 @@
-"""Rules of the house: file sizes, names, shipped configs, sample data."""
+"""Rules of the house: file sizes, names, shipped configs, documented commands, sample data."""
 
 import json
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from medicalgpt.cli import app
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.data import Ledger, group_key, read
+from medicalgpt.models.registry import embedded
+from medicalgpt.pipeline.run import _stage_config, split_overrides
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "data"
@@ -32,6 +40,80 @@ def test_every_shipped_config_loads(path: Path) -> None:
         assert entry.config is None or (path.parent / entry.config).is_file()
 
 
+# -- documented commands ------------------------------------------------------------------------------------------------
+def _bash_lines(text: str) -> Iterator[str]:
+    """Command lines of the fenced bash blocks, continued lines joined."""
+    for block in re.findall(r"^ *```(?:bash|sh|shell|console)\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.strip() and not line.lstrip().startswith("#"):
+                yield line.strip().removeprefix("$ ")
+
+
+def _documented(first_word: str) -> list[Any]:
+    """Every documented call of a program, as a parameter named after its place."""
+    files = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    found = []
+    for file in sorted(files):
+        for line in _bash_lines(file.read_text(encoding="utf-8")):
+            for part in re.split(r"\s(?:\||&&|;)\s", line):
+                words = shlex.split(part, comments=True)
+                if first_word in words:
+                    found.append(pytest.param(words[words.index(first_word) + 1 :], id=f"{file.name}: {part}"))
+    return found
+
+
+def _parse(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """The command that words call and its parameters; raises click's UsageError for an unknown command or option."""
+    command: Any = typer.main.get_command(app)
+    context, name = None, "medicalgpt"
+    while True:
+        context = command.make_context(name, list(words), parent=context)
+        if not hasattr(command, "commands"):
+            return context.command_path, context.params
+        name, command, words = command.resolve_command(context, [*context._protected_args, *context.args])
+
+
+@pytest.mark.parametrize("words", _documented("medicalgpt"))
+def test_every_documented_command_is_right(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    if words == ["--version"]:
+        return
+    path, given = _parse(words)
+    called, overrides = path.removeprefix("medicalgpt "), given.get("overrides") or []
+    if called == "train":
+        load(stage_schema(given["stage"]), given["config"], overrides)
+    elif called in ("config validate", "config resolve"):
+        load(stage_schema(given["stage"]), given["file"], overrides)
+    elif called == "pipeline run":
+        resolved, per_stage = split_overrides(given["file"], overrides)
+        places = {"base": resolved.value.base}
+        for entry in resolved.value.stages:
+            _stage_config(entry, given["file"], resolved.value, per_stage[entry.name], places)
+    elif called == "models pull":
+        embedded(given["name"])
+    elif called == "config explain":
+        stage_schema(given["stage"])
+    for name in [*given.get("paths", []), *([given["source"]] if called == "generate" else [])]:
+        assert Path(name).exists() or not str(name).startswith("examples"), f"{name} is not shipped"
+
+
+def test_commands_are_documented_at_all() -> None:
+    called = {_parse(p.values[0])[0] for p in _documented("medicalgpt") if p.values[0] != ["--version"]}
+    groups = {"train", "chat", "generate", "estimate", "pipeline run", "data inspect", "config explain", "models pull"}
+    assert {f"medicalgpt {name}" for name in groups} <= called
+
+
+@pytest.mark.parametrize("words", _documented("make"))
+def test_every_documented_make_target_exists(words: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(words) <= set(targets)
+
+
+def test_the_changelog_has_a_place_for_what_comes() -> None:
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+# -- sample data --------------------------------------------------------------------------------------------------------
 def _rows(folder: str, kind: str) -> list:
     return list(read([DATA / folder], kind, ledger=Ledger()))  # type: ignore[arg-type]
 
@@ -44,6 +126,14 @@ def test_sample_data_is_enough_and_held_out_rows_are_new(name: str) -> None:
     assert len(held) >= {"documents": 6, "dialogues": 40, "preferences": 40}[name]
     if name == "documents":
         assert sum(len(r.text.encode()) for r in train) >= 60_000
+
+
+def test_every_sample_language_has_all_six_sets() -> None:
+    for language in ("en", "zh-Hant", "zh-Hans"):
+        for name, kind in KINDS.items():
+            for folder in (name, f"{name}-heldout"):
+                (path,) = (DATA / folder).glob(f"{language}*")
+                assert next(read([path], kind, ledger=Ledger())), path  # type: ignore[arg-type]
 
 
 def test_rejected_answers_are_not_given_away_by_their_length() -> None:

@@ -29,9 +29,8 @@ class Sampler:
         """Answer greedily and append to samples.jsonl; the model's mode and the random state are left as they were."""
         if not self.prompts:
             return
-        self.log.rewind(
-            step - 1
-        )  # answers of a process that was killed before this step's checkpoint, or after the last
+        # A process that was killed between these answers and the next checkpoint left some behind.
+        self.log.rewind(step - 1)
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [row for row in self.prompts if _fits(engine, row[0], sampling)]

@@ -1,6 +1,7 @@
 """Run one training stage from its config to a finished run folder."""
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -69,8 +70,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     """
     config: StageConfig = resolved.value
     state = PartialState(cpu=not torch.cuda.is_available())
-    with state.local_main_process_first():  # the others find the pulled model and the rendered rows in the cache
-        ctx = _open(config, state.process_index, state.num_processes)
+    ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
     begun = _begin(ctx, dump(resolved), state)
     if begun.status == "finished":
         ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
@@ -82,6 +82,24 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
             if ctx.rank == 0:
                 finish.withdraw(ctx.folder)
             raise
+
+
+def _in_turn(state: PartialState, act: Callable[[], Context]) -> Context:
+    """One process of each machine acts first, the others find its results in the cache; its error is everyone's."""
+    if state.num_processes == 1:
+        return act()
+    found: Context | None = None
+    error: MedicalGPTError | None = None
+    if state.is_local_main_process:
+        try:
+            found = act()
+        except MedicalGPTError as wrong:
+            error = wrong
+    errors: list[Any] = [None] * state.num_processes
+    torch.distributed.all_gather_object(errors, error)
+    for refused in filter(None, errors):
+        raise refused
+    return found or act()
 
 
 def _open(config: StageConfig, rank: int, world: int) -> Context:

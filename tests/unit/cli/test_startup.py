@@ -1,21 +1,33 @@
-"""`--help` answers at once: nothing heavy is imported for it."""
+"""`--help` answers at once, since nothing heavy is imported for it; and what every command takes."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer
 
-COMMANDS = [
-    "",
-    "train",
-    "chat",
-    "generate",
-    "estimate",
-    "pipeline run",
-    "data inspect",
-    "models pull",
-    "config explain",
-]
+from medicalgpt.cli import app
+
+_MODEL = "--model --adapter --template --revision --dtype --quantization --trust-remote-code --system"
+_SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
+# The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
+SURFACE = {
+    "chat": f"{_MODEL} {_SAMPLING}",
+    "config explain": "stage --filter",
+    "config resolve": "stage file overrides",
+    "config validate": "stage file overrides",
+    "data inspect": "paths --model --template --column --max-tokens --over-length --rows",
+    "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
+    "--trust-remote-code --table",
+    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume",
+    "models list": "",
+    "models pull": "name --from --accept-licence",
+    "pipeline run": "file overrides",
+    "train": "stage overrides --config",
+}
+COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner
@@ -26,6 +38,24 @@ for words in sys.argv[1:]:
 heavy = {"torch", "transformers", "pyarrow", "pandas", "peft", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield prefix + name, command
+
+
+def test_the_public_surface() -> None:
+    found = {
+        name: {p.name if p.param_type_name == "argument" else max(p.opts, key=len) for p in command.params}
+        for name, command in _commands(typer.main.get_command(app))
+    }
+    assert {name: words - {"--help"} for name, words in found.items()} == {
+        n: set(w.split()) for n, w in SURFACE.items()
+    }
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:

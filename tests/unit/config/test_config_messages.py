@@ -65,7 +65,7 @@ def test_unknown_keys_suggest_what_was_meant(line: str, problem: str) -> None:
         ('train: {epochs: "3"}', 'train.epochs is "3"; allowed: number > 0'),
         ("train: {max_steps: true}", "train.max_steps is true; allowed: whole number or null ≥ 1"),
         ("train: {max_steps: 2.5}", "train.max_steps is 2.5; allowed: whole number or null ≥ 1"),
-        ("train: {compile: yes}", 'train.compile is "yes"; allowed: true or false'),
+        ("lora: {enabled: yes}", 'lora.enabled is "yes"; allowed: true or false'),
         ("train: {learning_rate: .inf}", 'train.learning_rate is ".inf"; allowed: number > 0'),
         ("model: {base: 3}", "model.base is 3; allowed: text; quote it to make it text"),
         ("model: {base: null}", "model.base is null; allowed: text"),

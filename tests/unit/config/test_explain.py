@@ -36,7 +36,7 @@ def test_rows_say_type_default_and_range() -> None:
         "choice or list of text",
         "all-linear",
     )
-    assert rows["train.compile"].type == "true or false"
+    assert rows["lora.enabled"].type == "true or false"
 
 
 def test_defaults_are_those_of_the_stage() -> None:

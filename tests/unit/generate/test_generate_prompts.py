@@ -38,7 +38,7 @@ def test_the_oldest_exchanges_go_and_the_system_message_stays(template: ChatTemp
 
 
 def test_tool_results_go_with_their_question(template: ChatTemplate) -> None:
-    call = Message("assistant", "", ({"name": "dose", "arguments": {}},))
+    call = Message("assistant", "Let me look it up.")
     turns = [
         Message("user", "Dose?"),
         call,

@@ -1,0 +1,81 @@
+"""The demo in small: the embedded SmolLM2-135M through PT, SFT and DPO on the sample data, two steps each."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tests.stages import manifest
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "examples" / "data"
+LIMIT = 240.0  # seconds on two cores
+
+
+@pytest.fixture(autouse=True)
+def _all_cores() -> Iterator[None]:
+    """Tiny models run on one thread; this one is a real one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    yield
+    torch.set_num_threads(before)
+
+
+def few(source: Path, target: Path, count: int) -> str:
+    """The first rows of a file, so that measuring stays short."""
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    target.write_text("".join(lines[:count]), encoding="utf-8")
+    return str(target)
+
+
+def small_demo(folder: Path) -> Path:
+    """The shipped stage configs with two steps and a few held-out rows."""
+    dialogues = few(DATA / "dialogues-heldout" / "en.jsonl", folder / "dialogues.jsonl", 8)
+    pairs = few(DATA / "preferences-heldout" / "en.jsonl", folder / "pairs.jsonl", 6)
+    document = sorted((DATA / "documents-heldout" / "en").glob("*.md"))[0]
+    held_out = {"pt": str(document), "sft": dialogues, "dpo": pairs}
+    limits = {"train.max_steps": 2, "train.tokens_per_step": 1024, "train.sample_count": 1, "train.sample_tokens": 8}
+    stages: list[dict[str, Any]] = [
+        {
+            "name": stage,
+            "stage": stage,
+            "config": str(ROOT / "configs" / f"{stage}.yaml"),
+            "set": {**limits, "data.eval": [held_out[stage]]},
+        }
+        for stage in held_out
+    ]
+    compare = {"documents": [held_out["pt"]], "dialogues": [dialogues], "preferences": [pairs], "max_tokens": 512}
+    compare |= {"rows": 6, "stop_prompts": 2, "stop_tokens": 12, "questions": ["What is a fever?"]}
+    plan = {"output_dir": str(folder / "runs"), "base": "smollm2-135m", "stages": stages, "compare": compare}
+    file = folder / "demo.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def test_two_steps_of_every_stage_already_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    started = time.monotonic()
+    done = CliRunner().invoke(app, ["pipeline", "run", str(small_demo(tmp_path))])
+    seconds = time.monotonic() - started
+    assert done.exit_code == 0, done.output
+    runs = tmp_path / "runs"
+    for stage in ("pt", "sft"):
+        record = manifest(runs / stage)
+        assert record["after"]["eval/loss"] < record["before"]["eval/loss"], stage
+    pairs = manifest(runs / "dpo")
+    assert pairs["before"]["eval/rewards/margin"] == 0.0
+    assert pairs["after"]["eval/rewards/margin"] > 0.0
+    numbers = {k: v["numbers"] for k, v in json.loads((runs / "summary.json").read_text(encoding="utf-8")).items()}
+    assert numbers["pt"]["document perplexity"]["value"] < numbers["base"]["document perplexity"]["value"]
+    assert numbers["sft"]["answer loss"]["value"] < numbers["pt"]["answer loss"]["value"]
+    assert (runs / "loss.png").is_file()
+    assert seconds < LIMIT, f"took {seconds:.0f} s"
