@@ -1,46 +1,79 @@
-"""LoRA layers as one product each way instead of three.
+"""LoRA layers as one product each way, and layers that read the same input as one layer.
 
 peft computes x·Wᵀ + s·(x·Aᵀ)·Bᵀ, which reads and writes the layer's input and output two more times. With dropout 0 the
 sum W + s·B·A can be formed first: it costs rank/tokens of the product it replaces, lives only while it is used, and
-leaves one large product forward and one backward. In fp32 the result is the same up to rounding; in lower precision the
-small update would be rounded away inside W, so there peft's own way stays.
+leaves one large product forward and one backward. Query, key and value (gate and up) read the same input, so they are
+stacked: one large product instead of three, and the thin products of their adapters read the input once. In fp32 the
+result is the same up to rounding; in lower precision the small update would be rounded away inside W, so there peft's
+own way stays.
 """
 
 import types
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, final
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+# Children of one module that are called with the same input. A group checks at every call that they really are.
+_SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
-class _LoraLinear(torch.autograd.Function):
-    """y = x·(W + s·B·A)ᵀ + b. Shapes: x [..., in], W [out, in], A [r, in], B [out, r]. Keeps only x and the weights."""
+
+class _Stacked(torch.autograd.Function):
+    """yᵢ = x·(Wᵢ + sᵢ·Bᵢ·Aᵢ)ᵀ + bᵢ for several layers. Keeps only x and the weights.
+
+    Shapes: x [..., in], Wᵢ [outᵢ, in], Aᵢ [rᵢ, in], Bᵢ [outᵢ, rᵢ]; `tensors` is W…, A…, B… in this order.
+    """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, a, b, scale):  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(x, weight, a, b)
-        ctx.scale = scale
-        return F.linear(x, torch.addmm(weight, b, a, alpha=scale), bias)
+    def forward(ctx, x, bias, scales, *tensors):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(x, *tensors)
+        ctx.scales = scales
+        weights = tensors[: len(scales)]
+        y = F.linear(x, _merged(scales, tensors), bias)
+        return y if len(scales) == 1 else y.split([len(w) for w in weights], dim=-1)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
-        x, weight, a, b = ctx.saved_tensors
-        rows, grads = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
-        grad_x = grad_a = grad_b = None
+    def backward(ctx, *upstream):  # type: ignore[no-untyped-def]
+        x, *tensors = ctx.saved_tensors
+        count = len(ctx.scales)
+        a, b = tensors[count : 2 * count], tensors[2 * count :]
+        rows = x.reshape(-1, x.shape[-1])
+        grads = (upstream[0] if count == 1 else torch.cat(upstream, -1)).reshape(len(rows), -1)
+        grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = (grads @ torch.addmm(weight, b, a, alpha=ctx.scale)).view_as(x)
-        if ctx.needs_input_grad[3]:
-            grad_a = torch.mm((grads @ b).t(), rows).mul_(ctx.scale)
-        if ctx.needs_input_grad[4]:
-            grad_b = torch.mm(grads.t(), rows @ a.t()).mul_(ctx.scale)
-        return grad_x, None, None, grad_a, grad_b, None
+            grad_x = (grads @ _merged(ctx.scales, tensors)).view_as(x)
+        # Thin products over the stacked adapters: off-diagonal blocks are computed and dropped, which costs less than
+        # reading the input and the gradient once per layer.
+        thin_b = b[0] if count == 1 else torch.block_diag(*b)
+        down = (grads @ thin_b).t() @ rows  # [Σr, in]
+        up = grads.t() @ (rows @ (a[0] if count == 1 else torch.cat(a)).t())  # [Σout, Σr]
+        grad_a, grad_b, row, column = [], [], 0, 0
+        for scale, ai, bi in zip(ctx.scales, a, b):
+            grad_a.append(down[column : column + len(ai)].mul(scale))
+            grad_b.append(up[row : row + len(bi), column : column + len(ai)].mul(scale))
+            row, column = row + len(bi), column + len(ai)
+        return (grad_x, None, None, *([None] * count), *grad_a, *grad_b)
+
+
+def _merged(scales: Sequence[float], tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The stacked weights W + s·B·A [Σout, in]."""
+    count, row = len(scales), 0
+    out = tensors[0].new_empty(sum(len(w) for w in tensors[:count]), tensors[0].shape[1])
+    for scale, w, a, b in zip(scales, tensors[:count], tensors[count : 2 * count], tensors[2 * count :]):
+        torch.addmm(w, b, a, alpha=scale, out=out[row : row + len(w)])
+        row += len(w)
+    return out
 
 
 def _fusable(layer: Any) -> bool:
     """A plain fp32 LoRA layer: no dropout, no DoRA, a dense frozen base."""
-    base = layer.base_layer
-    adapters = list(layer.lora_A)
+    from peft.tuners.lora.layer import Linear
+
+    if type(layer) is not Linear:
+        return False
+    base, adapters = layer.base_layer, list(layer.lora_A)
     return (
         type(base) is nn.Linear
         and base.weight.dtype == torch.float32
@@ -54,31 +87,68 @@ def _fusable(layer: Any) -> bool:
     )
 
 
+@final
+class _Group:
+    """Layers that are computed together when the first of them is called; the others then take what waits for them."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = list(layers)
+        self.input: torch.Tensor | None = None
+        self.waiting: dict[int, torch.Tensor] = {}
+
+    def __call__(self, index: int, x: torch.Tensor) -> torch.Tensor:
+        if self.input is not x or index not in self.waiting:
+            self.input, self.waiting = x, dict(enumerate(self._compute(x)))
+        y = self.waiting.pop(index)
+        if not self.waiting:
+            self.input = None
+        return y
+
+    def _compute(self, x: torch.Tensor) -> Sequence[torch.Tensor]:
+        names = [layer.active_adapters[0] for layer in self.layers]
+        bases = [layer.base_layer for layer in self.layers]
+        scales = [layer.scaling[name] for layer, name in zip(self.layers, names)]
+        a = [layer.lora_A[name].weight for layer, name in zip(self.layers, names)]
+        b = [layer.lora_B[name].weight for layer, name in zip(self.layers, names)]
+        bias = None
+        if any(base.bias is not None for base in bases):
+            zeros = x.new_zeros
+            bias = torch.cat([zeros(base.out_features) if base.bias is None else base.bias for base in bases])
+        out = _Stacked.apply(x, bias, scales, *(base.weight for base in bases), *a, *b)
+        return (out,) if len(scales) == 1 else out  # type: ignore[return-value]
+
+    def on(self, x: torch.Tensor) -> bool:
+        """Whether every adapter is on and unmerged, and the input is plain fp32."""
+        ready = all(not layer.disable_adapters and not layer.merged for layer in self.layers)
+        return ready and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+
+
 def _forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-    """peft's forward, by one product where the adapter is on and unmerged."""
-    if (
-        self.disable_adapters
-        or self.merged
-        or args
-        or kwargs
-        or x.dtype != torch.float32
-        or torch.is_autocast_enabled(x.device.type)
-    ):
+    """peft's forward, by the group's product where it may be."""
+    if args or kwargs or not self.lora_group.on(x):
         return self.plain_forward(x, *args, **kwargs)  # type: ignore[no-any-return]
-    name = self.active_adapters[0]
-    a, b = self.lora_A[name].weight, self.lora_B[name].weight
-    return _LoraLinear.apply(x, self.base_layer.weight, self.base_layer.bias, a, b, self.scaling[name])  # type: ignore[no-any-return]
+    return self.lora_group(self.lora_index, x)  # type: ignore[no-any-return]
 
 
 def fuse_lora(model: nn.Module) -> int:
     """Patch every LoRA layer that qualifies; returns how many. Saving, merging and switching off work as before."""
-    from peft.tuners.lora.layer import Linear
+    done: set[int] = set()
+    for module in list(model.modules()):
+        for names in _SIBLINGS:
+            children = [getattr(module, name, None) for name in names]
+            if all(_fusable(c) for c in children) and len({c.in_features for c in children if c is not None}) == 1:
+                _patch(children, done)
+    for module in list(model.modules()):
+        if id(module) not in done and _fusable(module):
+            _patch([module], done)
+    return len(done)
 
-    count = 0
-    for module in model.modules():
-        if type(module) is Linear and _fusable(module):
-            patched: Any = module
-            patched.plain_forward = module.forward
-            patched.forward = types.MethodType(_forward, module)
-            count += 1
-    return count
+
+def _patch(layers: Sequence[Any], done: set[int]) -> None:
+    group = _Group(layers)
+    for index, layer in enumerate(layers):
+        layer.plain_forward = layer.forward
+        # Not as a submodule or parameter: the group must not appear in state dicts.
+        layer.lora_group, layer.lora_index = group, index
+        layer.forward = types.MethodType(_forward, layer)
+        done.add(id(layer))
