@@ -1,6 +1,6 @@
-"""Compare `medicalgpt estimate` with measured peaks: SmolLM2-135M in fp32 on the CPU, full and LoRA training.
+"""Compare `medicalgpt estimate` with measured peaks: SmolLM2-135M in fp32 on the CPU, full, LoRA and QLoRA training.
 
-    python benchmarks/estimate_vs_peak.py [--tokens 1024 2048] [--methods full lora] [--json FILE]
+    python benchmarks/estimate_vs_peak.py [--tokens 1024 2048] [--methods full lora qlora8 qlora4] [--json FILE]
 
 Each case is a process of its own: two optimiser steps of two accumulated rows, through the same policy, tree attention,
 chunked head and AdamW as a training run. The peak is the process's largest resident set less that of the interpreter
@@ -19,6 +19,7 @@ MODEL = "smollm2-135m"
 TOLERANCE = 0.20
 DOCUMENT = 256
 RANK = 8
+QUANTIZATION = {"qlora8": "int8", "qlora4": "nf4"}
 
 
 def peak_bytes() -> int:
@@ -41,13 +42,15 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
     from medicalgpt.config.sections import LoraConfig, ModelConfig
     from medicalgpt.models.estimate import setup_for
     from medicalgpt.models.footprint import estimate
+    from medicalgpt.models.fused import tune
     from medicalgpt.models.load import load
     from medicalgpt.models.policy import CausalPolicy, unwrap
     from medicalgpt.models.shape import shape_of_model
 
     torch.manual_seed(0)
-    settings = LoraConfig(rank=RANK) if method == "lora" else None
-    model = load(ModelConfig(base=MODEL, dtype="float32"), lora=settings).model.train()
+    settings = None if method == "full" else LoraConfig(rank=RANK)
+    model = load(ModelConfig(base=MODEL, dtype="float32"), QUANTIZATION.get(method, "none"), settings).model.train()
+    tune(model)
     if checkpointing:
         _checkpoint(unwrap(model))
     policy = CausalPolicy(model)
@@ -88,7 +91,7 @@ def main() -> int:
     """Run every case in a process of its own and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[1024, 2048])
-    parser.add_argument("--methods", nargs="+", default=["full", "lora"], choices=["full", "lora"])
+    parser.add_argument("--methods", nargs="+", default=["full", "lora"], choices=["full", "lora", "qlora8", "qlora4"])
     parser.add_argument("--checkpointing", action="store_true", help="also measure with gradient checkpointing")
     parser.add_argument("--json", type=Path, help="write the numbers there as well")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)

@@ -18,10 +18,9 @@ from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Source
-from medicalgpt.models.fused import fuse_lora
-from medicalgpt.models.lean import lean
+from medicalgpt.models.fused import tune
 from medicalgpt.models.load import load
-from medicalgpt.models.policy import CausalPolicy, unwrap
+from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
@@ -73,9 +72,7 @@ def main() -> None:
     from rows import pair_rows, qa_rows
 
     loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", None if a.full else LoraConfig(rank=8, alpha=16))
-    if not a.full:
-        fuse_lora(loaded.model)
-    lean(unwrap(loaded.model))
+    tune(loaded.model)
     rows = (qa_rows if a.what == "sft" else pair_rows)(loaded.tokenizer, a.n, a.max_tokens)
     trees = [(sft_tree if a.what == "sft" else dpo_tree)(row, i) for i, row in enumerate(rows)]
     found = probe(loaded.model)

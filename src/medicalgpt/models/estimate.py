@@ -7,7 +7,8 @@ from typing import Literal
 from medicalgpt.config.stages import DpoConfig, StageConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
-from medicalgpt.models.memory import free_memory, heap_has_holes
+from medicalgpt.models.heap import can_keep_heap
+from medicalgpt.models.memory import free_memory
 from medicalgpt.models.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 
 DType = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
@@ -28,7 +29,7 @@ def setup_for(method: Method, dtype: DType = "auto", device: Device | None = Non
         device = _this_device()
     store, compute = _types(method, dtype)
     # Holes belong to the heap of main memory; a plan for a GPU has none whatever machine asks.
-    holes = device == "cpu" and heap_has_holes()
+    holes = device == "cpu" and can_keep_heap()
     return Setup(method=method, dtype=store, compute=compute, heap_holes=holes, **settings)  # type: ignore[arg-type]
 
 

@@ -3,13 +3,13 @@
 What the autograd graph keeps per token and layer of a LLaMA block (D hidden, Q query, K key or value, F feed-forward
 width; tests compare this list with what torch really saves):
 
-    attention norm   its input D, its normalised input D (only if the norm itself is trained), the statistic 1
+    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in lean fp32), the statistic 1
     q, k, v          their shared input D
     attention        q Q, k K, v K, output Q, logsumexp (one per head)
     o                its input Q
     MLP norm         as above
     gate, up         their shared input D
-    activation       gate F, activated gate F, up F
+    activation       gate F, activated gate F (not in lean fp32), up F
     down             its input F
 
 Attention is fused (no score matrix), and the head's logits exist one chunk at a time.
@@ -31,10 +31,10 @@ HEAD_CHUNK = 512
 
 # bitsandbytes' nf4 with double quantisation: a 1-byte scale per 64 weights, an fp32 scale per 256 of those.
 _NF4_BLOCK, _NF4_SCALES = 64, 256
-
-# Resident memory that glibc's heap holds but cannot reuse, as a share of the unchecked activations. Measured by
-# benchmarks/estimate_vs_peak.py with glibc 2.36; see memory.py for the cause.
-_HEAP_HOLES = {"full": 0.3, "lora": 1.1, "qlora8": 1.1, "qlora4": 1.1}
+# Heap that lies free between living tensors and fits none of the next ones, as a share of the activations of a step
+# without checkpointing. Measured by benchmarks/estimate_vs_peak.py with glibc 2.36 and models/heap.py.
+# bitsandbytes' CPU build also unpacks weights and keeps copies that this share stands for.
+_HEAP_HOLES = {"full": 0.25, "lora": 0.25, "qlora8": 1.2, "qlora4": 1.2}
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,16 @@ class Setup:
         return self.method in ("qlora8", "qlora4")
 
     @property
+    def lean(self) -> bool:
+        """Whether models/lean.py replaces blocks: weights in fp32."""
+        return not self.quantized and self.dtype == "float32"
+
+    @property
+    def tuned(self) -> bool:
+        """Whether its norms and models/fused.py are at work too: fp32 throughout."""
+        return self.lean and not self.autocast
+
+    @property
     def autocast(self) -> bool:
         """Whether operations run in a shorter type than fp32."""
         return self.compute != "float32"
@@ -81,7 +91,7 @@ class Estimate:
     """Bytes by part for one process.
 
     `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
-    parallel, `reference` a separate frozen model, `heap` what the C library holds without being able to reuse it.
+    parallel, `reference` a separate frozen model, `heap` what the C library holds without being able to use it.
     """
 
     setup: Setup = field(repr=False)
@@ -123,9 +133,9 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     full = setup.method == "full"
     targets = lora_targets(shape, setup)
     trained = shape.parameters if full else sum(setup.rank * (x.inputs + x.outputs) for x in targets)
+    holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
-    holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     return Estimate(
         setup=setup,
         trained_parameters=trained,
@@ -178,11 +188,16 @@ def layer_token_bytes(shape: Shape, setup: Setup) -> int:
     """Bytes kept per token of one layer (the list at the top of this file)."""
     full, size = setup.method == "full", BYTES[setup.compute]
     # Norms compute in fp32 and keep that copy of their input and the statistic; a trained norm also keeps its output.
-    norms = shape.norm_width * (4 + (BYTES[setup.dtype] if full else 0)) + 4 * shape.norms
+    output = BYTES[setup.dtype] if full and not (setup.tuned and shape.plain_norms) else 0
+    norms = shape.norm_width * (4 + output) + 4 * shape.norms
     attention = (2 * shape.query + 2 * shape.key) * size + 4 * shape.heads
+    if setup.tuned and not full and not shape.head_norms:
+        # Query, key and value are slices of one product (models/fused.py): the value keeps the other two alive.
+        attention += (shape.query + shape.key) * size
     # nf4 layers are not autocast: they answer in the type of their fp32 input.
     wide = 4 if setup.method == "qlora4" else size
-    mlp = (3 if shape.gated else 1) * shape.feed_forward * wide
+    kept = (2 if setup.lean and shape.swiglu else 3) if shape.gated else 1
+    mlp = kept * shape.feed_forward * wide
     return norms + attention + mlp + _linear_inputs(shape, setup)
 
 
@@ -190,7 +205,7 @@ def _linear_inputs(shape: Shape, setup: Setup) -> int:
     """Inputs kept for weight gradients: one shared by sibling layers, unless autocast casts it for each of them."""
     full, size = setup.method == "full", BYTES[setup.compute]
     targets = shape.linears if full else lora_targets(shape, setup)
-    inner = 0 if full else setup.rank * len(targets) * size // shape.layers
+    inner = 0 if full or setup.tuned else setup.rank * len(targets) * size // shape.layers
     own_copies = setup.autocast and (setup.dtype == "float32" or not full)
     if own_copies:
         return inner + sum(x.inputs for x in targets) * size // shape.layers

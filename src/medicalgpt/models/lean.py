@@ -1,4 +1,4 @@
-"""Rotary embedding and RMSNorm with hand-written gradients: the same numbers, about half the passes over memory.
+"""Rotary embedding, RMSNorm and SwiGLU with hand-written gradients: the same numbers, fewer passes over less memory.
 
 Autograd of transformers' readable versions stores and rereads every intermediate. On a CPU that is a tenth of a training
 step. Each replacement is compared with the original on random input first and left out where they differ.
@@ -9,6 +9,7 @@ import types
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 
@@ -69,6 +70,25 @@ def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
     return _RmsNorm.apply(x, self.weight, self.lean_eps)  # type: ignore[no-any-return]
 
 
+class _SwiGlu(torch.autograd.Function):
+    """silu(gate)·up (arXiv 2002.05202). Keeps gate and up; silu(gate) is computed again instead of kept."""
+
+    @staticmethod
+    def forward(ctx, gate, up):  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(gate, up)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+        gate, up = ctx.saved_tensors
+        grad_up = F.silu(gate).mul_(upstream)
+        return torch.ops.aten.silu_backward(upstream * up, gate), grad_up
+
+
+def _mlp_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+    return self.down_proj(_SwiGlu.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-any-return]
+
+
 def lean(model: nn.Module) -> list[str]:
     """Replace what can be replaced in a transformers model in fp32; returns what was."""
     done: list[str] = []
@@ -76,10 +96,25 @@ def lean(model: nn.Module) -> list[str]:
         return done
     if _replace_rotary(model):
         done.append("rotary")
-    norms = [m for m in model.modules() if type(m).__name__.endswith("RMSNorm")]
+    norms = [m for m in model.modules() if is_rms_norm(m)]
     if sum(_replace_norm(m) for m in norms):
         done.append("rmsnorm")
+    if sum(_replace_mlp(m) for m in list(model.modules())):
+        done.append("swiglu")
     return done
+
+
+def is_rms_norm(module: nn.Module) -> bool:
+    """Whether a module calls itself an RMSNorm; whether its formula is the usual one is tried before it is replaced."""
+    return type(module).__name__.endswith("RMSNorm")
+
+
+def swiglu_parts(module: Any) -> bool:
+    """Whether a module has the parts of down(silu(gate(x))·up(x))."""
+    parts = (getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj"))
+    return (
+        all(isinstance(part, nn.Module) for part in parts) and "SiLU" in type(getattr(module, "act_fn", None)).__name__
+    )
 
 
 def _replace_rotary(model: nn.Module) -> bool:
@@ -113,4 +148,20 @@ def _replace_norm(norm: Any) -> bool:
             return False
     norm.plain_forward, norm.lean_eps = norm.forward, float(eps)
     norm.forward = types.MethodType(_norm_forward, norm)
+    return True
+
+
+def _replace_mlp(mlp: Any) -> bool:
+    """Patch one feed-forward block whose output is down(silu(gate(x))·up(x))."""
+    if not swiglu_parts(mlp):
+        return False
+    weight = mlp.gate_proj.weight
+    if weight.dtype != torch.float32:  # quantised
+        return False
+    x = torch.randn(2, weight.shape[-1], generator=torch.Generator().manual_seed(0)).to(weight.device)
+    lean = types.MethodType(_mlp_forward, mlp)
+    with torch.no_grad():
+        if not torch.equal(mlp.act_fn(x), F.silu(x)) or not torch.allclose(mlp(x), lean(x), atol=1e-5, rtol=1e-5):
+            return False
+    mlp.forward = lean
     return True

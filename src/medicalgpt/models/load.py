@@ -11,6 +11,7 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models import attention
 from medicalgpt.models.adapters import attach, read_adapter
+from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quiet import quiet
@@ -101,6 +102,8 @@ def load_base(found: Located, config: ModelConfig, quantization: Quantization = 
     except (OSError, ValueError) as error:
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
     attention.enable(model)
+    if not torch.cuda.is_available():
+        keep_heap()
     return model  # type: ignore[no-any-return]
 
 

@@ -1,6 +1,5 @@
-"""How much memory this machine can still give, and whether its C library wastes some."""
+"""How much memory this machine can still give."""
 
-import platform
 import sys
 from pathlib import Path
 
@@ -22,22 +21,6 @@ def free_main_memory() -> int:
     limits = [x for x in (_system(), _cgroup_v2(_CGROUP_V2), _cgroup_v1(_CGROUP_V1)) if x is not None]
     # A system that tells nothing refuses nothing.
     return min(limits, default=sys.maxsize)
-
-
-def heap_has_holes() -> bool:
-    """Whether main memory is served by a glibc whose heap cannot reuse the holes that aligned tensors leave.
-
-    Up to 2.37, posix_memalign asks the heap for size + alignment, so a freed tensor's place is a little too small for
-    the next tensor of the same size. Preloading mimalloc, jemalloc or tcmalloc avoids it.
-    """
-    name, version = platform.libc_ver()
-    if name != "glibc":
-        return False
-    maps = Path("/proc/self/maps")
-    loaded = maps.read_text(encoding="utf-8", errors="replace") if maps.exists() else ""
-    if any(library in loaded for library in ("mimalloc", "jemalloc", "tcmalloc")):
-        return False
-    return tuple(int(x) for x in version.split(".")[:2]) < (2, 38)
 
 
 def _system() -> int | None:

@@ -36,7 +36,8 @@ class Shape:
     """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
-    what they normalise. `feed_forward` is the width one token sees (with experts: all of its active experts together).
+    what they normalise. `plain_norms` and `swiglu` say whether models/lean.py replaces them; `head_norms` whether queries
+    and keys are normalised. `feed_forward` is the width one token sees (with experts: all of its active ones together).
     """
 
     parameters: int
@@ -48,6 +49,9 @@ class Shape:
     key: int
     feed_forward: int
     gated: bool
+    swiglu: bool
+    plain_norms: bool
+    head_norms: bool
     norms: int
     norm_width: int
     linears: tuple[Linear, ...]
@@ -105,6 +109,8 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from medicalgpt.models.lean import is_rms_norm, swiglu_parts
+
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
@@ -134,9 +140,12 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
         key=key,
         feed_forward=wide,
         gated=gated,
+        swiglu=gated and any(swiglu_parts(m) for m in model.modules()),
+        plain_norms=all("Gemma" not in type(m).__name__ for m in model.modules() if is_rms_norm(m)),
         norms=norms,
         norm_width=norm_width,
         linears=linears,
+        head_norms=any(n.endswith(("q_norm.weight", "k_norm.weight")) for n, _ in model.named_parameters()),
     )
 
 

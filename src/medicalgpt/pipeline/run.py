@@ -1,5 +1,6 @@
 """A pipeline: each stage takes the model of the one before; finished stages are skipped, an interrupted one goes on."""
 
+import gc
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
+from medicalgpt.models.heap import release_heap
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
@@ -63,6 +65,8 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
             raise Interrupted(entry.name, outcome.signal)
         if stage.value.lora.enabled:
             _merge(outcome.folder, console)
+        gc.collect()
+        release_heap()
         parents = (outcome.folder,)
     return write_summary(config, {"base": config.base} | {e.name: places[e.name] for e in config.stages}, console)
 

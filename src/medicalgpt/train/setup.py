@@ -12,8 +12,7 @@ from torch import nn
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
 from medicalgpt.errors import ConfigError
-from medicalgpt.models.fused import fuse_lora
-from medicalgpt.models.lean import lean
+from medicalgpt.models.fused import tune
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
@@ -50,9 +49,7 @@ def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
             parameter.requires_grad_(True)
-    if config.lora.enabled:
-        fuse_lora(loaded.model)
-    lean(unwrap(loaded.model))
+    tune(loaded.model)
     found = probe(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")

@@ -1,0 +1,43 @@
+"""The heap keeps what training frees, and gives it back when asked."""
+
+import subprocess
+import sys
+
+import pytest
+
+from medicalgpt.models.heap import can_keep_heap
+
+PROGRAM = """
+import resource, sys
+import torch
+from medicalgpt.models.heap import keep_heap, release_heap
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if sys.argv[1] == "keep":
+    assert keep_heap()
+torch.ones(64 << 20 >> 2)  # 64 MiB, freed at once
+before = faults()
+torch.ones(64 << 20 >> 2)
+again = faults() - before
+kept = resident()
+release_heap()
+print(again, kept - resident())
+"""
+
+
+@pytest.mark.skipif(not can_keep_heap(), reason="needs Linux with glibc")
+def test_freed_memory_is_used_again_and_can_be_released():
+    def run(mode: str) -> list[int]:
+        done = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
+        return [int(x) for x in done.stdout.split()]
+
+    pages = (64 << 20) // 4096
+    given_back, kept = run("plain"), run("keep")
+    assert given_back[0] > 100  # huge pages may stand for many small ones
+    assert kept[0] < min(100, pages / 100)
+    assert kept[1] > 60 << 20
