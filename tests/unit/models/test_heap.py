@@ -22,7 +22,7 @@ if sys.argv[1] == "keep":
     assert keep_heap()
 torch.ones(64 << 20 >> 2)  # 64 MiB, freed at once
 before = faults()
-torch.ones(64 << 20 >> 2)
+torch.ones(60 << 20 >> 2)  # a little smaller: glibc before 2.38 cannot put an aligned block of the same size there
 again = faults() - before
 kept = resident()
 release_heap()
@@ -36,7 +36,7 @@ def test_freed_memory_is_used_again_and_can_be_released():
         done = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
         return [int(x) for x in done.stdout.split()]
 
-    pages = (64 << 20) // 4096
+    pages = (60 << 20) // 4096
     given_back, kept = run("plain"), run("keep")
     assert given_back[0] > 100  # huge pages may stand for many small ones
     assert kept[0] < min(100, pages / 100)
