@@ -46,6 +46,12 @@ class DpoObjective(Section):
         return self
 
 
+class OrpoObjective(Section):
+    """Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences at once, no reference."""
+
+    weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
+
+
 class StageConfig(Section):
     """What every training stage has."""
 
@@ -90,11 +96,8 @@ class SftConfig(_NoReplay):
     objective: SftObjective = SftObjective()
 
 
-class DpoConfig(_NoReplay):
-    """`medicalgpt train dpo`."""
-
-    objective: DpoObjective = DpoObjective()
-    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+class PairConfig(_NoReplay):
+    """A stage on preference pairs."""
 
     @model_validator(mode="after")
     def _whole_pairs(self) -> Self:
@@ -103,4 +106,18 @@ class DpoConfig(_NoReplay):
         return self
 
 
-STAGES: dict[str, type[StageConfig]] = {"pt": PtConfig, "sft": SftConfig, "dpo": DpoConfig}
+class DpoConfig(PairConfig):
+    """`medicalgpt train dpo`."""
+
+    objective: DpoObjective = DpoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+
+class OrpoConfig(PairConfig):
+    """`medicalgpt train orpo`."""
+
+    objective: OrpoObjective = OrpoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=5e-5)
+
+
+STAGES: dict[str, type[StageConfig]] = {"pt": PtConfig, "sft": SftConfig, "dpo": DpoConfig, "orpo": OrpoConfig}

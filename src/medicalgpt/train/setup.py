@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
+from medicalgpt.config.stages import STAGES, DpoConfig, OrpoConfig, PairConfig, PtConfig, SftConfig, StageConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import tune
 from medicalgpt.models.load import Loaded, load, pick_dtype
@@ -20,6 +20,7 @@ from medicalgpt.models.probe import probe
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
+from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.render.build import Prepared, replay_choice
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
@@ -28,7 +29,7 @@ from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows
 
 def stage_name(config: StageConfig) -> str:
     """The stage's short name."""
-    return {PtConfig: "pt", SftConfig: "sft", DpoConfig: "dpo"}[type(config)]
+    return next(name for name, schema in STAGES.items() if type(config) is schema)
 
 
 def objective_of(config: StageConfig) -> Objective:
@@ -37,6 +38,8 @@ def objective_of(config: StageConfig) -> Objective:
         return Pretraining()
     if isinstance(config, SftConfig):
         return SupervisedFineTuning()
+    if isinstance(config, OrpoConfig):
+        return OddsRatioPreference(config.objective.weight)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
@@ -118,7 +121,7 @@ def make_plan(config: StageConfig, prepared: Prepared, batching: Batching, fille
         )
     trees = Trees(tuple(parts))
     lengths = costs(trees, batching)
-    branches = 2 if isinstance(config, DpoConfig) else 1
+    branches = 2 if isinstance(config, PairConfig) else 1
     capacity = t.row_tokens or config.data.max_tokens * branches
     rows_per_step = max(1, round(t.tokens_per_step / capacity))
     if rows_per_step % world:
