@@ -52,6 +52,16 @@ class OrpoObjective(Section):
     weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
 
 
+class RmObjective(Section):
+    """Reward modelling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
+
+    margin: float = Field(0.0, ge=0, description="Distance the scores should keep (arXiv 2307.09288).")
+    centre: float = Field(
+        0.0, ge=0, description="Weight of (s_c + s_r)², which keeps scores near 0 (arXiv 2312.09244)."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels.")
+
+
 class StageConfig(Section):
     """What every training stage has."""
 
@@ -120,4 +130,25 @@ class OrpoConfig(PairConfig):
     train: TrainConfig = TrainConfig(learning_rate=5e-5)
 
 
-STAGES: dict[str, type[StageConfig]] = {"pt": PtConfig, "sft": SftConfig, "dpo": DpoConfig, "orpo": OrpoConfig}
+class RmConfig(PairConfig):
+    """`medicalgpt train rm`."""
+
+    objective: RmObjective = RmObjective()
+    train: TrainConfig = TrainConfig(learning_rate=1e-4)
+
+    @model_validator(mode="after")
+    def _no_answers(self) -> Self:
+        if self.train.neftune_alpha:
+            raise ValueError("train.neftune_alpha is for language models; leave it at 0 for a reward model")
+        if self.train.sample_every:
+            raise ValueError("train.sample_every: a reward model writes no answers; leave it out")
+        return self
+
+
+STAGES: dict[str, type[StageConfig]] = {
+    "pt": PtConfig,
+    "sft": SftConfig,
+    "dpo": DpoConfig,
+    "orpo": OrpoConfig,
+    "rm": RmConfig,
+}

@@ -68,7 +68,8 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
         gc.collect()
         release_heap()
         parents = (outcome.folder,)
-    return write_summary(config, {"base": config.base} | {e.name: places[e.name] for e in config.stages}, console)
+    answering = {e.name: places[e.name] for e in config.stages if e.stage != "rm"}
+    return write_summary(config, {"base": config.base} | answering, console)
 
 
 def _stage_config(
@@ -111,6 +112,7 @@ def _as_yaml(value: Any) -> str:
 
 def _merge(folder: Path, console: Console) -> None:
     """Fold the stage's adapter into its base beside it, once; checked by the certificate."""
+    from medicalgpt.models.load import Head
     from medicalgpt.models.load import load as load_model
     from medicalgpt.models.merge import CERTIFICATE, merge, write_certificate
     from medicalgpt.render.template import ChatTemplate
@@ -125,7 +127,8 @@ def _merge(folder: Path, console: Console) -> None:
         and (folder / MERGED / CERTIFICATE).is_file()
     ):
         return
-    loaded = load_model(ModelConfig(base=str(folder)))
+    head: Head = "score" if manifest.read(folder).stage == "rm" else "language"
+    loaded = load_model(ModelConfig(base=str(folder)), head=head)
     loaded.model, certificate = merge(loaded.model)
     with RunFolder(folder).publishing(MERGED) as temp:
         save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.evaluate.intervals import Estimate
 from medicalgpt.runs.hashes import hash_json, hash_tree
+from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
 _UNITS = {"pt": "nats per token", "sft": "nats per token"}
