@@ -1,5 +1,6 @@
 """`medicalgpt train STAGE --config FILE [key=value …]`."""
 
+import os
 from typing import Annotated, Optional
 
 import typer
@@ -22,4 +23,13 @@ def train(
     if outcome.status == "interrupted":
         typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
         raise typer.Exit(128 + outcome.signal)
+    if stage == "rm" and resolved.value.lora.enabled:
+        # Other programs read a classifier's score at the last token that is not padding, and would take the padding
+        # token from the base's config; the merged folder names the right one.
+        from rich.console import Console
+
+        from medicalgpt.train.merged import merge_run
+
+        if int(os.environ.get("RANK", "0")) == 0:
+            merge_run(outcome.folder, Console(stderr=True, soft_wrap=True))
     typer.echo(f"{outcome.status}: {outcome.folder}")

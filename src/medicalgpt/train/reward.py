@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.config.sections import DataConfig
+from medicalgpt.data.records import Kind
+from medicalgpt.errors import ModelError
+from medicalgpt.models.load import Loaded
+from medicalgpt.models.registry import cache_root
+from medicalgpt.models.reward import RewardPolicy, is_classifier, probe_scores
 from medicalgpt.render.batch import pack_trees, pad_trees
+from medicalgpt.render.build import prepare
 from medicalgpt.render.pack import best_fit, by_length
+from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
 from medicalgpt.train.data import costs
@@ -62,6 +69,37 @@ def score_trees(policy: RewardPolicy, trees: Sequence[TokenTree], capacity: int 
             out[i], at = scores[at : at + leaves], at + leaves
     policy.train(training)
     return out
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Scores [rows, answers] with the rows' places and the answers' lengths in tokens."""
+
+    places: list[str]
+    scores: np.ndarray
+    lengths: np.ndarray
+
+    def report(self) -> RewardReport:
+        """The report on pairs."""
+        return evaluate(self.scores, self.lengths)
+
+
+def score_file(loaded: Loaded, source: Path, kind: Kind, max_tokens: int, template: str | None = None) -> ScoredRows:
+    """Score a file's pairs (two answers a row) or dialogues (the last answer).
+
+    Raises:
+        MedicalGPTError: a bad row, with its place; or a model that was not trained to score.
+    """
+    if loaded.adapter is None and not is_classifier(loaded.model):
+        raise ModelError(
+            f"{loaded.base.path_or_id} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
+        )
+    chat = ChatTemplate.load(loaded.tokenizer, template)
+    data = DataConfig(train=[str(source)], eval_fraction=0, max_tokens=max_tokens)
+    trees = prepare(data, kind, chat, cache_root(), seed=0).train
+    rows = [trees[i] for i in range(len(trees))]
+    policy = RewardPolicy(loaded.model, probe_scores(loaded.model).batching)
+    return ScoredRows([str(t.source) for t in rows], np.stack(score_trees(policy, rows)), answer_lengths(rows))
 
 
 def answer_lengths(trees: Sequence[TokenTree]) -> np.ndarray:
