@@ -81,7 +81,13 @@ class Bench:
     @classmethod
     def set_up(cls, folder: Path) -> "Bench":
         save_tiny(folder / "base")
-        for stage, rows in (("sft", dialogues()), ("dpo", preferences()), ("pt", documents())):
+        for stage, rows in (
+            ("sft", dialogues()),
+            ("dpo", preferences()),
+            ("orpo", preferences()),
+            ("rm", preferences()),
+            ("pt", documents()),
+        ):
             write(folder / f"{stage}.jsonl", rows)
         return cls(folder)
 

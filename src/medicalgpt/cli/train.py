@@ -1,5 +1,6 @@
 """`medicalgpt train STAGE --config FILE [key=value …]`."""
 
+import os
 from typing import Annotated, Optional
 
 import typer
@@ -8,7 +9,7 @@ from medicalgpt.config import load, stage_schema
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="pt, sft or dpo.")],
+    stage: Annotated[str, typer.Argument(help="pt, sft, dpo, orpo or rm.")],
     overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, e.g. train.max_steps=50")] = None,  # noqa: UP045
     config: Annotated[
         str | None, typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")
@@ -22,4 +23,13 @@ def train(
     if outcome.status == "interrupted":
         typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
         raise typer.Exit(128 + outcome.signal)
+    if stage == "rm" and resolved.value.lora.enabled:
+        # Other programs read a classifier's score at the last token that is not padding, and would take the padding
+        # token from the base's config; the merged folder names the right one.
+        from rich.console import Console
+
+        from medicalgpt.train.merged import merge_run
+
+        if int(os.environ.get("RANK", "0")) == 0:
+            merge_run(outcome.folder, Console(stderr=True, soft_wrap=True))
     typer.echo(f"{outcome.status}: {outcome.folder}")

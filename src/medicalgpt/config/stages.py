@@ -46,6 +46,22 @@ class DpoObjective(Section):
         return self
 
 
+class OrpoObjective(Section):
+    """Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences at once, no reference."""
+
+    weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
+
+
+class RmObjective(Section):
+    """Reward modelling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
+
+    margin: float = Field(0.0, ge=0, description="Distance the scores should keep (arXiv 2307.09288).")
+    centre: float = Field(
+        0.0, ge=0, description="Weight of (s_c + s_r)², which keeps scores near 0 (arXiv 2312.09244)."
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels.")
+
+
 class StageConfig(Section):
     """What every training stage has."""
 
@@ -90,11 +106,8 @@ class SftConfig(_NoReplay):
     objective: SftObjective = SftObjective()
 
 
-class DpoConfig(_NoReplay):
-    """`medicalgpt train dpo`."""
-
-    objective: DpoObjective = DpoObjective()
-    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+class PairConfig(_NoReplay):
+    """A stage on preference pairs."""
 
     @model_validator(mode="after")
     def _whole_pairs(self) -> Self:
@@ -103,4 +116,39 @@ class DpoConfig(_NoReplay):
         return self
 
 
-STAGES: dict[str, type[StageConfig]] = {"pt": PtConfig, "sft": SftConfig, "dpo": DpoConfig}
+class DpoConfig(PairConfig):
+    """`medicalgpt train dpo`."""
+
+    objective: DpoObjective = DpoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+
+class OrpoConfig(PairConfig):
+    """`medicalgpt train orpo`."""
+
+    objective: OrpoObjective = OrpoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=5e-5)
+
+
+class RmConfig(PairConfig):
+    """`medicalgpt train rm`."""
+
+    objective: RmObjective = RmObjective()
+    train: TrainConfig = TrainConfig(learning_rate=1e-4)
+
+    @model_validator(mode="after")
+    def _no_answers(self) -> Self:
+        if self.train.neftune_alpha:
+            raise ValueError("train.neftune_alpha is for language models; leave it at 0 for a reward model")
+        if self.train.sample_every:
+            raise ValueError("train.sample_every: a reward model writes no answers; leave it out")
+        return self
+
+
+STAGES: dict[str, type[StageConfig]] = {
+    "pt": PtConfig,
+    "sft": SftConfig,
+    "dpo": DpoConfig,
+    "orpo": OrpoConfig,
+    "rm": RmConfig,
+}

@@ -13,7 +13,6 @@ from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Kind, Message
-from medicalgpt.evaluate.intervals import Estimate, exp, ratio, share
 from medicalgpt.generate.engine import Engine, Sampling
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
@@ -24,6 +23,7 @@ from medicalgpt.render.build import prepare
 from medicalgpt.render.pack import best_fit, by_length
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
+from medicalgpt.runs.intervals import Estimate, exp, ratio, share
 from medicalgpt.train.data import costs
 
 

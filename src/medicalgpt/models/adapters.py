@@ -31,7 +31,9 @@ def read_adapter(found: Located) -> dict[str, Any]:
     return dict(config)
 
 
-def attach(model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool) -> nn.Module:
+def attach(
+    model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool, head: str = "language"
+) -> nn.Module:
     """Put a trained adapter on the base, or a new one; trainable only when `lora` is given.
 
     Raises:
@@ -53,7 +55,7 @@ def attach(model: nn.Module, lora: LoraConfig | None, adapter: Located | None, q
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
     try:
-        return get_peft_model(model, _peft_config(lora))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(lora, head))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -61,7 +63,7 @@ def attach(model: nn.Module, lora: LoraConfig | None, adapter: Located | None, q
         ) from error
 
 
-def _peft_config(lora: LoraConfig) -> Any:
+def _peft_config(lora: LoraConfig, head: str) -> Any:
     from peft import LoraConfig as PeftLora
 
     targets: Any = lora.target_modules
@@ -73,7 +75,7 @@ def _peft_config(lora: LoraConfig) -> Any:
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
-        task_type="CAUSAL_LM",
+        task_type="SEQ_CLS" if head == "score" else "CAUSAL_LM",  # SEQ_CLS trains and saves the score layer as well
     )
 
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 from typing import Literal
 
-from medicalgpt.config.stages import DpoConfig, StageConfig
+from medicalgpt.config.stages import DpoConfig, PairConfig, StageConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
 from medicalgpt.models.heap import can_keep_heap
@@ -52,7 +52,7 @@ def _this_device() -> Device:
 
 def setup_of(config: StageConfig) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them."""
-    branches = 2 if isinstance(config, DpoConfig) else 1
+    branches = 2 if isinstance(config, PairConfig) else 1
     targets = config.lora.target_modules
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",

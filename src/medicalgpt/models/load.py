@@ -1,5 +1,6 @@
 """One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quiet import quiet
 
 Quantization = Literal["none", "int8", "nf4"]
+Head = Literal["language", "score"]
 
 
 @dataclass
@@ -53,11 +55,14 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         raise ModelError(f"{where}: no usable tokenizer: {error}") from error
 
 
-def load(config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None) -> Loaded:
+def load(
+    config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None, head: Head = "language"
+) -> Loaded:
     """Load base, tokenizer and adapters.
 
     Args:
         lora: settings of a new trainable adapter, or None for no new adapter (inference, or full training).
+        head: "score" for a reward model: one number instead of a distribution over the vocabulary.
 
     Raises:
         ModelError: nothing at that place, unsafe weights, or quantisation without its library.
@@ -76,15 +81,33 @@ def load(config: ModelConfig, quantization: Quantization = "none", lora: LoraCon
     # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
     own = adapter and _has_tokenizer(adapter)
     tokenizer = load_tokenizer((adapter if own else found).path_or_id, found.revision, config.trust_remote_code)  # type: ignore[union-attr]
-    model = load_base(found, config, quantization)
+    if adapter is not None:
+        _check_head(adapter, head)
+    model = load_base(found, config, quantization, head)
     if lora is not None or adapter is not None:
-        model = attach(model, lora, adapter, quantized=quantization != "none")
+        model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
     return Loaded(model, tokenizer, found, adapter)
 
 
-def load_base(found: Located, config: ModelConfig, quantization: Quantization = "none") -> nn.Module:
+def _check_head(adapter: Located, head: Head) -> None:
+    """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
+    scores = read_adapter(adapter).get("task_type") == "SEQ_CLS"
+    if scores and head == "language":
+        raise ModelError(
+            f"{adapter.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none"
+        )
+    if not scores and head == "score":
+        raise ModelError(
+            f"{adapter.path_or_id} is a language model's adapter, not a reward model's; give a reward model here, or merge "
+            "the adapter first when a reward model is to start from it"
+        )
+
+
+def load_base(
+    found: Located, config: ModelConfig, quantization: Quantization = "none", head: Head = "language"
+) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
     dtype = pick_dtype(config.dtype)
     options: dict[str, Any] = {
@@ -97,14 +120,29 @@ def load_base(found: Located, config: ModelConfig, quantization: Quantization = 
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+    auto: Any = AutoModelForCausalLM
+    if head == "score":
+        auto = AutoModelForSequenceClassification
+        options["num_labels"] = 1
+    elif _is_classifier(found):
+        raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
-        model = AutoModelForCausalLM.from_pretrained(found.path_or_id, **options)
+        model = auto.from_pretrained(found.path_or_id, **options)
     except (OSError, ValueError) as error:
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
     attention.enable(model)
     if not torch.cuda.is_available():
         keep_heap()
     return model  # type: ignore[no-any-return]
+
+
+def _is_classifier(found: Located) -> bool:
+    """Whether a local model's config names a sequence classifier."""
+    path = Path(found.path_or_id) / "config.json"
+    if not path.is_file():
+        return False
+    names = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
+    return any(str(name).endswith("ForSequenceClassification") for name in names)
 
 
 def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:

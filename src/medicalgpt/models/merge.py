@@ -9,8 +9,9 @@ from torch import nn
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import is_adapted
-from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.policy import CausalPolicy, unwrap
 from medicalgpt.models.probe import probe_trees
+from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.batch import TreeBatch, pad_trees
 
 # Largest |Δ log p| that folding may cause: fp32 rounding is about 1e-5, bf16 rounds weights to three digits.
@@ -29,7 +30,7 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
     """Merge the active adapter into the base weights.
 
     Returns:
-        The plain model and its certificate: max |Δ log p|, greedy agreement, tolerance.
+        The plain model and its certificate: max |Δ log p| (of a reward model: |Δ score|), greedy agreement, tolerance.
 
     Raises:
         ModelError: there is no adapter, the base is quantised, or the merged model differs by more than the tolerance.
@@ -42,9 +43,9 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
         )
     model.eval()
     batch = probe_batch(model)
-    before, hits_before = CausalPolicy(model, "padded", chunked_head=False).logps(batch)
+    before, hits_before = _says(model, batch)
     merged = model.merge_and_unload()  # type: ignore[operator]
-    after, hits_after = CausalPolicy(merged, "padded", chunked_head=False).logps(batch)
+    after, hits_after = _says(merged, batch)
     gap = float((before - after).abs().max())
     tolerance = TOLERANCE.get(next(merged.parameters()).dtype, 0.15)
     certificate = {
@@ -58,6 +59,14 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
             f"the merged model differs from the adapter by {gap:.3g} in log-probability, more than {tolerance}"
         )
     return merged, certificate
+
+
+def _says(model: nn.Module, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and hits of a language model; scores, and their signs, of a reward model."""
+    if unwrap(model).can_generate():  # type: ignore[operator]
+        return CausalPolicy(model, "padded", chunked_head=False).logps(batch)
+    scores = RewardPolicy(model, "padded").scores(batch)
+    return scores, scores > 0
 
 
 def write_certificate(folder: Path, certificate: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ tree + chunked head (fastest) → padded + chunked head → padded + the model's
 """
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -74,17 +75,11 @@ class CausalPolicy(nn.Module):
         return logps, rows.argmax(-1) == batch.targets
 
     @contextlib.contextmanager
-    def _call(self, batch: TreeBatch) -> Any:
-        """Keyword arguments of the forward pass, with the tree layout active while it runs."""
-        inputs: dict[str, Any] = {"input_ids": batch.input_ids}
-        if self.neftune_alpha and self.training:
-            inputs = {"inputs_embeds": self._noisy(batch)}
-        if batch.spans:
-            layout = TreeLayout(batch.spans, batch.position_ids)
-            with using(layout):
-                yield {**inputs, "position_ids": batch.position_ids, "tree": layout}
-        else:
-            yield {**inputs, "attention_mask": batch.attention_mask}
+    def _call(self, batch: TreeBatch) -> Iterator[dict[str, Any]]:
+        """The forward pass's keyword arguments, with NEFTune's noise where it is on."""
+        noisy = self._noisy(batch) if self.neftune_alpha and self.training else None
+        with call(batch, noisy) as kwargs:
+            yield kwargs
 
     def _noisy(self, batch: TreeBatch) -> torch.Tensor:
         """NEFTune (arXiv 2310.05914): uniform noise of size alpha / sqrt(length · dim), length being the path's own."""
@@ -92,6 +87,18 @@ class CausalPolicy(nn.Module):
         lengths = _path_lengths(batch).to(embeds.device)
         size = self.neftune_alpha / torch.sqrt(lengths * embeds.shape[-1])
         return embeds + torch.empty_like(embeds).uniform_(-1, 1) * size[..., None].to(embeds.dtype)
+
+
+@contextlib.contextmanager
+def call(batch: TreeBatch, embeds: torch.Tensor | None = None) -> Iterator[dict[str, Any]]:
+    """Keyword arguments of a decoder's forward pass on a batch, with the tree layout active while it runs."""
+    inputs: dict[str, Any] = {"input_ids": batch.input_ids} if embeds is None else {"inputs_embeds": embeds}
+    if not batch.spans:
+        yield {**inputs, "attention_mask": batch.attention_mask}
+        return
+    layout = TreeLayout(batch.spans, batch.position_ids)
+    with using(layout):
+        yield {**inputs, "position_ids": batch.position_ids, "tree": layout}
 
 
 def _path_lengths(batch: TreeBatch) -> torch.Tensor:

@@ -18,7 +18,7 @@ from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
 
 # Largest difference of a log-probability that is still rounding. fp32 rounding in a 30-layer model is about 1e-5.
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
         device = next(model.parameters()).device
         padded = pad_trees(trees).to(device)
         truth = CausalPolicy(model, "padded", chunked_head=False).logps(padded)[0]
-        tolerance = _TOLERANCE.get(next(model.parameters()).dtype, 0.25)
+        tolerance = TOLERANCE.get(next(model.parameters()).dtype, 0.25)
         chunked, why = _agrees(CausalPolicy(model, "padded", True), padded, truth, tolerance)
         if wanted == "padded":
             disable(inner)

@@ -18,6 +18,7 @@ class Needs:
 
     data: Literal["document", "dialogue", "preference"]
     reference: bool = False
+    scores: bool = False
 
 
 class Policy(Protocol):
@@ -29,6 +30,10 @@ class Policy(Protocol):
 
     def nll(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Σ −weights·log p(target) with gradient, log p(target) [N] and hits [N] without."""
+        ...
+
+    def scores(self, batch: Any) -> torch.Tensor:
+        """One score per leaf of the batch's trees with gradient; reward models only (`Needs.scores`)."""
         ...
 
 

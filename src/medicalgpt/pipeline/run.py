@@ -10,15 +10,11 @@ from rich.console import Console
 
 from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
-from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models.heap import release_heap
 from medicalgpt.pipeline.table import write_summary
-from medicalgpt.runs import manifest
-from medicalgpt.runs.folder import RunFolder
-from medicalgpt.runs.hashes import hash_file
+from medicalgpt.runs.folder import MERGED
 
-MERGED = "merged"
 _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
 
 
@@ -49,6 +45,7 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     Raises:
         MedicalGPTError: bad input or a stage that had to stop. Interrupted: a signal stopped a stage, which saved itself.
     """
+    from medicalgpt.train.merged import merge_run
     from medicalgpt.train.stage import run_stage
 
     resolved, per_stage = split_overrides(file, overrides)
@@ -64,11 +61,12 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
         if outcome.status == "interrupted":
             raise Interrupted(entry.name, outcome.signal)
         if stage.value.lora.enabled:
-            _merge(outcome.folder, console)
+            merge_run(outcome.folder, console)
         gc.collect()
         release_heap()
         parents = (outcome.folder,)
-    return write_summary(config, {"base": config.base} | {e.name: places[e.name] for e in config.stages}, console)
+    answering = {e.name: places[e.name] for e in config.stages if e.stage != "rm"}
+    return write_summary(config, {"base": config.base} | answering, console)
 
 
 def _stage_config(
@@ -107,31 +105,3 @@ def _as_yaml(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False)
-
-
-def _merge(folder: Path, console: Console) -> None:
-    """Fold the stage's adapter into its base beside it, once; checked by the certificate."""
-    from medicalgpt.models.load import load as load_model
-    from medicalgpt.models.merge import CERTIFICATE, merge, write_certificate
-    from medicalgpt.render.template import ChatTemplate
-    from medicalgpt.train.finish import save_model
-
-    manifest.read(folder)
-    stamp = hash_file(folder / manifest.NAME)
-    done = folder / MERGED / "merged_from.txt"
-    if (
-        done.is_file()
-        and done.read_text(encoding="utf-8").strip() == stamp
-        and (folder / MERGED / CERTIFICATE).is_file()
-    ):
-        return
-    loaded = load_model(ModelConfig(base=str(folder)))
-    loaded.model, certificate = merge(loaded.model)
-    with RunFolder(folder).publishing(MERGED) as temp:
-        save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))
-        write_certificate(temp, certificate)
-        (temp / "merged_from.txt").write_text(stamp + "\n", encoding="utf-8")
-    console.print(
-        f"merged into the base: max |Δ log p| {certificate['max_abs_delta_logp']:.1e} (limit {certificate['tolerance']})",
-        highlight=False,
-    )

@@ -9,12 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from medicalgpt.config.pipeline import PipelineConfig
+from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.evaluate.intervals import Estimate
 from medicalgpt.runs.hashes import hash_json, hash_tree
+from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
+_UNITS = {"pt": "nats per token", "sft": "nats per token"}
 _PERCENT = {"preference accuracy", "stop rate"}
 
 
@@ -25,7 +26,7 @@ def write_summary(config: PipelineConfig, models: dict[str, str], console: Conso
     (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     text = _markdown(config, results)
     (folder / "summary.md").write_text(text, encoding="utf-8")
-    _figure(folder, [s.name for s in config.stages])
+    _figure(folder, config.stages)
     _print(config, results, console)
     console.print(f"written: {folder}/summary.md, summary.json, loss.png")
     return folder / "summary.md"
@@ -93,7 +94,7 @@ def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figure(folder: Path, stages: list[str]) -> None:
+def _figure(folder: Path, stages: list[StageEntry]) -> None:
     """Training loss of every stage and its held-out points, side by side."""
     import matplotlib
 
@@ -102,11 +103,11 @@ def _figure(folder: Path, stages: list[str]) -> None:
 
     figure, axes = plt.subplots(1, len(stages), figsize=(4.2 * len(stages), 3.2), squeeze=False)
     for axis, stage in zip(axes[0], stages):
-        lines = read_metrics(folder / stage / "metrics.jsonl")
+        lines = read_metrics(folder / stage.name / "metrics.jsonl")
         for key, style in (("train/loss", "-"), ("eval/loss", "o")):
             points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
             axis.plot(*zip(*points), style, label=key) if points else None
-        axis.set(title=stage, xlabel="step", ylabel="nats per token" if stage != "dpo" else "loss per pair")
+        axis.set(title=stage.name, xlabel="step", ylabel=_UNITS.get(stage.stage, "loss per pair"))
         axis.legend()
     figure.tight_layout()
     figure.savefig(folder / "loss.png", dpi=120)

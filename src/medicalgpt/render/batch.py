@@ -29,6 +29,7 @@ class TreeBatch:
 
     Shapes: input_ids, position_ids [B, T]; `at`, `targets`, `weights`, `segment` [N], where `at` indexes the flattened
     [B*T] hidden states. `leaves` [S, k] holds segment numbers of each tree's leaves where every tree has k of them.
+    `ends` [leaves] indexes the hidden state of each leaf's last weighted token (its stop token), tree by tree.
     """
 
     input_ids: torch.Tensor
@@ -39,6 +40,7 @@ class TreeBatch:
     segment: torch.Tensor
     segments: int
     leaves: torch.Tensor
+    ends: torch.Tensor
     tokens: int
     rows: tuple[str, ...] = ()
     items: tuple[int, ...] = ()
@@ -96,11 +98,18 @@ def _leaves(trees: Sequence[TokenTree]) -> torch.Tensor:
     return torch.tensor(found if same else [], dtype=torch.long)
 
 
+def _end(weights: np.ndarray) -> int:
+    """Place of a leaf's last weighted token; of its last token where none is weighted."""
+    found = np.flatnonzero(weights > 0)
+    return int(found[-1]) if len(found) else len(weights) - 1
+
+
 def pack_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), filler: int = 0) -> TreeBatch:
     """Lay trees end to end in one row. An empty list gives a one-token row (`filler`) that carries no loss."""
     if not trees:
         return _empty(filler)
     ids, positions, spans, facts = [], [], [], _Facts()
+    ends: list[int] = []
     offset = first = 0
     for tree in trees:
         places: list[tuple[int, int]] = []
@@ -114,12 +123,14 @@ def pack_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), filler: in
             spans.append(Span(*place, tuple(first + a for a in _lineage(tree, s.parent))))
             places.append(place)
             offset = place[1]
+        ends += [places[leaf][0] + _end(tree.segments[leaf].weights) for leaf in tree.leaves]
         first += len(tree.segments)
     return TreeBatch(
         input_ids=torch.from_numpy(np.concatenate(ids)).long()[None],
         position_ids=torch.from_numpy(np.concatenate(positions)).long()[None],
         segments=first,
         leaves=_leaves(trees),
+        ends=torch.tensor(ends),
         tokens=offset,
         rows=tuple(str(t.source) for t in trees),
         items=tuple(items),
@@ -148,6 +159,7 @@ def pad_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), pad: int = 
     ids = np.full((len(paths), width), pad, np.int64)
     mask = np.zeros((len(paths), width), np.int64)
     facts, row, first = _Facts(), 0, 0
+    ends: list[int] = []
     for tree in trees:
         counted: set[int] = set()
         for leaf in tree.leaves:
@@ -158,6 +170,7 @@ def pad_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), pad: int = 
                 if number not in counted:
                     facts.add(s.ids, s.weights, row * width + np.arange(start - 1, start + len(s) - 1), first + number)
                     counted.add(number)
+            ends.append(row * width + tree.starts[leaf] + _end(tree.segments[leaf].weights))
             row += 1
         first += len(tree.segments)
     return TreeBatch(
@@ -165,6 +178,7 @@ def pad_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), pad: int = 
         position_ids=torch.arange(width).expand(len(paths), width).contiguous(),
         segments=first,
         leaves=_leaves(trees),
+        ends=torch.tensor(ends),
         tokens=sum(len(t) for t in trees),
         rows=tuple(str(t.source) for t in trees),
         items=tuple(items),
@@ -184,6 +198,7 @@ def _empty(filler: int) -> TreeBatch:
         segment=none,
         segments=0,
         leaves=none,
+        ends=none,
         tokens=0,
         spans=(Span(0, 1),),
     )

@@ -18,6 +18,7 @@ from medicalgpt.runs.lock import FolderLock
 from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine
 from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
 
+MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
 _STEP = re.compile(r"step-(\d+)")
 _HALF_FILE = re.compile(r"\.[\w.]+\.(yaml|jsonl?|html)\.\d+\.tmp")
 _LEFTOVER = re.compile(r"\.(step-\d+)\.(tmp|old|del)")

@@ -4,18 +4,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from medicalgpt.config.stages import StageConfig
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
+from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest, report
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import code_hash, hash_json, hash_tree
 from medicalgpt.runs.metrics import read as read_metrics
 from medicalgpt.runs.ownership import RUN_FILE
+from medicalgpt.train import reward
 
 if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
@@ -46,11 +49,15 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     model = loaded.model
     inner = unwrap(model)
     implementation = inner.config._attn_implementation  # type: ignore[union-attr]
-    generation = inner.generation_config  # type: ignore[union-attr]
-    generation.eos_token_id = template.stop_ids  # type: ignore[union-attr]
-    generation.pad_token_id = template.pad_id  # type: ignore[union-attr]
+    if inner.can_generate():  # type: ignore[operator]
+        generation = inner.generation_config  # type: ignore[union-attr]
+        generation.eos_token_id = template.stop_ids  # type: ignore[union-attr]
+        generation.pad_token_id = template.pad_id  # type: ignore[union-attr]
+        generation.save_pretrained(str(folder))  # type: ignore[union-attr,operator]
+    else:
+        # transformers' classifiers read their score at the last token that is not padding.
+        inner.config.pad_token_id = template.pad_id  # type: ignore[union-attr]
     model.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
-    generation.save_pretrained(str(folder))  # type: ignore[union-attr,operator]
     inner.config._attn_implementation = implementation  # type: ignore[union-attr]
     tokenizer = template.tokenizer
     before = tokenizer.chat_template
@@ -69,8 +76,11 @@ def publish(
 ) -> None:
     """Save the model, write the report with its figures, and the manifest last."""
     folder = ctx.folder
+    report_of = _reward_report(ctx, trainer)
     with folder.publishing("model") as temp:
         save_model(temp, loaded, ctx.template)
+        if report_of is not None:
+            reward.write(temp, report_of)
     hashes = ctx.prepared.hashes
     record = manifest.Manifest(
         stage=ctx.name,
@@ -98,6 +108,18 @@ def publish(
     )
     report.write(folder.path, record)
     manifest.write(folder.path, record)
+
+
+def _reward_report(ctx: "Context", trainer: Any) -> reward.RewardReport | None:
+    """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
+    policy, held_out = trainer.module.policy, trainer.held_out
+    if not isinstance(policy, RewardPolicy) or held_out is None:
+        return None
+    trees = [held_out.trees[i] for i in range(len(held_out.trees))]
+    found = reward.evaluate(np.stack(reward.score_trees(policy, trees)), reward.answer_lengths(trees))
+    for line in reward.lines(found):
+        ctx.console.print(line, highlight=False)
+    return found
 
 
 def withdraw(folder: RunFolder) -> None:

@@ -1,13 +1,14 @@
 """What the distributed wrapper sees: one module whose forward pass is one objective on one batch."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.objectives.base import Objective
+from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.objectives.base import Objective, Policy
 from medicalgpt.render.batch import TreeBatch
 
 
@@ -17,7 +18,9 @@ class StageModule(nn.Module):
     The reference is the policy's own base with the adapter off, a second frozen policy, or values cached in the batch.
     """
 
-    def __init__(self, policy: CausalPolicy, objective: Objective, reference: CausalPolicy | None = None) -> None:
+    def __init__(
+        self, policy: CausalPolicy | RewardPolicy, objective: Objective, reference: CausalPolicy | None = None
+    ) -> None:
         super().__init__()
         self.policy = policy
         self.objective = objective
@@ -27,7 +30,7 @@ class StageModule(nn.Module):
     def forward(self, batch: TreeBatch) -> dict[str, Any]:
         """Sum and count of the loss and of every metric."""
         ref = self.reference_logps(batch) if self.objective.needs.reference else None
-        out = self.objective.loss(self.policy, batch, ref)
+        out = self.objective.loss(cast(Policy, self.policy), batch, ref)
         return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
 
     @torch.no_grad()
@@ -37,6 +40,8 @@ class StageModule(nn.Module):
             return batch.extra["reference"]
         if self._reference[0] is not None:
             return self._reference[0].logps(batch)[0]
+        if isinstance(self.policy, RewardPolicy):
+            raise ValueError("a reward model has no log-probabilities")
         training = self.policy.training
         self.policy.eval()
         try:

@@ -52,7 +52,12 @@ def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bo
 def held_out_prompts(ctx: "Context", count: int) -> list[tuple[tuple[Message, ...], str, str]]:
     """The first held-out prompts with their reference answers and row ids."""
     data, kind = ctx.config.data, setup.objective_of(ctx.config).needs.data
-    if kind == "document" or count == 0 or not (data.eval or data.eval_fraction):
+    if (
+        kind == "document"
+        or setup.objective_of(ctx.config).needs.scores
+        or count == 0
+        or not (data.eval or data.eval_fraction)
+    ):
         return []
 
     def rows(paths: list[str]):  # type: ignore[no-untyped-def]

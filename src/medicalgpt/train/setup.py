@@ -10,25 +10,39 @@ import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig, StageConfig
+from medicalgpt.config.stages import (
+    STAGES,
+    DpoConfig,
+    OrpoConfig,
+    PairConfig,
+    PtConfig,
+    RmConfig,
+    SftConfig,
+    StageConfig,
+)
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import tune
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
+from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
+from medicalgpt.objectives.orpo import OddsRatioPreference
+from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.render.build import Prepared, replay_choice
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
 from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows
 
+Policy = CausalPolicy | RewardPolicy
+
 
 def stage_name(config: StageConfig) -> str:
     """The stage's short name."""
-    return {PtConfig: "pt", SftConfig: "sft", DpoConfig: "dpo"}[type(config)]
+    return next(name for name, schema in STAGES.items() if type(config) is schema)
 
 
 def objective_of(config: StageConfig) -> Objective:
@@ -37,24 +51,35 @@ def objective_of(config: StageConfig) -> Objective:
         return Pretraining()
     if isinstance(config, SftConfig):
         return SupervisedFineTuning()
+    if isinstance(config, RmConfig):
+        r = config.objective
+        return RewardModelling(r.margin, r.centre, r.label_smoothing)
+    if isinstance(config, OrpoConfig):
+        return OddsRatioPreference(config.objective.weight)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
 
 
-def load_policy(config: StageConfig) -> tuple[Loaded, CausalPolicy, str]:
+def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
     """The model to train as a policy, and one line on how it will be batched."""
-    loaded = load(_with_dtype(config), config.quantization, config.lora if config.lora.enabled else None)
+    scores = objective_of(config).needs.scores
+    lora = config.lora if config.lora.enabled else None
+    loaded = load(_with_dtype(config), config.quantization, lora, "score" if scores else "language")
     _keep_differentiable(loaded.model)
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
             parameter.requires_grad_(True)
     tune(loaded.model)
-    found = probe(loaded.model, config.train.batching)
+    found = (probe_scores if scores else probe)(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
-    policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
-    policy.neftune_alpha = config.train.neftune_alpha
+    policy: Policy
+    if scores:
+        policy = RewardPolicy(loaded.model, found.batching)
+    else:
+        policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+        policy.neftune_alpha = config.train.neftune_alpha
     if config.train.gradient_checkpointing:
         _checkpoint_activations(unwrap(loaded.model))
     note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
@@ -118,7 +143,7 @@ def make_plan(config: StageConfig, prepared: Prepared, batching: Batching, fille
         )
     trees = Trees(tuple(parts))
     lengths = costs(trees, batching)
-    branches = 2 if isinstance(config, DpoConfig) else 1
+    branches = 2 if isinstance(config, PairConfig) else 1
     capacity = t.row_tokens or config.data.max_tokens * branches
     rows_per_step = max(1, round(t.tokens_per_step / capacity))
     if rows_per_step % world:

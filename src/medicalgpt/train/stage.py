@@ -22,6 +22,7 @@ from medicalgpt.models.load import Loaded, load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.registry import cache_root
+from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.build import Prepared, prepare
 from medicalgpt.render.rows import encode_conversation
 from medicalgpt.render.template import ChatTemplate
@@ -165,7 +166,7 @@ def _train(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     return Outcome("finished", ctx.folder.path, before, after)
 
 
-def _size(policy: CausalPolicy) -> str:
+def _size(policy: setup.Policy) -> str:
     total = sum(p.numel() for p in policy.parameters())
     learn = sum(p.numel() for p in policy.parameters() if p.requires_grad)
     return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
@@ -208,9 +209,9 @@ def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
     return found
 
 
-def _reference(ctx: Context, policy: CausalPolicy, plan: setup.Plan) -> CausalPolicy | None:
+def _reference(ctx: Context, policy: setup.Policy, plan: setup.Plan) -> CausalPolicy | None:
     config = ctx.config
-    if not isinstance(config, DpoConfig):
+    if not isinstance(config, DpoConfig) or isinstance(policy, RewardPolicy):
         return None
     kind = setup.reference_kind(config)
     if kind == "model":

@@ -43,7 +43,7 @@ class StageTrainer(Trainer):
         folder: RunFolder,
         schedule: tuple[str, float],
     ) -> None:
-        self.folder, self.held_out, self.schedule = folder, held_out, schedule
+        self.module, self.folder, self.held_out, self.schedule = module, folder, held_out, schedule
         self.loss_is_scaled_for_ga = True
         super().__init__(model=module, args=args, train_dataset=train, eval_dataset=held_out)
         self.meter = Meter(self.accelerator)

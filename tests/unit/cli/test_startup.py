@@ -25,6 +25,7 @@ SURFACE = {
     "models list": "",
     "models pull": "name --from --accept-licence",
     "pipeline run": "file overrides",
+    "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "train": "stage overrides --config",
 }
 COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]

@@ -73,6 +73,7 @@ def _kept_by_torch(family, layers, method, dtype="float32", autocast=None):
         segment=torch.zeros(TOKENS - 1, dtype=torch.long),
         segments=1,
         leaves=torch.empty(0, dtype=torch.long),
+        ends=torch.empty(0, dtype=torch.long),
         tokens=TOKENS,
         spans=(Span(0, TOKENS),),
     )
