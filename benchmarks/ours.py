@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
@@ -47,6 +47,23 @@ def dpo_tree(row: dict, number: int) -> TokenTree:
 
     branches = (part(row["chosen_ids"], 1, 0), part(row["rejected_ids"], 1, 0))
     return TokenTree((part(row["prompt_ids"], 0, -1), *branches), Source("pairs", number))
+
+
+class Clock(TrainerCallback):
+    """When each step ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def on_train_begin(self, args, state, control, **_) -> None:  # type: ignore[no-untyped-def]
+        self.ends.append(time.perf_counter())
+
+    def on_step_end(self, args, state, control, **_) -> None:  # type: ignore[no-untyped-def]
+        self.ends.append(time.perf_counter())
+
+
+WARM_UP = 2
+"""Steps after which every page of memory has been touched once."""
 
 
 def arguments() -> argparse.Namespace:
@@ -102,14 +119,19 @@ def main() -> None:
     objective = SupervisedFineTuning() if a.what == "sft" else DirectPreference()
     trainer = StageTrainer(StageModule(policy, objective), args, data, None, RunFolder(folder), ("constant", 0.0))
     trainer.pop_callback(PrinterCallback)
+    clock = Clock()
+    trainer.add_callback(clock)
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     tokens, trained = int(lengths.sum()), sum(t.trained for t in trees)
+    late = [trees[i] for row in plan.rows[WARM_UP:] for i in row]
+    steady = clock.ends[-1] - clock.ends[min(WARM_UP, len(clock.ends) - 1)]
     print(
         f"ours {a.what} full={a.full} cached={a.cached} rows={len(trees)} tokens={tokens} trained={trained} seconds={seconds:.1f} "
         f"tokens_per_second={tokens / seconds:.1f} pairs_per_second={len(trees) / seconds:.3f} peak_gib={peak:.2f} "
+        f"steady_tokens={sum(len(t) for t in late)} steady_trained={sum(t.trained for t in late)} steady_seconds={steady:.2f} "
         f"threads={torch.get_num_threads()} batching={found.batching} {Path(a.model).name}"
     )
 
