@@ -141,8 +141,12 @@ def _is_classifier(found: Located) -> bool:
     path = Path(found.path_or_id) / "config.json"
     if not path.is_file():
         return False
-    names = json.loads(path.read_text(encoding="utf-8")).get("architectures") or []
-    return any(str(name).endswith("ForSequenceClassification") for name in names)
+    return names_classifier(json.loads(path.read_text(encoding="utf-8")).get("architectures"))
+
+
+def names_classifier(architectures: list[str] | None) -> bool:
+    """Whether a config's `architectures` say that its weights are a classifier's, score layer included."""
+    return any(str(name).endswith("ForSequenceClassification") for name in architectures or [])
 
 
 def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:

@@ -34,12 +34,6 @@ class RewardPolicy(nn.Module):
         return inner.score(states)[:, 0].float()  # type: ignore[no-any-return]
 
 
-def is_classifier(model: nn.Module) -> bool:
-    """Whether a loaded model's files said that it is a classifier; otherwise its score layer is random."""
-    names = getattr(unwrap(model).config, "architectures", None) or []
-    return any(str(name).endswith("ForSequenceClassification") for name in names)
-
-
 @torch.no_grad()
 def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
     """Whether tree batches give the scores of padded ones; asked of the model itself, as models/probe.py does."""

@@ -61,6 +61,18 @@ class Objective(ABC):
         """How many units `loss` will count in this batch; known before the forward pass."""
 
 
+class PairObjective(Objective):
+    """An objective on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
+
+    def count(self, batch: Any) -> torch.Tensor:
+        return batch.weights.new_tensor(float(batch.leaves.reshape(-1, 2).shape[0]))  # type: ignore[no-any-return]
+
+
+def share_above_zero(gap: torch.Tensor) -> torch.Tensor:
+    """How many gaps [P] are above 0, summed; a tie is neither right nor wrong and counts one half."""
+    return (gap > 0).sum() + 0.5 * (gap == 0).sum()
+
+
 def token_metrics(
     logps: torch.Tensor, hits: torch.Tensor, weights: torch.Tensor
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:

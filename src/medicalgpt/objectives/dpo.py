@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, final
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
 
 Kind = Literal["sigmoid", "hinge", "ipo"]
 
@@ -43,7 +43,7 @@ def segment_sums(values: torch.Tensor, segment: torch.Tensor, segments: int) -> 
 
 @final
 @dataclass(frozen=True)
-class DirectPreference(Objective):
+class DirectPreference(PairObjective):
     """DPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
     needs: ClassVar[Needs] = Needs(data="preference", reference=True)
@@ -69,9 +69,6 @@ class DirectPreference(Objective):
         count = self.count(batch)
         return LossOut(losses.sum(), count, "pair", self._metrics(batch, scores, summed, lengths, logps, ref, count))
 
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.new_tensor(float(batch.leaves.reshape(-1, 2).shape[0]))
-
     @torch.no_grad()
     def _metrics(
         self,
@@ -92,7 +89,7 @@ class DirectPreference(Objective):
             "rewards/rejected": rewards[:, 1].sum(),
             "rewards/margin": margin.sum(),
             # A tie is neither right nor wrong: at step 0 policy and reference agree and accuracy reads one half.
-            "rewards/accuracy": (margin > 0).sum() + 0.5 * (margin == 0).sum(),
+            "rewards/accuracy": share_above_zero(margin),
             "logps/chosen": (summed[:, 0] / lengths[:, 0]).detach().sum(),
             "logps/rejected": (summed[:, 1] / lengths[:, 1]).detach().sum(),
         }

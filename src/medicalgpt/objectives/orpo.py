@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
 from medicalgpt.objectives.dpo import segment_sums
 
 # A mean log-probability of exactly 0 has infinite odds; fp32 cannot tell anything nearer to 0 from it.
@@ -26,7 +26,7 @@ def log_odds_ratio(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor
 
 @final
 @dataclass(frozen=True)
-class OddsRatioPreference(Objective):
+class OddsRatioPreference(PairObjective):
     """ORPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
     needs: ClassVar[Needs] = Needs(data="preference")
@@ -47,7 +47,7 @@ class OddsRatioPreference(Objective):
                 "sft_loss": -means[:, 0].sum(),
                 "odds_loss": odds.sum(),
                 "log_odds_ratio": ratio.sum(),
-                "rewards/accuracy": (ratio > 0).sum() + 0.5 * (ratio == 0).sum(),
+                "rewards/accuracy": share_above_zero(ratio),
                 "logps/chosen": means[:, 0].sum(),
                 "logps/rejected": means[:, 1].sum(),
             }
@@ -56,6 +56,3 @@ class OddsRatioPreference(Objective):
             weights = batch.weights * chosen
             metrics["accuracy"] = ((hits * weights).sum(), weights.sum())
         return LossOut(losses.sum(), count, "pair", metrics)
-
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.new_tensor(float(batch.leaves.reshape(-1, 2).shape[0]))

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, final
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
 
 
 def bradley_terry_loss(
@@ -28,7 +28,7 @@ def bradley_terry_loss(
 
 @final
 @dataclass(frozen=True)
-class RewardModelling(Objective):
+class RewardModelling(PairObjective):
     """Bradley–Terry on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
     needs: ClassVar[Needs] = Needs(data="preference", scores=True)
@@ -48,9 +48,6 @@ class RewardModelling(Objective):
                 "rewards/chosen": chosen.sum(),
                 "rewards/rejected": rejected.sum(),
                 "rewards/margin": gap.sum(),
-                "rewards/accuracy": (gap > 0).sum() + 0.5 * (gap == 0).sum(),
+                "rewards/accuracy": share_above_zero(gap),
             }
         return LossOut(losses.sum(), count, "pair", {k: (v.float(), count) for k, v in out.items()})
-
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.new_tensor(float(batch.leaves.reshape(-1, 2).shape[0]))

@@ -22,7 +22,7 @@ def merge_run(folder: Path, console: Console) -> None:
     Raises:
         RunError: the run is not finished. ModelError: the merged model differs.
     """
-    manifest.read(folder)
+    stage = manifest.read(folder).stage
     stamp = hash_file(folder / manifest.NAME)
     done = folder / MERGED / "merged_from.txt"
     if (
@@ -31,7 +31,7 @@ def merge_run(folder: Path, console: Console) -> None:
         and (folder / MERGED / CERTIFICATE).is_file()
     ):
         return
-    head: Head = "score" if manifest.read(folder).stage == "rm" else "language"
+    head: Head = "score" if stage == "rm" else "language"
     loaded = load(ModelConfig(base=str(folder)), head=head)
     loaded.model, certificate = merge(loaded.model)
     with RunFolder(folder).publishing(MERGED) as temp:

@@ -12,9 +12,10 @@ import torch
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Kind
 from medicalgpt.errors import ModelError
-from medicalgpt.models.load import Loaded
+from medicalgpt.models.load import Loaded, names_classifier
+from medicalgpt.models.policy import unwrap
 from medicalgpt.models.registry import cache_root
-from medicalgpt.models.reward import RewardPolicy, is_classifier, probe_scores
+from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.render.build import prepare
 from medicalgpt.render.pack import best_fit, by_length
@@ -90,7 +91,7 @@ def score_file(loaded: Loaded, source: Path, kind: Kind, max_tokens: int, templa
     Raises:
         MedicalGPTError: a bad row, with its place; or a model that was not trained to score.
     """
-    if loaded.adapter is None and not is_classifier(loaded.model):
+    if loaded.adapter is None and not names_classifier(getattr(unwrap(loaded.model).config, "architectures", None)):
         raise ModelError(
             f"{loaded.base.path_or_id} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
         )
