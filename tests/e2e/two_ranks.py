@@ -35,7 +35,8 @@ def main() -> None:
 
         trainer.StageTrainer.__init__ = interrupted  # type: ignore[method-assign]
         outcome = run_stage(load(stage_schema(stage), None, overrides))
-        print(f"rank {os.environ['RANK']}: {outcome.status} {outcome.signal}", flush=True)
+        # One write with its newline, as both ranks share the pipe: print() unbuffered makes two of it.
+        os.write(1, f"rank {os.environ['RANK']}: {outcome.status} {outcome.signal}\n".encode())
 
 
 if __name__ == "__main__":
