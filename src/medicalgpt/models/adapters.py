@@ -101,6 +101,30 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
+    """Another adapter of the model is the active one inside. What is trained stays what it was.
+
+    peft's own switch freezes every adapter but the active one; two adapters that are trained in turn need both kept.
+    """
+    before = model.active_adapter
+    if before == name:
+        yield
+        return
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    _activate(model, name, trained)
+    try:
+        yield
+    finally:
+        _activate(model, before, trained)  # type: ignore[arg-type]
+
+
+def _activate(model: nn.Module, name: str, trained: set[int]) -> None:
+    model.set_adapter(name)  # type: ignore[operator]
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+
+
 def trainable(model: nn.Module) -> dict[str, torch.nn.Parameter]:
     """Parameters that are trained, by name."""
     return {n: p for n, p in model.named_parameters() if p.requires_grad}

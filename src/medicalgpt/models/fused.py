@@ -76,17 +76,24 @@ def _fusable(layer: Any) -> bool:
 
     if type(layer) is not Linear:
         return False
-    base, adapters = layer.base_layer, list(layer.lora_A)
+    base = layer.base_layer
     return (
         type(base) is nn.Linear
         and base.weight.dtype == torch.float32
         and not base.weight.requires_grad
         and (base.bias is None or not base.bias.requires_grad)
-        and len(adapters) == 1
-        and isinstance(layer.lora_dropout[adapters[0]], nn.Identity)
-        and not getattr(layer, "lora_variant", {}).get(adapters[0])
-        and layer.lora_A[adapters[0]].weight.dtype == torch.float32
-        and layer.lora_B[adapters[0]].bias is None
+        and len(layer.lora_A) > 0
+        and all(_plain(layer, name) for name in layer.lora_A)
+    )
+
+
+def _plain(layer: Any, adapter: str) -> bool:
+    """Whether this adapter of a layer is B·A in fp32 and nothing else."""
+    return (
+        isinstance(layer.lora_dropout[adapter], nn.Identity)
+        and not getattr(layer, "lora_variant", {}).get(adapter)
+        and layer.lora_A[adapter].weight.dtype == torch.float32
+        and layer.lora_B[adapter].bias is None
     )
 
 
@@ -121,9 +128,15 @@ class _Group:
         return (out,) if len(scales) == 1 else out  # type: ignore[return-value]
 
     def on(self, x: torch.Tensor) -> bool:
-        """Whether every adapter is on and unmerged, and the input is plain fp32."""
-        ready = all(not layer.disable_adapters and not layer.merged for layer in self.layers)
+        """Whether every layer has the same one adapter on and unmerged, and the input is plain fp32."""
+        names = self.layers[0].active_adapters
+        ready = len(names) == 1 and all(self._has(layer, names) for layer in self.layers)
         return ready and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+
+    @staticmethod
+    def _has(layer: Any, names: list[str]) -> bool:
+        on = not layer.disable_adapters and not layer.merged
+        return on and layer.active_adapters == names and names[0] in layer.lora_A
 
 
 def _forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:

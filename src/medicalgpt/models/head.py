@@ -16,19 +16,40 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class Head:
-    """What turns a hidden state into logits: z = cap·tanh(scale·(h·Wᵀ + b) / cap)."""
+    """What turns a hidden state into logits: z = cap·tanh(scale·(h·Wᵀ + b) / cap) / temperature."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None = None
     scale: float = 1.0
     softcap: float | None = None
+    temperature: float = 1.0
+
+    @property
+    def shape(self) -> tuple[float, float | None, float]:
+        """Everything but the tensors."""
+        return self.scale, self.softcap, self.temperature
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """fp32 logits [n, V] of hidden states [n, D]."""
         z = F.linear(hidden.to(self.weight.dtype), self.weight, self.bias).float()
         if self.scale != 1.0:
             z = z * self.scale
-        return torch.tanh(z / self.softcap) * self.softcap if self.softcap else z
+        if self.softcap:
+            z = torch.tanh(z / self.softcap) * self.softcap
+        return z if self.temperature == 1.0 else z / self.temperature
+
+    def to_raw(self, grad: torch.Tensor, slope: torch.Tensor | None) -> torch.Tensor:
+        """∂/∂z [n, V] turned into ∂/∂(h·Wᵀ + b), in its own memory; `slope` as `slope_of` gives it."""
+        if slope is not None:
+            grad.mul_(slope)
+        factor = self.scale / self.temperature
+        return grad if factor == 1.0 else grad.mul_(factor)
+
+    def slope_of(self, z: torch.Tensor) -> torch.Tensor | None:
+        """Derivative [n, V] of the soft cap at logits `z`; None without one."""
+        if not self.softcap:
+            return None
+        return (z * (self.temperature / self.softcap)).square_().neg_().add_(1.0)
 
 
 def _score(head: Head, h: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -37,26 +58,22 @@ def _score(head: Head, h: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, 
     The gradient is formed in the memory of the logits: max, subtract, exp and one scaling are all that touches it.
     """
     z = head.logits(h)
-    slope = None if not head.softcap else (z / head.softcap).square_().neg_().add_(1.0)
+    slope = head.slope_of(z)
     top, best = z.max(-1)
     picked = z.gather(1, y[:, None])[:, 0] - top
     weights = z.sub_(top[:, None]).exp_()
     total = weights.sum(-1)
     grad = weights.mul_((-1.0 / total)[:, None])
     grad[torch.arange(len(y), device=y.device), y] += 1.0
-    if slope is not None:
-        grad.mul_(slope)
-    if head.scale != 1.0:
-        grad.mul_(head.scale)
-    return picked - total.log(), best == y, grad
+    return picked - total.log(), best == y, head.to_raw(grad, slope)
 
 
 class _TokenLogps(torch.autograd.Function):
     """log p(target) per position. Saves one gradient row [D] per position; a trained head recomputes its logits once."""
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, scale, softcap, chunk):  # type: ignore[no-untyped-def]
-        head = Head(weight, bias, scale, softcap)
+    def forward(ctx, hidden, weight, bias, targets, shape, chunk):  # type: ignore[no-untyped-def]
+        head = Head(weight, bias, *shape)
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
         grad_h = torch.empty_like(hidden) if hidden.requires_grad else None
@@ -67,33 +84,33 @@ class _TokenLogps(torch.autograd.Function):
                 grad_h[part] = grad.to(weight.dtype) @ weight
         trained = weight.requires_grad or (bias is not None and bias.requires_grad)
         ctx.save_for_backward(grad_h, *((hidden, weight, bias, targets) if trained else (None, weight, bias, None)))
-        ctx.settings = (scale, softcap, chunk, trained)
+        ctx.settings = (shape, chunk, trained)
         ctx.mark_non_differentiable(hits)
         return logps, hits
 
     @staticmethod
     def backward(ctx, upstream, _hits):  # type: ignore[no-untyped-def]
         grad_h, hidden, weight, bias, targets = ctx.saved_tensors
-        scale, softcap, chunk, trained = ctx.settings
+        shape, chunk, trained = ctx.settings
         grad_w = grad_b = None
         if trained:
             grad_w = torch.zeros_like(weight) if weight.requires_grad else None
             grad_b = torch.zeros_like(bias) if bias is not None and bias.requires_grad else None
             for i in range(0, len(targets), chunk):
                 part = slice(i, i + chunk)
-                grad = _score(Head(weight, bias, scale, softcap), hidden[part], targets[part])[2]
+                grad = _score(Head(weight, bias, *shape), hidden[part], targets[part])[2]
                 _add_head_grads(grad.mul_(upstream[part, None]).to(weight.dtype), hidden[part], grad_w, grad_b)
         if grad_h is not None:
             grad_h = grad_h * upstream[:, None].to(grad_h.dtype)
-        return grad_h, grad_w, grad_b, None, None, None, None
+        return grad_h, grad_w, grad_b, None, None, None
 
 
 class _WeightedNll(torch.autograd.Function):
     """Σ −w·log p(target) with weights known beforehand, so the head's own gradient needs no second pass."""
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, weights, scale, softcap, chunk):  # type: ignore[no-untyped-def]
-        head = Head(weight, bias, scale, softcap)
+    def forward(ctx, hidden, weight, bias, targets, weights, shape, chunk):  # type: ignore[no-untyped-def]
+        head = Head(weight, bias, *shape)
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
         grad_h = torch.empty_like(hidden) if hidden.requires_grad else None
@@ -114,7 +131,7 @@ class _WeightedNll(torch.autograd.Function):
     def backward(ctx, upstream, _logps, _hits):  # type: ignore[no-untyped-def]
         # In place: the buffers belong to this call alone and a graph is walked once.
         grads = [None if g is None else g.mul_(upstream.to(g.dtype)) for g in ctx.saved_tensors]
-        return (*grads, None, None, None, None, None)
+        return (*grads, None, None, None, None)
 
 
 def _add_head_grads(
@@ -134,11 +151,11 @@ def token_logps(
     Args:
         hidden: [N, D] states that predict `targets` [N].
     """
-    return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.scale, head.softcap, chunk)
+    return _TokenLogps.apply(hidden, head.weight, head.bias, targets, head.shape, chunk)
 
 
 def weighted_nll(
     hidden: torch.Tensor, head: Head, targets: torch.Tensor, weights: torch.Tensor, chunk: int = CHUNK
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Σ −weights·log p(targets) (scalar, differentiable once), with log-probabilities [N] and hits [N] for metrics."""
-    return _WeightedNll.apply(hidden, head.weight, head.bias, targets, weights, head.scale, head.softcap, chunk)
+    return _WeightedNll.apply(hidden, head.weight, head.bias, targets, weights, head.shape, chunk)

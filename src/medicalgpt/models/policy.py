@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from medicalgpt.models.attention import TreeLayout, using
+from medicalgpt.models.entropy import plain_distribution, token_distribution
 from medicalgpt.models.head import Head, token_logps, weighted_nll
 from medicalgpt.render.batch import TreeBatch
 
@@ -32,6 +33,8 @@ class CausalPolicy(nn.Module):
         self.batching = batching
         self.chunked_head = chunked_head
         self.neftune_alpha = 0.0
+        self.temperature = 1.0
+        """Logits are divided by it: the distribution that answers were sampled from."""
 
     # -- the protocol ------------------------------------------------------------------------------------------------
     def logps(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -47,6 +50,12 @@ class CausalPolicy(nn.Module):
             return -(logps * batch.weights).sum(), logps.detach(), hits
         return weighted_nll(self._states(batch), self.head(), batch.targets, batch.weights)
 
+    def distribution(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """log p(target) [N] and entropy in nats [N], both with gradient."""
+        if not self.chunked_head:
+            return plain_distribution(self._rows(batch), batch.targets)
+        return token_distribution(self._states(batch), self.head(), batch.targets)
+
     # -- how it is done ----------------------------------------------------------------------------------------------
     def head(self) -> Head:
         """The output layer as tensors."""
@@ -55,9 +64,8 @@ class CausalPolicy(nn.Module):
         scale = getattr(config, "logit_scale", None) or 1.0
         if divisor := getattr(config, "logits_scaling", None):
             scale = scale / divisor
-        return Head(
-            layer.weight, getattr(layer, "bias", None), float(scale), getattr(config, "final_logit_softcapping", None)
-        )
+        softcap = getattr(config, "final_logit_softcapping", None)
+        return Head(layer.weight, getattr(layer, "bias", None), float(scale), softcap, self.temperature)
 
     def _states(self, batch: TreeBatch) -> torch.Tensor:
         """Hidden states [N, D] that predict the batch's targets."""
@@ -67,10 +75,15 @@ class CausalPolicy(nn.Module):
             hidden = decoder(use_cache=False, **kwargs)[0]
         return hidden.reshape(-1, hidden.shape[-1])[batch.at]
 
-    def _logps_from_logits(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    def _rows(self, batch: TreeBatch) -> torch.Tensor:
+        """The model's own logits [N, V] that predict the batch's targets."""
         with self._call(batch) as kwargs:
             logits = self.model(use_cache=False, **kwargs).logits
         rows = logits.reshape(-1, logits.shape[-1])[batch.at].float()
+        return rows if self.temperature == 1.0 else rows / self.temperature
+
+    def _logps_from_logits(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = self._rows(batch)
         logps = torch.log_softmax(rows, -1).gather(1, batch.targets[:, None])[:, 0]
         return logps, rows.argmax(-1) == batch.targets
 

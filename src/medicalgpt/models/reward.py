@@ -5,11 +5,13 @@ what we save; we differ in where its score is read (the trained stop token of ev
 computing the prompt of a pair once.
 """
 
+import contextlib
 from typing import Any
 
 import torch
 from torch import nn
 
+from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.attention import disable
 from medicalgpt.models.policy import Batching, call, unwrap
 from medicalgpt.models.probe import TOLERANCE, Probe, probe_trees
@@ -17,21 +19,40 @@ from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 
 
 class RewardPolicy(nn.Module):
-    """Implements `Policy.scores` for a transformers sequence classifier with one label (with or without adapters)."""
+    """Implements `Policy.scores` and `Policy.values` for a transformers sequence classifier with one label.
 
-    def __init__(self, model: nn.Module, batching: Batching = "tree") -> None:
+    With `head` it reads the hidden states of any decoder instead, under the adapter called `adapter` where one is named:
+    reward model and critic can so live on the policy's own base.
+    """
+
+    def __init__(
+        self, model: nn.Module, batching: Batching = "tree", head: nn.Module | None = None, adapter: str | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.batching = batching
+        self.head = head
+        self.adapter = adapter
 
     def scores(self, batch: TreeBatch) -> torch.Tensor:
         """Scores [leaves] in fp32 with gradient, in the order of `batch.ends`; unbounded, without unit."""
+        return self._read(batch, batch.ends)
+
+    def values(self, batch: TreeBatch) -> torch.Tensor:
+        """Values [N] in fp32 with gradient, of the states that predict the batch's targets."""
+        return self._read(batch, batch.at)
+
+    def role(self) -> contextlib.AbstractContextManager[None]:
+        """The adapter of this role is the active one inside; the backward pass belongs inside, too."""
+        return contextlib.nullcontext() if self.adapter is None else adapter_on(self.model, self.adapter)
+
+    def _read(self, batch: TreeBatch, at: torch.Tensor) -> torch.Tensor:
         inner: Any = unwrap(self.model)
-        decoder = getattr(inner, inner.base_model_prefix)
-        with call(batch) as kwargs:
-            hidden = decoder(use_cache=False, **kwargs)[0]
-        states = hidden.reshape(-1, hidden.shape[-1])[batch.ends]
-        return inner.score(states)[:, 0].float()  # type: ignore[no-any-return]
+        with self.role(), call(batch) as kwargs:
+            hidden = getattr(inner, inner.base_model_prefix)(use_cache=False, **kwargs)[0]
+        states = hidden.reshape(-1, hidden.shape[-1])[at]
+        head = inner.score if self.head is None else self.head
+        return head(states.to(next(head.parameters()).dtype))[:, 0].float()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

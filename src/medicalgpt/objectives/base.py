@@ -19,6 +19,8 @@ class Needs:
     data: Literal["document", "dialogue", "preference"]
     reference: bool = False
     scores: bool = False
+    rollouts: bool = False
+    critic: bool = False
 
 
 class Policy(Protocol):
@@ -32,8 +34,16 @@ class Policy(Protocol):
         """Σ −weights·log p(target) with gradient, log p(target) [N] and hits [N] without."""
         ...
 
+    def distribution(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """log p(target) [N] and the entropy of the distribution it was drawn from [N] in nats, both with gradient."""
+        ...
+
     def scores(self, batch: Any) -> torch.Tensor:
         """One score per leaf of the batch's trees with gradient; reward models only (`Needs.scores`)."""
+        ...
+
+    def values(self, batch: Any) -> torch.Tensor:
+        """The value [N] of the state in which each target is drawn, with gradient; critics only (`Needs.critic`)."""
         ...
 
 
@@ -43,7 +53,7 @@ class LossOut:
 
     sum: torch.Tensor
     count: torch.Tensor
-    unit: Literal["token", "pair"]
+    unit: Literal["token", "pair", "answer"]
     metrics: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
 
