@@ -1,0 +1,94 @@
+"""Proximal policy optimisation (arXiv 1707.06347) of a language model against a score (arXiv 2203.02155).
+
+With ratio ρ = π(token) / π_old(token) and advantage A, per token:
+
+    policy   −min(ρ·A, clip(ρ, 1−ε, 1+ε')·A) − entropy·H(π)
+    critic   ½·max((V − R)², (V_old + clip(V − V_old, −ε_v, ε_v) − R)²)
+
+Both are means over all tokens of a minibatch.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import torch
+
+from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+
+
+def clipped_policy_loss(
+    ratio: torch.Tensor, advantages: torch.Tensor, clip_low: float = 0.2, clip_high: float = 0.2
+) -> torch.Tensor:
+    """Loss of every token (or sequence) from its ratio and advantage, same shape; a bound from above on −ρ·A."""
+    return torch.max(-advantages * ratio, -advantages * ratio.clamp(1 - clip_low, 1 + clip_high))
+
+
+def clipped_value_loss(
+    values: torch.Tensor, old_values: torch.Tensor, returns: torch.Tensor, clip: float | None = 0.2
+) -> torch.Tensor:
+    """Half the squared error [N] of the value of every token; with `clip` the worse of it and the clipped value's."""
+    error = (values - returns) ** 2
+    if clip is not None:
+        error = torch.max(error, (old_values + (values - old_values).clamp(-clip, clip) - returns) ** 2)
+    return 0.5 * error
+
+
+def ratio_metrics(
+    log_ratio: torch.Tensor, advantages: torch.Tensor, clip_low: float, clip_high: float, count: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Mean ratio, share of tokens whose gradient the clipping stopped, and k3 estimate of KL(π_old ‖ π)."""
+    ratio = log_ratio.detach().exp()
+    clipped = ((ratio > 1 + clip_high) & (advantages > 0)) | ((ratio < 1 - clip_low) & (advantages < 0))
+    return {
+        "ratio": (ratio.sum(), count),
+        "clip_fraction": (clipped.float().sum(), count),
+        "approx_kl": ((ratio - 1 - log_ratio.detach()).sum(), count),
+    }
+
+
+@final
+@dataclass(frozen=True)
+class ClippedPolicy(Objective):
+    """The policy's half. The batch brings `old` and `advantages` [N] in `extra`."""
+
+    needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
+
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    entropy: float = 0.0
+
+    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+        old, advantages, count = batch.extra["old"], batch.extra["advantages"], self.count(batch)
+        entropy: torch.Tensor | None = None
+        if self.entropy:
+            logps, entropy = policy.distribution(batch)
+        else:
+            logps = policy.logps(batch)[0]
+        log_ratio = logps - old
+        losses = clipped_policy_loss(log_ratio.exp(), advantages, self.clip_low, self.clip_high)
+        metrics = ratio_metrics(log_ratio, advantages, self.clip_low, self.clip_high, count)
+        if entropy is not None:
+            losses = losses - self.entropy * entropy
+        return LossOut(losses.sum(), count, "token", metrics)
+
+    def count(self, batch: Any) -> torch.Tensor:
+        return batch.weights.sum()  # type: ignore[no-any-return]
+
+
+@final
+@dataclass(frozen=True)
+class ClippedValue(Objective):
+    """The critic's half. The batch brings `old_values` and `returns` [N] in `extra`."""
+
+    needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
+
+    clip: float | None = 0.2
+
+    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+        values, count = policy.values(batch), self.count(batch)
+        old, returns = batch.extra["old_values"], batch.extra["returns"]
+        losses = clipped_value_loss(values, old, returns, self.clip)
+        return LossOut(losses.sum(), count, "token", {"value_loss": (losses.detach().sum(), count)})
+
+    def count(self, batch: Any) -> torch.Tensor:
+        return batch.weights.sum()  # type: ignore[no-any-return]
