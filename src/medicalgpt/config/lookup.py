@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from medicalgpt.config.stages import STAGES, StageConfig
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError
 
 

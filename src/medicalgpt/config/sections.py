@@ -89,14 +89,13 @@ class DataConfig(Section):
         return values
 
 
-class TrainConfig(Section):
-    """The optimiser, the schedule and the book-keeping."""
+class OptimiserConfig(Section):
+    """The optimiser, the schedule and the book-keeping that every stage has."""
 
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
     epochs: float = Field(1.0, gt=0, description="Passes over the training data; ignored when max_steps is set.")
-    max_steps: int | None = Field(None, ge=1, description="Stop after this many optimiser steps.")
-    tokens_per_step: int = Field(
-        8192, ge=16, description="Tokens behind one optimiser step, over all processes and accumulation."
+    max_steps: int | None = Field(
+        None, ge=1, description="Stop after this many optimiser steps (with rollouts: after this many updates)."
     )
     row_tokens: int | None = Field(
         None,
@@ -119,13 +118,7 @@ class TrainConfig(Section):
     )
     keep_checkpoints: int = Field(2, ge=1, description="How many checkpoints are kept.")
     log_every: int = Field(1, ge=1, description="Metrics every so many steps.")
-    sample_every: int | None = Field(
-        None,
-        ge=1,
-        description="Write sample answers to samples.jsonl every so many steps; null: at the start and the end.",
-    )
     sample_count: int = Field(2, ge=0, le=64, description="How many held-out prompts are answered for samples.jsonl.")
-    sample_tokens: int = Field(64, ge=1, description="Longest sample answer.")
     resume: Literal["auto", "never"] = Field(
         "auto", description="auto: go on from the last checkpoint of output_dir; never: refuse a folder that has one."
     )
@@ -136,6 +129,20 @@ class TrainConfig(Section):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, about a third more time."
     )
+
+
+class TrainConfig(OptimiserConfig):
+    """What stages on fixed rows have beyond it."""
+
+    tokens_per_step: int = Field(
+        8192, ge=16, description="Tokens behind one optimiser step, over all processes and accumulation."
+    )
+    sample_every: int | None = Field(
+        None,
+        ge=1,
+        description="Write sample answers to samples.jsonl every so many steps; null: at the start and the end.",
+    )
+    sample_tokens: int = Field(64, ge=1, description="Longest sample answer.")
     neftune_alpha: float = Field(
         0.0, ge=0, description="Noise on embeddings while training (arXiv 2310.05914); 0 is off, 5 is usual."
     )

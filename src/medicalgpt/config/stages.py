@@ -4,7 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from medicalgpt.config.sections import DataConfig, LoraConfig, ModelConfig, Section, TrainConfig
+from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.rl import DistillConfig, GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.sections import Section, TrainConfig
 
 
 class PtObjective(Section):
@@ -62,35 +64,13 @@ class RmObjective(Section):
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels.")
 
 
-class StageConfig(Section):
-    """What every training stage has."""
-
-    model: ModelConfig = ModelConfig()
-    lora: LoraConfig = LoraConfig()
-    quantization: Literal["none", "int8", "nf4"] = Field(
-        "none", description="Load the frozen base in 8 or 4 bits (QLoRA, arXiv 2305.14314); needs lora."
-    )
-    data: DataConfig
-    train: TrainConfig = TrainConfig()
-    output_dir: str = Field(description="The run folder.")
-    report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
-        default_factory=list, description="Loggers beside metrics.jsonl."
-    )
-
-    @model_validator(mode="after")
-    def _quantised_base_is_frozen(self) -> Self:
-        if self.quantization != "none" and not self.lora.enabled:
-            raise ValueError(f"quantization={self.quantization} freezes the base; it needs lora.enabled=true")
-        return self
-
-
-class PtConfig(StageConfig):
+class PtConfig(SupervisedConfig):
     """`medicalgpt train pt`."""
 
     objective: PtObjective = PtObjective()
 
 
-class _NoReplay(StageConfig):
+class _NoReplay(SupervisedConfig):
     """Replay is a mix of running text; it has no place among dialogues or pairs."""
 
     @model_validator(mode="after")
@@ -151,4 +131,8 @@ STAGES: dict[str, type[StageConfig]] = {
     "dpo": DpoConfig,
     "orpo": OrpoConfig,
     "rm": RmConfig,
+    "ppo": PpoConfig,
+    "rloo": RlooConfig,
+    "grpo": GrpoConfig,
+    "distill": DistillConfig,
 }

@@ -30,11 +30,12 @@ _ORDER = (*_TURN_LISTS, "instruction", *QUESTION)  # as the readers of training 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One row: its columns, the prompt in it, and the answer it already had."""
+    """One row: its columns, the prompt in it, and the answer it already had (in `answer_column`, if in one of its own)."""
 
     fields: dict[str, Any]
     prompt: Dialogue
     reference: str | None
+    answer_column: str | None = None
 
 
 def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
@@ -51,12 +52,11 @@ def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
     for row in open_rows(path, {}):
         rows += 1
         try:
-            yield _asked(row, path, system)
+            found = parse_prompt(row, path, system)
+            _check_writable(row.fields or {}, found.answer_column)
+            yield found
         except BadRow as bad:
-            where = f" ({bad.where})" if bad.where else ""
-            raise DataError(
-                f"{place(path, row.number, row.line)}: {bad.reason}{where}; allowed: {ALLOWED}; correct the row"
-            ) from None
+            raise DataError(f"{explain_bad(bad, row, path)}; correct the row") from None
     if not rows:
         raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
 
@@ -71,7 +71,14 @@ def place(path: Path, number: int, line: int | None = None) -> str:
     return f"{path}:{number}" + (f" (line {line})" if line is not None else "")
 
 
-def _asked(row: Row, path: Path, system: str | None) -> Asked:
+def explain_bad(bad: BadRow, row: Row, path: Path) -> str:
+    """What is wrong with a row, where, and what is allowed."""
+    where = f" ({bad.where})" if bad.where else ""
+    return f"{place(path, row.number, row.line)}: {bad.reason}{where}; allowed: {ALLOWED}"
+
+
+def parse_prompt(row: Row, path: Path, system: str | None) -> Asked:
+    """One row as a prompt. Raises BadRow."""
     if row.fields is None:
         raise BadRow(row.problem, row.where)
     fields = fold_row(row.fields)
@@ -89,10 +96,9 @@ def _asked(row: Row, path: Path, system: str | None) -> Asked:
         messages = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,)))
         column, reference = _answer(fields, name)
     check_turns(messages, end="prompt")
-    _check_writable(row.fields, column)
     if system and messages[0].role != "system":
         messages = (Message("system", system), *messages)
-    return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference)
+    return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference, column)
 
 
 def _without_answer(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str | None]:

@@ -4,7 +4,8 @@ import os
 from dataclasses import replace
 from typing import Literal
 
-from medicalgpt.config.stages import DpoConfig, PairConfig, StageConfig
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.stages import DpoConfig, PairConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
 from medicalgpt.models.heap import can_keep_heap

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
 from medicalgpt.config.stages import (
     STAGES,
     DpoConfig,
@@ -18,7 +20,6 @@ from medicalgpt.config.stages import (
     PtConfig,
     RmConfig,
     SftConfig,
-    StageConfig,
 )
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import tune
@@ -29,9 +30,12 @@ from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.dpo import DirectPreference
+from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
+from medicalgpt.objectives.ppo import ClippedPolicy
 from medicalgpt.objectives.reward import RewardModelling
+from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.render.build import Prepared, replay_choice
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
@@ -56,9 +60,22 @@ def objective_of(config: StageConfig) -> Objective:
         return RewardModelling(r.margin, r.centre, r.label_smoothing)
     if isinstance(config, OrpoConfig):
         return OddsRatioPreference(config.objective.weight)
+    if isinstance(config, PpoConfig | RlooConfig | GrpoConfig):
+        return policy_objective(config)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
+
+
+def policy_objective(config: PpoConfig | RlooConfig | GrpoConfig, beta: float | None = None) -> Objective:
+    """What the policy minimises on its own answers; `beta` is the current one where it is adapted."""
+    o = config.objective
+    high = o.clip if o.clip_high is None else o.clip_high
+    if isinstance(config, PpoConfig):
+        return ClippedPolicy(o.clip, high, config.objective.entropy)
+    if isinstance(config, RlooConfig):
+        return LeaveOneOut(o.clip, high)
+    return GroupRelative(o.clip, high, o.beta if beta is None else beta, config.objective.reduce)
 
 
 def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
@@ -79,7 +96,8 @@ def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
         policy = RewardPolicy(loaded.model, found.batching)
     else:
         policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
-        policy.neftune_alpha = config.train.neftune_alpha
+        if isinstance(config, SupervisedConfig):
+            policy.neftune_alpha = config.train.neftune_alpha
     if config.train.gradient_checkpointing:
         _checkpoint_activations(unwrap(loaded.model))
     note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
@@ -129,7 +147,7 @@ class Plan:
     capacity: int
 
 
-def make_plan(config: StageConfig, prepared: Prepared, batching: Batching, filler: int, world: int) -> Plan:
+def make_plan(config: SupervisedConfig, prepared: Prepared, batching: Batching, filler: int, world: int) -> Plan:
     """Choose replay, pack everything and lay out the steps.
 
     Raises:

@@ -13,7 +13,8 @@ from accelerate import PartialState
 from rich.console import Console
 
 from medicalgpt.config import Resolved, dump
-from medicalgpt.config.stages import DpoConfig, SftConfig, StageConfig
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message, Preference

@@ -1,0 +1,220 @@
+"""Stages that learn from the model's own answers: where prompts come from, how answers are drawn and scored."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.sections import OptimiserConfig, Section
+
+
+class RolloutConfig(Section):
+    """How answers are drawn."""
+
+    prompts: int = Field(16, ge=1, description="Prompts of one update, over all processes.")
+    completions: int = Field(1, ge=1, le=256, description="Answers to each prompt.")
+    max_new_tokens: int = Field(128, ge=1, description="Longest answer in tokens.")
+    min_new_tokens: int = Field(0, ge=0, description="No stop token before that many tokens.")
+    temperature: float = Field(1.0, gt=0, description="Of sampling; the trained log-probabilities use it, too.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Nucleus sampling. Below 1 the trained distribution is not the sampled one."
+    )
+    top_k: int = Field(0, ge=0, description="Keep that many tokens; 0: all. Above 0 as with top_p.")
+    batch_size: int = Field(32, ge=1, description="Answers that are decoded together.")
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if self.min_new_tokens >= self.max_new_tokens:
+            raise ValueError(
+                f"rollout.min_new_tokens={self.min_new_tokens} leaves no room to stop below "
+                f"rollout.max_new_tokens={self.max_new_tokens}"
+            )
+        return self
+
+
+class RewardFunction(Section):
+    """A score of one's own: a Python function or an HTTP service."""
+
+    path: str = Field(min_length=1, description="package.module:function, file.py:function, or http(s)://….")
+    weight: float = Field(1.0, description="Its weight in the sum.")
+    timeout: float = Field(60.0, gt=0, description="Seconds it may take for one update's answers.")
+
+
+class RewardConfig(Section):
+    """What an answer is worth: a weighted sum of scores minus penalties."""
+
+    model: str | None = Field(None, description="A reward model: run folder, model folder, adapter folder or Hub id.")
+    weight: float = Field(1.0, description="Weight of the reward model's score.")
+    normalise: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
+    clip: float | None = Field(5.0, gt=0, description="Bound on the (normalised) score; null: none.")
+    functions: list[RewardFunction] = Field(default_factory=list, description="Further scores {path, weight, timeout}.")
+    missing_stop_penalty: float = Field(1.0, ge=0, description="Taken off an answer that did not end by itself.")
+    length_penalty: float = Field(0.0, description="Taken off times the answer's share of max_new_tokens.")
+    allow_weak_model: bool = Field(
+        False, description="Accept a reward model whose held-out accuracy is unknown or not above 50 %."
+    )
+    allow_remote: bool = Field(
+        False, description="Let answers leave this machine for an HTTP reward on another host."
+    )
+
+
+class HealthConfig(Section):
+    """When a run is stopped because it no longer does what it should. null switches a check off."""
+
+    max_kl: float | None = Field(200.0, gt=0, description="Most KL to the reference, nats per answer.")
+    min_entropy: float | None = Field(0.02, ge=0, description="Least entropy, nats per token (mean of an update).")
+    max_stop_rate_fall: float | None = Field(
+        0.4, gt=0, le=1, description="Most the held-out stop rate may fall below its start."
+    )
+    max_answer_loss_rise: float | None = Field(
+        0.5, gt=0, description="Most the loss of held-out reference answers may rise (nats per token) while the score rises."
+    )
+
+
+class RlTrainConfig(OptimiserConfig):
+    """One step is one update: rollouts, then some epochs of minibatches on them."""
+
+    learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of the policy.")
+    warmup: float = Field(0.0, ge=0, description="Warm-up: a share of the updates when below 1, else a number.")
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = Field(
+        "linear", description="Learning rate after warm-up."
+    )
+    eval_prompts: int = Field(64, ge=0, description="At most this many held-out prompts are answered and scored.")
+
+
+class RlConfig(StageConfig):
+    """What PPO, RLOO and GRPO share."""
+
+    train: RlTrainConfig = RlTrainConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    health: HealthConfig = HealthConfig()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.lora.enabled and self.lora.dropout:
+            raise ValueError(
+                f"lora.dropout={self.lora.dropout} would make the policy's first ratio differ from 1; set it to 0"
+            )
+        if self.lora.enabled and self.lora.variant == "pissa":
+            raise ValueError("lora.variant=pissa changes the base, which is the reference here; use lora or rslora")
+        if self.model.adapter:
+            raise ValueError("model.adapter: the reference is the base with its adapter off; merge it first (RUN/merged)")
+        if self.data.replay:
+            raise ValueError("data.replay mixes running text into PT; it does nothing here, leave it out")
+        if self.data.over_length == "split":
+            raise ValueError("data.over_length=split: a prompt cannot be split; use truncate (oldest turns go) or drop")
+        if self.rollout.max_new_tokens >= self.data.max_tokens:
+            raise ValueError(
+                f"data.max_tokens={self.data.max_tokens} holds prompt and answer together; it must be above "
+                f"rollout.max_new_tokens={self.rollout.max_new_tokens}"
+            )
+        return self
+
+
+class ScoredConfig(RlConfig):
+    """A stage whose answers are scored."""
+
+    reward: RewardConfig = RewardConfig()
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        if not self.reward.model and not self.reward.functions:
+            raise ValueError("reward: nothing scores the answers; set reward.model or reward.functions")
+        return self
+
+
+class KlObjective(Section):
+    """The pull to the reference that PPO and RLOO put into the reward."""
+
+    beta: float = Field(0.05, ge=0, description="Weight of the KL to the reference (start value with target_kl).")
+    target_kl: float | None = Field(
+        None, gt=0, description="Adapt beta to this KL in nats per answer (arXiv 1909.08593); null: beta is fixed."
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="The ratio is clipped below 1 − clip.")
+    clip_high: float | None = Field(None, gt=0, description="… and above 1 + clip_high; null: clip.")
+    epochs: int = Field(2, ge=1, description="Passes over the answers of one update.")
+    minibatches: int = Field(2, ge=1, description="Optimiser steps of one pass.")
+    stop_kl: float | None = Field(
+        0.1, gt=0, description="End an update's passes when KL(old ‖ new) per token exceeds this; null: never."
+    )
+
+
+class PpoObjective(KlObjective):
+    """Proximal policy optimisation (arXiv 1707.06347, 2203.02155)."""
+
+    kl_estimator: Literal["k1", "k3"] = Field("k1", description="Estimate of the per-token KL in the reward.")
+    gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
+    lam: float = Field(0.95, ge=0, le=1, description="λ of generalised advantage estimation (arXiv 1506.02438).")
+    whiten: bool = Field(True, description="Advantages of an update get mean 0 and variance 1.")
+    value_clip: float | None = Field(0.2, gt=0, description="Bound on the change of a value in an update; null: none.")
+    entropy: float = Field(0.0, ge=0, description="Weight of the entropy bonus.")
+    critic_learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the critic.")
+    critic_warmup: int = Field(0, ge=0, description="Updates in which only the critic learns.")
+    critic_init: Literal["base", "reward"] = Field("base", description="Where the critic's weights start.")
+
+
+class PpoConfig(ScoredConfig):
+    """`medicalgpt train ppo`."""
+
+    objective: PpoObjective = PpoObjective()
+
+    @model_validator(mode="after")
+    def _critic(self) -> Self:
+        if self.objective.critic_init == "reward" and not self.reward.model:
+            raise ValueError("objective.critic_init=reward needs reward.model")
+        return self
+
+
+class RlooObjective(KlObjective):
+    """REINFORCE leave-one-out (arXiv 2402.14740)."""
+
+
+class _Grouped(ScoredConfig):
+    @model_validator(mode="after")
+    def _siblings(self) -> Self:
+        if self.rollout.completions < 2:
+            raise ValueError(
+                f"rollout.completions={self.rollout.completions}: an answer is compared with its siblings; at least 2"
+            )
+        return self
+
+
+class RlooConfig(_Grouped):
+    """`medicalgpt train rloo`."""
+
+    rollout: RolloutConfig = RolloutConfig(completions=4)
+    objective: RlooObjective = RlooObjective()
+
+
+class GrpoObjective(KlObjective):
+    """Group-relative policy optimisation (arXiv 2402.03300)."""
+
+    scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
+    reduce: Literal["token", "answer"] = Field(
+        "token", description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper)."
+    )
+
+
+class GrpoConfig(_Grouped):
+    """`medicalgpt train grpo`."""
+
+    rollout: RolloutConfig = RolloutConfig(completions=8)
+    objective: GrpoObjective = GrpoObjective()
+
+
+class DistillObjective(Section):
+    """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
+
+    teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")
+    divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = Field(
+        "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
+    )
+    mix: float = Field(0.5, gt=0, lt=1, description="β of the generalised Jensen–Shannon divergence.")
+    epochs: int = Field(1, ge=1, description="Passes over the answers of one update.")
+    minibatches: int = Field(1, ge=1, description="Optimiser steps of one pass.")
+
+
+class DistillConfig(RlConfig):
+    """`medicalgpt train distill`."""
+
+    objective: DistillObjective

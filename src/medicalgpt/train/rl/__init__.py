@@ -1,0 +1,1 @@
+"""Stages that learn from the model's own answers: rollouts, rewards, advantages, updates."""

@@ -1,0 +1,94 @@
+"""Answers to prompts, as trees: the prompt once, its completions as branches."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medicalgpt.config.rl import RolloutConfig
+from medicalgpt.errors import RunError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.train.rl.prompts import PromptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One completion; `ids` include the stop token when `stopped`."""
+
+    ids: tuple[int, ...]
+    text: str
+    stopped: bool
+
+
+@dataclass
+class Group:
+    """A prompt with its completions."""
+
+    row: PromptRow
+    answers: list[Answer]
+
+    @property
+    def tree(self) -> TokenTree:
+        """Prompt without weight, every token of every completion with weight 1."""
+        prompt = np.asarray(self.row.ids, np.int32)
+        leaves = [Segment(np.asarray(a.ids, np.int32), np.ones(len(a.ids), np.float32), 0) for a in self.answers]
+        return TokenTree((Segment(prompt, np.zeros(len(prompt), np.float32)), *leaves), self.row.source)
+
+
+@dataclass
+class Rollouts:
+    """The groups of one process, with new tokens and seconds they took."""
+
+    groups: list[Group]
+    tokens: int
+    seconds: float
+
+
+class Sampler:
+    """Draws completions with the engine that also serves."""
+
+    def __init__(self, engine: Engine, config: RolloutConfig, seed: int) -> None:
+        self.engine, self.config, self.seed = engine, config, seed
+
+    def sample(self, rows: Sequence[PromptRow], first: int, update: int) -> Rollouts:
+        """Completions of an update. `first` is the place of the first row among all prompts of the update.
+
+        An answer depends on the seed, the update and its place, not on the number of processes.
+        """
+        c = self.config
+        seed = int.from_bytes(hashlib.sha256(f"{self.seed}:{update}".encode()).digest()[:8], "big")
+        sampling = Sampling(
+            c.max_new_tokens, c.temperature, c.top_p, c.top_k, seed=seed, min_new_tokens=c.min_new_tokens
+        )
+        return self._run(rows, sampling, c.completions, first)
+
+    def greedy(self, rows: Sequence[PromptRow]) -> Rollouts:
+        """One most likely answer each, for held-out numbers."""
+        return self._run(rows, Sampling(self.config.max_new_tokens), 1, 0)
+
+    def _run(self, rows: Sequence[PromptRow], sampling: Sampling, n: int, first: int) -> Rollouts:
+        start = time.perf_counter()
+        ids = [list(row.ids) for row in rows]
+        found = self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
+        groups = [Group(row, [self._answer(ids) for ids in answers]) for row, answers in zip(rows, found)]
+        tokens = sum(len(a.ids) for g in groups for a in g.answers)
+        return Rollouts(groups, tokens, time.perf_counter() - start)
+
+    def _answer(self, ids: Sequence[int]) -> Answer:
+        stopped = bool(ids) and ids[-1] in self.engine.stop_ids
+        return Answer(tuple(ids), self.engine.text(ids[:-1] if stopped else ids), stopped)
+
+
+def refuse_silence(groups: Sequence[Group], update: int) -> None:
+    """Raises RunError when no answer says anything: nothing can be learned from them."""
+    answers = [a for g in groups for a in g.answers]
+    if not any(a.text.strip() for a in answers):
+        raise RunError(
+            f"update {update}: all {len(answers)} answers are empty (the model stops at once). Start from a model that "
+            "answers (SFT), raise rollout.min_new_tokens, or lower train.learning_rate"
+        )
+
