@@ -6,30 +6,35 @@ from typing import Protocol
 from medicalgpt.generate.sampling import Sampling
 
 Ends = Callable[[int, int], bool]
-"""Asked for (row, new token) after each token that is no stop token; True ends that row after it."""
+"""Asked for (row, new token) after each token that is no stop token; True ends that row after it.
+
+Rows are completions, counted prompt by prompt.
+"""
 
 
 class Backend(Protocol):
-    """Runs one batch of prompts."""
+    """Runs prompts in batches of its own making."""
 
     @property
     def context(self) -> int | None:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""
         ...
 
-    @property
-    def pads(self) -> bool:
-        """Whether prompts of different lengths may share a batch."""
-        ...
-
     def run(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: Ends | None = None
-    ) -> list[list[int]]:
-        """New token ids of each prompt, up to and including the token that ended it.
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        seeds: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 1,
+        ends: Ends | None = None,
+    ) -> list[list[list[int]]]:
+        """New token ids of every completion of each prompt, up to and including the token that ended it.
 
         Args:
             prompts: token ids, none empty.
-            seeds: one for each prompt; an answer depends on its own seed only.
+            seeds: for each prompt one seed per completion wanted; a completion depends on its own seed only.
+            batch_size: completions that are made at the same time, at most.
 
         Raises:
             ServeError: the model gave numbers that cannot be sampled from, or memory ran out.

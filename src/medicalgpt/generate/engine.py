@@ -1,6 +1,6 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -118,14 +118,39 @@ class Engine:
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
         ready = [self.prepare(prompt, sampling) for prompt in prompts]
-        out: dict[int, Completion] = {}
-        for batch in _batches([len(r.ids) for r in ready], batch_size, self.backend.pads):
-            ends = _stop_text_ends(self._decode, sampling, len(batch)) if sampling.stop else None
-            seeds = [row_seed(sampling.seed, first_index + i) for i in batch]
-            answers = self.backend.run([ready[i].ids for i in batch], sampling, seeds, ends)
-            for i, ids in zip(batch, answers):
-                out[i] = self._completion(ready[i], ids, sampling)
-        return [out[i] for i in range(len(ready))]
+        answers = self._run(ready, sampling, 1, batch_size, first_index)
+        return [self._completion(r, ids, sampling) for r, (ids,) in zip(ready, answers)]
+
+    def complete(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        *,
+        n: int = 1,
+        batch_size: int = 32,
+        first_index: int = 0,
+    ) -> list[list[list[int]]]:
+        """Token ids of `n` completions of every prompt: rollouts, which need no text.
+
+        A completion includes the stop token that ended it. Completion `j` of prompt `i` is what `generate` answers as
+        number (first_index + i)·n + j, so it does not depend on its batch. The prompt is computed once for all `n`.
+
+        Raises:
+            ServeError: an empty prompt, or one too long for the model's context; or the backend's ServeError.
+        """
+        for name, value in (("batch_size", batch_size), ("n", n)):
+            if value < 1:
+                raise ServeError(f"{name} is {value}; allowed: at least 1")
+        return self._run([self.prepare(ids, sampling) for ids in prompts], sampling, n, batch_size, first_index)
+
+    def _run(
+        self, ready: Sequence[Ready], sampling: Sampling, n: int, batch_size: int, first_index: int
+    ) -> list[list[list[int]]]:
+        if not ready:
+            return []
+        ends = _stop_text_ends(self._decode, sampling, n * len(ready)) if sampling.stop else None
+        seeds = [[row_seed(sampling.seed, (first_index + i) * n + j) for j in range(n)] for i in range(len(ready))]
+        return self.backend.run([r.ids for r in ready], sampling, seeds, batch_size=batch_size, ends=ends)
 
     def stream(self, prompt: Prompt, sampling: Sampling, *, index: int = 0) -> Generator[str, None, Completion]:
         """Answer one prompt piece by piece; the pieces are whole characters and together the answer's text.
@@ -174,18 +199,6 @@ def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
         return texts[row].stopped
 
     return ends
-
-
-def _batches(lengths: Sequence[int], size: int, pads: bool) -> Iterator[list[int]]:
-    """Indices of prompts that share a batch: of similar length, or of one length where padding is not allowed."""
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and (len(batch) == size or (not pads and lengths[i] != lengths[batch[0]])):
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch
 
 
 def _stop_ids(template: ChatTemplate, model: Any) -> list[int]:

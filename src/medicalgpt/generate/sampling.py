@@ -13,7 +13,7 @@ class Sampling:
 
     `temperature` 0 takes the most likely token. `top_k` 0 and `top_p` 1 keep every token. `repetition_penalty` above 1
     makes tokens of prompt and answer less likely (arXiv 1909.05858). `stop` are texts that end an answer beside the
-    model's stop tokens; they are not part of it.
+    model's stop tokens; they are not part of it. The first `min_new_tokens` tokens are no stop tokens.
 
     Raises:
         ServeError: a value outside its range, named with what is allowed.
@@ -26,6 +26,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    min_new_tokens: int = 0
 
     def __post_init__(self) -> None:
         _check("max_new_tokens", self.max_new_tokens, self.max_new_tokens >= 1, "a whole number of at least 1")
@@ -36,6 +37,12 @@ class Sampling:
             "repetition_penalty", self.repetition_penalty, 0 < self.repetition_penalty < math.inf, "above 0 (1 is off)"
         )
         _check("seed", self.seed, self.seed >= 0, "0 or above")
+        _check(
+            "min_new_tokens",
+            self.min_new_tokens,
+            0 <= self.min_new_tokens <= self.max_new_tokens,
+            f"0 (off) to max_new_tokens ({self.max_new_tokens})",
+        )
         if any(not text for text in self.stop):
             raise ServeError("stop: an empty text would end every answer at once; give at least one character")
 

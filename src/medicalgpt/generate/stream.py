@@ -76,7 +76,7 @@ class Job:
 
     def _work(self, backend: Backend, ids: list[int], sampling: Sampling, seed: int) -> None:
         try:
-            self.answer = backend.run([ids], sampling, [seed], self._take)[0]
+            self.answer = backend.run([ids], sampling, [[seed]], ends=self._take)[0][0]
         except BaseException as error:  # handed to whoever asks for the next token
             self._queue.put(error)
         else:

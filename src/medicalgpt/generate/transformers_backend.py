@@ -42,15 +42,30 @@ class TransformersBackend:
         found = getattr(self.inner.config.get_text_config(), "max_position_embeddings", None)
         return int(found) if found else None
 
-    @property
-    def pads(self) -> bool:
-        """Recurrent models read padding as text, so their prompts of one batch must have one length."""
-        return not getattr(self.inner, "_is_stateful", False)
-
     def run(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: Ends | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        seeds: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 1,
+        ends: Ends | None = None,
+    ) -> list[list[list[int]]]:
+        """See `Backend.run`. Completions of one prompt are computed apart; prompts of similar length share a batch."""
+        rows = [prompt for prompt, own in zip(prompts, seeds) for _ in own]
+        flat = [seed for own in seeds for seed in own]
+        # Recurrent models read padding as text, so their prompts of one batch must have one length.
+        pads = not getattr(self.inner, "_is_stateful", False)
+        done: dict[int, list[int]] = {}
+        for batch in _batches([len(row) for row in rows], batch_size, pads):
+            answers = self._batch([rows[i] for i in batch], sampling, [flat[i] for i in batch], _numbered(ends, batch))
+            done.update(zip(batch, answers))
+        ordered = iter([done[i] for i in range(len(rows))])
+        return [[next(ordered) for _ in own] for own in seeds]
+
+    def _batch(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: Ends | None
     ) -> list[list[int]]:
-        """See `Backend.run`."""
         device = self.inner.get_input_embeddings().weight.device
         width = max(len(ids) for ids in prompts)
         # [B, T], padded on the left, so that the next token stands behind every prompt
@@ -87,6 +102,7 @@ class TransformersBackend:
             do_sample=False,
             use_cache=True,
             repetition_penalty=float(sampling.repetition_penalty),
+            min_new_tokens=sampling.min_new_tokens or None,
             eos_token_id=self.stop_ids,
             pad_token_id=self.pad_id,
         )
@@ -95,6 +111,23 @@ class TransformersBackend:
         """A row up to and including its first stop token; behind it `generate` pads."""
         end = next((i for i, token in enumerate(row) if token in self.stop_ids), None)
         return row if end is None else row[: end + 1]
+
+
+def _numbered(ends: Ends | None, batch: Sequence[int]) -> Ends | None:
+    """`ends` asked with the number that a row of a batch has among all rows."""
+    return None if ends is None else lambda row, token: ends(batch[row], token)
+
+
+def _batches(lengths: Sequence[int], size: int, pads: bool) -> Iterator[list[int]]:
+    """Indices of prompts that share a batch: of similar length, or of one length where padding is not allowed."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) == size or (not pads and lengths[i] != lengths[batch[0]])):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 class _Watch(StoppingCriteria):

@@ -260,3 +260,37 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
     (base / "chat_template.jinja").unlink()
     with pytest.raises(ServeError, match="--template chatml"):
         Engine.open(str(base))
+
+
+def test_completions_of_a_prompt_are_what_separate_calls_give(precise: Engine) -> None:
+    prompts = [precise.template.prompt_ids(ask(q)) for q in QUESTIONS]
+    sampling = Sampling(12, temperature=1.5, seed=9)
+    found = precise.complete(prompts, sampling, n=4, batch_size=5, first_index=2)
+    for i, ids in enumerate(prompts):
+        alone = [precise.generate([ids], sampling, first_index=(2 + i) * 4 + j)[0].token_ids for j in range(4)]
+        assert found[i] == alone
+        assert len({tuple(a) for a in alone}) == 4
+    assert precise.complete([], sampling, n=2) == []
+
+
+def test_completions_that_cannot_be_made_are_refused(engine: Engine) -> None:
+    with pytest.raises(ServeError, match="n is 0"):
+        engine.complete([[5]], Sampling(5), n=0)
+    with pytest.raises(ServeError, match="the prompt is empty"):
+        engine.complete([[5], []], Sampling(5))
+    with pytest.raises(ServeError, match="the prompt has 510 tokens"):
+        engine.complete([[5] * 510], Sampling(5))
+
+
+def test_no_stop_token_comes_before_the_least_length(engine: Engine) -> None:
+    ids = engine.template.prompt_ids(ask("fever?"))
+    free = engine.complete([ids], Sampling(20))[0][0]
+    model = tiny_model()
+    model.generation_config.eos_token_id = [free[3]]
+    stopping = engine_of(model)
+    early, late = (stopping.complete([ids], Sampling(20, min_new_tokens=m))[0][0] for m in (0, 9))
+    first = free.index(free[3])
+    assert early == free[: first + 1]
+    assert late[:first] == free[:first]
+    assert free[3] not in late[:9]
+    assert len(late) >= 9

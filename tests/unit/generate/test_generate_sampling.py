@@ -19,6 +19,8 @@ from medicalgpt.generate.transformers_backend import _Draw
         ({"top_k": -1}, "top_k is -1"),
         ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0"),
         ({"seed": -1}, "seed is -1"),
+        ({"min_new_tokens": -1}, "min_new_tokens is -1"),
+        ({"min_new_tokens": 257}, r"min_new_tokens is 257; allowed: 0 \(off\) to max_new_tokens \(256\)"),
         ({"stop": ("a", "")}, "stop: an empty text"),
     ],
 )
