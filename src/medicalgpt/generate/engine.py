@@ -187,6 +187,10 @@ class Engine:
         pieces.append(text.finish())
         return Completion("".join(pieces), ids, ended or text.stopped, len(ready.ids), ready.dropped_turns)
 
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of an answer's token ids; special tokens have none."""
+        return self._decode(list(ids))
+
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
