@@ -53,9 +53,7 @@ class RewardConfig(Section):
     allow_weak_model: bool = Field(
         False, description="Accept a reward model whose held-out accuracy is unknown or not above 50 %."
     )
-    allow_remote: bool = Field(
-        False, description="Let answers leave this machine for an HTTP reward on another host."
-    )
+    allow_remote: bool = Field(False, description="Let answers leave this machine for an HTTP reward on another host.")
 
 
 class HealthConfig(Section):
@@ -67,7 +65,9 @@ class HealthConfig(Section):
         0.4, gt=0, le=1, description="Most the held-out stop rate may fall below its start."
     )
     max_answer_loss_rise: float | None = Field(
-        0.5, gt=0, description="Most the loss of held-out reference answers may rise (nats per token) while the score rises."
+        0.5,
+        gt=0,
+        description="Most the loss of held-out reference answers may rise (nats per token) while the score rises.",
     )
 
 
@@ -98,7 +98,9 @@ class RlConfig(StageConfig):
         if self.lora.enabled and self.lora.variant == "pissa":
             raise ValueError("lora.variant=pissa changes the base, which is the reference here; use lora or rslora")
         if self.model.adapter:
-            raise ValueError("model.adapter: the reference is the base with its adapter off; merge it first (RUN/merged)")
+            raise ValueError(
+                "model.adapter: the reference is the base with its adapter off; merge it first (RUN/merged)"
+            )
         if self.data.replay:
             raise ValueError("data.replay mixes running text into PT; it does nothing here, leave it out")
         if self.data.over_length == "split":
@@ -191,7 +193,8 @@ class GrpoObjective(KlObjective):
 
     scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
     reduce: Literal["token", "answer"] = Field(
-        "token", description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper)."
+        "token",
+        description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper).",
     )
 
 

@@ -18,13 +18,11 @@ from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.objectives.dpo import segment_sums
-from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.render.build import prepare
-from medicalgpt.render.pack import best_fit, by_length
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, exp, ratio, share
-from medicalgpt.train.data import costs
+from medicalgpt.train.data import batches
 
 
 @dataclass
@@ -75,17 +73,13 @@ def _sums(
     """Σ log p and number of weighted tokens per tree and segment [trees, segments]."""
     width = max(len(t.segments) for t in trees)
     sums, counts = np.zeros((len(trees), width)), np.zeros((len(trees), width))
-    lengths = [int(n) for n in costs(trees, policy.batching)]
-    rows = best_fit(lengths, capacity) if policy.batching == "tree" else by_length(lengths, capacity)
-    build = pack_trees if policy.batching == "tree" else pad_trees
     device = next(policy.parameters()).device
-    for items in rows:
-        batch = build([trees[i] for i in items], items, template.pad_id or 0).to(device)
+    for batch in batches(trees, policy.batching, capacity, template.pad_id or 0, device):
         logps = policy.logps(batch)[0]
         total = segment_sums(logps * batch.weights, batch.segment, batch.segments).cpu().numpy()
         count = segment_sums(batch.weights, batch.segment, batch.segments).cpu().numpy()
         at = 0
-        for i in items:
+        for i in batch.items:
             size = len(trees[i].segments)
             sums[i, :size], counts[i, :size] = total[at : at + size], count[at : at + size]
             at += size

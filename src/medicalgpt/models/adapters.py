@@ -79,6 +79,43 @@ def _peft_config(lora: LoraConfig, head: str) -> Any:
     )
 
 
+def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
+    """A second adapter that starts from nothing, beside the one that is there."""
+    model.add_adapter(name, _peft_config(lora, "language"))  # type: ignore[operator]
+
+
+def can_share(adapter: Located) -> bool:
+    """Whether a reward model's adapter folder can be put on another head's base: plain LoRA, score layer saved with it."""
+    config = read_adapter(adapter)
+    plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and config.get("bias", "none") == "none"
+    return adapter.kind == "adapter" and plain and config.get("task_type") == "SEQ_CLS"
+
+
+def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:
+    """Put a reward model's adapter beside those of a language model on the same base; returns its score weight [1, D].
+
+    Raises:
+        ModelError: the adapter's layers are not those of this model.
+    """
+    from peft import LoraConfig as PeftLora
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    config = PeftLora.from_pretrained(adapter.path_or_id)
+    config.task_type, config.modules_to_save, config.lora_dropout = "CAUSAL_LM", None, 0.0  # type: ignore[union-attr]
+    weights = load_file(Path(adapter.path_or_id) / "adapter_model.safetensors")
+    heads = [key for key in weights if key.endswith("score.weight")]
+    if len(heads) != 1:
+        raise ModelError(f"{adapter.path_or_id} holds {len(heads)} score layers; a reward model has one")
+    score = weights.pop(heads[0])
+    model.add_adapter(name, config)  # type: ignore[operator]
+    found = set_peft_model_state_dict(model, weights, adapter_name=name)
+    lost = [key for key in found.missing_keys if f".{name}." in key] + list(found.unexpected_keys)
+    if lost:
+        raise ModelError(f"{adapter.path_or_id} does not fit this model; first layer that differs: {lost[0]}")
+    return score
+
+
 def linear_names(model: nn.Module) -> list[str]:
     """Last path components of the model's linear layers, the head left out."""
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]

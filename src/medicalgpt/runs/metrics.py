@@ -70,14 +70,16 @@ class SampleLog:
         reference: str | None = None,
         stopped: bool | None = None,
         source: str | None = None,
+        score: float | None = None,
     ) -> None:
         """Write one answer.
 
         `prompt` is running text or messages (`{"role": …, "content": …}`), `reference` the answer in the data,
-        `stopped` whether the model ended it with a stop token, `source` the row it came from. Raises RunError.
+        `stopped` whether the model ended it with a stop token, `source` the row it came from, `score` what the reward
+        gave for it. Raises RunError.
         """
         line: dict[str, Any] = {"step": step, "prompt": prompt, "answer": answer}
-        line |= {"reference": reference, "stopped": stopped, "source": source}
+        line |= {"reference": reference, "stopped": stopped, "source": source, "score": score}
         _append(self.path, {name: value for name, value in line.items() if value is not None})
 
     def rewind(self, step: int) -> None:

@@ -1,16 +1,15 @@
 """What happens around the steps: the progress line, sample answers, and a clean stop on Ctrl-C or SIGTERM."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, final
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
+
+from medicalgpt.train.signals import StopSignal
 
 
 @final
@@ -56,9 +55,6 @@ class ProgressCallback(TrainerCallback):
             self.bar.stop()
 
 
-_SAME_KEYSTROKE = 2.0  # seconds: a terminal sends Ctrl-C to every process, and torchrun then passes it on once more
-
-
 @final
 class StopCallback(TrainerCallback):
     """Ctrl-C or SIGTERM finishes the step, saves a checkpoint and ends; a second Ctrl-C ends at once.
@@ -67,45 +63,24 @@ class StopCallback(TrainerCallback):
     """
 
     def __init__(self, console: Console) -> None:
-        self.console = console
-        self.signal: int | None = None
-        self._heard = 0.0
-        self._before: dict[int, Any] = {}
+        self.heard = StopSignal(console)
 
-    def _caught(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self.signal is None:
-            self.signal, self._heard = number, now
-            self.console.print("stopping after this step; a checkpoint is saved (Ctrl-C again to stop at once)")
-        elif number == signal.SIGINT and now - self._heard > _SAME_KEYSTROKE:
-            raise KeyboardInterrupt
+    @property
+    def signal(self) -> int | None:
+        """The signal that was heard."""
+        return self.heard.number
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self._before[number] = signal.signal(number, self._caught)
-            except ValueError:  # not in the main thread: the caller has to stop the run
-                return
+        self.heard.listen()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if args.world_size > 1:
-            self._agree(args.device)
+            self.heard.agree(args.device)
         if self.signal is not None and state.global_step < state.max_steps:
             control.should_save = control.should_training_stop = True
 
-    def _agree(self, device: torch.device) -> None:
-        heard = torch.tensor(self.signal or 0, device=device)
-        torch.distributed.all_reduce(heard, torch.distributed.ReduceOp.MAX)
-        self.signal = int(heard) or None
-
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.restore()
-
-    def restore(self) -> None:
-        """Give the signals back to whoever had them."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
+        self.heard.restore()
 
 
 @final

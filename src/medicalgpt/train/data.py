@@ -1,6 +1,6 @@
 """The run's plan as a dataset: item i is the batch of packed row i, built when it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +61,26 @@ class PlanDataset(Dataset[TreeBatch]):
         if self.reference is not None:
             batch.extra["reference"] = torch.from_numpy(self.reference.take(items))
         return batch
+
+
+def batches(
+    trees: Sequence[TokenTree],
+    batching: Batching,
+    capacity: int,
+    filler: int = 0,
+    device: torch.device | str = "cpu",
+    items: Sequence[int] | None = None,
+) -> Iterator[TreeBatch]:
+    """All trees (or those numbered `items`), a row of at most `capacity` tokens at a time; `batch.items` names them."""
+    chosen = range(len(trees)) if items is None else items
+    if not len(chosen):
+        return
+    lengths = [int(n) for n in costs([trees[i] for i in chosen], batching)]
+    packed = batching == "tree"
+    group, build = (best_fit, pack_trees) if packed else (by_length, pad_trees)
+    for row in group(lengths, max(capacity, *lengths)):
+        mine = [chosen[i] for i in row]
+        yield build([trees[i] for i in mine], mine, filler).to(device)
 
 
 def _only(batches: list[TreeBatch]) -> TreeBatch:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
@@ -57,7 +58,9 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     else:
         # transformers' classifiers read their score at the last token that is not padding.
         inner.config.pad_token_id = template.pad_id  # type: ignore[union-attr]
-    model.save_pretrained(str(folder), safe_serialization=True)  # type: ignore[operator]
+    # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
+    chosen = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    model.save_pretrained(str(folder), safe_serialization=True, **chosen)  # type: ignore[operator]
     inner.config._attn_implementation = implementation  # type: ignore[union-attr]
     tokenizer = template.tokenizer
     before = tokenizer.chat_template
@@ -69,14 +72,14 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
 def publish(
     ctx: "Context",
     loaded: Loaded,
-    trainer: Any,
+    tokens: int,
     before: dict[str, float],
     after: dict[str, float],
     parents: tuple[Path, ...],
+    report_of: reward.RewardReport | None = None,
 ) -> None:
     """Save the model, write the report with its figures, and the manifest last."""
     folder = ctx.folder
-    report_of = _reward_report(ctx, trainer)
     with folder.publishing("model") as temp:
         save_model(temp, loaded, ctx.template)
         if report_of is not None:
@@ -101,7 +104,7 @@ def publish(
         world_size=ctx.world,
         ledger=ctx.prepared.ledger,
         seconds=time.perf_counter() - ctx.started,
-        tokens=trainer.tokens,
+        tokens=tokens,
         before=before,
         after=after,
         files=hash_tree(folder.model),
@@ -110,7 +113,7 @@ def publish(
     manifest.write(folder.path, record)
 
 
-def _reward_report(ctx: "Context", trainer: Any) -> reward.RewardReport | None:
+def reward_report(ctx: "Context", trainer: Any) -> reward.RewardReport | None:
     """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
     policy, held_out = trainer.module.policy, trainer.held_out
     if not isinstance(policy, RewardPolicy) or held_out is None:

@@ -24,6 +24,20 @@ class Meter:
             held[0] += total
             held[1] += count
 
+    def join(self, other: "Meter") -> None:
+        """Take over what another meter of this process has counted."""
+        for name, (total, count) in other.sums.items():
+            held = self.sums.setdefault(name, [0.0, 0.0])
+            held[0] += total
+            held[1] += count
+
+    def means(self) -> dict[str, float]:
+        """Global means by name; nothing is forgotten."""
+        names = sorted(self.sums)
+        table = torch.tensor([self.sums[n] for n in names], dtype=torch.float64)
+        table = self.accelerator.reduce(table.to(self.accelerator.device), "sum").cpu()
+        return {n: float(s / c) if c else 0.0 for n, (s, c) in zip(names, table.tolist())}
+
     def drain(self) -> tuple[dict[str, float], int]:
         """Global means by name (with perplexity where there is an NLL) and the tokens seen by all ranks."""
         names = sorted(self.sums)

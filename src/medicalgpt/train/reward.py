@@ -16,13 +16,11 @@ from medicalgpt.models.load import Loaded, names_classifier
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.registry import cache_root
 from medicalgpt.models.reward import RewardPolicy, probe_scores
-from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.render.build import prepare
-from medicalgpt.render.pack import best_fit, by_length
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
-from medicalgpt.train.data import costs
+from medicalgpt.train.data import batches
 
 FILE = "reward.json"
 BINS = 5
@@ -58,14 +56,10 @@ def score_trees(policy: RewardPolicy, trees: Sequence[TokenTree], capacity: int 
     """Scores of every tree's leaves, in the order of `trees`."""
     training = policy.training
     policy.eval()
-    lengths = [int(n) for n in costs(trees, policy.batching)]
-    packed = policy.batching == "tree"
-    rows = best_fit(lengths, max(capacity, *lengths)) if packed else by_length(lengths, max(capacity, *lengths))
-    device, out = next(policy.parameters()).device, [np.empty(0)] * len(trees)
-    for items in rows:
-        batch = (pack_trees if packed else pad_trees)([trees[i] for i in items], items).to(device)
+    out = [np.empty(0)] * len(trees)
+    for batch in batches(trees, policy.batching, capacity, device=next(policy.parameters()).device):
         scores, at = policy.scores(batch).cpu().numpy().astype(np.float64), 0
-        for i in items:
+        for i in batch.items:
             leaves = len(trees[i].leaves)
             out[i], at = scores[at : at + leaves], at + leaves
     policy.train(training)
@@ -179,6 +173,18 @@ def lines(report: RewardReport) -> list[str]:
         f"(taking the longer answer: {report.length_accuracy:.1%}); calibration error {report.calibration_error:.3f}",
     ]
     return [*out, *(f"warning: {w}" for w in report.warnings)]
+
+
+def read_report(folder: Path) -> RewardReport | None:
+    """The report beside a reward model's weights; None where there is none."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    values = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("accuracy", "margin"):
+        values[name] = Estimate(**values[name])
+    values["by_length"] = {k: Estimate(**v) for k, v in values["by_length"].items()}
+    return RewardReport(**values)
 
 
 def write(folder: Path, report: RewardReport) -> None:

@@ -3,6 +3,7 @@
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message, Preference
@@ -32,6 +33,7 @@ class Sampler:
         # A process that was killed between these answers and the next checkpoint left some behind.
         self.log.rewind(step - 1)
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
+        assert isinstance(self.ctx.config, SupervisedConfig)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [row for row in self.prompts if _fits(engine, row[0], sampling)]
         for (prompt, reference, source), done in zip(fitting, engine.generate([p for p, _, _ in fitting], sampling)):

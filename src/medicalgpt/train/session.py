@@ -7,6 +7,7 @@ from transformers import TrainingArguments
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
+from medicalgpt.config.sections import TrainConfig
 from medicalgpt.models.load import Loaded
 from medicalgpt.train import setup
 from medicalgpt.train.callbacks import ProgressCallback, SampleCallback, StopCallback
@@ -53,6 +54,7 @@ def arguments(ctx: "Context", plan: setup.Plan) -> TrainingArguments:
 def build_trainer(ctx: "Context", module: StageModule, plan: setup.Plan, loaded: Loaded) -> tuple[Any, StopCallback]:
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
+    assert isinstance(t, TrainConfig)
     trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, (t.schedule, t.warmup))
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:

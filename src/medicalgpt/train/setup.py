@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import (
     STAGES,
     DpoConfig,
@@ -23,7 +23,7 @@ from medicalgpt.config.stages import (
 )
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import tune
-from medicalgpt.models.load import Loaded, load, pick_dtype
+from medicalgpt.models.load import Loaded, Quantization, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
@@ -81,12 +81,27 @@ def policy_objective(config: PpoConfig | RlooConfig | GrpoConfig, beta: float | 
 def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
     """The model to train as a policy, and one line on how it will be batched."""
     scores = objective_of(config).needs.scores
+    loaded = load_trained(config, scores)
+    return (loaded, *as_policy(loaded, config, scores))
+
+
+def load_trained(config: StageConfig, scores: bool = False) -> Loaded:
+    """The model a stage trains, with its fresh adapter, or with every weight trained."""
     lora = config.lora if config.lora.enabled else None
     loaded = load(_with_dtype(config), config.quantization, lora, "score" if scores else "language")
-    _keep_differentiable(loaded.model)
+    keep_differentiable(loaded.model)
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
             parameter.requires_grad_(True)
+    return loaded
+
+
+def as_policy(loaded: Loaded, config: StageConfig, scores: bool = False) -> tuple[Policy, str]:
+    """A loaded model, all its adapters in place, as the policy objectives see, and how it will be batched.
+
+    Raises:
+        ConfigError: train.batching=tree on a model that cannot.
+    """
     tune(loaded.model)
     found = (probe_scores if scores else probe)(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
@@ -99,12 +114,12 @@ def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
         if isinstance(config, SupervisedConfig):
             policy.neftune_alpha = config.train.neftune_alpha
     if config.train.gradient_checkpointing:
-        _checkpoint_activations(unwrap(loaded.model))
+        checkpoint_activations(unwrap(loaded.model))
     note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
-    return loaded, policy, note
+    return policy, note
 
 
-def _keep_differentiable(model: nn.Module) -> None:
+def keep_differentiable(model: nn.Module) -> None:
     """Stop bitsandbytes from repacking 4-bit weights for AVX512 while evaluating.
 
     The packed kernel has no backward pass and stays in use when training goes on: gradients would silently lose every
@@ -128,7 +143,8 @@ def mixed_precision(config: StageConfig) -> str:
     return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[wanted]
 
 
-def _checkpoint_activations(model: Any) -> None:
+def checkpoint_activations(model: Any) -> None:
+    """Recompute activations in the backward pass instead of keeping them."""
     enable = getattr(model, "activation_checkpointing_enable", None)
     if enable is not None:
         enable(activation_checkpointing_kwargs={"use_reentrant": False})
@@ -197,11 +213,22 @@ def reference_kind(config: StageConfig) -> str:
 
 
 def load_reference(config: DpoConfig, batching: Batching) -> CausalPolicy:
-    """A second, frozen model."""
+    """The second, frozen model that DPO was asked to compare with."""
     name = config.objective.reference_model or config.model.base
     adapter = None if config.objective.reference_model else config.model.adapter
-    loaded = load(config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, None)
-    _keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
+    return open_reference(
+        config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, batching
+    )
+
+
+def open_reference(model: ModelConfig, quantization: Quantization, batching: Batching) -> CausalPolicy:
+    """A frozen model that runs batches as the policy does.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    loaded = load(model, quantization, None)
+    keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
     found = probe(loaded.model, batching)
     reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)
     if found.batching != batching:

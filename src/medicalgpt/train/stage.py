@@ -13,7 +13,8 @@ from accelerate import PartialState
 from rich.console import Console
 
 from medicalgpt.config import Resolved, dump
-from medicalgpt.config.base import StageConfig
+from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
@@ -33,6 +34,8 @@ from medicalgpt.train import finish, setup
 from medicalgpt.train.callbacks import console as make_console
 from medicalgpt.train.module import StageModule
 from medicalgpt.train.preflight import as_table, preflight, show
+from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
+from medicalgpt.train.rl.stage import other_hashes, train_rl
 from medicalgpt.train.session import build_trainer
 
 
@@ -55,7 +58,7 @@ class Context:
     name: str
     console: Console
     template: ChatTemplate
-    prepared: Prepared
+    prepared: Prepared | PromptSet
     folder: RunFolder
     key: str
     base: dict[str, str]
@@ -79,7 +82,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         return finish.recall(ctx.folder.path)
     with ctx.folder:
         try:
-            return _train(ctx, begun, parents)
+            return (train_rl if isinstance(config, RlConfig) else _train)(ctx, begun, parents)
         except MedicalGPTError:
             if ctx.rank == 0:
                 finish.withdraw(ctx.folder)
@@ -113,10 +116,15 @@ def _open(config: StageConfig, rank: int, world: int) -> Context:
         locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code
     )
     template = ChatTemplate.load(tokenizer, config.data.template)
-    kind = setup.objective_of(config).needs.data
-    train_on = config.objective.train_on if isinstance(config, SftConfig) else "assistant"
-    prepared = prepare(config.data, kind, template, cache_root(), config.train.seed, train_on)
     base = finish.base_hashes(found, config.model.adapter)
+    prepared: Prepared | PromptSet
+    if isinstance(config, RlConfig):
+        prepared = read_prompt_set(config.data, template, config.rollout.max_new_tokens, config.train.seed)
+        base |= other_hashes(config)
+    else:
+        kind = setup.objective_of(config).needs.data
+        train_on = config.objective.train_on if isinstance(config, SftConfig) else "assistant"
+        prepared = prepare(config.data, kind, template, cache_root(), config.train.seed, train_on)
     settings = config.model_dump(
         exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
     )
@@ -140,13 +148,15 @@ def _begin(ctx: Context, text: str, state: PartialState) -> Begun:
 
 
 def _train(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
-    config, console = ctx.config, ctx.console
+    config, console, prepared = ctx.config, ctx.console, ctx.prepared
+    assert isinstance(config, SupervisedConfig)
+    assert isinstance(prepared, Prepared)
     finish.require_memory(config)
     torch.manual_seed(config.train.seed)
     loaded, policy, note = setup.load_policy(config)
     console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
-    _preflight(ctx, loaded)
-    plan = setup.make_plan(config, ctx.prepared, policy.batching, ctx.template.pad_id or 0, ctx.world)
+    _preflight(ctx, prepared, loaded)
+    plan = setup.make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, ctx.world)
     console.print(
         f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
         f"{plan.padding:.1%} of the rows' room is empty",
@@ -162,7 +172,8 @@ def _train(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     after = trainer.evaluate()
     trainer.answer(trainer.state.global_step)
     if ctx.rank == 0:
-        finish.publish(ctx, loaded, trainer, before, after, parents)
+        report = finish.reward_report(ctx, trainer)
+        finish.publish(ctx, loaded, trainer.tokens, before, after, parents, report)
     trainer.accelerator.wait_for_everyone()
     return Outcome("finished", ctx.folder.path, before, after)
 
@@ -173,21 +184,21 @@ def _size(policy: setup.Policy) -> str:
     return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
 
 
-def _preflight(ctx: Context, loaded: Loaded) -> None:
+def _preflight(ctx: Context, prepared: Prepared, loaded: Loaded) -> None:
     """Print the ledger, the proofs and one row with its trained tokens in colour."""
-    for note in ctx.prepared.notes:
+    for note in prepared.notes:
         ctx.console.print(note, highlight=False)
-    ledger = ctx.prepared.ledger
+    ledger = prepared.ledger
     ctx.console.print(
         "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
         highlight=False,
     )
     for reason, count in ledger["reasons"].items():
         ctx.console.print(f"  {count} {reason}", highlight=False)
-    proofs = preflight(ctx.prepared.train, ctx.template, loaded.model, _conversations(ctx))
+    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(ctx))
     ctx.console.print(as_table(proofs))
     if ctx.console.is_terminal:  # a log file must not hold patient text
-        ctx.console.print(show(ctx.prepared.train[0], ctx.template))
+        ctx.console.print(show(prepared.train[0], ctx.template))
 
 
 def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
@@ -219,6 +230,7 @@ def _reference(ctx: Context, policy: setup.Policy, plan: setup.Plan) -> CausalPo
         return setup.load_reference(config, policy.batching)
     if kind == "cached":
         # The stores' folder is named after everything that decides which rows they hold, and in which order.
+        assert isinstance(ctx.prepared, Prepared)
         facts = {
             "rows": ctx.prepared.train.folder.parent.name,
             "base": ctx.base,

@@ -65,7 +65,8 @@ def _from_file(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     spec = importlib.util.spec_from_file_location(f"reward_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -111,7 +112,9 @@ def _post(config: RewardFunction, prompts: list[Turns], completions: list[str]) 
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise RunError(_late(config, len(completions))) from None
-        raise RunError(f"reward {config.path} cannot be reached: {error.reason}. The last checkpoint is intact") from None
+        raise RunError(
+            f"reward {config.path} cannot be reached: {error.reason}. The last checkpoint is intact"
+        ) from None
     except ValueError:
         raise RunError(f'reward {config.path} did not answer with JSON; expected {{"scores": [number, …]}}') from None
     if not isinstance(found, dict) or "scores" not in found:

@@ -83,12 +83,10 @@ class Sampler:
         return Answer(tuple(ids), self.engine.text(ids[:-1] if stopped else ids), stopped)
 
 
-def refuse_silence(groups: Sequence[Group], update: int) -> None:
-    """Raises RunError when no answer says anything: nothing can be learned from them."""
-    answers = [a for g in groups for a in g.answers]
-    if not any(a.text.strip() for a in answers):
+def refuse_silence(said: Sequence[bool], update: int) -> None:
+    """Raises RunError when none of the answers says anything: nothing can be learned from them."""
+    if not any(said):
         raise RunError(
-            f"update {update}: all {len(answers)} answers are empty (the model stops at once). Start from a model that "
+            f"update {update}: all {len(said)} answers are empty (the model stops at once). Start from a model that "
             "answers (SFT), raise rollout.min_new_tokens, or lower train.learning_rate"
         )
-

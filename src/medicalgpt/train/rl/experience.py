@@ -1,0 +1,108 @@
+"""What an update learns from: log-probabilities, values and advantages of every sampled token, tree by tree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.objectives import advantages
+from medicalgpt.render.tree import TokenTree
+from medicalgpt.train.data import batches
+from medicalgpt.train.rl.rewards import Scores
+from medicalgpt.train.rl.roles import Roles
+from medicalgpt.train.rl.rollout import Group
+from medicalgpt.train.rl.world import World
+
+
+@dataclass
+class Experience:
+    """The answers of one process. Token tensors [T] lie end to end over trees; `lengths` [answers] cuts them.
+
+    `extra` holds what objectives ask for by name: old, reference, old_values, returns, advantages.
+    """
+
+    trees: list[TokenTree]
+    lengths: torch.Tensor
+    entropy: torch.Tensor
+    extra: dict[str, torch.Tensor]
+    score: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    total: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+
+    def __post_init__(self) -> None:
+        self.ends = np.cumsum([tree.trained for tree in self.trees])
+
+    def take(self, items: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Token values of several trees [N], in the order a batch of them lists its positions."""
+        starts = np.concatenate([[0], self.ends])
+        where = [np.arange(starts[i], self.ends[i]) for i in items]
+        index = torch.from_numpy(np.concatenate(where)) if where else torch.empty(0, dtype=torch.long)
+        return {name: values[index] for name, values in self.extra.items()}
+
+    @property
+    def kl(self) -> torch.Tensor:
+        """KL to the reference of every answer [answers], nats (k1)."""
+        gap = self.extra["old"] - self.extra["reference"]
+        return advantages.per_completion(gap, self.lengths)
+
+
+@torch.no_grad()
+def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int) -> Experience:
+    """Run policy, reference and critic over all answers, with the weights that sampled them."""
+    trees = [group.tree for group in groups]
+    ends = np.cumsum([0, *(tree.trained for tree in trees)])
+    names = ["old", "entropy", "reference"] + (["old_values"] if roles.critic else [])
+    found = {name: torch.empty(int(ends[-1])) for name in names}
+    device = next(roles.policy.parameters()).device
+    for batch in batches(trees, roles.policy.batching, capacity, filler, device):
+        values = dict(zip(("old", "entropy"), roles.policy.distribution(batch)))
+        values["reference"] = roles.reference_logps(batch)
+        if roles.critic is not None:
+            values["old_values"] = roles.critic.values(batch)
+        where = torch.from_numpy(np.concatenate([np.arange(ends[i], ends[i + 1]) for i in batch.items]))
+        for name, value in values.items():
+            found[name][where] = value.float().cpu()
+    lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers])
+    return Experience(trees, lengths, found.pop("entropy"), found)
+
+
+def assign(
+    config: PpoConfig | RlooConfig | GrpoConfig, seen: Experience, scores: Scores, beta: float, world: World
+) -> dict[str, float]:
+    """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
+    seen.score = torch.from_numpy(scores.score).float()
+    seen.total = torch.from_numpy(scores.total).float()
+    if isinstance(config, PpoConfig):
+        return _with_critic(config, seen, beta, world)
+    n = config.rollout.completions
+    if isinstance(config, RlooConfig):
+        found = advantages.leave_one_out((seen.total - beta * seen.kl).view(-1, n))
+    else:
+        found = advantages.group_relative(seen.total.view(-1, n), config.objective.scale)
+    seen.extra["advantages"] = found.reshape(-1).repeat_interleave(seen.lengths)
+    return {}
+
+
+def _with_critic(config: PpoConfig, seen: Experience, beta: float, world: World) -> dict[str, float]:
+    o, extra = config.objective, seen.extra
+    kl = advantages.kl_terms(extra["old"], extra["reference"], o.kl_estimator)
+    rewards = advantages.token_rewards(seen.total, kl, seen.lengths, beta)
+    found = advantages.gae(rewards, extra["old_values"], seen.lengths, o.gamma, o.lam)
+    extra["returns"] = found + extra["old_values"]
+    extra["advantages"] = whitened(found, world) if o.whiten else found
+    left, whole = variance(extra["returns"] - extra["old_values"], world), variance(extra["returns"], world)
+    return {"explained_variance": 1 - left / whole if whole > 0 else 0.0}
+
+
+def whitened(values: torch.Tensor, world: World) -> torch.Tensor:
+    """Mean 0 and variance 1 over all tokens of all processes."""
+    total, count = world.sums(float(values.double().sum()), len(values))
+    return (values - total / count) / (variance(values, world) ** 0.5 + 1e-8)
+
+
+def variance(values: torch.Tensor, world: World) -> float:
+    """Biased variance over all tokens of all processes."""
+    total, count = world.sums(float(values.double().sum()), len(values))
+    (squares,) = world.sums(float((values.double() - total / count).square().sum()))
+    return squares / count

@@ -1,0 +1,100 @@
+"""Held-out prompts before, during and after: greedy answers with their scores, and the loss of the reference answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from medicalgpt.data.records import Message
+from medicalgpt.errors import MedicalGPTError
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.render.rows import render_dialogue
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.tree import TokenTree
+from medicalgpt.runs.intervals import ratio
+from medicalgpt.train.data import batches
+from medicalgpt.train.rl.experience import Experience
+from medicalgpt.train.rl.prompts import PromptRow
+from medicalgpt.train.rl.rewards import Scores
+from medicalgpt.train.rl.rollout import Group, Rollouts
+from medicalgpt.train.rl.world import World
+
+
+@dataclass
+class HeldOut:
+    """The held-out set of a stage, shared out over processes."""
+
+    rows: Sequence[PromptRow]
+    answer: Callable[[Sequence[PromptRow]], Rollouts]
+    measure: Callable[[Sequence[Group]], Experience]
+    score: Callable[[Sequence[Group]], Scores] | None
+    references: list[TokenTree]
+    world: World
+    groups: list[Group] = field(default_factory=list)
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def evaluate(self, policy: CausalPolicy, capacity: int, start: Sequence[float] = ()) -> dict[str, float]:
+        """Metrics `eval/…`; with the `start` scores also the gain per prompt with its 95 % interval."""
+        if not self.rows:
+            return {}
+        _, mine = self.world.mine(self.rows)
+        found = self.answer(mine).groups if mine else []
+        parts = self.world.gather((found, self._numbers(found)))
+        self.groups = [g for groups, _ in parts for g in groups]
+        table = np.concatenate([numbers for _, numbers in parts])  # [prompts, (score, total, kl, length, stopped)]
+        out = {f"eval/{n}": float(v) for n, v in zip(("score", "reward", "kl", "length", "stop_rate"), table.mean(0))}
+        self.scores = table[:, 0]
+        ones = np.ones(len(table))
+        if self.score is None:
+            out = {n: v for n, v in out.items() if n not in ("eval/score", "eval/reward")}
+        else:
+            estimate = ratio(self.scores, ones)
+            out |= {"eval/score_low": estimate.low, "eval/score_high": estimate.high}
+            if len(start) == len(table):
+                gain = ratio(self.scores - np.asarray(start), ones)
+                out |= {"eval/score_gain": gain.value, "eval/gain_low": gain.low, "eval/gain_high": gain.high}
+        if self.references:
+            out["eval/answer_loss"] = reference_loss(policy, self.references, capacity, self.world)
+        return out
+
+    def _numbers(self, groups: Sequence[Group]) -> np.ndarray:
+        if not groups:
+            return np.empty((0, 5))
+        seen = self.measure(groups)
+        answers = [g.answers[0] for g in groups]
+        scores = self.score(groups) if self.score else None
+        nothing = np.zeros(len(groups))
+        columns = [nothing if scores is None else scores.score, nothing if scores is None else scores.total]
+        columns += [seen.kl.numpy(), np.asarray([len(a.ids) for a in answers])]
+        return np.stack([*columns, np.asarray([a.stopped for a in answers])], 1).astype(np.float64)
+
+
+def reference_trees(rows: Sequence[PromptRow], template: ChatTemplate, max_tokens: int) -> list[TokenTree]:
+    """The answers that stood in the data, as SFT would train them; rows without one are left out."""
+    out: list[TokenTree] = []
+    for row in rows:
+        if row.reference is None:
+            continue
+        whole = replace(row.dialogue, messages=(*row.dialogue.messages, Message("assistant", row.reference)))
+        try:
+            out += render_dialogue(whole, template, max_tokens, "last").trees
+        except MedicalGPTError:  # an answer the template refuses says nothing about the policy
+            continue
+    return out
+
+
+@torch.no_grad()
+def reference_loss(policy: CausalPolicy, trees: Sequence[TokenTree], capacity: int, world: World) -> float:
+    """Mean NLL of the reference answers' tokens, nats, at temperature 1."""
+    _, mine = world.mine(trees)
+    total = count = 0.0
+    sampled, policy.temperature = policy.temperature, 1.0
+    try:
+        for batch in batches(mine, policy.batching, capacity, device=world.device):
+            total -= float((policy.logps(batch)[0] * batch.weights).sum())
+            count += float(batch.weights.sum())
+    finally:
+        policy.temperature = sampled
+    total, count = world.sums(total, count)
+    return total / count

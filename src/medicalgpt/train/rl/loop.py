@@ -1,0 +1,235 @@
+"""The loop of PPO, RLOO and GRPO: answers are drawn, scored, turned into advantages, and learned from.
+
+One update is one step of the run: metrics, evaluation and checkpoints count updates. Everything random in an update comes
+from the seed and its number, so a run that goes on from a checkpoint draws what an unbroken run would have drawn.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.errors import RunError
+from medicalgpt.objectives.ppo import ClippedValue
+from medicalgpt.runs.folder import Begun, RunFolder
+from medicalgpt.runs.metrics import MetricsLog, SampleLog
+from medicalgpt.train import setup
+from medicalgpt.train.rl import checkpoint, health
+from medicalgpt.train.rl.experience import Experience, assign, measure
+from medicalgpt.train.rl.heldout import HeldOut
+from medicalgpt.train.rl.prompts import PromptRow
+from medicalgpt.train.rl.rewards import Rewards
+from medicalgpt.train.rl.rollout import Rollouts, Sampler, refuse_silence
+from medicalgpt.train.rl.update import Passes, Updater
+from medicalgpt.train.rl.world import World
+from medicalgpt.train.signals import StopSignal
+
+
+@dataclass
+class RlTrainer:
+    """Trains `updater`'s policy (and critic) on the rewards of its own answers."""
+
+    config: PpoConfig | RlooConfig | GrpoConfig
+    updater: Updater
+    sampler: Sampler
+    rewards: Rewards
+    rows: Sequence[PromptRow]
+    held_out: HeldOut
+    folder: RunFolder
+    world: World
+    console: Console
+    trackers: Any = None
+    beta: float = field(init=False)
+    start: list[float] = field(default_factory=list)
+    first: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    step: int = 0
+
+    def __post_init__(self) -> None:
+        c = self.config
+        self.beta = c.objective.beta
+        per_epoch = len(self.rows) / c.rollout.prompts
+        self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
+        self.value = ClippedValue(c.objective.value_clip) if isinstance(c, PpoConfig) else None
+        self.stop = StopSignal(self.console, "update")
+        self.log = MetricsLog(self.folder.metrics) if self.world.rank == 0 else None
+        self.samples = SampleLog(self.folder.samples)
+
+    def run(self, begun: Begun) -> tuple[dict[str, float], dict[str, float]]:
+        """Train to the end or to a signal; returns the held-out numbers before and now."""
+        self.stop.listen()
+        try:
+            if begun.checkpoint is None:
+                self.first = self._evaluate()
+                self.start = self.held_out.scores.tolist()
+            else:
+                self._restore(begun)
+            last = self.first
+            while self.step < self.updates and self.stop.number is None:
+                last = self._update() or last
+            return self.first, last
+        finally:
+            self.stop.restore()
+
+    # -- one update --------------------------------------------------------------------------------------------------
+    def _update(self) -> dict[str, float]:
+        """One update with its metrics, checks and, where they are due, held-out numbers and checkpoint."""
+        begin = time.perf_counter()
+        rows = self._prompts(self.step)
+        rates = self.updater.set_rates(self.step, self.updates)
+        first, mine = self.world.mine(rows)
+        rolled = self.sampler.sample(mine, first, self.step)
+        said = self.world.gather([bool(a.text.strip()) for g in rolled.groups for a in g.answers])
+        refuse_silence([one for part in said for one in part], self.step + 1)
+        seen = measure(self.updater.roles, rolled.groups, self.updater.capacity, self.updater.filler)
+        known = assign(self.config, seen, self.rewards(rolled.groups), self.beta, self.world)
+        owned = range(first, first + len(mine))
+        learned = self._learn(seen, owned, len(rows))
+        self.step += 1
+        line = self._line(seen, rolled, learned | known | rates, time.perf_counter() - begin)
+        if isinstance(self.config, PpoConfig | RlooConfig | GrpoConfig):
+            self.beta = health.adapted(self.beta, line["train/kl"], self.config.objective.target_kl)
+        return self._after(line)
+
+    def _prompts(self, update: int) -> list[PromptRow]:
+        """Prompts of an update: passes over all of them, each in a new order."""
+        count, size = len(self.rows), self.config.rollout.prompts
+        found = []
+        for place in range(update * size, (update + 1) * size):
+            epoch, at = divmod(place, count)
+            order = np.random.default_rng([self.config.train.seed, 5, epoch]).permutation(count)
+            found.append(self.rows[int(order[at])])
+        return found
+
+    def _learn(self, seen: Experience, owned: Sequence[int], total: int) -> dict[str, float]:
+        o = self.config.objective
+        warming = isinstance(self.config, PpoConfig) and self.step < self.config.objective.critic_warmup
+        return self.updater.run(
+            seen,
+            setup.policy_objective(self.config, self.beta),
+            self.value,
+            owned,
+            total,
+            Passes(o.epochs, o.minibatches, o.stop_kl),
+            self.step,
+            train_policy=not warming,
+        )
+
+    def _line(self, seen: Experience, rolled: Rollouts, learned: dict[str, float], seconds: float) -> dict[str, float]:
+        """The update's metrics over all processes."""
+        answers = [a for g in rolled.groups for a in g.answers]
+        sums = {
+            "score": float(seen.score.sum()),
+            "reward": float((seen.total - self.beta * seen.kl).sum()),
+            "kl": float(seen.kl.sum()),
+            "length": float(seen.lengths.sum()),
+            "stop_rate": float(sum(a.stopped for a in answers)),
+            "entropy": float(seen.entropy.sum()),
+        }
+        *totals, count, tokens = self.world.sums(*sums.values(), len(answers), rolled.tokens)
+        means = {name: total / (tokens if name == "entropy" else count) for name, total in zip(sums, totals)}
+        training = learned.pop("train_seconds")
+        self.tokens += int(tokens)
+        speeds = {
+            "rollout_tokens_per_second": tokens / max(1e-9, rolled.seconds),
+            "tokens_per_second": tokens * self.config.objective.epochs / max(1e-9, training),
+            "rollout_share": rolled.seconds / max(1e-9, seconds),
+            "seconds": seconds,
+        }
+        line = {**means, "beta": self.beta, **learned, "tokens": self.tokens, **speeds}
+        return {f"train/{name}": float(value) for name, value in line.items()}
+
+    # -- what follows an update ------------------------------------------------------------------------------------------
+    def _after(self, line: dict[str, float]) -> dict[str, float]:
+        t, last = self.config.train, self.step == self.updates
+        if self.world.size > 1:
+            self.stop.agree(self.world.device)
+        measured: dict[str, float] = {}
+        if last or (t.eval_every and self.step % t.eval_every == 0):
+            measured = self._evaluate(publish=False)
+        trouble = health.verdict(self.config.health, self.step, line | measured, self.first)
+        if self.step % t.log_every == 0 or last or trouble:
+            self._publish(line | measured)
+        if trouble:
+            self._halt(trouble, line | measured)
+        if measured:
+            self._write_samples()
+        if (t.save_every and self.step % t.save_every == 0) or (self.stop.number is not None and not last):
+            self._save()
+        return measured
+
+    def _halt(self, trouble: str, line: dict[str, float]) -> None:
+        if self.world.rank == 0:
+            path = self.folder.path / "verdict.json"
+            path.write_text(json.dumps({"step": self.step, "verdict": trouble, "metrics": line}, indent=1), "utf-8")
+        raise RunError(
+            f"{trouble}. The numbers are in {self.folder.path / 'verdict.json'}; earlier checkpoints are intact"
+        )
+
+    def _evaluate(self, publish: bool = True) -> dict[str, float]:
+        found = self.held_out.evaluate(self.updater.roles.policy, self.updater.capacity, self.start)
+        if publish and found:
+            self._publish(found)
+            self._write_samples()
+        return found
+
+    def _publish(self, line: dict[str, float]) -> None:
+        if self.log is None:
+            return
+        self.log.append(self.step, line)
+        if self.trackers is not None:
+            self.trackers.log(line, step=self.step)
+        shown = ("score", "kl", "entropy", "stop_rate", "length", "rollout_tokens_per_second")
+        parts = [f"{name} {line[f'train/{name}']:.4g}" for name in shown if f"train/{name}" in line]
+        parts += [
+            f"held-out {n} {line[f'eval/{n}']:.4g}"
+            for n in ("score", "stop_rate", "answer_loss")
+            if f"eval/{n}" in line
+        ]
+        self.console.print(f"update {self.step}/{self.updates}  " + "  ".join(parts), highlight=False)
+
+    def _write_samples(self) -> None:
+        """The first held-out answers with their scores."""
+        if self.world.rank != 0:
+            return
+        self.samples.rewind(self.step - 1)
+        for group, score in zip(self.held_out.groups[: self.config.train.sample_count], self.held_out.scores):
+            answer = group.answers[0]
+            self.samples.append(
+                self.step,
+                [m.as_dict() for m in group.row.dialogue.messages],
+                answer.text,
+                reference=group.row.reference,
+                stopped=answer.stopped,
+                source=str(group.row.source),
+                score=float(score),
+            )
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+    def _save(self) -> None:
+        randoms = self.world.gather(checkpoint.random_state())
+        if self.world.rank == 0:
+            state = {"beta": self.beta, "tokens": self.tokens, "start": self.start, "first": self.first}
+            with self.folder.saving(self.step) as temp:
+                checkpoint.save(temp, self.updater, state, randoms)
+            self.folder.prune(self.config.train.keep_checkpoints)
+        if self.world.size > 1:
+            torch.distributed.barrier()
+
+    def _restore(self, begun: Begun) -> None:
+        assert begun.checkpoint is not None
+        state = checkpoint.restore(begun.checkpoint, self.updater, self.world.rank)
+        self.step, self.beta, self.tokens = begun.step, state["beta"], state["tokens"]
+        self.start, self.first = state["start"], state["first"]
+        if self.world.rank == 0:
+            for log in (self.log, self.samples):
+                log.rewind(begun.step)  # type: ignore[union-attr]
+        if self.world.size > 1:
+            torch.distributed.barrier()

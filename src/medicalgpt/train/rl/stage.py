@@ -1,0 +1,157 @@
+"""One reinforcement-learning stage from its config to a finished run folder."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig, ScoredConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.models.locate import locate
+from medicalgpt.models.policy import unwrap
+from medicalgpt.runs.folder import Begun
+from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
+from medicalgpt.train import finish, setup
+from medicalgpt.train.rl.experience import measure
+from medicalgpt.train.rl.heldout import HeldOut, reference_trees
+from medicalgpt.train.rl.loop import RlTrainer
+from medicalgpt.train.rl.prompts import PromptSet
+from medicalgpt.train.rl.rewards import Rewards
+from medicalgpt.train.rl.roles import Roles, open_roles
+from medicalgpt.train.rl.rollout import Sampler
+from medicalgpt.train.rl.update import Updater
+from medicalgpt.train.rl.world import World
+
+if TYPE_CHECKING:
+    from medicalgpt.train.stage import Context, Outcome
+
+
+def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcome":
+    """Train the policy of a stage; raises MedicalGPTError."""
+    from medicalgpt.train.stage import Outcome
+
+    config, prompts = ctx.config, ctx.prepared
+    assert isinstance(config, PpoConfig | RlooConfig | GrpoConfig)
+    assert isinstance(prompts, PromptSet)
+    world = _world(ctx)
+    _check(config, world)
+    torch.manual_seed(config.train.seed)
+    roles = open_roles(config)
+    _announce(ctx, roles, prompts)
+    trainer = _trainer(ctx, config, roles, prompts, world)
+    if begun.checkpoint is not None:
+        ctx.console.print(f"resuming from {begun.checkpoint}")
+    trainer.trackers = _trackers(ctx, config)
+    try:
+        before, after = trainer.run(begun)
+    finally:
+        if trainer.trackers is not None:
+            trainer.trackers.end_training()
+    if trainer.stop.number is not None and trainer.step < trainer.updates:
+        return Outcome("interrupted", ctx.folder.path, before, signal=trainer.stop.number)
+    if ctx.rank == 0:
+        finish.publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
+    if world.size > 1:
+        torch.distributed.barrier()
+    return Outcome("finished", ctx.folder.path, before, after)
+
+
+def _world(ctx: "Context") -> World:
+    cuda = torch.cuda.is_available()
+    return World(
+        ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+    )
+
+
+def _check(config: RlConfig, world: World) -> None:
+    if config.rollout.prompts % world.size:
+        raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
+    if setup.mixed_precision(config) == "fp16":
+        raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
+
+
+def _trainer(
+    ctx: "Context", config: PpoConfig | RlooConfig | GrpoConfig, roles: Roles, prompts: PromptSet, world: World
+) -> RlTrainer:
+    filler = ctx.template.pad_id or 0
+    capacity = config.train.row_tokens or 2 * config.data.max_tokens
+    for model in {
+        id(m): m for m in (roles.policy.model, *(r.model for r in (roles.critic, roles.reward) if r))
+    }.values():
+        if torch.cuda.is_available():
+            model.to(world.device)
+    if config.train.gradient_checkpointing:
+        setup.checkpoint_activations(unwrap(roles.policy.model))
+    rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
+    updater = Updater(config, roles, world, capacity, filler, rate)
+    rewards = _rewards(config, roles)
+    sampler = Sampler(
+        Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
+    )
+    rows = prompts.held_out[: config.train.eval_prompts]
+    held_out = HeldOut(
+        rows,
+        sampler.greedy,
+        partial(measure, roles, capacity=capacity, filler=filler),
+        rewards,
+        reference_trees(prompts.held_out, ctx.template, config.data.max_tokens),
+        world,
+    )
+    return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.console)
+
+
+def _rewards(config: ScoredConfig, roles: Roles) -> Rewards:
+    report = roles.report
+    mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
+    return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, mean, std)
+
+
+def _announce(ctx: "Context", roles: Roles, prompts: PromptSet) -> None:
+    trained = sum(p.numel() for p in roles.trained().values())
+    ledger = prompts.ledger
+    rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
+    for line in (
+        *prompts.notes,
+        f"prompts: {rows}; {len(prompts.train)} to train on, {len(prompts.held_out)} held out",
+        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
+    ):
+        ctx.console.print(line, highlight=False)
+    if roles.report is not None:
+        a = roles.report.accuracy
+        ctx.console.print(
+            f"reward model: right on {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] of {a.rows} held-out pairs",
+            highlight=False,
+        )
+
+
+def _trackers(ctx: "Context", config: RlConfig) -> Any:
+    """Loggers beside metrics.jsonl, through accelerate; only the first process speaks."""
+    if not config.report_to or ctx.rank != 0:
+        return None
+    from accelerate import Accelerator
+
+    found = Accelerator(
+        log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=not torch.cuda.is_available()
+    )
+    found.init_trackers("tensorboard" if config.report_to == ["tensorboard"] else "medicalgpt")
+    return found
+
+
+def other_hashes(config: RlConfig) -> dict[str, str]:
+    """SHA-256 of what beside base and data decides the outcome: the reward model and the user's own functions."""
+    out: dict[str, str] = {}
+    if not isinstance(config, ScoredConfig):
+        return out
+    if config.reward.model:
+        found = locate(config.reward.model)
+        folder = Path(found.path_or_id)
+        out["reward"] = hash_json(
+            hash_tree(folder, ("*.safetensors", "*.json")) if folder.is_dir() else found.path_or_id
+        )
+    for entry in config.reward.functions:
+        file = Path(entry.path.rpartition(":")[0])
+        if file.is_file():
+            out[f"reward {entry.path}"] = hash_file(file)
+    return out
