@@ -82,9 +82,17 @@ class RlTrainConfig(OptimiserConfig):
     eval_prompts: int = Field(64, ge=0, description="At most this many held-out prompts are answered and scored.")
 
 
-class RlConfig(StageConfig):
-    """What PPO, RLOO and GRPO share."""
+class PassesObjective(Section):
+    """How the answers of one update are used."""
 
+    epochs: int = Field(2, ge=1, description="Passes over the answers of one update.")
+    minibatches: int = Field(2, ge=1, description="Optimiser steps of one pass.")
+
+
+class RlConfig(StageConfig):
+    """What all stages on the model's own answers share."""
+
+    objective: PassesObjective = PassesObjective()
     train: RlTrainConfig = RlTrainConfig()
     rollout: RolloutConfig = RolloutConfig()
     health: HealthConfig = HealthConfig()
@@ -113,19 +121,7 @@ class RlConfig(StageConfig):
         return self
 
 
-class ScoredConfig(RlConfig):
-    """A stage whose answers are scored."""
-
-    reward: RewardConfig = RewardConfig()
-
-    @model_validator(mode="after")
-    def _scored(self) -> Self:
-        if not self.reward.model and not self.reward.functions:
-            raise ValueError("reward: nothing scores the answers; set reward.model or reward.functions")
-        return self
-
-
-class KlObjective(Section):
+class KlObjective(PassesObjective):
     """The pull to the reference that PPO and RLOO put into the reward."""
 
     beta: float = Field(0.05, ge=0, description="Weight of the KL to the reference (start value with target_kl).")
@@ -134,11 +130,22 @@ class KlObjective(Section):
     )
     clip: float = Field(0.2, gt=0, lt=1, description="The ratio is clipped below 1 − clip.")
     clip_high: float | None = Field(None, gt=0, description="… and above 1 + clip_high; null: clip.")
-    epochs: int = Field(2, ge=1, description="Passes over the answers of one update.")
-    minibatches: int = Field(2, ge=1, description="Optimiser steps of one pass.")
     stop_kl: float | None = Field(
         0.1, gt=0, description="End an update's passes when KL(old ‖ new) per token exceeds this; null: never."
     )
+
+
+class ScoredConfig(RlConfig):
+    """A stage whose answers are scored."""
+
+    objective: KlObjective = KlObjective()
+    reward: RewardConfig = RewardConfig()
+
+    @model_validator(mode="after")
+    def _scored(self) -> Self:
+        if not self.reward.model and not self.reward.functions:
+            raise ValueError("reward: nothing scores the answers; set reward.model or reward.functions")
+        return self
 
 
 class PpoObjective(KlObjective):
@@ -205,7 +212,7 @@ class GrpoConfig(_Grouped):
     objective: GrpoObjective = GrpoObjective()
 
 
-class DistillObjective(Section):
+class DistillObjective(PassesObjective):
     """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
 
     teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")

@@ -5,15 +5,16 @@ tree + chunked head (fastest) → padded + chunked head → padded + the model's
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from medicalgpt.models.attention import TreeLayout, using
 from medicalgpt.models.entropy import plain_distribution, token_distribution
-from medicalgpt.models.head import Head, token_logps, weighted_nll
+from medicalgpt.models.head import CHUNK, Head, token_logps, weighted_nll
 from medicalgpt.render.batch import TreeBatch
 
 Batching = Literal["tree", "padded"]
@@ -33,6 +34,8 @@ class CausalPolicy(nn.Module):
         self.batching = batching
         self.chunked_head = chunked_head
         self.neftune_alpha = 0.0
+        # A tuple hides the frozen model from parameters(), state dicts and gradient sums.
+        self._teacher: tuple[CausalPolicy | None] = (None,)
         self.temperature = 1.0
         """Logits are divided by it: the distribution that answers were sampled from."""
 
@@ -55,6 +58,40 @@ class CausalPolicy(nn.Module):
         if not self.chunked_head:
             return plain_distribution(self._rows(batch), batch.targets)
         return token_distribution(self._states(batch), self.head(), batch.targets)
+
+    def learn_from(self, teacher: "CausalPolicy") -> None:
+        """Set the frozen model that `against_teacher` compares with."""
+        self._teacher = (teacher,)
+
+    def against_teacher(
+        self, batch: TreeBatch, compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """`compare` of both next-token distributions at the batch's positions [N], in chunks, with gradient.
+
+        Families pad their vocabulary to different widths; ids beyond the narrower one exist in no tokenizer.
+        """
+        (teacher,) = self._teacher
+        if teacher is None:
+            raise ValueError("this policy has no teacher")
+        with torch.no_grad():
+            theirs, their_head = teacher._logits_of(batch)
+        ours, our_head = self._logits_of(batch)
+
+        def part(mine: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            a, b = our_head(mine), their_head(other)
+            width = min(a.shape[-1], b.shape[-1])
+            return compare(torch.log_softmax(a[:, :width], -1), torch.log_softmax(b[:, :width], -1))
+
+        chunks = zip(ours.split(CHUNK), theirs.split(CHUNK))
+        # Logits of one chunk at a time: they are computed once more in the backward pass instead of being kept.
+        found = [checkpoint(part, mine, other, use_reentrant=False) for mine, other in chunks]
+        return torch.cat(found) if found else ours.new_zeros(0)
+
+    def _logits_of(self, batch: TreeBatch) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """States [N, …] and what turns them into logits; the logits themselves where the head is not ours to run."""
+        if self.chunked_head:
+            return self._states(batch), self.head().logits
+        return self._rows(batch), lambda rows: rows
 
     # -- how it is done ----------------------------------------------------------------------------------------------
     def head(self) -> Head:

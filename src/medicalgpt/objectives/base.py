@@ -6,6 +6,7 @@ so batch size, packing and world size never change the loss.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -21,6 +22,11 @@ class Needs:
     scores: bool = False
     rollouts: bool = False
     critic: bool = False
+    teacher: bool = False
+
+
+Compare = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From log-probabilities [n, V] of policy and teacher to one number a position [n]."""
 
 
 class Policy(Protocol):
@@ -36,6 +42,10 @@ class Policy(Protocol):
 
     def distribution(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
         """log p(target) [N] and the entropy of the distribution it was drawn from [N] in nats, both with gradient."""
+        ...
+
+    def against_teacher(self, batch: Any, compare: Compare) -> torch.Tensor:
+        """`compare` [N] of the policy's and the teacher's distributions, with gradient (`Needs.teacher`)."""
         ...
 
     def scores(self, batch: Any) -> torch.Tensor:

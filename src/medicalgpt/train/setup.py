@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from medicalgpt.config.base import StageConfig, SupervisedConfig
-from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.rl import DistillConfig, GrpoConfig, PpoConfig, RlConfig, RlooConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import (
     STAGES,
@@ -29,6 +29,7 @@ from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.base import Objective
+from medicalgpt.objectives.distill import Distillation
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
@@ -60,15 +61,18 @@ def objective_of(config: StageConfig) -> Objective:
         return RewardModelling(r.margin, r.centre, r.label_smoothing)
     if isinstance(config, OrpoConfig):
         return OddsRatioPreference(config.objective.weight)
-    if isinstance(config, PpoConfig | RlooConfig | GrpoConfig):
+    if isinstance(config, RlConfig):
         return policy_objective(config)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
 
 
-def policy_objective(config: PpoConfig | RlooConfig | GrpoConfig, beta: float | None = None) -> Objective:
+def policy_objective(config: RlConfig, beta: float | None = None) -> Objective:
     """What the policy minimises on its own answers; `beta` is the current one where it is adapted."""
+    if isinstance(config, DistillConfig):
+        return Distillation(config.objective.divergence, config.objective.mix)
+    assert isinstance(config, PpoConfig | RlooConfig | GrpoConfig)
     o = config.objective
     high = o.clip if o.clip_high is None else o.clip_high
     if isinstance(config, PpoConfig):

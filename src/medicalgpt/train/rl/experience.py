@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig
 from medicalgpt.objectives import advantages
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.train.data import batches
@@ -67,14 +67,14 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int) -
     return Experience(trees, lengths, found.pop("entropy"), found)
 
 
-def assign(
-    config: PpoConfig | RlooConfig | GrpoConfig, seen: Experience, scores: Scores, beta: float, world: World
-) -> dict[str, float]:
+def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: World) -> dict[str, float]:
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
     if isinstance(config, PpoConfig):
         return _with_critic(config, seen, beta, world)
+    if not isinstance(config, RlooConfig | GrpoConfig):  # distillation has no use for advantages
+        return {}
     n = config.rollout.completions
     if isinstance(config, RlooConfig):
         found = advantages.leave_one_out((seen.total - beta * seen.kl).view(-1, n))

@@ -7,7 +7,7 @@ from the seed and its number, so a run that goes on from a checkpoint draws what
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import RunError
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.runs.folder import Begun, RunFolder
@@ -25,8 +25,8 @@ from medicalgpt.train.rl import checkpoint, health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
 from medicalgpt.train.rl.prompts import PromptRow
-from medicalgpt.train.rl.rewards import Rewards
-from medicalgpt.train.rl.rollout import Rollouts, Sampler, refuse_silence
+from medicalgpt.train.rl.rewards import Scores
+from medicalgpt.train.rl.rollout import Group, Rollouts, Sampler, refuse_silence
 from medicalgpt.train.rl.update import Passes, Updater
 from medicalgpt.train.rl.world import World
 from medicalgpt.train.signals import StopSignal
@@ -36,10 +36,10 @@ from medicalgpt.train.signals import StopSignal
 class RlTrainer:
     """Trains `updater`'s policy (and critic) on the rewards of its own answers."""
 
-    config: PpoConfig | RlooConfig | GrpoConfig
+    config: RlConfig
     updater: Updater
     sampler: Sampler
-    rewards: Rewards
+    rewards: Callable[[Sequence[Group]], Scores]
     rows: Sequence[PromptRow]
     held_out: HeldOut
     folder: RunFolder
@@ -54,7 +54,8 @@ class RlTrainer:
 
     def __post_init__(self) -> None:
         c = self.config
-        self.beta = c.objective.beta
+        self.pull = c.objective if isinstance(c, ScoredConfig) else None
+        self.beta = self.pull.beta if self.pull else 0.0
         per_epoch = len(self.rows) / c.rollout.prompts
         self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
         self.value = ClippedValue(c.objective.value_clip) if isinstance(c, PpoConfig) else None
@@ -94,8 +95,8 @@ class RlTrainer:
         learned = self._learn(seen, owned, len(rows))
         self.step += 1
         line = self._line(seen, rolled, learned | known | rates, time.perf_counter() - begin)
-        if isinstance(self.config, PpoConfig | RlooConfig | GrpoConfig):
-            self.beta = health.adapted(self.beta, line["train/kl"], self.config.objective.target_kl)
+        if self.pull:
+            self.beta = health.adapted(self.beta, line["train/kl"], self.pull.target_kl)
         return self._after(line)
 
     def _prompts(self, update: int) -> list[PromptRow]:
@@ -117,7 +118,7 @@ class RlTrainer:
             self.value,
             owned,
             total,
-            Passes(o.epochs, o.minibatches, o.stop_kl),
+            Passes(o.epochs, o.minibatches, self.pull.stop_kl if self.pull else None),
             self.step,
             train_policy=not warming,
         )

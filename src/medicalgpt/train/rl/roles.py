@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from medicalgpt.config.rl import PpoConfig, RewardConfig, RlConfig, ScoredConfig
+from medicalgpt.config.rl import DistillConfig, PpoConfig, RewardConfig, RlConfig, ScoredConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
@@ -24,6 +24,7 @@ from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.train import setup
 from medicalgpt.train.reward import FILE, RewardReport, read_report
+from medicalgpt.train.rl.teacher import open_teacher
 
 
 @dataclass
@@ -35,12 +36,13 @@ class Roles:
     critic: RewardPolicy | None = None
     reward: RewardPolicy | None = None
     reference: CausalPolicy | None = None
+    teacher: CausalPolicy | None = None
     report: RewardReport | None = None
     notes: list[str] = field(default_factory=list)
 
     def modules(self) -> list[nn.Module]:
         """Every distinct module that holds weights."""
-        found = [self.policy, self.critic, self.reward, self.reference]
+        found = [self.policy, self.critic, self.reward, self.reference, self.teacher]
         return [m for m in found if m is not None]
 
     def trained(self) -> dict[str, nn.Parameter]:
@@ -75,7 +77,7 @@ class Roles:
         """Bytes of weights in memory, and what four separate models would take."""
         base = unwrap(self.policy.model)
         one = _bytes(p for n, p in base.named_parameters() if ".lora_" not in n)
-        roles = 2 + (self.critic is not None) + (self.reward is not None)
+        roles = 2 + sum(role is not None for role in (self.critic, self.reward, self.teacher))
         extra = _bytes(p for n, p in base.named_parameters() if ".lora_" in n)
         return _bytes(p for m in self.modules() for p in m.parameters()), roles * one + extra
 
@@ -108,6 +110,9 @@ def open_roles(config: RlConfig) -> Roles:
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
     if where is not None and scoring is not None:
         roles.reward = heads.get("reward") or _separate(where, config, trained=False)
+    if isinstance(config, DistillConfig):
+        roles.teacher = open_teacher(config, policy, loaded.tokenizer)
+        policy.learn_from(roles.teacher)
     if isinstance(config, PpoConfig):
         roles.critic = heads.get("critic") or _separate_critic(config, base, where)
     for role in (roles.reward, roles.critic):

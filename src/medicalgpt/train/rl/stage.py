@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig, ScoredConfig
+from medicalgpt.config.rl import DistillConfig, PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import unwrap
+from medicalgpt.objectives.distill import Distillation
 from medicalgpt.runs.folder import Begun
-from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
+from medicalgpt.runs.hashes import hash_file
 from medicalgpt.train import finish, setup
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.heldout import HeldOut, reference_trees
@@ -21,6 +22,7 @@ from medicalgpt.train.rl.prompts import PromptSet
 from medicalgpt.train.rl.rewards import Rewards
 from medicalgpt.train.rl.roles import Roles, open_roles
 from medicalgpt.train.rl.rollout import Sampler
+from medicalgpt.train.rl.teacher import TeacherScore
 from medicalgpt.train.rl.update import Updater
 from medicalgpt.train.rl.world import World
 
@@ -33,7 +35,7 @@ def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcom
     from medicalgpt.train.stage import Outcome
 
     config, prompts = ctx.config, ctx.prepared
-    assert isinstance(config, PpoConfig | RlooConfig | GrpoConfig)
+    assert isinstance(config, RlConfig)
     assert isinstance(prompts, PromptSet)
     world = _world(ctx)
     _check(config, world)
@@ -72,21 +74,17 @@ def _check(config: RlConfig, world: World) -> None:
         raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
 
 
-def _trainer(
-    ctx: "Context", config: PpoConfig | RlooConfig | GrpoConfig, roles: Roles, prompts: PromptSet, world: World
-) -> RlTrainer:
+def _trainer(ctx: "Context", config: RlConfig, roles: Roles, prompts: PromptSet, world: World) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
-    for model in {
-        id(m): m for m in (roles.policy.model, *(r.model for r in (roles.critic, roles.reward) if r))
-    }.values():
-        if torch.cuda.is_available():
-            model.to(world.device)
+    if torch.cuda.is_available() and config.quantization == "none":
+        for module in roles.modules():
+            module.to(world.device)
     if config.train.gradient_checkpointing:
         setup.checkpoint_activations(unwrap(roles.policy.model))
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
-    rewards = _rewards(config, roles)
+    rewards = _rewards(config, roles, capacity)
     sampler = Sampler(
         Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
     )
@@ -102,7 +100,10 @@ def _trainer(
     return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.console)
 
 
-def _rewards(config: ScoredConfig, roles: Roles) -> Rewards:
+def _rewards(config: RlConfig, roles: Roles, capacity: int) -> Rewards | TeacherScore:
+    if isinstance(config, DistillConfig):
+        return TeacherScore(roles.policy, Distillation(config.objective.divergence, config.objective.mix), capacity)
+    assert isinstance(config, ScoredConfig)
     report = roles.report
     mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
     return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, mean, std)
@@ -140,16 +141,14 @@ def _trackers(ctx: "Context", config: RlConfig) -> Any:
 
 
 def other_hashes(config: RlConfig) -> dict[str, str]:
-    """SHA-256 of what beside base and data decides the outcome: the reward model and the user's own functions."""
+    """SHA-256 of what beside base and data decides the outcome: reward model or teacher, and the user's own functions."""
     out: dict[str, str] = {}
+    if isinstance(config, DistillConfig):
+        out["teacher"] = finish.base_hashes(locate(config.objective.teacher), None)["base"]
     if not isinstance(config, ScoredConfig):
         return out
     if config.reward.model:
-        found = locate(config.reward.model)
-        folder = Path(found.path_or_id)
-        out["reward"] = hash_json(
-            hash_tree(folder, ("*.safetensors", "*.json")) if folder.is_dir() else found.path_or_id
-        )
+        out["reward"] = finish.base_hashes(locate(config.reward.model), None)["base"]
     for entry in config.reward.functions:
         file = Path(entry.path.rpartition(":")[0])
         if file.is_file():
