@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-en test check slow bench lock clean setup
+.PHONY: demo demo-ppo test check slow bench lock clean setup
 
 setup: $(READY)
 
@@ -16,6 +16,10 @@ $(READY): pyproject.toml requirements.lock
 # SmolLM2-135M through PT, SFT and DPO on the sample data, then a before/after table: about 15 minutes on two cores.
 demo: $(READY)
 	$(BIN)/medicalgpt pipeline run configs/pipelines/dpo.yaml
+
+# The same with a reward model and PPO instead of DPO: about 20 minutes.
+demo-ppo: $(READY)
+	$(BIN)/medicalgpt pipeline run configs/pipelines/ppo.yaml
 
 test: $(READY)
 	$(BIN)/python -m pytest -m 'not slow and not realdata'

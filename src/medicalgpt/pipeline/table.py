@@ -11,6 +11,7 @@ from rich.table import Table
 
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.pipeline import rewards
 from medicalgpt.runs.hashes import hash_json, hash_tree
 from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
@@ -24,11 +25,17 @@ def write_summary(config: PipelineConfig, models: dict[str, str], console: Conso
     folder = Path(config.output_dir)
     results = {name: _scored(folder, name, place, config, console) for name, place in models.items()}
     (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    text = _markdown(config, results)
+    facts = rewards.reward_facts(folder, config.stages)
+    text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
+    if facts:
+        rewards.write(folder, facts)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     _figure(folder, config.stages)
     _print(config, results, console)
-    console.print(f"written: {folder}/summary.md, summary.json, loss.png")
+    for line in rewards.markdown(facts):
+        console.print(line, highlight=False)
+    more = ", rewards.json" if facts else ""
+    console.print(f"written: {folder}/summary.md, summary.json, loss.png{more}")
     return folder / "summary.md"
 
 
@@ -104,10 +111,15 @@ def _figure(folder: Path, stages: list[StageEntry]) -> None:
     figure, axes = plt.subplots(1, len(stages), figsize=(4.2 * len(stages), 3.2), squeeze=False)
     for axis, stage in zip(axes[0], stages):
         lines = read_metrics(folder / stage.name / "metrics.jsonl")
-        for key, style in (("train/loss", "-"), ("eval/loss", "o")):
+        curve = "score" if stage.stage in rewards.ROLLOUTS else "loss"
+        for key, style in ((f"train/{curve}", "-"), (f"eval/{curve}", "o")):
             points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
             axis.plot(*zip(*points), style, label=key) if points else None
-        axis.set(title=stage.name, xlabel="step", ylabel=_UNITS.get(stage.stage, "loss per pair"))
+        axis.set(
+            title=stage.name,
+            xlabel="step",
+            ylabel=_UNITS.get(stage.stage, "loss per pair" if curve == "loss" else curve),
+        )
         axis.legend()
     figure.tight_layout()
     figure.savefig(folder / "loss.png", dpi=120)

@@ -20,7 +20,9 @@ _REWARDS = (("chosen", _GREEN), ("rejected", _RED), ("margin", _BLUE))
 
 
 def draw(metrics_path: str | Path, out_dir: str | Path) -> list[Path]:
-    """Draw loss.png, learning_rate.png and, for preference runs, rewards.png; a chart without data is not drawn.
+    """Draw loss.png, learning_rate.png, for preference runs rewards.png, for runs on own answers rollouts.png.
+
+    A chart without data is not drawn.
 
     Raises:
         RunError: the metrics cannot be read or a picture cannot be written.
@@ -35,12 +37,31 @@ def draw(metrics_path: str | Path, out_dir: str | Path) -> list[Path]:
         raise RunError(f"{out} could not be created: {explain(error, out.parent)}") from error
     paths = []
     with matplotlib.style.context("default"):  # the user's own matplotlibrc must not change the pictures
-        for name, chart in (("loss", _loss), ("learning_rate", _learning_rate), ("rewards", _rewards)):
+        for name, chart in _CHARTS:
             figure = chart(lines)
             if figure is not None:
                 paths.append(out / f"{name}.png")
                 _save(figure, paths[-1])
     return paths
+
+
+def _rollouts(lines: Lines) -> "Figure | None":
+    """Score, KL, entropy and stop rate of a run that learns from its own answers."""
+    if not _has(lines, "train/score"):
+        return None
+    charts = (
+        ("score", "Score (line: sampled answers, points: held out)", "score"),
+        ("kl", "KL to the reference", "nats per answer"),
+        ("entropy", "Entropy", "nats per token"),
+        ("stop_rate", "Answers that end by themselves", "share"),
+    )
+    figure, found = _canvas(len(charts))
+    for axes, (name, title, unit) in zip(found, charts):
+        _train(axes, lines, f"train/{name}", "", _BLUE)
+        _held_out(axes, lines, f"eval/{name}", "", _RED)
+        _finish(axes, title, unit)
+        axes.set_xlabel("update", fontsize=11)
+    return figure
 
 
 def _loss(lines: Lines) -> "Figure | None":
@@ -80,6 +101,9 @@ def _rewards(lines: Lines) -> "Figure | None":
     _finish(top, "Rewards (lines: training, points: held-out)", "reward (β × nats)")
     _finish(bottom, "Pairs in which chosen beats rejected", "share of pairs")
     return figure
+
+
+_CHARTS = (("loss", _loss), ("learning_rate", _learning_rate), ("rewards", _rewards), ("rollouts", _rollouts))
 
 
 def _canvas(rows: int) -> "tuple[Figure, Sequence[Axes]]":

@@ -12,7 +12,7 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.manifest import Manifest
 
-_TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards"}
+_TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards", "rollouts": "Rollouts"}
 _OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
 
 
