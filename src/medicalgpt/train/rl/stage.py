@@ -83,8 +83,9 @@ def _trainer(
         if torch.cuda.is_available():
             model.to(world.device)
     if config.train.gradient_checkpointing:
-        for role in (roles.policy, *([roles.critic] if roles.critic else [])):
-            setup.checkpoint_activations(unwrap(role.model))
+        setup.checkpoint_activations(unwrap(roles.policy.model))
+        if roles.critic is not None:
+            setup.checkpoint_activations(unwrap(roles.critic.model))
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles)
