@@ -18,26 +18,34 @@ FORMS = {
     "bias": {"bias": True},
     "scale": {"scale": 0.25},
     "softcap": {"softcap": 3.0},
-    "all": {"bias": True, "scale": 1.7, "softcap": 5.0},
+    "temperature": {"temperature": 0.6},
+    "all": {"bias": True, "scale": 1.7, "softcap": 5.0, "temperature": 1.4},
 }
 
 
 class Case:
     """Random states, targets and weights, and the logits written out as the formula says."""
 
-    def __init__(self, bias: bool = False, scale: float = 1.0, softcap: float | None = None, rows: int = ROWS) -> None:
+    def __init__(
+        self,
+        bias: bool = False,
+        scale: float = 1.0,
+        softcap: float | None = None,
+        rows: int = ROWS,
+        temperature: float = 1.0,
+    ) -> None:
         random = torch.Generator().manual_seed(0)
         self.hidden = torch.randn(rows, WIDTH, generator=random, requires_grad=True)
         self.weight = torch.randn(VOCABULARY, WIDTH, generator=random, requires_grad=True)
         self.bias = torch.randn(VOCABULARY, generator=random, requires_grad=True) if bias else None
-        self.scale, self.softcap = scale, softcap
+        self.scale, self.softcap, self.temperature = scale, softcap, temperature
         self.targets = torch.randint(0, VOCABULARY, (rows,), generator=random)
         self.weights = torch.rand(rows, generator=random)
         self.coefficients = torch.randn(rows, generator=random)
 
     @property
     def head(self) -> Head:
-        return Head(self.weight, self.bias, self.scale, self.softcap)
+        return Head(self.weight, self.bias, self.scale, self.softcap, self.temperature)
 
     @property
     def leaves(self) -> list[torch.Tensor]:
@@ -46,7 +54,8 @@ class Case:
     def logits(self) -> torch.Tensor:
         z = self.hidden @ self.weight.T
         z = (z + self.bias if self.bias is not None else z) * self.scale
-        return self.softcap * torch.tanh(z / self.softcap) if self.softcap else z
+        z = self.softcap * torch.tanh(z / self.softcap) if self.softcap else z
+        return z / self.temperature
 
     def logps(self) -> torch.Tensor:
         return torch.log_softmax(self.logits(), -1)[torch.arange(len(self.targets)), self.targets]

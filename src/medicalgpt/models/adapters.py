@@ -131,11 +131,18 @@ def is_adapted(model: nn.Module) -> bool:
 
 @contextlib.contextmanager
 def adapter_off(model: nn.Module) -> Iterator[None]:
-    """The frozen base alone: the reference policy when the adapter started from nothing."""
+    """The frozen base alone: the reference policy when the adapter started from nothing. What is trained stays so.
+
+    peft switches adapters on again by making one of them active, which freezes every other: a critic would stop learning.
+    """
     if not is_adapted(model):
         raise ModelError("there is no adapter to switch off; use objective.reference=model or cached")
-    with model.disable_adapter():  # type: ignore[operator]
-        yield
+    trained = _trained(model)
+    try:
+        with model.disable_adapter():  # type: ignore[operator]
+            yield
+    finally:
+        _restore_trained(model, trained)
 
 
 @contextlib.contextmanager
@@ -148,7 +155,7 @@ def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
     if before == name:
         yield
         return
-    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    trained = _trained(model)
     _activate(model, name, trained)
     try:
         yield
@@ -158,6 +165,14 @@ def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
 
 def _activate(model: nn.Module, name: str, trained: set[int]) -> None:
     model.set_adapter(name)  # type: ignore[operator]
+    _restore_trained(model, trained)
+
+
+def _trained(model: nn.Module) -> set[int]:
+    return {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def _restore_trained(model: nn.Module, trained: set[int]) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in trained)
 

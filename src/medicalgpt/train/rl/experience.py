@@ -8,6 +8,7 @@ import torch
 
 from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig
 from medicalgpt.objectives import advantages
+from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.train.data import batches
 from medicalgpt.train.rl.rewards import Scores
@@ -55,14 +56,19 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int) -
     names = ["old", "entropy", "reference"] + (["old_values"] if roles.critic else [])
     found = {name: torch.empty(int(ends[-1])) for name in names}
     device = next(roles.policy.parameters()).device
-    for batch in batches(trees, roles.policy.batching, capacity, filler, device):
-        values = dict(zip(("old", "entropy"), roles.policy.distribution(batch)))
-        values["reference"] = roles.reference_logps(batch)
-        if roles.critic is not None:
-            values["old_values"] = roles.critic.values(batch)
+
+    def put(batch: TreeBatch, **values: torch.Tensor) -> None:
         where = torch.from_numpy(np.concatenate([np.arange(ends[i], ends[i + 1]) for i in batch.items]))
         for name, value in values.items():
             found[name][where] = value.float().cpu()
+
+    with roles.precision():
+        for batch in batches(trees, roles.policy.batching, capacity, filler, device):
+            old, entropy = roles.policy.distribution(batch)
+            put(batch, old=old, entropy=entropy, reference=roles.reference_logps(batch))
+        if roles.critic is not None:  # a model of its own may have to be batched in its own way
+            for batch in batches(trees, roles.critic.batching, capacity, filler, device):
+                put(batch, old_values=roles.critic.values(batch))
     lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers])
     return Experience(trees, lengths, found.pop("entropy"), found)
 

@@ -1,5 +1,6 @@
 """Scores of one's own: a Python function named by its path, or an HTTP service."""
 
+import http.client
 import importlib
 import importlib.util
 import ipaddress
@@ -7,7 +8,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +35,10 @@ def open_function(config: RewardFunction, allow_remote: bool) -> Scorer:
 
 
 def _check_host(url: str, allow_remote: bool) -> None:
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        raise ConfigError(f"reward.functions: {url!r} is no address; write http://host:port/path") from None
     try:
         local = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -78,7 +82,9 @@ def _in_time(config: RewardFunction, function: Callable[..., Any], prompts: list
 
     def work() -> None:
         try:
-            box.append(function(prompts, completions))
+            found = function(prompts, completions)
+            # A generator runs the user's code only when it is read: that belongs under the time limit as well.
+            box.append(list(found) if isinstance(found, Iterator) else found)
         except BaseException as error:  # handed to the caller below
             box.append(error)
 
@@ -114,6 +120,10 @@ def _post(config: RewardFunction, prompts: list[Turns], completions: list[str]) 
             raise RunError(_late(config, len(completions))) from None
         raise RunError(
             f"reward {config.path} cannot be reached: {error.reason}. The last checkpoint is intact"
+        ) from None
+    except (OSError, http.client.HTTPException) as error:  # the service hung up in the middle
+        raise RunError(
+            f"reward {config.path} broke off its answer ({type(error).__name__}). The last checkpoint is intact"
         ) from None
     except ValueError:
         raise RunError(f'reward {config.path} did not answer with JSON; expected {{"scores": [number, …]}}') from None

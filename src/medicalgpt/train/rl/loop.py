@@ -20,7 +20,7 @@ from medicalgpt.errors import RunError
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.metrics import MetricsLog, SampleLog
-from medicalgpt.train import setup
+from medicalgpt.train import finish, setup
 from medicalgpt.train.rl import checkpoint, health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
@@ -72,7 +72,9 @@ class RlTrainer:
                 self.start = self.held_out.scores.tolist()
             else:
                 self._restore(begun)
-            last = self.first
+            # A run that died after its last checkpoint has measured itself already.
+            measured = finish.held_out_numbers(self.folder.metrics, self.step) if self.first else {}
+            last = measured or self.first
             while self.step < self.updates and self.stop.number is None:
                 last = self._update() or last
             return self.first, last
@@ -156,7 +158,7 @@ class RlTrainer:
         if last or (t.eval_every and self.step % t.eval_every == 0):
             measured = self._evaluate(publish=False)
         trouble = health.verdict(self.config.health, self.step, line | measured, self.first)
-        if self.step % t.log_every == 0 or last or trouble:
+        if self.step % t.log_every == 0 or measured or last or trouble:
             self._publish(line | measured)
         if trouble:
             self._halt(trouble, line | measured)

@@ -4,6 +4,7 @@ With LoRA the base lies in memory once: the policy is its adapter, the reference
 second adapter with a value head, and the reward model a third adapter when it was trained on the same base.
 """
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,13 @@ class Roles:
     teacher: CausalPolicy | None = None
     report: RewardReport | None = None
     notes: list[str] = field(default_factory=list)
+    autocast: torch.dtype | None = None
+
+    def precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Number type of every forward pass over answers: the same where they are measured and where they are learned from,
+        or the first ratios would not be 1."""
+        device = next(self.policy.parameters()).device.type
+        return torch.autocast(device, self.autocast, enabled=self.autocast is not None)
 
     def modules(self) -> list[nn.Module]:
         """Every distinct module that holds weights."""
@@ -108,6 +116,7 @@ def open_roles(config: RlConfig) -> Roles:
     policy = cast(CausalPolicy, policy)
     policy.temperature = config.rollout.temperature
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
+    roles.autocast = {"no": None, "bf16": torch.bfloat16}[setup.mixed_precision(config)]
     if where is not None and scoring is not None:
         roles.reward = heads.get("reward") or _separate(where, config, trained=False)
     if isinstance(config, DistillConfig):
@@ -214,7 +223,12 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _separate(where: Located, config: RlConfig, trained: bool) -> RewardPolicy:
-    model = ModelConfig(base=where.path_or_id, dtype="float32" if trained else config.model.dtype)
+    model = ModelConfig(
+        base=where.path_or_id,
+        revision=where.revision,
+        dtype="float32" if trained else config.model.dtype,
+        trust_remote_code=config.model.trust_remote_code,
+    )
     scorer = load(model, head="score")
     inner: Any = scorer.model
     if trained and adapters.is_adapted(inner):

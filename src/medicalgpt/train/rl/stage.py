@@ -82,6 +82,8 @@ def _trainer(ctx: "Context", config: RlConfig, roles: Roles, prompts: PromptSet,
             module.to(world.device)
     if config.train.gradient_checkpointing:
         setup.checkpoint_activations(unwrap(roles.policy.model))
+        if roles.critic is not None:
+            setup.checkpoint_activations(unwrap(roles.critic.model))
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles, capacity)

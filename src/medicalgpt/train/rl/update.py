@@ -14,8 +14,7 @@ from medicalgpt.errors import RunError
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.objectives.base import Objective, Policy
 from medicalgpt.objectives.ppo import ClippedValue
-from medicalgpt.render.batch import TreeBatch, pack_trees
-from medicalgpt.train import setup
+from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.train.data import batches
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.rl.experience import Experience
@@ -56,8 +55,6 @@ class Updater:
             if (some := [p for p in part if (p.dim() > 1) == matrices])
         ]
         self.optimizer = torch.optim.AdamW(groups)
-        precision = setup.mixed_precision(self.config)
-        self.autocast = {"no": None, "bf16": torch.bfloat16}[precision]
 
     def set_rates(self, update: int, updates: int) -> dict[str, float]:
         """Learning rates of update number `update` (0-based) of `updates`."""
@@ -151,20 +148,19 @@ class Updater:
         parts = list(self._batches(seen, items, model.batching))
         (count,) = self.world.sums(sum(float(objective.count(b)) for b in parts))
         for batch in parts:
-            with self._precision():
-                out = objective.loss(_protocol(policy), batch, None)
-            (out.sum / count).backward()  # type: ignore[no-untyped-call]
+            with recomputing(model):
+                with self.roles.precision():
+                    out = objective.loss(_protocol(policy), batch, None)
+                (out.sum / count).backward()  # type: ignore[no-untyped-call]
             meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
 
     def _batches(self, seen: Experience, items: Sequence[int], batching: Any) -> Iterator[TreeBatch]:
         found = batches(seen.trees, batching, self.capacity, self.filler, self.world.device, items)
         # A process without a prompt in this minibatch still takes part in every sum.
-        for batch in found if items else [pack_trees([], filler=self.filler).to(self.world.device)]:
+        nothing = pack_trees if batching == "tree" else pad_trees
+        for batch in found if items else [nothing([], (), self.filler).to(self.world.device)]:
             batch.extra |= {k: v.to(self.world.device) for k, v in seen.take(batch.items).items()}
             yield batch
-
-    def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        return torch.autocast(self.world.device.type, self.autocast, enabled=self.autocast is not None)
 
     def _apply(self, parameters: list[torch.nn.Parameter], who: str, update: int) -> float:
         """Sum the gradients over processes, clip, step; a gradient that is not finite stops the run before it is used."""
@@ -178,6 +174,22 @@ class Updater:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+
+@contextlib.contextmanager
+def recomputing(model: torch.nn.Module) -> Iterator[None]:
+    """Let layers with gradient checkpointing do it.
+
+    transformers recomputes only in training mode, which would switch dropout on; the mode of the layer alone decides.
+    """
+    layers = [m for m in model.modules() if getattr(m, "gradient_checkpointing", False) and not m.training]
+    for layer in layers:
+        layer.training = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
 
 
 def _protocol(policy: Any) -> Policy:
