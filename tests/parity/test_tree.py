@@ -189,5 +189,5 @@ def test_flex_attention_equals_one_call_per_segment(
     q, k, v = (torch.randn(1, h, batch.tokens, 16, generator=random) * 2 for h in (heads[0], heads[1], heads[1]))
     with torch.no_grad():
         flex = attention._flex(layout, q, k, v, window, 0.3, cap)
-        loop = attention._by_segment(layout, q, k, v, window, 0.3, cap, 0.0)
+        loop = attention.by_segment(layout, q, k, v, window, 0.3, cap, 0.0)
     torch.testing.assert_close(flex, loop, rtol=1e-5, atol=1e-5)

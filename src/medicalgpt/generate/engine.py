@@ -11,10 +11,10 @@ from torch import nn
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend, Ends
+from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
-from medicalgpt.generate.transformers_backend import TransformersBackend
 from medicalgpt.models.load import Quantization, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
@@ -54,7 +54,7 @@ class Engine:
     def __post_init__(self) -> None:
         self.stop_ids = _stop_ids(self.template, unwrap(self.model))
         # Padding is masked out, so any id will do for a tokenizer without a pad token.
-        self.backend: Backend = TransformersBackend(self.model, self.stop_ids, self.template.pad_id or 0)
+        self.backend: Backend = backend_for(self.model, self.stop_ids, self.template.pad_id or 0)
 
     @classmethod
     def open(

@@ -21,8 +21,9 @@ from transformers import (
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
+from medicalgpt.generate.draw import check_numbers, invert
+from medicalgpt.generate.modes import inference, own_attention
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models import attention
 from medicalgpt.models.policy import unwrap
 
 
@@ -74,8 +75,8 @@ class TransformersBackend:
         watch = _Watch(ends, self.stop_ids, len(prompts)) if ends else None
         with (
             self._lock,
-            _inference(self.model),
-            _own_attention(self.inner),
+            inference(self.model),
+            own_attention(self.inner),
             _own_settings_aside(self.model, self.inner),
         ):
             try:
@@ -169,11 +170,7 @@ class _Numbers(LogitsProcessor):
     """Refuses NaN, of which the largest would be token 0 or any other."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if bool(torch.isnan(scores).any()):
-            raise ServeError(
-                "the model's logits are not numbers (NaN); with float16 load it in bfloat16 or float32, "
-                "otherwise its weights are damaged"
-            )
+        check_numbers(scores.amax(-1))
         return scores
 
 
@@ -188,37 +185,9 @@ class _Draw(LogitsProcessor):
         self.randoms = [random.Random(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        cumulated = torch.softmax(scores.double(), -1).cumsum(-1)  # [B, V]
-        uniform = torch.tensor([[r.random()] for r in self.randoms], dtype=cumulated.dtype, device=scores.device)
-        # right=True: a token of probability 0 adds nothing to the sum and is never the first above the target
-        drawn = torch.searchsorted(cumulated, uniform * cumulated[:, -1:], right=True).clamp(max=scores.shape[-1] - 1)
+        uniform = torch.tensor([[r.random()] for r in self.randoms], dtype=torch.float64, device=scores.device)
+        drawn = invert(torch.softmax(scores.double(), -1), uniform)
         return torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
-
-
-@contextmanager
-def _inference(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-@contextmanager
-def _own_attention(model: Any) -> Iterator[None]:
-    """The attention a model was loaded with: without a tree, tree attention has no soft-capping (Gemma 2)."""
-    tree = getattr(model.config, "_attn_implementation", None) == "tree"
-    if tree:
-        attention.disable(model)
-    try:
-        yield
-    finally:
-        if tree:
-            attention.enable(model)
 
 
 @contextmanager

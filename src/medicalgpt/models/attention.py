@@ -98,7 +98,7 @@ def _capped(
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype) @ v
 
 
-def _by_segment(
+def by_segment(
     layout: TreeLayout,
     q: torch.Tensor,
     k: torch.Tensor,
@@ -203,7 +203,7 @@ def tree_attention(
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
     if query.is_cuda:
         return _flex(tree, query, key, value, sliding_window, scale, softcap), None
-    return _by_segment(tree, query, key, value, sliding_window, scale, softcap, dropout), None
+    return by_segment(tree, query, key, value, sliding_window, scale, softcap, dropout), None
 
 
 def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:

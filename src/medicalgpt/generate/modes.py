@@ -1,0 +1,47 @@
+"""The state a model is in while it generates, and as it was before afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.models import attention
+
+
+@contextmanager
+def inference(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def own_attention(model: Any) -> Iterator[None]:
+    """The attention a model was loaded with: without a tree, tree attention has no soft-capping (Gemma 2)."""
+    tree = getattr(model.config, "_attn_implementation", None) == "tree"
+    if tree:
+        attention.disable(model)
+    try:
+        yield
+    finally:
+        if tree:
+            attention.enable(model)
+
+
+@contextmanager
+def attention_named(model: Any, name: str) -> Iterator[None]:
+    """A registered attention function in place of the model's present one."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(name)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

@@ -1,0 +1,160 @@
+"""The pool: completions under way in slots, and those that wait for one."""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from medicalgpt.generate.backend import Ends
+from medicalgpt.generate.draw import next_tokens
+from medicalgpt.generate.kv import Slots, Snapshot, Step
+from medicalgpt.generate.sampling import Sampling
+
+_PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory
+
+
+@dataclass(eq=False)
+class Row:
+    """A completion in the making."""
+
+    number: int
+    prompt: Sequence[int]
+    random: random.Random
+    tokens: list[int] = field(default_factory=list)
+    known: dict[int, None] | None = None
+
+    def take(self, token: int) -> None:
+        """Add a token."""
+        self.tokens.append(token)
+        if self.known is not None:
+            self.known[token] = None
+
+    @property
+    def seen(self) -> list[int]:
+        """The different tokens of prompt and answer."""
+        if self.known is None:
+            self.known = dict.fromkeys([*self.prompt, *self.tokens])
+        return list(self.known)
+
+    @property
+    def held(self) -> int:
+        """Tokens in its slot: all but the newest."""
+        return len(self.prompt) + len(self.tokens) - 1
+
+
+@dataclass
+class Kept:
+    """A prompt whose completions have not all found room yet: what is in its slot, and its last logits [1, V]."""
+
+    prompt: Sequence[int]
+    slot: Snapshot
+    logits: torch.Tensor
+
+
+class Pool:
+    """Rows under way, `active[i]` in slot i; the others wait, longest prompt first. Call `step` while `busy`."""
+
+    def __init__(
+        self, model: Any, rows: Sequence[Row], sampling: Sampling, stop_ids: Sequence[int], size: int, ends: Ends | None
+    ) -> None:
+        self.model, self.sampling, self.size, self.ends = model, sampling, size, ends
+        self.stop_ids = list(stop_ids)
+        self.device = model.get_input_embeddings().weight.device
+        self.slots = Slots(size)
+        self.active: list[Row] = []
+        # Completions of one prompt stay together, so that its keys are needed for a short while only.
+        self.waiting = deque(sorted(rows, key=lambda row: (-len(row.prompt), row.number)))
+        self.kept: Kept | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a row is not done."""
+        return bool(self.active or self.waiting)
+
+    def step(self) -> None:
+        """One more token for every row under way, and the first for those that enter."""
+        free = self.size - len(self.active)
+        kept, again = self.kept, self._same_prompt(self.kept.prompt, free) if self.kept else []
+        groups = self._enter(free - len(again))
+        logits = self._forward([group[0].prompt for group in groups])  # [active + groups, V]
+        first = len(self.active)
+        source = list(range(first + len(groups)))
+        self.active += [group[0] for group in groups]
+        for leader, group in enumerate(groups, first):
+            for row in group[1:]:
+                self.slots.copy(leader, len(self.active), len(row.prompt))
+                self.active.append(row)
+                source.append(leader)
+        self._keep(groups, logits)
+        if len(source) > len(logits):
+            logits = logits[torch.tensor(source, device=logits.device)]
+        if kept and again:
+            for row in again:
+                self.slots.load(len(self.active), kept.slot)
+                self.active.append(row)
+            logits = torch.cat([logits, kept.logits.expand(len(again), -1)])
+        self._take(logits)
+
+    def _same_prompt(self, prompt: Sequence[int], free: int) -> list[Row]:
+        """Waiting rows with this prompt, as many as there is room for."""
+        rows: list[Row] = []
+        while self.waiting and len(rows) < free and self.waiting[0].prompt is prompt:
+            rows.append(self.waiting.popleft())
+        return rows
+
+    def _enter(self, free: int) -> list[list[Row]]:
+        """Rows that find room now, grouped by their prompt."""
+        groups: list[list[Row]] = []
+        tokens = 0
+        while self.waiting and free:
+            prompt = self.waiting[0].prompt
+            tokens += len(prompt)
+            if groups and tokens > _PROMPT_TOKENS:
+                break
+            groups.append(self._same_prompt(prompt, free))
+            free -= len(groups[-1])
+        return groups
+
+    def _keep(self, groups: Sequence[Sequence[Row]], logits: torch.Tensor) -> None:
+        """Hold on to the last prompt while rows that share it wait."""
+        following = self.waiting[0].prompt if self.waiting else None
+        if groups and groups[-1][0].prompt is following:
+            slot = len(logits) - 1
+            self.kept = Kept(following, self.slots.save(slot, len(following)), logits[slot:].clone())
+        elif self.kept and self.kept.prompt is not following:
+            self.kept = None
+
+    def _forward(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """fp32 logits of the next token of rows under way and of new prompts."""
+        if not self.active and not prompts:
+            assert self.kept is not None
+            return self.kept.logits[:0]
+        step = Step([row.held for row in self.active], [len(prompt) for prompt in prompts], self.device)
+        self.slots.reserve(max([*(row.held + 1 for row in self.active), *map(len, prompts)]))
+        ids = [*(row.tokens[-1] for row in self.active), *(token for prompt in prompts for token in prompt)]
+        with self.slots.running(step):
+            out = self.model(
+                input_ids=torch.tensor([ids], device=self.device),
+                position_ids=step.positions,
+                use_cache=False,
+                logits_to_keep=step.last,
+            )
+        return out.logits[0].float()  # type: ignore[no-any-return]
+
+    def _take(self, logits: torch.Tensor) -> None:
+        """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""
+        tokens = next_tokens(logits, self.active, self.sampling, self.stop_ids)
+        done = []
+        for i, (row, token) in enumerate(zip(self.active, tokens)):
+            row.take(token)
+            ended = token in self.stop_ids or bool(self.ends and self.ends(row.number, token))
+            if ended or len(row.tokens) == self.sampling.max_new_tokens:
+                done.append(i)
+        for i in reversed(done):
+            last = self.active.pop()
+            if i < len(self.active):
+                self.slots.copy(len(self.active), i, last.held)
+                self.active[i] = last
