@@ -18,6 +18,7 @@ from medicalgpt.config.stages import (
     PtConfig,
     RmConfig,
     SftConfig,
+    SimpoConfig,
     StageConfig,
 )
 from medicalgpt.errors import ConfigError
@@ -32,6 +33,7 @@ from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.objectives.reward import RewardModelling
+from medicalgpt.objectives.simpo import SimplePreference
 from medicalgpt.render.build import Prepared, replay_choice
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
@@ -56,6 +58,8 @@ def objective_of(config: StageConfig) -> Objective:
         return RewardModelling(r.margin, r.centre, r.label_smoothing)
     if isinstance(config, OrpoConfig):
         return OddsRatioPreference(config.objective.weight)
+    if isinstance(config, SimpoConfig):
+        return SimplePreference(config.objective.beta, config.objective.gamma)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
