@@ -85,6 +85,7 @@ class Bench:
             ("sft", dialogues()),
             ("dpo", preferences()),
             ("orpo", preferences()),
+            ("simpo", preferences()),
             ("rm", preferences()),
             ("pt", documents()),
         ):

@@ -35,7 +35,7 @@ COMPLETE = ["config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl",
 
 
 # -- the three stages ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "orpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "orpo", "simpo"])
 def test_the_command_leaves_a_complete_run_that_others_can_load(stage: str, bench: Bench, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", *bench.words(stage, run, "train.sample_count=1", "train.sample_tokens=4")]
@@ -47,7 +47,7 @@ def test_the_command_leaves_a_complete_run_that_others_can_load(stage: str, benc
     record = manifest(run)
     ledger = record["ledger"]
     assert record["stage"] == stage
-    assert ledger["rows"] == {"pt": 6, "sft": 20, "dpo": 12, "orpo": 12}[stage]
+    assert ledger["rows"] == {"pt": 6, "sft": 20, "dpo": 12, "orpo": 12, "simpo": 12}[stage]
     assert ledger["rows"] == sum(ledger[k] for k in ("kept", "truncated", "split", "dropped"))
     assert set(record["before"]) == set(record["after"]) > {"eval/loss"}
     _others_can_load(run / "model", bench.base)

@@ -47,6 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             for i in range(8)
         ],
     }
+    rows["simpo"] = rows["dpo"]
     for stage, found in rows.items():
         (folder / f"{stage}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
     return {stage: str(folder / f"{stage}.jsonl") for stage in rows}
@@ -105,7 +106,7 @@ def assert_same(a: Run, b: Run) -> None:
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo"])
 def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: dict[str, Any]) -> None:
     """One step over the whole data, as one row and as many small ones (and padded ones)."""
     one, many, padded = (
@@ -120,7 +121,7 @@ def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: 
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo"])
 def test_padded_training_is_tree_training(run: Any, stage: str, method: dict[str, Any]) -> None:
     tree, padded = (run(stage, **keys(method, batching=form)) for form in ("tree", "padded"))
     assert len(tree.lines) == 3

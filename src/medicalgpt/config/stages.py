@@ -54,6 +54,15 @@ class OrpoObjective(Section):
     weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
 
 
+class SimpoObjective(Section):
+    """Simple preference optimisation (arXiv 2405.14734): mean log-probability as the reward, no reference."""
+
+    beta: float = Field(2.0, gt=0, description="Scale of the reward, β times the mean log-probability per token.")
+    gamma: float = Field(
+        1.0, ge=0, description="Target margin γ between both rewards; about half of beta to start with."
+    )
+
+
 class RmObjective(Section):
     """Reward modelling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
 
@@ -110,6 +119,13 @@ class OrpoConfig(PairConfig):
     train: TrainConfig = TrainConfig(learning_rate=5e-5)
 
 
+class SimpoConfig(PairConfig):
+    """`medicalgpt train simpo`."""
+
+    objective: SimpoObjective = SimpoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+
 class RmConfig(PairConfig):
     """`medicalgpt train rm`."""
 
@@ -130,6 +146,7 @@ STAGES: dict[str, type[StageConfig]] = {
     "sft": SftConfig,
     "dpo": DpoConfig,
     "orpo": OrpoConfig,
+    "simpo": SimpoConfig,
     "rm": RmConfig,
     "ppo": PpoConfig,
     "rloo": RlooConfig,

@@ -41,6 +41,13 @@ def segment_sums(values: torch.Tensor, segment: torch.Tensor, segments: int) -> 
     return torch.zeros(segments, dtype=values.dtype, device=values.device).index_add(0, segment, values)
 
 
+def pair_means(logps: torch.Tensor, batch: Any) -> torch.Tensor:
+    """Mean log-probability per token [P, 2] of each pair's chosen and rejected answer, from log-probabilities [N]."""
+    pairs = batch.leaves.reshape(-1, 2)
+    lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]
+    return segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs] / lengths
+
+
 @final
 @dataclass(frozen=True)
 class DirectPreference(PairObjective):

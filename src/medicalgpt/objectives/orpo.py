@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
-from medicalgpt.objectives.dpo import segment_sums
+from medicalgpt.objectives.dpo import pair_means
 
 # A mean log-probability of exactly 0 has infinite odds; fp32 cannot tell anything nearer to 0 from it.
 _CERTAIN = -1e-7
@@ -35,9 +35,7 @@ class OddsRatioPreference(PairObjective):
 
     def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
         logps, hits = policy.logps(batch)
-        pairs = batch.leaves.reshape(-1, 2)
-        lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]  # [P, 2]
-        means = segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs] / lengths
+        means = pair_means(logps, batch)
         ratio = log_odds_ratio(means[:, 0], means[:, 1])
         odds = -F.logsigmoid(ratio)
         losses = -means[:, 0] + self.weight * odds
@@ -52,7 +50,7 @@ class OddsRatioPreference(PairObjective):
                 "logps/rejected": means[:, 1].sum(),
             }
             metrics = {k: (v.float(), count) for k, v in out.items()}
-            chosen = torch.isin(batch.segment, pairs[:, 0])
+            chosen = torch.isin(batch.segment, batch.leaves.reshape(-1, 2)[:, 0])
             weights = batch.weights * chosen
             metrics["accuracy"] = ((hits * weights).sum(), weights.sum())
         return LossOut(losses.sum(), count, "pair", metrics)

@@ -20,6 +20,7 @@ from medicalgpt.config.stages import (
     PtConfig,
     RmConfig,
     SftConfig,
+    SimpoConfig,
 )
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.fused import tune
@@ -37,6 +38,7 @@ from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.objectives.ppo import ClippedPolicy
 from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.objectives.rloo import LeaveOneOut
+from medicalgpt.objectives.simpo import SimplePreference
 from medicalgpt.render.build import Prepared, replay_choice
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
@@ -63,6 +65,8 @@ def objective_of(config: StageConfig) -> Objective:
         return OddsRatioPreference(config.objective.weight)
     if isinstance(config, RlConfig):
         return policy_objective(config)
+    if isinstance(config, SimpoConfig):
+        return SimplePreference(config.objective.beta, config.objective.gamma)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)

@@ -167,7 +167,8 @@ def test_a_first_row_that_may_be_a_patient_is_not_shown(tmp_path: Path, first: s
     with pytest.raises(DataError) as error:
         _rows(tmp_path / "a.csv", f"{first}\nJane Doe,cough\n")
     assert "2 columns (not shown" in str(error.value)
-    assert not any(cell in str(error.value) for cell in first.split(","))
+    said = str(error.value).replace(str(tmp_path), "")  # the folder has a number of its own
+    assert not any(cell in said for cell in first.split(","))
 
 
 def test_a_column_twice_is_refused(tmp_path: Path) -> None:
