@@ -14,7 +14,7 @@ from medicalgpt.models.lean import lean
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.render.batch import pack_trees, pad_trees
-from medicalgpt.train.setup import _checkpoint_activations
+from medicalgpt.train.setup import checkpoint_activations
 
 TREE_FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere"]
 ROWS = {
@@ -79,7 +79,7 @@ def test_a_packed_row_equals_its_branches_alone(kind: str, row: str) -> None:
 @pytest.mark.parametrize("kind", TREE_FAMILIES)
 def test_recomputed_activations_give_the_same_gradients(kind: str) -> None:
     policy = policy_of(kind)
-    _checkpoint_activations(policy.model)
+    checkpoint_activations(policy.model)
     policy.train()
     assert any(getattr(m, "gradient_checkpointing", False) for m in policy.model.modules())
     trees = trees_of("several trees", policy.model)
