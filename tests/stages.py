@@ -72,6 +72,15 @@ def write(path: Path, rows: Sequence[Any]) -> Path:
     return path
 
 
+# Keys without a default, beside the data and the output folder that every stage needs.
+NEEDED = {
+    "ppo": ["reward.model=runs/rm"],
+    "rloo": ["reward.model=runs/rm"],
+    "grpo": ["reward.model=runs/rm"],
+    "distill": ["objective.teacher=runs/large"],
+}
+
+
 @dataclass(frozen=True)
 class Bench:
     """A folder with a tiny base and one data file a stage."""

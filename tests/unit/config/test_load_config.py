@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from tests.stages import NEEDED
 
 from medicalgpt.config import STAGES, dump, load
 from medicalgpt.config.stages import DpoConfig, SftConfig
@@ -147,10 +148,7 @@ def test_yaml_anchors_and_merge_keys_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_dump_names_each_origin_and_loads_back_equal(stage: str, tmp_path: Path) -> None:
     extra = ["data.columns={question: 提问, 'a: b': 'no'}", 'data.system="two\\nlines # no comment"', "train.seed=9"]
-    needed = {"distill": ["objective.teacher=runs/large"]} | {
-        key: ["reward.model=runs/rm"] for key in ("ppo", "rloo", "grpo")
-    }
-    first = load(STAGES[stage], None, [*REQUIRED, *needed.get(stage, []), *extra, "lora.target_modules=[q_proj]"])
+    first = load(STAGES[stage], None, [*REQUIRED, *NEEDED.get(stage, []), *extra, "lora.target_modules=[q_proj]"])
     text = dump(first)
     assert "  seed: 9  # override\n" in text
     assert "  rank: 8  # default\n" in text
