@@ -1,6 +1,6 @@
 """Our trainer on the rows of the side-by-side benchmarks: tokens or pairs per second and peak memory of this process.
 
-usage: ours.py {sft|dpo} MODEL --rows FOLDER [--full] [--cached] [-n 64] [--max-tokens 1024] [--row-tokens 2048]
+usage: ours.py {sft|dpo|rm|orpo} MODEL --rows FOLDER [--full] [--cached] [-n 64] [--max-tokens 1024] [--row-tokens 2048]
 FOLDER holds rows.py, which both sides take their rows from.
 """
 
@@ -22,8 +22,11 @@ from medicalgpt.models.fused import tune
 from medicalgpt.models.load import load
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
+from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
+from medicalgpt.objectives.orpo import OddsRatioPreference
+from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.render.pack import plan_run
 from medicalgpt.render.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
@@ -69,7 +72,7 @@ WARM_UP = 2
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["sft", "dpo"])
+    parser.add_argument("what", choices=["sft", "dpo", "rm", "orpo"])
     parser.add_argument("model")
     parser.add_argument("--rows", required=True)
     parser.add_argument("--full", action="store_true")
@@ -88,16 +91,22 @@ def main() -> None:
     sys.path.insert(0, a.rows)
     from rows import pair_rows, qa_rows
 
-    loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", None if a.full else LoraConfig(rank=8, alpha=16))
+    lora, scores = None if a.full else LoraConfig(rank=8, alpha=16), a.what == "rm"
+    loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", lora, "score" if scores else "language")
     tune(loaded.model)
     rows = (qa_rows if a.what == "sft" else pair_rows)(loaded.tokenizer, a.n, a.max_tokens)
     trees = [(sft_tree if a.what == "sft" else dpo_tree)(row, i) for i, row in enumerate(rows)]
-    found = probe(loaded.model)
-    policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+    found = (probe_scores if scores else probe)(loaded.model)
+    policy: CausalPolicy | RewardPolicy
+    if scores:
+        policy = RewardPolicy(loaded.model, found.batching)
+    else:
+        policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
     lengths = np.asarray([len(t) for t in trees])
     plan = plan_run(lengths, a.row_tokens, 1, 1, None, 42)
     data = PlanDataset(trees, plan.rows, found.batching, 0)
     if a.cached:
+        assert isinstance(policy, CausalPolicy)
         data.reference = compute(policy, trees, plan.rows, found.batching, 0)
     folder = tempfile.mkdtemp()
     args = TrainingArguments(
@@ -116,7 +125,13 @@ def main() -> None:
         dataloader_pin_memory=False,
         remove_unused_columns=False,
     )
-    objective = SupervisedFineTuning() if a.what == "sft" else DirectPreference()
+    objectives = {
+        "sft": SupervisedFineTuning,
+        "dpo": DirectPreference,
+        "rm": RewardModelling,
+        "orpo": OddsRatioPreference,
+    }
+    objective = objectives[a.what]()
     trainer = StageTrainer(StageModule(policy, objective), args, data, None, RunFolder(folder), ("constant", 0.0))
     trainer.pop_callback(PrinterCallback)
     clock = Clock()

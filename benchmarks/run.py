@@ -1,7 +1,7 @@
 """Ours and the TRL baselines on the same rows, one after the other on this machine; prints ratios and writes a report.
 
 The baselines and their rows lie outside this project (folder shared/bench beside it, or MEDICALGPT_BENCH).
-usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo] [--write docs/performance.md]
+usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo,rm,orpo,ppo,rollouts] [--write docs/performance.md]
 """
 
 import argparse
@@ -80,6 +80,10 @@ def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, f
             )
             out.append(share)
         return out
+    if part in ("rm", "orpo"):
+        return pair_rows(part, model, pairs)
+    if part == "ppo":
+        return ppo_rows(model)
     rate = "pairs_per_second"
     mine = run(*ours, "dpo", model, "--rows", str(BENCH), "-n", str(pairs))
     cached = run(*ours, "dpo", model, "--rows", str(BENCH), "-n", str(pairs), "--cached")
@@ -99,12 +103,43 @@ def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, f
     ]
 
 
+def pair_rows(part: str, model: str, pairs: int) -> list[tuple[str, str, float]]:
+    """Reward model or ORPO against TRL."""
+    rate, more = "pairs_per_second", [part, model, "--rows", str(BENCH), "-n", str(pairs)]
+    mine, theirs = run(str(HERE / "ours.py"), *more), run(str(HERE / "trl_pairs.py"), *more)
+    return [
+        (f"{part}: ours / TRL, pairs/s", f"{mine[rate]:.3f} / {theirs[rate]:.3f}", mine[rate] / theirs[rate]),
+        (
+            f"{part}: peak GiB, ours / TRL",
+            f"{mine['peak_gib']} / {theirs['peak_gib']}",
+            mine["peak_gib"] / theirs["peak_gib"],
+        ),
+    ]
+
+
+def ppo_rows(model: str) -> list[tuple[str, str, float]]:
+    """PPO's memory with one base for all roles against a model for each, and what share of its time goes into sampling."""
+    one, four = (run(str(HERE / "ppo_memory.py"), what, model, "--rows", str(BENCH)) for what in ("shared", "separate"))
+    return [
+        (
+            "ppo: peak GiB, shared base / four models",
+            f"{one['peak_gib']} / {four['peak_gib']}",
+            one["peak_gib"] / four["peak_gib"],
+        ),
+        (
+            "ppo: share of an update in rollouts (shared base)",
+            f"{one['rollout_share'] * one['seconds']:.1f} / {one['seconds']:.1f} s",
+            one["rollout_share"],
+        ),
+    ]
+
+
 def main() -> None:
     """Run the parts asked for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--only", default="sft,full,dpo")
+    parser.add_argument("--only", default="sft,full,dpo,rm,orpo,ppo,rollouts")
     parser.add_argument("--write", type=Path)
     a = parser.parse_args()
     if not BENCH.is_dir():
