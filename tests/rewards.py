@@ -1,0 +1,24 @@
+"""Reward functions for tests, named by this file's path; they import nothing of the tests, as other processes use them."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+Prompts = Sequence[Sequence[dict[str, Any]]]
+
+
+def length(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """Characters of an answer, in tens."""
+    return [len(c) / 10 for c in completions]
+
+
+def vowels(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """Share of vowels, and a little for answering with a letter of the question: depends on both texts."""
+    asked = [p[-1]["content"] for p in prompts]
+    shares = [sum(x in "aeiou" for x in c.lower()) / max(1, len(c)) for c in completions]
+    return [s + 0.1 * (c[:1] in q) for s, c, q in zip(shares, completions, asked)]
+
+
+def drawn(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """A number from Python's own generator, which a checkpoint has to keep."""
+    return [random.random() + 0.01 * len(c) for c in completions]
