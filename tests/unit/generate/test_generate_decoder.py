@@ -233,7 +233,7 @@ def test_what_goes_wrong_is_said_and_leaves_the_model_as_it_was(monkeypatch: pyt
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes")
 
     monkeypatch.setattr(decoder.Pool, "step", full)
-    with pytest.raises(ServeError, match="out of memory with 3 answers .* up to 30 tokens and 20 new tokens"):
+    with pytest.raises(ServeError, match=r"out of memory with 3 answers .* up to 30 tokens and 20 new tokens"):
         backend.run(PROMPTS, GREEDY, [[0] for _ in PROMPTS], batch_size=3)
     assert model.config._attn_implementation == "tree"
     assert {name: vars(module).get("forward") for name, module in model.named_modules()} == forwards
