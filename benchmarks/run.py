@@ -1,4 +1,4 @@
-"""Ours and the TRL baselines on the same rows, one after the other on this machine; prints ratios and writes a report.
+"""Ours and the baselines (TRL, transformers) on the same rows, one after the other on this machine; prints ratios and writes a report.
 
 The baselines and their rows lie outside this project (folder shared/bench beside it, or MEDICALGPT_BENCH).
 usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo,rm,orpo,ppo,rollouts] [--write docs/performance.md]
@@ -37,9 +37,26 @@ def peak() -> float:
     return float(re.findall(r"peak ([0-9.]+)", text)[0])
 
 
+def rollouts(model: str) -> list[tuple[str, str, float]]:
+    """Table rows of sampled answers: 32 of equal length, 128 of their own lengths."""
+    out = []
+    for kind, n in (("equal", 32), ("varied", 128)):
+        mine, theirs = (
+            run(str(HERE / "rollouts.py"), side, kind, model, "--rows", str(BENCH), "-n", str(n))
+            for side in ("ours", "theirs")
+        )
+        rate, gib = (f"{mine[key]} / {theirs[key]}" for key in ("tokens_per_second", "peak_gib"))
+        ratio = mine["tokens_per_second"] / theirs["tokens_per_second"]
+        out.append((f"rollouts, {n} answers of {kind} length: ours / transformers, tokens/s", rate, ratio))
+        out.append((f"rollouts, {n}: peak GiB", gib, mine["peak_gib"] / theirs["peak_gib"]))
+    return out
+
+
 def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:
     """Table rows (what, ours against baseline, ratio) of one part."""
     ours, rate = [str(HERE / "ours.py")], "tokens_per_second"
+    if part == "rollouts":
+        return rollouts(model)
     if part in ("sft", "full"):
         more = ["--full"] if part == "full" else []
         mine = run(*ours, "sft", model, "--rows", str(BENCH), "-n", str(n), *more)

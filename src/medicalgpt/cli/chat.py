@@ -26,6 +26,7 @@ def chat(
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
     quantization: option.Quantization = "none",
+    backend: option.Backend = "auto",
     trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Talk to a model. Not a doctor: for education and research."""
@@ -55,6 +56,7 @@ def chat(
         trust_remote_code=trust_remote_code,
         quantization=quantization,
         revision=revision,
+        backend=backend,
     )
     Chat(engine, sampling, _typed if sys.stdin.isatty() else _piped, Console(highlight=False), system).run()
 

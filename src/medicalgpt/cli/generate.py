@@ -29,6 +29,7 @@ def generate(
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
     quantization: option.Quantization = "none",
+    backend: option.Backend = "auto",
     trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Answer every prompt of a file: rows with messages, conversations, prompt, question or instruction.
@@ -65,6 +66,7 @@ def generate(
         trust_remote_code=trust_remote_code,
         quantization=quantization,
         revision=revision,
+        backend=backend,
     )
     with _progress(rows) as progress, _how_to_go_on(output.partial):
         summary = run_batch(engine, source, output, sampling, batch_size=batch_size, system=system, progress=progress)

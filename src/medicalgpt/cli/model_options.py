@@ -37,6 +37,10 @@ Quantization = Annotated[
     Literal["none", "int8", "nf4"],
     typer.Option(help="Weights in 8 or 4 bits (bitsandbytes).", rich_help_panel=_MODEL),
 ]
+Backend = Annotated[
+    Literal["auto", "vllm"],
+    typer.Option(help="vllm hands the model to vLLM (a GPU and medicalgpt[vllm] are needed).", rich_help_panel=_MODEL),
+]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option("--trust-remote-code", help="Run Python code that comes with the model.", rich_help_panel=_MODEL),

@@ -15,6 +15,8 @@ Rows are completions, counted prompt by prompt.
 class Backend(Protocol):
     """Runs prompts in batches of its own making."""
 
+    stop_ids: list[int]
+
     @property
     def context(self) -> int | None:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""

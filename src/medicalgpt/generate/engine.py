@@ -1,7 +1,7 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
-from medicalgpt.models.load import Quantization, load
+from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
 from medicalgpt.render.template import ChatTemplate
@@ -45,16 +45,23 @@ class Engine:
     state and the model's training mode stay as they were.
     """
 
-    model: nn.Module
+    model: nn.Module | None
+    """None where the backend has loaded the model itself."""
     tokenizer: Any
     template: ChatTemplate
     origin: dict[str, Any] = field(default_factory=dict)
     """What was loaded, for comparing two calls: places, size and time of weight files, number type, template hash."""
+    loaded: InitVar[Backend | None] = None
+    """A backend for the model; default: the best for `model`."""
 
-    def __post_init__(self) -> None:
-        self.stop_ids = _stop_ids(self.template, unwrap(self.model))
-        # Padding is masked out, so any id will do for a tokenizer without a pad token.
-        self.backend: Backend = backend_for(self.model, self.stop_ids, self.template.pad_id or 0)
+    def __post_init__(self, loaded: Backend | None) -> None:
+        if loaded is None:
+            assert self.model is not None
+            ends = stop_ids(self.template, getattr(unwrap(self.model), "generation_config", None))
+            # Padding is masked out, so any id will do for a tokenizer without a pad token.
+            loaded = backend_for(self.model, ends, self.template.pad_id or 0)
+        self.backend: Backend = loaded
+        self.stop_ids = list(loaded.stop_ids)
 
     @classmethod
     def open(
@@ -67,22 +74,24 @@ class Engine:
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
         revision: str | None = None,
+        backend: Literal["auto", "vllm"] = "auto",
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
 
         Raises:
             ModelError: it cannot be found or loaded.
             RenderError: the template is unknown or does not fit the tokenizer.
-            ServeError: the tokenizer has no chat template and none was named.
+            ServeError: the tokenizer has no chat template and none was named; or vLLM is asked for and not installed, or
+                for a quantisation of ours.
         """
         asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
+        if backend == "vllm":
+            if quantization != "none":
+                raise ServeError(f"backend=vllm does not take quantization={quantization}; leave one of the two out")
+            return _on_vllm(cls, config, template)
         loaded = load(config, quantization)
-        if template is None and not getattr(loaded.tokenizer, "chat_template", None):
-            raise ServeError(
-                f"{run_or_path} has no chat template of its own (a base model?); name the one it was trained with, "
-                "for example --template chatml"
-            )
+        _check_template(run_or_path, loaded.tokenizer, template)
         if quantization == "none" and torch.cuda.is_available():
             loaded.model.to("cuda")
         chosen = ChatTemplate.load(loaded.tokenizer, template)
@@ -205,9 +214,35 @@ def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
     return ends
 
 
-def _stop_ids(template: ChatTemplate, model: Any) -> list[int]:
+def _check_template(name: str, tokenizer: Any, template: str | None) -> None:
+    if template is None and not getattr(tokenizer, "chat_template", None):
+        raise ServeError(
+            f"{name} has no chat template of its own (a base model?); name the one it was trained with, "
+            "for example --template chatml"
+        )
+
+
+def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) -> Engine:
+    """An engine whose model is in vLLM's hands."""
+    from transformers import GenerationConfig
+
+    from medicalgpt.generate.vllm_backend import VllmBackend
+
+    base, adapter, tokenizer = find(config)
+    _check_template(config.base, tokenizer, template)
+    chosen = ChatTemplate.load(tokenizer, template)
+    try:
+        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
+    except OSError:  # models need not have one
+        own = None
+    backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
+    origin = _origin([place for place in (base, adapter) if place], chosen)
+    return engine(None, tokenizer, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
+
+
+def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:
     """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
-    own = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    own = getattr(generation_config, "eos_token_id", None)
     return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
 
 

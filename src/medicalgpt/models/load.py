@@ -55,19 +55,8 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         raise ModelError(f"{where}: no usable tokenizer: {error}") from error
 
 
-def load(
-    config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None, head: Head = "language"
-) -> Loaded:
-    """Load base, tokenizer and adapters.
-
-    Args:
-        lora: settings of a new trainable adapter, or None for no new adapter (inference, or full training).
-        head: "score" for a reward model: one number instead of a distribution over the vocabulary.
-
-    Raises:
-        ModelError: nothing at that place, unsafe weights, or quantisation without its library.
-    """
-    quiet()
+def find(config: ModelConfig) -> tuple[Located, Located | None, Any]:
+    """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`."""
     found = locate(config.base, config.revision, config.trust_remote_code)
     adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
     if adapter and adapter.kind not in ("adapter", "hub-adapter"):
@@ -81,6 +70,23 @@ def load(
     # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
     own = adapter and _has_tokenizer(adapter)
     tokenizer = load_tokenizer((adapter if own else found).path_or_id, found.revision, config.trust_remote_code)  # type: ignore[union-attr]
+    return found, adapter, tokenizer
+
+
+def load(
+    config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None, head: Head = "language"
+) -> Loaded:
+    """Load base, tokenizer and adapters.
+
+    Args:
+        lora: settings of a new trainable adapter, or None for no new adapter (inference, or full training).
+        head: "score" for a reward model: one number instead of a distribution over the vocabulary.
+
+    Raises:
+        ModelError: nothing at that place, unsafe weights, or quantisation without its library.
+    """
+    quiet()
+    found, adapter, tokenizer = find(config)
     if adapter is not None:
         _check_head(adapter, head)
     model = load_base(found, config, quantization, head)

@@ -1,0 +1,121 @@
+"""The vLLM backend against a stand-in with vLLM's interface; vLLM itself needs a GPU."""
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.tiny import save_tiny, tiny_model
+
+from medicalgpt.data.records import Message
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
+
+PROMPT = [Message("user", "fever?")]
+
+
+class _Core:
+    """Counts up from the prompt's length, two tokens a step, as with speculative decoding."""
+
+    model_config = SimpleNamespace(max_model_len=64)
+
+    def __init__(self) -> None:
+        self.requests: dict[str, Any] = {}
+        self.most, self.aborted, self.given = 0, list[str](), list[Any]()
+
+    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> None:
+        self.requests[name] = ([len(prompt["prompt_token_ids"])], params)
+        self.given.append((params, lora_request))
+        self.most = max(self.most, len(self.requests))
+
+    def step(self) -> list[Any]:
+        out = []
+        for name, (numbers, params) in list(self.requests.items()):
+            for _ in range(2):
+                numbers.append(numbers[-1] + 1)
+                tokens = numbers[1:]
+                stopped = tokens[-1] in params.stop_token_ids and len(tokens) > params.min_tokens
+                if finished := stopped or len(tokens) == params.max_tokens:
+                    del self.requests[name]
+                    break
+            output = SimpleNamespace(token_ids=list(tokens))
+            out.append(SimpleNamespace(request_id=name, outputs=[output], finished=finished))
+        return out
+
+    def abort_request(self, names: list[str]) -> None:
+        self.aborted += names
+        for name in names:
+            self.requests.pop(name, None)
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> _Core:
+    core = _Core()
+
+    def llm(model: str, **options: Any) -> Any:
+        core.options = options  # type: ignore[attr-defined]
+        return SimpleNamespace(llm_engine=core)
+
+    vllm, request = ModuleType("vllm"), ModuleType("vllm.lora.request")
+    vllm.LLM, vllm.SamplingParams = llm, lambda **settings: SimpleNamespace(**settings)  # type: ignore[attr-defined]
+    request.LoRARequest = lambda *given: given  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm", vllm)
+    monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
+    return core
+
+
+def test_completions_come_back_in_order_and_no_more_than_asked_at_a_time(core: _Core, tmp_path: Path) -> None:
+    engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
+    assert engine.context == 64
+    found = engine.complete([[9] * 20, [9] * 10], Sampling(5, temperature=0.5, top_k=3), n=3, batch_size=2)
+    assert found == [[[21, 22, 23, 24, 25]] * 3, [[11, 12, 13, 14, 15]] * 3]
+    assert core.most == 2
+    params = [given for given, _ in core.given]
+    assert len({p.seed for p in params}) == 6
+    assert all((p.temperature, p.top_k, p.top_p, p.ignore_eos) == (0.5, 3, 1.0, True) for p in params)
+    assert set(params[0].stop_token_ids) == {0, 2}  # the document end and the template's
+
+
+def test_a_row_ends_where_it_is_told_to(core: _Core, tmp_path: Path) -> None:
+    backend = Engine.open(str(save_tiny(tmp_path)), backend="vllm").backend
+    found = backend.run([[9] * 20, [9] * 3], Sampling(9), [[0], [0]], batch_size=2, ends=lambda row, token: token == 23)
+    assert found == [[[21, 22, 23]], [[4, 5, 6, 7, 8, 9, 10, 11, 12]]]
+    assert core.aborted == ["0"]
+
+    def broken(row: int, token: int) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.run([[9] * 20], Sampling(9), [[0]], ends=broken)
+    assert not core.requests
+
+
+def test_the_stream_and_stop_texts_go_the_same_way(core: _Core, tmp_path: Path) -> None:
+    engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
+    whole = engine.generate([PROMPT], Sampling(20))[0]
+    assert "".join(engine.stream(PROMPT, Sampling(20))) == whole.text
+    cut = engine.generate([PROMPT], Sampling(20, stop=(whole.text[2:4],)))[0]
+    assert cut.text == whole.text[: whole.text.index(whole.text[2:4])]
+
+
+def test_an_adapter_is_passed_on_with_a_rank_that_vllm_takes(core: _Core, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    base = save_tiny(tmp_path / "base")
+    adapted = get_peft_model(tiny_model(), LoraConfig(r=12, target_modules="all-linear"))
+    adapted.peft_config["default"].base_model_name_or_path = str(base)
+    adapted.save_pretrained(tmp_path / "adapter")
+    Engine.open(str(tmp_path / "adapter"), backend="vllm").complete([[5, 6]], Sampling(2))
+    assert core.options["max_lora_rank"] == 16  # type: ignore[attr-defined]
+    assert core.given[0][1] == ("adapter", 1, str(tmp_path / "adapter"))
+
+
+def test_what_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", None)  # importing it fails
+    folder = str(save_tiny(tmp_path))
+    with pytest.raises(ServeError, match=r"pip install 'medicalgpt\[vllm\]'"):
+        Engine.open(folder, backend="vllm")
+    with pytest.raises(ServeError, match="quantization=int8"):
+        Engine.open(folder, backend="vllm", quantization="int8")
