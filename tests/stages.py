@@ -54,6 +54,19 @@ def preferences(count: int = 12, first: int = 0) -> list[dict[str, Any]]:
     ]
 
 
+def feedback(count: int = 18, first: int = 0) -> list[dict[str, Any]]:
+    """Every question three times: with two careful answers and a careless one."""
+    pairs = preferences(count, first)
+    return [
+        {
+            "prompt": pairs[i - i % 3]["prompt"],
+            "completion": pair["chosen" if i % 3 else "rejected"],
+            "label": i % 3 > 0,
+        }
+        for i, pair in enumerate(pairs)
+    ]
+
+
 def documents(count: int = 6, first: int = 0) -> list[dict[str, Any]]:
     """Running text, some of it longer than 64 tokens."""
     return [
@@ -95,6 +108,7 @@ class Bench:
             ("dpo", preferences()),
             ("orpo", preferences()),
             ("simpo", preferences()),
+            ("kto", feedback()),
             ("rm", preferences()),
             ("pt", documents()),
         ):

@@ -14,6 +14,7 @@ from medicalgpt.train import setup
 
 # Four rows a step, two on each process; the rows of an epoch are no multiple of four.
 OPTIONS = ("train.tokens_per_step=256", "train.max_steps=null", "train.epochs=1", "train.log_every=2")
+FAST = ("train.learning_rate=1e-2",)  # so that the policy leaves its reference and KTO's baseline is not 0
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 
 
@@ -34,12 +35,12 @@ def alone(_bench: Bench, _cache: str, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDICALGPT_CACHE", _cache)
         patch.setattr(setup, "make_plan", spy)
-        for stage in ("sft", "dpo"):
-            _bench.train(stage, folder / stage, *OPTIONS)
+        for stage in ("sft", "dpo", "kto"):
+            _bench.train(stage, folder / stage, *OPTIONS, *(FAST if stage == "kto" else ()))
     for plan in plans:
         assert not all(plan.run.rows[-plan.run.rows_per_step :]), "the last step should have empty rows"
         assert plan.run.steps >= 3
-    return {stage: folder / stage for stage in ("sft", "dpo")}
+    return {stage: folder / stage for stage in ("sft", "dpo", "kto")}
 
 
 def assert_same(pair: Path, single: Path) -> None:
@@ -69,6 +70,7 @@ def test_dpo_cached_references_and_a_resume(
     jobs = [
         ("dpo", "dpo", (), None),
         ("cached", "dpo", cached, None),
+        ("kto", "kto", FAST, None),
         ("resumed", "sft", (), 1),  # only the second process hears the signal
         ("resumed", "sft", (), None),
     ]
@@ -79,10 +81,15 @@ def test_dpo_cached_references_and_a_resume(
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("rank ")]
     assert sorted(said) == sorted(
-        f"rank {rank}: {status}" for rank in (0, 1) for status in (*["finished 0"] * 3, "interrupted 15")
+        f"rank {rank}: {status}" for rank in (0, 1) for status in (*["finished 0"] * 4, "interrupted 15")
     )
     assert_same(tmp_path / "dpo", alone["dpo"])
     assert_same(tmp_path / "cached", alone["dpo"])
+    assert_same(tmp_path / "kto", alone["kto"])
+    assert max(column(alone["kto"], "train/kl_baseline")) > 1e-3
+    assert column(tmp_path / "kto", "train/kl_baseline") == pytest.approx(
+        column(alone["kto"], "train/kl_baseline"), abs=1e-5
+    )
     assert_same(tmp_path / "resumed", alone["sft"])
 
 

@@ -12,6 +12,7 @@ from tests.stages import (
     Bench,
     column,
     dialogues,
+    feedback,
     largest_gap,
     manifest,
     preferences,
@@ -35,7 +36,7 @@ COMPLETE = ["config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl",
 
 
 # -- the three stages ---------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "orpo", "simpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "orpo", "simpo", "kto"])
 def test_the_command_leaves_a_complete_run_that_others_can_load(stage: str, bench: Bench, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", *bench.words(stage, run, "train.sample_count=1", "train.sample_tokens=4")]
@@ -47,7 +48,7 @@ def test_the_command_leaves_a_complete_run_that_others_can_load(stage: str, benc
     record = manifest(run)
     ledger = record["ledger"]
     assert record["stage"] == stage
-    assert ledger["rows"] == {"pt": 6, "sft": 20, "dpo": 12, "orpo": 12, "simpo": 12}[stage]
+    assert ledger["rows"] == {"pt": 6, "sft": 20, "dpo": 12, "orpo": 12, "simpo": 12, "kto": 18}[stage]
     assert ledger["rows"] == sum(ledger[k] for k in ("kept", "truncated", "split", "dropped"))
     assert set(record["before"]) == set(record["after"]) > {"eval/loss"}
     _others_can_load(run / "model", bench.base)
@@ -365,6 +366,80 @@ def _dpo_by_hand(
             total += label_smoothing * math.log1p(math.exp(beta * delta))
         total -= sft_weight * policy[0]
     return total / len(pairs)
+
+
+# -- KTO ----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"beta": 0.5}, {"desirable_weight": 2.0, "undesirable_weight": 0.01}],
+    ids=["plain", "beta", "weights"],
+)
+def test_kto_minimises_the_formula_it_names(
+    options: dict[str, float], bench: Bench, tmp_path: Path, no_figures: None
+) -> None:
+    rows = [feedback(6)[0], feedback(6)[4]]  # two prompts, so that each gets the answer of the other
+    held_out = write(tmp_path / "rows.jsonl", rows)
+    words = [f"objective.{k}={v}" for k, v in options.items()]
+    outcome = bench.train(
+        "kto",
+        tmp_path / "run",
+        f"data.eval=[{held_out}]",
+        "data.max_tokens=128",
+        "train.learning_rate=1e-2",
+        "train.max_steps=8",
+        *words,
+    )
+    weights = options.get("desirable_weight", 1.0), options.get("undesirable_weight", 1.0)
+    assert outcome.before["eval/loss"] == pytest.approx(sum(weights) / 4)
+    assert outcome.before["eval/rewards/accuracy"] == 0.5
+    own, other = (_log_ratios(tmp_path / "run" / "model", rows, answers) for answers in (rows, rows[::-1]))
+    baseline = max(0.0, sum(other) / 2)
+    assert outcome.after["eval/kl_baseline"] == pytest.approx(baseline, rel=1e-3, abs=1e-5)
+    # Where good answers outweigh bad ones, answers as such become likelier, those to other prompts too.
+    assert (baseline > 0.01) == ("desirable_weight" in options)
+    beta, total = options.get("beta", 0.1), 0.0
+    for row, ratio in zip(rows, own):
+        weight, value = (weights[0], ratio - baseline) if row["label"] else (weights[1], baseline - ratio)
+        total += weight * (1 - 1 / (1 + math.exp(-beta * value)))
+    assert outcome.after["eval/loss"] == pytest.approx(total / 2, rel=1e-4)
+    assert outcome.after["eval/loss"] != pytest.approx(sum(weights) / 4, rel=1e-3)
+
+
+def _log_ratios(adapter: Path, asked: list[dict[str, Any]], answered: list[dict[str, Any]]) -> list[float]:
+    """log π − log π_ref of one row's answer to another's prompt, by plain transformers and peft."""
+    from peft import AutoPeftModelForCausalLM
+
+    model, tokenizer = AutoPeftModelForCausalLM.from_pretrained(adapter).eval(), AutoTokenizer.from_pretrained(adapter)
+    found = []
+    for a, b in zip(asked, answered):
+        now, _ = _answer_logp(model, tokenizer, a["prompt"], b["completion"])
+        with model.disable_adapter():
+            found.append(now - _answer_logp(model, tokenizer, a["prompt"], b["completion"])[0])
+    return found
+
+
+def test_pairs_train_as_their_halves_do(bench: Bench, tmp_path: Path, no_figures: None, capfd) -> None:  # type: ignore[no-untyped-def]
+    pairs = preferences(8)
+    halves = [
+        {"prompt": p["prompt"], "completion": p[name], "kto_tag": name == "chosen"}
+        for p in pairs
+        for name in ("chosen", "rejected")
+    ]
+    for name, rows in (("pairs", pairs), ("halves", halves)):
+        file = write(tmp_path / f"{name}.jsonl", rows)
+        bench.train("kto", tmp_path / name, f"data.train={file}", "train.max_steps=4", "train.learning_rate=1e-2")
+    assert column(tmp_path / "pairs", "train/loss") == column(tmp_path / "halves", "train/loss")
+    assert largest_gap(weights(tmp_path / "pairs"), weights(tmp_path / "halves")) == 0.0
+    assert manifest(tmp_path / "pairs")["ledger"]["split"] == 8
+    assert "desirable and" not in capfd.readouterr().err  # as many of one kind as of the other
+
+
+def test_kinds_that_are_far_apart_are_warned_about(bench: Bench, tmp_path: Path, no_figures: None, capfd) -> None:  # type: ignore[no-untyped-def]
+    options = ("data.eval_fraction=0", "train.max_steps=1")
+    bench.train("kto", tmp_path / "run", *options)
+    assert "12 desirable and 6 undesirable rows, weighted 2.00 to 1" in capfd.readouterr().err
+    bench.train("kto", tmp_path / "weighted", *options, "objective.undesirable_weight=1.8")
+    assert "desirable and" not in capfd.readouterr().err
 
 
 @torch.no_grad()

@@ -48,6 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         ],
     }
     rows["simpo"] = rows["dpo"]
+    rows["kto"] = [*rows["dpo"][:6], {"prompt": "salt?", "completion": text(2, 5), "label": True}]
     for stage, found in rows.items():
         (folder / f"{stage}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
     return {stage: str(folder / f"{stage}.jsonl") for stage in rows}
@@ -106,7 +107,7 @@ def assert_same(a: Run, b: Run) -> None:
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo", "kto"])
 def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: dict[str, Any]) -> None:
     """One step over the whole data, as one row and as many small ones (and padded ones)."""
     one, many, padded = (
@@ -121,7 +122,7 @@ def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: 
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo"])
+@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo", "kto"])
 def test_padded_training_is_tree_training(run: Any, stage: str, method: dict[str, Any]) -> None:
     tree, padded = (run(stage, **keys(method, batching=form)) for form in ("tree", "padded"))
     assert len(tree.lines) == 3
@@ -163,6 +164,29 @@ def test_before_the_first_step_policy_and_reference_agree(run: Any, method: dict
     if method is LORA:
         assert first["train/rewards/margin"] == 0.0
         assert first["train/rewards/accuracy"] == 0.5
+
+
+def test_the_baseline_is_that_of_the_whole_step(run: Any, tmp_path: Path) -> None:
+    """KTO against a stranger, so that the baseline is not 0: it and all that follows are blind to rows, form and cache."""
+    other = {"objective.reference": "model", "objective.reference_model": str(save_tiny(tmp_path / "other", seed=3))}
+    forms = ((8192, "auto"), (256, "auto"), (256, "padded"))
+    runs = [run("kto", **keys({**FULL, **other}, epochs=1, row_tokens=row, batching=form)) for row, form in forms]
+    assert [len(r.lines) for r in runs] == [1, 1, 1]
+    assert runs[0].series("kl_baseline")[0] > 0.1
+    for changed in runs[1:]:
+        for name in ("kl_baseline", "loss", "grad_norm", "rewards/desirable", "rewards/accuracy"):
+            assert changed.series(name) == pytest.approx(runs[0].series(name), rel=1e-5)
+
+
+def test_every_source_of_kto_s_reference_is_the_same_reference(run: Any) -> None:
+    """Good answers outweigh bad ones, so that answers as such become likelier and the baseline rises above 0."""
+    settings = {**LORA, "objective.undesirable_weight": 0.01, "train.learning_rate": 3e-3}
+    sources = [run("kto", **{**settings, "objective.reference": r}) for r in ("adapter_off", "model", "cached")]
+    assert max(sources[0].series("kl_baseline")) > 1e-3
+    assert sources[0].series("rewards/desirable")[0] == 0.0
+    for other in sources[1:]:
+        assert_same(sources[0], other)
+        assert other.series("kl_baseline") == pytest.approx(sources[0].series("kl_baseline"), abs=1e-5)
 
 
 def test_cached_references_belong_to_their_own_rows(run: Any) -> None:

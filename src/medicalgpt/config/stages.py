@@ -21,16 +21,9 @@ class SftObjective(Section):
     )
 
 
-class DpoObjective(Section):
-    """Direct preference optimisation (arXiv 2305.18290)."""
+class ReferenceChoice(Section):
+    """Where the reference of an objective comes from."""
 
-    loss: Literal["sigmoid", "hinge", "ipo"] = Field(
-        "sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036)."
-    )
-    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels (sigmoid only).")
-    length_normalised: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
-    sft_weight: float = Field(0.0, ge=0, description="Adds this times the token-mean NLL of the chosen answer.")
     reference: Literal["auto", "adapter_off", "model", "cached"] = Field(
         "auto",
         description="Where reference log-probabilities come from: the base with the adapter off, a second model, or a cache filled before training. auto: adapter_off with a fresh LoRA adapter, else cached.",
@@ -40,11 +33,27 @@ class DpoObjective(Section):
     )
 
     @model_validator(mode="after")
+    def _second_model(self) -> Self:
+        if self.reference_model and self.reference != "model":
+            raise ValueError("objective.reference_model is used with objective.reference=model only")
+        return self
+
+
+class DpoObjective(ReferenceChoice):
+    """Direct preference optimisation (arXiv 2305.18290)."""
+
+    loss: Literal["sigmoid", "hinge", "ipo"] = Field(
+        "sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036)."
+    )
+    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels (sigmoid only).")
+    length_normalised: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
+    sft_weight: float = Field(0.0, ge=0, description="Adds this times the token-mean NLL of the chosen answer.")
+
+    @model_validator(mode="after")
     def _used(self) -> Self:
         if self.label_smoothing and self.loss != "sigmoid":
             raise ValueError(f"objective.label_smoothing belongs to loss=sigmoid; with loss={self.loss} leave it at 0")
-        if self.reference_model and self.reference != "model":
-            raise ValueError("objective.reference_model is used with objective.reference=model only")
         return self
 
 
@@ -61,6 +70,14 @@ class SimpoObjective(Section):
     gamma: float = Field(
         1.0, ge=0, description="Target margin γ between both rewards; about half of beta to start with."
     )
+
+
+class KtoObjective(ReferenceChoice):
+    """Kahneman–Tversky optimisation (arXiv 2402.01306): answers judged one by one."""
+
+    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
+    desirable_weight: float = Field(1.0, gt=0, description="Weight λ_D of the desirable answers' losses.")
+    undesirable_weight: float = Field(1.0, gt=0, description="Weight λ_U of the undesirable answers' losses.")
 
 
 class RmObjective(Section):
@@ -95,14 +112,18 @@ class SftConfig(_NoReplay):
     objective: SftObjective = SftObjective()
 
 
-class PairConfig(_NoReplay):
-    """A stage on preference pairs."""
+class _WholeAnswers(_NoReplay):
+    """A stage on prompts whose answers were judged as a whole."""
 
     @model_validator(mode="after")
     def _whole_pairs(self) -> Self:
         if self.data.over_length == "split":
             raise ValueError("data.over_length=split would tear a pair apart; use truncate or drop")
         return self
+
+
+class PairConfig(_WholeAnswers):
+    """A stage on preference pairs."""
 
 
 class DpoConfig(PairConfig):
@@ -126,6 +147,13 @@ class SimpoConfig(PairConfig):
     train: TrainConfig = TrainConfig(learning_rate=2e-5)
 
 
+class KtoConfig(_WholeAnswers):
+    """`medicalgpt train kto`."""
+
+    objective: KtoObjective = KtoObjective()
+    train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+
 class RmConfig(PairConfig):
     """`medicalgpt train rm`."""
 
@@ -141,12 +169,15 @@ class RmConfig(PairConfig):
         return self
 
 
+ReferencedConfig = DpoConfig | KtoConfig
+
 STAGES: dict[str, type[StageConfig]] = {
     "pt": PtConfig,
     "sft": SftConfig,
     "dpo": DpoConfig,
     "orpo": OrpoConfig,
     "simpo": SimpoConfig,
+    "kto": KtoConfig,
     "rm": RmConfig,
     "ppo": PpoConfig,
     "rloo": RlooConfig,

@@ -3,13 +3,14 @@
 from medicalgpt.data.files import expand, fingerprint
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Document, Kind, Message, Preference, Record, Role, Source
+from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Preference, Record, Role, Source
 from medicalgpt.data.report import FileReport, detect
 from medicalgpt.data.split import choose_eval, group_key, leaks
 
 __all__ = [
     "Dialogue",
     "Document",
+    "Feedback",
     "FileReport",
     "Kind",
     "Ledger",

@@ -9,7 +9,7 @@ from typing import Literal
 from medicalgpt.data.files import expand
 from medicalgpt.data.formats import SHAPES, BadRow, Shape, check_columns, fold_name, shaped
 from medicalgpt.data.ledger import Ledger
-from medicalgpt.data.records import Dialogue, Document, Kind, Record, Source
+from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Record, Source
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.errors import DataError
 
@@ -20,6 +20,14 @@ STAGE_OF: dict[Kind, str] = {
     "document": "`medicalgpt train pt`",
     "dialogue": "`medicalgpt train sft`",
     "preference": "`medicalgpt train dpo`",
+    "feedback": "`medicalgpt train kto`",
+}
+# A pair is two verdicts on one prompt, so where feedback is read pairs will do; whoever renders them takes them apart.
+ACCEPTED: dict[Kind, tuple[Kind, ...]] = {
+    "document": ("document",),
+    "dialogue": ("dialogue",),
+    "preference": ("preference",),
+    "feedback": ("feedback", "preference"),
 }
 
 
@@ -33,7 +41,7 @@ def read(
     ledger: Ledger,
     strict_columns: bool = True,
 ) -> Iterator[Record]:
-    """Stream the records of `kind` behind files and folders.
+    """Stream the records of `kind` behind files and folders; for feedback also preferences.
 
     Every row is seen by `ledger`; dropped rows are settled here, good ones by whoever renders them. `columns` maps
     canonical names to the files' columns; with `strict_columns` each of them must occur in some file (turn it off for
@@ -95,7 +103,7 @@ class _Reader:
             self._tick_off(row)
             try:
                 shape, record = row_record(row, file, self.columns)
-                if self.kind != shape.KIND:
+                if shape.KIND not in ACCEPTED[self.kind]:
                     if not good:
                         raise DataError(self._other_kind(shape, row, path))
                     raise BadRow(f"a {shape.KIND} row ({shape.NAME}) in a file of {self.kind} rows")
@@ -136,7 +144,7 @@ class _Reader:
             )
 
     def _allowed(self) -> str:
-        return " or ".join(shape.EXPECTS for shape in SHAPES if self.kind == shape.KIND)
+        return " or ".join(shape.EXPECTS for shape in SHAPES if shape.KIND in ACCEPTED[self.kind])
 
     def _other_kind(self, shape: Shape, row: Row, path: Path) -> str:
         return (
@@ -160,4 +168,6 @@ def record_texts(record: Record) -> list[str]:
         return [record.text]
     if isinstance(record, Dialogue):
         return [turn.content for turn in record.messages]
+    if isinstance(record, Feedback):
+        return [turn.content for turn in (*record.prompt, *record.answer)]
     return [turn.content for turn in (*record.prompt, *record.chosen, *record.rejected)]

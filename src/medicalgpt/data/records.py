@@ -1,10 +1,10 @@
-"""What a sample IS: three typed records, each carrying the file and row it came from."""
+"""What a sample IS: four typed records, each carrying the file and row it came from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-Kind = Literal["document", "dialogue", "preference"]
+Kind = Literal["document", "dialogue", "preference", "feedback"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +65,15 @@ class Preference:
     tools: tuple[dict[str, Any], ...] = ()
 
 
-Record = Document | Dialogue | Preference
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One prompt, one continuation (one or more turns, assistant last) and the verdict on it, without a counterpart."""
+
+    prompt: tuple[Message, ...]
+    answer: tuple[Message, ...]
+    desirable: bool
+    source: Source
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+Record = Document | Dialogue | Preference | Feedback

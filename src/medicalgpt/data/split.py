@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
-from medicalgpt.data.records import Dialogue, Document, Preference, Record
+from medicalgpt.data.records import Dialogue, Document, Feedback, Preference, Record
 
 
 class _Kept(dict[int, int | None]):
@@ -28,14 +28,14 @@ def normalised(text: str) -> str:
 def group_key(record: Record) -> str:
     """16 hex characters that are equal for records which ask the same.
 
-    A dialogue is known by its first user turn, a preference by the user turns of its prompt, a document by its text.
+    A dialogue is known by its first user turn, a preference or feedback by the user turns of its prompt, a document by its text.
     """
     match record:
         case Document():
             texts = [record.text]
         case Dialogue():
             texts = [m.content for m in record.messages if m.role == "user"][:1]
-        case Preference():
+        case Preference() | Feedback():
             texts = [m.content for m in record.prompt if m.role == "user"]
     joined = "\n".join(normalised(text) for text in texts)
     return blake2b(joined.encode(), digest_size=8).hexdigest()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Literal
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.stages import DpoConfig, PairConfig
+from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
 from medicalgpt.models.heap import can_keep_heap
@@ -71,7 +71,7 @@ def estimate_stage(config: StageConfig) -> Estimate:
     setup = setup_of(config)
     model = config.model
     estimated = estimate(shape_of_model(model.base, model.revision, model.trust_remote_code), setup)
-    if not isinstance(config, DpoConfig) or config.objective.reference != "model":
+    if not isinstance(config, ReferencedConfig) or config.objective.reference != "model":
         return estimated
     other = config.objective.reference_model or model.base
     shape = shape_of_model(other, None if config.objective.reference_model else model.revision, model.trust_remote_code)

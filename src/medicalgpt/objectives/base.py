@@ -17,9 +17,10 @@ import torch
 class Needs:
     """Facts about an objective that decide what the trainer prepares."""
 
-    data: Literal["document", "dialogue", "preference"]
+    data: Literal["document", "dialogue", "preference", "feedback"]
     reference: bool = False
     scores: bool = False
+    baseline: bool = False
     rollouts: bool = False
     critic: bool = False
     teacher: bool = False
@@ -79,6 +80,14 @@ class Objective(ABC):
     @abstractmethod
     def count(self, batch: Any) -> torch.Tensor:
         """How many units `loss` will count in this batch; known before the forward pass."""
+
+    def baseline(self, policy: Policy, mismatched: Any, ref: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum and count of what `loss` is measured against, on prompts with the answers of others (`Needs.baseline`).
+
+        Asked without gradient for all batches of an optimiser step, over accumulation and ranks, before the first loss of
+        the step; `loss` finds the mean in `batch.extra["baseline"]`. In evaluation the whole held-out set is the step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no baseline")
 
 
 class PairObjective(Objective):

@@ -30,6 +30,8 @@ class TreeBatch:
     Shapes: input_ids, position_ids [B, T]; `at`, `targets`, `weights`, `segment` [N], where `at` indexes the flattened
     [B*T] hidden states. `leaves` [S, k] holds segment numbers of each tree's leaves where every tree has k of them.
     `ends` [leaves] indexes the hidden state of each leaf's last weighted token (its stop token), tree by tree.
+    `desirable` [S] holds the verdicts of feedback trees; `mismatched` their prompts with the answers to others, one tree
+    for each (`render.mismatch`).
     """
 
     input_ids: torch.Tensor
@@ -46,12 +48,14 @@ class TreeBatch:
     items: tuple[int, ...] = ()
     spans: tuple[Span, ...] = ()
     attention_mask: torch.Tensor | None = None
+    desirable: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
+    mismatched: "TreeBatch | None" = None
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str, **_: object) -> "TreeBatch":
         """The same batch with its tensors on `device`."""
         moved: dict[str, Any] = {
-            k: v.to(device) if isinstance(v, torch.Tensor) else v for k, v in self.__dict__.items()
+            k: v.to(device) if isinstance(v, torch.Tensor | TreeBatch) else v for k, v in self.__dict__.items()
         }
         moved["extra"] = {k: v.to(device) for k, v in self.extra.items()}
         return TreeBatch(**moved)
@@ -98,6 +102,11 @@ def _leaves(trees: Sequence[TokenTree]) -> torch.Tensor:
     return torch.tensor(found if same else [], dtype=torch.long)
 
 
+def _verdicts(trees: Sequence[TokenTree]) -> torch.Tensor:
+    """Verdicts of the trees that have one, [S]."""
+    return torch.tensor([t.desirable for t in trees if t.desirable is not None], dtype=torch.bool)
+
+
 def _end(weights: np.ndarray) -> int:
     """Place of a leaf's last weighted token; of its last token where none is weighted."""
     found = np.flatnonzero(weights > 0)
@@ -131,6 +140,7 @@ def pack_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), filler: in
         segments=first,
         leaves=_leaves(trees),
         ends=torch.tensor(ends),
+        desirable=_verdicts(trees),
         tokens=offset,
         rows=tuple(str(t.source) for t in trees),
         items=tuple(items),
@@ -179,6 +189,7 @@ def pad_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), pad: int = 
         segments=first,
         leaves=_leaves(trees),
         ends=torch.tensor(ends),
+        desirable=_verdicts(trees),
         tokens=sum(len(t) for t in trees),
         rows=tuple(str(t.source) for t in trees),
         items=tuple(items),

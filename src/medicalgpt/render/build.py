@@ -14,11 +14,18 @@ from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.files import fingerprint
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Document, Kind, Message, Preference, Record
+from medicalgpt.data.records import Dialogue, Document, Kind, Message, Record
 from medicalgpt.data.split import choose_eval, group_key, leaks
 from medicalgpt.errors import DataError, RenderError
 from medicalgpt.render import store
-from medicalgpt.render.rows import Rendered, TrainOn, render_dialogue, render_document, render_preference
+from medicalgpt.render.rows import (
+    Rendered,
+    TrainOn,
+    render_dialogue,
+    render_document,
+    render_feedback,
+    render_preference,
+)
 from medicalgpt.render.store import StoreWriter, TreeStore
 from medicalgpt.render.template import ChatTemplate
 
@@ -55,8 +62,8 @@ class Renderer:
             return render_dialogue(
                 _with_system(record, self.data.system), self.template, limit, self.train_on, self.data.over_length
             )
-        assert isinstance(record, Preference)
-        return render_preference(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
+        branches = render_feedback if self.kind == "feedback" else render_preference
+        return branches(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
 
     def read(self, paths: list[str], ledger: Ledger) -> Iterator[Record]:
         """Records of some of the config's files, bad rows treated as the config says; raises DataError."""

@@ -2,13 +2,13 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from medicalgpt.data.ledger import Outcome
-from medicalgpt.data.records import Dialogue, Document, Message, Preference, Source
+from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Preference, Source
 from medicalgpt.errors import RenderError
 from medicalgpt.render.dialogue import answer_span, check_content, conversation_parts, prompt_parts
 from medicalgpt.render.template import ChatTemplate
@@ -208,18 +208,45 @@ def render_preference(
     row: Preference, template: ChatTemplate, max_tokens: int, over_length: OverLength = "truncate"
 ) -> Rendered:
     """One prompt with two branches: chosen first, rejected second. Only the branches' assistant turns carry weight."""
+    return _render_answers(row, (row.chosen, row.rejected), template, max_tokens, over_length)
+
+
+def render_feedback(
+    row: Feedback | Preference, template: ChatTemplate, max_tokens: int, over_length: OverLength = "truncate"
+) -> Rendered:
+    """A prompt, one branch and the verdict on it. A pair is taken apart into a desirable and an undesirable tree, cut alike."""
+    if isinstance(row, Feedback):
+        found = _render_answers(row, (row.answer,), template, max_tokens, over_length)
+        return replace(found, trees=tuple(replace(t, desirable=row.desirable) for t in found.trees))
+    found = render_preference(row, template, max_tokens, over_length)
+    halves = tuple(
+        TokenTree((tree.segments[0], tree.segments[leaf]), tree.source, verdict)
+        for tree in found.trees
+        for leaf, verdict in zip(tree.leaves, (True, False))
+    )
+    return replace(found, trees=halves, outcome="split" if found.outcome == "kept" else found.outcome)
+
+
+def _render_answers(
+    row: Feedback | Preference,
+    answers: Sequence[tuple[Message, ...]],
+    template: ChatTemplate,
+    max_tokens: int,
+    over_length: OverLength,
+) -> Rendered:
+    """The row's prompt with a branch for each answer; the prompt is shortened until the longest of them fits."""
     prompt, outcome = row.prompt, "kept"
-    longest = max((row.chosen, row.rejected), key=lambda c: _length(template, (*prompt, *c), row.tools))
+    longest = max(answers, key=lambda c: _length(template, (*prompt, *c), row.tools))
     if _length(template, (*prompt, *longest), row.tools) > max_tokens:
         if over_length != "truncate":
             return Rendered((), "dropped", f"longer than {max_tokens} tokens")
-        answers = sum(m.role == "assistant" for m in longest)
-        short = shorten(template, (*prompt, *longest), row.tools, max_tokens, keep=answers)
+        keep = sum(m.role == "assistant" for m in longest)
+        short = shorten(template, (*prompt, *longest), row.tools, max_tokens, keep=keep)
         if short is None:
             return Rendered((), "dropped", f"answer and template alone are longer than {max_tokens} tokens")
         prompt, outcome = short[: len(short) - len(longest)], "truncated"
     branches = []
-    for answer in (row.chosen, row.rejected):
+    for answer in answers:
         turns = {len(prompt) + i for i, m in enumerate(answer) if m.role == "assistant"}
         chains = encode_conversation(template, (*prompt, *answer), row.tools, turns)
         if len(chains) > 1:

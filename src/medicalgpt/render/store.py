@@ -18,8 +18,9 @@ from medicalgpt.data.records import Source
 from medicalgpt.errors import RunError
 from medicalgpt.render.tree import Segment, TokenTree
 
-FORMAT = 2
+FORMAT = 3
 _FIELDS = 4  # of a segment's line: tree, parent, first token, end
+_NO_VERDICT = -1
 
 
 class StoreWriter:
@@ -32,7 +33,7 @@ class StoreWriter:
         self._ids = (self.temp / "ids.bin").open("wb")
         self._weights = (self.temp / "weights.bin").open("wb")
         self._segments: list[tuple[int, int, int, int]] = []
-        self._sources: list[tuple[int, int]] = []
+        self._sources: list[tuple[int, int, int]] = []
         self._files: dict[str, int] = {}
         self._tokens = 0
 
@@ -44,14 +45,16 @@ class StoreWriter:
             self._weights.write(s.weights.astype(np.float32).tobytes())
             self._segments.append((len(self._sources), s.parent, self._tokens, self._tokens + len(s)))
             self._tokens += len(s)
-        self._sources.append((self._files.setdefault(tree.source.file, len(self._files)), tree.source.row))
+        verdict = _NO_VERDICT if tree.desirable is None else int(tree.desirable)
+        file = self._files.setdefault(tree.source.file, len(self._files))
+        self._sources.append((file, tree.source.row, verdict))
 
     def close(self, meta: dict[str, Any]) -> None:
         """Finish the store and give it its name."""
         self._ids.close()
         self._weights.close()
         np.save(self.temp / "segments.npy", np.asarray(self._segments, np.int64).reshape(-1, _FIELDS))
-        np.save(self.temp / "sources.npy", np.asarray(self._sources, np.int64).reshape(-1, 2))
+        np.save(self.temp / "sources.npy", np.asarray(self._sources, np.int64).reshape(-1, 3))
         text = json.dumps(
             {"format": FORMAT, "files": list(self._files), "tokens": self._tokens, **meta}, ensure_ascii=False
         )
@@ -86,8 +89,9 @@ class TreeStore(Sequence[TokenTree]):
             Segment(np.asarray(self.ids[a:b]), np.asarray(self.weights[a:b]), int(parent))
             for _, parent, a, b in self.segments[self.first[index] : self.first[index + 1]]
         )
-        file, row = self.sources[index]
-        return TokenTree(parts, Source(self.meta["files"][file], int(row)))
+        file, row, verdict = self.sources[index]
+        desirable = None if verdict == _NO_VERDICT else bool(verdict)
+        return TokenTree(parts, Source(self.meta["files"][file], int(row)), desirable)
 
     def __iter__(self) -> Iterator[TokenTree]:
         return (self[i] for i in range(len(self)))
@@ -97,6 +101,11 @@ class TreeStore(Sequence[TokenTree]):
         """Tokens of each tree."""
         sizes = self.segments[:, 3] - self.segments[:, 2]
         return np.bincount(self.segments[:, 0], weights=sizes, minlength=len(self)).astype(np.int64)
+
+    @property
+    def verdicts(self) -> tuple[int, int]:
+        """How many trees hold a desirable and how many an undesirable answer."""
+        return int((self.sources[:, 2] == 1).sum()), int((self.sources[:, 2] == 0).sum())
 
     @property
     def trained(self) -> int:

@@ -30,6 +30,7 @@ class TokenTree:
 
     segments: tuple[Segment, ...]
     source: Source
+    desirable: bool | None = None  # the verdict on the one answer of a feedback tree; None for every other tree
 
     def __len__(self) -> int:
         """Tokens stored (a shared prompt counts once)."""

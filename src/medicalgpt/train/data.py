@@ -38,8 +38,13 @@ def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:
     return np.asarray([len(t.leaves) * t.longest_path for t in trees], np.int64)
 
 
+def row_costs(trees: Sequence[TokenTree], others: Sequence[TokenTree] | None, batching: Batching) -> np.ndarray:
+    """As `costs`; with a second tree for each, the longer one counts, so that the rows of both passes fit."""
+    return costs(trees, batching) if others is None else np.maximum(costs(trees, batching), costs(others, batching))
+
+
 class PlanDataset(Dataset[TreeBatch]):
-    """Rows of tree indices as batches, with cached reference log-probabilities attached when there are any."""
+    """Rows of tree indices as batches, with mismatched rows and cached reference log-probabilities when there are any."""
 
     def __init__(
         self,
@@ -47,9 +52,11 @@ class PlanDataset(Dataset[TreeBatch]):
         rows: Sequence[Sequence[int]],
         batching: Batching,
         filler: int,
-        reference: ReferenceCache | None = None,
+        mismatched: Sequence[TokenTree] | None = None,
     ) -> None:
-        self.trees, self.rows, self.batching, self.filler, self.reference = trees, rows, batching, filler, reference
+        self.trees, self.rows, self.batching, self.filler = trees, rows, batching, filler
+        self.reference: ReferenceCache | None = None
+        self.mismatched = PlanDataset(mismatched, rows, batching, filler) if mismatched is not None else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,6 +67,8 @@ class PlanDataset(Dataset[TreeBatch]):
         batch = build([self.trees[j] for j in items], items, self.filler)
         if self.reference is not None:
             batch.extra["reference"] = torch.from_numpy(self.reference.take(items))
+        if self.mismatched is not None:
+            batch.mismatched = self.mismatched[i]
         return batch
 
 

@@ -43,7 +43,8 @@ class Meter:
         names = sorted(self.sums)
         table = torch.tensor([*(self.sums[n] for n in names), [float(self.tokens), 0.0]], dtype=torch.float64)
         table = self.accelerator.reduce(table.to(self.accelerator.device), "sum").cpu()
-        values = {n: float(s / c) if c else 0.0 for n, (s, c) in zip(names, table.tolist())}
+        # What counted nothing has no mean, such as the reward of a kind of answer that these steps had none of.
+        values = {n: float(s / c) if c else 0.0 for n, (s, c) in zip(names, table.tolist()) if c or n == "loss"}
         if "nll" in values:
             values["perplexity"] = math.exp(min(values.pop("nll"), 80.0))
         tokens = int(table[-1, 0])

@@ -34,6 +34,14 @@ class StageModule(nn.Module):
         return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
 
     @torch.no_grad()
+    def baseline(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum and count of the objective's baseline on the batch's mismatched rows."""
+        if batch.mismatched is None:
+            raise ValueError("the batch has no mismatched rows to estimate the baseline on")
+        ref = self.reference_logps(batch.mismatched) if self.objective.needs.reference else None
+        return self.objective.baseline(cast(Policy, self.policy), batch.mismatched, ref)
+
+    @torch.no_grad()
     def reference_logps(self, batch: TreeBatch) -> torch.Tensor:
         """log π_ref [N] at the batch's weighted positions."""
         if "reference" in batch.extra:

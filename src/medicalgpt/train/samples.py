@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Message, Preference
+from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
 from medicalgpt.data.split import choose_eval, group_key
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.engine import Engine, Sampling
@@ -70,11 +70,13 @@ def held_out_prompts(ctx: "Context", count: int) -> list[tuple[tuple[Message, ..
     else:
         held = choose_eval([group_key(r) for r in rows(data.train)], data.eval_fraction, ctx.config.train.seed)
         found = (r for r in rows(data.train) if group_key(r) in held)
-    out = []
-    for record in islice(found, count):
+    out: list[tuple[tuple[Message, ...], str, str]] = []
+    for record in islice((r for r in found if not isinstance(r, Feedback) or r.desirable), count):
         if isinstance(record, Dialogue):
             last = max(i for i, m in enumerate(record.messages) if m.role == "assistant")
             out.append((record.messages[:last], record.messages[last].content, str(record.source)))
         elif isinstance(record, Preference):
             out.append((record.prompt, record.chosen[-1].content, str(record.source)))
+        elif isinstance(record, Feedback):
+            out.append((record.prompt, record.answer[-1].content, str(record.source)))
     return out

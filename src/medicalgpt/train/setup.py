@@ -15,9 +15,11 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import (
     STAGES,
     DpoConfig,
+    KtoConfig,
     OrpoConfig,
     PairConfig,
     PtConfig,
+    ReferencedConfig,
     RmConfig,
     SftConfig,
     SimpoConfig,
@@ -33,6 +35,7 @@ from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.distill import Distillation
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.grpo import GroupRelative
+from medicalgpt.objectives.kto import UnpairedFeedback
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.objectives.ppo import ClippedPolicy
@@ -40,9 +43,10 @@ from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.objectives.simpo import SimplePreference
 from medicalgpt.render.build import Prepared, replay_choice
+from medicalgpt.render.mismatch import Mismatched, mismatch, mismatch_held_out
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.cache import ReferenceCache, compute
-from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows
+from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows, row_costs
 
 Policy = CausalPolicy | RewardPolicy
 
@@ -67,6 +71,9 @@ def objective_of(config: StageConfig) -> Objective:
         return policy_objective(config)
     if isinstance(config, SimpoConfig):
         return SimplePreference(config.objective.beta, config.objective.gamma)
+    if isinstance(config, KtoConfig):
+        k = config.objective
+        return UnpairedFeedback(k.beta, k.desirable_weight, k.undesirable_weight)
     assert isinstance(config, DpoConfig)
     o = config.objective
     return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
@@ -184,7 +191,8 @@ def make_plan(config: SupervisedConfig, prepared: Prepared, batching: Batching, 
             (prepared.replay, replay_choice(prepared.train, prepared.replay, config.data.replay_share, t.seed))
         )
     trees = Trees(tuple(parts))
-    lengths = costs(trees, batching)
+    others = partners(config, prepared)
+    lengths = row_costs(trees, others[0], batching)
     branches = 2 if isinstance(config, PairConfig) else 1
     capacity = t.row_tokens or config.data.max_tokens * branches
     rows_per_step = max(1, round(t.tokens_per_step / capacity))
@@ -193,19 +201,31 @@ def make_plan(config: SupervisedConfig, prepared: Prepared, batching: Batching, 
     run = plan_run(lengths, capacity, rows_per_step, t.epochs, t.max_steps, t.seed, batching == "padded")
     held_out = None
     if prepared.held_out is not None and len(prepared.held_out):
-        rows = held_out_rows(costs(prepared.held_out, batching), capacity, batching, world)
-        held_out = PlanDataset(prepared.held_out, rows, batching, filler)
-    train = PlanDataset(trees, run.rows, batching, filler)
+        lengths = row_costs(prepared.held_out, others[1], batching)
+        rows = held_out_rows(lengths, capacity, batching, world)
+        held_out = PlanDataset(prepared.held_out, rows, batching, filler, others[1])
+    train = PlanDataset(trees, run.rows, batching, filler, others[0])
     return Plan(train, held_out, run, run.padding_fraction(np.asarray([len(x) for x in trees]), capacity), capacity)
 
 
+def partners(config: StageConfig, prepared: Prepared) -> tuple[Mismatched | None, Mismatched | None]:
+    """Prompts with the answers of others for the training and the held-out rows, where the objective needs them."""
+    if not objective_of(config).needs.baseline:
+        return None, None
+    limit, seed = config.data.max_tokens, config.train.seed
+    train, held_out = mismatch(prepared.train, limit, seed), None
+    if prepared.held_out is not None and len(prepared.held_out):
+        held_out = mismatch_held_out(prepared.held_out, prepared.train, limit, seed)
+    return train, held_out
+
+
 def reference_kind(config: StageConfig) -> str:
-    """Where DPO's reference comes from: "adapter_off", "model" or "cached".
+    """Where the reference comes from: "adapter_off", "model" or "cached".
 
     Raises:
         ConfigError: adapter_off without a fresh adapter: the base would not be the model that training started from.
     """
-    assert isinstance(config, DpoConfig)
+    assert isinstance(config, ReferencedConfig)
     kind = config.objective.reference
     base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
     continued = config.model.adapter or base.kind in ("adapter", "hub-adapter")
@@ -220,8 +240,8 @@ def reference_kind(config: StageConfig) -> str:
     return kind
 
 
-def load_reference(config: DpoConfig, batching: Batching) -> CausalPolicy:
-    """The second, frozen model that DPO was asked to compare with."""
+def load_reference(config: ReferencedConfig, batching: Batching) -> CausalPolicy:
+    """The second, frozen model that the objective was asked to compare with."""
     name = config.objective.reference_model or config.model.base
     adapter = None if config.objective.reference_model else config.model.adapter
     return open_reference(
@@ -253,7 +273,9 @@ def fill_cache(
     `precision` is the autocast type of the training step: the same rounding makes the first margin exactly 0.
     """
     autocast = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    for name, data in (("train", plan.train), ("held_out", plan.held_out)):
+    named = [("train", plan.train), ("held_out", plan.held_out)]
+    named += [(f"{name}/mismatched", data.mismatched) for name, data in named if data is not None]
+    for name, data in named:
         if data is None:
             continue
         digest = hashlib.sha256(f"{key}/{name}/{policy.batching}".encode()).hexdigest()[:32]

@@ -15,16 +15,17 @@ from rich.console import Console
 from medicalgpt.config import Resolved, dump
 from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.rl import RlConfig
-from medicalgpt.config.stages import DpoConfig, SftConfig
+from medicalgpt.config.stages import KtoConfig, ReferencedConfig, SftConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Message, Preference
+from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
 from medicalgpt.errors import MedicalGPTError, RenderError
 from medicalgpt.models.load import Loaded, load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.registry import cache_root
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.objectives.kto import weight_advice
 from medicalgpt.render.build import Prepared, prepare
 from medicalgpt.render.rows import encode_conversation
 from medicalgpt.render.template import ChatTemplate
@@ -188,6 +189,11 @@ def _preflight(ctx: Context, prepared: Prepared, loaded: Loaded) -> None:
     """Print the ledger, the proofs and one row with its trained tokens in colour."""
     for note in prepared.notes:
         ctx.console.print(note, highlight=False)
+    if isinstance(ctx.config, KtoConfig):
+        o = ctx.config.objective
+        advice = weight_advice(*prepared.train.verdicts, o.desirable_weight, o.undesirable_weight)
+        if advice:
+            ctx.console.print(advice, highlight=False)
     ledger = prepared.ledger
     ctx.console.print(
         "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
@@ -215,6 +221,8 @@ def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
             messages = record.messages
         elif isinstance(record, Preference):
             messages = (*record.prompt, record.chosen[0])
+        elif isinstance(record, Feedback):
+            messages = (*record.prompt, record.answer[0])
         with suppress(RenderError):  # a row the template refuses was settled when it was rendered
             encode_conversation(ctx.template, messages, (), {len(messages) - 1})
             found.append(messages)
@@ -223,7 +231,7 @@ def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
 
 def _reference(ctx: Context, policy: setup.Policy, plan: setup.Plan) -> CausalPolicy | None:
     config = ctx.config
-    if not isinstance(config, DpoConfig) or isinstance(policy, RewardPolicy):
+    if not isinstance(config, ReferencedConfig) or isinstance(policy, RewardPolicy):
         return None
     kind = setup.reference_kind(config)
     if kind == "model":

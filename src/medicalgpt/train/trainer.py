@@ -6,7 +6,7 @@ optimiser step over all accumulation steps and ranks, so neither batch shape nor
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -88,9 +88,28 @@ class StageTrainer(Trainer):
         """Units of the whole optimiser step, over accumulation and ranks."""
         self._step_rows = [row for batch in batch_samples for row in batch.rows]
         self.meter.tokens += sum(batch.tokens for batch in batch_samples)
+        self._set_baseline(batch_samples)
         count = sum(float(self._objective.count(batch)) for batch in batch_samples)
         total = self.accelerator.reduce(torch.tensor([count], dtype=torch.float64, device=device), "sum")
         return total.clamp(min=1e-9)[0]  # type: ignore[no-any-return,union-attr]
+
+    def _set_baseline(self, batches: Sequence[TreeBatch]) -> None:
+        """Where the objective needs it: its mean over the mismatched rows of all batches and ranks, put into every batch."""
+        if not self._objective.needs.baseline:
+            return
+        module = self.accelerator.unwrap_model(self.model)
+        training = module.training
+        module.eval()
+        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        for batch in batches:
+            with self.accelerator.autocast():
+                pair = module.baseline(batch.to(self.args.device))
+            total += torch.stack([value.double() for value in pair])
+            batch.mismatched = None
+        module.train(training)
+        total = self.accelerator.reduce(total, "sum")
+        for batch in batches:
+            batch.extra["baseline"] = (total[0] / total[1].clamp(min=1e-9)).float()
 
     @property
     def _objective(self) -> Any:
@@ -178,9 +197,13 @@ class StageTrainer(Trainer):
         if self._evaluated[0] == self.state.global_step and self._evaluated[1]:
             return self._evaluated[1]
         before, module = time.perf_counter(), self.accelerator.unwrap_model(self.model)
+        batches: Iterable[TreeBatch] = loader(self.held_out, self.args.process_index, self.args.world_size)
+        if self._objective.needs.baseline:
+            batches = list(batches)
+            self._set_baseline(batches)
         module.eval()
         meter = Meter(self.accelerator)
-        for batch in loader(self.held_out, self.args.process_index, self.args.world_size):
+        for batch in batches:
             with self.accelerator.autocast():
                 out = module(batch.to(self.args.device))
             meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})

@@ -271,3 +271,30 @@ def test_no_replay_without_a_share(tmp_path: Path) -> None:
     )
     assert found.replay is not None
     assert not len(replay_choice(found.train, found.replay, 0.0, seed=1))
+
+
+# -- feedback ------------------------------------------------------------------------------------------------------
+
+
+def test_pairs_are_taken_apart_and_stay_on_one_side(tmp_path: Path) -> None:
+    """Pairs and single verdicts on the same questions: each row ends once in the ledger, no question stands on both sides."""
+    pairs = [{"prompt": f"Question {i}?", "chosen": f"Yes {i}.", "rejected": f"No {i}."} for i in range(10)]
+    single = [{"prompt": f"question {i}", "completion": f"Maybe {i}.", "label": i < 7} for i in range(10)]
+    found = run(tmp_path, "feedback", train=[write(tmp_path / "a.jsonl", [*pairs, *single])], eval_fraction=0.2)
+    assert {k: found.ledger[k] for k in ("rows", "kept", "split", "dropped")} == {
+        "rows": 20,
+        "kept": 10,
+        "split": 10,
+        "dropped": 0,
+    }
+    assert found.held_out is not None
+    assert (len(found.train), len(found.held_out)) == (24, 6)
+    asked = [{t.split("uestion ")[1][0] for t in texts(store)} for store in (found.train, found.held_out)]
+    assert not asked[0] & asked[1]
+    by_hand = {"Yes": True, "No": False}
+    for tree in found.train:
+        word = tiny_tokenizer().decode(tree.segments[1].ids).split()[0]
+        number = int(tiny_tokenizer().decode(tree.segments[0].ids).split("uestion ")[1][0])
+        assert tree.desirable == by_hand.get(word, number < 7)
+    good, bad = found.train.verdicts
+    assert good + bad == 24

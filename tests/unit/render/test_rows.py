@@ -7,7 +7,7 @@ import pytest
 from tests.texts import byte_level, metaspace, says, user
 from tests.tiny import tiny_tokenizer
 
-from medicalgpt.data.records import Dialogue, Document, Message, Preference, Source
+from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Preference, Source
 from medicalgpt.errors import RenderError
 from medicalgpt.render.rows import (
     Rendered,
@@ -15,6 +15,7 @@ from medicalgpt.render.rows import (
     fork,
     render_dialogue,
     render_document,
+    render_feedback,
     render_preference,
 )
 from medicalgpt.render.template import ChatTemplate
@@ -288,3 +289,45 @@ def test_fork() -> None:
     assert [s.ids.tolist() for s in tree.segments] == [[1, 2], [9, 4, 5], [3, 4, 6]]
     with pytest.raises(RenderError, match="share no prompt"):
         fork([chain([1, 2], 1), chain([3, 2], 1)], SOURCE)
+
+
+# -- feedback ------------------------------------------------------------------------------------------------------
+
+
+def test_feedback_is_a_prompt_an_answer_and_a_verdict(template: ChatTemplate) -> None:
+    row = Feedback((SYSTEM, user("Fever?")), (says("38 degrees."),), False, SOURCE)
+    rendered = render_feedback(row, template, 512)
+    (tree,) = rendered.trees
+    prompt, answer = tree.segments
+    assert (rendered.outcome, tree.desirable, answer.parent) == ("kept", False, 0)
+    assert prompt.ids.tolist() == template.prompt_ids(row.prompt)
+    assert not prompt.weights.any()
+    assert template.encoder.decode(answer.ids.tolist()) == "38 degrees.<|im_end|>"
+    assert answer.weights.all()
+
+
+def test_a_pair_becomes_a_good_and_a_bad_answer_to_the_same_prompt(template: ChatTemplate) -> None:
+    row = preference("38 degrees.", "38 meters.", SYSTEM, user("Fever?"))
+    (pair,) = render_preference(row, template, 512).trees
+    rendered = render_feedback(row, template, 512)
+    assert rendered.outcome == "split"
+    good, bad = rendered.trees
+    assert (good.desirable, bad.desirable) == (True, False)
+    for tree, number in ((good, 1), (bad, 2)):
+        tree.check()
+        assert tree.path(1)[0].tolist() == pair.path(number)[0].tolist()
+        assert tree.path(1)[1].tolist() == pair.path(number)[1].tolist()
+
+
+def test_long_feedback_loses_part_of_its_prompt_or_is_dropped(template: ChatTemplate) -> None:
+    row = Feedback((SYSTEM, user("Old?"), says("Old."), user(LONG)), (says("38 degrees or more."),), True, SOURCE)
+    rendered = render_feedback(row, template, 60)
+    (tree,) = rendered.trees
+    assert (rendered.outcome, tree.desirable) == ("truncated", True)
+    assert tree.longest_path <= 60
+    assert template.encoder.decode(tree.segments[1].ids.tolist()) == "38 degrees or more.<|im_end|>"
+    assert render_feedback(row, template, 60, "drop").outcome == "dropped"
+    pair = preference("38 degrees or more.", "No.", *row.prompt)
+    cut = render_feedback(pair, template, 60)
+    assert cut.outcome == "truncated"
+    assert cut.trees[0].segments[0].ids.tolist() == cut.trees[1].segments[0].ids.tolist()

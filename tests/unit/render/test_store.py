@@ -78,7 +78,7 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "s", TREES)
     path = tmp_path / "s" / "store.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(RunError, match="token store of format 99, expected 2; delete it"):
+    with pytest.raises(RunError, match="token store of format 99, expected 3; delete it"):
         TreeStore(tmp_path / "s")
 
 
@@ -107,3 +107,10 @@ def test_a_malformed_tree_is_refused(case: str, tmp_path: Path) -> None:
     segments, message = BAD[case]
     with pytest.raises(RenderError, match=f"f.jsonl:5: .*{message}"):
         StoreWriter(tmp_path / "s").add(TokenTree(segments, Source("f.jsonl", 5)))
+
+
+def test_verdicts_come_back(tmp_path: Path) -> None:
+    rows = [TokenTree(grow(CHAIN, 400, i).segments, Source("f", i), v) for i, v in enumerate((True, None, False, True))]
+    store = write(tmp_path / "s", rows)
+    assert [tree.desirable for tree in store] == [True, None, False, True]
+    assert store.verdicts == (2, 1)

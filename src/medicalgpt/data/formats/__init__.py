@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from medicalgpt.data.formats import alpaca, document, messages, preference, qa, sharegpt
+from medicalgpt.data.formats import alpaca, document, feedback, messages, preference, qa, sharegpt
 from medicalgpt.data.formats.fields import BadRow
 from medicalgpt.data.formats.names import check_columns, fold_name, fold_row, rename
 from medicalgpt.data.records import Kind, Record, Source
@@ -33,7 +33,7 @@ class Shape(Protocol):
 
 
 # The most telling names first: `chosen` decides over `messages`, and `messages` over a `prompt` beside it.
-SHAPES: tuple[Shape, ...] = (preference, messages, sharegpt, alpaca, qa, document)
+SHAPES: tuple[Shape, ...] = (preference, feedback, messages, sharegpt, alpaca, qa, document)
 
 
 def shaped(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Shape, dict[str, Any]]:

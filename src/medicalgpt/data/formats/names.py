@@ -14,11 +14,12 @@ TEXT = ("text", "content", "document", "abstract", "文本", "正文", "内容",
 CONVERSATIONS = ("conversations", "conversation")
 PROMPTS = (*CONVERSATIONS, "messages", *QUESTION, "instruction")
 REPLIES = (*ANSWER, "output")
+VERDICT = ("desirable", "kto_tag", "label")
 
-KNOWN_NAMES = frozenset((*PROMPTS, *REPLIES, *TEXT, "chosen", "rejected"))
+KNOWN_NAMES = frozenset((*PROMPTS, *REPLIES, *TEXT, *VERDICT, "chosen", "rejected"))
 CANONICAL = (
     *("text", "question", "answer", "system", "history", "messages", "prompt", "chosen", "rejected", "tools", "input"),
-    *("instruction", "output", "conversations"),
+    *("instruction", "output", "conversations", "desirable"),
 )
 
 
@@ -66,7 +67,7 @@ def rename(row: dict[str, Any], columns: Mapping[str, str]) -> tuple[dict[str, A
     found = {name: row[fold_name(column)] for name, column in columns.items() if fold_name(column) in row}
     if not found:
         return row, frozenset()
-    for group in (PROMPTS, REPLIES, TEXT):
+    for group in (PROMPTS, REPLIES, TEXT, VERDICT):
         if any(name in group for name in found):
             row = {name: value for name, value in row.items() if name not in group}
     return {**row, **found}, frozenset(found)
