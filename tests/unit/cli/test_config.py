@@ -73,7 +73,7 @@ def test_unknown_stage_suggests(words: tuple[str, ...]) -> None:
     assert result.exit_code == 2
     assert (
         result.stderr
-        == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, simpo, kto, rm; did you mean 'sft'?\n"
+        == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, simpo, kto, rm, ppo, rloo, grpo, distill; did you mean 'sft'?\n"
     )
 
 
@@ -146,4 +146,7 @@ def test_the_module_runs_as_the_command_and_ends_with_the_right_code() -> None:
     words = [sys.executable, "-m", "medicalgpt", "config", "explain", "nope"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: unknown stage 'nope'; stages are pt, sft, dpo, orpo, simpo, kto, rm\n"
+    assert (
+        done.stderr
+        == "error: unknown stage 'nope'; stages are pt, sft, dpo, orpo, simpo, kto, rm, ppo, rloo, grpo, distill\n"
+    )
