@@ -1,0 +1,135 @@
+"""Reward model, PPO, ORPO and SFT+DPO on real public preference data; the second half of docs/results.md.
+
+MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. SafetyBench (zh): the
+right against a wrong option of questions on physical and mental health; held out by question. The texts lie outside this
+project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 12]
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from medicalgpt.config import load, stage_schema
+from medicalgpt.config.pipeline import CompareConfig
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.evaluate.compare import score
+from medicalgpt.models.load import load as load_model
+from medicalgpt.models.registry import cache_root
+from medicalgpt.pipeline.table import show
+from medicalgpt.train.merged import merge_run
+from medicalgpt.train.reward import lines, read_report
+from medicalgpt.train.stage import run_stage
+from real_data import REAL, pairs, split
+
+SAFETY = ("Physical_Health", "Mental_Health")
+
+
+def summaries() -> list[dict[str, Any]]:
+    """The best-graded summary of every consultation: what SFT learns."""
+    best: dict[str, dict[str, Any]] = {}
+    for row in pairs():  # sorted from the best grade down within a dialogue
+        best.setdefault(row["prompt"], {"question": row["prompt"], "answer": row["chosen"]})
+    return list(best.values())
+
+
+def safety_pairs() -> list[dict[str, Any]]:
+    """SafetyBench's health questions: the right option against one wrong one."""
+    folder = REAL / "thu-coai+SafetyBench/opensource_data"
+    questions = json.loads((folder / "test_zh_subset.json").read_text(encoding="utf-8"))
+    answers = json.loads((folder / "test_answers_zh_subset.json").read_text(encoding="utf-8"))
+    rows = []
+    for question in questions:
+        if question["category"].replace(" ", "_") not in SAFETY:
+            continue
+        right = answers[str(question["id"])]["answer"]
+        wrong = next(i for i in range(len(question["options"])) if i != right)
+        chosen, rejected = question["options"][right], question["options"][wrong]
+        if chosen != rejected:
+            rows.append({"prompt": question["question"], "chosen": chosen, "rejected": rejected})
+    return rows
+
+
+def stage(work: Path, name: str, kind: str, data: str, *more: str) -> Path:
+    """Train one stage on WORK/DATA, merge it, and return the place of its model."""
+    words = [
+        f"data.train=[{work}/{data}/train.jsonl]",
+        f"data.eval=[{work}/{data}/held-out.jsonl]",
+        "data.max_tokens=768",
+        "train.row_tokens=2048",
+        f"output_dir={work}/runs/{name}",
+        *more,
+    ]
+    outcome = run_stage(load(stage_schema(kind), None, words))
+    merge_run(outcome.folder, Console())
+    return outcome.folder
+
+
+def train_all(work: Path, wanted: set[str], updates: int) -> None:
+    """The stages asked for; each needs those it starts from."""
+    steps = ("train.tokens_per_step=4096", "train.sample_count=0")
+    sft, rm = work / "runs/sft/merged", work / "runs/rm"
+    if "sft" in wanted:
+        stage(work, "sft", "sft", "summaries", "train.epochs=2", "train.learning_rate=5e-4", *steps)
+    if "dpo" in wanted:
+        stage(work, "dpo", "dpo", "mts", f"model.base={sft}", "train.epochs=1", "train.learning_rate=1e-4", *steps)
+    if "orpo" in wanted:
+        stage(work, "orpo", "orpo", "mts", "train.epochs=1", "train.learning_rate=5e-4", *steps)
+    if "rm" in wanted:
+        rate = "train.learning_rate=2e-4"
+        stage(work, "rm", "rm", "mts", f"model.base={sft}", rate, "train.epochs=1", "objective.centre=0.01", *steps)
+    if "safety" in wanted:
+        stage(work, "safety", "rm", "safety", "train.learning_rate=2e-4", "train.epochs=1", *steps)
+    if "ppo" in wanted:
+        rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96", "train.sample_count=2")
+        learn = ("train.learning_rate=1e-4", "objective.critic_learning_rate=3e-4", f"train.max_steps={updates}")
+        stage(work, "ppo", "ppo", "summaries", f"model.base={sft}", f"reward.model={rm}", *rollout, *learn)
+
+
+def report(work: Path) -> None:
+    """What came out, as Markdown."""
+    for name in ("rm", "safety"):
+        found = read_report(work / "runs" / name / "model") if (work / "runs" / name).is_dir() else None
+        if found is not None:
+            print(f"\n## {name}\n", *lines(found), sep="\n")
+    models = {"base": "smollm2-135m"} | {
+        name: str(work / "runs" / name / "merged")
+        for name in ("sft", "dpo", "orpo", "ppo")
+        if (work / "runs" / name / "merged").is_dir()
+    }
+    config = CompareConfig(
+        dialogues=[f"{work}/summaries/held-out.jsonl"], preferences=[f"{work}/mts/held-out.jsonl"], max_tokens=768
+    )
+    table = {
+        name: score(load_model(ModelConfig(base=place)), config, cache_root()).numbers for name, place in models.items()
+    }
+    print("\n| | " + " | ".join(table) + " |\n" + "|---" * (len(table) + 1) + "|")
+    for label in next(iter(table.values())):
+        cells = [show(label, vars(numbers[label])) for numbers in table.values()]
+        print(f"| {label} | " + " | ".join(cells) + " |")
+    ppo = work / "runs/ppo/metrics.jsonl"
+    for line in ppo.read_text(encoding="utf-8").splitlines() if ppo.is_file() else ():
+        found_line = {k: v for k, v in json.loads(line).items() if k == "step" or k.startswith("eval/")}
+        if len(found_line) > 1:
+            print(found_line)
+
+
+def main() -> None:
+    """Convert, train, compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
+    parser.add_argument("--updates", type=int, default=12)
+    a = parser.parse_args()
+    split(a.work, "summaries", "dialogue", summaries(), 0.2)
+    split(a.work, "mts", "preference", pairs(), 0.2)
+    split(a.work, "safety", "preference", safety_pairs(), 0.3)
+    train_all(a.work, set(a.only.split(",")), a.updates)
+    report(a.work)
+
+
+if __name__ == "__main__":
+    main()
