@@ -79,3 +79,46 @@ def test_two_steps_of_every_stage_already_help(tmp_path: Path, monkeypatch: pyte
     assert numbers["sft"]["answer loss"]["value"] < numbers["pt"]["answer loss"]["value"]
     assert (runs / "loss.png").is_file()
     assert seconds < LIMIT, f"took {seconds:.0f} s"
+
+
+def small_rl(folder: Path) -> Path:
+    """The shipped reward-model and PPO configs with two steps, from the base, as an SFT stage is tested above."""
+    pairs = few(DATA / "preferences-heldout" / "en.jsonl", folder / "pairs.jsonl", 6)
+    rm = {"train.max_steps": 2, "train.tokens_per_step": 1024, "data.eval": [pairs], "model.base": "${base}"}
+    ppo: dict[str, Any] = {
+        "model.base": "${base}",
+        "reward.model": "${rm}",
+        "reward.allow_weak_model": True,  # two steps on six pairs prove nothing of a reward model
+        "data.eval": [pairs],
+        "train.max_steps": 2,
+        "rollout.prompts": 2,
+        "rollout.max_new_tokens": 12,
+    }
+    stages = [
+        {"name": name, "stage": name, "config": str(ROOT / "configs" / f"{name}.yaml"), "set": values}
+        for name, values in (("rm", rm), ("ppo", ppo))
+    ]
+    compare = {"preferences": [pairs], "max_tokens": 512, "questions": ["What is a fever?"], "stop_tokens": 12}
+    plan = {"output_dir": str(folder / "runs"), "base": "smollm2-135m", "stages": stages, "compare": compare}
+    file = folder / "rl.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def test_reward_model_and_ppo_on_one_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    done = CliRunner().invoke(app, ["pipeline", "run", str(small_rl(tmp_path))])
+    assert done.exit_code == 0, done.output
+    runs = tmp_path / "runs"
+    facts = json.loads((runs / "rewards.json").read_text(encoding="utf-8"))
+    assert facts["rm"]["accuracy"]["rows"] == 6
+    assert {"before", "after", "samples"} <= facts["ppo"].keys()
+    assert facts["ppo"]["samples"][0]["last"]["score"] is not None
+    lines = [json.loads(line) for line in (runs / "ppo" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    updates = [line for line in lines if "train/kl" in line]
+    assert len(updates) == 2
+    assert abs(updates[0]["train/kl"]) < 1e-3, "the first answers come from the reference itself"
+    assert updates[1]["train/value_loss"] > 0
+    assert "## ppo" in (runs / "summary.md").read_text(encoding="utf-8")
+    size = (runs / "ppo" / "model" / "adapter_model.safetensors").stat().st_size
+    assert size < 30e6, "only the policy's adapter is published; critic and reward model would triple it"
