@@ -9,7 +9,7 @@ from medicalgpt.config import load, stage_schema
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="pt, sft, dpo, orpo or rm.")],
+    stage: Annotated[str, typer.Argument(help="pt, sft, dpo, orpo, rm, ppo, rloo, grpo or distill.")],
     overrides: Annotated[Optional[list[str]], typer.Argument(help="key=value, e.g. train.max_steps=50")] = None,  # noqa: UP045
     config: Annotated[
         str | None, typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")

@@ -13,7 +13,9 @@ class StageEntry(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}."
     )
-    stage: Literal["pt", "sft", "dpo", "orpo", "rm"] = Field(description="What `medicalgpt train` does here.")
+    stage: Literal["pt", "sft", "dpo", "orpo", "rm", "ppo", "rloo", "grpo", "distill"] = Field(
+        description="What `medicalgpt train` does here."
+    )
     config: str | None = Field(None, description="Config file of the stage, relative to the pipeline's file.")
     set: dict[str, Any] = Field(default_factory=dict, description="Keys over the file, e.g. model.base: ${pt}.")
 

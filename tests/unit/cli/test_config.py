@@ -71,7 +71,7 @@ def test_explain_with_a_filter_that_fits_nothing() -> None:
 def test_unknown_stage_suggests(words: tuple[str, ...]) -> None:
     result = run("config", *words)
     assert result.exit_code == 2
-    assert result.stderr == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm; did you mean 'sft'?\n"
+    assert result.stderr == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'?\n"
 
 
 def test_unknown_command_suggests() -> None:
@@ -143,4 +143,4 @@ def test_the_module_runs_as_the_command_and_ends_with_the_right_code() -> None:
     words = [sys.executable, "-m", "medicalgpt", "config", "explain", "nope"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: unknown stage 'nope'; stages are pt, sft, dpo, orpo, rm\n"
+    assert done.stderr == "error: unknown stage 'nope'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill\n"
