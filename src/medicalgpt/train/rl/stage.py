@@ -1,9 +1,11 @@
 """One reinforcement-learning stage from its config to a finished run folder."""
 
+import random
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from medicalgpt.config.rl import DistillConfig, PpoConfig, RlConfig, ScoredConfig
@@ -40,6 +42,9 @@ def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcom
     world = _world(ctx)
     _check(config, world)
     torch.manual_seed(config.train.seed)
+    # Our own draws have seeds of their own; a reward function may use these.
+    random.seed(f"{config.train.seed}:{ctx.rank}")
+    np.random.seed([config.train.seed, ctx.rank])
     roles = open_roles(config)
     _announce(ctx, roles, prompts)
     trainer = _trainer(ctx, config, roles, prompts, world)

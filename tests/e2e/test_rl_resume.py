@@ -1,0 +1,190 @@
+"""A PPO run that was killed or stopped ends exactly like one that never was; two processes learn what one learns."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.e2e.test_distributed import torchrun
+from tests.rl import scored_by, train, words
+from tests.stages import Bench, child, command, largest_gap, manifest, weights
+
+from medicalgpt.train import finish
+from medicalgpt.train.rl import loop
+
+CLOCK = ("seconds", "per_second", "rollout_share")
+# The reward draws random numbers, β is adapted, and log lines, evaluations and samples fall between checkpoints.
+OPTIONS = (
+    scored_by("drawn"),
+    "train.max_steps=8",
+    "train.save_every=2",
+    "train.log_every=3",
+    "train.eval_every=3",
+    "train.learning_rate=3e-3",
+    "data.eval_fraction=0.2",
+    "objective.target_kl=0.5",
+    "objective.critic_warmup=1",
+    "objective.entropy=0.01",
+    "rollout.completions=2",
+    "rollout.temperature=0.8",
+)
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: no `except Exception` may stop it."""
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl without what depends on the clock."""
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.endswith(CLOCK)} for line in found]
+
+
+def checkpoint(run: Path, step: int) -> dict[str, torch.Tensor]:
+    """Policy and critic as a checkpoint holds them."""
+    return load_file(run / "checkpoints" / f"step-{step}" / "trainable.safetensors")
+
+
+@pytest.fixture(scope="module")
+def never_stopped(_bench: Bench, _cache: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    run = tmp_path_factory.mktemp("never") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MEDICALGPT_CACHE", _cache)
+        assert train(_bench, "ppo", run, *OPTIONS).status == "finished"
+    found = lines(run)
+    assert [line["step"] for line in found] == [0, 3, 6, 8]
+    assert all("eval/score" in line for line in found)
+    assert len({line["train/beta"] for line in found[1:]}) == 3, "β should have been adapted"
+    assert any(name.startswith("critic.") and "lora" in name for name in checkpoint(run, 8))
+    return run
+
+
+def assert_same(run: Path, other: Path) -> None:
+    assert largest_gap(weights(run), weights(other)) == 0.0
+    assert largest_gap(checkpoint(run, 8), checkpoint(other, 8)) == 0.0
+    assert lines(run) == lines(other)
+    assert (run / "samples.jsonl").read_text() == (other / "samples.jsonl").read_text()
+    names = ("before", "after", "ledger", "tokens")
+    assert {n: manifest(run)[n] for n in names} == {n: manifest(other)[n] for n in names}
+
+
+def start(bench: Bench, run: Path, *more: str) -> "subprocess.Popen[str]":
+    """The run in a process of its own, until its first checkpoint is there."""
+    said = (run.parent / "said.txt").open("w")
+    order = command("train", *words(bench, "ppo", run, *OPTIONS, *more))
+    process = subprocess.Popen(order, env=child(), stdout=said, stderr=subprocess.STDOUT, text=True)
+    while not (run / "checkpoints" / "step-2").is_dir():
+        if process.poll() is not None:
+            pytest.fail(f"the run ended before its first checkpoint:\n{(run.parent / 'said.txt').read_text()}")
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_that_was_ended_from_outside(
+    number: signal.Signals, bench: Bench, never_stopped: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start(bench, run)
+    process.send_signal(number)
+    assert process.wait(120) == (-9 if number == signal.SIGKILL else 143), (tmp_path / "said.txt").read_text()
+    assert not (run / "manifest.json").exists()
+    if number == signal.SIGTERM:
+        said = (tmp_path / "said.txt").read_text()
+        assert "stopping after this update; a checkpoint is saved" in said
+        assert "the same command goes on" in said
+        assert "Traceback" not in said
+    random.seed(999)  # which the run may not depend on
+    assert train(bench, "ppo", run, *OPTIONS).status == "finished"
+    assert_same(run, never_stopped)
+
+
+@pytest.mark.parametrize("moment", ["before the first checkpoint", "publish"])
+def test_a_process_that_dies(
+    moment: str, bench: Bench, never_stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if moment == "publish":
+            patch.setattr(finish, "publish", die)
+        else:
+            patch.setattr(loop.RlTrainer, "_save", die)
+        with pytest.raises(Killed):
+            train(bench, "ppo", tmp_path / "run", *OPTIONS)
+    assert (tmp_path / "run" / "metrics.jsonl").is_file()
+    assert train(bench, "ppo", tmp_path / "run", *OPTIONS).status == "finished"
+    assert_same(tmp_path / "run", never_stopped)
+
+
+@pytest.mark.parametrize("stage", ["rloo", "grpo", "ppo"])
+def test_full_training_resumes_too(
+    stage: str, bench: Bench, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("lora.enabled=false", "train.max_steps=3", "train.save_every=2", "train.learning_rate=1e-3")
+    train(bench, stage, tmp_path / "straight", *options)
+    update = loop.RlTrainer._update
+
+    def dies_in_the_third(self: Any) -> Any:
+        if self.step == 2:
+            raise Killed
+        return update(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.RlTrainer, "_update", dies_in_the_third)
+        with pytest.raises(Killed):
+            train(bench, stage, tmp_path / "run", *options)
+    train(bench, stage, tmp_path / "run", *options)
+    assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "straight")) == 0.0
+    assert lines(tmp_path / "run") == lines(tmp_path / "straight")
+
+
+def test_another_setting_does_not_continue_the_run(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    from medicalgpt.errors import RunError
+
+    train(bench, "rloo", tmp_path / "run", "train.save_every=1")
+    (tmp_path / "run" / "manifest.json").unlink()
+    with pytest.raises(RunError, match=r"another configuration \(different: objective.clip\)"):
+        train(bench, "rloo", tmp_path / "run", "train.save_every=1", "objective.clip=0.1")
+
+
+# -- two processes ------------------------------------------------------------------------------------------------------
+PAIR = ("train.max_steps=3", "train.save_every=3", "data.eval_fraction=0.2", "rollout.completions=2")
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    """Four prompts, three minibatches of one or two: in some of them a process has nothing to do."""
+    options = (*PAIR, "objective.minibatches=3", "train.learning_rate=1e-3", "objective.target_kl=0.5")
+    train(bench, "ppo", tmp_path / "one", *options)
+    done = torchrun("-m", "medicalgpt", "train", *words(bench, "ppo", tmp_path / "two", *options))
+    assert done.returncode == 0, done.stderr
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert largest_gap(weights(one), weights(two)) < 1e-5
+    assert largest_gap(checkpoint(one, 3), checkpoint(two, 3)) < 1e-5
+    assert len(lines(one)) == len(lines(two)) == 4
+    for a, b in zip(lines(one), lines(two)):
+        assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+    assert (manifest(two)["world_size"], manifest(two)["ledger"]) == (2, manifest(one)["ledger"])
+    samples = [
+        [json.loads(x)["answer"] for x in (run / "samples.jsonl").read_text().splitlines()] for run in (one, two)
+    ]
+    assert samples[0] == samples[1]
+    assert done.stderr.count("update 1/3") == 1, "one process speaks for both"
+
+
+@pytest.mark.slow
+def test_prompts_that_cannot_be_shared_out(bench: Bench, tmp_path: Path) -> None:
+    done = torchrun("-m", "medicalgpt", "train", *words(bench, "ppo", tmp_path / "run", "rollout.prompts=3"))
+    assert done.returncode != 0
+    assert "rollout.prompts=3 is no multiple of the 2 processes" in done.stderr
+    assert "[rank" not in done.stderr, "a process died with a traceback"
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
