@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.errors import ConfigError
+from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.pipeline import run as pipeline
 from medicalgpt.train import trainer
 
@@ -97,6 +97,29 @@ def test_each_stage_takes_the_one_before(chain: tuple[Path, str], bench: Bench) 
     assert bases == [str(bench.base), str(runs / "pt" / "merged"), str(runs / "sft" / "merged")]
     parents = [[p["path"] for p in manifest(runs / stage)["parents"]] for stage in STAGES]
     assert parents == [[], ["../pt"], ["../sft"]]
+
+
+def test_stages_can_be_run_one_by_one(chain: tuple[Path, str], bench: Bench, tmp_path: Path) -> None:
+    file = plan(bench, tmp_path)
+    one_by_one = pipeline.Pipeline(str(file))
+    assert one_by_one.names == list(STAGES)
+    with pytest.raises(RunError, match="sft comes after pt, which is not finished; train pt first"):
+        one_by_one.train("sft")
+    assert not (tmp_path / "runs").exists()
+    folder = one_by_one.train("pt")
+    assert folder == one_by_one.folder("pt") == tmp_path / "runs" / "pt"
+    assert metrics(folder) == metrics(chain[0].parent / "runs" / "pt")
+    assert (folder / "merged" / "merge_certificate.json").is_file()
+    assert not one_by_one.folder("sft").exists()
+
+
+def test_comparing_leaves_the_callers_plots_alone_and_is_silent_on_request(
+    chain: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("matplotlib.use", lambda *_, **__: pytest.fail("the backend was changed"))
+    summary = pipeline.Pipeline(str(chain[0])).compare(show=False)
+    assert "| | base | pt | sft | dpo |" in summary.read_text(encoding="utf-8")
+    assert "before → after each stage" not in capsys.readouterr().out
 
 
 def test_a_second_call_trains_and_merges_nothing(

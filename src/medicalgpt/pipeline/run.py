@@ -13,6 +13,7 @@ from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models.heap import release_heap
 from medicalgpt.pipeline.table import write_summary
+from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
 
 _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
@@ -39,34 +40,72 @@ def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[Pipel
     return load(PipelineConfig, file, ours), stages
 
 
+class Pipeline:
+    """A pipeline whose stages are run one at a time, so that their runs can be looked at in between.
+
+    All configs are checked here, before anything is trained.
+
+    Raises:
+        ConfigError: a mistake in the pipeline's file, a stage's config or an override.
+    """
+
+    def __init__(self, file: str, overrides: Sequence[str] = ()) -> None:
+        resolved, per_stage = split_overrides(file, overrides)
+        self.config, self.console = resolved.value, Console(soft_wrap=True)
+        self.places = {"base": self.config.base}
+        self._stages = {
+            entry.name: _stage_config(entry, file, self.config, per_stage.get(entry.name, []), self.places)
+            for entry in self.config.stages
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The stages' names in order."""
+        return list(self._stages)
+
+    def folder(self, name: str) -> Path:
+        """The run folder of a stage."""
+        return Path(self._stages[name].value.output_dir)
+
+    def train(self, name: str) -> Path:
+        """Train one stage and merge its adapter; what is finished is left alone. Returns its run folder.
+
+        Raises:
+            RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
+        """
+        from medicalgpt.train.merged import merge_run
+        from medicalgpt.train.stage import run_stage
+
+        stage, at = self._stages[name], self.names.index(name)
+        before = self.names[at - 1] if at else None
+        if before is not None and not (self.folder(before) / manifest.NAME).is_file():
+            raise RunError(f"{name} comes after {before}, which is not finished; train {before} first")
+        self.console.rule(f"{name} ({self.config.stages[at].stage})")
+        outcome = run_stage(stage, () if before is None else (self.folder(before),))
+        if outcome.status == "interrupted":
+            raise Interrupted(name, outcome.signal)
+        if stage.value.lora.enabled:
+            merge_run(outcome.folder, self.console)
+        gc.collect()
+        release_heap()
+        return outcome.folder
+
+    def compare(self, show: bool = True) -> Path:
+        """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
+        answering = {e.name: self.places[e.name] for e in self.config.stages if e.stage != "rm"}
+        return write_summary(self.config, {"base": self.config.base} | answering, self.console, show)
+
+
 def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     """Run all stages and compare their models; returns the summary's path.
 
     Raises:
         MedicalGPTError: bad input or a stage that had to stop. Interrupted: a signal stopped a stage, which saved itself.
     """
-    from medicalgpt.train.merged import merge_run
-    from medicalgpt.train.stage import run_stage
-
-    resolved, per_stage = split_overrides(file, overrides)
-    config, console = resolved.value, Console(soft_wrap=True)
-    places = {"base": config.base}
-    parents: tuple[Path, ...] = ()
-    stages = [
-        (entry, _stage_config(entry, file, config, per_stage.get(entry.name, []), places)) for entry in config.stages
-    ]
-    for entry, stage in stages:
-        console.rule(f"{entry.name} ({entry.stage})")
-        outcome = run_stage(stage, parents)
-        if outcome.status == "interrupted":
-            raise Interrupted(entry.name, outcome.signal)
-        if stage.value.lora.enabled:
-            merge_run(outcome.folder, console)
-        gc.collect()
-        release_heap()
-        parents = (outcome.folder,)
-    answering = {e.name: places[e.name] for e in config.stages if e.stage != "rm"}
-    return write_summary(config, {"base": config.base} | answering, console)
+    pipeline = Pipeline(file, overrides)
+    for name in pipeline.names:
+        pipeline.train(name)
+    return pipeline.compare()
 
 
 def _stage_config(

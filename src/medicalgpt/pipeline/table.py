@@ -20,8 +20,11 @@ _UNITS = {"pt": "nats per token", "sft": "nats per token"}
 _PERCENT = {"preference accuracy", "stop rate"}
 
 
-def write_summary(config: PipelineConfig, models: dict[str, str], console: Console) -> Path:
-    """Score every model (scores already there for the same weights are kept) and write summary.md, .json and loss.png."""
+def write_summary(config: PipelineConfig, models: dict[str, str], console: Console, show_it: bool = True) -> Path:
+    """Score every model (scores already there for the same weights are kept) and write summary.md, .json and loss.png.
+
+    With `show_it` the terminal gets the table, too.
+    """
     folder = Path(config.output_dir)
     results = {name: _scored(folder, name, place, config, console) for name, place in models.items()}
     (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -31,9 +34,10 @@ def write_summary(config: PipelineConfig, models: dict[str, str], console: Conso
         rewards.write(folder, facts)
     (folder / "summary.md").write_text(text, encoding="utf-8")
     _figure(folder, config.stages)
-    _print(config, results, console)
-    for line in rewards.markdown(facts):
-        console.print(line, highlight=False)
+    if show_it:
+        _print(config, results, console)
+        for line in rewards.markdown(facts):
+            console.print(line, highlight=False)
     more = ", rewards.json" if facts else ""
     console.print(f"written: {folder}/summary.md, summary.json, loss.png{more}")
     return folder / "summary.md"
@@ -103,12 +107,10 @@ def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
 
 def _figure(folder: Path, stages: list[StageEntry]) -> None:
     """Training loss of every stage and its held-out points, side by side."""
-    import matplotlib
+    from matplotlib.figure import Figure  # not pyplot, which would change the backend of a notebook that calls us
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, len(stages), figsize=(4.2 * len(stages), 3.2), squeeze=False)
+    figure = Figure(figsize=(4.2 * len(stages), 3.2), layout="tight")
+    axes = figure.subplots(1, len(stages), squeeze=False)
     for axis, stage in zip(axes[0], stages):
         lines = read_metrics(folder / stage.name / "metrics.jsonl")
         curve = "score" if stage.stage in rewards.ROLLOUTS else "loss"
@@ -121,6 +123,4 @@ def _figure(folder: Path, stages: list[StageEntry]) -> None:
             ylabel=_UNITS.get(stage.stage, "loss per pair" if curve == "loss" else curve),
         )
         axis.legend()
-    figure.tight_layout()
     figure.savefig(folder / "loss.png", dpi=120)
-    plt.close(figure)
