@@ -85,16 +85,21 @@ def score_file(loaded: Loaded, source: Path, kind: Kind, max_tokens: int, templa
     Raises:
         MedicalGPTError: a bad row, with its place; or a model that was not trained to score.
     """
-    if loaded.adapter is None and not names_classifier(getattr(unwrap(loaded.model).config, "architectures", None)):
-        raise ModelError(
-            f"{loaded.base.path_or_id} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
-        )
+    require_scorer(loaded)
     chat = ChatTemplate.load(loaded.tokenizer, template)
     data = DataConfig(train=[str(source)], eval_fraction=0, max_tokens=max_tokens)
     trees = prepare(data, kind, chat, cache_root(), seed=0).train
     rows = [trees[i] for i in range(len(trees))]
     policy = RewardPolicy(loaded.model, probe_scores(loaded.model).batching)
     return ScoredRows([str(t.source) for t in rows], np.stack(score_trees(policy, rows)), answer_lengths(rows))
+
+
+def require_scorer(loaded: Loaded) -> None:
+    """Raises ModelError for a model whose score layer was made up while it was loaded."""
+    if loaded.adapter is None and not names_classifier(getattr(unwrap(loaded.model).config, "architectures", None)):
+        raise ModelError(
+            f"{loaded.base.path_or_id} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
+        )
 
 
 def answer_lengths(trees: Sequence[TokenTree]) -> np.ndarray:

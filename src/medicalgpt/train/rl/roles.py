@@ -24,7 +24,7 @@ from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.train import setup
-from medicalgpt.train.reward import FILE, RewardReport, read_report
+from medicalgpt.train.reward import FILE, RewardReport, read_report, require_scorer
 from medicalgpt.train.rl.teacher import open_teacher
 
 
@@ -118,7 +118,7 @@ def open_roles(config: RlConfig) -> Roles:
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
     roles.autocast = {"no": None, "bf16": torch.bfloat16}[setup.mixed_precision(config)]
     if where is not None and scoring is not None:
-        roles.reward = heads.get("reward") or _separate(where, config, trained=False)
+        roles.reward = heads.get("reward") or _separate(where, config, trained=False, scores=True)
     if isinstance(config, DistillConfig):
         roles.teacher = open_teacher(config, policy, loaded.tokenizer)
         policy.learn_from(roles.teacher)
@@ -222,7 +222,8 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _separate(where: Located, config: RlConfig, trained: bool) -> RewardPolicy:
+def _separate(where: Located, config: RlConfig, trained: bool, scores: bool) -> RewardPolicy:
+    """A model of its own; one that `scores` has to have learned it."""
     model = ModelConfig(
         base=where.path_or_id,
         revision=where.revision,
@@ -230,6 +231,8 @@ def _separate(where: Located, config: RlConfig, trained: bool) -> RewardPolicy:
         trust_remote_code=config.model.trust_remote_code,
     )
     scorer = load(model, head="score")
+    if scores:
+        require_scorer(scorer)
     inner: Any = scorer.model
     if trained and adapters.is_adapted(inner):
         inner = inner.merge_and_unload()
@@ -238,12 +241,13 @@ def _separate(where: Located, config: RlConfig, trained: bool) -> RewardPolicy:
 
 def _separate_critic(config: PpoConfig, base: Located, scorer: Located | None) -> RewardPolicy:
     """A critic with weights of its own, for full training."""
-    start = scorer if config.objective.critic_init == "reward" else base
+    as_scorer = config.objective.critic_init == "reward"
+    start = scorer if as_scorer else base
     assert start is not None
-    critic = _separate(start, config, trained=True)
+    critic = _separate(start, config, trained=True, scores=as_scorer)
     inner: Any = critic.model
     score = inner.score.weight.detach()
-    critic.head = _linear(score if config.objective.critic_init == "reward" else torch.zeros_like(score))
+    critic.head = _linear(score if as_scorer else torch.zeros_like(score))
     inner.score = nn.Identity()
     return critic
 
