@@ -188,7 +188,10 @@ def test_all_mistakes_come_at_once(refuse: Refuse) -> None:
 def test_unknown_stage() -> None:
     result = CliRunner().invoke(app, ["train", "stf", "output_dir=x"])
     assert result.exit_code == 2
-    assert "unknown stage 'stf'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'?" in result.stderr
+    assert (
+        "unknown stage 'stf'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'?"
+        in result.stderr
+    )
 
 
 # -- templates and tokenizers -------------------------------------------------------------------------------------------

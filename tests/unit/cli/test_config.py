@@ -71,7 +71,10 @@ def test_explain_with_a_filter_that_fits_nothing() -> None:
 def test_unknown_stage_suggests(words: tuple[str, ...]) -> None:
     result = run("config", *words)
     assert result.exit_code == 2
-    assert result.stderr == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'?\n"
+    assert (
+        result.stderr
+        == "error: unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'?\n"
+    )
 
 
 def test_unknown_command_suggests() -> None:

@@ -224,6 +224,7 @@ def test_an_override_that_is_not_yaml_shows_a_word_that_works() -> None:
 
 def test_an_unknown_stage() -> None:
     with pytest.raises(
-        ConfigError, match="unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'"
+        ConfigError,
+        match="unknown stage 'sftt'; stages are pt, sft, dpo, orpo, rm, ppo, rloo, grpo, distill; did you mean 'sft'",
     ):
         stage_schema("sftt")
