@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from pydantic import BaseModel, Field
+from tests.unit.config.test_load_config import FURTHER, REQUIRED
 
 from medicalgpt.config import STAGES, load
 from medicalgpt.config.explain import Row, explain, print_rows
@@ -17,7 +18,7 @@ def by_key(schema: type[BaseModel]) -> dict[str, Row]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_leaf_is_listed_and_every_row_says_something(stage: str) -> None:
     rows = by_key(STAGES[stage])
-    resolved = load(STAGES[stage], None, ["data.train=[a]", "output_dir=o"])
+    resolved = load(STAGES[stage], None, [*REQUIRED, *FURTHER.get(stage, ())])
     assert set(resolved.origin) - {"objective"} == set(rows)  # PT's objective has no keys: an empty leaf
     assert all(row.description for row in rows.values())
 

@@ -12,6 +12,9 @@ from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.errors import ConfigError
 
 REQUIRED = ["data.train=[a.jsonl]", "output_dir=runs/x"]
+# What some stages cannot do without: something that scores their answers, or a teacher.
+SCORES = ["reward.model=runs/rm", "reward.functions=[{path: 'mine.py:score', weight: 0.5}]"]
+FURTHER = {"ppo": SCORES, "rloo": SCORES, "grpo": SCORES, "distill": ["objective.teacher=runs/large"]}
 
 
 class Part(BaseModel):
@@ -147,7 +150,7 @@ def test_yaml_anchors_and_merge_keys_work(tmp_path: Path) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_dump_names_each_origin_and_loads_back_equal(stage: str, tmp_path: Path) -> None:
     extra = ["data.columns={question: 提问, 'a: b': 'no'}", 'data.system="two\\nlines # no comment"', "train.seed=9"]
-    first = load(STAGES[stage], None, [*REQUIRED, *extra, "lora.target_modules=[q_proj]"])
+    first = load(STAGES[stage], None, [*REQUIRED, *FURTHER.get(stage, ()), *extra, "lora.target_modules=[q_proj]"])
     text = dump(first)
     assert "  seed: 9  # override\n" in text
     assert "  rank: 8  # default\n" in text
