@@ -22,3 +22,20 @@ def vowels(prompts: Prompts, completions: Sequence[str]) -> list[float]:
 def drawn(prompts: Prompts, completions: Sequence[str]) -> list[float]:
     """A number from Python's own generator, which a checkpoint has to keep."""
     return [random.random() + 0.01 * len(c) for c in completions]
+
+
+def share_of_a(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """Best is to say nothing but a: 1."""
+    return [c.count("a") / max(1, len(c)) for c in completions]
+
+
+def a_then_b(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """1 for a and then b, 0.1 for any other letter and its successor: what the first one was worth shows only later."""
+    return [{"ab": 1.0, "bc": 0.1, "cd": 0.1, "da": 0.1}.get(c, 0.0) for c in completions]
+
+
+def shuffled(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """The right scores of the wrong answers."""
+    scores = share_of_a(prompts, completions)
+    random.Random(len("".join(completions))).shuffle(scores)
+    return scores
