@@ -49,11 +49,12 @@ class Experience:
 
 
 @torch.no_grad()
-def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int) -> Experience:
-    """Run policy, reference and critic over all answers, with the weights that sampled them."""
+def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, with_critic: bool = True) -> Experience:
+    """Run policy, reference and (to learn from the answers) the critic over them, with the weights that sampled them."""
+    critic = roles.critic if with_critic else None
     trees = [group.tree for group in groups]
     ends = np.cumsum([0, *(tree.trained for tree in trees)])
-    names = ["old", "entropy", "reference"] + (["old_values"] if roles.critic else [])
+    names = ["old", "entropy", "reference"] + (["old_values"] if critic else [])
     found = {name: torch.empty(int(ends[-1])) for name in names}
     device = next(roles.policy.parameters()).device
 
@@ -66,9 +67,9 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int) -
         for batch in batches(trees, roles.policy.batching, capacity, filler, device):
             old, entropy = roles.policy.distribution(batch)
             put(batch, old=old, entropy=entropy, reference=roles.reference_logps(batch))
-        if roles.critic is not None:  # a model of its own may have to be batched in its own way
-            for batch in batches(trees, roles.critic.batching, capacity, filler, device):
-                put(batch, old_values=roles.critic.values(batch))
+        if critic is not None:  # a model of its own may have to be batched in its own way
+            for batch in batches(trees, critic.batching, capacity, filler, device):
+                put(batch, old_values=critic.values(batch))
     lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers])
     return Experience(trees, lengths, found.pop("entropy"), found)
 

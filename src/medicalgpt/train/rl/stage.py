@@ -20,7 +20,7 @@ from medicalgpt.train import finish, setup
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.heldout import HeldOut, reference_trees
 from medicalgpt.train.rl.loop import RlTrainer
-from medicalgpt.train.rl.prompts import PromptSet
+from medicalgpt.train.rl.prompts import PromptRow, PromptSet
 from medicalgpt.train.rl.rewards import Rewards
 from medicalgpt.train.rl.roles import Roles, open_roles
 from medicalgpt.train.rl.rollout import Sampler
@@ -95,16 +95,23 @@ def _trainer(ctx: "Context", config: RlConfig, roles: Roles, prompts: PromptSet,
     sampler = Sampler(
         Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
     )
-    rows = prompts.held_out[: config.train.eval_prompts]
+    rows = spread(prompts.held_out, config.train.eval_prompts)
     held_out = HeldOut(
         rows,
         sampler.greedy,
-        partial(measure, roles, capacity=capacity, filler=filler),
+        partial(measure, roles, capacity=capacity, filler=filler, with_critic=False),
         rewards,
-        reference_trees(prompts.held_out, ctx.template, config.data.max_tokens),
+        reference_trees(rows, ctx.template, config.data.max_tokens),
         world,
     )
     return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.console)
+
+
+def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
+    """At most `count` rows, taken evenly from beginning to end: several files follow one another."""
+    if len(rows) <= count:
+        return rows
+    return [rows[i * len(rows) // count] for i in range(count)]
 
 
 def _rewards(config: RlConfig, roles: Roles, capacity: int) -> Rewards | TeacherScore:
