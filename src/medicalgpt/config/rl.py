@@ -14,7 +14,7 @@ class RolloutConfig(Section):
     prompts: int = Field(16, ge=1, description="Prompts of one update, over all processes.")
     completions: int = Field(1, ge=1, le=256, description="Answers to each prompt.")
     max_new_tokens: int = Field(128, ge=1, description="Longest answer in tokens.")
-    min_new_tokens: int = Field(0, ge=0, description="No stop token before that many tokens.")
+    min_new_tokens: int = Field(0, ge=0, description="No stop token before that many tokens. Above 0 as with top_p.")
     temperature: float = Field(1.0, gt=0, description="Of sampling; the trained log-probabilities use it, too.")
     top_p: float = Field(
         1.0, gt=0, le=1, description="Nucleus sampling. Below 1 the trained distribution is not the sampled one."

@@ -39,6 +39,7 @@ def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcom
     config, prompts = ctx.config, ctx.prepared
     assert isinstance(config, RlConfig)
     assert isinstance(prompts, PromptSet)
+    finish.require_memory(config)
     world = _world(ctx)
     _check(config, world)
     torch.manual_seed(config.train.seed)
