@@ -142,7 +142,7 @@ class Engine:
         """Token ids of `n` completions of every prompt: rollouts, which need no text.
 
         A completion includes the stop token that ended it. Completion `j` of prompt `i` is what `generate` answers as
-        number (first_index + i)·n + j, so it does not depend on its batch. The prompt is computed once for all `n`.
+        number (first_index + i)·n + j, so it does not depend on its batch. The decoder computes a prompt once for all `n`.
 
         Raises:
             ServeError: an empty prompt, or one too long for the model's context; or the backend's ServeError.
