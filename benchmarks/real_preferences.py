@@ -3,7 +3,7 @@
 MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. SafetyBench (zh): the
 right against a wrong option of questions on physical and mental health; held out by question. The texts lie outside this
 project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
-usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 12]
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 10]
 """
 
 import argparse
@@ -84,7 +84,7 @@ def train_all(work: Path, wanted: set[str], updates: int) -> None:
     if "safety" in wanted:
         stage(work, "safety", "rm", "safety", "train.learning_rate=2e-4", "train.epochs=1", *steps)
     if "ppo" in wanted:
-        rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96", "train.sample_count=2")
+        rollout = ("rollout.prompts=6", "rollout.completions=2", "rollout.max_new_tokens=96", "objective.epochs=1")
         learn = ("train.learning_rate=1e-4", "objective.critic_learning_rate=3e-4", f"train.max_steps={updates}")
         stage(work, "ppo", "ppo", "summaries", f"model.base={sft}", f"reward.model={rm}", *rollout, *learn)
 
@@ -122,11 +122,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
-    parser.add_argument("--updates", type=int, default=12)
+    parser.add_argument("--updates", type=int, default=10)
     a = parser.parse_args()
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
-    split(a.work, "safety", "preference", safety_pairs(), 0.3)
+    split(a.work, "safety", "preference", safety_pairs(), 0.5)
     train_all(a.work, set(a.only.split(",")), a.updates)
     report(a.work)
 
