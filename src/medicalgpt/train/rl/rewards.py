@@ -30,7 +30,13 @@ class Rewards:
     """All sources of a stage."""
 
     def __init__(
-        self, config: RewardConfig, new_tokens: int, model: RewardPolicy | None, mean: float = 0.0, std: float = 1.0
+        self,
+        config: RewardConfig,
+        new_tokens: int,
+        model: RewardPolicy | None,
+        stop_id: int,
+        mean: float = 0.0,
+        std: float = 1.0,
     ) -> None:
         """`mean` and `std` are of the reward model's held-out scores; `new_tokens` is the longest answer."""
         self.config, self.new_tokens = config, new_tokens
@@ -38,7 +44,7 @@ class Rewards:
         if model is not None:
             bound = config.clip if config.clip is not None else math.inf
             shift, scale = (mean, std) if config.normalise else (0.0, 1.0)
-            self.sources.append(("model", config.weight, _model(model, shift, scale, bound)))
+            self.sources.append(("model", config.weight, _model(model, stop_id, shift, scale, bound)))
         for entry in config.functions:
             scorer = open_function(entry, config.allow_remote)
             self.sources.append((entry.path, entry.weight, _function(entry.path, scorer)))
@@ -72,9 +78,9 @@ def _checked(name: str, scores: np.ndarray, groups: Sequence[Group]) -> np.ndarr
     return scores
 
 
-def _model(model: RewardPolicy, mean: float, std: float, bound: float) -> Source:
+def _model(model: RewardPolicy, stop_id: int, mean: float, std: float, bound: float) -> Source:
     def score(groups: Sequence[Group]) -> np.ndarray:
-        raw = np.concatenate(score_trees(model, [g.tree for g in groups]))
+        raw = np.concatenate(score_trees(model, [g.closed_tree(stop_id) for g in groups]))
         return np.clip((raw - mean) / std, -bound, bound)
 
     return score

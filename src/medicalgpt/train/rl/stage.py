@@ -92,7 +92,7 @@ def _trainer(ctx: "Context", config: RlConfig, roles: Roles, prompts: PromptSet,
             setup.checkpoint_activations(unwrap(roles.critic.model))
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
-    rewards = _rewards(config, roles, capacity)
+    rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
     sampler = Sampler(
         Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
     )
@@ -115,13 +115,13 @@ def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
     return [rows[i * len(rows) // count] for i in range(count)]
 
 
-def _rewards(config: RlConfig, roles: Roles, capacity: int) -> Rewards | TeacherScore:
+def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rewards | TeacherScore:
     if isinstance(config, DistillConfig):
         return TeacherScore(roles.policy, Distillation(config.objective.divergence, config.objective.mix), capacity)
     assert isinstance(config, ScoredConfig)
     report = roles.report
     mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
-    return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, mean, std)
+    return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
 
 
 def _announce(ctx: "Context", roles: Roles, prompts: PromptSet) -> None:
