@@ -42,6 +42,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv
 	.venv-lock/bin/uv pip compile pyproject.toml --extra quant --extra dev --universal --python-version 3.11 \
 	  --no-emit-package triton --no-header --no-annotate -q -o requirements.lock
+	sed -i '1i # Exact versions of everything; used as constraints (pip install -c). Renew with: make lock' requirements.lock
 	rm -rf .venv-lock
 
 clean:
