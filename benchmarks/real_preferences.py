@@ -86,7 +86,8 @@ def train_all(work: Path, wanted: set[str], updates: int) -> None:
     if "ppo" in wanted:
         rollout = ("rollout.prompts=6", "rollout.completions=2", "rollout.max_new_tokens=96", "objective.epochs=1")
         learn = ("train.learning_rate=1e-4", "objective.critic_learning_rate=3e-4", f"train.max_steps={updates}")
-        stage(work, "ppo", "ppo", "summaries", f"model.base={sft}", f"reward.model={rm}", *rollout, *learn)
+        rows = ("data.over_length=drop", "train.eval_prompts=32")
+        stage(work, "ppo", "ppo", "summaries", f"model.base={sft}", f"reward.model={rm}", *rows, *rollout, *learn)
 
 
 def report(work: Path) -> None:

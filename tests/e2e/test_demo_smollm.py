@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from medicalgpt.cli import app
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "data"
-LIMIT = 240.0  # seconds on two cores
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +61,7 @@ def small_demo(folder: Path) -> Path:
 
 def test_two_steps_of_every_stage_already_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    started = time.monotonic()
     done = CliRunner().invoke(app, ["pipeline", "run", str(small_demo(tmp_path))])
-    seconds = time.monotonic() - started
     assert done.exit_code == 0, done.output
     runs = tmp_path / "runs"
     for stage in ("pt", "sft"):
@@ -78,7 +74,6 @@ def test_two_steps_of_every_stage_already_help(tmp_path: Path, monkeypatch: pyte
     assert numbers["pt"]["document perplexity"]["value"] < numbers["base"]["document perplexity"]["value"]
     assert numbers["sft"]["answer loss"]["value"] < numbers["pt"]["answer loss"]["value"]
     assert (runs / "loss.png").is_file()
-    assert seconds < LIMIT, f"took {seconds:.0f} s"
 
 
 def small_rl(folder: Path) -> Path:

@@ -134,7 +134,9 @@ class _Reader:
         except ServeError as error:
             if self.data.over_length == "drop":
                 return None, f"the prompt leaves no room for {self.new_tokens} new tokens in {self.data.max_tokens}"
-            raise BadRow(f"{error} (data.max_tokens, rollout.max_new_tokens)") from None
+            raise BadRow(
+                f"{error} (data.max_tokens, rollout.max_new_tokens), or set data.over_length=drop to count such prompts"
+            ) from None
         if ready.dropped_turns and self.data.over_length == "drop":
             return None, f"the prompt leaves no room for {self.new_tokens} new tokens in {self.data.max_tokens}"
         turns = asked.prompt.messages
