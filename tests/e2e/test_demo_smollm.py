@@ -35,6 +35,14 @@ def few(source: Path, target: Path, count: int) -> str:
     return str(target)
 
 
+def plan_file(folder: Path, stages: list[dict[str, Any]], compare: dict[str, Any]) -> Path:
+    """A pipeline on the embedded model."""
+    plan = {"output_dir": str(folder / "runs"), "base": "smollm2-135m", "stages": stages, "compare": compare}
+    file = folder / "pipeline.yaml"
+    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
+    return file
+
+
 def small_demo(folder: Path) -> Path:
     """The shipped stage configs with two steps and a few held-out rows."""
     dialogues = few(DATA / "dialogues-heldout" / "en.jsonl", folder / "dialogues.jsonl", 8)
@@ -53,10 +61,7 @@ def small_demo(folder: Path) -> Path:
     ]
     compare = {"documents": [held_out["pt"]], "dialogues": [dialogues], "preferences": [pairs], "max_tokens": 512}
     compare |= {"rows": 6, "stop_prompts": 2, "stop_tokens": 12, "questions": ["What is a fever?"]}
-    plan = {"output_dir": str(folder / "runs"), "base": "smollm2-135m", "stages": stages, "compare": compare}
-    file = folder / "demo.yaml"
-    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    return file
+    return plan_file(folder, stages, compare)
 
 
 def test_two_steps_of_every_stage_already_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,10 +99,7 @@ def small_rl(folder: Path) -> Path:
         for name, values in (("rm", rm), ("ppo", ppo))
     ]
     compare = {"preferences": [pairs], "max_tokens": 512, "questions": ["What is a fever?"], "stop_tokens": 12}
-    plan = {"output_dir": str(folder / "runs"), "base": "smollm2-135m", "stages": stages, "compare": compare}
-    file = folder / "rl.yaml"
-    file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
-    return file
+    return plan_file(folder, stages, compare)
 
 
 def test_reward_model_and_ppo_on_one_base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
-from medicalgpt.generate.modes import attention_named, inference
+from medicalgpt.generate.modes import attention_named, context_of, inference
 from medicalgpt.generate.pool import Pool, Row
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.packed import packed
@@ -31,9 +31,8 @@ class Decoder:
 
     @property
     def context(self) -> int | None:
-        """Most tokens of prompt and answer together, as far as the config says."""
-        found = getattr(self.inner.config.get_text_config(), "max_position_embeddings", None)
-        return int(found) if found else None
+        """See `Backend.context`."""
+        return context_of(self.inner)
 
     def run(
         self,

@@ -22,7 +22,7 @@ from transformers import (
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
 from medicalgpt.generate.draw import check_numbers, invert
-from medicalgpt.generate.modes import inference, own_attention
+from medicalgpt.generate.modes import context_of, inference, own_attention
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.policy import unwrap
 
@@ -39,9 +39,8 @@ class TransformersBackend:
 
     @property
     def context(self) -> int | None:
-        """Most tokens of prompt and answer together, as far as the config says."""
-        found = getattr(self.inner.config.get_text_config(), "max_position_embeddings", None)
-        return int(found) if found else None
+        """See `Backend.context`."""
+        return context_of(self.inner)
 
     def run(
         self,

@@ -90,6 +90,13 @@ class Objective(ABC):
         raise NotImplementedError(f"{type(self).__name__} has no baseline")
 
 
+class TokenObjective(Objective):
+    """An objective whose unit is the weighted token."""
+
+    def count(self, batch: Any) -> torch.Tensor:
+        return batch.weights.sum()  # type: ignore[no-any-return]
+
+
 class PairObjective(Objective):
     """An objective on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective
 
 Divergence = Literal["forward_kl", "reverse_kl", "jensen_shannon"]
 
@@ -34,7 +34,7 @@ def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 @final
 @dataclass(frozen=True)
-class Distillation(Objective):
+class Distillation(TokenObjective):
     """Mean over all sampled tokens of the divergence from the teacher that the policy carries."""
 
     needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, teacher=True)
@@ -49,6 +49,3 @@ class Distillation(Objective):
     def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
         losses, count = policy.against_teacher(batch, self), self.count(batch)
         return LossOut(losses.sum(), count, "token", {"divergence": (losses.detach().sum(), count)})
-
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.sum()  # type: ignore[no-any-return]

@@ -12,7 +12,7 @@ import torch
 from medicalgpt.objectives.advantages import kl_terms
 from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
 from medicalgpt.objectives.ppo import clipped_policy_loss, ratio_metrics
-from medicalgpt.objectives.rloo import answers_of
+from medicalgpt.objectives.rloo import answer_count, answers_of
 
 
 @final
@@ -44,4 +44,4 @@ class GroupRelative(Objective):
     def count(self, batch: Any) -> torch.Tensor:
         if self.reduce == "token":
             return batch.weights.sum()  # type: ignore[no-any-return]
-        return batch.weights.new_tensor(float(answers_of(batch)[1]))  # type: ignore[no-any-return]
+        return answer_count(batch)

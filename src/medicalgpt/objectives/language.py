@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy, token_metrics
+from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective, token_metrics
 
 
 def _nll(policy: Policy, batch: Any) -> LossOut:
@@ -17,7 +17,7 @@ def _nll(policy: Policy, batch: Any) -> LossOut:
 
 
 @final
-class Pretraining(Objective):
+class Pretraining(TokenObjective):
     """PT: every token of every document is predicted."""
 
     needs: ClassVar[Needs] = Needs(data="document")
@@ -25,18 +25,12 @@ class Pretraining(Objective):
     def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
         return _nll(policy, batch)
 
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.sum()
-
 
 @final
-class SupervisedFineTuning(Objective):
+class SupervisedFineTuning(TokenObjective):
     """SFT: the assistant's text and its stop token are predicted."""
 
     needs: ClassVar[Needs] = Needs(data="dialogue")
 
     def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
         return _nll(policy, batch)
-
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.sum()

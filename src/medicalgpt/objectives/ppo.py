@@ -13,7 +13,7 @@ from typing import Any, ClassVar, final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy
+from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective
 
 
 def clipped_policy_loss(
@@ -48,7 +48,7 @@ def ratio_metrics(
 
 @final
 @dataclass(frozen=True)
-class ClippedPolicy(Objective):
+class ClippedPolicy(TokenObjective):
     """The policy's half. The batch brings `old` and `advantages` [N] in `extra`."""
 
     needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
@@ -71,13 +71,10 @@ class ClippedPolicy(Objective):
             losses = losses - self.entropy * entropy
         return LossOut(losses.sum(), count, "token", metrics)
 
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.sum()  # type: ignore[no-any-return]
-
 
 @final
 @dataclass(frozen=True)
-class ClippedValue(Objective):
+class ClippedValue(TokenObjective):
     """The critic's half. The batch brings `old_values` and `returns` [N] in `extra`."""
 
     needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
@@ -89,6 +86,3 @@ class ClippedValue(Objective):
         old, returns = batch.extra["old_values"], batch.extra["returns"]
         losses = clipped_value_loss(values, old, returns, self.clip)
         return LossOut(losses.sum(), count, "token", {"value_loss": (losses.detach().sum(), count)})
-
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.sum()  # type: ignore[no-any-return]

@@ -35,7 +35,12 @@ class LeaveOneOut(Objective):
         return LossOut(losses.sum(), count, "answer", metrics)
 
     def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.new_tensor(float(answers_of(batch)[1]))  # type: ignore[no-any-return]
+        return answer_count(batch)
+
+
+def answer_count(batch: Any) -> torch.Tensor:
+    """How many answers the batch holds."""
+    return batch.weights.new_tensor(float(answers_of(batch)[1]))  # type: ignore[no-any-return]
 
 
 def answers_of(batch: Any) -> tuple[torch.Tensor, int]:

@@ -49,6 +49,8 @@ from medicalgpt.train.cache import ReferenceCache, compute
 from medicalgpt.train.data import PlanDataset, Trees, costs, held_out_rows, row_costs
 
 Policy = CausalPolicy | RewardPolicy
+AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The number type behind each answer of `mixed_precision`; None is no autocast."""
 
 
 def stage_name(config: StageConfig) -> str:
@@ -272,7 +274,7 @@ def fill_cache(
 
     `precision` is the autocast type of the training step: the same rounding makes the first margin exactly 0.
     """
-    autocast = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    autocast = AUTOCAST[precision]
     named = [("train", plan.train), ("held_out", plan.held_out)]
     named += [(f"{name}/mismatched", data.mismatched) for name, data in named if data is not None]
     for name, data in named:

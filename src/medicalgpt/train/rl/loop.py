@@ -104,12 +104,12 @@ class RlTrainer:
     def _prompts(self, update: int) -> list[PromptRow]:
         """Prompts of an update: passes over all of them, each in a new order."""
         count, size = len(self.rows), self.config.rollout.prompts
-        found = []
-        for place in range(update * size, (update + 1) * size):
-            epoch, at = divmod(place, count)
-            order = np.random.default_rng([self.config.train.seed, 5, epoch]).permutation(count)
-            found.append(self.rows[int(order[at])])
-        return found
+        places = [divmod(place, count) for place in range(update * size, (update + 1) * size)]
+        orders = {
+            epoch: np.random.default_rng([self.config.train.seed, 5, epoch]).permutation(count)
+            for epoch in {epoch for epoch, _ in places}
+        }
+        return [self.rows[int(orders[epoch][at])] for epoch, at in places]
 
     def _learn(self, seen: Experience, owned: Sequence[int], total: int) -> dict[str, float]:
         o = self.config.objective

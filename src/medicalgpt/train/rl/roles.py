@@ -116,7 +116,7 @@ def open_roles(config: RlConfig) -> Roles:
     policy = cast(CausalPolicy, policy)
     policy.temperature = config.rollout.temperature
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
-    roles.autocast = {"no": None, "bf16": torch.bfloat16}[setup.mixed_precision(config)]
+    roles.autocast = setup.AUTOCAST[setup.mixed_precision(config)]
     if where is not None and scoring is not None:
         roles.reward = heads.get("reward") or _separate(where, config, trained=False, scores=True)
     if isinstance(config, DistillConfig):

@@ -4,13 +4,14 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
+from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.objectives.base import Objective, Policy
 from medicalgpt.objectives.ppo import ClippedValue
@@ -136,7 +137,7 @@ class Updater:
 
     def _backward(
         self,
-        policy: Any,
+        model: CausalPolicy | RewardPolicy,
         objective: Objective,
         seen: Experience,
         items: Sequence[int],
@@ -144,13 +145,12 @@ class Updater:
         name: str | None,
     ) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        model = self.roles.policy if not isinstance(policy, RewardPolicy) else policy
         parts = list(self._batches(seen, items, model.batching))
         (count,) = self.world.sums(sum(float(objective.count(b)) for b in parts))
         for batch in parts:
             with recomputing(model):
                 with self.roles.precision():
-                    out = objective.loss(_protocol(policy), batch, None)
+                    out = objective.loss(cast(Policy, model), batch, None)
                 (out.sum / count).backward()  # type: ignore[no-untyped-call]
             meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
 
@@ -190,7 +190,3 @@ def recomputing(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.training = False
-
-
-def _protocol(policy: Any) -> Policy:
-    return policy  # type: ignore[no-any-return]
