@@ -156,6 +156,19 @@ def test_another_setting_does_not_continue_the_run(bench: Bench, tmp_path: Path,
         train(bench, "rloo", tmp_path / "run", "train.save_every=1", "objective.clip=0.1")
 
 
+def test_a_fresh_run_asks_no_log(
+    bench: Bench, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes it, perhaps a moment later."""
+
+    def not_there(*_: Any) -> Any:
+        raise AssertionError("metrics.jsonl was read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finish, "held_out_numbers", not_there)
+        assert train(bench, "rloo", tmp_path / "run", "train.save_every=1").status == "finished"
+
+
 # -- two processes ------------------------------------------------------------------------------------------------------
 PAIR = ("train.max_steps=3", "train.save_every=3", "data.eval_fraction=0.2", "rollout.completions=2")
 

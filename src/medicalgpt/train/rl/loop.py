@@ -60,21 +60,22 @@ class RlTrainer:
         self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
         self.value = ClippedValue(c.objective.value_clip) if isinstance(c, PpoConfig) else None
         self.stop = StopSignal(self.console, "update")
-        self.log = MetricsLog(self.folder.metrics) if self.world.rank == 0 else None
-        self.samples = SampleLog(self.folder.samples)
+        # Opening a log mends it, so only the process that writes it may.
+        writes = self.world.rank == 0
+        self.log = MetricsLog(self.folder.metrics) if writes else None
+        self.samples = SampleLog(self.folder.samples) if writes else None
 
     def run(self, begun: Begun) -> tuple[dict[str, float], dict[str, float]]:
         """Train to the end or to a signal; returns the held-out numbers before and now."""
         self.stop.listen()
         try:
             if begun.checkpoint is None:
-                self.first = self._evaluate()
+                last = self.first = self._evaluate()
                 self.start = self.held_out.scores.tolist()
             else:
                 self._restore(begun)
-            # A run that died after its last checkpoint has measured itself already.
-            measured = finish.held_out_numbers(self.folder.metrics, self.step) if self.first else {}
-            last = measured or self.first
+                # A run that died after its last checkpoint has measured itself already; its log is there for every process.
+                last = (self.first and finish.held_out_numbers(self.folder.metrics, self.step)) or self.first
             while self.step < self.updates and self.stop.number is None:
                 last = self._update() or last
             return self.first, last
@@ -200,7 +201,7 @@ class RlTrainer:
 
     def _write_samples(self) -> None:
         """The first held-out answers with their scores."""
-        if self.world.rank != 0:
+        if self.samples is None:
             return
         self.samples.rewind(self.step - 1)
         for group, score in zip(self.held_out.groups[: self.config.train.sample_count], self.held_out.scores):
@@ -231,8 +232,8 @@ class RlTrainer:
         state = checkpoint.restore(begun.checkpoint, self.updater, self.world.rank)
         self.step, self.beta, self.tokens = begun.step, state["beta"], state["tokens"]
         self.start, self.first = state["start"], state["first"]
-        if self.world.rank == 0:
-            for log in (self.log, self.samples):
-                log.rewind(begun.step)  # type: ignore[union-attr]
+        for log in (self.log, self.samples):
+            if log is not None:
+                log.rewind(begun.step)
         if self.world.size > 1:
             torch.distributed.barrier()
