@@ -19,6 +19,7 @@ from medicalgpt.pipeline.run import run_pipeline
 
 REAL = Path(os.environ.get("MEDICALGPT_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GAP = 0.1  # of the human FactualF1 grades, below which a pair says little
+ASK = "Summarise this consultation for the record.\n\n"
 
 
 def write(path: Path, rows: list[dict]) -> None:
@@ -56,7 +57,7 @@ def pairs() -> list[dict]:
     rows = []
     for dialogue, summaries in graded.items():
         summaries.sort(reverse=True)
-        prompt = "Summarise this consultation for the record.\n\n" + dialogue.strip()
+        prompt = ASK + dialogue.strip()
         for i, (high, chosen) in enumerate(summaries):
             for low, rejected in summaries[i + 1 :]:
                 if high - low >= GAP and chosen and rejected and chosen != rejected:

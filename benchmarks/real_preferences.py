@@ -1,12 +1,14 @@
 """Reward model, PPO, ORPO and SFT+DPO on real public preference data; the second half of docs/results.md.
 
-MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. SafetyBench (zh): the
-right against a wrong option of questions on physical and mental health; held out by question. The texts lie outside this
-project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
-usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 10]
+MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. PPO's prompts are other
+consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option of questions on
+physical and mental health; held out by question. The texts lie outside this project (folder shared/data beside it, or
+MEDICALGPT_REAL_DATA) and are converted into a work folder.
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 20]
 """
 
 import argparse
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,10 @@ from medicalgpt.pipeline.table import show
 from medicalgpt.train.merged import merge_run
 from medicalgpt.train.reward import lines, read_report
 from medicalgpt.train.stage import run_stage
-from real_data import REAL, pairs, split
+from real_data import ASK, REAL, pairs, split
 
 SAFETY = ("Physical_Health", "Mental_Health")
+WORDS = range(30, 121)  # of a consultation: long enough to summarise, short enough to sample many
 
 
 def summaries() -> list[dict[str, Any]]:
@@ -34,6 +37,18 @@ def summaries() -> list[dict[str, Any]]:
     for row in pairs():  # sorted from the best grade down within a dialogue
         best.setdefault(row["prompt"], {"question": row["prompt"], "answer": row["chosen"]})
     return list(best.values())
+
+
+def consultations() -> list[dict[str, Any]]:
+    """Consultations without graded summaries; the doctor's note is what the answer loss is measured on."""
+    file = REAL / "abachaa+MTS-Dialog/Main-Dataset/MTS-Dialog-TrainingSet.csv"
+    graded = {row["prompt"] for row in pairs()}
+    rows = []
+    for row in csv.DictReader(file.open(encoding="utf-8-sig", newline="")):
+        question, note = ASK + row["dialogue"].strip(), row["section_text"].strip()
+        if len(row["dialogue"].split()) in WORDS and len(note.split()) >= 5 and question not in graded:
+            rows.append({"question": question, "answer": note})
+    return rows
 
 
 def safety_pairs() -> list[dict[str, Any]]:
@@ -84,10 +99,10 @@ def train_all(work: Path, wanted: set[str], updates: int) -> None:
     if "safety" in wanted:
         stage(work, "safety", "rm", "safety", "train.learning_rate=2e-4", "train.epochs=1", *steps)
     if "ppo" in wanted:
-        rollout = ("rollout.prompts=6", "rollout.completions=2", "rollout.max_new_tokens=96", "objective.epochs=1")
-        learn = ("train.learning_rate=1e-4", "objective.critic_learning_rate=3e-4", f"train.max_steps={updates}")
-        rows = ("data.over_length=drop", "train.eval_prompts=32")
-        stage(work, "ppo", "ppo", "summaries", f"model.base={sft}", f"reward.model={rm}", *rows, *rollout, *learn)
+        rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96")
+        learn = ("train.learning_rate=3e-4", "objective.critic_learning_rate=5e-4", f"train.max_steps={updates}")
+        models, rows = (f"model.base={sft}", f"reward.model={rm}"), ("data.over_length=drop", "train.eval_prompts=64")
+        stage(work, "ppo", "ppo", "consultations", *models, *rows, *rollout, *learn)
 
 
 def report(work: Path) -> None:
@@ -123,10 +138,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
-    parser.add_argument("--updates", type=int, default=10)
+    parser.add_argument("--updates", type=int, default=20)
     a = parser.parse_args()
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
+    split(a.work, "consultations", "dialogue", consultations(), 0.12)
     split(a.work, "safety", "preference", safety_pairs(), 0.5)
     train_all(a.work, set(a.only.split(",")), a.updates)
     report(a.work)

@@ -1,8 +1,13 @@
 """The notebooks as they are shipped, and executed from top to bottom in their short settings."""
 
+import json
 import re
 import shutil
+import subprocess
+from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import nbformat
@@ -82,6 +87,49 @@ def test_outside_a_clone_the_reader_is_told_what_to_set(tmp_path: Path, monkeypa
     with pytest.raises(RuntimeError, match="address of its git repository into REPOSITORY"):
         exec(setup, {})
     assert list(tmp_path.iterdir()) == []
+
+
+PLACES = {
+    "fileId=https%3A%2F%2Fgithub.com%2Fsome-one%2FMedicalGPT%2Fblob%2Fmain%2Fnotebooks%2Frun.ipynb": [
+        "--branch",
+        "main",
+        "https://github.com/some-one/MedicalGPT",
+    ],
+    "fileId=https%253A//github.com/a/b.c/blob/v1.2/run.ipynb": ["--branch", "v1.2", "https://github.com/a/b.c"],
+    "fileId=1a2B3c": [],
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_on_colab_it_finds_where_it_was_opened_from(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Sessions(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/api/sessions"
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps([{"path": place, "name": "run.ipynb"}]).encode())
+
+        def log_message(self, *_: Any) -> None: ...
+
+    asked: list[list[str]] = []
+
+    def clone(words: list[str], **_: Any) -> None:
+        asked.append(words)
+        (tmp_path / "MedicalGPT").mkdir()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", clone)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sessions) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("COLAB_JUPYTER_IP", "127.0.0.1")
+        monkeypatch.setenv("KMP_TARGET_PORT", str(server.server_port))
+        setup = next(cell.source for cell in book("ppo").cells if cell.id == "setup")
+        with nullcontext() if PLACES[place] else pytest.raises(RuntimeError, match="into REPOSITORY"):
+            exec(setup, {})
+        server.shutdown()
+    assert asked == ([["git", "clone", "--depth", "1", *PLACES[place], "MedicalGPT"]] if PLACES[place] else [])
 
 
 # -- executed -----------------------------------------------------------------------------------------------------------
