@@ -48,6 +48,9 @@ class RewardConfig(Section):
     normalise: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
     clip: float | None = Field(5.0, gt=0, description="Bound on the (normalised) score; null: none.")
     functions: list[RewardFunction] = Field(default_factory=list, description="Further scores {path, weight, timeout}.")
+    missing_stop_score: float | None = Field(
+        None, description="Score of an answer that did not end by itself, whatever it would get; null: its own score."
+    )
     missing_stop_penalty: float = Field(1.0, ge=0, description="Taken off an answer that did not end by itself.")
     length_penalty: float = Field(0.0, description="Taken off times the answer's share of max_new_tokens.")
     allow_weak_model: bool = Field(

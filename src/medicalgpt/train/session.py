@@ -61,8 +61,8 @@ def build_trainer(ctx: "Context", module: StageModule, plan: setup.Plan, loaded:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
             # Its own choice comes only when training begins, after the first held-out numbers were written elsewhere.
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
-    sampler = Sampler(ctx, loaded)
-    trainer.answer = sampler.write if ctx.rank == 0 else _silent
+    # Opening samples.jsonl mends it, so only the process that writes it may.
+    trainer.answer = Sampler(ctx, loaded).write if ctx.rank == 0 else _silent
     stop = StopCallback(ctx.console)
     for callback in (ProgressCallback(ctx.console, ctx.name), SampleCallback(t.sample_every, trainer.answer), stop):
         trainer.add_callback(callback)

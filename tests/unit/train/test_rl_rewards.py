@@ -50,6 +50,17 @@ def test_scores_are_normalised_clipped_weighted_and_penalised(monkeypatch: pytes
     np.testing.assert_allclose(found.total, [2.0 - 0.1 * 3 / 4, -4.0 - 0.5 - 0.1])
 
 
+def test_a_cut_answer_can_be_given_a_fixed_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medicalgpt.train.rl.rewards.score_trees", lambda model, trees: [np.asarray([3.0, 9.0])])
+    model = RewardPolicy(classifier().eval(), "padded")
+    found = Rewards(RewardConfig(model="rm", missing_stop_score=-1.5, missing_stop_penalty=0.5), 4, model, STOP)(
+        [group()]
+    )
+    np.testing.assert_allclose(found.score, [3.0, -1.5])
+    np.testing.assert_allclose(found.total, [3.0, -2.0])
+    np.testing.assert_allclose(found.parts["model"], [3.0, 5.0])  # clipped to 5, and reported as it was
+
+
 def test_a_wrong_number_of_scores_names_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.train.rl.rewards.score_trees", lambda model, trees: [np.asarray([3.0])])
     model = RewardPolicy(classifier().eval(), "padded")

@@ -45,7 +45,8 @@ def _stops(config: HealthConfig, line: Mapping[str, float], first: Mapping[str, 
         return None
     return (
         f"the held-out stop rate fell from {before:.0%} to {now:.0%}, more than health.max_stop_rate_fall="
-        f"{config.max_stop_rate_fall:.0%}: answers run into the length limit. Raise reward.missing_stop_penalty"
+        f"{config.max_stop_rate_fall:.0%}: answers run into the length limit. Set reward.missing_stop_score or raise "
+        "reward.missing_stop_penalty"
     )
 
 

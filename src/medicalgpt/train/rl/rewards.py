@@ -19,7 +19,7 @@ Source = Callable[[Sequence[Group]], np.ndarray]
 
 @dataclass
 class Scores:
-    """`score` [answers] is the weighted sum, `total` has the penalties taken off; `parts` are the raw scores by name."""
+    """`score` [answers]: the weighted sum, or `missing_stop_score`; `total`: penalties taken off; `parts`: each source's."""
 
     score: np.ndarray
     total: np.ndarray
@@ -58,9 +58,12 @@ class Rewards:
         parts = {name: _checked(name, source(groups), groups) for name, _, source in self.sources}
         score = np.sum([weight * parts[name] for name, weight, _ in self.sources], axis=0)
         answers = [a for g in groups for a in g.answers]
-        missing = np.asarray([not a.stopped for a in answers], np.float64)
+        missing = np.asarray([not a.stopped for a in answers])
         length = np.asarray([len(a.ids) / self.new_tokens for a in answers])
         c = self.config
+        if c.missing_stop_score is not None:
+            # As in arXiv 1909.08593: what an unfinished answer would get does not count, so nothing is won by being cut.
+            score = np.where(missing, c.missing_stop_score, score)
         return Scores(score, score - c.missing_stop_penalty * missing - c.length_penalty * length, parts)
 
 
