@@ -4,7 +4,7 @@ MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; hel
 consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option of questions on
 physical and mental health; held out by question. The texts lie outside this project (folder shared/data beside it, or
 MEDICALGPT_REAL_DATA) and are converted into a work folder.
-usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 20]
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15]
 """
 
 import argparse
@@ -101,7 +101,8 @@ def train_all(work: Path, wanted: set[str], updates: int) -> None:
     if "ppo" in wanted:
         rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96")
         learn = ("train.learning_rate=3e-4", "objective.critic_learning_rate=5e-4", f"train.max_steps={updates}")
-        models, rows = (f"model.base={sft}", f"reward.model={rm}"), ("data.over_length=drop", "train.eval_prompts=64")
+        models = (f"model.base={sft}", f"reward.model={rm}", "reward.missing_stop_score=-1")
+        rows = ("data.over_length=drop", "train.eval_prompts=64")
         stage(work, "ppo", "ppo", "consultations", *models, *rows, *rollout, *learn)
 
 
@@ -138,7 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
-    parser.add_argument("--updates", type=int, default=20)
+    parser.add_argument("--updates", type=int, default=15)
     a = parser.parse_args()
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)

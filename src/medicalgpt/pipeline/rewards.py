@@ -62,8 +62,8 @@ def _both(sample: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def _cell(numbers: dict[str, float | None], label: str) -> str:
     value = numbers.get(f"eval/{label}")
-    low, high = numbers.get("eval/score_low"), numbers.get("eval/score_high")
-    between = f" [{low:.3f}, {high:.3f}]" if label == "score" and low is not None and high is not None else ""
+    low, high = numbers.get(f"eval/{label}_low"), numbers.get(f"eval/{label}_high")
+    between = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
     return _number(value) + between
 
 
@@ -72,10 +72,14 @@ def _number(value: float | None) -> str:
 
 
 def _gain(after: dict[str, float | None]) -> list[str]:
-    gain, low, high = (after.get(f"eval/{n}") for n in ("score_gain", "gain_low", "gain_high"))
-    if gain is None or low is None or high is None:
-        return []
-    return [f"Gain in score per prompt: {gain:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]."]
+    found = [
+        (name, *(after.get(f"eval/{name}_gain{end}") for end in ("", "_low", "_high"))) for name in ("score", "reward")
+    ]
+    return [
+        f"Gain in {name} per prompt: {gain:+.3f}, 95 % interval [{low:+.3f}, {high:+.3f}]."
+        for name, gain, low, high in found
+        if gain is not None and low is not None and high is not None
+    ]
 
 
 def write(folder: Path, facts: dict[str, Any]) -> None:

@@ -32,10 +32,11 @@ class HeldOut:
     references: list[TokenTree]
     world: World
     groups: list[Group] = field(default_factory=list)
-    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
+    scores: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
+    """[prompts, (score, reward)] of the last evaluation."""
 
-    def evaluate(self, policy: CausalPolicy, capacity: int, start: Sequence[float] = ()) -> dict[str, float]:
-        """Metrics `eval/…`; with the `start` scores also the gain per prompt with its 95 % interval."""
+    def evaluate(self, policy: CausalPolicy, capacity: int, start: Sequence[Sequence[float]] = ()) -> dict[str, float]:
+        """Metrics `eval/…`; with the `scores` of the start also both gains per prompt with their 95 % intervals."""
         if not self.rows:
             return {}
         _, mine = self.world.mine(self.rows)
@@ -44,18 +45,25 @@ class HeldOut:
         self.groups = [g for groups, _ in parts for g in groups]
         table = np.concatenate([numbers for _, numbers in parts])  # [prompts, (score, total, kl, length, stopped)]
         out = {f"eval/{n}": float(v) for n, v in zip(("score", "reward", "kl", "length", "stop_rate"), table.mean(0))}
-        self.scores = table[:, 0]
-        ones = np.ones(len(table))
+        self.scores = table[:, :2]
         if self.score is None:
             out = {n: v for n, v in out.items() if n not in ("eval/score", "eval/reward")}
         else:
-            estimate = ratio(self.scores, ones)
-            out |= {"eval/score_low": estimate.low, "eval/score_high": estimate.high}
-            if len(start) == len(table):
-                gain = ratio(self.scores - np.asarray(start), ones)
-                out |= {"eval/score_gain": gain.value, "eval/gain_low": gain.low, "eval/gain_high": gain.high}
+            out |= self._intervals(np.asarray(start))
         if self.references:
             out["eval/answer_loss"] = reference_loss(policy, self.references, capacity, self.world)
+        return out
+
+    def _intervals(self, start: np.ndarray) -> dict[str, float]:
+        out: dict[str, float] = {}
+        ones = np.ones(len(self.scores))
+        for at, name in enumerate(("score", "reward")):
+            now = ratio(self.scores[:, at], ones)
+            out |= {f"eval/{name}_low": now.low, f"eval/{name}_high": now.high}
+            if start.shape == self.scores.shape:
+                gain = ratio(self.scores[:, at] - start[:, at], ones)
+                found = {"": gain.value, "_low": gain.low, "_high": gain.high}
+                out |= {f"eval/{name}_gain{end}": value for end, value in found.items()}
         return out
 
     def _numbers(self, groups: Sequence[Group]) -> np.ndarray:

@@ -47,7 +47,7 @@ class RlTrainer:
     console: Console
     trackers: Any = None
     beta: float = field(init=False)
-    start: list[float] = field(default_factory=list)
+    start: list[list[float]] = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     step: int = 0
@@ -204,7 +204,7 @@ class RlTrainer:
         if self.samples is None:
             return
         self.samples.rewind(self.step - 1)
-        for group, score in zip(self.held_out.groups[: self.config.train.sample_count], self.held_out.scores):
+        for group, score in zip(self.held_out.groups[: self.config.train.sample_count], self.held_out.scores[:, 0]):
             answer = group.answers[0]
             self.samples.append(
                 self.step,
