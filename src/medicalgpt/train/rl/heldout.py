@@ -44,26 +44,23 @@ class HeldOut:
         parts = self.world.gather((found, self._numbers(found)))
         self.groups = [g for groups, _ in parts for g in groups]
         table = np.concatenate([numbers for _, numbers in parts])  # [prompts, (score, total, kl, length, stopped)]
-        out = {f"eval/{n}": float(v) for n, v in zip(("score", "reward", "kl", "length", "stop_rate"), table.mean(0))}
+        out = {f"eval/{n}": float(v) for n, v in zip(("kl", "length", "stop_rate"), table[:, 2:].mean(0))}
         self.scores = table[:, :2]
-        if self.score is None:
-            out = {n: v for n, v in out.items() if n not in ("eval/score", "eval/reward")}
-        else:
-            out |= self._intervals(np.asarray(start))
+        if self.score is not None:
+            out |= self._estimates(np.asarray(start))
         if self.references:
             out["eval/answer_loss"] = reference_loss(policy, self.references, capacity, self.world)
         return out
 
-    def _intervals(self, start: np.ndarray) -> dict[str, float]:
+    def _estimates(self, start: np.ndarray) -> dict[str, float]:
+        """Means with 95 % intervals of score, reward and, where the start is known, their gains."""
+        columns = dict(zip(("score", "reward"), self.scores.T))
+        if start.shape == self.scores.shape:
+            columns |= zip(("score_gain", "reward_gain"), (self.scores - start).T)
         out: dict[str, float] = {}
-        ones = np.ones(len(self.scores))
-        for at, name in enumerate(("score", "reward")):
-            now = ratio(self.scores[:, at], ones)
-            out |= {f"eval/{name}_low": now.low, f"eval/{name}_high": now.high}
-            if start.shape == self.scores.shape:
-                gain = ratio(self.scores[:, at] - start[:, at], ones)
-                found = {"": gain.value, "_low": gain.low, "_high": gain.high}
-                out |= {f"eval/{name}_gain{end}": value for end, value in found.items()}
+        for name, values in columns.items():
+            found = ratio(values, np.ones(len(values)))
+            out |= {f"eval/{name}": found.value, f"eval/{name}_low": found.low, f"eval/{name}_high": found.high}
         return out
 
     def _numbers(self, groups: Sequence[Group]) -> np.ndarray:
