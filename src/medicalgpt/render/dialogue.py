@@ -5,7 +5,6 @@ Both are found by rendering, never guessed from markers.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,6 @@ from medicalgpt.errors import RenderError
 
 if TYPE_CHECKING:
     from medicalgpt.render.template import ChatTemplate
-
-# A template may open an answer with an empty thinking block; nothing else may stand between header and answer.
-_THINKING = re.compile(r"\s*(<think>.*?</think>)?\s*", re.DOTALL)
-
 
 def stop_token(template: "ChatTemplate") -> str:
     """The special token that ends an assistant turn, found by rendering a probe.
@@ -63,15 +58,30 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
     if message.tool_calls:  # how a call is written is the template's own business; the whole body is trained
         _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
         return
-    content = message.content.strip()
-    if not body.rstrip().endswith(content):
+    thoughts, answer = _thoughts_and_answer(body)
+    own_thoughts, content = _thoughts_and_answer(message.content)
+    if thoughts != own_thoughts:
+        raise RenderError(
+            f"chat template '{template.name}' leaves out or changes the thoughts of an answer; choose a data.template that "
+            "writes them (qwen3 and qwen3.5 do), or take them out of the data"
+        )
+    if not answer.endswith(content):
         raise RenderError(f"chat template '{template.name}' changes the assistant's text while rendering it")
-    lead = body.rstrip()[: len(body.rstrip()) - len(content)]
-    if not _THINKING.fullmatch(lead):
+    lead = answer[: len(answer) - len(content)]
+    if lead.strip():
         raise RenderError(
             f"chat template '{template.name}' has no generation prompt: {lead!r} stands before the answer when training "
             "but not when answering; choose another data.template or add add_generation_prompt to it"
         )
+
+
+def _thoughts_and_answer(text: str) -> tuple[str, str]:
+    """What stands in the thinking block that opens an answer (none and an empty one are the same), and the rest.
+
+    The block may have been opened by the generation prompt, so only its end is looked for.
+    """
+    before, _, after = text.rpartition("</think>")
+    return before.strip().removeprefix("<think>").strip(), after.strip()
 
 
 def _check_names(template: "ChatTemplate", text: str, names: Sequence[str], what: str) -> None:
@@ -115,7 +125,12 @@ def conversation_parts(
     for turn, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        full, start, end = answer_span(template, messages, turn, tools)
+        try:
+            full, start, end = answer_span(template, messages, turn, tools)
+        except RenderError:
+            if not ends_open:
+                raise
+            return None  # an earlier answer that could not be trained (thoughts, say) may still be answered after
         if text[:end] != full[:end] or start < cursor:
             return None
         parts += [text[cursor:start], text[start:end]]

@@ -15,10 +15,16 @@ from medicalgpt.errors import RenderError
 
 
 class Encoder:
-    """Encodes rendered text for one tokenizer. Special tokens are written out in the text by the chat template."""
+    """Encodes rendered text for one tokenizer. Special tokens are written out in the text by the chat template.
 
-    def __init__(self, tokenizer: Any) -> None:
+    Args:
+        stops: texts that end an answer. One that is a single token counts as special even where the tokenizer does not
+            mark it so (InternLM's `<eoa>`).
+    """
+
+    def __init__(self, tokenizer: Any, stops: Sequence[str] = ()) -> None:
         self.tokenizer = tokenizer
+        self.stops = tuple(stops)
 
     @cached_property
     def special(self) -> dict[str, int]:
@@ -26,7 +32,17 @@ class Encoder:
         tokens = {str(t): int(i) for i, t in self.tokenizer.added_tokens_decoder.items() if t.special}
         for token, index in zip(self.tokenizer.all_special_tokens, self.tokenizer.all_special_ids):
             tokens.setdefault(str(token), int(index))
+        for text in self.stops:
+            if text not in tokens and (index := self._single(text)) is not None:
+                tokens[text] = index
         return tokens
+
+    def _single(self, text: str) -> int | None:
+        """The id of a text that is one token wherever it stands."""
+        index = self.tokenizer.convert_tokens_to_ids(text)
+        if index is None or self.tokenizer.convert_ids_to_tokens(index) != text:
+            return None
+        return int(index) if self.ids(f"a{text}a").count(index) == 1 else None
 
     @cached_property
     def special_pattern(self) -> re.Pattern[str]:

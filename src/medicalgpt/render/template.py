@@ -8,25 +8,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 from medicalgpt.render.encode import Encoder
+from medicalgpt.render.named import EOS, TemplateInfo, check_roles, named_source, named_templates, read_info
 
 # Separators between documents that pretraining corpora use; an instruct tokenizer's eos ends a turn instead.
 _DOCUMENT_ENDS = ("<|endoftext|>", "<|end_of_text|>")
-
-
-def named_templates() -> list[str]:
-    """Names of the templates that ship with this package."""
-    return sorted(
-        p.name[: -len(".jinja")]
-        for p in files("medicalgpt.render").joinpath("templates").iterdir()
-        if p.name.endswith(".jinja")
-    )
 
 
 class ChatTemplate:
@@ -36,7 +27,10 @@ class ChatTemplate:
         self.tokenizer = tokenizer
         self.source = source
         self.name = name
-        self.encoder = Encoder(tokenizer)
+        self.info: TemplateInfo | None = read_info(source, name)
+        """What the template says about itself; None for one without a head, as most tokenizers' own are."""
+        stop = self.info.stop if self.info else ()
+        self.encoder = Encoder(tokenizer, [text for text in stop if text != EOS])
 
     @classmethod
     def load(cls, tokenizer: Any, name: str | None = None) -> "ChatTemplate":
@@ -54,7 +48,7 @@ class ChatTemplate:
                 )
             template = cls(tokenizer, source, "tokenizer")
         else:
-            template = cls(tokenizer, _with_bos(tokenizer, _read(name)), name)
+            template = cls(tokenizer, _bound(tokenizer, _read(name), name), name)
         template.check()
         return template
 
@@ -66,7 +60,13 @@ class ChatTemplate:
     def text(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False
     ) -> str:
-        """The rendered conversation."""
+        """The rendered conversation.
+
+        Raises:
+            RenderError: the template has no place for a role, or refuses the conversation.
+        """
+        if self.info:
+            check_roles(self.info, self.name, messages, tools)
         try:
             return str(
                 self.tokenizer.apply_chat_template(
@@ -95,9 +95,20 @@ class ChatTemplate:
 
     @cached_property
     def stop_ids(self) -> list[int]:
-        """Every token that ends generation: the template's stop first, then the tokenizer's eos and document end."""
-        ids = [self.stop_id, self.tokenizer.eos_token_id, self.document_end]
+        """Every token that ends generation: the template's stops, then the tokenizer's eos and document end."""
+        declared = [self.encoder.special[text] for text in self._declared if text in self.encoder.special]
+        ids = [self.stop_id, *declared, self.tokenizer.eos_token_id, self.document_end]
         return list(dict.fromkeys(int(i) for i in ids if i is not None))
+
+    @cached_property
+    def stop_texts(self) -> tuple[str, ...]:
+        """Stops of the template that are no single token of this tokenizer: generation looks for their text."""
+        return tuple(text for text in self._declared if text not in self.encoder.special)
+
+    @cached_property
+    def _declared(self) -> tuple[str, ...]:
+        stop = self.info.stop if self.info else ()
+        return tuple(str(self.tokenizer.eos_token) if text == EOS else text for text in stop)
 
     @cached_property
     def document_end(self) -> int:
@@ -135,7 +146,17 @@ class ChatTemplate:
         """
         if self.tokenizer.eos_token_id is None:
             raise RenderError("the tokenizer has no eos token; set one (tokenizer.eos_token) before training")
-        _ = self.stop_id
+        if self._declared and self._declared[0] not in self.encoder.special:
+            raise RenderError(
+                f"chat template '{self.name}' ends an answer with {self._declared[0]!r}, which is no single token of this "
+                "tokenizer, so no stop token could be trained; choose the template that belongs to this model, or one that "
+                "ends answers with eos_token (alpaca, vicuna and plain do)"
+            )
+        if self._declared and self.stop_id != self.encoder.special[self._declared[0]]:
+            raise RenderError(
+                f"chat template '{self.name}' names {self._declared[0]!r} as its first stop, but ends an answer with "
+                f"{self.encoder.decode([self.stop_id])!r}; correct the comment at its head"
+            )
 
 
 def _read(name: str) -> str:
@@ -149,7 +170,7 @@ def _read(name: str) -> str:
             f"data.template: '{name}' is not known; named templates are {', '.join(named_templates())}; "
             "or give a .jinja file, or null for the tokenizer's own"
         )
-    return files("medicalgpt.render").joinpath("templates", f"{name}.jinja").read_text(encoding="utf-8")
+    return named_source(name)
 
 
 def _adds_bos(tokenizer: Any) -> bool:
@@ -158,7 +179,12 @@ def _adds_bos(tokenizer: Any) -> bool:
     return len(ids) > 0 and ids[0] == tokenizer.bos_token_id
 
 
-def _with_bos(tokenizer: Any, source: str) -> str:
-    """Bind `bos` in the template's text, so that the saved file renders the same anywhere."""
+def _bound(tokenizer: Any, source: str, name: str) -> str:
+    """Bind `bos` and `default_system` in the template's text, so that the saved file renders the same anywhere."""
     bos = tokenizer.bos_token if tokenizer.bos_token_id is not None and _adds_bos(tokenizer) else ""
-    return "{%- set bos = " + json.dumps(bos) + " -%}\n" + source
+    values = {"bos": bos}
+    info = read_info(source, name)
+    if info is not None and info.default_system is not None:
+        values["default_system"] = info.default_system
+    lines = [f"{{%- set {key} = {json.dumps(value, ensure_ascii=False)} -%}}\n" for key, value in values.items()]
+    return "".join(lines) + source

@@ -4,58 +4,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.texts import SHAPES, byte_level, dialogue, metaspace, says, user
+from tests.golden_templates import GOLDEN
+from tests.texts import FAMILIES, SHAPES, SPECIAL, byte_level, dialogue, metaspace, says, user
 from tests.tiny import tiny_tokenizer
 
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError
-from medicalgpt.render.rows import encode_conversation, render_dialogue
+from medicalgpt.render.rows import TrainOn, encode_conversation, render_dialogue
 from medicalgpt.render.template import ChatTemplate, named_templates
 
 TALK = (Message("system", "Be brief."), user("Hi"), says("Hello."), user("Bye"))
-ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
-VICUNA = (
-    "A chat between a curious user and an artificial intelligence assistant. "
-    "The assistant gives helpful, detailed, and polite answers to the user's questions."
-)
-# With a tokenizer that puts <s> before texts and ends turns with </s>: (the talk with a generation prompt, one question
-# with its answer and no system message).
-GOLDEN = {
-    "alpaca": (
-        "<s>Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\nBye\n\n### Response:\n",
-        f"<s>{ALPACA}\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n",
-    ),
-    "chatml": (
-        "<s><|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
-        "<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
-        "<s><|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n",
-    ),
-    "llama2": (
-        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] Bye [/INST]",
-        "<s>[INST] Hi [/INST] Hello. </s>",
-    ),
-    "llama3": (
-        "<s><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
-        "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
-        "<|start_header_id|>user<|end_header_id|>\n\nBye<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-        "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>",
-    ),
-    "plain": ("<s>Be brief.\nHi\nHello.</s>\nBye\n", "<s>Hi\nHello.</s>\n"),
-    "vicuna": (
-        "<s>Be brief. USER: Hi ASSISTANT: Hello.</s> USER: Bye ASSISTANT:",
-        f"<s>{VICUNA} USER: Hi ASSISTANT: Hello.</s>",
-    ),
-}
-STOPS = {"chatml": "<|im_end|>", "llama3": "<|eot_id|>"}  # the others write the tokenizer's eos
-
+ALL = (*SPECIAL, *FAMILIES)
 TOKENIZERS = {
-    "byte": lambda: byte_level(eos="</s>", bos="<s>"),
-    "byte without bos": lambda: byte_level(eos="</s>"),
-    "metaspace first": lambda: metaspace("first"),
-    "metaspace always": lambda: metaspace("always"),
+    "byte": lambda: byte_level(eos="</s>", bos="<s>", special=ALL),
+    "byte without bos": lambda: byte_level(eos="</s>", special=ALL),
+    "metaspace first": lambda: metaspace("first", special=ALL),
+    "metaspace always": lambda: metaspace("always", special=ALL),
 }
+
+
+def talk_for(name: str) -> tuple[Message, ...]:
+    return TALK if GOLDEN[name].system else TALK[1:]
 
 
 def runs(weights: Any) -> list[tuple[int, int]]:
@@ -72,64 +41,84 @@ def test_every_template_has_a_golden_text() -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_text(name: str) -> None:
     template = ChatTemplate.load(TOKENIZERS["byte"](), name)
-    talk, single = GOLDEN[name]
-    assert template.text(TALK, generation_prompt=True) == talk
-    assert template.text((user("Hi"), says("Hello."))) == single
+    assert template.text(talk_for(name), generation_prompt=True) == GOLDEN[name].talk
+    assert template.text((user("Hi"), says("Hello."))) == GOLDEN[name].single
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_tokenizer_without_bos_gets_none(name: str) -> None:
     template = ChatTemplate.load(TOKENIZERS["byte without bos"](), name)
-    assert template.text(TALK, generation_prompt=True) == GOLDEN[name][0].replace("<s>", "")
+    assert template.text(talk_for(name), generation_prompt=True) == GOLDEN[name].talk.replace("<s>", "")
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", sorted(GOLDEN.keys() - {"phoenix", "deepseek3"}))  # their format writes bos itself
 def test_the_saved_text_renders_the_same_elsewhere(name: str) -> None:
     """The template is saved with the model; its text alone decides, not who loads it."""
     template = ChatTemplate.load(TOKENIZERS["byte"](), name)
-    tokenizer = TOKENIZERS["byte without bos"]()
-    assert ChatTemplate(tokenizer, template.source, "saved").text(TALK, generation_prompt=True) == GOLDEN[name][0]
-    assert ChatTemplate(tokenizer, template.source, "saved").hash == template.hash
+    saved = ChatTemplate(TOKENIZERS["byte without bos"](), template.source, "saved")
+    assert saved.text(talk_for(name), generation_prompt=True) == GOLDEN[name].talk
+    assert (saved.hash, saved.info, saved.stop_ids) == (template.hash, template.info, template.stop_ids)
+
+
+def trained_turns(template: ChatTemplate, row: Dialogue, train_on: TrainOn = "assistant") -> list[Any]:
+    """(turn, ids, start, end) of each trained answer: in one chain, or in one of its own where earlier turns are rewritten."""
+    turns = [i for i, m in enumerate(row.messages) if m.role == "assistant"][-1 if train_on == "last" else 0 :]
+    trees = render_dialogue(row, template, 4096, train_on).trees
+    paths = [tree.path(0) for tree in trees]
+    found = [(ids, *run) for ids, weights in paths for run in runs(weights)]
+    assert all(set(weights) == {0.0, 1.0} for _, weights in paths)
+    assert len(found) == len(turns)
+    assert len(trees) == 1 or len(trees) == len(turns)
+    return [(turn, *one) for turn, one in zip(turns, found)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_all_of_the_assistant_and_nothing_of_the_user_is_trained(name: str, kind: str, shape: str) -> None:
-    template = ChatTemplate.load(TOKENIZERS[kind](), name)
+    golden, template = GOLDEN[name], ChatTemplate.load(TOKENIZERS[kind](), name)
     decode, messages = template.encoder.decode, SHAPES[shape]
-    (tree,) = render_dialogue(dialogue(shape), template, 4096).trees
-    ids, weights = tree.path(0)
-    assert set(weights) == {0.0, 1.0}
-    turns = [i for i, m in enumerate(messages) if m.role == "assistant"]
-    found = runs(weights)
-    assert len(found) == len(turns)
-    stop = STOPS.get(name, "</s>")
-    for turn, (start, end) in zip(turns, found):
+    if messages[0].role == "system" and not golden.system:
+        with pytest.raises(RenderError, match=f"'{name}' has no place for a system message"):
+            render_dialogue(dialogue(shape), template, 4096)
+        return
+    for turn, ids, start, end in trained_turns(template, dialogue(shape)):
         # The ids before the answer are those that a model is given before it answers.
         assert template.prompt_ids(messages[:turn]) == ids[:start].tolist()
-        assert ids[end - 1] == template.stop_id == template.encoder.special[stop]
+        assert ids[end - 1] == template.stop_id == template.encoder.special[golden.stop]
         text = decode(ids[:end])[len(decode(ids[:start])) :]
-        assert text.endswith(stop)
-        answer = text.removesuffix(stop)
-        if name in ("llama2", "llama3"):  # as published, these two trim what they are given
+        assert text.endswith(golden.stop)
+        answer = text.removesuffix(golden.stop).split("</think>")[-1]
+        if golden.trims:  # as published, these trim what they are given
             assert answer.strip() == messages[turn].content.strip()
+        elif kind == "metaspace always":  # it writes a space behind a special token
+            bare = answer.removeprefix(golden.lead).removesuffix(golden.tail)
+            assert bare.removeprefix(" ") == messages[turn].content.removeprefix(" ")
         else:
-            assert answer.removeprefix(" " if name == "vicuna" else "") == messages[turn].content
-    if kind.startswith("byte"):
-        assert template.text(messages).startswith(decode(ids))
+            assert answer.removeprefix(golden.lead).removesuffix(golden.tail) == messages[turn].content
+        if kind.startswith("byte"):
+            assert template.text(messages[: turn + 1]).startswith(decode(ids[:end]))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_other_choices_of_what_is_trained(name: str) -> None:
     template = ChatTemplate.load(TOKENIZERS["byte"](), name)
     row = dialogue("turns")
-    everywhere, last, all_turns = (
-        render_dialogue(row, template, 4096, train_on).trees[0].path(0)[1] for train_on in ("assistant", "last", "all")
-    )
-    assert runs(last) == runs(everywhere)[-1:]
-    assert all_turns[0] == 0
-    assert all_turns[1:].all()
+    everywhere, (last,) = trained_turns(template, row), trained_turns(template, row, "last")
+    assert last[1].tolist() == everywhere[-1][1].tolist()
+    assert (last[0], *last[2:]) == (everywhere[-1][0], *everywhere[-1][2:])
+    for tree in render_dialogue(row, template, 4096, "all").trees:
+        weights = tree.path(0)[1]
+        assert weights[0] == 0
+        assert weights[1:].all()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_one_chain_per_answer_only_where_earlier_answers_are_rewritten(name: str) -> None:
+    template = ChatTemplate.load(TOKENIZERS["byte"](), name)
+    shape = "system turns" if GOLDEN[name].system else "turns"
+    trees = render_dialogue(dialogue(shape), template, 4096).trees
+    assert (len(trees) > 1) == GOLDEN[name].rewrites
 
 
 # -- tools ---------------------------------------------------------------------------------------------------------
@@ -166,6 +155,18 @@ def test_tool_calls_are_trained_and_tool_answers_are_not() -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_template_that_leaves_tool_calls_out_is_refused(name: str) -> None:
     template = ChatTemplate.load(TOKENIZERS["byte"](), name)
+    refused = f"'{name}' cannot write tools, tool calls or tool turns; templates that can: .*the own one of a model"
+    with pytest.raises(RenderError, match=refused):
+        render_dialogue(Dialogue(USES_TOOL, Source("t", 1)), template, 4096)
+    with pytest.raises(RenderError, match=refused):
+        render_dialogue(Dialogue((user("Hi"), says("Hello.")), Source("t", 1), (DOSE,)), template, 4096)
+    with pytest.raises(RenderError, match=refused):
+        template.prompt_ids((user("Hi"), says("Hello."), Message("tool", "500 mg")))
+
+
+def test_a_template_of_the_users_that_leaves_tool_calls_out_is_refused() -> None:
+    source = TOOLS_TEMPLATE.replace("tool_calls", "nothing").replace("if tools", "if nothing")
+    template = ChatTemplate(byte_level(), source, "own")
     with pytest.raises(RenderError, match="leaves out the assistant's tool calls"):
         render_dialogue(Dialogue(USES_TOOL, Source("t", 1)), template, 4096)
     with pytest.raises(RenderError, match="leaves out the tools"):
@@ -197,7 +198,7 @@ def test_a_tools_description_that_spells_a_special_token_is_refused() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
-        RenderError, match="'chatlm' is not known; named templates are alpaca, chatml, llama2, llama3, plain"
+        RenderError, match="'chatlm' is not known; named templates are alpaca, aquila, baichuan"
     ):
         ChatTemplate.load(tiny_tokenizer(), "chatlm")
 
