@@ -152,10 +152,11 @@ class ChatTemplate:
                 "tokenizer, so no stop token could be trained; choose the template that belongs to this model, or one that "
                 "ends answers with eos_token (alpaca, vicuna and plain do)"
             )
-        if self._declared and self.stop_id != self.encoder.special[self._declared[0]]:
+        stop = self.stop_id
+        if self._declared and stop != self.encoder.special[self._declared[0]]:
             raise RenderError(
                 f"chat template '{self.name}' names {self._declared[0]!r} as its first stop, but ends an answer with "
-                f"{self.encoder.decode([self.stop_id])!r}; correct the comment at its head"
+                f"{self.encoder.decode([stop])!r}; correct the comment at its head"
             )
 
 
