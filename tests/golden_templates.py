@@ -176,9 +176,7 @@ GOLDEN = {
         f"<s>{CURIOUS}\n\nHuman: <s>Hi</s>Assistant: <s>Hello.</s>",
     ),
     "plain": Golden("<s>Be brief.\nHi\nHello.</s>\nBye\n", "<s>Hi\nHello.</s>\n"),
-    "qwen": Golden(
-        f"<s>{CHATML}", f"<s><|im_start|>system\n{QWEN}<|im_end|>\n{CHATML_SINGLE}", stop="<|im_end|>"
-    ),
+    "qwen": Golden(f"<s>{CHATML}", f"<s><|im_start|>system\n{QWEN}<|im_end|>\n{CHATML_SINGLE}", stop="<|im_end|>"),
     "qwen3": Golden(f"<s>{CHATML}", SINGLE_THOUGHTLESS, stop="<|im_end|>", trims=True, rewrites=True),
     "qwen3-nothink": Golden(
         f"<s>{CHATML}<think>\n\n</think>\n\n", SINGLE_THOUGHTLESS, stop="<|im_end|>", trims=True, rewrites=True
@@ -187,9 +185,7 @@ GOLDEN = {
     "qwen3.5-nothink": Golden(
         f"<s>{CHATML}<think>\n\n</think>\n\n", SINGLE_THOUGHTLESS, stop="<|im_end|>", trims=True, rewrites=True
     ),
-    "smollm": Golden(
-        f"<s>{CHATML}", f"<s><|im_start|>system\n{SMOLLM}<|im_end|>\n{CHATML_SINGLE}", stop="<|im_end|>"
-    ),
+    "smollm": Golden(f"<s>{CHATML}", f"<s><|im_start|>system\n{SMOLLM}<|im_end|>\n{CHATML_SINGLE}", stop="<|im_end|>"),
     "starchat": Golden(
         "<s><|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello.<|end|>\n<|user|>\nBye<|end|>\n<|assistant|>",
         "<s><|system|>\n<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello.<|end|>\n",

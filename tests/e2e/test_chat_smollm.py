@@ -10,6 +10,9 @@ import pytest
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.load import load_tokenizer
+from medicalgpt.models.locate import locate
+from medicalgpt.render.template import ChatTemplate
 
 pytestmark = pytest.mark.slow
 MODEL = "smollm2-135m"
@@ -58,3 +61,13 @@ def test_the_engine_equals_transformers() -> None:
         )
         assert completion.token_ids == out[0, ids.shape[1] :].tolist()
         assert "".join(engine.stream(prompt, Sampling(max_new_tokens=24))) == completion.text
+
+
+def test_the_named_template_is_the_models_own() -> None:
+    tokenizer = load_tokenizer(locate(MODEL).path_or_id)
+    own, named = ChatTemplate.load(tokenizer), ChatTemplate.load(tokenizer, "smollm")
+    turns = (Message("user", QUESTION), Message("assistant", " Paris.\n"), Message("user", "首都？"))
+    for talk in (turns[:1], turns[:2], turns, (Message("system", "Be brief."), *turns)):
+        assert named.text(talk, generation_prompt=True) == own.text(talk, generation_prompt=True)
+    assert named.prompt_ids(turns) == own.prompt_ids(turns)
+    assert named.stop_ids == own.stop_ids

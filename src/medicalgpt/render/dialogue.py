@@ -14,6 +14,7 @@ from medicalgpt.errors import RenderError
 if TYPE_CHECKING:
     from medicalgpt.render.template import ChatTemplate
 
+
 def stop_token(template: "ChatTemplate") -> str:
     """The special token that ends an assistant turn, found by rendering a probe.
 

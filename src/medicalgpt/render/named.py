@@ -101,14 +101,15 @@ def check_roles(info: TemplateInfo, name: str, messages: Sequence[Message], tool
     Raises:
         RenderError: naming the template, and those that can.
     """
+    called = f"chat template '{name}' ({info.source})"
     if info.system == "none" and any(m.role == "system" for m in messages):
         raise RenderError(
-            f"chat template '{name}' has no place for a system message; leave it out (data.system, --system, or the rows' "
+            f"{called} has no place for a system message; leave it out (data.system, --system, or the rows' "
             "own), or choose a template that takes one (`medicalgpt models templates` lists them)"
         )
     if not info.tools and (tools or any(m.role == "tool" or m.tool_calls for m in messages)):
         able = [other for other in named_templates() if named_info(other).tools]
         raise RenderError(
-            f"chat template '{name}' cannot write tools, tool calls or tool turns; templates that can: "
+            f"{called} cannot write tools, tool calls or tool turns; templates that can: "
             f"{', '.join([*able, 'the own one of a model that was trained for tools'])}; or take them out of the data"
         )

@@ -24,6 +24,7 @@ SURFACE = {
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
     "models list": "",
     "models pull": "name --from --accept-licence",
+    "models templates": "",
     "pipeline run": "file overrides",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "train": "stage overrides --config",

@@ -1,13 +1,15 @@
 """The engine on tiny random models: against `transformers.generate`, across batches, in the midst of training."""
 
+import json
 import random
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
+from tests.tiny import CHATML, save_tiny, tiny_model, tiny_tokenizer
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ModelError, ServeError
@@ -122,6 +124,29 @@ def test_a_stop_text_ends_an_answer_and_is_not_in_its_text(engine: Engine) -> No
     for before, after in zip(whole, found):
         assert after.text == before.text.split(stop)[0]
         assert after.token_ids == before.token_ids[: len(after.token_ids)]
+
+
+def test_a_stop_of_the_template_that_is_no_token_ends_an_answer_too(engine: Engine) -> None:
+    """Not asked for in `Sampling`: the template says so, in every call and beside what is asked for."""
+    sampling = Sampling(40, temperature=1.0, seed=3)
+    whole = engine.generate([ask("fever?")] * 3, sampling)
+    stop = whole[1].text[5:7]
+    head = (
+        "{#- medicalgpt template\nsource: ours\nurl: none\n" + f'stop: ["<|im_end|>", {json.dumps(stop)}]' + "\n-#}\n"
+    )
+    template = ChatTemplate(tiny_tokenizer(), head + CHATML, "own")
+    assert template.stop_texts == (stop,)
+    ours = Engine(engine.model, tiny_tokenizer(), template)
+    asked = engine.generate([ask("fever?")] * 3, replace(sampling, stop=(stop,)))
+    assert ours.generate([ask("fever?")] * 3, sampling) == asked
+    assert asked[1].text == whole[1].text[: whole[1].text.index(stop)]
+    rollouts = ours.complete([ours.prepare(ask("fever?"), sampling).ids] * 3, sampling)
+    assert [ids for (ids,) in rollouts] == [one.token_ids for one in asked]
+    pieces: list[str] = []
+    assert _drain(ours.stream(ask("fever?"), sampling, index=1), pieces) == asked[1]
+    earlier = whole[1].text[2:4]
+    both = ours.generate([ask("fever?")] * 2, replace(sampling, stop=(earlier,)))[1]
+    assert both.text == whole[1].text[: whole[1].text.index(earlier)]
 
 
 def _drain(stream: Generator[str, None, Completion], pieces: list[str]) -> Completion:

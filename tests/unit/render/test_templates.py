@@ -79,7 +79,7 @@ def test_all_of_the_assistant_and_nothing_of_the_user_is_trained(name: str, kind
     golden, template = GOLDEN[name], ChatTemplate.load(TOKENIZERS[kind](), name)
     decode, messages = template.encoder.decode, SHAPES[shape]
     if messages[0].role == "system" and not golden.system:
-        with pytest.raises(RenderError, match=f"'{name}' has no place for a system message"):
+        with pytest.raises(RenderError, match=f"'{name}' .* has no place for a system message"):
             render_dialogue(dialogue(shape), template, 4096)
         return
     for turn, ids, start, end in trained_turns(template, dialogue(shape)):
@@ -92,7 +92,9 @@ def test_all_of_the_assistant_and_nothing_of_the_user_is_trained(name: str, kind
         if golden.trims:  # as published, these trim what they are given
             assert answer.strip() == messages[turn].content.strip()
         elif kind == "metaspace always":  # it may write a space of its own behind a special token
-            without = (one.removeprefix(golden.lead).removesuffix(golden.tail) for one in (answer, answer.removeprefix(" ")))
+            without = (
+                one.removeprefix(golden.lead).removesuffix(golden.tail) for one in (answer, answer.removeprefix(" "))
+            )
             assert messages[turn].content in without
         else:
             assert answer.removeprefix(golden.lead).removesuffix(golden.tail) == messages[turn].content
@@ -155,7 +157,7 @@ def test_tool_calls_are_trained_and_tool_answers_are_not() -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_template_that_leaves_tool_calls_out_is_refused(name: str) -> None:
     template = ChatTemplate.load(TOKENIZERS["byte"](), name)
-    refused = f"'{name}' cannot write tools, tool calls or tool turns; templates that can: .*the own one of a model"
+    refused = f"'{name}' .* cannot write tools, tool calls or tool turns; templates that can: .*the own one of a model"
     with pytest.raises(RenderError, match=refused):
         render_dialogue(Dialogue(USES_TOOL, Source("t", 1)), template, 4096)
     with pytest.raises(RenderError, match=refused):
@@ -197,9 +199,7 @@ def test_a_tools_description_that_spells_a_special_token_is_refused() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(
-        RenderError, match="'chatlm' is not known; named templates are alpaca, aquila, baichuan"
-    ):
+    with pytest.raises(RenderError, match="'chatlm' is not known; named templates are alpaca, aquila, baichuan"):
         ChatTemplate.load(tiny_tokenizer(), "chatlm")
 
 
