@@ -1,5 +1,6 @@
 """What a template says about itself, and that it is kept: stops, places for roles, thoughts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tokenizers import AddedToken
 
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError
-from medicalgpt.render.named import named_info, read_info
+from medicalgpt.render.named import named_info, named_templates, read_info
 from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.train.preflight import _prompts_agree
@@ -101,6 +102,17 @@ def test_a_file_of_the_users_may_have_a_head(tmp_path: Path) -> None:
     assert template.stop_texts == ("### User:",)
     saved = ChatTemplate(tokenizer(), template.source, "tokenizer")  # as it lies with a trained model
     assert (saved.stop_texts, saved.text((user("Hi"),))) == (template.stop_texts, template.text((user("Hi"),)))
+
+
+def test_the_documentation_lists_every_template_and_its_example_works(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "templates.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert set(named_templates()) <= {name for cell in rows for name in re.findall(r"`([^`]+)`", cell)}
+    (tmp_path / "own.jinja").write_text(text.split("```jinja\n")[1].split("```")[0], encoding="utf-8")
+    template = ChatTemplate.load(tokenizer(), str(tmp_path / "own.jinja"))
+    assert trained(template, user("Fever?"), says("Call.")) == ["Call.<|im_end|>"]
+    assert template.stop_texts == ("### Patient:",)
+    assert "Answer for a nurse" in template.text((user("Fever?"),))
 
 
 # -- stops ---------------------------------------------------------------------------------------------------------
