@@ -255,7 +255,7 @@ def test_tokenizer_without_template(bench: Bench, refuse: Refuse, tmp_path: Path
         (tmp_path / "base" / "chat_template.jinja").unlink(missing_ok=True)
 
     said = refuse(with_tokenizer(bench, tmp_path, change))
-    assert "no chat template of its own; set data.template to one of alpaca, chatml" in said
+    assert "no chat template of its own; set data.template to one of alpaca, aquila" in said
 
 
 def test_tokenizer_larger_than_the_embeddings(bench: Bench, refuse: Refuse, tmp_path: Path) -> None:
