@@ -23,6 +23,7 @@ SURFACE = {
     "--trust-remote-code --table",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
     "models list": "",
+    "models families": "",
     "models pull": "name --from --accept-licence",
     "pipeline run": "file overrides",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
