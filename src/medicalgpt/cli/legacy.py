@@ -48,33 +48,42 @@ def parse(parser: Parser, words: Sequence[str] | None) -> argparse.Namespace:
 
 def inference(words: Sequence[str] | None = None) -> None:
     """`python inference.py`: talk to a model, or answer a file, in one process."""
-    parser = _parser(
-        "inference.py", "Talk to a model (--interactive), or answer a file (--data_file).", "eval_batch_size"
-    )
-    parser.add_argument("--interactive", action="store_true", help="talk in the terminal")
-    _run(parser, words, interactive_too=True)
+    given = parse(inference_parser(), words)
+    _run(given, given.interactive, "--interactive to talk, or --data_file")
 
 
 def inference_multigpu(words: Sequence[str] | None = None) -> None:
     """`torchrun --nproc_per_node N inference_multigpu_demo.py`: answer a file in several processes."""
-    about = "Answer a file in several processes, each with a copy of the model (torchrun --nproc_per_node N)."
-    _run(_parser("inference_multigpu_demo.py", about, "batch_size"), words, interactive_too=False)
+    _run(parse(multigpu_parser(), words), False, "--data_file")
 
 
-def _run(parser: Parser, words: Sequence[str] | None, interactive_too: bool) -> None:
-    given = parse(parser, words)
+def _run(given: argparse.Namespace, interactive: bool, needed: str) -> None:
     choose_devices(given.gpus, given.only_cpu)
     try:
         with said_clearly():
-            if interactive_too and given.interactive:
+            if interactive:
                 _talk(given)
             elif given.data_file is None:
-                what = "--interactive to talk, or --data_file" if interactive_too else "--data_file"
-                raise ServeError(f"nothing to answer; give {what} with a file of questions")
+                raise ServeError(f"nothing to answer; give {needed} with a file of questions")
             else:
                 _answer_file(given)
     except typer.Exit as ended:  # typer would turn it into an exit code by itself
         sys.exit(ended.exit_code)
+
+
+def inference_parser() -> Parser:
+    """The flags of inference.py."""
+    parser = _parser(
+        "inference.py", "Talk to a model (--interactive), or answer a file (--data_file).", "eval_batch_size"
+    )
+    parser.add_argument("--interactive", action="store_true", help="talk in the terminal")
+    return parser
+
+
+def multigpu_parser() -> Parser:
+    """The flags of inference_multigpu_demo.py."""
+    about = "Answer a file in several processes, each with a copy of the model (torchrun --nproc_per_node N)."
+    return _parser("inference_multigpu_demo.py", about, "batch_size")
 
 
 def _parser(program: str, about: str, batch_flag: str) -> Parser:
@@ -102,7 +111,7 @@ def add_model_flags(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--resize_emb", action="store_true", help="as many embeddings as the tokenizer has tokens")
     one.add_argument("--load_in_8bit", action="store_true", help="weights in 8 bits (bitsandbytes)")
     one.add_argument("--load_in_4bit", action="store_true", help="weights in 4 bits (bitsandbytes, NF4)")
-    one.add_argument("--gpus", help="which GPUs may be used, for example 0 or 0,1; default: all")
+    one.add_argument("--gpus", help="GPUs to use, for example 0; 0,1 lays the model over both")
     one.add_argument("--only_cpu", action="store_true", help="use no GPU")
     one.add_argument("--trust_remote_code", action="store_true", help="run Python code that comes with the model")
 
@@ -165,7 +174,14 @@ def _talk(given: argparse.Namespace) -> None:
     settings = sampling(given, new_seed())
     from medicalgpt.generate.engine import Engine
 
-    talk(Engine.open(**opening(given)), settings, given.system_prompt, history=not given.single_tune)
+    engine = Engine.open(**opening(given), spread=_several(given))
+    talk(engine, settings, given.system_prompt, history=not given.single_tune)
+
+
+def _several(given: argparse.Namespace) -> bool:
+    """Whether one process has several GPUs to itself, over which the model is laid; under torchrun each takes one."""
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    return alone and not given.only_cpu and "," in (given.gpus or "")
 
 
 def _answer_file(given: argparse.Namespace) -> None:
@@ -173,4 +189,4 @@ def _answer_file(given: argparse.Namespace) -> None:
     target: Path = given.output_file
     begun = not target.exists() and target.with_name(target.name + ".partial").exists()
     job = FileJob(given.data_file, target, given.batch_size, given.system_prompt, not given.single_tune, resume=begun)
-    answer_file(opening(given), job, sampling(given, SEED))
+    answer_file(opening(given) | {"spread": _several(given)}, job, sampling(given, SEED))

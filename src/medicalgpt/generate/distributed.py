@@ -146,7 +146,9 @@ def join() -> Workers:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    store, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))
+    found, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))
+    # torchrun may keep the store when it starts the processes again, with what the dead ones left in it.
+    store = dist.PrefixStore(f"attempt-{_attempt()}", found)
     dist.init_process_group(
         "gloo", store=dist.PrefixStore("group", store), rank=rank, world_size=size, timeout=_PATIENCE
     )
@@ -163,4 +165,8 @@ def leave(workers: Workers) -> None:
 
 def restarted() -> bool:
     """Whether torchrun has started these processes again after one of them died (--max-restarts)."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return _attempt() > 0
+
+
+def _attempt() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

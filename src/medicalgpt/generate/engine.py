@@ -82,6 +82,7 @@ class Engine:
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
+        spread: bool = False,
         say: Callable[[str], None] = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
@@ -91,6 +92,7 @@ class Engine:
             family: the model family that it must be of (models/families.py).
             tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
             resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+            spread: lay the layers over all GPUs that are there, instead of the whole model on one.
             say: hears what was chosen where something was missing.
 
         Raises:
@@ -109,9 +111,9 @@ class Engine:
                     raise ServeError(f"backend=vllm does not take {name}; leave one of the two out")
             return _on_vllm(cls, config, template, family, tokenizer, say)
         more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
-        loaded = load(config, quantization, say=say, **more)
+        loaded = load(config, quantization, spread=spread, say=say, **more)
         require_rows(loaded.model, loaded.tokenizer)
-        if quantization == "none" and torch.cuda.is_available():
+        if quantization == "none" and not spread and torch.cuda.is_available():
             loaded.model.to("cuda")
         chosen = choose_template(
             loaded.tokenizer, template, saved_template(loaded.base, loaded.adapter), loaded.architecture, say

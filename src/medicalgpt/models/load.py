@@ -94,6 +94,7 @@ def load(
     family: str = "auto",
     tokenizer: str | None = None,
     resize_embeddings: bool = False,
+    spread: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> Loaded:
     """Load base, tokenizer and adapters.
@@ -104,6 +105,7 @@ def load(
         family: the model family that the base must be of (models/families.py); "auto" takes any.
         tokenizer: as for `find`.
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+        spread: lay the layers over all GPUs that are there, for a model that one of them cannot hold.
         say: hears what was done to the embeddings.
 
     Raises:
@@ -114,7 +116,7 @@ def load(
     if adapter is not None:
         _check_head(adapter, head)
     architecture = identify(config_of(found), family, found.path_or_id)
-    model = load_base(found, config, quantization, head, architecture)
+    model = load_base(found, config, quantization, head, architecture, spread)
     if resize_embeddings:
         resize(model, len(own_tokenizer), say)
     if lora is not None or adapter is not None:
@@ -142,6 +144,7 @@ def load_base(
     quantization: Quantization = "none",
     head: Head = "language",
     architecture: Architecture | None = None,
+    spread: bool = False,
 ) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface."""
     import transformers
@@ -157,6 +160,8 @@ def load_base(
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+    if spread:
+        options["device_map"] = "auto"
     own = config_of(found)
     auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
