@@ -146,7 +146,7 @@ def join() -> Workers:
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    found, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))
+    found, rank, size = next(dist.rendezvous("env://"))
     # torchrun may keep the store when it starts the processes again, with what the dead ones left in it.
     store = dist.PrefixStore(f"attempt-{_attempt()}", found)
     dist.init_process_group(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ModelError
 
 LoadingClass = Literal["AutoModelForCausalLM", "AutoModel"]
@@ -183,8 +184,6 @@ def family_of(architecture: Architecture) -> str:
 
 
 def _family(name: str) -> Family:
-    from medicalgpt.config.lookup import did_you_mean
-
     if name not in FAMILIES:
         raise ModelError(f"family {name!r} is unknown{did_you_mean(name, FAMILIES)}; allowed: {', '.join(FAMILIES)}")
     return FAMILIES[name]
