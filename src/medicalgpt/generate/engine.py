@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend, Ends
 from medicalgpt.generate.choose import backend_for
@@ -112,12 +113,12 @@ class Engine:
             return _on_vllm(cls, config, template, family, tokenizer, say)
         more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
         loaded = load(config, quantization, spread=spread, say=say, **more)
-        require_rows(loaded.model, loaded.tokenizer)
         if quantization == "none" and not spread and torch.cuda.is_available():
             loaded.model.to("cuda")
         chosen = choose_template(
             loaded.tokenizer, template, saved_template(loaded.base, loaded.adapter), loaded.architecture, say
         )
+        require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
         places = [place for place in (loaded.base, loaded.adapter) if place]
         kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
         return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)

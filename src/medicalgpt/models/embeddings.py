@@ -1,6 +1,6 @@
 """One embedding a token: a model whose tokenizer has more, or fewer, tokens than it has rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -15,14 +15,20 @@ def rows(model: Any) -> int:
     return int(model.get_input_embeddings().weight.shape[0])
 
 
-def require_rows(model: Any, tokenizer: Any) -> None:
-    """Refuse a tokenizer with tokens that the model has no embedding for; a pad token is never read, so it may have none.
+def require_rows(model: Any, tokenizer: Any, written: Iterable[int]) -> None:
+    """Refuse a tokenizer with tokens that the model has no embedding for, if text or template can bring them.
+
+    Many tokenizers have a special token more than their model has rows, for padding or images, which no text becomes.
+
+    Args:
+        written: ids that the chat template writes.
 
     Raises:
         ModelError: with the counts and what to do.
     """
     have = rows(model)
-    beyond = [t for t, i in tokenizer.get_vocab().items() if i >= have and t != tokenizer.pad_token]
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    beyond = {i for i in tokenizer.get_vocab().values() if i >= have} - special | {i for i in written if i >= have}
     if beyond:
         raise ModelError(
             f"the tokenizer has {len(beyond)} tokens that the model has no embedding for (it has {have}); give the "

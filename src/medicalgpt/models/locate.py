@@ -90,7 +90,7 @@ def _check_remote_code(where: str, config: dict[str, object], trust_remote_code:
     raise ModelError(
         f"{where} ships Python code of its own (auto_map in config.json), which is off, and transformers has no port of "
         f"model_type {config.get('model_type')!r}. Read that code first; to run it set model.trust_remote_code=true, or "
-        f"--trust-remote-code on the command line.{other}"
+        f"--trust-remote-code on the command line (--trust_remote_code of the scripts).{other}"
     )
 
 

@@ -1,14 +1,15 @@
 """Embeddings made to fit a tokenizer: the rows that are there stay, new ones are the mean."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import save_tiny, tiny_model
+from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.models.embeddings import resize, rows
+from medicalgpt.models.embeddings import require_rows, resize, rows
 from medicalgpt.models.load import load
 
 
@@ -37,11 +38,21 @@ def test_a_padded_model_is_cut_and_an_equal_one_left_alone() -> None:
     assert said == ["embeddings cut from 400 to 390 tokens, as many as the tokenizer has"]
 
 
-def test_an_adapter_of_a_larger_vocabulary_is_loaded_only_with_resizing(tmp_path: Path) -> None:
-    import copy
+def test_only_tokens_that_can_come_need_an_embedding() -> None:
+    tokenizer, model = copy.deepcopy(tiny_tokenizer()), tiny_model()
+    require_rows(model, tokenizer, [5])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<image>"]})
+    assert len(tokenizer) == 401
+    require_rows(model, tokenizer, [5])
+    with pytest.raises(ModelError, match="1 tokens that the model has no embedding for"):
+        require_rows(model, tokenizer, [5, 400])  # the template writes it
+    tokenizer.add_tokens(["fever", "頭痛"])
+    with pytest.raises(ModelError, match="2 tokens"):
+        require_rows(model, tokenizer, [5])
 
+
+def test_an_adapter_of_a_larger_vocabulary_is_loaded_only_with_resizing(tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
-    from tests.tiny import tiny_tokenizer
 
     base = save_tiny(tmp_path / "base")
     larger = copy.deepcopy(tiny_tokenizer())
