@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import typer
 
-from medicalgpt.cli import app
+from medicalgpt.cli import app, legacy
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.data import Ledger, group_key, read
+from medicalgpt.models.families import FAMILIES
 from medicalgpt.models.registry import embedded
 from medicalgpt.pipeline.run import _stage_config, split_overrides
 
@@ -95,6 +96,26 @@ def test_every_documented_command_is_right(words: list[str], monkeypatch: pytest
         stage_schema(given["stage"])
     for name in [*given.get("paths", []), *([given["source"]] if called == "generate" else [])]:
         assert Path(name).exists() or not str(name).startswith("examples"), f"{name} is not shipped"
+
+
+SCRIPTS = {
+    "inference.py": legacy.inference_parser,
+    "inference_multigpu_demo.py": legacy.multigpu_parser,
+}
+
+
+@pytest.mark.parametrize(
+    ("script", "words"), [pytest.param(name, *p.values, id=p.id) for name in SCRIPTS for p in _documented(name)]
+)
+def test_every_documented_call_of_a_script_is_right(script: str, words: list[str]) -> None:
+    given = legacy.parse(SCRIPTS[script](), words)
+    assert given.model_type in FAMILIES
+    assert (ROOT / script).is_file()
+    assert not str(given.data_file).startswith("examples") or (ROOT / given.data_file).is_file()
+
+
+def test_both_scripts_are_documented() -> None:
+    assert all(_documented(name) for name in SCRIPTS)
 
 
 def test_commands_are_documented_at_all() -> None:

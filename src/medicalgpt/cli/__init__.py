@@ -5,7 +5,6 @@ heavy things inside its functions only, so that `--help` stays fast.
 """
 
 from collections.abc import Callable
-from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,7 @@ from typer.core import TyperGroup
 
 import medicalgpt
 from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
-from medicalgpt.errors import MedicalGPTError
+from medicalgpt.cli.say import said_clearly
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
@@ -34,19 +33,8 @@ class _Commands(TyperGroup):
     """Ends every command that fails on purpose with one clear message instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with said_clearly():
             return super().invoke(ctx)
-        except MedicalGPTError as error:
-            _print_error(str(error))
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            _print_error("interrupted")
-            raise typer.Exit(130) from None
-
-
-def _print_error(message: str) -> None:
-    hanging = indent(message, " " * len("error: ")).lstrip()
-    typer.secho(f"error: {hanging}", fg=typer.colors.RED, err=True)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,16 +1,21 @@
 """`medicalgpt chat`: talk to a model in the terminal, or ask it line by line through a pipe."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medicalgpt.cli import model_options as option
 
+if TYPE_CHECKING:
+    from medicalgpt.generate.engine import Engine
+    from medicalgpt.generate.sampling import Sampling
+
 
 def chat(
     model: option.Model,
     system: option.System = None,
+    no_history: option.NoHistory = False,
     max_new_tokens: option.MaxNewTokens = 512,
     temperature: option.Temperature = 0.7,
     top_p: option.TopP = 0.9,
@@ -22,7 +27,10 @@ def chat(
     ] = None,
     stop: option.Stop = None,
     template: option.Template = None,
+    family: option.Family = "auto",
     adapter: option.Adapter = None,
+    tokenizer: option.Tokenizer = None,
+    resize_embeddings: option.ResizeEmbeddings = False,
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
     quantization: option.Quantization = "none",
@@ -30,10 +38,6 @@ def chat(
     trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Talk to a model. Not a doctor: for education and research."""
-    import secrets
-
-    from rich.console import Console
-
     from medicalgpt.generate.sampling import Sampling
 
     sampling = Sampling(
@@ -42,23 +46,42 @@ def chat(
         top_p=top_p,
         top_k=top_k,
         repetition_penalty=repetition_penalty,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
+        seed=new_seed() if seed is None else seed,
         stop=tuple(stop or ()),
     )
     from medicalgpt.generate.engine import Engine
-    from medicalgpt.serve.chat import Chat
 
     engine = Engine.open(
         model,
         adapter=adapter,
         template=template,
+        family=family,
+        tokenizer=tokenizer,
+        resize_embeddings=resize_embeddings,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
         quantization=quantization,
         revision=revision,
         backend=backend,
     )
-    Chat(engine, sampling, _typed if sys.stdin.isatty() else _piped, Console(highlight=False), system).run()
+    talk(engine, sampling, system, history=not no_history)
+
+
+def new_seed() -> int:
+    """A seed that no earlier chat had."""
+    import secrets
+
+    return secrets.randbelow(2**31)
+
+
+def talk(engine: "Engine", sampling: "Sampling", system: str | None, history: bool) -> None:
+    """The terminal chat: with editing at a keyboard, line by line from a pipe."""
+    from rich.console import Console
+
+    from medicalgpt.serve.chat import Chat
+
+    read = _typed if sys.stdin.isatty() else _piped
+    Chat(engine, sampling, read, Console(highlight=False), system, history).run()
 
 
 def _typed() -> str:

@@ -2,21 +2,30 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medicalgpt.cli import model_options as option
 
+if TYPE_CHECKING:
+    from medicalgpt.generate.distributed import Workers
+    from medicalgpt.generate.output import Output
+    from medicalgpt.generate.sampling import Sampling
+
 
 def generate(
     model: option.Model,
-    source: Annotated[Path, typer.Option("--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet).")],
+    source: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet .txt).")
+    ],
     target: Annotated[Path, typer.Option("--output", metavar="FILE", help="Rows with `response` as JSON lines.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts answered at the same time.")] = 8,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished output.")] = False,
     system: option.System = None,
+    no_history: option.NoHistory = False,
     max_new_tokens: option.MaxNewTokens = 256,
     temperature: option.Temperature = 0.0,
     top_p: option.TopP = 1.0,
@@ -25,7 +34,10 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampled answers.", rich_help_panel="Sampling")] = 42,
     stop: option.Stop = None,
     template: option.Template = None,
+    family: option.Family = "auto",
     adapter: option.Adapter = None,
+    tokenizer: option.Tokenizer = None,
+    resize_embeddings: option.ResizeEmbeddings = False,
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
     quantization: option.Quantization = "none",
@@ -34,10 +46,9 @@ def generate(
 ) -> None:
     """Answer every prompt of a file: rows with messages, conversations, prompt, question or instruction.
 
-    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`.
+    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`. A text file is one
+    question a line. Under torchrun the processes share the rows.
     """
-    from medicalgpt.generate.output import Output
-    from medicalgpt.generate.rows import count_prompts
     from medicalgpt.generate.sampling import Sampling
 
     sampling = Sampling(
@@ -49,29 +60,86 @@ def generate(
         seed=seed,
         stop=tuple(stop or ()),
     )
-    output = Output(target)
-    if output.check(resume):
-        typer.echo(f"{target} is complete already")
-        return
-    rows = count_prompts(source, system)
+    answer_file(
+        {
+            "run_or_path": model,
+            "adapter": adapter,
+            "template": template,
+            "family": family,
+            "tokenizer": tokenizer,
+            "resize_embeddings": resize_embeddings,
+            "dtype": dtype,
+            "trust_remote_code": trust_remote_code,
+            "quantization": quantization,
+            "revision": revision,
+            "backend": backend,
+        },
+        FileJob(source, target, batch_size, system, not no_history, resume),
+        sampling,
+    )
 
+
+@dataclass(frozen=True)
+class FileJob:
+    """Which file is answered into which, and how its rows are read. `history` False asks each question alone."""
+
+    source: Path
+    target: Path
+    batch_size: int
+    system: str | None
+    history: bool
+    resume: bool
+
+
+def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> None:
+    """Answer a file on all processes of this job. `opening` are the arguments of `Engine.open`.
+
+    Raises:
+        DataError, ServeError, ModelError, RenderError: as `run_batch` and `Engine.open`.
+    """
+    from medicalgpt.generate import distributed
+    from medicalgpt.generate.output import Output
+    from medicalgpt.generate.rows import count_prompts
+
+    workers = distributed.join()
+    output = Output(job.target)
+
+    def look() -> int | None:
+        """The number of rows, or None when there is nothing left to do."""
+        if output.check(job.resume or distributed.restarted()):
+            return None
+        return count_prompts(job.source, job.system)
+
+    try:
+        rows = workers.first_does(look)
+        if rows is not None:
+            _answer(opening, job, sampling, output, workers, rows)
+        elif workers.first:
+            typer.echo(f"{job.target} is complete already")
+    finally:
+        distributed.leave(workers)
+
+
+def _answer(
+    opening: dict[str, Any], job: FileJob, sampling: "Sampling", output: "Output", workers: "Workers", rows: int
+) -> None:
     from medicalgpt.generate.batch import run_batch
     from medicalgpt.generate.engine import Engine
+    from medicalgpt.generate.questions import describe
 
-    engine = Engine.open(
-        model,
-        adapter=adapter,
-        template=template,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        quantization=quantization,
-        revision=revision,
-        backend=backend,
-    )
-    with _progress(rows) as progress, _how_to_go_on(output.partial):
-        summary = run_batch(engine, source, output, sampling, batch_size=batch_size, system=system, progress=progress)
+    def say(line: str) -> None:
+        if workers.first:
+            typer.echo(line, err=True)
+
+    say(describe(job.source, rows) + (f", shared by {workers.size} processes" if workers.size > 1 else ""))
+    engine = workers.all_do(lambda: Engine.open(**opening, say=say))
+    with _progress(rows, workers.first) as progress, _how_to_go_on(output.partial, workers.first):
+        how: dict[str, Any] = {"batch_size": job.batch_size, "system": job.system, "history": job.history}
+        summary = run_batch(engine, job.source, output, sampling, progress=progress, workers=workers, **how)
+    if not workers.first:
+        return
     earlier = f" ({summary.resumed} of them from an earlier call)" if summary.resumed else ""
-    typer.echo(f"{summary.rows} rows{earlier} → {target}")
+    typer.echo(f"{summary.rows} rows{earlier} → {job.target}")
     typer.echo(
         f"{summary.tokens} new tokens in {summary.seconds:.1f} s, {summary.tokens_per_second:.1f} tokens/s; "
         f"stop rate {summary.stopped / summary.rows:.1%}"
@@ -81,17 +149,19 @@ def generate(
 
 
 @contextmanager
-def _how_to_go_on(partial: Path) -> Iterator[None]:
+def _how_to_go_on(partial: Path, shown: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if partial.exists():
-            typer.echo(f"{partial} keeps the answers so far; the same command with --resume goes on", err=True)
+        if shown and partial.exists():
+            typer.echo(
+                f"{partial} keeps the answers so far; the same command goes on (generate: with --resume)", err=True
+            )
         raise
 
 
 @contextmanager
-def _progress(rows: int) -> Iterator[Callable[[int, int], None]]:
+def _progress(rows: int, shown: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on the error stream; nothing where that is no terminal."""
     import time
 
@@ -100,7 +170,7 @@ def _progress(rows: int) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
         task, start = bar.add_task("", total=rows), time.perf_counter()
 
         def update(done: int, tokens: int) -> None:

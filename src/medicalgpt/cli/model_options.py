@@ -29,6 +29,26 @@ Template = Annotated[
 Revision = Annotated[
     str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
 ]
+Family = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Family that the model must be of (`medicalgpt models families`); auto finds it.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Tokenizer = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", help="Another tokenizer than that of the adapter or base.", rich_help_panel=_MODEL),
+]
+ResizeEmbeddings = Annotated[
+    bool,
+    typer.Option(
+        "--resize-embeddings",
+        help="One embedding a token of the tokenizer, for adapters trained with another one.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Weight type; auto takes bfloat16 on hardware that multiplies it fast.", rich_help_panel=_MODEL),
@@ -47,6 +67,8 @@ TrustRemoteCode = Annotated[
 ]
 
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="System message for conversations that have none.")]
+
+NoHistory = Annotated[bool, typer.Option("--no-history", help="Ask each question alone, without the turns before it.")]
 
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Longest answer in tokens.", rich_help_panel=_SAMPLING)]
 Temperature = Annotated[

@@ -1,18 +1,23 @@
-"""`medicalgpt models`: the embedded models, fetching them, and the named chat templates."""
+"""`medicalgpt models`: the embedded models, fetching them, the families that are known, and the named chat templates."""
 
+import itertools
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models; list chat templates.")
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from medicalgpt.models.families import Architecture
+
+app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models; list families and chat templates.")
 
 
 @app.command("list")
 def list_models() -> None:
     """Show every embedded model with licence, size and whether it is pulled."""
-    from rich.console import Console
     from rich.table import Table
 
     from medicalgpt.models.registry import EMBEDDED, cache_root, is_pulled
@@ -24,10 +29,43 @@ def list_models() -> None:
         licence = f"{model.licence}{' (to accept)' if model.must_accept else ''}"
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
         table.add_row(model.name, model.summary, licence, *sizes, "yes" if is_pulled(model) else "no")
+    _print(table)
+    typer.echo(f"folder: {cache_root() / 'models'}")
+
+
+@app.command("families")
+def list_families() -> None:
+    """Show which models each family takes, how they are loaded, what LoRA adapts, and their chat template."""
+    from rich.table import Table
+
+    from medicalgpt.models.families import FAMILIES
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("family", "model_type in config.json", "loaded by", "own code", "LoRA targets", "template"):
+        table.add_column(column, overflow="fold")
+    for name, family in FAMILIES.items():
+        table.add_row(name, family.about, style="bold")
+        for alike in _grouped(family.architectures):
+            a = alike[0]
+            mark = f" ({a.mark[0]}: {str(a.mark[1]).lower()})" if a.mark else ""
+            targets = a.lora_targets if isinstance(a.lora_targets, str) else " ".join(a.lora_targets)
+            names = " ".join(each.model_type for each in alike) + mark
+            table.add_row("", names, a.loads, "needed" if a.remote_code else "–", targets, ", ".join(a.templates))
+    _print(table)
+
+
+def _grouped(architectures: "tuple[Architecture, ...]") -> "list[list[Architecture]]":
+    """Neighbours that differ in nothing but their `model_type`."""
+    groups = itertools.groupby(architectures, lambda a: (a.loads, a.remote_code, a.mark, a.lora_targets, a.templates))
+    return [list(alike) for _, alike in groups]
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
     # A pipe has no width to fit: never cut a column there.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)
-    console.print(f"folder: {cache_root() / 'models'}", highlight=False, soft_wrap=True)
 
 
 @app.command("pull")

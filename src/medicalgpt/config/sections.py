@@ -35,8 +35,9 @@ class LoraConfig(Section):
     rank: int = Field(8, ge=1, le=1024, description="Rank r of the update B·A.")
     alpha: float = Field(16.0, gt=0, description="The update is scaled by alpha / rank (rsLoRA: alpha / sqrt(rank)).")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input while training.")
-    target_modules: Literal["all-linear"] | list[str] = Field(
-        "all-linear", description="All linear layers but the head, or a list of module names."
+    target_modules: Literal["all-linear", "family"] | list[str] = Field(
+        "all-linear",
+        description="All linear layers but the head, those that `models families` lists (no routers), or a list of module names.",
     )
     variant: Literal["lora", "rslora", "dora", "pissa"] = Field(
         "lora",

@@ -1,13 +1,18 @@
-"""A file of prompts in, a file of answers out: checked before it starts, written in order, continued after a stop."""
+"""A file of prompts in, a file of answers out: checked before it starts, written in order, continued after a stop.
+
+On several processes each row is answered by one of them, and the first writes all.
+"""
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import DataError, RenderError, ServeError
+from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.rows import Asked, place, read_prompts
@@ -45,43 +50,69 @@ def run_batch(
     *,
     batch_size: int = 8,
     system: str | None = None,
+    history: bool = True,
     progress: Progress = lambda rows, tokens: None,
+    workers: Workers = ALONE,
 ) -> Summary:
     """Answer every row of `source` that `output` does not hold yet.
+
+    Args:
+        history: False asks the last question of every row alone.
+        workers: the processes that share the rows; all of them call this, and the summary of the first one counts.
 
     Raises:
         DataError: a row that cannot be asked (no prompt, or too long for the model), before anything is generated.
         ServeError: the output belongs to other settings or cannot be written; rows written so far are kept.
     """
-    _check_prompts(engine, source, sampling, system)
-    settings = {"input": hash_file(source), "system": system, "model": engine.origin, "sampling": asdict(sampling)}
+    asked = partial(read_prompts, source, system, history)
+
+    def begin() -> int:
+        _check_prompts(engine, asked(), sampling)
+        how = {"system": system, "history": history, "sampling": asdict(sampling)}
+        settings = {"input": hash_file(source), "model": engine.origin, **how}
+        return output.start(settings)
+
+    def answer(window: _Window) -> list[dict[str, Any]]:
+        prompts = [row.prompt for row in window.rows]
+        answers = engine.generate(prompts, sampling, batch_size=batch_size, first_index=window.first)
+        return [_row(row, found) for row, found in zip(window.rows, answers)]
+
     with output:
-        resumed = output.start(settings)
+        resumed = workers.first_does(begin)
         start, tokens = time.perf_counter(), 0
         progress(resumed, 0)
-        for window in _windows(itertools.islice(read_prompts(source, system), resumed, None), _WINDOW * batch_size):
-            prompts = [asked.prompt for asked in window]
-            answers = engine.generate(prompts, sampling, batch_size=batch_size, first_index=output.rows)
-            output.write([_row(asked, answer) for asked, answer in zip(window, answers)])
-            tokens += sum(len(answer.token_ids) for answer in answers)
+        for rows in workers.share(_windows(asked(), resumed, _WINDOW * batch_size), answer):
+            output.write(rows)
+            tokens += sum(row["tokens"] for row in rows)
             progress(output.rows, tokens)
         seconds = time.perf_counter() - start
-        output.finish()
+        if workers.first:
+            output.finish()
     return Summary(output.rows, resumed, output.stopped, output.shortened, tokens, seconds)
 
 
-def _check_prompts(engine: Engine, source: Path, sampling: Sampling, system: str | None) -> None:
-    for asked in read_prompts(source, system):
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Rows that are decoded together, and the number of the first of them in the file."""
+
+    first: int
+    rows: list[Asked]
+
+
+def _check_prompts(engine: Engine, rows: Iterable[Asked], sampling: Sampling) -> None:
+    for asked in rows:
         try:
             engine.prepare(asked.prompt, sampling)
         except (ServeError, RenderError) as error:
             row = asked.prompt.source
-            raise DataError(f"{place(source, row.row)}: {error}") from error
+            raise DataError(f"{place(Path(row.file), row.row)}: {error}") from error
 
 
-def _windows(rows: Iterator[Asked], size: int) -> Iterator[list[Asked]]:
-    while window := list(itertools.islice(rows, size)):
-        yield window
+def _windows(rows: Iterator[Asked], done: int, size: int) -> Iterator[_Window]:
+    rest = itertools.islice(rows, done, None)
+    while window := list(itertools.islice(rest, size)):
+        yield _Window(done, window)
+        done += len(window)
 
 
 def _row(asked: Asked, answer: Completion) -> dict[str, Any]:

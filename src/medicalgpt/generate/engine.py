@@ -1,6 +1,6 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,15 +9,20 @@ import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend, Ends
 from medicalgpt.generate.choose import backend_for
+from medicalgpt.generate.choose_template import choose_template, saved_template
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.models.embeddings import require_rows
+from medicalgpt.models.families import identify
 from medicalgpt.models.load import Quantization, find, load
-from medicalgpt.models.locate import Located
+from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.policy import unwrap
+from medicalgpt.models.pull import to_stderr
 from medicalgpt.render.template import ChatTemplate
 
 
@@ -75,26 +80,45 @@ class Engine:
         quantization: Quantization = "none",
         revision: str | None = None,
         backend: Literal["auto", "vllm"] = "auto",
+        family: str = "auto",
+        tokenizer: str | None = None,
+        resize_embeddings: bool = False,
+        spread: bool = False,
+        say: Callable[[str], None] = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
 
+        Args:
+            template: a named one or a .jinja file; default: see `choose_template`.
+            family: the model family that it must be of (models/families.py).
+            tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
+            resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+            spread: lay the layers over all GPUs that are there, instead of the whole model on one.
+            say: hears what was chosen where something was missing.
+
         Raises:
-            ModelError: it cannot be found or loaded.
+            ModelError: it cannot be found or loaded, is of another family, or lacks embeddings for its tokenizer.
             RenderError: the template is unknown or does not fit the tokenizer.
-            ServeError: the tokenizer has no chat template and none was named; or vLLM is asked for and not installed, or
-                for a quantisation of ours.
+            ServeError: no template suits the tokenizer; or vLLM is asked for and not installed, or for what it cannot do.
         """
         asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
         if backend == "vllm":
-            if quantization != "none":
-                raise ServeError(f"backend=vllm does not take quantization={quantization}; leave one of the two out")
-            return _on_vllm(cls, config, template)
-        loaded = load(config, quantization)
-        _check_template(run_or_path, loaded.tokenizer, template)
-        if quantization == "none" and torch.cuda.is_available():
+            for name, given in (
+                (f"quantization={quantization}", quantization != "none"),
+                ("resizing", resize_embeddings),
+            ):
+                if given:
+                    raise ServeError(f"backend=vllm does not take {name}; leave one of the two out")
+            return _on_vllm(cls, config, template, family, tokenizer, say)
+        more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
+        loaded = load(config, quantization, spread=spread, say=say, **more)
+        if quantization == "none" and not spread and torch.cuda.is_available():
             loaded.model.to("cuda")
-        chosen = ChatTemplate.load(loaded.tokenizer, template)
+        chosen = choose_template(
+            loaded.tokenizer, template, saved_template(loaded.base, loaded.adapter), loaded.architecture, say
+        )
+        require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
         places = [place for place in (loaded.base, loaded.adapter) if place]
         kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
         return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)
@@ -220,30 +244,29 @@ def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
     return ends
 
 
-def _check_template(name: str, tokenizer: Any, template: str | None) -> None:
-    if template is None and not getattr(tokenizer, "chat_template", None):
-        raise ServeError(
-            f"{name} has no chat template of its own (a base model?); name the one it was trained with, "
-            "for example --template chatml"
-        )
-
-
-def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) -> Engine:
+def _on_vllm(
+    engine: type[Engine],
+    config: ModelConfig,
+    template: str | None,
+    family: str,
+    tokenizer: str | None,
+    say: Callable[[str], None],
+) -> Engine:
     """An engine whose model is in vLLM's hands."""
     from transformers import GenerationConfig
 
     from medicalgpt.generate.vllm_backend import VllmBackend
 
-    base, adapter, tokenizer = find(config)
-    _check_template(config.base, tokenizer, template)
-    chosen = ChatTemplate.load(tokenizer, template)
+    base, adapter, loaded = find(config, tokenizer)
+    architecture = identify(config_of(base), family, base.path_or_id)
+    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say)
     try:
         own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
     except OSError:  # models need not have one
         own = None
     backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
     origin = _origin([place for place in (base, adapter) if place], chosen)
-    return engine(None, tokenizer, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
+    return engine(None, loaded, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
 
 
 def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:

@@ -35,11 +35,11 @@ class Output:
         if self.target.exists():
             if resume and not self.partial.exists():
                 return True
-            raise ServeError(f"{self.target} is there already; remove it or choose another --output")
+            raise ServeError(f"{self.target} is there already; remove it or choose another output file")
         if self.partial.exists() and not resume:
             raise ServeError(f"{self.partial} is there from an earlier call; go on with --resume, or remove it")
         if not self.target.parent.is_dir():
-            raise ServeError(f"there is no folder {self.target.parent}; make it or choose another --output")
+            raise ServeError(f"there is no folder {self.target.parent}; make it or choose another output file")
         return False
 
     def start(self, settings: dict[str, Any]) -> int:
@@ -70,7 +70,9 @@ class Output:
             self._file.flush()
         except OSError as error:
             reason = explain(error, self.partial.parent)
-            raise ServeError(f"{self.partial} could not be written: {reason}; then go on with --resume") from error
+            raise ServeError(
+                f"{self.partial} could not be written: {reason}; then go on with it (generate: --resume)"
+            ) from error
         for row in rows:
             self._count(row)
 
@@ -104,7 +106,7 @@ class Output:
         if before != now:
             raise ServeError(
                 f"{self.partial} was made with other settings ({', '.join(changed) or 'unreadable'}); "
-                "use the same ones with --resume, or remove the file"
+                "use the same ones to go on with it, or remove the file"
             )
 
     def _read_rows(self) -> int:

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.data.files import file_type
 from medicalgpt.data.formats.fields import BadRow, decoded, required_text
 from medicalgpt.data.formats.names import ANSWER, CONVERSATIONS, QUESTION, fold_name, fold_row
 from medicalgpt.data.formats.pairs import asked
 from medicalgpt.data.formats.tools import parse_tools
 from medicalgpt.data.formats.turns import check_turns, parse_turn, parse_turns, with_system
 from medicalgpt.data.records import Dialogue, Message, Source
-from medicalgpt.data.rows import Row, open_rows
+from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
+from medicalgpt.generate.questions import prompt_rows
 
 ALLOWED = (
     "messages or conversations (a list of turns), or a question as text in prompt, question or instruction (or their "
@@ -23,7 +23,6 @@ ALLOWED = (
 WRITTEN = ("response", "stopped", "tokens", "reference", "dropped_turns")
 """Columns that the output adds to a row."""
 
-_TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 _TURN_LISTS = ("messages", *CONVERSATIONS)
 _ORDER = (*_TURN_LISTS, "instruction", *QUESTION)  # as the readers of training data choose
 
@@ -38,25 +37,24 @@ class Asked:
     answer_column: str | None = None
 
 
-def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
+def read_prompts(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked]:
     """The rows of one file as prompts; `system` is put before those that have no system message.
+
+    Args:
+        history: False asks the last question of every row alone (with its system message).
 
     Raises:
         DataError: the file cannot be read or is empty, or a row has no usable prompt, with file:line.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give one file of type {', '.join(_TYPES)} (also .gz)")
-    if file_type(path) not in _TYPES:
-        raise DataError(f"{path}: this file type holds no prompts; allowed: {', '.join(_TYPES)} (also .gz)")
     rows = 0
-    for row in open_rows(path, {}):
+    for row in prompt_rows(path):
         rows += 1
         try:
             found = parse_prompt(row, path, system)
             _check_writable(row.fields or {}, found.answer_column)
-            yield found
         except BadRow as bad:
             raise DataError(f"{explain_bad(bad, row, path)}; correct the row") from None
+        yield found if history else _alone(found)
     if not rows:
         raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
 
@@ -64,6 +62,14 @@ def read_prompts(path: Path, system: str | None = None) -> Iterator[Asked]:
 def count_prompts(path: Path, system: str | None = None) -> int:
     """Read every row once, to find a bad one before a model is loaded. Raises DataError as `read_prompts`."""
     return sum(1 for _ in read_prompts(path, system))
+
+
+def _alone(asked: Asked) -> Asked:
+    """The system message and everything from the last question on."""
+    turns = asked.prompt.messages
+    head = turns[:1] if turns[0].role == "system" else ()
+    last = max(i for i, turn in enumerate(turns) if turn.role == "user")
+    return replace(asked, prompt=replace(asked.prompt, messages=(*head, *turns[last:])))
 
 
 def place(path: Path, number: int, line: int | None = None) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
 
@@ -44,34 +45,60 @@ def attach(
     if quantized and lora is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter is not None:
-        if adapter.kind == "hub-adapter":
-            return PeftModel.from_pretrained(
-                model, adapter.path_or_id, is_trainable=lora is not None, token=hub_token()
-            )  # type: ignore[arg-type]
-        return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None)  # type: ignore[arg-type]
+        options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+        try:
+            return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)  # type: ignore[arg-type]
+        except (RuntimeError, ValueError) as error:
+            raise _misfit(adapter, error) from error
     assert lora is not None
     if quantized and lora.variant == "pissa":
         raise ModelError(
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
+    names = linear_names(model)  # asked later, peft's own layers would be among them
     try:
-        return get_peft_model(model, _peft_config(lora, head))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(model, lora, head))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
-            f"{', '.join(linear_names(model))}; all-linear takes them all"
+            f"{', '.join(names)}; all-linear takes them all"
         ) from error
 
 
-def _peft_config(lora: LoraConfig, head: str) -> Any:
+def _misfit(adapter: Located, error: Exception) -> ModelError:
+    """An adapter whose layers or shapes are not those of the base."""
+    text = str(error)
+    resized = "size mismatch" in text and any(name in text for name in ("embed", "lm_head", "wte"))
+    hint = (
+        " Its embeddings have another number of tokens: it was trained with another tokenizer; give that one with "
+        "--resize-embeddings (--resize_emb)."
+        if resized
+        else ""
+    )
+    first = next((line.strip() for line in text.splitlines() if "size mismatch" in line), text.splitlines()[0])
+    return ModelError(f"{adapter.path_or_id} does not fit this base model: {first[:200]}.{hint}")
+
+
+def _targets(model: Any, lora: LoraConfig) -> Any:
+    """Layers that get an adapter, as peft wants them; of the family's those that this model has."""
+    if lora.target_modules != "family":
+        return lora.target_modules
+    inner = model.get_base_model() if is_adapted(model) else model
+    listed = identify(inner.config.to_dict()).lora_targets
+    if isinstance(listed, str):
+        return listed
+    there = set(linear_names(inner))
+    return [name for name in listed if name in there]
+
+
+def _peft_config(model: Any, lora: LoraConfig, head: str) -> Any:
     from peft import LoraConfig as PeftLora
 
-    targets: Any = lora.target_modules
     return PeftLora(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=targets,
+        target_modules=_targets(model, lora),
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
@@ -81,7 +108,7 @@ def _peft_config(lora: LoraConfig, head: str) -> Any:
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
-    model.add_adapter(name, _peft_config(lora, "language"))  # type: ignore[operator]
+    model.add_adapter(name, _peft_config(model, lora, "language"))  # type: ignore[operator]
 
 
 def can_share(adapter: Located) -> bool:

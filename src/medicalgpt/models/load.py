@@ -1,6 +1,6 @@
 """One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,12 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models import attention
 from medicalgpt.models.adapters import attach, read_adapter
+from medicalgpt.models.embeddings import resize
+from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
-from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.locate import Located, config_of, locate
+from medicalgpt.models.pull import to_stderr
 from medicalgpt.models.quiet import quiet
 
 Quantization = Literal["none", "int8", "nf4"]
@@ -23,12 +26,16 @@ Head = Literal["language", "score"]
 
 @dataclass
 class Loaded:
-    """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None."""
+    """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None.
+
+    `architecture` is the base's line in the table of families.
+    """
 
     model: nn.Module
     tokenizer: Any
     base: Located
     adapter: Located | None = None
+    architecture: Architecture | None = None
 
 
 def pick_dtype(wanted: str) -> torch.dtype:
@@ -55,8 +62,12 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         raise ModelError(f"{where}: no usable tokenizer: {error}") from error
 
 
-def find(config: ModelConfig) -> tuple[Located, Located | None, Any]:
-    """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`."""
+def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, Any]:
+    """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`.
+
+    Args:
+        tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
+    """
     found = locate(config.base, config.revision, config.trust_remote_code)
     adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
     if adapter and adapter.kind not in ("adapter", "hub-adapter"):
@@ -67,32 +78,50 @@ def find(config: ModelConfig) -> tuple[Located, Located | None, Any]:
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
         found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
+    if tokenizer is not None:
+        return found, adapter, load_tokenizer(_tokenizer_place(tokenizer), None, config.trust_remote_code)
     # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
-    own = adapter and _has_tokenizer(adapter)
-    tokenizer = load_tokenizer((adapter if own else found).path_or_id, found.revision, config.trust_remote_code)  # type: ignore[union-attr]
-    return found, adapter, tokenizer
+    own = adapter if adapter and _has_tokenizer(adapter) else found
+    return found, adapter, load_tokenizer(own.path_or_id, found.revision, config.trust_remote_code)
 
 
 def load(
-    config: ModelConfig, quantization: Quantization = "none", lora: LoraConfig | None = None, head: Head = "language"
+    config: ModelConfig,
+    quantization: Quantization = "none",
+    lora: LoraConfig | None = None,
+    head: Head = "language",
+    *,
+    family: str = "auto",
+    tokenizer: str | None = None,
+    resize_embeddings: bool = False,
+    spread: bool = False,
+    say: Callable[[str], None] = to_stderr,
 ) -> Loaded:
     """Load base, tokenizer and adapters.
 
     Args:
         lora: settings of a new trainable adapter, or None for no new adapter (inference, or full training).
         head: "score" for a reward model: one number instead of a distribution over the vocabulary.
+        family: the model family that the base must be of (models/families.py); "auto" takes any.
+        tokenizer: as for `find`.
+        resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+        spread: lay the layers over all GPUs that are there, for a model that one of them cannot hold.
+        say: hears what was done to the embeddings.
 
     Raises:
-        ModelError: nothing at that place, unsafe weights, or quantisation without its library.
+        ModelError: nothing at that place, unsafe weights, a base of another family, or quantisation without its library.
     """
     quiet()
-    found, adapter, tokenizer = find(config)
+    found, adapter, own_tokenizer = find(config, tokenizer)
     if adapter is not None:
         _check_head(adapter, head)
-    model = load_base(found, config, quantization, head)
+    architecture = identify(config_of(found), family, found.path_or_id)
+    model = load_base(found, config, quantization, head, architecture, spread)
+    if resize_embeddings:
+        resize(model, len(own_tokenizer), say)
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
-    return Loaded(model, tokenizer, found, adapter)
+    return Loaded(model, own_tokenizer, found, adapter, architecture)
 
 
 def _check_head(adapter: Located, head: Head) -> None:
@@ -110,10 +139,15 @@ def _check_head(adapter: Located, head: Head) -> None:
 
 
 def load_base(
-    found: Located, config: ModelConfig, quantization: Quantization = "none", head: Head = "language"
+    found: Located,
+    config: ModelConfig,
+    quantization: Quantization = "none",
+    head: Head = "language",
+    architecture: Architecture | None = None,
+    spread: bool = False,
 ) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface."""
-    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    import transformers
 
     dtype = pick_dtype(config.dtype)
     options: dict[str, Any] = {
@@ -126,11 +160,14 @@ def load_base(
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
-    auto: Any = AutoModelForCausalLM
+    if spread:
+        options["device_map"] = "auto"
+    own = config_of(found)
+    auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
-        auto = AutoModelForSequenceClassification
+        auto = transformers.AutoModelForSequenceClassification
         options["num_labels"] = 1
-    elif _is_classifier(found):
+    elif names_classifier(own.get("architectures")):  # type: ignore[arg-type]
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
         model = auto.from_pretrained(found.path_or_id, **options)
@@ -140,14 +177,6 @@ def load_base(
     if not torch.cuda.is_available():
         keep_heap()
     return model  # type: ignore[no-any-return]
-
-
-def _is_classifier(found: Located) -> bool:
-    """Whether a local model's config names a sequence classifier."""
-    path = Path(found.path_or_id) / "config.json"
-    if not path.is_file():
-        return False
-    return names_classifier(json.loads(path.read_text(encoding="utf-8")).get("architectures"))
 
 
 def names_classifier(architectures: list[str] | None) -> bool:
@@ -169,6 +198,15 @@ def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
+
+
+def _tokenizer_place(name_or_path: str) -> str:
+    """Folder or Hub id of a tokenizer: a folder need hold no weights; a run folder's lies in its model/."""
+    folder = Path(name_or_path).expanduser()
+    if folder.is_dir():
+        inner = folder / "model"
+        return str(inner if (folder / "manifest.json").is_file() and inner.is_dir() else folder)
+    return str(locate(name_or_path).path_or_id)
 
 
 def _has_tokenizer(adapter: Located) -> bool:

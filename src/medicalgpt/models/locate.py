@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.families import FAMILIES, family_of, identify
 from medicalgpt.models.hub import fetch_file, list_files
 from medicalgpt.models.pull import pull
 from medicalgpt.models.registry import EMBEDDED
@@ -75,12 +76,22 @@ def _check_weights(where: str, names: Iterable[str], adapter: bool) -> None:
 
 
 def _check_remote_code(where: str, config: dict[str, object], trust_remote_code: bool) -> None:
-    """Refuse a config that names Python code of its own (`auto_map`) unless the user trusts it; raises ModelError."""
-    if config.get("auto_map") and not trust_remote_code:
-        raise ModelError(
-            f"{where} ships Python code of its own (auto_map in config.json), which is off. "
-            "Read that code first; to run it set model.trust_remote_code=true"
-        )
+    """Refuse a config that needs Python code of its own (`auto_map`) unless the user trusts it; raises ModelError.
+
+    Many models carry such code and need none, as transformers has a port of it, which is what runs then.
+    """
+    if not config.get("auto_map") or trust_remote_code:
+        return
+    architecture = identify(config)
+    if not architecture.remote_code:
+        return
+    family = FAMILIES[family_of(architecture)]
+    other = f" Of this family, {family.instead} need none." if family.instead else ""
+    raise ModelError(
+        f"{where} ships Python code of its own (auto_map in config.json), which is off, and transformers has no port of "
+        f"model_type {config.get('model_type')!r}. Read that code first; to run it set model.trust_remote_code=true, or "
+        f"--trust-remote-code on the command line (--trust_remote_code of the scripts).{other}"
+    )
 
 
 def _local(path: Path, trust_remote_code: bool) -> Located:
@@ -114,6 +125,14 @@ def read_config(path: Path) -> dict[str, object]:
     if not isinstance(config, dict):
         raise ModelError(f"{path} must hold a JSON object, found {type(config).__name__}; copy the model again")
     return config
+
+
+def config_of(found: Located) -> dict[str, object]:
+    """The config.json of a base model that was located; {} for a folder without one."""
+    if found.kind == "hub":
+        return read_config(fetch_file(found.path_or_id, "config.json", found.revision))
+    path = Path(found.path_or_id) / "config.json"
+    return read_config(path) if path.is_file() else {}
 
 
 def _hub(repo: str, revision: str | None, trust_remote_code: bool) -> Located:

@@ -38,6 +38,7 @@ class Chat:
     Args:
         read: gives the next line that was typed; raises EOFError at the end.
         console: where everything is printed.
+        history: False asks each question alone, as if it were the first.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Chat:
         read: Callable[[], str],
         console: Console,
         system: str | None = None,
+        history: bool = True,
     ) -> None:
         self.engine = engine
         self.sampling = sampling
         self.read = read
         self.console = console
         self.system = system
+        self.history = history
         self.turns: list[Message] = []
         self.asked = 0
 
@@ -112,7 +115,7 @@ class Chat:
         elif not completion.stopped:
             self._notice(f"cut off after {len(completion.token_ids)} tokens (--max-new-tokens)")
         # A silent answer to a cancelled question would only confuse the model in the next turn.
-        if text or completion is not None:
+        if self.history and (text or completion is not None):
             self.turns = [*turns, Message("assistant", text)]
 
     def _show(self, prompt: list[Message]) -> tuple[str, "Completion | None"]:

@@ -10,7 +10,10 @@ import typer
 
 from medicalgpt.cli import app
 
-_MODEL = "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system"
+_MODEL = (
+    "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
+    "--family --tokenizer --resize-embeddings --no-history"
+)
 _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
@@ -23,6 +26,7 @@ SURFACE = {
     "--trust-remote-code --table",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
     "models list": "",
+    "models families": "",
     "models pull": "name --from --accept-licence",
     "models templates": "",
     "pipeline run": "file overrides",

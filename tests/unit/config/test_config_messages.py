@@ -73,8 +73,11 @@ def test_unknown_keys_suggest_what_was_meant(line: str, problem: str) -> None:
             "lora: {variant: rslor}",
             "lora.variant is \"rslor\"; allowed: lora | rslora | dora | pissa; did you mean 'rslora' or 'lora'?",
         ),
-        ("lora: {target_modules: 3}", "lora.target_modules is 3; allowed: all-linear or list of text"),
-        ("lora: {target_modules: [q, 3]}", 'lora.target_modules is ["q", 3]; allowed: all-linear or list of text'),
+        ("lora: {target_modules: 3}", "lora.target_modules is 3; allowed: all-linear | family or list of text"),
+        (
+            "lora: {target_modules: [q, 3]}",
+            'lora.target_modules is ["q", 3]; allowed: all-linear | family or list of text',
+        ),
         ("report_to: [wandb, tb]", 'report_to[1] is "tb"; allowed: tensorboard | trackio | wandb'),
         ("lora: 8", "lora is 8; allowed: section with keys such as enabled, rank, alpha"),
     ],

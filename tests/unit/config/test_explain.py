@@ -35,7 +35,7 @@ def test_rows_say_type_default_and_range() -> None:
     assert (rows["train.max_steps"].type, rows["train.max_steps"].default) == ("whole number or null", "null")
     assert (rows["lora.target_modules"].type, rows["lora.target_modules"].allowed) == (
         "choice or list of text",
-        "all-linear",
+        "all-linear | family",
     )
     assert rows["lora.enabled"].type == "true or false"
 

@@ -12,6 +12,7 @@ from medicalgpt.errors import DataError, ServeError
 from medicalgpt.generate import batch
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.output import Output
+from medicalgpt.generate.questions import describe
 from medicalgpt.generate.rows import count_prompts, read_prompts
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.template import ChatTemplate
@@ -80,6 +81,34 @@ def test_a_table_is_read_too(tmp_path: Path) -> None:
     assert (asked.prompt.messages, asked.fields) == ((USER,), {"id": "7", "question": "Q"})
 
 
+@pytest.mark.parametrize("name", ["f.txt", "questions"])
+def test_plain_text_has_a_question_a_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("Q\n\n  高血壓? \r\n{not JSON\n", encoding="utf-8")
+    first, second, third = read_prompts(path)
+    assert (first.prompt.messages, first.fields) == ((USER,), {"question": "Q"})
+    assert (second.prompt.messages[0].content, second.prompt.source.row) == ("高血壓?", 3)
+    assert third.prompt.messages[0].content == "{not JSON"
+    assert describe(path, 3) == f"{path}: 3 questions, one a line"
+
+
+def test_json_lines_are_known_by_their_content(tmp_path: Path) -> None:
+    for name in ("f.txt", "rows"):
+        (asked,) = read_prompts(write(tmp_path / name, {"question": "Q", "answer": "A"}))
+        assert (asked.prompt.messages, asked.reference) == ((USER,), "A")
+        assert describe(tmp_path / name, 1) == f"{tmp_path / name}: 1 rows"
+
+
+def test_a_question_alone_has_no_history(tmp_path: Path) -> None:
+    row = {"system": "S", "prompt": "Q2", "history": [["Q", "A"]]}
+    path = write(tmp_path / "f.jsonl", row)
+    (asked,) = read_prompts(path, history=False)
+    assert asked.prompt.messages == (Message("system", "S"), Message("user", "Q2"))
+    assert asked.fields == row
+    (asked,) = read_prompts(path)
+    assert len(asked.prompt.messages) == 4
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -108,9 +137,9 @@ def test_a_bad_row_is_placed_and_not_quoted(tmp_path: Path, row: Any, message: s
 def test_a_file_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         count_prompts(tmp_path / "gone.jsonl")
-    (tmp_path / "f.txt").write_text("text")
+    (tmp_path / "f.md").write_text("text")
     with pytest.raises(DataError, match="holds no prompts"):
-        count_prompts(tmp_path / "f.txt")
+        count_prompts(tmp_path / "f.md")
     with pytest.raises(DataError, match="is empty"):
         count_prompts(write(tmp_path / "empty.jsonl"))
 

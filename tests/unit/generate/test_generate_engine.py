@@ -1,5 +1,6 @@
 """The engine on tiny random models: against `transformers.generate`, across batches, in the midst of training."""
 
+import copy
 import json
 import random
 import time
@@ -283,8 +284,34 @@ def test_open_says_what_is_missing(tmp_path: Path) -> None:
         Engine.open(str(tmp_path / "gone"))
     base = save_tiny(tmp_path)
     (base / "chat_template.jinja").unlink()
-    with pytest.raises(ServeError, match="--template chatml"):
-        Engine.open(str(base))
+    said: list[str] = []
+    assert Engine.open(str(base), say=said.append).template.name == "vicuna"
+    assert "neither run nor tokenizer has a chat template" in said[0]
+
+
+def test_open_takes_the_template_of_the_adapter_and_the_tokenizer_of_another_folder(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, adapter = map(str, folders)
+    other = copy.deepcopy(tiny_tokenizer())
+    other.add_tokens(["fever"])
+    other.chat_template = None
+    other.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="1 tokens that the model has no embedding for"):
+        Engine.open(base, adapter=adapter, tokenizer=str(tmp_path))
+    said: list[str] = []
+    engine = Engine.open(base, tokenizer=str(tmp_path), resize_embeddings=True, say=said.append)
+    assert len(engine.tokenizer) == engine.model.get_input_embeddings().weight.shape[0] == 401
+    assert [text.split(";")[0] for text in said] == [
+        "embeddings grown from 400 to 401 tokens",
+        "neither run nor tokenizer has a chat template",
+    ]
+    (Path(adapter) / "chat_template.jinja").write_text(str(tiny_tokenizer().chat_template) + "{# saved #}")
+    try:
+        saved = Engine.open(base, adapter=adapter, tokenizer=str(tmp_path), resize_embeddings=True)
+        assert saved.template.source.endswith("{# saved #}")
+    finally:
+        (Path(adapter) / "chat_template.jinja").unlink()
 
 
 def test_completions_of_a_prompt_are_what_separate_calls_give(precise: Engine) -> None:

@@ -1,0 +1,172 @@
+"""Several processes under torchrun share one piece of work: each takes the next part when it is free, the first collects.
+
+A part is what one process alone would do in one go, so the results are those of one process, whoever made them. They reach
+the first process in the order of the parts; when a process dies, what the first has collected is complete up to a part.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from medicalgpt.errors import MedicalGPTError
+
+T = TypeVar("T")
+Rows = list[dict[str, Any]]
+
+_PATIENCE = timedelta(hours=12)  # the longest that one process may be behind the others, in loading for example
+_POLL = 0.02  # seconds
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The processes of a job, seen from the one numbered `rank` of `size`; `store` is what they talk through."""
+
+    rank: int = 0
+    size: int = 1
+    store: Any = field(default=None, repr=False)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that reads, writes and speaks for all."""
+        return self.rank == 0
+
+    def all_do(self, work: Callable[[], T]) -> T:
+        """Every process does `work`; if one fails, all end, and the first of those that failed says why.
+
+        Raises:
+            MedicalGPTError: what `work` raised here.
+            SystemExit: another process failed.
+        """
+        if self.size == 1:
+            return work()
+        import torch.distributed as dist
+
+        problem: MedicalGPTError | None = None
+        try:
+            value = work()
+        except MedicalGPTError as error:
+            problem = error
+        failed: list[bool] = [False] * self.size
+        dist.all_gather_object(failed, problem is not None)
+        if not any(failed):
+            return value
+        if problem is not None and failed.index(True) == self.rank:
+            raise problem
+        raise SystemExit(2)
+
+    def first_does(self, work: Callable[[], T]) -> T:
+        """The first process does `work`, and all get what it gives (a value that can be pickled). Raises as `all_do`."""
+        found = self.all_do(work if self.first else lambda: None)
+        if self.size == 1:
+            return found  # type: ignore[return-value]
+        import torch.distributed as dist
+
+        told = [found]
+        dist.broadcast_object_list(told, src=0)
+        return told[0]  # type: ignore[return-value]
+
+    def share(self, parts: Iterable[T], work: Callable[[T], Rows]) -> Iterator[Rows]:
+        """Results of `work` on every part, in order, for the first process; nothing for the others, which must iterate, too.
+
+        Args:
+            parts: the same in every process.
+
+        Raises:
+            MedicalGPTError: what `work` raised here.
+            SystemExit: another process failed.
+        """
+        if self.size == 1:
+            yield from map(work, parts)
+            return
+        try:
+            yield from self._share(parts, work)
+        except MedicalGPTError:
+            self.store.set("failed", str(self.rank))
+            raise
+
+    def _share(self, parts: Iterable[T], work: Callable[[T], Rows]) -> Iterator[Rows]:
+        mine, there, given = self._take(), 0, 0
+        for number, part in enumerate(parts):
+            there = number + 1
+            if number != mine:
+                continue
+            self._put(number, work(part))
+            mine = self._take()
+            while self.first and given < there and self._is_there(given):
+                yield self._get(given)
+                given += 1
+        while self.first and given < there:
+            if self._is_there(given):
+                yield self._get(given)
+                given += 1
+            else:
+                time.sleep(_POLL)
+
+    def _take(self) -> int:
+        """The number of the next part that nobody has taken."""
+        if self.store.check(["failed"]):
+            raise SystemExit(2)
+        return int(self.store.add("taken", 1)) - 1
+
+    def _put(self, number: int, rows: Rows) -> None:
+        # A row at a time: the store takes a few MB at once. Its count comes last and says that all are there.
+        for i, row in enumerate(rows):
+            self.store.set(f"{number}/{i}", json.dumps(row))
+        self.store.set(f"{number}", str(len(rows)))
+
+    def _is_there(self, number: int) -> bool:
+        if self.store.check(["failed"]):
+            raise SystemExit(2)
+        return bool(self.store.check([f"{number}"]))
+
+    def _get(self, number: int) -> Rows:
+        keys = [f"{number}/{i}" for i in range(int(self.store.get(f"{number}")))]
+        rows = [json.loads(self.store.get(key)) for key in keys]
+        for key in (*keys, f"{number}"):
+            self.store.delete_key(key)
+        return rows
+
+
+ALONE = Workers()
+
+
+def join() -> Workers:
+    """Meet the other processes that torchrun started, over gloo; ALONE where there are none. Each takes a GPU of its own.
+
+    `leave` once all is done.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return ALONE
+    import torch
+    import torch.distributed as dist
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    found, rank, size = next(dist.rendezvous("env://"))
+    # torchrun may keep the store when it starts the processes again, with what the dead ones left in it.
+    store = dist.PrefixStore(f"attempt-{_attempt()}", found)
+    dist.init_process_group(
+        "gloo", store=dist.PrefixStore("group", store), rank=rank, world_size=size, timeout=_PATIENCE
+    )
+    return Workers(rank, size, dist.PrefixStore("parts", store))
+
+
+def leave(workers: Workers) -> None:
+    """Part in good order."""
+    if workers.size > 1:
+        import torch.distributed as dist
+
+        dist.destroy_process_group()
+
+
+def restarted() -> bool:
+    """Whether torchrun has started these processes again after one of them died (--max-restarts)."""
+    return _attempt() > 0
+
+
+def _attempt() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))

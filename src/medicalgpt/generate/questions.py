@@ -1,0 +1,51 @@
+"""Plain text with one question a line, beside the shapes that training reads; and which of the two a file is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from medicalgpt.data.encoding import open_text
+from medicalgpt.data.files import file_type
+from medicalgpt.data.rows import Row, open_rows
+from medicalgpt.data.rows.json_text import jsonl_rows
+from medicalgpt.errors import DataError
+
+TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+ALLOWED = f"allowed: {', '.join(TYPES)}, and .txt with one question a line (each also .gz)"
+
+
+def prompt_rows(path: Path) -> Iterator[Row]:
+    """The rows of one file. Text whose lines are JSON objects is read as JSON Lines, whatever the file is called.
+
+    Raises:
+        DataError: there is no such file, or its type holds no prompts; while iterating, it cannot be read.
+    """
+    if file_type(path) in TYPES and path.is_file():
+        return open_rows(path, {})
+    return _question_rows(path) if is_plain(path) else jsonl_rows(path)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether the file is text with one question a line. Raises DataError as `prompt_rows`."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; {ALLOWED}")
+    kind = file_type(path)
+    if kind in TYPES:
+        return False
+    if kind == ".md":
+        raise DataError(f"{path}: this file type holds no prompts; {ALLOWED}")
+    with open_text(path, newline=None) as text:
+        first = next((line.strip() for line in text if line.strip()), "")
+    return not first.startswith("{")
+
+
+def describe(path: Path, count: int) -> str:
+    """What a file was taken for, for people."""
+    kind = "questions, one a line" if is_plain(path) else "rows"
+    return f"{path}: {count} {kind}"
+
+
+def _question_rows(path: Path) -> Iterator[Row]:
+    with open_text(path, newline=None) as text:
+        for number, line in enumerate(text, 1):
+            if line.strip():
+                yield Row(number, {"question": line.strip()})
