@@ -64,7 +64,8 @@ class Live:
             raise ServeError(f"n is {n}; allowed: at least 1")
         if top is not None and not isinstance(self.engine.backend, Decoder):
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
-        request = Request(self.engine.prepare(prompt, sampling), sampling, sink, n, top)
+        ready = self.engine.prepare(prompt, sampling)
+        request = Request(ready, self.engine.stopping(sampling), sink, n, top)
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")
