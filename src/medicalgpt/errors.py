@@ -7,6 +7,7 @@ MedicalGPTError
 ├── ModelError    loading, adapting or merging a model
 ├── RunError      a run folder, checkpoint, or a run that had to stop
 └── ServeError    chat, generation and servers
+    └── BusyError more is asked at once than the server holds; asking again later may succeed
 """
 
 
@@ -36,3 +37,7 @@ class RunError(MedicalGPTError):
 
 class ServeError(MedicalGPTError):
     """Chat, generation or a server cannot go on."""
+
+
+class BusyError(ServeError):
+    """The model answers as many requests as it may, and as many as may wait are waiting."""

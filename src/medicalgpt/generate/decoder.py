@@ -2,8 +2,8 @@
 
 import random
 import threading
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ class Decoder:
         self.inner: Any = unwrap(model)
         self.stop_ids = list(stop_ids)
         self._lock = threading.Lock()  # the attention function is set on the model: one call at a time
+        self._lent = False
 
     @property
     def context(self) -> int | None:
@@ -44,22 +45,45 @@ class Decoder:
         ends: Ends | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`. Long prompts enter first; a prompt is computed once for all of its completions."""
+        if self._lent:
+            raise ServeError("this model answers through Live; submit requests there, or close it first")
         flat = [(i, seed) for i, own in enumerate(seeds) for seed in own]
-        rows = [Row(n, prompts[i], random.Random(seed)) for n, (i, seed) in enumerate(flat)]
-        pack = packed(self.inner) if sampling.max_new_tokens >= _WORTH_PACKING else nullcontext()
+        rows = [Row(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
         try:
-            with self._lock, inference(self.model), attention_named(self.inner, "slots"), pack:
-                pool = Pool(self.inner, rows, sampling, self.stop_ids, min(batch_size, len(rows)), ends)
+            with self.decoding(sampling.max_new_tokens >= _WORTH_PACKING):
+                pool = Pool(self.inner, self.stop_ids, min(batch_size, len(rows)), ends)
+                # Completions of one prompt stay together, so that its keys are needed for a short while only.
+                pool.add(sorted(rows, key=lambda row: (-len(row.prompt), row.number)))
                 while pool.busy:
                     pool.step()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _short_of_memory(prompts, batch_size, sampling) from error
-        except RuntimeError as error:
-            if "can't allocate memory" not in str(error):
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
                 raise
             raise _short_of_memory(prompts, batch_size, sampling) from error
         done = iter(rows)
         return [[next(done).tokens for _ in own] for own in seeds]
+
+    @contextmanager
+    def decoding(self, pack: bool = True) -> Iterator[None]:
+        """The model for this thread alone, ready for a pool; `pack` lays its weights out for speed, on a CPU."""
+        weights = packed(self.inner) if pack else nullcontext()
+        with self._lock, inference(self.model), attention_named(self.inner, "slots"), weights:
+            yield
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """`decoding` for as long as a server runs; `run` then refuses, where it would wait for ever."""
+        with self.decoding():
+            self._lent = True
+            try:
+                yield
+            finally:
+                self._lent = False
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out, on a GPU or not."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def _short_of_memory(prompts: Sequence[Sequence[int]], batch_size: int, sampling: Sampling) -> ServeError:

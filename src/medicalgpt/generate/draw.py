@@ -5,7 +5,7 @@ are taken; a row whose kept tokens are not all among them goes through the warpe
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import torch
@@ -23,6 +23,7 @@ class Drawn(Protocol):
     """What is asked of a row: its tokens so far and its random numbers."""
 
     random: random.Random
+    sampling: Sampling
     tokens: list[int]
 
     @property
@@ -51,13 +52,29 @@ def invert(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return drawn.clamp(max=probabilities.shape[-1] - 1)
 
 
-def next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], sampling: Sampling, stop_ids: Sequence[int]) -> list[int]:
-    """One token for each row of fp32 logits [B, V], which are written over.
+def next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence[int]) -> list[int]:
+    """One token for each row of fp32 logits [B, V], which are written over; rows drawn by one rule are drawn together.
 
     Raises:
         ServeError: a logit is NaN.
     """
     check_numbers(logits.amax(-1))
+    groups: dict[Hashable, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(row.sampling.rule, []).append(i)
+    if len(groups) == 1:
+        return _next_tokens(logits, rows, stop_ids)
+    tokens = [0] * len(rows)
+    for members in groups.values():
+        drawn = _next_tokens(logits[members], [rows[i] for i in members], stop_ids)
+        for i, token in zip(members, drawn):
+            tokens[i] = token
+    return tokens
+
+
+def _next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence[int]) -> list[int]:
+    """The same for rows whose samplings have one rule."""
+    sampling = rows[0].sampling
     if sampling.repetition_penalty != 1:
         for z, row in zip(logits, rows):
             seen = torch.tensor(row.seen, device=z.device)

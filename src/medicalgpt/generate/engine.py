@@ -150,7 +150,7 @@ class Engine:
         """
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
-        ready, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self._stopping(sampling)
+        ready, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
         answers = self._run(ready, sampling, 1, batch_size, first_index)
         return [self._completion(r, ids, sampling) for r, (ids,) in zip(ready, answers)]
 
@@ -175,9 +175,9 @@ class Engine:
             if value < 1:
                 raise ServeError(f"{name} is {value}; allowed: at least 1")
         ready = [self.prepare(ids, sampling) for ids in prompts]
-        return self._run(ready, self._stopping(sampling), n, batch_size, first_index)
+        return self._run(ready, self.stopping(sampling), n, batch_size, first_index)
 
-    def _stopping(self, sampling: Sampling) -> Sampling:
+    def stopping(self, sampling: Sampling) -> Sampling:
         """With the template's own stop texts: those of its stops that are no token of this tokenizer."""
         texts = self.template.stop_texts
         return replace(sampling, stop=tuple(dict.fromkeys([*sampling.stop, *texts]))) if texts else sampling
@@ -199,7 +199,7 @@ class Engine:
         Raises:
             ServeError, RenderError: as `prepare`, at once; or the backend's ServeError while iterating.
         """
-        return self._stream(self.prepare(prompt, sampling), self._stopping(sampling), row_seed(sampling.seed, index))
+        return self._stream(self.prepare(prompt, sampling), self.stopping(sampling), row_seed(sampling.seed, index))
 
     def _stream(self, ready: Ready, sampling: Sampling, seed: int) -> Generator[str, None, Completion]:
         job = Job(self.backend, ready.ids, sampling, seed)

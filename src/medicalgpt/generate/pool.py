@@ -16,14 +16,25 @@ from medicalgpt.generate.sampling import Sampling
 _PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """Log-probability of a token by the model itself, before penalty and temperature, and the likeliest ones there."""
+
+    logp: float
+    top: tuple[tuple[int, float], ...]
+
+
 @dataclass(eq=False)
 class Row:
-    """A completion in the making."""
+    """A completion in the making. With `top` set, each token's log-probability and that many others go to `scores`."""
 
     number: int
     prompt: Sequence[int]
     random: random.Random
+    sampling: Sampling
+    top: int | None = None
     tokens: list[int] = field(default_factory=list)
+    scores: list[TokenScore] = field(default_factory=list)
     known: dict[int, None] | None = None
 
     def take(self, token: int) -> None:
@@ -55,27 +66,35 @@ class Kept:
 
 
 class Pool:
-    """Rows under way, `active[i]` in slot i; the others wait, longest prompt first. Call `step` while `busy`."""
+    """Rows under way, `active[i]` in slot i; the others wait in the order they came. Call `step` while `busy`."""
 
-    def __init__(
-        self, model: Any, rows: Sequence[Row], sampling: Sampling, stop_ids: Sequence[int], size: int, ends: Ends | None
-    ) -> None:
-        self.model, self.sampling, self.size, self.ends = model, sampling, size, ends
+    def __init__(self, model: Any, stop_ids: Sequence[int], size: int, ends: Ends | None = None) -> None:
+        self.model, self.size, self.ends = model, size, ends
         self.stop_ids = list(stop_ids)
         self.device = model.get_input_embeddings().weight.device
         self.slots = Slots(size)
         self.active: list[Row] = []
-        # Completions of one prompt stay together, so that its keys are needed for a short while only.
-        self.waiting = deque(sorted(rows, key=lambda row: (-len(row.prompt), row.number)))
+        self.waiting: deque[Row] = deque()
         self.kept: Kept | None = None
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Let rows wait for a slot; those of one prompt (the same list) side by side, so that it is computed once."""
+        self.waiting.extend(rows)
+
+    def discard(self, row: Row) -> None:
+        """Take out a row that nobody waits for any more."""
+        if row in self.waiting:
+            self.waiting.remove(row)
+        elif row in self.active:
+            self._leave(self.active.index(row))
 
     @property
     def busy(self) -> bool:
         """Whether a row is not done."""
         return bool(self.active or self.waiting)
 
-    def step(self) -> None:
-        """One more token for every row under way, and the first for those that enter."""
+    def step(self) -> list[Row]:
+        """One more token for every row under way, and the first for those that enter; gives the rows that are done."""
         free = self.size - len(self.active)
         kept, again = self.kept, self._same_prompt(self.kept.prompt, free) if self.kept else []
         groups = self._enter(free - len(again))
@@ -96,7 +115,7 @@ class Pool:
                 self.slots.load(len(self.active), kept.slot)
                 self.active.append(row)
             logits = torch.cat([logits, kept.logits.expand(len(again), -1)])
-        self._take(logits)
+        return self._take(logits)
 
     def _same_prompt(self, prompt: Sequence[int], free: int) -> list[Row]:
         """Waiting rows with this prompt, as many as there is room for."""
@@ -144,17 +163,29 @@ class Pool:
             )
         return out.logits[0].float()  # type: ignore[no-any-return]
 
-    def _take(self, logits: torch.Tensor) -> None:
+    def _take(self, logits: torch.Tensor) -> list[Row]:
         """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""
-        tokens = next_tokens(logits, self.active, self.sampling, self.stop_ids)
+        # Before the draw, which writes over the logits.
+        scored = {i: torch.log_softmax(logits[i], -1) for i, row in enumerate(self.active) if row.top is not None}
+        tokens = next_tokens(logits, self.active, self.stop_ids)
         done = []
         for i, (row, token) in enumerate(zip(self.active, tokens)):
             row.take(token)
+            if i in scored:
+                row.scores.append(_score(scored[i], token, row.top or 0))
             ended = token in self.stop_ids or bool(self.ends and self.ends(row.number, token))
-            if ended or len(row.tokens) == self.sampling.max_new_tokens:
+            if ended or len(row.tokens) == row.sampling.max_new_tokens:
                 done.append(i)
-        for i in reversed(done):
-            last = self.active.pop()
-            if i < len(self.active):
-                self.slots.copy(len(self.active), i, last.held)
-                self.active[i] = last
+        return [self._leave(i) for i in reversed(done)]
+
+    def _leave(self, i: int) -> Row:
+        gone, last = self.active[i], self.active.pop()
+        if i < len(self.active):
+            self.slots.copy(len(self.active), i, last.held)
+            self.active[i] = last
+        return gone
+
+
+def _score(logps: torch.Tensor, token: int, count: int) -> TokenScore:
+    values, ids = logps.topk(count)
+    return TokenScore(float(logps[token]), tuple(zip(ids.tolist(), values.tolist())))

@@ -47,6 +47,11 @@ class Sampling:
             raise ServeError("stop: an empty text would end every answer at once; give at least one character")
 
     @property
+    def rule(self) -> tuple[float, float, int, float, int]:
+        """All that decides how a token is drawn, beside the random number."""
+        return self.temperature, self.top_p, self.top_k, self.repetition_penalty, self.min_new_tokens
+
+    @property
     def greedy(self) -> bool:
         """Whether the most likely token is taken each time; then the seed plays no part."""
         return self.temperature == 0

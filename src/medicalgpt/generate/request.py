@@ -1,0 +1,86 @@
+"""A request to a model that answers many at once: what its asker is told, and what the worker keeps of it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from medicalgpt.generate.pool import TokenScore
+from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.sampling import Sampling, row_seed
+from medicalgpt.generate.stream import TextStream
+
+Finish = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """News of one of a request's answers: text that can be shown, a token behind it, or the end.
+
+    `text` may be empty while characters are incomplete or a stop text may have begun. `token` is None where a piece only
+    brings the rest of the text. `finish` is set in an answer's last piece: "stop", or "length" for one that was cut off.
+    """
+
+    choice: int
+    text: str = ""
+    token: int | None = None
+    score: TokenScore | None = None
+    finish: Finish | None = None
+
+
+Sink = Callable[[Piece | Exception], None]
+"""Called on the worker's thread with each piece, or with the error that ended the whole request; must not block."""
+
+
+class Request:
+    """`n` answers to one prompt. `cancel` may be called from any thread, at any time, more than once."""
+
+    def __init__(self, ready: Ready, sampling: Sampling, sink: Sink, n: int = 1, top: int | None = None) -> None:
+        self.ready, self.sampling, self.sink, self.n, self.top = ready, sampling, sink, n, top
+        self.seeds = [row_seed(sampling.seed, choice) for choice in range(n)]
+        self.ended = threading.Event()
+        """Set when every answer is complete, or the request was cancelled or failed."""
+        self.cancelled = False
+        self._open = n
+
+    def cancel(self) -> None:
+        """Nobody wants the rest: no more pieces, and its place is free after the step that is under way."""
+        self.cancelled = True
+        self.ended.set()
+
+    def tell(self, piece: Piece) -> None:
+        """Pass a piece on."""
+        if self.ended.is_set():
+            return
+        if piece.finish:
+            self._open -= 1
+            if not self._open:
+                self.ended.set()
+        self.sink(piece)
+
+    def fail(self, error: Exception) -> None:
+        """End it with an error, once."""
+        if not self.ended.is_set():
+            self.ended.set()
+            self.sink(error)
+
+
+class Answer:
+    """One answer in the making: its text, told piece by piece."""
+
+    def __init__(self, request: Request, choice: int, decode: Callable[[list[int]], str]) -> None:
+        self.request, self.choice = request, choice
+        self._text = TextStream(decode, request.sampling.stop)
+
+    def push(self, token: int, scores: Sequence[TokenScore] = ()) -> bool:
+        """Take a token that is no stop token, with the answer's scores so far; whether the answer is to end here."""
+        if self.request.ended.is_set():
+            return True
+        text = self._text.push(token)
+        self.request.tell(Piece(self.choice, text, token, scores[-1] if scores else None))
+        return self._text.stopped
+
+    def finish(self, stopped: bool) -> None:
+        """Tell the rest; `stopped` where a stop token ended it."""
+        ended = stopped or self._text.stopped
+        self.request.tell(Piece(self.choice, self._text.finish(), finish="stop" if ended else "length"))
