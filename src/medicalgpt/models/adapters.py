@@ -55,7 +55,7 @@ def attach(
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
     try:
-        return get_peft_model(model, _peft_config(lora, head))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(model, lora, head))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -63,15 +63,19 @@ def attach(
         ) from error
 
 
-def _peft_config(lora: LoraConfig, head: str) -> Any:
+def _peft_config(model: nn.Module, lora: LoraConfig, head: str) -> Any:
     from peft import LoraConfig as PeftLora
 
     targets: Any = lora.target_modules
+    # Some routers of experts are linear layers by descent, but give two tensors (Llama 4).
+    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    routers = [name for name, m in linear if type(m).__name__.endswith("Router")]
     return PeftLora(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets,
+        exclude_modules=routers if routers and targets == "all-linear" else None,
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
@@ -81,7 +85,7 @@ def _peft_config(lora: LoraConfig, head: str) -> Any:
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
-    model.add_adapter(name, _peft_config(lora, "language"))  # type: ignore[operator]
+    model.add_adapter(name, _peft_config(model, lora, "language"))  # type: ignore[operator]
 
 
 def can_share(adapter: Located) -> bool:
