@@ -20,6 +20,22 @@ SIZES: dict[str, Any] = {
     "max_position_embeddings": 512,
     "sliding_window": 6,
     "query_pre_attn_scalar": 8,
+    # what is random in training would not be the same twice
+    **dict.fromkeys(
+        [
+            "attention_dropout",
+            "residual_dropout",
+            "hidden_dropout",
+            "activation_dropout",
+            "dropout",
+            "embd_pdrop",
+            "resid_pdrop",
+            "attn_pdrop",
+            "router_jitter_noise",
+            "input_jitter_noise",
+        ],
+        0.0,
+    ),
     # mixture of experts
     "num_experts": 4,
     "num_local_experts": 4,
@@ -125,7 +141,7 @@ FAMILIES: dict[str, Family] = {
     "deepseek_v2": _tree("DeepSeek V2", num_key_value_heads=4),
     "deepseek_v3": _tree("DeepSeek V3, R1, Kimi K2", num_key_value_heads=4),
     "deepseek_v32": _padded(
-        "DeepSeek V3.2", INDEXED, num_key_value_heads=4, index_topk=4, index_head_dim=16, index_n_heads=2
+        "DeepSeek V3.2", INDEXED, num_key_value_heads=4, index_topk=4, index_head_dim=16, index_n_heads=8
     ),
     "internlm3": _tree("InternLM 3"),
     "minicpm3": _tree("MiniCPM 3", num_key_value_heads=4),
@@ -176,6 +192,7 @@ FAMILIES: dict[str, Family] = {
     "mamba2": _padded("Mamba 2, Codestral Mamba", RECURRENT, num_heads=8, state_size=8, n_groups=1),
     "jamba": _padded("Jamba", RECURRENT, attn_layer_offset=1, attn_layer_period=2),
     "falcon_h1": _padded("Falcon H1", RECURRENT, mamba_d_ssm=64),
+    "bamba": _padded("Bamba", RECURRENT, attn_layer_indices=[1]),
     "recurrent_gemma": _padded(
         "RecurrentGemma", RECURRENT, attention_window_size=6, lru_width=32, block_types=["recurrent", "attention"]
     ),
@@ -196,7 +213,10 @@ def zoo_config(kind: str) -> Any:
 
 
 def save_member(folder: Path, kind: str, scale: float = 4.0) -> Path:
-    """A model folder as a user would have it. Matrices are scaled up, so that attention is far from uniform."""
+    """A model folder as a user would have it.
+
+    Matrices are scaled up, so that attention is far from uniform; what begins at zero would hide what stands behind it.
+    """
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -205,6 +225,8 @@ def save_member(folder: Path, kind: str, scale: float = 4.0) -> Path:
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(scale)
+            if not parameter.any():
+                parameter.normal_(std=0.1)
     model.save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def attach(
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
     try:
-        return get_peft_model(model, _peft_config(model, lora, head))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(lora, head, unsuited(model)))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -63,19 +63,16 @@ def attach(
         ) from error
 
 
-def _peft_config(model: nn.Module, lora: LoraConfig, head: str) -> Any:
+def _peft_config(lora: LoraConfig, head: str, unsuited: Sequence[str] = ()) -> Any:
     from peft import LoraConfig as PeftLora
 
     targets: Any = lora.target_modules
-    # Some routers of experts are linear layers by descent, but give two tensors (Llama 4).
-    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
-    routers = [name for name, m in linear if type(m).__name__.endswith("Router")]
     return PeftLora(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets,
-        exclude_modules=routers if routers and targets == "all-linear" else None,
+        exclude_modules=list(unsuited) if unsuited and targets == "all-linear" else None,
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
@@ -83,9 +80,32 @@ def _peft_config(model: nn.Module, lora: LoraConfig, head: str) -> Any:
     )
 
 
+# Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
+# there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.
+_UNCALLED = {"AltUp": ("correction_coefs",), "Indexer": ("wq_b", "wk", "weights_proj")}
+
+
+def unsuited(model: nn.Module) -> list[str]:
+    """Linear layers that "all-linear" leaves out, because an adapter on them would break the model or learn nothing.
+
+    Some routers of experts are linear layers by descent, but give two tensors (Llama 4). State-space layers (Mamba,
+    Jamba, Granite 4) read the weights of two of their layers without calling them, in their kernels or always.
+    """
+    found = []
+    for name, module in model.named_modules():
+        kind = type(module).__name__
+        if isinstance(module, nn.Linear) and kind.endswith("Router"):
+            found.append(name)
+        parts = next((parts for ending, parts in _UNCALLED.items() if kind.endswith(ending)), ())
+        if hasattr(module, "A_log") and hasattr(module, "D"):
+            parts = ("dt_proj", "out_proj")
+        found += [f"{name}.{part}" for part in parts if isinstance(getattr(module, part, None), nn.Linear)]
+    return found
+
+
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
-    model.add_adapter(name, _peft_config(model, lora, "language"))  # type: ignore[operator]
+    model.add_adapter(name, _peft_config(lora, "language", unsuited(model)))  # type: ignore[operator]
 
 
 def can_share(adapter: Located) -> bool:

@@ -159,10 +159,17 @@ def _replace_norm(norm: Any) -> bool:
     weight = getattr(norm, "weight", None)
     if eps is None or weight is None or weight.dim() != 1:
         return False
-    x = torch.randn(3, len(weight), generator=torch.Generator().manual_seed(0)).to(weight.device)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, len(weight), generator=generator).to(weight.device)
+    own = weight.detach().clone()
     with torch.no_grad():
-        if not torch.allclose(norm(x), _RmsNorm.apply(x, weight, float(eps)), atol=1e-5, rtol=1e-5):
-            return False
+        try:
+            weight.copy_(torch.randn(len(weight), generator=generator))  # untrained ones would hide a norm without them
+            same = torch.allclose(norm(x), _RmsNorm.apply(x, weight, float(eps)), atol=1e-5, rtol=1e-5)
+        finally:
+            weight.copy_(own)
+    if not same:
+        return False
     norm.plain_forward, norm.lean_eps = norm.forward, float(eps)
     norm.forward = types.MethodType(_norm_forward, norm)
     return True
