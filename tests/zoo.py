@@ -31,6 +31,8 @@ SIZES: dict[str, Any] = {
             "embd_pdrop",
             "resid_pdrop",
             "attn_pdrop",
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
             "router_jitter_noise",
             "input_jitter_noise",
         ],
@@ -64,6 +66,9 @@ SIZES: dict[str, Any] = {
     "mamba_n_groups": 1,
     "mamba_expand": 2,
 }
+
+# The image tower of models that also read pictures; here they read text only.
+VISION = {"image_size": 28, "patch_size": 14}
 
 NO_INTERFACE = "attention of its own"
 RECURRENT = "recurrent layers"
@@ -197,6 +202,43 @@ FAMILIES: dict[str, Family] = {
         "RecurrentGemma", RECURRENT, attention_window_size=6, lru_width=32, block_types=["recurrent", "attention"]
     ),
     "rwkv": _padded("RWKV 4", RECURRENT),
+    "biogpt": _padded("BioGPT", NO_INTERFACE),
+    "xglm": _padded("XGLM", NO_INTERFACE, ffn_dim=64),
+    "gpt_neo": _padded("GPT-Neo", NO_INTERFACE, attention_types=[[["global", "local"], 1]], window_size=6),
+    "persimmon": _tree("Persimmon, Fuyu (text)"),
+    "ministral3": _tree(
+        "Ministral 3",
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4, "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 8},
+    ),
+    "glm_moe_dsa": _padded("GLM-5", INDEXED, num_key_value_heads=4, index_topk=4, index_head_dim=16, index_n_heads=8),
+    "exaone_moe": _tree("K-EXAONE", layer_types=_MIXED),
+    "hy_v3": _tree("Hunyuan 3"),
+    "dots1": _tree("dots.llm1"),
+    "solar_open": _tree("Solar Open"),
+    "arcee": _tree("AFM 4.5B"),
+    "lfm2_moe": _padded("LFM 2 MoE", CONVOLUTION, layer_types=["conv", "full_attention"], num_dense_layers=1),
+    "minimax": _padded("MiniMax Text 01", RECURRENT, layer_types=_LINEAR),
+    "mimo_v2_flash": _padded("MiMo V2 Flash", SINKS),
+    "helium": _tree("Helium"),
+    "jetmoe": _tree("JetMoE", kv_channels=8),
+    "olmo_hybrid": _padded("OLMo Hybrid", RECURRENT, layer_types=_LINEAR),
+    "vaultgemma": _tree("VaultGemma"),
+    "hyperclovax": _tree("HyperCLOVA X SEED"),
+    "jais2": _tree("Jais 2"),
+    "diffllama": Family("DiffLlama", decoder=False, why="two attentions in one layer"),
+    "bitnet": _tree("BitNet b1.58"),
+    "cohere2_moe": _tree("Command A+"),
+    "gemma3": _tree("Gemma 3 4B–27B, MedGemma", layer_types=_MIXED),
+    "gemma4": _tree(
+        "Gemma 4",
+        pad_token_id=3,
+        layer_types=_MIXED,
+        vocab_size_per_layer_input=400,
+        hidden_size_per_layer_input=8,
+        global_head_dim=8,
+        num_kv_shared_layers=0,
+    ),
+    "qwen3_5": _padded("Qwen 3.5", RECURRENT, layer_types=_LINEAR),
 }
 
 
@@ -206,10 +248,22 @@ def zoo_config(kind: str) -> Any:
 
     family = FAMILIES[kind]
     cls = CONFIG_MAPPING[family.model_type or kind]
+    whole = cls()
+    if not hasattr(whole, "text_config"):
+        return _sized(cls, family.settings)
+    parts: dict[str, Any] = {"text_config": _sized(type(whole.text_config), family.settings)}
+    if whole.vision_config is not None:
+        known = whole.vision_config.to_dict()
+        vision = {name: value for name, value in {**SIZES, **VISION}.items() if name in known}
+        parts["vision_config"] = type(whole.vision_config)(**vision)
+    return cls(**parts)
+
+
+def _sized(cls: Any, settings: dict[str, Any]) -> Any:
     known = {*cls().to_dict(), *getattr(cls, "attribute_map", {})}
     sizes = {name: value for name, value in SIZES.items() if name in known}
     tokens = {"vocab_size": len(tiny_tokenizer()), "pad_token_id": None, "bos_token_id": None, "eos_token_id": 2}
-    return cls(**{**sizes, **tokens, **family.settings})
+    return cls(**{**sizes, **tokens, **settings})
 
 
 def save_member(folder: Path, kind: str, scale: float = 4.0) -> Path:

@@ -13,6 +13,7 @@ from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
+from medicalgpt.models.policy import unwrap
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -88,11 +89,13 @@ _UNCALLED = {"AltUp": ("correction_coefs",), "Indexer": ("wq_b", "wk", "weights_
 def unsuited(model: nn.Module) -> list[str]:
     """Linear layers that "all-linear" leaves out, because an adapter on them would break the model or learn nothing.
 
-    Some routers of experts are linear layers by descent, but give two tensors (Llama 4). State-space layers (Mamba,
-    Jamba, Granite 4) read the weights of two of their layers without calling them, in their kernels or always.
+    Towers for pictures and sound see nothing of a text. Some routers of experts are linear layers by descent, but give
+    two tensors (Llama 4). State-space layers (Mamba, Jamba, Granite 4) read the weights of two of their layers without
+    calling them, in their kernels or always.
     """
-    found = []
-    for name, module in model.named_modules():
+    inner = unwrap(model)
+    found = _beside_the_text(inner)
+    for name, module in inner.named_modules():
         kind = type(module).__name__
         if isinstance(module, nn.Linear) and kind.endswith("Router"):
             found.append(name)
@@ -101,6 +104,15 @@ def unsuited(model: nn.Module) -> list[str]:
             parts = ("dt_proj", "out_proj")
         found += [f"{name}.{part}" for part in parts if isinstance(getattr(module, part, None), nn.Linear)]
     return found
+
+
+def _beside_the_text(model: nn.Module) -> list[str]:
+    """Linear layers of a model for several media that are not part of its text decoder."""
+    config: Any = model.config
+    if config.get_text_config() is config or not hasattr(model, "get_decoder"):
+        return []
+    text = {id(module) for module in model.get_decoder().modules()}  # type: ignore[operator]
+    return [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in text]
 
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
