@@ -144,7 +144,7 @@ FAMILIES: dict[str, Family] = {
     "glm4_moe": _tree("GLM-4.5, 4.6"),
     "glm4_moe_lite": _tree("GLM-4.7 Flash", num_key_value_heads=4),
     "deepseek_v2": _tree("DeepSeek V2", num_key_value_heads=4),
-    "deepseek_v3": _tree("DeepSeek V3, R1, Kimi K2", num_key_value_heads=4),
+    "deepseek_v3": _tree("DeepSeek V3, R1", num_key_value_heads=4),
     "deepseek_v32": _padded(
         "DeepSeek V3.2", INDEXED, num_key_value_heads=4, index_topk=4, index_head_dim=16, index_n_heads=8
     ),
@@ -156,7 +156,7 @@ FAMILIES: dict[str, Family] = {
     "hunyuan_v1_moe": _tree("Hunyuan A13B"),
     "seed_oss": _tree("Seed-OSS"),
     "bloom": _padded("BLOOM, BLOOMZ, Phoenix", "ALiBi", n_layer=2, n_head=4),
-    "gpt2": _tree("GPT-2, CPM"),
+    "gpt2": _tree("GPT-2"),
     "gpt_neox": _tree("Pythia, GPT-NeoX, Dolly"),
     "gpt_bigcode": _tree("StarCoder, SantaCoder"),
     "gptj": _padded("GPT-J", NO_INTERFACE, rotary_dim=4),
@@ -173,7 +173,7 @@ FAMILIES: dict[str, Family] = {
         {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5}},
         model_type="phi3",
     ),
-    "phimoe": _padded("Phi-3.5-MoE", "its window is in its masks only"),
+    "phimoe": Family("Phi-3.5-MoE", {"sliding_window": 512}, decoder=False, why="its window is in its masks only"),
     "cohere": _tree("Command R, Aya 23", logit_scale=0.5),
     "cohere2": _tree("Command R7B, Command A", layer_types=_MIXED),
     "olmo": _tree("OLMo"),
@@ -182,7 +182,9 @@ FAMILIES: dict[str, Family] = {
     "olmoe": _tree("OLMoE"),
     "granite": _tree("Granite 3", logits_scaling=4.0),
     "granitemoe": _tree("Granite 3 MoE"),
-    "granitemoehybrid": _padded("Granite 4", RECURRENT, layer_types=["mamba", "attention"], shared_intermediate_size=32),
+    "granitemoehybrid": _padded(
+        "Granite 4", RECURRENT, layer_types=["mamba", "attention"], shared_intermediate_size=32
+    ),
     "starcoder2": _tree("StarCoder 2"),
     "stablelm": _padded("StableLM", NO_INTERFACE),
     "smollm3": _tree("SmolLM3"),
@@ -205,10 +207,15 @@ FAMILIES: dict[str, Family] = {
     "biogpt": _padded("BioGPT", NO_INTERFACE),
     "xglm": _padded("XGLM", NO_INTERFACE, ffn_dim=64),
     "gpt_neo": _padded("GPT-Neo", NO_INTERFACE, attention_types=[[["global", "local"], 1]], window_size=6),
-    "persimmon": _tree("Persimmon, Fuyu (text)"),
+    "persimmon": _tree("Persimmon"),
     "ministral3": _tree(
         "Ministral 3",
-        rope_parameters={"rope_type": "default", "rope_theta": 1e4, "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": 8},
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 1e4,
+            "llama_4_scaling_beta": 0.1,
+            "original_max_position_embeddings": 8,
+        },
     ),
     "glm_moe_dsa": _padded("GLM-5", INDEXED, num_key_value_heads=4, index_topk=4, index_head_dim=16, index_n_heads=8),
     "exaone_moe": _tree("K-EXAONE", layer_types=_MIXED),
@@ -242,16 +249,17 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def zoo_config(kind: str) -> Any:
+def zoo_config(kind: str, **extra: Any) -> Any:
     """The configuration of a tiny model; a fresh object each time."""
     from transformers import CONFIG_MAPPING
 
     family = FAMILIES[kind]
+    settings = {**family.settings, **extra}
     cls = CONFIG_MAPPING[family.model_type or kind]
     whole = cls()
     if not hasattr(whole, "text_config"):
-        return _sized(cls, family.settings)
-    parts: dict[str, Any] = {"text_config": _sized(type(whole.text_config), family.settings)}
+        return _sized(cls, settings)
+    parts: dict[str, Any] = {"text_config": _sized(type(whole.text_config), settings)}
     if whole.vision_config is not None:
         known = whole.vision_config.to_dict()
         vision = {name: value for name, value in {**SIZES, **VISION}.items() if name in known}
@@ -266,22 +274,27 @@ def _sized(cls: Any, settings: dict[str, Any]) -> Any:
     return cls(**{**sizes, **tokens, **settings})
 
 
-def save_member(folder: Path, kind: str, scale: float = 4.0) -> Path:
-    """A model folder as a user would have it.
+def zoo_model(kind: str, scale: float = 4.0, **extra: Any) -> Any:
+    """A random causal LM in fp32.
 
     Matrices are scaled up, so that attention is far from uniform; what begins at zero would hide what stands behind it.
     """
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(zoo_config(kind)).float()
+    model = AutoModelForCausalLM.from_config(zoo_config(kind, **extra)).float()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
                 parameter.mul_(scale)
             if not parameter.any():
                 parameter.normal_(std=0.1)
-    model.save_pretrained(folder)
+    return model
+
+
+def save_member(folder: Path, kind: str) -> Path:
+    """A model folder as a user would have it: safetensors, tokenizer, template."""
+    zoo_model(kind).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
 

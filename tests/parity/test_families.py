@@ -89,7 +89,9 @@ def test_a_family_learns_merges_and_answers(kind: str, tmp_path: Path, monkeypat
     adapted = with_adapter(base)
     code = sys.modules[type(unwrap(adapted)).__module__]
     if rotary := getattr(code, "apply_rotary_pos_emb", None):
-        monkeypatch.setattr(code, "apply_rotary_pos_emb", rotary)  # training swaps it for all models; put back afterwards
+        monkeypatch.setattr(
+            code, "apply_rotary_pos_emb", rotary
+        )  # training swaps it for all models; put back afterwards
     logps, weights = logps_alone(adapted, TREES)
     loss = -(logps * weights).sum() / weights.sum()
     slopes = gradients(adapted, loss)

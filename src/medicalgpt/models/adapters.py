@@ -13,7 +13,7 @@ from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.unsuited import unsuited
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _peft_config(lora: LoraConfig, head: str, unsuited: Sequence[str] = ()) -> A
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets,
-        exclude_modules=list(unsuited) if unsuited and targets == "all-linear" else None,
+        exclude_modules=list(unsuited) or None,
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
@@ -81,43 +81,42 @@ def _peft_config(lora: LoraConfig, head: str, unsuited: Sequence[str] = ()) -> A
     )
 
 
-# Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
-# there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.
-_UNCALLED = {"AltUp": ("correction_coefs",), "Indexer": ("wq_b", "wk", "weights_proj")}
-
-
-def unsuited(model: nn.Module) -> list[str]:
-    """Linear layers that "all-linear" leaves out, because an adapter on them would break the model or learn nothing.
-
-    Towers for pictures and sound see nothing of a text. Some routers of experts are linear layers by descent, but give
-    two tensors (Llama 4). State-space layers (Mamba, Jamba, Granite 4) read the weights of two of their layers without
-    calling them, in their kernels or always.
-    """
-    inner = unwrap(model)
-    found = _beside_the_text(inner)
-    for name, module in inner.named_modules():
-        kind = type(module).__name__
-        if isinstance(module, nn.Linear) and kind.endswith("Router"):
-            found.append(name)
-        parts = next((parts for ending, parts in _UNCALLED.items() if kind.endswith(ending)), ())
-        if hasattr(module, "A_log") and hasattr(module, "D"):
-            parts = ("dt_proj", "out_proj")
-        found += [f"{name}.{part}" for part in parts if isinstance(getattr(module, part, None), nn.Linear)]
-    return found
-
-
-def _beside_the_text(model: nn.Module) -> list[str]:
-    """Linear layers of a model for several media that are not part of its text decoder."""
-    config: Any = model.config
-    if config.get_text_config() is config or not hasattr(model, "get_decoder"):
-        return []
-    text = {id(module) for module in model.get_decoder().modules()}  # type: ignore[operator]
-    return [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in text]
-
-
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
     model.add_adapter(name, _peft_config(lora, "language", unsuited(model)))  # type: ignore[operator]
+
+
+def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
+    """A trained adapter beside the one that is there; `adapter_on` selects it.
+
+    Raises:
+        ModelError: as `check_switchable`, or its layers are not those of this model.
+    """
+    check_switchable(adapter)
+    options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+    try:
+        model.load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)  # type: ignore[operator]
+    except (RuntimeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), "")[:200]
+        raise ModelError(f"{adapter.path_or_id} does not fit this base model: {reason}") from error
+
+
+def check_switchable(adapter: Located) -> None:
+    """Refuse an adapter that cannot lie beside others: one that changes the base's own weights, or scores answers.
+
+    Raises:
+        ModelError: saying which.
+    """
+    config, where = read_adapter(adapter), adapter.path_or_id
+    if config.get("task_type") == "SEQ_CLS":
+        raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
+    also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
+    also += ["bias"] if config.get("bias", "none") != "none" else []
+    if also:
+        raise ModelError(
+            f"{where} changes weights of the base itself ({', '.join(also)}), which the other adapters would be given, "
+            "too; serve it alone"
+        )
 
 
 def can_share(adapter: Located) -> bool:
