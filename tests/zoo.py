@@ -304,5 +304,7 @@ def table() -> str:
     rows = ["| Architecture | Models | Training | Answers | Why not faster |", "|---|---|---|---|---|"]
     for kind, family in sorted(FAMILIES.items()):
         decoder = "decoder" if family.decoder else "transformers"
-        rows.append(f"| `{kind}` | {family.models} | {family.batching} | {decoder} | {family.why or '–'} |")
+        rows.append(
+            f"| `{family.model_type or kind}` | {family.models} | {family.batching} | {decoder} | {family.why or '–'} |"
+        )
     return "\n".join(rows)

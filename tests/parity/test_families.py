@@ -112,5 +112,11 @@ def test_a_family_learns_merges_and_answers(kind: str, tmp_path: Path, monkeypat
     assert [c.token_ids for c in found] == answers_of(plain(tmp_path / "merged"), prompts, engine.stop_ids)
 
 
-def test_the_page_shows_this_table() -> None:
-    assert table() in PAGE.read_text(encoding="utf-8"), f"put this into {PAGE}:\n{table()}"
+def test_the_pages_say_what_is_tested() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert table() in page, f"put this into {PAGE}:\n{table()}"
+    assert all(family.why in page.partition("## What the reasons mean")[2] for family in FAMILIES.values())
+    kinds = len({family.model_type or kind for kind, family in FAMILIES.items()})
+    assert f"The {kinds} model types" in page
+    for name in ("README.md", "README.zh-TW.md", "CHANGELOG.md"):
+        assert f"{kinds} " in (PAGE.parents[1] / name).read_text(encoding="utf-8"), name

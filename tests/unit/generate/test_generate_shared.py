@@ -113,7 +113,7 @@ def test_a_stream_that_is_left_frees_the_base(shelf: Shelf) -> None:
 
 def test_names_that_are_not_there_are_named(shelf: Shelf) -> None:
     shared = SharedBase.open(str(shelf.base), shelf.adapters)
-    with pytest.raises(ServeError, match="did you mean 'ward'.*there are: ward, clinic-2.0"):
+    with pytest.raises(ServeError, match=r"did you mean 'ward'.*there are: ward, clinic-2\.0"):
         shared.engine("wards")
     with pytest.raises(ServeError, match="one or more"):
         SharedBase.open(str(shelf.base), {})
