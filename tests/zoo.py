@@ -83,6 +83,15 @@ _MIXED = ["sliding_attention", "full_attention"]
 _LINEAR = ["linear_attention", "full_attention"]
 
 
+# Of mixtures of experts: whose experts, and the router before them, LoRA on all linear layers reaches.
+EXPERTS = {
+    True: "mixtral qwen3_moe qwen3_next glm4_moe glm4_moe_lite glm_moe_dsa deepseek_v2 deepseek_v3 deepseek_v32 ernie4_5_moe "
+    "hunyuan_v1_moe olmoe minimax minimax_m2 exaone_moe dots1 solar_open cohere2_moe",
+    False: "qwen2_moe qwen3_5_moe_text gpt_oss phimoe granitemoe llama4_text hy_v3 lfm2_moe mimo_v2_flash jetmoe "
+    "granitemoehybrid jamba",
+}
+
+
 @dataclass(frozen=True)
 class Family:
     """An architecture: the models people know it by, its configuration beside `SIZES`, and how it runs.
@@ -105,6 +114,11 @@ def _padded(models: str, why: str, decoder: bool = False, **settings: Any) -> Fa
 
 def _tree(models: str, **settings: Any) -> Family:
     return Family(models, settings)
+
+
+def experts(kind: str) -> bool | None:
+    """Whether LoRA on all linear layers reaches a family's experts; None where there are none."""
+    return next((reached for reached, kinds in EXPERTS.items() if kind in kinds.split()), None)
 
 
 FAMILIES: dict[str, Family] = {
@@ -301,10 +315,13 @@ def save_member(folder: Path, kind: str) -> Path:
 
 def table() -> str:
     """The table of docs/families.md."""
-    rows = ["| Architecture | Models | Training | Answers | Why not faster |", "|---|---|---|---|---|"]
+    rows = [
+        "| Architecture | Models | Training | Answers | Why not faster | LoRA on experts |",
+        "|---|---|---|---|---|---|",
+    ]
+    words = {True: "yes", False: "no", None: "–"}
     for kind, family in sorted(FAMILIES.items()):
-        decoder = "decoder" if family.decoder else "transformers"
-        rows.append(
-            f"| `{family.model_type or kind}` | {family.models} | {family.batching} | {decoder} | {family.why or '–'} |"
-        )
+        name, decoder = family.model_type or kind, "decoder" if family.decoder else "transformers"
+        cells = [f"`{name}`", family.models, family.batching, decoder, family.why or "–", words[experts(kind)]]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.tiny import tiny_tokenizer
 from tests.trees import CHAIN, PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
-from tests.zoo import FAMILIES, save_member, table
+from tests.zoo import FAMILIES, experts, save_member, table
 from torch import nn
 from transformers import AutoModelForCausalLM
 
@@ -92,6 +92,10 @@ def test_a_family_learns_merges_and_answers(kind: str, tmp_path: Path, monkeypat
         monkeypatch.setattr(
             code, "apply_rotary_pos_emb", rotary
         )  # training swaps it for all models; put back afterwards
+    mixture = any(name.endswith("experts") for name, _ in unwrap(adapted).named_modules())
+    reached = any(".experts." in name and ".router." not in name for name in trainable(adapted))
+    assert experts(kind) == (reached if mixture else None)
+
     logps, weights = logps_alone(adapted, TREES)
     loss = -(logps * weights).sum() / weights.sum()
     slopes = gradients(adapted, loss)
