@@ -7,12 +7,14 @@ import pytest
 import torch
 from tests.tiny import tiny_model
 from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
-from transformers import AutoModelForCausalLM, GptOssConfig
+from tests.zoo import zoo_config, zoo_model
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GptOssConfig
 
 from medicalgpt.models import attention
 from medicalgpt.models.lean import lean
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
+from medicalgpt.models.reward import probe_scores
 from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.train.setup import checkpoint_activations
 
@@ -158,6 +160,29 @@ def test_leaking_attention_is_noticed_by_the_probe(monkeypatch: pytest.MonkeyPat
     assert found.batching == "padded"
     assert "differs by" in found.reason
     assert model.config._attn_implementation == "sdpa"
+
+
+@pytest.mark.parametrize(("window", "batching"), [(100, "padded"), (512, "tree"), (None, "tree")])
+def test_a_window_that_attention_is_not_told_of_is_noticed_though_the_probe_fits_into_it(
+    window: int | None, batching: str
+) -> None:
+    """PhiMoE has its window in its masks only, and a tree has none. One as wide as the context is no limit."""
+    model = zoo_model("phimoe", sliding_window=window)
+    attention.enable(model)
+    found = probe(model)
+    assert found.batching == batching
+    assert ("window of 100" in found.reason) == (batching == "padded")
+    model = AutoModelForSequenceClassification.from_config(zoo_config("phimoe", sliding_window=window, num_labels=1))
+    attention.enable(model)
+    assert probe_scores(model).batching == batching
+
+
+def test_convolutions_are_noticed_where_rounding_hides_their_leak() -> None:
+    model = zoo_model("lfm2").to(torch.bfloat16)
+    attention.enable(model)
+    found = probe(model)
+    assert found.batching == "padded"
+    assert "1 of 2 layers" in found.reason
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "mistral"])

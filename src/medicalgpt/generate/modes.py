@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import GenerationConfig
 
 from medicalgpt.models import attention
 
@@ -51,3 +52,16 @@ def attention_named(model: Any, name: str) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+@contextmanager
+def own_settings_aside(*models: Any) -> Iterator[None]:
+    """`generate` fills gaps from the model's generation_config.json; only `Sampling` shall decide here."""
+    before = [model.generation_config for model in models]
+    try:
+        for model in models:
+            model.generation_config = GenerationConfig()
+        yield
+    finally:
+        for model, own in zip(models, before):
+            model.generation_config = own

@@ -3,7 +3,6 @@
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,7 +21,8 @@ from transformers import (
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
 from medicalgpt.generate.draw import check_numbers, invert
-from medicalgpt.generate.modes import context_of, inference, own_attention
+from medicalgpt.generate.modes import context_of, inference, own_attention, own_settings_aside
+from medicalgpt.generate.padding import takes_padding
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.policy import unwrap
 
@@ -54,10 +54,11 @@ class TransformersBackend:
         """See `Backend.run`. Completions of one prompt are computed apart; prompts of similar length share a batch."""
         rows = [prompt for prompt, own in zip(prompts, seeds) for _ in own]
         flat = [seed for own in seeds for seed in own]
+        lengths = [len(row) for row in rows]
         # Recurrent models read padding as text, so their prompts of one batch must have one length.
-        pads = not getattr(self.inner, "_is_stateful", False)
+        pads = batch_size == 1 or len(set(lengths)) == 1 or takes_padding(self.model, self.pad_id)
         done: dict[int, list[int]] = {}
-        for batch in _batches([len(row) for row in rows], batch_size, pads):
+        for batch in _batches(lengths, batch_size, pads):
             answers = self._batch([rows[i] for i in batch], sampling, [flat[i] for i in batch], _numbered(ends, batch))
             done.update(zip(batch, answers))
         ordered = iter([done[i] for i in range(len(rows))])
@@ -76,7 +77,7 @@ class TransformersBackend:
             self._lock,
             inference(self.model),
             own_attention(self.inner),
-            _own_settings_aside(self.model, self.inner),
+            own_settings_aside(self.model, self.inner),
         ):
             try:
                 out = self.model.generate(  # type: ignore[operator]
@@ -187,16 +188,3 @@ class _Draw(LogitsProcessor):
         uniform = torch.tensor([[r.random()] for r in self.randoms], dtype=torch.float64, device=scores.device)
         drawn = invert(torch.softmax(scores.double(), -1), uniform)
         return torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
-
-
-@contextmanager
-def _own_settings_aside(*models: Any) -> Iterator[None]:
-    """`generate` fills gaps from the model's generation_config.json; only `Sampling` shall decide here."""
-    before = [model.generation_config for model in models]
-    try:
-        for model in models:
-            model.generation_config = GenerationConfig()
-        yield
-    finally:
-        for model, own in zip(models, before):
-            model.generation_config = own

@@ -14,6 +14,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
+from medicalgpt.models.unsuited import unsuited
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -99,6 +100,7 @@ def _peft_config(model: Any, lora: LoraConfig, head: str) -> Any:
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=_targets(model, lora),
+        exclude_modules=unsuited(model) or None,
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
@@ -109,6 +111,38 @@ def _peft_config(model: Any, lora: LoraConfig, head: str) -> Any:
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
     model.add_adapter(name, _peft_config(model, lora, "language"))  # type: ignore[operator]
+
+
+def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
+    """A trained adapter beside the one that is there; `adapter_on` selects it.
+
+    Raises:
+        ModelError: as `check_switchable`, or its layers are not those of this model.
+    """
+    check_switchable(adapter)
+    options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+    try:
+        model.load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)  # type: ignore[operator]
+    except (RuntimeError, ValueError) as error:
+        raise _misfit(adapter, error) from error
+
+
+def check_switchable(adapter: Located) -> None:
+    """Refuse an adapter that cannot lie beside others: one that changes the base's own weights, or scores answers.
+
+    Raises:
+        ModelError: saying which.
+    """
+    config, where = read_adapter(adapter), adapter.path_or_id
+    if config.get("task_type") == "SEQ_CLS":
+        raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
+    also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
+    also += ["bias"] if config.get("bias", "none") != "none" else []
+    if also:
+        raise ModelError(
+            f"{where} changes weights of the base itself ({', '.join(also)}), which the other adapters would be given, "
+            "too; serve it alone"
+        )
 
 
 def can_share(adapter: Located) -> bool:

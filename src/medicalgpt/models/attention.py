@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,32 @@ from medicalgpt.errors import ModelError
 from medicalgpt.render.batch import Span
 
 _active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
+_witness: contextvars.ContextVar["Witness | None"] = contextvars.ContextVar("tree_witness", default=None)
+
+
+@dataclass
+class Witness:
+    """What a model asked of tree attention while `witnessed`: which layers called it, and how far each may look back."""
+
+    layers: set[int] = field(default_factory=set)
+    windows: set[int] = field(default_factory=set)
+    """Windows that layers handed over."""
+    masked: set[int] = field(default_factory=set)
+    """Windows and chunks of the masks that the model asked for; in a tree there are no masks."""
+
+    def objection(self, config: object) -> str:
+        """Why the model is not safe in trees although short ones came out right; empty when it is.
+
+        A window of 4,096 changes nothing in the probe's few tokens, and a convolution over three tokens at the seams is
+        lost in the rounding of bfloat16; both would be wrong in a real row.
+        """
+        count = int(getattr(config, "num_hidden_layers", 0))
+        if len(self.layers) < count:
+            return f"reaches {len(self.layers)} of {count} layers only; the others mix tokens by themselves"
+        limit = int(getattr(config, "max_position_embeddings", 0) or 0)
+        if hidden := [w for w in self.masked - self.windows if not limit or w < limit]:
+            return f"cannot see the model's window of {min(hidden)} tokens, which is only in its masks"
+        return ""
 
 
 class TreeLayout:
@@ -191,6 +218,9 @@ def tree_attention(
     Raises:
         ModelError: the layer asks for something trees cannot give (attention sinks, position biases).
     """
+    if (witness := _witness.get()) is not None and tree is not None:
+        witness.layers.add(id(module))
+        witness.windows |= {sliding_window} if sliding_window else set()
     if tree is None and softcap:  # SDPA has no soft-capping; the mask, when there is one, is SDPA's boolean one
         scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
         return _capped(query, key, value, attention_mask, scale, softcap).transpose(1, 2).contiguous(), None
@@ -208,7 +238,22 @@ def tree_attention(
 
 def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:
     """No mask tensor while a tree batch is running; the usual SDPA mask otherwise."""
-    return None if _active.get() is not None else sdpa_mask(*args, **kwargs)  # type: ignore[arg-type]
+    if _active.get() is None:
+        return sdpa_mask(*args, **kwargs)  # type: ignore[arg-type]
+    if (witness := _witness.get()) is not None and (window := kwargs.get("local_size")):
+        witness.masked.add(int(window))  # type: ignore[call-overload]
+    return None
+
+
+@contextlib.contextmanager
+def witnessed() -> Iterator[Witness]:
+    """While active, note what models ask of tree attention."""
+    witness = Witness()
+    token = _witness.set(witness)
+    try:
+        yield witness
+    finally:
+        _witness.reset(token)
 
 
 @contextlib.contextmanager

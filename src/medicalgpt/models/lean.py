@@ -40,7 +40,15 @@ def rotary(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """transformers' apply_rotary_pos_emb for the usual half-and-half layout."""
     cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-    return _Rotary.apply(q, cos, sin), _Rotary.apply(k, cos, sin)
+    return _turn(q, cos, sin), _turn(k, cos, sin)
+
+
+def _turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """The first numbers of each head, as many as there are angles; the rest stays as it is (GLM, Phi, GPT-NeoX)."""
+    width = cos.shape[-1]
+    if width == x.shape[-1]:
+        return _Rotary.apply(x, cos, sin)  # type: ignore[no-any-return]
+    return torch.cat([_Rotary.apply(x[..., :width], cos, sin), x[..., width:]], -1)
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -123,17 +131,26 @@ def _replace_rotary(model: nn.Module) -> bool:
     original = getattr(module, "apply_rotary_pos_emb", None)
     if original is None or original is rotary:
         return original is rotary
-    generator = torch.Generator().manual_seed(0)
-    q, k = torch.randn(1, 2, 3, 8, generator=generator), torch.randn(1, 1, 3, 8, generator=generator)
-    angle = torch.randn(1, 3, 4, generator=generator).repeat(1, 1, 2)
-    try:
-        theirs, ours = original(q, k, angle.cos(), angle.sin()), rotary(q, k, angle.cos(), angle.sin())
-    except (TypeError, RuntimeError, ValueError):
-        return False
-    if any(a.shape != b.shape or not torch.allclose(a, b, atol=1e-6) for a, b in zip(theirs, ours)):
+    if not _same_rotary(original, 8) or not _same_rotary(original, 4, may_refuse=True):
         return False
     module.apply_rotary_pos_emb = rotary  # type: ignore[attr-defined]
     return True
+
+
+def _same_rotary(original: Any, width: int, may_refuse: bool = False) -> bool:
+    """Whether ours gives what a family's own function gives, for angles over `width` of 8 numbers a head.
+
+    may_refuse: the function may also fail; most take angles for whole heads only.
+    """
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(1, 2, 3, 8, generator=generator), torch.randn(1, 1, 3, 8, generator=generator)
+    angle = torch.randn(1, 3, width // 2, generator=generator).repeat(1, 1, 2)
+    try:
+        theirs = original(q, k, angle.cos(), angle.sin())
+    except (TypeError, RuntimeError, ValueError):
+        return may_refuse
+    ours = rotary(q, k, angle.cos(), angle.sin())
+    return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-6) for a, b in zip(theirs, ours))
 
 
 def _replace_norm(norm: Any) -> bool:
@@ -142,10 +159,17 @@ def _replace_norm(norm: Any) -> bool:
     weight = getattr(norm, "weight", None)
     if eps is None or weight is None or weight.dim() != 1:
         return False
-    x = torch.randn(3, len(weight), generator=torch.Generator().manual_seed(0)).to(weight.device)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, len(weight), generator=generator).to(weight.device)
+    own = weight.detach().clone()
     with torch.no_grad():
-        if not torch.allclose(norm(x), _RmsNorm.apply(x, weight, float(eps)), atol=1e-5, rtol=1e-5):
-            return False
+        try:
+            weight.copy_(torch.randn(len(weight), generator=generator))  # untrained ones would hide a norm without them
+            same = torch.allclose(norm(x), _RmsNorm.apply(x, weight, float(eps)), atol=1e-5, rtol=1e-5)
+        finally:
+            weight.copy_(own)
+    if not same:
+        return False
     norm.plain_forward, norm.lean_eps = norm.forward, float(eps)
     norm.forward = types.MethodType(_norm_forward, norm)
     return True

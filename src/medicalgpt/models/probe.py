@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from medicalgpt.data.records import Source
-from medicalgpt.models.attention import disable
+from medicalgpt.models.attention import disable, witnessed
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
@@ -71,7 +71,10 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
             return Probe(
                 "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
             )
-        tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
+        with witnessed() as witness:
+            tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
+        why_tree = why_tree or witness.objection(inner.config.get_text_config())  # type: ignore[union-attr,operator]
+        tree = not why_tree
         if not tree:
             disable(inner)
         reasons = [f"the chunked head {why}"] * bool(why) + [f"tree batching {why_tree}"] * bool(why_tree)

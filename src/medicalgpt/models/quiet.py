@@ -10,3 +10,5 @@ def quiet() -> None:
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers.*")
+    # peft sets these patterns itself for fused experts, and then misses the layers that they are for.
+    warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys did not match", module="peft.*")

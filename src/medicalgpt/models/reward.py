@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from medicalgpt.models.adapters import adapter_on
-from medicalgpt.models.attention import disable
+from medicalgpt.models.attention import disable, witnessed
 from medicalgpt.models.policy import Batching, call, unwrap
 from medicalgpt.models.probe import TOLERANCE, Probe, probe_trees
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
@@ -71,9 +71,12 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
         if inner.config._attn_implementation != "tree":
             return Probe("padded", False, "its attention does not go through transformers' attention interface")
         try:
-            found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
+            with witnessed() as witness:
+                found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
             gap = float((found - truth).abs().max())
-            reason = "" if gap <= TOLERANCE.get(parameter.dtype, 0.25) else f"tree batching differs by {gap:.2g}"
+            why = f"differs by {gap:.2g}" if gap > TOLERANCE.get(parameter.dtype, 0.25) else ""
+            why = why or witness.objection(inner.config.get_text_config())
+            reason = why and f"tree batching {why}"
         except Exception as error:  # whatever a foreign forward raises: this way does not work here
             reason = f"tree batching does not run on this model ({type(error).__name__})"
         if reason:

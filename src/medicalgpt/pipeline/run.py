@@ -10,6 +10,7 @@ from rich.console import Console
 
 from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
+from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models.heap import release_heap
 from medicalgpt.pipeline.table import write_summary
@@ -85,7 +86,7 @@ class Pipeline:
         if outcome.status == "interrupted":
             raise Interrupted(name, outcome.signal)
         if stage.value.lora.enabled:
-            merge_run(outcome.folder, self.console)
+            merge_run(outcome.folder, self.console, stage.value.model.trust_remote_code)
         gc.collect()
         release_heap()
         return outcome.folder
@@ -93,7 +94,10 @@ class Pipeline:
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
         answering = {e.name: self.places[e.name] for e in self.config.stages if e.stage != "rm"}
-        return write_summary(self.config, {"base": self.config.base} | answering, self.console, show)
+        trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
+        places = {"base": self.config.base} | answering
+        models = {name: ModelConfig(base=place, trust_remote_code=trust) for name, place in places.items()}
+        return write_summary(self.config, models, self.console, show)
 
 
 def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:

@@ -20,13 +20,15 @@ _UNITS = {"pt": "nats per token", "sft": "nats per token"}
 _PERCENT = {"preference accuracy", "stop rate"}
 
 
-def write_summary(config: PipelineConfig, models: dict[str, str], console: Console, show_it: bool = True) -> Path:
+def write_summary(
+    config: PipelineConfig, models: dict[str, ModelConfig], console: Console, show_it: bool = True
+) -> Path:
     """Score every model (scores already there for the same weights are kept) and write summary.md, .json and loss.png.
 
     With `show_it` the terminal gets the table, too.
     """
     folder = Path(config.output_dir)
-    results = {name: _scored(folder, name, place, config, console) for name, place in models.items()}
+    results = {name: _scored(folder, name, model, config, console) for name, model in models.items()}
     (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
     facts = rewards.reward_facts(folder, config.stages)
     text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
@@ -43,15 +45,15 @@ def write_summary(config: PipelineConfig, models: dict[str, str], console: Conso
     return folder / "summary.md"
 
 
-def _scored(folder: Path, name: str, place: str, config: PipelineConfig, console: Console) -> dict[str, Any]:
+def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
     from medicalgpt.evaluate.compare import score
     from medicalgpt.models.load import load
     from medicalgpt.models.registry import cache_root
 
     console.print(f"measuring {name} …")
-    loaded = load(ModelConfig(base=place))
+    loaded = load(model)
     local = Path(loaded.base.path_or_id)
-    weights = hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else place
+    weights = hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else model.base
     key = hash_json([weights, config.compare.model_dump()])
     path = folder / "scores" / f"{name}.json"
     if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == key:

@@ -24,7 +24,7 @@ from medicalgpt.train import reward
 if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
 
-_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
+_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")
 
 
 def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:

@@ -16,8 +16,11 @@ from medicalgpt.train import reward
 from medicalgpt.train.finish import save_model
 
 
-def merge_run(folder: Path, console: Console) -> None:
+def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -> None:
     """Fold a finished run's adapter into its base, into the folder `merged` beside it, once; checked by the certificate.
+
+    Args:
+        trust_remote_code: the base may run Python code of its own, which goes along into the folder.
 
     Raises:
         RunError: the run is not finished. ModelError: the merged model differs.
@@ -32,7 +35,7 @@ def merge_run(folder: Path, console: Console) -> None:
     ):
         return
     head: Head = "score" if stage == "rm" else "language"
-    loaded = load(ModelConfig(base=str(folder)), head=head)
+    loaded = load(ModelConfig(base=str(folder), trust_remote_code=trust_remote_code), head=head)
     loaded.model, certificate = merge(loaded.model)
     with RunFolder(folder).publishing(MERGED) as temp:
         save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))

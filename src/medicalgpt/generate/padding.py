@@ -1,0 +1,63 @@
+"""Whether prompts of different lengths may share a batch of transformers' `generate`: asked of the model itself, once.
+
+Most recurrent layers, and some kinds of linear attention, take the padding in front of a short prompt for text.
+"""
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GenerationConfig
+
+from medicalgpt.generate.modes import inference, own_attention, own_settings_aside
+from medicalgpt.models.policy import unwrap
+from medicalgpt.models.probe import TOLERANCE
+
+_LENGTHS, _NEW = (9, 5), 3
+_LIKELY = 8  # tokens compared at each position; far down in low precision all is rounding
+
+_known: "weakref.WeakKeyDictionary[nn.Module, bool]" = weakref.WeakKeyDictionary()
+
+
+def takes_padding(model: nn.Module, pad_id: int) -> bool:
+    """Whether a prompt padded on the left is answered as it is alone, by its own logits and by those from the cache."""
+    inner: Any = unwrap(model)
+    if inner not in _known:
+        # What transformers marks as stateful needs no trial, and low precision could hide a small leak.
+        _known[inner] = not getattr(inner, "_is_stateful", False) and _agrees(model, inner, pad_id)
+    return _known[inner]
+
+
+def _agrees(model: nn.Module, inner: Any, pad_id: int) -> bool:
+    vocabulary = int(inner.config.get_text_config().vocab_size)
+    generator = torch.Generator().manual_seed(0)
+    texts = [torch.randint(vocabulary, (n,), generator=generator).tolist() for n in _LENGTHS]
+    tolerance = TOLERANCE.get(next(model.parameters()).dtype, 1e-3)
+    with inference(model), own_attention(inner), own_settings_aside(model, inner):
+        try:
+            together = _logits(model, texts, pad_id)
+        except Exception:  # whatever a foreign forward raises on padding, the answer is the same
+            return False
+        for row, text in enumerate(texts):
+            for mine, alone in zip(together[:, row], _logits(model, [text], pad_id)[:, 0]):
+                best = alone.topk(min(_LIKELY, len(alone)))
+                if not float((mine[best.indices] - best.values).abs().max()) <= tolerance:
+                    return False
+                if mine.argmax() != best.indices[0]:  # a tie: from here on the two continue different texts
+                    break
+    return True
+
+
+def _logits(model: Any, texts: Sequence[Sequence[int]], pad_id: int) -> torch.Tensor:
+    """Log-probabilities [steps, B, V] of a greedy continuation."""
+    width = max(map(len, texts))
+    device = unwrap(model).get_input_embeddings().weight.device  # type: ignore[operator,union-attr]
+    settings = {"max_new_tokens": _NEW, "do_sample": False, "pad_token_id": pad_id}
+    out = model.generate(
+        input_ids=torch.tensor([[pad_id] * (width - len(t)) + list(t) for t in texts], device=device),
+        attention_mask=torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in texts], device=device),
+        generation_config=GenerationConfig(output_logits=True, return_dict_in_generate=True, **settings),
+    )
+    return torch.log_softmax(torch.stack(out.logits).float(), -1)

@@ -1,0 +1,127 @@
+"""Several adapters on one base: the weights are in memory once, and every name has an engine of its own."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import nn
+
+from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.backend import Backend, Ends
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable
+from medicalgpt.models.load import find
+from medicalgpt.render.template import ChatTemplate
+
+
+class Selected:
+    """Implements `Backend`: another backend's model with one of its adapters on, or with none.
+
+    All names of a base share `lock`: adapters are switched on the model itself, so one call runs at a time.
+    """
+
+    def __init__(self, backend: Backend, model: nn.Module, adapter: str | None, lock: threading.Lock) -> None:
+        self.backend, self.model, self.adapter = backend, model, adapter
+        self.stop_ids = backend.stop_ids
+        self._lock = lock
+
+    @property
+    def context(self) -> int | None:
+        """See `Backend.context`."""
+        return self.backend.context
+
+    def on(self) -> AbstractContextManager[None]:
+        """This name's adapter is the active one inside; for whoever runs the model by itself, alone."""
+        return adapter_off(self.model) if self.adapter is None else adapter_on(self.model, self.adapter)
+
+    def run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        seeds: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 1,
+        ends: Ends | None = None,
+    ) -> list[list[list[int]]]:
+        """See `Backend.run`."""
+        with self._lock, self.on():
+            return self.backend.run(prompts, sampling, seeds, batch_size=batch_size, ends=ends)
+
+
+class SharedBase:
+    """A base and its named adapters. Each name answers as if it had been loaded alone, with the template saved with it."""
+
+    def __init__(self, engines: Mapping[str, Engine]) -> None:
+        self.engines = dict(engines)
+
+    @classmethod
+    def open(
+        cls,
+        base: str,
+        adapters: Mapping[str, str],
+        *,
+        plain: str | None = None,
+        template: str | None = None,
+        **options: Any,
+    ) -> "SharedBase":
+        """Load a base and adapters for it, at least one.
+
+        Args:
+            adapters: for each name a run or adapter folder, or a Hub id.
+            plain: a name for the base without an adapter; None: it has no name.
+            template: for all of them, in place of the saved ones.
+            options: as for `Engine.open`.
+
+        Raises:
+            ModelError: as `Engine.open`; an adapter of another base, or one that changes the base's own weights.
+            ServeError: no adapter, a name twice, or as `Engine.open`.
+        """
+        found = _find(base, adapters, plain, options.get("trust_remote_code", False))
+        first, *others = adapters
+        engines = {first: Engine.open(base, adapter=adapters[first], template=template, **options)}
+        model: Any = engines[first].model
+        inside = {first: model.active_adapter} | {name: f"adapter_{i}" for i, name in enumerate(others, 1)}
+        for name in others:
+            add_trained(model, inside[name], found[name][0])
+        for name in (*others, *([plain] if plain is not None else [])):
+            origin = engines[first].origin | {"adapter": adapters.get(name)}
+            engines[name] = _engine(model, found[name][1], template, origin)
+        lock = threading.Lock()
+        for name, engine in engines.items():
+            engine.backend = Selected(engine.backend, model, inside.get(name), lock)
+        return cls(engines)
+
+    @property
+    def names(self) -> list[str]:
+        """What can be asked for, in the order given."""
+        return list(self.engines)
+
+    def engine(self, name: str) -> Engine:
+        """The engine of a name; raises ServeError with the names that there are."""
+        if name not in self.engines:
+            raise ServeError(
+                f"no model {name!r}{did_you_mean(name, self.engines)}; there are: {', '.join(self.engines)}"
+            )
+        return self.engines[name]
+
+
+def _find(base: str, adapters: Mapping[str, str], plain: str | None, trust: bool) -> dict[str, tuple[Any, Any]]:
+    """Place of the adapter (None for the plain base) and tokenizer of every name; nothing heavy is loaded."""
+    if not adapters or plain in adapters:
+        raise ServeError(f"names of adapters: {', '.join(adapters)}; allowed: one or more, none of them {plain}")
+    config = ModelConfig(base=base, trust_remote_code=trust)
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, path in adapters.items():
+        _, adapter, tokenizer = find(config.model_copy(update={"adapter": path}))
+        check_switchable(adapter)  # type: ignore[arg-type]
+        found[name] = adapter, tokenizer
+    return found | ({plain: (None, find(config)[2])} if plain is not None else {})
+
+
+def _engine(model: nn.Module, tokenizer: Any, template: str | None, origin: dict[str, Any]) -> Engine:
+    chosen = ChatTemplate.load(tokenizer, template)
+    return Engine(model, tokenizer, chosen, origin | {"template": chosen.hash})
