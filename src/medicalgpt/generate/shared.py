@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
@@ -34,10 +33,6 @@ class Selected:
         """See `Backend.context`."""
         return self.backend.context
 
-    def on(self) -> AbstractContextManager[None]:
-        """This name's adapter is the active one inside; for whoever runs the model by itself, alone."""
-        return adapter_off(self.model) if self.adapter is None else adapter_on(self.model, self.adapter)
-
     def run(
         self,
         prompts: Sequence[Sequence[int]],
@@ -48,7 +43,7 @@ class Selected:
         ends: Ends | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`."""
-        with self._lock, self.on():
+        with self._lock, adapter_off(self.model) if self.adapter is None else adapter_on(self.model, self.adapter):
             return self.backend.run(prompts, sampling, seeds, batch_size=batch_size, ends=ends)
 
 
@@ -84,6 +79,10 @@ class SharedBase:
         first, *others = adapters
         engines = {first: Engine.open(base, adapter=adapters[first], template=template, **options)}
         model: Any = engines[first].model
+        if model is None:
+            raise ServeError(
+                "several adapters on one base run on the transformers backend only; leave the other one out"
+            )
         inside = {first: model.active_adapter} | {name: f"adapter_{i}" for i, name in enumerate(others, 1)}
         for name in others:
             add_trained(model, inside[name], found[name][0])

@@ -111,6 +111,19 @@ def test_a_stream_that_is_left_frees_the_base(shelf: Shelf) -> None:
     assert shared.engine("clinic-2.0").generate(PROMPTS, SAMPLING) == expected
 
 
+def test_a_backend_that_holds_the_model_itself_is_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Engine.open
+
+    def elsewhere(*args: str, **options: str) -> Engine:
+        engine = opened(*args, **options)
+        engine.model = None  # as behind vLLM, which is not installed here
+        return engine
+
+    monkeypatch.setattr(Engine, "open", elsewhere)
+    with pytest.raises(ServeError, match="transformers backend only"):
+        SharedBase.open(str(shelf.base), shelf.adapters)
+
+
 def test_names_that_are_not_there_are_named(shelf: Shelf) -> None:
     shared = SharedBase.open(str(shelf.base), shelf.adapters)
     with pytest.raises(ServeError, match=r"did you mean 'ward'.*there are: ward, clinic-2\.0"):
