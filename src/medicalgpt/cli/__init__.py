@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, serve, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
@@ -26,6 +26,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "estimate": estimate.estimate,
     "generate": generate.generate,
     "score": score.score,
+    "serve": serve.serve,
     "train": train.train,
 }
 
