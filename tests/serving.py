@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.tiny import tiny_model, tiny_tokenizer
-
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live import Live
@@ -17,6 +15,7 @@ from medicalgpt.models import attention
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.server import Server, bind
 from medicalgpt.serve.api.service import Limits, Service
+from tests.tiny import tiny_model, tiny_tokenizer
 
 
 def engine_of(kind: str = "llama", **extra: Any) -> Engine:

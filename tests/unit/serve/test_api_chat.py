@@ -9,7 +9,6 @@ from fastapi.testclient import TestClient
 from tests.serving import ask, engine_of, served
 
 from medicalgpt.data.records import Message
-from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.answer_parts import AnswerParser, CallDelta, ContentDelta, Delta, PlainText
@@ -21,13 +20,8 @@ PATH = "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return engine_of()
-
-
-@pytest.fixture(scope="module")
-def service(engine: Engine) -> Iterator[Service]:
-    with served(engine) as found:
+def service() -> Iterator[Service]:
+    with served(engine_of()) as found:
         yield found
 
 
@@ -48,11 +42,6 @@ def events(client: TestClient, **fields: Any) -> list[dict[str, Any]]:
     found = response.text.strip().split("\n\n")
     assert found[-1] == "data: [DONE]"
     return [json.loads(line.removeprefix("data: ")) for line in found[:-1]]
-
-
-def alone(service: Service, sampling: Sampling, text: str = QUESTION) -> str:
-    """What the engine answers by itself (its model is lent to the worker, so a fresh one is asked)."""
-    return engine_of().generate([ask(text)], sampling)[0].text
 
 
 def test_an_answer_is_the_engines(client: TestClient, service: Service) -> None:
@@ -120,7 +109,7 @@ def test_log_probabilities_spell_the_answer(client: TestClient, stream: bool) ->
         text, entries = choice["message"]["content"], choice["logprobs"]["content"]
     assert len(entries) == 12
     spelt = bytes(byte for entry in entries for byte in entry["bytes"])
-    assert spelt.decode(errors="ignore").startswith(text)
+    assert spelt.decode(errors="replace").startswith(text)  # a tiny model writes broken characters
     for entry in entries:
         assert entry["logprob"] <= 0
         assert len(entry["top_logprobs"]) == 3
@@ -174,15 +163,17 @@ def test_the_model_gets_the_conversation_as_it_was_trained(client: TestClient, s
     assert found["usage"]["prompt_tokens"] == len(expected)
 
 
-def test_the_servers_system_message_stands_in(engine: Engine) -> None:
-    with served(engine, system="Be brief.") as service:
+def test_the_servers_system_message_stands_in() -> None:
+    with served(engine_of(), system="Be brief.") as service:
         client = TestClient(create_app(service), base_url="http://127.0.0.1")
         with_it = client.post(PATH, json=body(max_tokens=2)).json()["usage"]["prompt_tokens"]
         own = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": QUESTION}]
         assert (
             client.post(PATH, json=body(max_tokens=2) | {"messages": own}).json()["usage"]["prompt_tokens"] == with_it
         )
-    assert with_it == len(engine.template.prompt_ids([Message("system", "Be brief."), Message("user", QUESTION)]))
+    assert with_it == len(
+        service.live.engine.template.prompt_ids([Message("system", "Be brief."), Message("user", QUESTION)])
+    )
 
 
 # -- tools --------------------------------------------------------------------------------------------------------------

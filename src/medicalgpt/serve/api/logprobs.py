@@ -29,7 +29,7 @@ class TextLogprobs:
     def __init__(self, texts: TokenTexts) -> None:
         self._texts = texts
         self._offset = 0
-        self._characters = codecs.getincrementaldecoder("utf-8")("ignore")
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
 
     def push(self, scored: Scored) -> dict[str, list[Any]]:
         """The next tokens. Offsets count characters of the answer; a token within a character has that one's."""
