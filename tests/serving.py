@@ -13,7 +13,8 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live import Live
 from medicalgpt.models import attention
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.serve.api.server import Server, bind
+from medicalgpt.serve.api.address import bind
+from medicalgpt.serve.api.server import Server
 from medicalgpt.serve.api.service import Limits, Service
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -24,6 +25,13 @@ def engine_of(kind: str = "llama", **extra: Any) -> Engine:
     attention.enable(model)
     tokenizer = tiny_tokenizer()
     return Engine(model, tokenizer, ChatTemplate.load(tokenizer))
+
+
+def endless(**extra: Any) -> Engine:
+    """Its answers have no end but their length."""
+    engine = engine_of(**extra)
+    engine.backend.stop_ids = []
+    return engine
 
 
 def ask(text: str) -> list[Message]:

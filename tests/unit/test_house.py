@@ -99,7 +99,17 @@ def test_every_documented_command_is_right(words: list[str], monkeypatch: pytest
 
 def test_commands_are_documented_at_all() -> None:
     called = {_parse(p.values[0])[0] for p in _documented("medicalgpt") if p.values[0] != ["--version"]}
-    groups = {"train", "chat", "generate", "estimate", "pipeline run", "data inspect", "config explain", "models pull"}
+    groups = {
+        "train",
+        "chat",
+        "generate",
+        "estimate",
+        "pipeline run",
+        "data inspect",
+        "config explain",
+        "models pull",
+        "serve",
+    }
     assert {f"medicalgpt {name}" for name in groups} <= called
 
 

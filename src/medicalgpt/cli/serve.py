@@ -69,15 +69,16 @@ def serve(
 ) -> None:
     """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
     _check_installed()
-    from medicalgpt.serve.api.auth import ApiKeys, check_host
-    from medicalgpt.serve.api.server import Server, bind
-    from medicalgpt.serve.api.service import Limits, Service
+    from medicalgpt.serve.api.address import bind, check_host
+    from medicalgpt.serve.api.auth import ApiKeys
 
     keys = ApiKeys.read(api_key_file)
     check_host(host, keys, no_auth)
     with bind(host, port) as sock:
         from medicalgpt.generate.engine import Engine
         from medicalgpt.generate.live import Live
+        from medicalgpt.serve.api.server import Server
+        from medicalgpt.serve.api.service import Limits, Service
 
         engine = Engine.open(
             model,

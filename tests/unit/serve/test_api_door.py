@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.serving import engine_of, served
+from tests.serving import endless, engine_of, served
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.pool import Pool
+from medicalgpt.serve.api.address import check_host, named_locally
 from medicalgpt.serve.api.app import create_app
-from medicalgpt.serve.api.auth import ApiKeys, check_host, named_locally
+from medicalgpt.serve.api.auth import ApiKeys
 from medicalgpt.serve.api.service import Limits, Service
 
 PATH = "/v1/chat/completions"
@@ -224,7 +225,7 @@ def test_a_server_that_stops_takes_no_more() -> None:
 def test_too_late(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     step = Pool.step
     monkeypatch.setattr(Pool, "step", lambda self: (time.sleep(0.05), step(self))[1])
-    with served(engine_of(), limits=Limits(max_tokens=400, timeout=0.6)) as service:
+    with served(endless(), limits=Limits(max_tokens=400, timeout=0.6)) as service:
         client = TestClient(create_app(service), base_url=HERE)
         fields = {"temperature": 1, "max_tokens": 400, "stream": stream, "n": 4}
         response = client.post(PATH, json=body(**fields))

@@ -1,8 +1,7 @@
-"""Who may ask: API keys, and which addresses a server without keys may have."""
+"""Who may ask: API keys."""
 
 import hashlib
 import hmac
-import ipaddress
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,30 +52,3 @@ def _in_file(file: Path) -> list[str]:
     if not keys:
         raise ServeError(f"--api-key-file {file} has no key; write one a line")
     return keys
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server at this address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_host(host: str, keys: ApiKeys, no_auth: bool) -> None:
-    """Refuse to open a server without keys to other machines.
-
-    Raises:
-        ServeError: saying what to do.
-    """
-    if not keys and not no_auth and not is_local(host):
-        raise ServeError(
-            f"--host {host} lets other machines ask, and there are no API keys; give --api-key-file or {VARIABLE}, "
-            "or --no-auth if something in front of this server checks who asks"
-        )
-
-
-def named_locally(header: str) -> bool:
-    """Whether a Host header names this machine. Another name means a web page that had its own name lead here."""
-    host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
-    return is_local(host.strip("[]").lower())

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medicalgpt.serve.api.auth import named_locally
+from medicalgpt.serve.api.address import named_locally
 from medicalgpt.serve.api.errors import LOG, ApiError, failed
 from medicalgpt.serve.api.exchange import CLIENT_LEFT, Exchange
 from medicalgpt.serve.api.metrics import Metrics

@@ -7,33 +7,10 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from medicalgpt.errors import ServeError
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 
 _LOOK_SECONDS = 0.2
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """An address for the server, taken before the model is loaded, so that nobody waits for an error.
-
-    Raises:
-        ServeError: it is in use, needs rights, or is not this machine's.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        raise ServeError(f"--host {host}: there is no such address") from None
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-    except (OSError, OverflowError) as error:
-        sock.close()
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ServeError(f"port {port} on {host} cannot be had ({reason}); choose another with --port") from None
-    return sock
 
 
 class Server(uvicorn.Server):
