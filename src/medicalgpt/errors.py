@@ -7,7 +7,8 @@ MedicalGPTError
 ├── ModelError    loading, adapting or merging a model
 ├── RunError      a run folder, checkpoint, or a run that had to stop
 └── ServeError    chat, generation and servers
-    └── BusyError more is asked at once than the server holds; asking again later may succeed
+    ├── ContextError  prompt and answer do not fit into the model's context
+    └── BusyError     more is asked at once than the server holds; asking again later may succeed
 """
 
 
@@ -37,6 +38,10 @@ class RunError(MedicalGPTError):
 
 class ServeError(MedicalGPTError):
     """Chat, generation or a server cannot go on."""
+
+
+class ContextError(ServeError):
+    """Prompt and answer together are longer than the model's context."""
 
 
 class BusyError(ServeError):

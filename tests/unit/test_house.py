@@ -120,7 +120,17 @@ def test_both_scripts_are_documented() -> None:
 
 def test_commands_are_documented_at_all() -> None:
     called = {_parse(p.values[0])[0] for p in _documented("medicalgpt") if p.values[0] != ["--version"]}
-    groups = {"train", "chat", "generate", "estimate", "pipeline run", "data inspect", "config explain", "models pull"}
+    groups = {
+        "train",
+        "chat",
+        "generate",
+        "estimate",
+        "pipeline run",
+        "data inspect",
+        "config explain",
+        "models pull",
+        "serve",
+    }
     assert {f"medicalgpt {name}" for name in groups} <= called
 
 

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, serve, train
 from medicalgpt.cli.say import said_clearly
 
 GROUPS: dict[str, typer.Typer] = {
@@ -25,6 +25,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "estimate": estimate.estimate,
     "generate": generate.generate,
     "score": score.score,
+    "serve": serve.serve,
     "train": train.train,
 }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import ContextError, ServeError
 from medicalgpt.render.dialogue import check_content
 from medicalgpt.render.template import ChatTemplate
 
@@ -27,12 +27,12 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
     The oldest exchanges go first; the system message and the last question always stay.
 
     Raises:
-        ServeError: an empty prompt, or a question that alone is too long (with counts).
+        ServeError: an empty prompt; or, as ContextError, a question that alone is too long (with counts).
         RenderError: turns in an order that the template refuses, or text that spells a special token.
     """
     limit = None if context is None else context - max_new_tokens
     if limit is not None and limit < 1:
-        raise ServeError(
+        raise ContextError(
             f"max_new_tokens is {max_new_tokens}, but the model's context is {context} tokens for prompt and answer "
             f"together; allowed: at most {context - 1 if context else 0}"
         )
@@ -71,8 +71,8 @@ def without_oldest(turns: Sequence[Message]) -> list[Message] | None:
     return None if later is None else [*head, *rest[later:]]
 
 
-def _too_long(what: str, tokens: int, limit: int, room: int) -> ServeError:
-    return ServeError(
+def _too_long(what: str, tokens: int, limit: int, room: int) -> ContextError:
+    return ContextError(
         f"{what} has {tokens} tokens; the model's context is {limit + room}, of which {room} are kept for the answer "
         f"(max_new_tokens), so at most {limit} fit; shorten the question or the system message, or lower max_new_tokens"
     )

@@ -31,6 +31,8 @@ SURFACE = {
     "models templates": "",
     "pipeline run": "file overrides",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
+    "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
+    "--max-prompt-tokens --max-body --timeout",
     "train": "stage overrides --config",
 }
 COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]

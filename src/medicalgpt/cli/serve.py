@@ -1,0 +1,128 @@
+"""`medicalgpt serve`: an OpenAI-compatible API for a model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medicalgpt.cli import model_options as option
+
+if TYPE_CHECKING:
+    from medicalgpt.serve.api.service import Service
+
+_SERVER = "Server"
+_LIMITS = "Limits"
+
+
+def serve(
+    model: option.Model,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; others than this machine need keys.", rich_help_panel=_SERVER)
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.", rich_help_panel=_SERVER)] = 8000,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="API keys, one a line; more may be in MEDICALGPT_API_KEYS, with commas.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Listen to other machines without keys.", rich_help_panel=_SERVER)
+    ] = False,
+    served_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What clients call the model; may be repeated; default: the last part of --model.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds that answers have to finish on SIGTERM.", rich_help_panel=_SERVER)
+    ] = 30.0,
+    slots: Annotated[
+        int, typer.Option(min=1, help="Answers under way at the same time; each takes memory.", rich_help_panel=_LIMITS)
+    ] = 8,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Answers that may wait; more are refused (429).", rich_help_panel=_LIMITS)
+    ] = 64,
+    max_tokens_limit: Annotated[
+        int, typer.Option(min=1, help="Longest answer in tokens.", rich_help_panel=_LIMITS)
+    ] = 2048,
+    max_prompt_tokens: Annotated[int, typer.Option(min=1, help="Longest prompt.", rich_help_panel=_LIMITS)] = 32768,
+    max_body: Annotated[
+        float, typer.Option(min=0.001, metavar="MIB", help="Largest request body in MiB.", rich_help_panel=_LIMITS)
+    ] = 4.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a request must be answered.", rich_help_panel=_LIMITS)
+    ] = 600.0,
+    system: option.System = None,
+    template: option.Template = None,
+    adapter: option.Adapter = None,
+    revision: option.Revision = None,
+    dtype: option.Dtype = "auto",
+    quantization: option.Quantization = "none",
+    backend: option.Backend = "auto",
+    trust_remote_code: option.TrustRemoteCode = False,
+) -> None:
+    """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
+    _check_installed()
+    from medicalgpt.serve.api.address import bind, check_host
+    from medicalgpt.serve.api.auth import ApiKeys
+
+    keys = ApiKeys.read(api_key_file)
+    check_host(host, keys, no_auth)
+    with bind(host, port) as sock:
+        from medicalgpt.generate.engine import Engine
+        from medicalgpt.generate.live import Live
+        from medicalgpt.serve.api.server import Server
+        from medicalgpt.serve.api.service import Limits, Service
+
+        engine = Engine.open(
+            model,
+            adapter=adapter,
+            template=template,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            quantization=quantization,
+            revision=revision,
+            backend=backend,
+        )
+        limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout)
+        names = tuple(served_name or _names(model))
+        with Live(engine, slots=slots, queue=queue) as live:
+            service = Service(live, names, limits, keys, system, local_only=not no_auth)
+            _announce(service, host, sock.getsockname()[1])
+            Server(service, grace).run([sock])
+
+
+def _names(model: str) -> list[str]:
+    """The last part of a folder or Hub id, and the whole id; a folder's place is nobody's business."""
+    path = Path(model)
+    return [path.resolve().name] if path.exists() else list(dict.fromkeys([path.name, model]))
+
+
+def _check_installed() -> None:
+    """The server's libraries are an extra."""
+    from importlib.util import find_spec
+
+    from medicalgpt.errors import ServeError
+
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        raise ServeError(f"medicalgpt serve needs {', '.join(missing)}; pip install 'medicalgpt[serve]'")
+
+
+def _announce(service: "Service", host: str, port: int) -> None:
+    """Say where it is, and let requests be logged on the error stream."""
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("medicalgpt.serve").setLevel(logging.INFO)
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(
+        f"{service.name} at http://{shown}:{port}/v1 (keys: {'needed' if service.keys else 'none'}; Ctrl-C stops)"
+    )
+    typer.echo("Not a doctor: for education and research. Show a disclaimer wherever you show answers.")

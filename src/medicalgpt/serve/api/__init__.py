@@ -1,0 +1,1 @@
+"""The OpenAI-compatible API: requests come in here, answers come from `generate.live.Live`."""

@@ -1,0 +1,71 @@
+"""The app: paths and what answers them."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from medicalgpt.serve.api import chat, completions, errors
+from medicalgpt.serve.api.errors import ApiError
+from medicalgpt.serve.api.gateway import Gateway
+from medicalgpt.serve.api.metrics import Metrics
+from medicalgpt.serve.api.service import Service
+
+
+def create_app(service: Service) -> FastAPI:
+    """The API over a model whose `Live` is running. No pages, no cross-origin access."""
+    app = FastAPI(title="MedicalGPT", docs_url=None, redoc_url=None, openapi_url=None)
+    metrics = Metrics(service.live, service.room)
+    app.add_middleware(Gateway, service=service, metrics=metrics)  # type: ignore[arg-type]
+    errors.install(app)
+
+    @app.post("/v1/chat/completions")
+    async def _chat(request: Request) -> Response:
+        _check_json(request)
+        return await chat.complete(request, service)
+
+    @app.post("/v1/completions")
+    async def _completions(request: Request) -> Response:
+        _check_json(request)
+        return await completions.complete(request, service)
+
+    @app.get("/v1/models")
+    async def _models() -> dict[str, Any]:
+        return {"object": "list", "data": [_model(service, name) for name in service.names]}
+
+    @app.get("/v1/models/{name:path}")
+    async def _one_model(name: str) -> dict[str, Any]:
+        if name not in service.names:
+            raise ApiError(404, "this model is not served here", param="model", code="model_not_found")
+        return _model(service, name)
+
+    @app.get("/health")
+    async def _health() -> JSONResponse:
+        load = service.live.load
+        state = {"status": "stopping" if service.stopping else "ok", "active": load.active, "waiting": load.waiting}
+        return JSONResponse(state, 503 if service.stopping else 200)
+
+    @app.get("/metrics")
+    async def _metrics() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    return app
+
+
+def _model(service: Service, name: str) -> dict[str, Any]:
+    context = service.live.engine.context
+    return {
+        "id": name,
+        "object": "model",
+        "created": service.created,
+        "owned_by": "medicalgpt",
+        "context_length": context,
+    }
+
+
+def _check_json(request: Request) -> None:
+    """Browsers let any page send forms and plain text to this machine, but not JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise ApiError(415, "send JSON with the header Content-Type: application/json")

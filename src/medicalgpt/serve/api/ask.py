@@ -1,0 +1,106 @@
+"""A request's way to the model: its settings, its prompts as tokens, and the answers that are asked for."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from medicalgpt.errors import MedicalGPTError
+from medicalgpt.generate.prompts import Prompt, Ready
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.serve.api.errors import ApiError, refused
+from medicalgpt.serve.api.exchange import Exchange
+from medicalgpt.serve.api.job import Inbox
+from medicalgpt.serve.api.schema import Asked
+from medicalgpt.serve.api.service import Service
+
+T = TypeVar("T")
+_SEEDS = 2**63
+
+
+def check(asked: Asked, service: Service, answers: int) -> None:
+    """Refuse what this server cannot give, before any work.
+
+    Raises:
+        ApiError: another model, or more tokens or answers than are allowed.
+    """
+    if asked.model not in service.names:
+        raise ApiError(
+            404,
+            f"the model '{asked.model[:100]}' is not served here; there is {', '.join(service.names)}",
+            param="model",
+            code="model_not_found",
+        )
+    most = service.limits.max_tokens
+    if asked.max_tokens is not None and asked.max_tokens > most:
+        raise ApiError(400, f"max_tokens is {asked.max_tokens}; this server allows at most {most}", param="max_tokens")
+    if answers > service.room.most:
+        raise ApiError(
+            400, f"{answers} answers are asked for; this server gives at most {service.room.most}", param="n"
+        )
+    if asked.stream_options is not None and not asked.stream:
+        raise ApiError(400, "stream_options needs stream: true", param="stream_options")
+
+
+async def read(prompts: Sequence[Prompt], asked: Asked, service: Service) -> list[Ready]:
+    """Prompts as tokens, made on another thread, so that the others' streams go on.
+
+    Raises:
+        ApiError: 400, a prompt cannot be rendered or is too long.
+    """
+    return [await on_reader(service, _ready, prompt, asked, service) for prompt in prompts]
+
+
+async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
+    """Tokenising and the like, on a thread for it."""
+    return await asyncio.get_running_loop().run_in_executor(service.readers, work, *given)
+
+
+def _ready(prompt: Prompt, asked: Asked, service: Service) -> Ready:
+    engine, limits = service.live.engine, service.limits
+    try:
+        ready = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)))
+    except MedicalGPTError as error:
+        raise refused(error) from None
+    if len(ready.ids) > limits.max_prompt_tokens:
+        raise ApiError(
+            400,
+            f"the prompt has {len(ready.ids)} tokens; this server allows at most {limits.max_prompt_tokens}",
+            code="context_length_exceeded",
+        )
+    return ready
+
+
+def _least_room(service: Service) -> int:
+    """Tokens that are kept for an answer whose length is not given: a quarter of the context, or the limit."""
+    context = service.live.engine.context
+    return service.limits.max_tokens if context is None else max(1, min(service.limits.max_tokens, context // 4))
+
+
+def _room(asked: Asked, service: Service, ready: Ready) -> int:
+    """Most tokens of an answer: as asked, else what the context leaves, within the limit."""
+    most, context = service.limits.max_tokens, service.live.engine.context
+    return asked.max_tokens or (most if context is None else min(most, context - len(ready.ids)))
+
+
+def submit(all_ready: Sequence[Ready], asked: Asked, top: int | None, service: Service, exchange: Exchange) -> Inbox:
+    """Ask for `n` answers to each prompt. Answer j to prompt i has the number i·n + j.
+
+    Raises:
+        ApiError: 429 or 503, no room; 400, a setting that this model does not take.
+    """
+    seed = secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed % _SEEDS
+    base = Sampling(1, asked.temperature, asked.top_p, asked.top_k, asked.repetition_penalty, seed, tuple(asked.stop))
+    inbox = Inbox()
+    exchange.expect(asked.n * len(all_ready))
+    for i, ready in enumerate(all_ready):
+        sampling = replace(base, max_new_tokens=_room(asked, service, ready))
+        sink = inbox.sink(i * asked.n, asked.n)
+        try:
+            request = service.live.submit(ready.ids, sampling, sink, n=asked.n, top=top)
+        except MedicalGPTError as error:
+            raise refused(error, service.stopping) from None
+        exchange.requests.append(request)
+        exchange.prompt_tokens += len(ready.ids)
+    return inbox

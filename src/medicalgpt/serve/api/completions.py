@@ -1,0 +1,83 @@
+"""`POST /v1/completions`: text goes on where a prompt ends, without a chat template."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import Response
+
+from medicalgpt.serve.api import ask, reply
+from medicalgpt.serve.api.errors import ApiError
+from medicalgpt.serve.api.exchange import Exchange
+from medicalgpt.serve.api.job import News
+from medicalgpt.serve.api.logprobs import TextLogprobs
+from medicalgpt.serve.api.schema import CompletionRequest, parse
+from medicalgpt.serve.api.service import Service
+from medicalgpt.serve.api.shape import Choice, Shape
+
+
+async def complete(request: Request, service: Service) -> Response:
+    """Continue one or more prompts.
+
+    Raises:
+        ApiError: see there.
+    """
+    asked, exchange = parse(CompletionRequest, await request.body()), Exchange.of(request.scope)
+    answers = asked.n * len(asked.prompt)
+    ask.check(asked, service, answers)
+    prompts = await ask.on_reader(service, _all_ids, asked.prompt, service)
+    all_ready = await ask.read(prompts, asked, service)
+    inbox = ask.submit(all_ready, asked, asked.top, service, exchange)
+    shape = TextShape(service, answers, asked.top is not None)
+    if asked.stream:
+        options = asked.stream_options
+        return reply.EventStream(shape, inbox, exchange, bool(options and options.include_usage))
+    return await reply.whole(shape, inbox, exchange)
+
+
+def _all_ids(prompts: Sequence[str | list[int]], service: Service) -> list[list[int]]:
+    return [_ids(prompt, i, service) for i, prompt in enumerate(prompts)]
+
+
+def _ids(prompt: str | list[int], place: int, service: Service) -> list[int]:
+    """Token ids of a prompt; an empty text is the beginning of a document."""
+    engine = service.live.engine
+    if isinstance(prompt, str):
+        ids = list(engine.tokenizer(prompt)["input_ids"]) if prompt else []
+        return ids or [engine.template.document_start]
+    size = len(engine.tokenizer)
+    if not all(0 <= token < size for token in prompt):
+        raise ApiError(400, f"'prompt.{place}' has a token id outside 0 to {size - 1}", param="prompt")
+    return prompt
+
+
+class TextShape(Shape):
+    """Choices with text; whole ones and pieces look alike."""
+
+    kind = chunk_kind = "text_completion"
+    prefix = "cmpl"
+
+    def __init__(self, service: Service, answers: int, scored: bool) -> None:
+        super().__init__(service)
+        self.logprobs = [TextLogprobs(service.texts) if scored else None for _ in range(answers)]
+
+    def opening(self) -> list[Choice]:
+        """See `Shape`."""
+        return []
+
+    def pieces(self, news: News) -> list[Choice]:
+        """See `Shape`."""
+        writer = self.logprobs[news.choice]
+        scores = writer.push(news.scored) if writer else None
+        if not (news.text or news.scored or news.finish):
+            return []
+        return [{"index": news.choice, "text": news.text, "logprobs": scores, "finish_reason": news.finish}]
+
+    def merged(self, pieces: Sequence[Choice]) -> Choice:
+        """See `Shape`."""
+        scores: dict[str, list[Any]] | None = None
+        if pieces[0]["logprobs"] is not None:
+            scores = {key: [x for piece in pieces for x in piece["logprobs"][key]] for key in pieces[0]["logprobs"]}
+        last = pieces[-1]
+        text = "".join(piece["text"] for piece in pieces)
+        return {"index": last["index"], "text": text, "logprobs": scores, "finish_reason": last["finish_reason"]}

@@ -1,0 +1,91 @@
+"""Errors as OpenAI writes them: `{"error": {"message", "type", "param", "code"}}`."""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from medicalgpt.errors import BusyError, ContextError, MedicalGPTError
+
+LOG = logging.getLogger("medicalgpt.serve")
+RETRY_SECONDS = 1
+
+
+class ApiError(Exception):
+    """An answer that is an error. `type` and `code` follow OpenAI, so that its clients raise the right exception."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.param, self.code = status, message, param, code
+        self.headers = dict(headers or {})
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the client is sent."""
+        kinds = {401: "authentication_error", 429: "rate_limit_error", 503: "service_unavailable"}
+        kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+
+    @property
+    def response(self) -> JSONResponse:
+        """The same as a response."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def busy(message: str, stopping: bool = False) -> ApiError:
+    """No room now: 429, or 503 from a server that shuts down."""
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    if stopping:
+        return ApiError(503, message, code="shutting_down", headers=headers)
+    return ApiError(429, message, code="queue_full", headers=headers)
+
+
+def refused(error: MedicalGPTError, stopping: bool = False) -> ApiError:
+    """A request that the engine did not take: the request's fault, unless the server is busy."""
+    if isinstance(error, BusyError):
+        return busy(str(error), stopping)
+    code = "context_length_exceeded" if isinstance(error, ContextError) else None
+    return ApiError(400, str(error), param="messages" if code else None, code=code)
+
+
+def failed(error: Exception, stopping: bool = False) -> ApiError:
+    """A request that the model could not answer; only errors of ours have messages that may be shown."""
+    if isinstance(error, MedicalGPTError):
+        message = str(error)
+    else:
+        message = "the server failed on this request"
+        log_bug(error)
+    return ApiError(503 if stopping else 500, message, code="shutting_down" if stopping else None)
+
+
+def log_bug(error: BaseException) -> None:
+    """Where it happened. Not its message, which could hold a patient's words."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    LOG.error("a bug, please report it: %s\n%s", type(error).__name__, places)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of the app's routes come in this form."""
+
+    @app.exception_handler(ApiError)
+    async def _ours(request: Request, error: ApiError) -> JSONResponse:
+        return error.response
+
+    @app.exception_handler(HTTPException)
+    async def _routing(request: Request, error: HTTPException) -> JSONResponse:
+        messages = {404: "there is no such path here", 405: "this path does not take that method"}
+        message = messages.get(error.status_code, str(error.detail))
+        found = ApiError(error.status_code, f"{message}; see docs/serving.md", headers=error.headers)
+        return found.response

@@ -1,0 +1,194 @@
+"""The door: who may come in, how much they may bring, how long they may stay. Every request passes it once."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from medicalgpt.serve.api.address import named_locally
+from medicalgpt.serve.api.errors import LOG, ApiError, failed
+from medicalgpt.serve.api.exchange import CLIENT_LEFT, Exchange
+from medicalgpt.serve.api.metrics import Metrics
+from medicalgpt.serve.api.reply import event
+from medicalgpt.serve.api.service import Service
+
+OPEN_TO_ALL = frozenset({"/health"})
+KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models")
+_LAST_WORD_SECONDS = 1.0
+
+
+class _ClientLeft(Exception):
+    """Nobody waits for the answer."""
+
+
+class Gateway:
+    """Checks host, key, room and size; reads the body; then answers, until done, too late, or the client has left.
+
+    One line is logged for every request: no body, no query, and of the path only what this server knows.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, metrics: Metrics) -> None:
+        self.app, self.service, self.metrics = app, service, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        exchange = Exchange(next((known for known in KNOWN if _below(scope["path"], known)), "other"))
+        exchange.keep_in(scope)
+        out = _Out(exchange, send)
+        try:
+            async with asyncio.timeout(self.service.limits.timeout):
+                await self._answer(scope, receive, out, exchange)
+        except TimeoutError:
+            seconds = f"{self.service.limits.timeout:g}"
+            message = f"not done after {seconds} seconds, which is this server's limit; ask for a shorter answer"
+            # Asking again would take as long again; OpenAI's clients do so by themselves, unless told not to.
+            await out.last_word(ApiError(504, message, code="timeout", headers={"X-Should-Retry": "false"}))
+        except _ClientLeft:
+            exchange.status = CLIENT_LEFT
+        except ApiError as error:
+            await out.last_word(error)
+        except Exception as error:
+            await out.last_word(failed(error))
+        finally:
+            exchange.leave()
+            self._note(scope["method"], exchange)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
+        headers = Headers(scope=scope)
+        self._check(exchange.path, headers)
+        if scope["method"] == "POST":
+            if self.service.stopping:
+                raise ApiError(503, "the server is shutting down", code="shutting_down", headers={"Retry-After": "1"})
+            exchange.enter(self.service.room)
+        body = await _read(receive, headers, self.service.limits.max_body)
+        gone = asyncio.Event()
+        work = asyncio.ensure_future(self.app(scope, _again(body, gone), send))
+        watch = asyncio.create_task(_until_left(receive))
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise _ClientLeft
+            await work
+        finally:
+            gone.set()
+            for task in (work, watch):
+                task.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        """Whether this client may ask.
+
+        Raises:
+            ApiError: 401 or 403.
+        """
+        if path in OPEN_TO_ALL:
+            return
+        if self.service.keys:
+            if not self.service.keys.accept(headers.get("authorization", "")):
+                raise ApiError(
+                    401,
+                    "no valid API key; send it as Authorization: Bearer KEY",
+                    code="invalid_api_key",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+        elif self.service.local_only and not named_locally(headers.get("host", "")):
+            raise ApiError(403, "this server answers only requests to localhost or 127.0.0.1", code="wrong_host")
+
+    def _note(self, method: str, exchange: Exchange) -> None:
+        self.metrics.count(exchange)
+        LOG.info(
+            "%s %s %d %.0f ms, %d + %d tokens, %s",
+            method if method in ("GET", "POST", "HEAD", "OPTIONS") else "other",
+            exchange.path,
+            exchange.status,
+            exchange.seconds * 1000,
+            exchange.prompt_tokens,
+            exchange.completion_tokens,
+            exchange.id,
+        )
+
+
+class _Out:
+    """The way to the client; knows what was sent."""
+
+    def __init__(self, exchange: Exchange, send: Send) -> None:
+        self.exchange, self._send = exchange, send
+        self._started = self._complete = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started, self.exchange.status = True, message["status"]
+            MutableHeaders(scope=message)["X-Request-Id"] = self.exchange.id
+        elif not message.get("more_body", False):
+            self._complete = True
+        await self._send(message)
+
+    async def last_word(self, error: ApiError) -> None:
+        """Say what went wrong, if it can still be said; a client that reads nothing is not waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORD_SECONDS):
+                if not self._started:
+                    await _send_all(error.response, self)
+                elif self.exchange.streaming and not self._complete:
+                    await self({"type": "http.response.body", "body": event(error.body), "more_body": False})
+        if self._started:
+            self.exchange.status = error.status
+
+
+async def _send_all(response: Response, send: Send) -> None:
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": bytes(response.body), "more_body": False})
+
+
+def _below(path: str, known: str) -> bool:
+    return path == known or path.startswith(f"{known}/")
+
+
+async def _read(receive: Receive, headers: Headers, most: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        ApiError: 413, it is too large, which is said before it is read where its length is given.
+    """
+    too_large = ApiError(
+        413, f"the body has more than {most} bytes, which is this server's limit", code="request_too_large"
+    )
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length) > most:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientLeft
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise too_large
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, gone: asyncio.Event) -> Receive:
+    """The body for the app, which has been read already."""
+    messages: deque[Message] = deque([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> Message:
+        if messages:
+            return messages.popleft()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,251 @@
+"""Requests with OpenAI's field names. What is not known is refused by name; nothing is ignored unless listed here."""
+
+import json
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.serve.api.errors import ApiError
+
+IGNORED: Final = frozenset(
+    {
+        *("user", "metadata", "store", "service_tier", "safety_identifier"),
+        *("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
+    }
+)
+"""Fields about book-keeping at OpenAI; they cannot change an answer."""
+
+NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "response_format": ({"type": "text"},),
+    "verbosity": ("medium",),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "functions": ([],),
+    "parallel_tool_calls": (True,),
+}
+"""Fields that this server has not got, with the values that mean the same as leaving them out."""
+
+_MOST_SHOWN = 5
+T = TypeVar("T", bound="Asked")
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        """OpenAI's clients write null for what was not set."""
+        return {k: v for k, v in given.items() if v is not None} if isinstance(given, dict) else given
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _joined_text(value: Any) -> Any:
+    """The text of a message's content, which may come in parts."""
+    if not isinstance(value, list):
+        return value
+    texts = []
+    for part in value:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in ("image_url", "input_image", "input_audio", "audio", "file", "video_url"):
+            raise PydanticCustomError(
+                "media", "this model reads text only, and a part of type {kind} came; send text parts", {"kind": kind}
+            )
+        if kind not in ("text", "refusal") or not isinstance(part.get(kind), str):
+            raise PydanticCustomError("part", 'every part must be {"type": "text", "text": "…"}')
+        texts.append(part[kind])
+    return "\n".join(texts)
+
+
+class StreamOptions(_Fields):
+    """What a stream brings beside the answer."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = False
+    """Padding against listeners on the network; never sent here."""
+
+
+class Asked(_Fields):
+    """What both kinds of completions take."""
+
+    model: str
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: int = Field(1, ge=1)
+    seed: int | None = None
+    stop: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], BeforeValidator(_as_list)] = Field(
+        default_factory=list, max_length=16
+    )
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float = Field(1.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    repetition_penalty: float = Field(1.0, gt=0, le=10)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        """Leave out what has no effect, and say so of what would have one that this server cannot give."""
+        if not isinstance(given, dict):
+            return given
+        for name, allowed in NEUTRAL.items():
+            if name not in cls.model_fields and given.get(name) is not None and given[name] not in allowed:
+                raise ApiError(
+                    400, f"{name} is not supported here, except as {json.dumps(allowed[0])}; leave it out", param=name
+                )
+        left_out = (IGNORED | NEUTRAL.keys()) - cls.model_fields.keys()
+        return {name: value for name, value in given.items() if name not in left_out}
+
+
+class CalledFunction(_Fields):
+    """A function with its arguments as JSON text."""
+
+    name: str = Field(min_length=1)
+    arguments: str = ""
+
+
+class MadeCall(_Fields):
+    """A call that an assistant made earlier."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    index: int | None = None
+    function: CalledFunction
+
+
+class ChatMessage(_Fields):
+    """One turn."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[str, BeforeValidator(_joined_text)] | None = None
+    tool_calls: list[MadeCall] = Field(default_factory=list)
+    tool_call_id: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_sent_back(cls, given: Any) -> Any:
+        """An answer of ours may be sent back with all its fields; a speaker's name has no place in a template."""
+        if not isinstance(given, dict):
+            return given
+        empty = [name for name in ("refusal", "annotations") if not given.get(name)]
+        return {name: value for name, value in given.items() if name not in ("name", *empty)}
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ChatMessage":
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("calls", "only an assistant turn has tool_calls")
+        if self.content is None and not self.tool_calls:
+            raise PydanticCustomError("content", "content is missing")
+        return self
+
+
+class FunctionSpec(_Fields):
+    """A function that the model may call; `parameters` is a JSON schema."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: Literal[False] | None = None
+
+
+class Tool(_Fields):
+    """A tool; OpenAI's other kinds run at OpenAI."""
+
+    type: Literal["function"]
+    function: FunctionSpec
+
+
+class ChatRequest(Asked):
+    """`POST /v1/chat/completions`."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool = False
+    top_logprobs: int = Field(0, ge=0, le=20)
+    tools: list[Tool] = Field(default_factory=list)
+    tool_choice: Any = "auto"
+
+    @property
+    def top(self) -> int | None:
+        """How many likeliest tokens are told at each place; None for no log-probabilities."""
+        return self.top_logprobs if self.logprobs else None
+
+    @model_validator(mode="after")
+    def _agree(self) -> "ChatRequest":
+        if self.top_logprobs and not self.logprobs:
+            raise ApiError(400, "top_logprobs needs logprobs: true", param="top_logprobs")
+        if None not in (self.max_tokens, self.max_completion_tokens) and self.max_tokens != self.max_completion_tokens:
+            raise ApiError(400, "max_tokens and max_completion_tokens differ; give one of them", param="max_tokens")
+        self.max_tokens = self.max_tokens or self.max_completion_tokens
+        return self
+
+
+def _as_prompts(value: Any) -> Any:
+    """One text, several, one list of token ids, or several: always several."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return [value]
+    right = isinstance(value, list) and all(
+        isinstance(item, str) or (isinstance(item, list) and item and all(type(token) is int for token in item))
+        for item in value
+    )
+    if not right:
+        raise PydanticCustomError("prompt", "must be a text, token ids, or a list of either")
+    return value
+
+
+class CompletionRequest(Asked):
+    """`POST /v1/completions`."""
+
+    prompt: Annotated[list[Any], BeforeValidator(_as_prompts)] = Field(min_length=1, max_length=128)
+    logprobs: int | None = Field(None, ge=0, le=20)
+
+    @property
+    def top(self) -> int | None:
+        """See `ChatRequest.top`."""
+        return self.logprobs
+
+
+def parse(kind: type[T], body: bytes) -> T:
+    """A request from its JSON text.
+
+    Raises:
+        ApiError: 400, naming every field that is wrong, without quoting what stands in it.
+    """
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+    if problems[0]["type"] == "json_invalid":
+        raise ApiError(400, "the body is not valid JSON in UTF-8")
+    if not problems[0]["loc"] and problems[0]["type"].startswith("model_"):
+        raise ApiError(400, "the body is not a JSON object")
+    told = [_told(kind, problem) for problem in problems[:_MOST_SHOWN]]
+    more = f"; and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
+    raise ApiError(400, "; ".join(told) + more, param=_place(problems[0]))
+
+
+def _place(problem: Any) -> str:
+    return ".".join(str(part)[:64] for part in problem["loc"])
+
+
+def _told(kind: type[Asked], problem: Any) -> str:
+    place = _place(problem)
+    if problem["type"] == "extra_forbidden":
+        near = did_you_mean(place, kind.model_fields) if len(problem["loc"]) == 1 else ""
+        return f"unknown field '{place}'{near}"
+    if problem["type"] == "missing":
+        return f"'{place}' is missing"
+    message = problem["msg"]
+    return f"'{place}': {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,80 @@
+"""Text completions: prompts as text or tokens, log-probabilities in parallel lists."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from tests.serving import engine_of, served
+from tests.tiny import tiny_tokenizer
+
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.serve.api.app import create_app
+
+PROMPT = "What is a fever? A temperature"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with served(engine_of()) as service:
+        yield TestClient(create_app(service), base_url="http://127.0.0.1")
+
+
+def complete(client: TestClient, prompt: Any = PROMPT, **fields: Any) -> dict[str, Any]:
+    body = {"model": "medical/tiny", "prompt": prompt, "temperature": 0, "max_tokens": 10, **fields}
+    response = client.post("/v1/completions", json=body)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_text_and_tokens_go_on_alike(client: TestClient) -> None:
+    ids = tiny_tokenizer()(PROMPT)["input_ids"]
+    expected = engine_of().generate([ids], Sampling(10))[0]
+    for prompt in (PROMPT, ids, [PROMPT], [ids]):
+        found = complete(client, prompt)
+        assert found["choices"][0]["text"] == expected.text
+        assert found["usage"]["prompt_tokens"] == len(ids)
+    assert found["object"] == "text_completion"
+
+
+def test_several_prompts_come_back_in_order(client: TestClient) -> None:
+    prompts = [PROMPT, "高血壓的症狀", "Call a doctor"]
+    alone = [complete(client, prompt)["choices"][0]["text"] for prompt in prompts]
+    found = complete(client, prompts, n=2)["choices"]
+    assert [choice["index"] for choice in found] == list(range(6))
+    assert [choice["text"] for choice in found[::2]] == alone
+    assert [choice["text"] for choice in found[1::2]] == alone
+
+
+def test_an_empty_prompt_begins_a_document(client: TestClient) -> None:
+    assert complete(client, "")["usage"]["prompt_tokens"] == 1
+
+
+def test_log_probabilities(client: TestClient) -> None:
+    choice = complete(client, logprobs=2)["choices"][0]
+    found = choice["logprobs"]
+    assert [len(found[key]) for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")] == [10] * 4
+    for token, logp, top in zip(found["tokens"], found["token_logprobs"], found["top_logprobs"]):
+        assert len(top) == 2
+        assert max(top.values()) == top[token] == logp
+    for token, offset in zip(found["tokens"], found["text_offset"]):
+        if not token.startswith("bytes:"):
+            assert choice["text"][offset : offset + len(token)] == token
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"echo": True}, "echo is not supported"),
+        ({"suffix": "x"}, "suffix is not supported"),
+        ({"best_of": 3}, "best_of is not supported"),
+        ({"prompt": [1, 10**6]}, "token id outside 0 to"),
+        ({"prompt": [[1], "a", []]}, "a text, token ids, or a list"),
+        ({"prompt": "a " * 900}, "context is 512"),
+    ],
+)
+def test_what_is_not_given_is_refused(client: TestClient, fields: dict[str, Any], words: str) -> None:
+    response = client.post("/v1/completions", json={"model": "tiny", "prompt": "a", "max_tokens": 2, **fields})
+    assert response.status_code == 400
+    assert words in response.json()["error"]["message"]
