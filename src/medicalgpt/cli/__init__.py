@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, demo, estimate, generate, models, pipeline, score, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
@@ -23,6 +23,7 @@ GROUPS: dict[str, typer.Typer] = {
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,
+    "demo": demo.demo,
     "estimate": estimate.estimate,
     "generate": generate.generate,
     "score": score.score,
