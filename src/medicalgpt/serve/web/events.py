@@ -83,24 +83,24 @@ class Events:
     def ask(self, request: gr.Request, question: str, *values: Any) -> Iterator[Changes]:
         """A new question."""
         session = self._session(request)
-        return self._follow(session, session.ask(question or "", self._settings(values)))
+        yield from self._follow(session, session.ask(question or "", self._settings(values)))
 
     def example(self, request: gr.Request, chosen: gr.SelectData, *values: Any) -> Iterator[Changes]:
         """One of the example questions."""
         session = self._session(request)
-        return self._follow(session, session.ask(chosen.value["text"], self._settings(values)))
+        yield from self._follow(session, session.ask(chosen.value["text"], self._settings(values)))
 
     def again(self, request: gr.Request, *values: Any) -> Iterator[Changes]:
         """Another answer to the last question."""
         session = self._session(request)
-        return self._follow(session, session.again(self._settings(values)))
+        yield from self._follow(session, session.again(self._settings(values)))
 
     def edit(self, request: gr.Request, edited: gr.EditData, *values: Any) -> Iterator[Changes]:
         """A question in other words."""
         session = self._session(request)
         number = self._owner(session, edited.index)
         question = as_typed(str(edited.value))
-        return self._follow(session, session.ask(question, self._settings(values), number=number))
+        yield from self._follow(session, session.ask(question, self._settings(values), number=number))
 
     def stop(self, request: gr.Request) -> Changes:
         """End the answer; whoever follows it shows what is there."""

@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,11 +165,11 @@ def _launch(
 def _until_stopped(stopping: threading.Event | None) -> Iterator[threading.Event]:
     """An event that SIGTERM sets, too, where signals can be had (the main thread)."""
     stopped = stopping or threading.Event()
-    with suppress(ValueError):
-        before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-        try:
-            yield stopped
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
         return
-    yield stopped
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)

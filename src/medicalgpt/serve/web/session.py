@@ -21,6 +21,9 @@ from medicalgpt.serve.web.texts import Texts
 PAUSE = 0.05
 """Seconds between two updates of the page, at least: a fast model would send the whole answer anew hundreds of times."""
 
+PATIENCE = 1.0
+"""Seconds without news after which the page says what it waits for."""
+
 News = Generator[None, None, None]
 """Yields whenever there is something new to show."""
 
@@ -173,7 +176,7 @@ class Session:
                 news.put(None)
             while answer.ending is None:
                 try:
-                    _take(answer, news.get(timeout=1.0))
+                    _take(answer, news.get(timeout=PATIENCE))
                     while answer.ending is None and not news.empty():
                         _take(answer, news.get())
                 except Empty:
