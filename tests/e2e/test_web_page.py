@@ -113,6 +113,10 @@ class Visit:
     def ask(self, question: str) -> None:
         self.page.fill("#ask textarea", question)
         self.page.press("#ask textarea", "Enter")
+        # The box is emptied when the server has the question; a refused question comes back, with the reason.
+        self.page.wait_for_function(
+            "document.querySelector('#ask textarea').value == '' || document.querySelector('#status .error')"
+        )
 
     def wait_for_answer(self) -> None:
         self.page.wait_for_selector("#stop", state="hidden", timeout=120_000)
@@ -266,6 +270,7 @@ def test_errors_are_words_on_the_page(visit: Any, server: Server) -> None:
 
 def test_a_phone_in_chinese_and_a_dark_screen(visit: Any) -> None:
     tab = visit(width=390, height=800, locale="zh-TW", color_scheme="dark", has_touch=True, is_mobile=True)
+    tab.shot("phone-empty-zh-dark")
     tab.page.wait_for_function("(t) => document.body.innerText.includes(t)", arg=CHINESE.welcome)
     assert CHINESE.disclaimer in tab.page.inner_text("#disclaimer")
     assert ENGLISH.welcome not in tab.page.inner_text("body")

@@ -64,7 +64,7 @@ class Events:
         """A new tab, or one that was reloaded: nothing of before is there."""
         session = self.open_session(preferred(request.headers.get("accept-language", "")))
         self.sessions[str(request.session_hash)] = session
-        return words(self.page, self.info, session.texts, self.rated) | self._whole(session)
+        return self._everything(session)
 
     def unload(self, request: gr.Request) -> None:
         """The tab is gone: its answer is stopped, its conversation forgotten."""
@@ -77,7 +77,7 @@ class Events:
         session = self._session(request)
         session.texts = other(session.texts)
         session.note("")
-        return words(self.page, self.info, session.texts, self.rated) | self._whole(session)
+        return self._everything(session)
 
     # -- asking ---------------------------------------------------------------------------------------------------------
     def ask(self, request: gr.Request, question: str, *values: Any) -> Iterator[Changes]:
@@ -171,6 +171,12 @@ class Events:
         """The number of the exchange that a message of the chat belongs to."""
         place = index[0] if isinstance(index, list | tuple) else index
         return messages(session.conversation, session.texts)[1][place]
+
+    def _everything(self, session: Session) -> Changes:
+        """Words and conversation; both have something to say about the chat."""
+        fixed, moving = words(self.page, self.info, session.texts, self.rated), self._whole(session)
+        both = {self.page.chat: fixed[self.page.chat] | moving[self.page.chat]}
+        return fixed | moving | both
 
     def _growing(self, session: Session) -> Changes:
         shown, _ = messages(session.conversation, session.texts)

@@ -90,10 +90,10 @@ def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
     limit = min(info.context or 8192, 8192)
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="head"):
-            gr.HTML(f"<h1>{TITLE}</h1><span>{escape(info.name)}</span>", elem_id="title", padding=False)
+            gr.HTML(f"<h1>{TITLE}</h1><span>{escape(info.name)}</span>", elem_id="title")
             parts["language"] = gr.Button(size="sm", min_width=0, elem_id="language")
             parts["dark"] = gr.Button("◐", size="sm", min_width=0, elem_id="dark")
-        parts["disclaimer"] = gr.HTML(elem_id="disclaimer", padding=False)
+        parts["disclaimer"] = gr.HTML(elem_id="disclaimer")
         with gr.Row(elem_id="body"):
             with gr.Column(elem_id="talk", min_width=0):
                 parts |= _talk()
@@ -119,10 +119,10 @@ def _talk() -> dict[str, Any]:
         allow_tags=False,
         latex_delimiters=[],
     )
-    parts["status"] = gr.HTML(elem_id="status", padding=False)
+    parts["status"] = gr.HTML(elem_id="status")
     with gr.Row(elem_id="versions", visible=False) as parts["versions"]:
         parts["earlier"] = gr.Button(size="sm", min_width=0, elem_id="earlier")
-        parts["version"] = gr.HTML(elem_id="version", padding=False)
+        parts["version"] = gr.HTML(elem_id="version")
         parts["later"] = gr.Button(size="sm", min_width=0, elem_id="later")
     with gr.Row(elem_id="asking"):
         parts["ask"] = gr.Textbox(
@@ -137,7 +137,7 @@ def _talk() -> dict[str, Any]:
 def _side(defaults: Settings, limit: int) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     with gr.Accordion(elem_id="about") as parts["about"]:
-        parts["facts"] = gr.HTML(padding=False)
+        parts["facts"] = gr.HTML()
     with gr.Accordion(open=False, elem_id="settings") as parts["settings"]:
         parts["system"] = gr.Textbox(defaults.system, lines=3, max_lines=8, elem_id="system")
         parts["max_new_tokens"] = gr.Slider(1, limit, defaults.max_new_tokens, step=1, elem_id="max-new-tokens")
@@ -150,7 +150,7 @@ def _side(defaults: Settings, limit: int) -> dict[str, Any]:
         with gr.Row():
             parts["markdown"] = gr.Button(size="sm", min_width=0, elem_id="markdown")
             parts["json"] = gr.Button(size="sm", min_width=0, elem_id="json")
-        parts["export_hint"] = gr.HTML(padding=False)
+        parts["export_hint"] = gr.HTML()
     # Files are made in the browser: text that was asked for never lies on the server's disk.
     parts["file"] = gr.JSON(visible=False)
     return parts

@@ -120,7 +120,7 @@ ENGLISH: Final = Texts(
     no_room="The longest answer is set to {room} tokens, but the model holds {context} for question and answer together. "
     "Lower “Longest answer”.",
     rated="Thank you, your rating is saved on this machine.",
-    paired="Saved on this machine, with {pairs} preference pair(s) from the answers to this question.",
+    paired="Your rating is saved on this machine. Preference pairs it gives with the other answers: {pairs}",
     rating_withdrawn="The rating is withdrawn.",
     not_rated="Not saved: this answer is incomplete, and a model trained on it would learn to break off.",
     settings="Settings",
@@ -203,7 +203,7 @@ CHINESE: Final = Texts(
     too_long="問題連同系統訊息共 {tokens} 個詞元；為回答保留 {room} 個後，只放得下 {limit} 個。請縮短問題，或調低「回答長度上限」。",
     no_room="「回答長度上限」設為 {room} 個詞元，但模型的問題與回答合計只有 {context} 個。請調低上限。",
     rated="謝謝，您的評價已存在這台機器上。",
-    paired="已存在這台機器上，並由這個問題的回答產生 {pairs} 筆偏好資料。",
+    paired="您的評價已存在這台機器上。與其他回答組成的偏好資料：{pairs} 筆",
     rating_withdrawn="已收回評價。",
     not_rated="未儲存：這個回答不完整，模型若用它訓練，會學到話說一半就停。",
     settings="設定",
