@@ -15,6 +15,7 @@ from medicalgpt.serve.web.texts import Texts, other, preferred
 from medicalgpt.serve.web.view import as_typed, messages, ratings, version
 
 Changes = dict[Any, Any]
+_NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
 
 
@@ -40,6 +41,7 @@ class Events:
         sampling = page.sampling
         with page.blocks:
             page.blocks.load(self.load, None, **quiet)
+            page.blocks.load(None, js=_NAME_ICONS, api_visibility="private")
             page.blocks.unload(self.unload)
             page.language.click(self.change_language, None, **quiet)
             page.dark.click(None, js=_TO_DARK, api_visibility="private")
