@@ -316,9 +316,8 @@ def test_dark_on_a_desktop(visit: Any) -> None:
     tab.page.wait_for_timeout(1000)
     tab.stop()
     tab.shot("dark")
-    body, text = tab.page.evaluate(
-        "[getComputedStyle(document.querySelector('gradio-app')).backgroundColor, getComputedStyle(document.querySelector('#title h1')).color]"
-    )
+    of = "getComputedStyle(document.querySelector('{}')).{}".format
+    body, text = map(tab.page.evaluate, (of("gradio-app", "backgroundColor"), of("#title h1", "color")))
     assert _brightness(body) < 60 < 160 < _brightness(text)
 
 
