@@ -70,9 +70,12 @@ class Events:
 
     def unload(self, request: gr.Request) -> None:
         """The tab is gone: its answer is stopped, its conversation forgotten."""
-        session = self.sessions.pop(str(request.session_hash), None)
+        key = str(request.session_hash)
+        session = self.sessions.pop(key, None)
         if session is not None:
             session.clear()
+        # Gradio would keep the last state of every component for another hour.
+        self.page.blocks.state_holder.session_data.pop(key, None)
 
     def change_language(self, request: gr.Request) -> Changes:
         """Put the page into the other language."""

@@ -75,7 +75,10 @@ def _chain(places: Sequence[Path], *called: str | None) -> Iterator[Manifest]:
         except RunError:  # a damaged one is no reason not to answer
             return
         yield run
-        earlier = [Path(run.base).parent, *(folder / parent.path for parent in reversed(run.parents))]
+        base = Path(run.base).expanduser()
+        earlier = [folder / parent.path for parent in reversed(run.parents)]
+        if base.name in ("merged", "model"):
+            earlier.insert(0, base.parent)
         folder = next((place for place in earlier if (place / NAME).is_file()), None)
 
 

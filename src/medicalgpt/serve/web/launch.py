@@ -5,8 +5,8 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def serve(
         ServeError: a setting out of range, an unusable feedback file, or the port is taken.
     """
     context = _context(engine.context, place.context)
-    defaults.sampling(0)
+    defaults = _with_room(defaults, context, say)
     info = describe(name, adapter, engine.origin, context, str(engine.template.name))
     feedback = Feedback(place.feedback, info.name) if place.feedback else None
     for line in warnings(place):
@@ -104,8 +104,9 @@ def serve(
             say(f"{info.name} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
             if feedback:
                 say(f"ratings go to {feedback.pairs} (pairs) and {feedback.verdicts} (single verdicts)")
-            while not stopped.wait(1.0):
-                pass
+            with suppress(KeyboardInterrupt):  # the way to end it, so no error
+                while not stopped.wait(1.0):
+                    pass
         finally:
             live.close()
             blocks.close(verbose=False)
@@ -117,11 +118,23 @@ def _context(own: int | None, asked: int | None) -> int | None:
     return asked or own
 
 
+def _with_room(defaults: Settings, context: int | None, say: Callable[[str], None]) -> Settings:
+    """A longest answer that leaves room for questions."""
+    if context is None or defaults.max_new_tokens < context:
+        return defaults
+    half = context // 2
+    say(f"the page opens with answers of at most {half} tokens, as the context is {context}")
+    return replace(defaults, max_new_tokens=half)
+
+
 def _launch(
     live: Live, info: ModelInfo, context: int | None, feedback: Feedback | None, place: Place, defaults: Settings
 ) -> Any:
     # Read when gradio is imported; nothing is reported to anybody.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio asks its own server whether it is there; a proxy must not answer for it.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), place.host, "localhost", "127.0.0.1")))
     from medicalgpt.serve.web.events import Events
     from medicalgpt.serve.web.page import HERE, build, theme
     from medicalgpt.serve.web.shield import middleware

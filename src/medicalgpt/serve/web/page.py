@@ -87,7 +87,7 @@ def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
         rated: whether ratings are kept, so that the thumbs mean something.
     """
     parts: dict[str, Any] = {}
-    limit = min(info.context or 8192, 8192)
+    longest = max(defaults.max_new_tokens, min((info.context or 8192) - 1, 8192))
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="head"):
             gr.HTML(f"<h1>{TITLE}</h1><span>{escape(info.name)}</span>", elem_id="title")
@@ -98,7 +98,7 @@ def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
             with gr.Column(elem_id="talk", min_width=0):
                 parts |= _talk()
             with gr.Column(elem_id="side", min_width=0):
-                parts |= _side(defaults, limit)
+                parts |= _side(defaults, longest)
     page = Page(blocks=blocks, **parts)
     for component, change in words(page, info, ENGLISH, rated).items():
         for name, value in change.items():
@@ -134,17 +134,20 @@ def _talk() -> dict[str, Any]:
     return parts
 
 
-def _side(defaults: Settings, limit: int) -> dict[str, Any]:
+def _side(defaults: Settings, longest: int) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     with gr.Accordion(elem_id="about") as parts["about"]:
         parts["facts"] = gr.HTML()
     with gr.Accordion(open=False, elem_id="settings") as parts["settings"]:
         parts["system"] = gr.Textbox(defaults.system, lines=3, max_lines=8, elem_id="system")
-        parts["max_new_tokens"] = gr.Slider(1, limit, defaults.max_new_tokens, step=1, elem_id="max-new-tokens")
-        parts["temperature"] = gr.Slider(0, 2, defaults.temperature, step=0.05, elem_id="temperature")
-        parts["top_p"] = gr.Slider(0.05, 1, defaults.top_p, step=0.05)
-        parts["top_k"] = gr.Slider(0, 200, defaults.top_k, step=1)
-        parts["repetition_penalty"] = gr.Slider(1, 2, defaults.repetition_penalty, step=0.05)
+        parts["max_new_tokens"] = gr.Slider(1, longest, defaults.max_new_tokens, step=1, elem_id="max-new-tokens")
+        parts["temperature"] = gr.Slider(
+            0, max(2, defaults.temperature), defaults.temperature, step=0.05, elem_id="temperature"
+        )
+        parts["top_p"] = gr.Slider(min(0.05, defaults.top_p), 1, defaults.top_p, step=0.01)
+        parts["top_k"] = gr.Slider(0, max(200, defaults.top_k), defaults.top_k, step=1)
+        penalty = defaults.repetition_penalty
+        parts["repetition_penalty"] = gr.Slider(min(1, penalty), max(2, penalty), penalty, step=0.01)
         parts["seed"] = gr.Number(defaults.seed, precision=0, minimum=0, elem_id="seed")
     with gr.Accordion(elem_id="export") as parts["export"]:
         with gr.Row():

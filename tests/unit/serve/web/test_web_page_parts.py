@@ -15,7 +15,8 @@ from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
 from medicalgpt.serve.web.info import describe, table
-from medicalgpt.serve.web.launch import Place, check, warnings
+from medicalgpt.serve.web.launch import Place, _context, _with_room, check, warnings
+from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.shield import allowed
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred
 from medicalgpt.serve.web.view import as_typed, harmless, messages, parts, ratings, version
@@ -188,6 +189,23 @@ def test_a_model_card_states_the_licence(tmp_path: Path) -> None:
     assert "<b>" not in table(info, ENGLISH)
     assert ENGLISH.no_run in table(info, ENGLISH)
     assert ENGLISH.licence_unknown in table(describe("a/b", None, {}, None, "t"), ENGLISH)
+
+
+def test_the_longest_answer_leaves_room_for_a_question() -> None:
+    said: list[str] = []
+    assert _with_room(Settings(max_new_tokens=512), 512, said.append).max_new_tokens == 256
+    assert "at most 256 tokens" in said[0]
+    assert _with_room(Settings(max_new_tokens=512), None, said.append).max_new_tokens == 512
+    assert _with_room(Settings(max_new_tokens=511), 512, said.append).max_new_tokens == 511
+    assert len(said) == 1
+
+
+def test_a_context_beyond_the_models_is_refused() -> None:
+    assert _context(4096, None) == 4096
+    assert _context(4096, 100) == 100
+    assert _context(None, 100) == 100
+    with pytest.raises(ServeError, match="--context-len is 5000, but the model's context is 4096"):
+        _context(4096, 5000)
 
 
 # -- the server ---------------------------------------------------------------------------------------------------------
