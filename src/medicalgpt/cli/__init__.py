@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, serve, train
+from medicalgpt.cli import chat, config, data, demo, estimate, generate, models, pipeline, score, serve, train
 from medicalgpt.cli.say import said_clearly
 
 GROUPS: dict[str, typer.Typer] = {
@@ -22,6 +22,7 @@ GROUPS: dict[str, typer.Typer] = {
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,
+    "demo": demo.demo,
     "estimate": estimate.estimate,
     "generate": generate.generate,
     "score": score.score,

@@ -9,17 +9,12 @@ from rich.text import Text
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
+from medicalgpt.serve.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:  # importing the engine takes seconds, and this file needs only its interface
     from medicalgpt.generate.engine import Completion, Engine
     from medicalgpt.generate.sampling import Sampling
 
-DISCLAIMER = (
-    "This is a language model, not a doctor: it can be wrong. In an emergency call your local emergency number now. "
-    "Ask a qualified professional before you act on an answer.\n"
-    "這是語言模型，不是醫師，回答可能有錯。緊急情況請立即撥打當地急救電話（台灣 119）；"
-    "依回答採取行動前，請先諮詢合格的醫療專業人員。"
-)
 HELP = """\
 /clear          forget the conversation
 /system         show the system message

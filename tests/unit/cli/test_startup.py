@@ -22,6 +22,7 @@ SURFACE = {
     "config resolve": "stage file overrides",
     "config validate": "stage file overrides",
     "data inspect": "paths --model --template --column --max-tokens --over-length --rows",
+    "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
@@ -43,7 +44,7 @@ from medicalgpt.cli import app
 for words in sys.argv[1:]:
     done = CliRunner().invoke(app, [*words.split(), "--help"])
     assert done.exit_code == 0, (words, done.output)
-heavy = {"torch", "transformers", "pyarrow", "pandas", "peft", "numpy"} & set(sys.modules)
+heavy = {"torch", "transformers", "pyarrow", "pandas", "peft", "numpy", "gradio"} & set(sys.modules)
 assert not heavy, heavy
 """
 

@@ -11,7 +11,8 @@ from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Completion
 from medicalgpt.generate.prompts import Ready
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.serve.chat import DISCLAIMER, Chat
+from medicalgpt.serve.chat import Chat
+from medicalgpt.serve.disclaimer import DISCLAIMER
 
 
 class Script:

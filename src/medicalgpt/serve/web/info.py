@@ -1,0 +1,161 @@
+"""What is known about the model on the page: where it comes from, how it was trained, what it reached, its licence."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from medicalgpt.errors import RunError
+from medicalgpt.models.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
+from medicalgpt.runs.manifest import NAME, Manifest, read
+from medicalgpt.serve.web.texts import Texts
+
+_PERCENT = ("accuracy", "rewards/accuracy", "stop_rate")
+_DEPTH = 16  # stages in a chain, so that folders that name each other end
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """`stages` are those of the chain, the oldest first; `numbers` are (metric, before, after) of the last one."""
+
+    name: str
+    base: str
+    adapter: str
+    stages: tuple[str, ...]
+    finished: str
+    licence: str
+    numbers: tuple[tuple[str, str, str], ...]
+    context: int | None
+    weights: str
+    template: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For an exported conversation."""
+        return {"name": self.name, "base": self.base, "adapter": self.adapter, "stages": list(self.stages)}
+
+
+def describe(name: str, adapter: str | None, origin: dict[str, Any], context: int | None, template: str) -> ModelInfo:
+    """Everything that can be read from the folders of a model; nothing is fetched.
+
+    Args:
+        name, adapter: as the user called them.
+        origin: what an engine says of itself (`Engine.origin`).
+    """
+    places = [Path(place) for place in origin.get("places", ())]
+    runs = list(_chain(places, name, adapter))
+    weights = [str(origin.get(key, "")).removeprefix("torch.") for key in ("dtype", "quantization")]
+    return ModelInfo(
+        name=_plain(name),
+        base=_plain(runs[-1].base if runs else name),
+        adapter=_plain(adapter or ""),
+        stages=tuple(run.stage for run in reversed(runs)),
+        finished=runs[0].created.date().isoformat() if runs else "",
+        licence=_licence([*(run.base for run in runs), name, *map(str, reversed(places))]),
+        numbers=tuple(_numbers(runs[0])) if runs else (),
+        context=context,
+        weights=" ".join(word for word in weights if word not in ("", "none")),
+        template=template,
+    )
+
+
+def _chain(places: Sequence[Path], *called: str | None) -> Iterator[Manifest]:
+    """The manifests of the run that made the model and of the runs before it, the newest first."""
+    starts = [Path(word) for word in reversed(called) if word] + [place.parent for place in reversed(places)]
+    folder = next((start for start in starts if (start / NAME).is_file()), None)
+    for _ in range(_DEPTH):
+        if folder is None:
+            return
+        try:
+            run = read(folder)
+        except RunError:  # a damaged one is no reason not to answer
+            return
+        yield run
+        base = Path(run.base).expanduser()
+        earlier = [folder / parent.path for parent in reversed(run.parents)]
+        if base.name in ("merged", "model"):
+            earlier.insert(0, base.parent)
+        folder = next((place for place in earlier if (place / NAME).is_file()), None)
+
+
+def _licence(names: Sequence[str]) -> str:
+    """The licence of the first place that states one."""
+    for name in names:
+        if name in EMBEDDED:
+            return embedded(name).licence
+        for model in EMBEDDED.values():
+            if Path(name) == model_folder(model):
+                return model.licence
+        with suppress(OSError, ValueError):
+            return str(json.loads((Path(name) / ORIGIN_FILE).read_text(encoding="utf-8"))["licence"])
+        if stated := _on_card(Path(name) / "README.md"):
+            return stated
+    return ""
+
+
+def _on_card(card: Path) -> str:
+    """What the head of a model card says."""
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        text = card.read_text(encoding="utf-8")
+        if text.startswith("---\n"):
+            head = yaml.safe_load(text[4:].split("\n---", 1)[0])
+            if isinstance(head, dict):
+                return str(head.get("license_name") or head.get("license") or "")
+    return ""
+
+
+def _numbers(run: Manifest) -> Iterator[tuple[str, str, str]]:
+    """Held-out numbers that mean something without the manual."""
+    for metric in ("loss", "perplexity", "accuracy", "rewards/accuracy", "score", "reward", "stop_rate", "kl"):
+        key = f"eval/{metric}"
+        if run.after.get(key) is not None:
+            yield metric, _number(run.before, key, metric), _number(run.after, key, metric)
+
+
+def _number(values: dict[str, float | None], key: str, metric: str) -> str:
+    value, low, high = (values.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+    if value is None:
+        return "–"
+    form = ".1%" if metric in _PERCENT else ".1f" if metric == "perplexity" else ".3f"
+    interval = f" [{low:{form}}, {high:{form}}]" if low is not None and high is not None else ""
+    return f"{value:{form}}{interval}"
+
+
+def _plain(name: str) -> str:
+    """A model's name without the folders of this machine: the page may be seen by others."""
+    path = Path(name)
+    if not path.is_absolute():
+        return name
+    return str(Path(*path.parts[-2:])) if path.name in ("model", "merged") else path.name
+
+
+def table(info: ModelInfo, texts: Texts) -> str:
+    """The side panel's HTML."""
+    rows = [
+        (texts.model, info.name),
+        (texts.base, info.base if info.base != info.name else ""),
+        (texts.adapter, info.adapter),
+        (texts.stages, " → ".join(stage.upper() for stage in info.stages)),
+        (texts.finished, info.finished),
+        (texts.licence, info.licence or texts.licence_unknown),
+        (texts.context, f"{info.context:,}" if info.context else ""),
+        (texts.weights, info.weights),
+        (texts.template, info.template),
+    ]
+    facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
+    return f'<dl class="facts">{facts}</dl>{_results(info, texts)}'
+
+
+def _results(info: ModelInfo, texts: Texts) -> str:
+    if not info.numbers:
+        return "" if info.stages else f'<p class="hint">{escape(texts.no_run)}</p>'
+    head = "".join(f"<th>{escape(word)}</th>" for word in (texts.held_out, texts.before, texts.after))
+    rows = "".join(
+        f"<tr><th>{escape(texts.metrics[name])}</th><td>{escape(before)}</td><td>{escape(after)}</td></tr>"
+        for name, before, after in info.numbers
+    )
+    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>'

@@ -1,0 +1,188 @@
+"""From an engine to a served page."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.live import Live
+from medicalgpt.serve.web.feedback import Feedback
+from medicalgpt.serve.web.info import ModelInfo, describe
+from medicalgpt.serve.web.session import Session
+from medicalgpt.serve.web.settings import Settings
+from medicalgpt.serve.web.texts import Texts
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_EXTRA_THREADS = 16  # for everything on the page that is not an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how the page is served.
+
+    `slots` answers are made at the same time; four times as many questions may wait. `context` lowers the model's own.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    share: bool = False
+    slots: int = 4
+    context: int | None = None
+    feedback: Path | None = None
+
+
+def check(place: Place) -> None:
+    """Before a model is loaded: whether the port is free.
+
+    Raises:
+        ServeError: it is not, or the host is none of this machine.
+    """
+    host = place.host.strip("[]")
+    try:
+        family = socket.getaddrinfo(host, place.port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, place.port))
+    except OSError as error:
+        raise ServeError(
+            f"the page cannot be served at {place.host}:{place.port}: {error.strerror}; choose another --port or --host"
+        ) from error
+
+
+def warnings(place: Place) -> list[str]:
+    """What whoever starts the page should know."""
+    told = []
+    if place.share:
+        told.append(
+            "--share: the page gets a public address, and every question and answer passes through the servers of "
+            "Gradio (gradio.live). Never use it with patient data."
+        )
+    elif os.environ.get("GRADIO_SHARE", "").lower() == "true":
+        told.append("GRADIO_SHARE=True is set, but nothing is shared without --share.")
+    if place.host not in _LOCAL:
+        told.append(
+            f"--host {place.host}: everybody who reaches this machine can use the page; it asks for no password."
+        )
+    return told
+
+
+def serve(
+    engine: Engine,
+    name: str,
+    adapter: str | None,
+    place: Place,
+    defaults: Settings,
+    say: Callable[[str], None],
+    stopping: threading.Event | None = None,
+) -> None:
+    """Serve the page until Ctrl-C, SIGTERM or `stopping`.
+
+    Args:
+        name, adapter: the model as the user called it.
+        defaults: the settings that the page opens with.
+        say: told what the user should know, and the address.
+
+    Raises:
+        ServeError: a setting out of range, an unusable feedback file, or the port is taken.
+    """
+    context = _context(engine.context, place.context)
+    defaults = _with_room(defaults, context, say)
+    info = describe(name, adapter, engine.origin, context, str(engine.template.name))
+    feedback = Feedback(place.feedback, info.name) if place.feedback else None
+    for line in warnings(place):
+        say(line)
+    with Live(engine, slots=place.slots, queue=4 * place.slots) as live, _until_stopped(stopping) as stopped:
+        blocks = _launch(live, info, context, feedback, place, defaults)
+        try:
+            say(f"{info.name} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
+            if feedback:
+                say(f"ratings go to {feedback.pairs} (pairs) and {feedback.verdicts} (single verdicts)")
+            with suppress(KeyboardInterrupt):  # the way to end it, so no error
+                while not stopped.wait(1.0):
+                    pass
+        finally:
+            live.close()
+            blocks.close(verbose=False)
+
+
+def _context(own: int | None, asked: int | None) -> int | None:
+    if asked is not None and own is not None and asked > own:
+        raise ServeError(f"--context-len is {asked}, but the model's context is {own} tokens; allowed: at most {own}")
+    return asked or own
+
+
+def _with_room(defaults: Settings, context: int | None, say: Callable[[str], None]) -> Settings:
+    """A longest answer that leaves room for questions."""
+    if context is None or defaults.max_new_tokens < context:
+        return defaults
+    half = context // 2
+    say(f"the page opens with answers of at most {half} tokens, as the context is {context}")
+    return replace(defaults, max_new_tokens=half)
+
+
+def _launch(
+    live: Live, info: ModelInfo, context: int | None, feedback: Feedback | None, place: Place, defaults: Settings
+) -> Any:
+    # Read when gradio is imported; nothing is reported to anybody.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio asks its own server whether it is there; a proxy must not answer for it.
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), place.host, "localhost", "127.0.0.1")))
+    from medicalgpt.serve.web.events import Events
+    from medicalgpt.serve.web.page import HERE, build, theme
+    from medicalgpt.serve.web.shield import middleware
+
+    page = build(info, defaults, feedback is not None)
+
+    def open_session(texts: Texts) -> Session:
+        return Session(live, context, feedback, texts)
+
+    Events(page, info, open_session, defaults.stop, feedback is not None).wire()
+    page.blocks.queue(api_open=False, default_concurrency_limit=None)
+    try:
+        page.blocks.launch(
+            server_name=place.host,
+            server_port=place.port,
+            share=place.share,
+            prevent_thread_lock=True,
+            quiet=True,
+            inbrowser=False,
+            inline=False,
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            max_file_size=1,
+            max_threads=5 * place.slots + _EXTRA_THREADS,
+            ssr_mode=False,
+            mcp_server=False,
+            pwa=False,
+            state_session_capacity=200,
+            app_kwargs={"middleware": middleware(), "openapi_url": None},
+            theme=theme(),
+            css_paths=HERE / "style.css",
+        )
+    except OSError as error:
+        raise ServeError(f"port {place.port} is in use; choose another with --port") from error
+    return page.blocks
+
+
+@contextmanager
+def _until_stopped(stopping: threading.Event | None) -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, too, where signals can be had (the main thread)."""
+    stopped = stopping or threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,31 @@
+"""How answers are drawn, as set on the page."""
+
+import secrets
+from dataclasses import asdict, dataclass
+
+from medicalgpt.generate.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """As `Sampling`, with a system message; without a seed every answer has a new one."""
+
+    system: str = ""
+    max_new_tokens: int = 512
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def sampling(self, number: int) -> Sampling:
+        """For answer `number` (from 0) to a question: the seed goes up by one, so that asking again means something new.
+
+        Raises:
+            ServeError: a value outside its range.
+        """
+        values = asdict(self)
+        del values["system"]
+        seed = secrets.randbelow(2**31) if self.seed is None else self.seed + number
+        return Sampling(**{**values, "seed": seed})

@@ -1,0 +1,270 @@
+"""Every word on the page, in English and in 繁體中文."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from medicalgpt.serve.disclaimer import DISCLAIMERS
+
+Language = Literal["en", "zh-TW"]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One language. `other_language` is the name of the other one, in the other one."""
+
+    language: Language
+    other_language: str
+    disclaimer: str
+    welcome: str
+    welcome_more: str
+    examples: tuple[str, ...]
+    ask_here: str
+    send: str
+    stop: str
+    clear: str
+    earlier: str
+    later: str
+    version: str
+    copied_as: tuple[str, str]
+    # What the line under the conversation says
+    reading: str
+    waiting: str
+    done: str
+    cut_off: str
+    stopped: str
+    empty: str
+    dropped: str
+    greedy: str
+    still_answering: str
+    busy: str
+    failed: str
+    not_rendered: str
+    too_long: str
+    no_room: str
+    rated: str
+    paired: str
+    rating_withdrawn: str
+    not_rated: str
+    # The side panel
+    settings: str
+    system: str
+    system_hint: str
+    max_new_tokens: str
+    temperature: str
+    temperature_hint: str
+    top_p: str
+    top_k: str
+    top_k_hint: str
+    repetition_penalty: str
+    seed: str
+    seed_hint: str
+    about: str
+    export: str
+    export_markdown: str
+    export_json: str
+    export_hint: str
+    feedback_hint: str
+    thoughts: str
+    # About the model
+    model: str
+    base: str
+    adapter: str
+    stages: str
+    finished: str
+    context: str
+    weights: str
+    template: str
+    licence: str
+    licence_unknown: str
+    held_out: str
+    before: str
+    after: str
+    no_run: str
+    metrics: dict[str, str]
+
+
+ENGLISH: Final = Texts(
+    language="en",
+    other_language="繁體中文",
+    disclaimer=DISCLAIMERS["en"],
+    welcome="What would you like to know?",
+    welcome_more="Do not enter names or anything else that tells who a patient is.",
+    examples=(
+        "What are the warning signs of a stroke, and what should I do?",
+        "How is high blood pressure diagnosed and treated?",
+        "What is the difference between type 1 and type 2 diabetes?",
+        "When should a child with a fever of 39 °C see a doctor?",
+    ),
+    ask_here="Ask a medical question …",
+    send="Send",
+    stop="Stop",
+    clear="New conversation",
+    earlier="Earlier answer",
+    later="Later answer",
+    version="Answer {number} of {of}",
+    copied_as=("Question", "Answer"),
+    reading="Reading the question …",
+    waiting="The model is answering others; your question waits for its turn …",
+    done="{tokens} tokens, {rate} a second",
+    cut_off="Cut off after {tokens} tokens; “Longest answer” in the settings allows more.",
+    stopped="Stopped.",
+    empty="The model gave no answer. Try other words, or ask again.",
+    dropped="The oldest {turns} messages no longer fit into the model's context and were not read.",
+    greedy="At temperature 0 the same question has the same answer; raise it for another one.",
+    still_answering="The model is still answering; stop it first.",
+    busy="The model is busy with other questions and no more can wait. Please send yours again in a moment.",
+    failed="That did not work.",
+    not_rendered="The model's chat template does not take this conversation.",
+    too_long="The question has {tokens} tokens together with the system message; {limit} fit, as {room} are kept for the "
+    "answer. Shorten it, or lower “Longest answer”.",
+    no_room="The longest answer is set to {room} tokens, but the model holds {context} for question and answer together. "
+    "Lower “Longest answer”.",
+    rated="Thank you, your rating is saved on this machine.",
+    paired="Your rating is saved on this machine. Preference pairs it gives with the other answers: {pairs}",
+    rating_withdrawn="The rating is withdrawn.",
+    not_rated="Not saved: this answer is incomplete, and a model trained on it would learn to break off.",
+    settings="Settings",
+    system="System message",
+    system_hint="Who the model is to be; it stands before the conversation.",
+    max_new_tokens="Longest answer (tokens)",
+    temperature="Temperature",
+    temperature_hint="0: always the likeliest words. Higher: more varied, and more often wrong.",
+    top_p="Top-p",
+    top_k="Top-k",
+    top_k_hint="0 is off.",
+    repetition_penalty="Repetition penalty",
+    seed="Seed",
+    seed_hint="Empty: a new one for every answer.",
+    about="About this model",
+    export="Save the conversation",
+    export_markdown="Markdown",
+    export_json="JSON",
+    export_hint="Nothing is kept when you reload or close this page.",
+    feedback_hint="Thumbs up and down are saved on this machine, with the conversation up to that answer.",
+    thoughts="Reasoning",
+    model="Model",
+    base="Base model",
+    adapter="Adapter",
+    stages="Training",
+    finished="Finished",
+    context="Context",
+    weights="Weights",
+    template="Chat template",
+    licence="Licence",
+    licence_unknown="not stated; see the page of the base model",
+    held_out="On held-out data",
+    before="before",
+    after="after",
+    no_run="This model comes from no run folder, so there are no held-out numbers.",
+    metrics={
+        "loss": "loss",
+        "perplexity": "perplexity",
+        "accuracy": "token accuracy",
+        "rewards/accuracy": "preference accuracy",
+        "score": "score",
+        "reward": "reward",
+        "stop_rate": "answers that end",
+        "kl": "KL to reference (nats)",
+    },
+)
+
+CHINESE: Final = Texts(
+    language="zh-TW",
+    other_language="English",
+    disclaimer=DISCLAIMERS["zh-TW"],
+    welcome="想了解什麼？",
+    welcome_more="請勿輸入姓名或任何能辨識病人身分的資料。",
+    examples=(
+        "腦中風有哪些警訊？發生時該怎麼辦？",
+        "高血壓如何診斷與治療？",
+        "第一型與第二型糖尿病有什麼不同？",
+        "孩子發燒到 39 度，什麼時候該看醫師？",
+    ),
+    ask_here="輸入醫療相關問題 …",
+    send="送出",
+    stop="停止",
+    clear="新對話",
+    earlier="上一個回答",
+    later="下一個回答",
+    version="第 {number} 個回答，共 {of} 個",
+    copied_as=("問題", "回答"),
+    reading="正在讀取問題 …",
+    waiting="模型正在回答其他人，輪到您時會立即開始 …",
+    done="{tokens} 個詞元，每秒 {rate} 個",
+    cut_off="回答到 {tokens} 個詞元就被截斷；可在設定中調高「回答長度上限」。",
+    stopped="已停止。",
+    empty="模型沒有給出回答。請換個說法，或再問一次。",
+    dropped="最早的 {turns} 則訊息已放不進模型的上下文，這次沒有讀取。",
+    greedy="溫度為 0 時，同樣的問題會得到同樣的回答；想要不同的回答，請調高溫度。",
+    still_answering="模型還在回答，請先停止。",
+    busy="模型正忙，等候的問題已滿。請稍後再送出。",
+    failed="無法完成。",
+    not_rendered="模型的對話範本不接受這段對話。",
+    too_long="問題連同系統訊息共 {tokens} 個詞元；為回答保留 {room} 個後，只放得下 {limit} 個。請縮短問題，或調低「回答長度上限」。",
+    no_room="「回答長度上限」設為 {room} 個詞元，但模型的問題與回答合計只有 {context} 個。請調低上限。",
+    rated="謝謝，您的評價已存在這台機器上。",
+    paired="您的評價已存在這台機器上。與其他回答組成的偏好資料：{pairs} 筆",
+    rating_withdrawn="已收回評價。",
+    not_rated="未儲存：這個回答不完整，模型若用它訓練，會學到話說一半就停。",
+    settings="設定",
+    system="系統訊息",
+    system_hint="設定模型的角色，放在對話之前。",
+    max_new_tokens="回答長度上限（詞元）",
+    temperature="溫度",
+    temperature_hint="0：永遠選最可能的詞。越高變化越多，也越容易出錯。",
+    top_p="Top-p",
+    top_k="Top-k",
+    top_k_hint="0 表示關閉。",
+    repetition_penalty="重複懲罰",
+    seed="亂數種子",
+    seed_hint="留空：每個回答都用新的種子。",
+    about="關於這個模型",
+    export="儲存對話",
+    export_markdown="Markdown",
+    export_json="JSON",
+    export_hint="重新整理或關閉頁面後，對話不會保留。",
+    feedback_hint="按讚與倒讚會連同到該回答為止的對話，一起存在這台機器上。",
+    thoughts="推理過程",
+    model="模型",
+    base="基礎模型",
+    adapter="轉接器",
+    stages="訓練階段",
+    finished="完成時間",
+    context="上下文長度",
+    weights="權重",
+    template="對話範本",
+    licence="授權",
+    licence_unknown="未載明，請見基礎模型的頁面",
+    held_out="保留資料上的數字",
+    before="訓練前",
+    after="訓練後",
+    no_run="這個模型不是來自訓練資料夾，因此沒有保留資料上的數字。",
+    metrics={
+        "loss": "損失",
+        "perplexity": "困惑度",
+        "accuracy": "詞元正確率",
+        "rewards/accuracy": "偏好正確率",
+        "score": "分數",
+        "reward": "獎勵",
+        "stop_rate": "自行結束的回答",
+        "kl": "與參考模型的 KL（nats）",
+    },
+)
+
+TEXTS: Final[dict[Language, Texts]] = {"en": ENGLISH, "zh-TW": CHINESE}
+
+
+def preferred(accept_language: str) -> Texts:
+    """The language of a browser, from the header it sends: Chinese for the first of the two that it names."""
+    for part in accept_language.lower().split(","):
+        name = part.split(";")[0].strip()
+        if name.startswith("zh"):
+            return CHINESE
+        if name.startswith("en"):
+            return ENGLISH
+    return ENGLISH
+
+
+def other(texts: Texts) -> Texts:
+    """The other language."""
+    return CHINESE if texts is ENGLISH else ENGLISH

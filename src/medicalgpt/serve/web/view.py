@@ -1,0 +1,77 @@
+"""What the page shows of a conversation."""
+
+import re
+from typing import Any
+
+from medicalgpt.serve.web.conversation import Answer, Conversation
+from medicalgpt.serve.web.texts import Texts
+
+_JOINER = "\u2060"
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_THOUGHT = re.compile(r"\s*<think>(.*?)(</think>|\Z)", re.DOTALL)
+
+
+def harmless(text: str) -> str:
+    """Markdown in which no `<` can begin a tag, so that "K<x" is shown and nothing is run; looks the same."""
+    return _TAG.sub("<" + _JOINER, text)
+
+
+def as_typed(text: str) -> str:
+    """What `harmless` was given."""
+    return text.replace("<" + _JOINER, "<")
+
+
+def parts(text: str) -> tuple[str, str, bool]:
+    """An answer as (thought, the rest, whether the thought is complete); without a thought the first is empty."""
+    found = _THOUGHT.match(text)
+    if found is None:
+        return "", text, True
+    return found[1].strip(), text[found.end() :].lstrip(), bool(found[2])
+
+
+def messages(conversation: Conversation, texts: Texts) -> tuple[list[dict[str, Any]], list[int]]:
+    """The conversation as Gradio's messages, and for each of them the number of its exchange."""
+    shown: list[dict[str, Any]] = []
+    owners: list[int] = []
+    for number, exchange in enumerate(conversation.exchanges):
+        turns = [_message("user", exchange.question)]
+        if exchange.answer is not None and exchange.answer.text:
+            turns += _answer(exchange.answer, texts)
+        shown += turns
+        owners += [number] * len(turns)
+    return shown, owners
+
+
+def ratings(conversation: Conversation) -> list[str | None]:
+    """One entry per answer that is shown, as Gradio's thumbs want it."""
+    names = {True: "Like", False: "Dislike", None: None}
+    shown = [e.answer for e in conversation.exchanges if e.answer is not None and e.answer.text]
+    return [names[answer.rating] for answer in shown]
+
+
+def version(conversation: Conversation, texts: Texts) -> str:
+    """Which of several answers to the last question is shown; empty where there is one only."""
+    last = conversation.last
+    if last is None or len(last.answers) < 2:
+        return ""
+    return texts.version.format(number=last.shown + 1, of=len(last.answers))
+
+
+def _answer(answer: Answer, texts: Texts) -> list[dict[str, Any]]:
+    thought, rest, complete = parts(answer.text)
+    turns = []
+    if thought:
+        pending = not complete and answer.ending is None
+        turns.append(_message("assistant", thought) | {"metadata": _metadata(texts.thoughts, pending)})
+    if rest or not turns:
+        turns.append(_message("assistant", rest))
+    return turns
+
+
+def _metadata(title: str, pending: bool) -> dict[str, str]:
+    return {"title": title, "status": "pending" if pending else "done"}
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    # Not a bare string, which Gradio would strip of its indentation.
+    return {"role": role, "content": [{"type": "text", "text": harmless(text)}]}

@@ -1,0 +1,118 @@
+"""`medicalgpt demo` and gradio_demo.py: what each flag becomes. The page itself is tested in a browser."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app, demo, legacy_demo
+from medicalgpt.errors import ServeError
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    calls: list[Any] = []
+    for module in (demo, legacy_demo):
+        monkeypatch.setattr(module, "open_page", lambda *words: calls.append(words))
+    return calls
+
+
+def test_every_option_arrives(opened: list[Any]) -> None:
+    words = "--host 0.0.0.0 --port 8000 --share --slots 2 --feedback f.jsonl --context-len 900 --system S --seed 3"
+    words += " --max-new-tokens 9 --temperature 0 --top-p 0.5 --top-k 7 --repetition-penalty 1.1 --stop X --stop Y"
+    words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
+    result = CliRunner().invoke(app, ["demo", "--model", "m", *words.split()])
+    assert result.exit_code == 0, result.output
+    ((model, opening, settings, place),) = opened
+    assert model == "m"
+    assert opening == {
+        "template": "vicuna",
+        "adapter": "a",
+        "revision": "r",
+        "dtype": "float32",
+        "quantization": "nf4",
+        "backend": "vllm",
+        "trust_remote_code": True,
+    }
+    assert settings == {
+        "system": "S",
+        "max_new_tokens": 9,
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "top_k": 7,
+        "repetition_penalty": 1.1,
+        "seed": 3,
+        "stop": ("X", "Y"),
+    }
+    assert place == {
+        "host": "0.0.0.0",
+        "port": 8000,
+        "share": True,
+        "slots": 2,
+        "context": 900,
+        "feedback": Path("f.jsonl"),
+    }
+
+
+def test_nothing_is_shared_or_kept_unless_asked_for(opened: list[Any]) -> None:
+    assert CliRunner().invoke(app, ["demo", "--model", "m"]).exit_code == 0
+    place = opened[0][3]
+    assert (place["host"], place["share"], place["feedback"]) == ("127.0.0.1", False, None)
+
+
+def test_a_wrong_setting_ends_before_anything_is_loaded() -> None:
+    result = CliRunner().invoke(app, ["demo", "--model", "/gone", "--top-p", "0"])
+    assert result.exit_code == 2
+    assert "top_p is 0.0; allowed: above 0" in result.stderr
+
+
+def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    words = "--model_type auto --base_model B --lora_model L --template_name vicuna --only_cpu --system_prompt S"
+    legacy_demo.gradio_demo([*words.split(), "--context_len", "99", "--max_new_tokens", "5", "--share", "--port", "81"])
+    ((model, opening, settings, place),) = opened
+    assert (model, opening) == ("B", {"adapter": "L", "template": "vicuna"})
+    assert settings == {"system": "S", "max_new_tokens": 5}
+    assert place == {"port": 81, "share": True, "context": 99}
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_an_unknown_flag_is_named(opened: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        legacy_demo.gradio_demo(["--base_model", "B", "--lora_modl", "L"])
+    assert ended.value.code == 2
+    assert "--lora_modl is no flag of gradio_demo.py; did you mean '--lora_model'" in capsys.readouterr().err
+    assert opened == []
+
+
+@pytest.mark.parametrize("words", [["--model_type", "qwen"], ["--tokenizer_path", "t"], ["--resize_emb"]])
+def test_what_the_engine_does_not_offer_is_refused_not_ignored(
+    words: list[str], opened: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from medicalgpt.generate.engine import Engine
+
+    def without(run_or_path: str, *, adapter: str | None = None, template: str | None = None) -> None: ...
+
+    def offering(run_or_path: str, *, family: str, tokenizer: str, resize_embeddings: bool) -> None: ...
+
+    monkeypatch.setattr(Engine, "open", without)
+    with pytest.raises(SystemExit):
+        legacy_demo.gradio_demo(["--base_model", "B", *words])
+    assert f"{words[0]} is not supported" in capsys.readouterr().err
+    monkeypatch.setattr(Engine, "open", offering)
+    legacy_demo.gradio_demo(["--base_model", "B", *words])
+    value = words[1] if len(words) > 1 else True
+    assert value in opened[0][1].values()
+
+
+def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*words: Any) -> None:
+        raise ServeError("port 81 is in use")
+
+    monkeypatch.setattr(legacy_demo, "open_page", fail)
+    with pytest.raises(SystemExit) as ended:
+        legacy_demo.gradio_demo(["--base_model", "B"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith("error: port 81 is in use\n")

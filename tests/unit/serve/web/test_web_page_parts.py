@@ -1,0 +1,244 @@
+"""What the page shows, says and saves."""
+
+import json
+import re
+import socket
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medicalgpt.data import Ledger, read
+from medicalgpt.data.records import Message
+from medicalgpt.errors import ServeError
+from medicalgpt.serve.web import export
+from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
+from medicalgpt.serve.web.info import describe, table
+from medicalgpt.serve.web.launch import Place, _context, _with_room, check, warnings
+from medicalgpt.serve.web.settings import Settings
+from medicalgpt.serve.web.shield import allowed
+from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred
+from medicalgpt.serve.web.view import as_typed, harmless, messages, parts, ratings, version
+
+PROMPT = (Message("system", "Be brief."), Message("user", "q"))
+
+
+def talk(*answers: str) -> Conversation:
+    given = [Answer(PROMPT, text, "stop") for text in answers]
+    return Conversation([Exchange("q", given, len(given) - 1)])
+
+
+# -- words --------------------------------------------------------------------------------------------------------------
+def test_both_languages_say_the_same_with_the_same_numbers() -> None:
+    english, chinese = asdict(ENGLISH), asdict(CHINESE)
+    for name, text in english.items():
+        if isinstance(text, str):
+            assert text, name
+            assert chinese[name], name
+            assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", chinese[name])), name
+    assert english["metrics"].keys() == chinese["metrics"].keys()
+    assert len(english["examples"]) == len(chinese["examples"])
+    assert not re.search(
+        "[\u4e00-\u9fff]", "".join(t for n, t in english.items() if isinstance(t, str) and n != "other_language")
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "texts"),
+    [
+        ("zh-TW,zh;q=0.9,en;q=0.8", CHINESE),
+        ("en-US,en;q=0.9,zh;q=0.1", ENGLISH),
+        ("fr-FR,zh-CN;q=0.5", CHINESE),
+        ("fr", ENGLISH),
+        ("", ENGLISH),
+    ],
+)
+def test_the_browser_chooses_the_language(header: str, texts: Any) -> None:
+    assert preferred(header) is texts
+    assert other(other(texts)) is texts
+
+
+# -- what is shown ------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("text", ["K<b> 3", "<script>alert(1)</script>", "a <!-- b", "1 < 2 <3", "</p><img src=x>"])
+def test_no_text_can_begin_a_tag(text: str) -> None:
+    assert not re.search(r"<[A-Za-z/!?]", harmless(text))
+    assert as_typed(harmless(text)) == text
+
+
+def test_thoughts_are_apart_from_the_answer() -> None:
+    assert parts("<think>\nfirst\n</think>\n\nThen.") == ("first", "Then.", True)
+    assert parts("<think>going on") == ("going on", "", False)
+    assert parts("No <think> here") == ("", "No <think> here", True)
+    conversation = talk("<think>hm</think>yes")
+    shown, owners = messages(conversation, ENGLISH)
+    assert [m["content"][0]["text"] for m in shown] == ["q", "hm", "yes"]
+    assert shown[1]["metadata"] == {"title": "Reasoning", "status": "done"}
+    assert owners == [0, 0, 0]
+    assert len(ratings(conversation)) == 1
+
+
+def test_messages_know_their_exchange_and_its_rating() -> None:
+    conversation = Conversation(
+        [*talk("one", "two").exchanges, Exchange("r", [Answer(PROMPT, "three")]), Exchange("s")]
+    )
+    conversation.exchanges[0].answers[1].rating = False
+    shown, owners = messages(conversation, ENGLISH)
+    assert [(m["role"], m["content"][0]["text"]) for m in shown] == [
+        ("user", "q"),
+        ("assistant", "two"),
+        ("user", "r"),
+        ("assistant", "three"),
+        ("user", "s"),
+    ]
+    assert owners == [0, 0, 1, 1, 2]
+    assert ratings(conversation) == ["Dislike", None]
+
+
+def test_the_number_of_the_answer_is_shown_where_there_are_several() -> None:
+    assert version(talk("one"), ENGLISH) == ""
+    assert version(talk("one", "two"), ENGLISH) == "Answer 2 of 2"
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+def test_an_exported_conversation_is_a_dialogue_that_training_reads(tmp_path: Path) -> None:
+    info = describe("smollm2-135m", None, {}, 8192, "smollm")
+    path = tmp_path / export.file_name("json")
+    path.write_text(export.as_json(talk("one", "兩"), info, CHINESE), encoding="utf-8")
+    (dialogue,) = read([path], "dialogue", ledger=Ledger())
+    assert [(m.role, m.content) for m in dialogue.messages] == [  # type: ignore[union-attr]
+        ("system", "Be brief."),
+        ("user", "q"),
+        ("assistant", "兩"),
+    ]
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    assert whole["model"]["name"] == "smollm2-135m"
+    assert whole["disclaimer"] == CHINESE.disclaimer
+    assert whole["answers"][0]["complete"] is True
+
+
+def test_markdown_has_everything_in_order() -> None:
+    info = describe("smollm2-135m", None, {}, 8192, "smollm")
+    text = export.markdown(talk("the answer"), info, ENGLISH)
+    order = ["smollm2-135m", ENGLISH.disclaimer, "Be brief.", "## Question", "q", "## Answer", "the answer"]
+    places = [text.index(part) for part in order[:3]]
+    assert places == sorted(places)
+    assert text.endswith("## Question\n\nq\n\n## Answer\n\nthe answer\n")
+    assert "system" not in export.markdown(Conversation(), info, ENGLISH).lower()
+
+
+# -- about the model ----------------------------------------------------------------------------------------------------
+def _run(folder: Path, **values: Any) -> Path:
+    from medicalgpt.runs import manifest
+
+    zero = "0" * 64
+    (folder / "model").mkdir(parents=True)
+    record = manifest.Manifest(
+        **{
+            "config_key": "k",
+            "hashes": manifest.Hashes(data=zero, tokenizer=zero, base=zero, code=zero),
+            "versions": {},
+            "seed": 1,
+            "device": "cpu",
+            "world_size": 1,
+            "ledger": {},
+            "seconds": 1.0,
+            "tokens": 1,
+            "files": {},
+            **values,
+        }
+    )
+    manifest.write(folder, record)
+    return folder
+
+
+def test_a_chain_of_runs_is_told_down_to_its_base(tmp_path: Path) -> None:
+    first = _run(tmp_path / "sft", stage="sft", base="smollm2-135m")
+    numbers = {
+        "eval/loss": 0.5,
+        "eval/rewards/accuracy": 0.778,
+        "eval/score": 0.6,
+        "eval/score_low": 0.4,
+        "eval/score_high": 0.8,
+    }
+    second = _run(tmp_path / "dpo", stage="dpo", base=str(first / "merged"), before={"eval/loss": 0.693}, after=numbers)
+    info = describe(str(second), None, {"places": [str(second / "model")], "dtype": "torch.float32"}, 512, "chatml")
+    assert info.stages == ("sft", "dpo")
+    assert (info.name, info.base, info.licence, info.weights) == ("dpo", "smollm2-135m", "Apache-2.0", "float32")
+    assert info.numbers == (
+        ("loss", "0.693", "0.500"),
+        ("rewards/accuracy", "–", "77.8%"),
+        ("score", "–", "0.600 [0.400, 0.800]"),
+    )
+    shown = table(info, CHINESE)
+    assert "SFT → DPO" in shown
+    assert "偏好正確率" in shown
+    assert str(tmp_path) not in shown
+
+
+def test_an_adapter_beside_a_base_is_found_too(tmp_path: Path) -> None:
+    run = _run(tmp_path / "sft", stage="sft", base="smollm2-135m", after={"eval/perplexity": 36.54})
+    info = describe("smollm2-135m", str(run), {"places": ["/cache/smollm2-135m", str(run / "model")]}, None, "t")
+    assert (info.stages, info.adapter, info.numbers) == (("sft",), "sft", (("perplexity", "–", "36.5"),))
+
+
+def test_a_model_card_states_the_licence(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# <b>x</b>")
+    info = describe(str(tmp_path), None, {"places": [str(tmp_path)]}, None, "<b>")
+    assert info.licence == "mit"
+    assert "<b>" not in table(info, ENGLISH)
+    assert ENGLISH.no_run in table(info, ENGLISH)
+    assert ENGLISH.licence_unknown in table(describe("a/b", None, {}, None, "t"), ENGLISH)
+
+
+def test_the_longest_answer_leaves_room_for_a_question() -> None:
+    said: list[str] = []
+    assert _with_room(Settings(max_new_tokens=512), 512, said.append).max_new_tokens == 256
+    assert "at most 256 tokens" in said[0]
+    assert _with_room(Settings(max_new_tokens=512), None, said.append).max_new_tokens == 512
+    assert _with_room(Settings(max_new_tokens=511), 512, said.append).max_new_tokens == 511
+    assert len(said) == 1
+
+
+def test_a_context_beyond_the_models_is_refused() -> None:
+    assert _context(4096, None) == 4096
+    assert _context(4096, 100) == 100
+    assert _context(None, 100) == 100
+    with pytest.raises(ServeError, match="--context-len is 5000, but the model's context is 4096"):
+        _context(4096, 5000)
+
+
+# -- the server ---------------------------------------------------------------------------------------------------------
+def test_only_what_the_page_needs_is_served() -> None:
+    assert all(
+        map(allowed, ["/", "/config", "/assets/index.js", "/gradio_api/queue/join", "/gradio_api/heartbeat/abc"])
+    )
+    for path in (
+        "/gradio_api/upload",
+        "/gradio_api/info",
+        "/gradio_api/run/ask",
+        "/gradio_api/call/ask",
+        "/monitoring",
+    ):
+        assert not allowed(path)
+    assert not any(
+        map(allowed, ["/gradio_api/file=/etc/passwd", "/gradio_api/proxy=http://x", "/docs", "/openapi.json"])
+    )
+
+
+def test_a_port_in_use_is_told_before_a_model_is_loaded() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=r"Address already in use; choose another --port"):
+            check(Place(port=port))
+    check(Place(port=port))
+
+
+def test_sharing_is_warned_of_and_never_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warnings(Place()) == []
+    assert "Never use it with patient data" in warnings(Place(share=True))[0]
+    assert "no password" in warnings(Place(host="0.0.0.0"))[0]
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    assert "nothing is shared without --share" in warnings(Place())[0]
