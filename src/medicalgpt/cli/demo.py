@@ -44,7 +44,10 @@ def demo(
     ] = None,
     stop: option.Stop = None,
     template: option.Template = None,
+    family: option.Family = "auto",
     adapter: option.Adapter = None,
+    tokenizer: option.Tokenizer = None,
+    resize_embeddings: option.ResizeEmbeddings = False,
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
     quantization: option.Quantization = "none",
@@ -54,7 +57,10 @@ def demo(
     """Talk to a model in the browser. Not a doctor: for education and research."""
     opening = {
         "template": template,
+        "family": family,
         "adapter": adapter,
+        "tokenizer": tokenizer,
+        "resize_embeddings": resize_embeddings,
         "revision": revision,
         "dtype": dtype,
         "quantization": quantization,

@@ -22,6 +22,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_every_option_arrives(opened: list[Any]) -> None:
     words = "--host 0.0.0.0 --port 8000 --share --slots 2 --feedback f.jsonl --context-len 900 --system S --seed 3"
     words += " --max-new-tokens 9 --temperature 0 --top-p 0.5 --top-k 7 --repetition-penalty 1.1 --stop X --stop Y"
+    words += " --family llama --tokenizer t --resize-embeddings"
     words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
     result = CliRunner().invoke(app, ["demo", "--model", "m", *words.split()])
     assert result.exit_code == 0, result.output
@@ -29,7 +30,10 @@ def test_every_option_arrives(opened: list[Any]) -> None:
     assert model == "m"
     assert opening == {
         "template": "vicuna",
+        "family": "llama",
         "adapter": "a",
+        "tokenizer": "t",
+        "resize_embeddings": True,
         "revision": "r",
         "dtype": "float32",
         "quantization": "nf4",
@@ -70,11 +74,28 @@ def test_a_wrong_setting_ends_before_anything_is_loaded() -> None:
 
 def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    words = "--model_type auto --base_model B --lora_model L --template_name vicuna --only_cpu --system_prompt S"
-    legacy_demo.gradio_demo([*words.split(), "--context_len", "99", "--max_new_tokens", "5", "--share", "--port", "81"])
+    words = "--model_type qwen --base_model B --lora_model L --tokenizer_path T --template_name vicuna --resize_emb"
+    words += " --load_in_4bit --only_cpu --system_prompt S --temperature 0 --repetition_penalty 1.2 --stop_str X"
+    words += " --context_len 99 --max_new_tokens 5 --share --port 81"
+    legacy_demo.gradio_demo(words.split())
     ((model, opening, settings, place),) = opened
-    assert (model, opening) == ("B", {"adapter": "L", "template": "vicuna"})
-    assert settings == {"system": "S", "max_new_tokens": 5}
+    assert model == "B"
+    assert opening == {
+        "adapter": "L",
+        "template": "vicuna",
+        "family": "qwen",
+        "tokenizer": "T",
+        "resize_embeddings": True,
+        "quantization": "nf4",
+        "trust_remote_code": False,
+    }
+    assert settings == {
+        "system": "S",
+        "max_new_tokens": 5,
+        "temperature": 0.0,
+        "repetition_penalty": 1.2,
+        "stop": ("X",),
+    }
     assert place == {"port": 81, "share": True, "context": 99}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
@@ -85,26 +106,6 @@ def test_an_unknown_flag_is_named(opened: list[Any], capsys: pytest.CaptureFixtu
     assert ended.value.code == 2
     assert "--lora_modl is no flag of gradio_demo.py; did you mean '--lora_model'" in capsys.readouterr().err
     assert opened == []
-
-
-@pytest.mark.parametrize("words", [["--model_type", "qwen"], ["--tokenizer_path", "t"], ["--resize_emb"]])
-def test_what_the_engine_does_not_offer_is_refused_not_ignored(
-    words: list[str], opened: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from medicalgpt.generate.engine import Engine
-
-    def without(run_or_path: str, *, adapter: str | None = None, template: str | None = None) -> None: ...
-
-    def offering(run_or_path: str, *, family: str, tokenizer: str, resize_embeddings: bool) -> None: ...
-
-    monkeypatch.setattr(Engine, "open", without)
-    with pytest.raises(SystemExit):
-        legacy_demo.gradio_demo(["--base_model", "B", *words])
-    assert f"{words[0]} is not supported" in capsys.readouterr().err
-    monkeypatch.setattr(Engine, "open", offering)
-    legacy_demo.gradio_demo(["--base_model", "B", *words])
-    value = words[1] if len(words) > 1 else True
-    assert value in opened[0][1].values()
 
 
 def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

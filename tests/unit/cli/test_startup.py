@@ -12,12 +12,12 @@ from medicalgpt.cli import app
 
 _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
-    "--family --tokenizer --resize-embeddings --no-history"
+    "--family --tokenizer --resize-embeddings"
 )
 _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
-    "chat": f"{_MODEL} {_SAMPLING} --backend",
+    "chat": f"{_MODEL} {_SAMPLING} --no-history",
     "config explain": "stage --filter",
     "config resolve": "stage file overrides",
     "config validate": "stage file overrides",
@@ -25,7 +25,7 @@ SURFACE = {
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
-    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
+    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history",
     "models list": "",
     "models families": "",
     "models pull": "name --from --accept-licence",
