@@ -18,6 +18,7 @@ from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
+from medicalgpt.models.quantized import quantized_kind
 from medicalgpt.render.template import ChatTemplate
 
 
@@ -92,12 +93,13 @@ class Engine:
             return _on_vllm(cls, config, template)
         loaded = load(config, quantization)
         _check_template(run_or_path, loaded.tokenizer, template)
-        if quantization == "none" and torch.cuda.is_available():
+        kind = quantized_kind(loaded.model)
+        if kind is None and torch.cuda.is_available():
             loaded.model.to("cuda")
         chosen = ChatTemplate.load(loaded.tokenizer, template)
         places = [place for place in (loaded.base, loaded.adapter) if place]
-        kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
-        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)
+        origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
+        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | origin)
 
     @property
     def context(self) -> int | None:

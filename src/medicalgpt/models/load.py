@@ -1,6 +1,7 @@
 """One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from medicalgpt.models.adapters import attach, read_adapter
 from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
 from medicalgpt.models.quiet import quiet
 
 Quantization = Literal["none", "int8", "nf4"]
@@ -89,10 +91,28 @@ def load(
     found, adapter, tokenizer = find(config)
     if adapter is not None:
         _check_head(adapter, head)
+    _check_quantized(found, quantization, lora, adapter)
     model = load_base(found, config, quantization, head)
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
     return Loaded(model, tokenizer, found, adapter)
+
+
+def _check_quantized(
+    found: Located, quantization: Quantization, lora: LoraConfig | None, adapter: Located | None
+) -> None:
+    """Weights that were quantised once and saved answer as they are: no training, no adapters of ours, no second rounding."""
+    kind = located_kind(found)
+    if kind is None:
+        return
+    if lora is not None:
+        refuse_quantized(found, "trained")
+    if quantization != "none":
+        raise ModelError(
+            f"{found.path_or_id} has quantised weights already ({kind}); leave quantization={quantization} out"
+        )
+    if adapter is not None and for_cpu(kind):
+        refuse_quantized(found, f"given the adapter {adapter.path_or_id}")
 
 
 def _check_head(adapter: Located, head: Head) -> None:
@@ -115,7 +135,9 @@ def load_base(
     """The base model with tree attention where it goes through transformers' attention interface."""
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    dtype = pick_dtype(config.dtype)
+    kind = located_kind(found)
+    # Scales are kept in fp32, and the products give it.
+    dtype = torch.float32 if for_cpu(kind) else pick_dtype(config.dtype)
     options: dict[str, Any] = {
         "revision": found.revision,
         "token": hub_token(),
@@ -125,6 +147,7 @@ def load_base(
     }
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
+    if quantization != "none" or (kind is not None and not for_cpu(kind)):
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
     auto: Any = AutoModelForCausalLM
     if head == "score":
@@ -133,13 +156,24 @@ def load_base(
     elif _is_classifier(found):
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
-        model = auto.from_pretrained(found.path_or_id, **options)
-    except (OSError, ValueError) as error:
+        model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
+    _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
     if not torch.cuda.is_available():
         keep_heap()
     return model  # type: ignore[no-any-return]
+
+
+def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None:
+    """transformers makes up weights that a file lacks; only a new reward model's score layer may be made up."""
+    lost = sorted(name for name in missing if not (head == "score" and name.startswith("score.")))
+    if lost:
+        raise ModelError(
+            f"{found.path_or_id} is only half there: {len(lost)} weights of its architecture are in none of its files, "
+            f"among them {lost[0]}; copy or download the model again"
+        )
 
 
 def _is_classifier(found: Located) -> bool:

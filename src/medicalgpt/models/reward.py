@@ -14,7 +14,7 @@ from torch import nn
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.attention import disable
 from medicalgpt.models.policy import Batching, call, unwrap
-from medicalgpt.models.probe import TOLERANCE, Probe, probe_trees
+from medicalgpt.models.probe import Probe, probe_trees, rounding
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 
 
@@ -73,7 +73,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
         try:
             found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
             gap = float((found - truth).abs().max())
-            reason = "" if gap <= TOLERANCE.get(parameter.dtype, 0.25) else f"tree batching differs by {gap:.2g}"
+            reason = "" if gap <= rounding(model) else f"tree batching differs by {gap:.2g}"
         except Exception as error:  # whatever a foreign forward raises: this way does not work here
             reason = f"tree batching does not run on this model ({type(error).__name__})"
         if reason:
