@@ -14,7 +14,7 @@ from torch import nn
 from medicalgpt.data.records import Source
 from medicalgpt.models.attention import disable
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
-from medicalgpt.models.quantized_linear import Int4Linear
+from medicalgpt.models.quantized_linear import Int4Linear, Int8Linear
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
 
@@ -24,9 +24,14 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 
 def rounding(model: nn.Module) -> float:
     """Largest difference in log-probability that two ways of running `model` may have."""
-    # The 4-bit kernel computes in bfloat16 whatever type the model has.
-    four_bits = any(isinstance(module, Int4Linear) for module in model.modules())
-    return TOLERANCE.get(torch.bfloat16 if four_bits else next(model.parameters()).dtype, 0.25)
+    kinds = {type(module) for module in model.modules()}
+    dtype = next(model.parameters()).dtype
+    # Our 4-bit layers compute in bfloat16, our 8-bit ones with 15 bits of each activation, whatever type the model has.
+    if Int4Linear in kinds:
+        dtype = torch.bfloat16
+    elif Int8Linear in kinds:
+        dtype = torch.float16
+    return TOLERANCE.get(dtype, 0.25)
 
 
 @dataclass(frozen=True)

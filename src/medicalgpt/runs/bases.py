@@ -38,7 +38,7 @@ def check_base(adapter: Located, base: Located, below: Located | None = None) ->
     if run is None:
         return "no manifest: base not checked"
     record = manifest.read(run)
-    trained_on = _resolve(run, record)
+    trained_on = resolve_base(run, record)
     if trained_on is not None and (trained_on / "adapter_config.json").is_file():
         # The run went on training another run's adapter; that one knows the base.
         return check_base(Located(str(trained_on), "adapter"), base, below)
@@ -83,7 +83,7 @@ def _another(adapter: Located, base: Located, wanted: str, found: str) -> str:
     )
 
 
-def _resolve(run: Path, record: manifest.Manifest) -> Path | None:
+def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
     """The folder that a manifest's base names, if it is still there."""
     named = Path(record.base).expanduser()
     places = [named]
