@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, estimate, generate, merge, models, pipeline, quantize, score, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
@@ -25,6 +25,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,
     "estimate": estimate.estimate,
     "generate": generate.generate,
+    "merge": merge.merge,
+    "quantize": quantize.quantize,
     "score": score.score,
     "train": train.train,
 }
