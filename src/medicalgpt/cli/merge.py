@@ -21,7 +21,9 @@ def merge(
     adapter: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PATH", help="An adapter or run folder on top; repeat in the order of training.", rich_help_panel="Model"
+            metavar="PATH",
+            help="An adapter or run folder on top; repeat in the order of training.",
+            rich_help_panel="Model",
         ),
     ] = None,
     dtype: Annotated[

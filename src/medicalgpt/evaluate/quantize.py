@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
@@ -17,7 +18,7 @@ from medicalgpt.models.quantized import quantize_for_cpu, refuse_quantized
 from medicalgpt.models.speakers import language_speaker
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.runs.equivalence import compare, listen, probe_prompts
+from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
 from medicalgpt.runs.hashes import hash_text
 from medicalgpt.runs.lineage import lineage_of
 from medicalgpt.runs.model_card import write_card
@@ -58,7 +59,9 @@ def quantize(
     sample = read_text(text or default_text())
     found = locate(model, revision, trust_remote_code)
     if found.kind in ("adapter", "hub-adapter"):
-        raise ModelError(f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …")
+        raise ModelError(
+            f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …"
+        )
     refuse_quantized(found, "quantised again")
     with new_folder(output) as temp:
         job = _Job(found, method, template, trust_remote_code, sample)
@@ -79,25 +82,11 @@ class _Job:
 
     def write(self, temp: Path, allow_drift: bool) -> Quantized:
         """Measure, quantise and save into the hidden folder, read back, measure again and compare."""
-        loaded = self._load("none")
-        engine = Engine(loaded.model, loaded.tokenizer, ChatTemplate.load(loaded.tokenizer, self.template))
-        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-        prompts = probe_prompts(width, engine.template)
-        said = listen(language_speaker(loaded.model), prompts)
-        weights = Path(self.found.path_or_id)
-        before = measure(engine, self.text, weights)
-        chosen = engine.template
-        if self.method in ("cpu-int8", "cpu-int4"):
-            quantize_for_cpu(loaded.model, self.method)
-            save_model(temp, loaded, chosen)
-        else:
-            del engine, loaded
-            gc.collect()  # one model at a time
-            save_model(temp, self._load(self.method), chosen)
-        engine = loaded = None  # type: ignore[assignment]
-        gc.collect()
+        before, said, prompts = self._quantize_and_save(temp)
+        gc.collect()  # one model at a time
         again = Engine.open(str(temp), dtype="float32", trust_remote_code=self.trust_remote_code)
         assert again.model is not None
+        weights = Path(self.found.path_or_id)
         comparison = Comparison(
             "full precision (float32)",
             self.method,
@@ -114,6 +103,23 @@ class _Job:
         certificate = Certificate(self.method, [comparison], allow_drift=allow_drift, measured=measured)
         certificate.write(temp)
         return Quantized(certificate, before, after)
+
+    def _quantize_and_save(self, temp: Path) -> tuple[Cost, list[Says], list[list[int]]]:
+        """What the full-precision model costs and says; the quantised one is on the disk then."""
+        loaded = self._load("none")
+        chosen = ChatTemplate.load(loaded.tokenizer, self.template)
+        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
+        prompts = probe_prompts(width, chosen)
+        said = listen(language_speaker(loaded.model), prompts)
+        cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.path_or_id))
+        if self.method == "cpu-int8" or self.method == "cpu-int4":
+            quantize_for_cpu(loaded.model, self.method)
+        else:
+            loaded.model = nn.Identity()
+            gc.collect()  # one model at a time
+            loaded = self._load(self.method)
+        save_model(temp, loaded, chosen)
+        return cost, said, prompts
 
     def _load(self, quantization: Quantization) -> Loaded:
         """The model in fp32; on the GPU where the quantised one will run there."""

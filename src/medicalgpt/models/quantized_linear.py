@@ -62,6 +62,10 @@ def int8_product(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> 
 class Int8Linear(nn.Module):
     """A linear layer with its weight in int8."""
 
+    weight: torch.Tensor
+    scale: torch.Tensor
+    bias: torch.Tensor | None
+
     def __init__(self, inputs: int, outputs: int, bias: bool) -> None:
         super().__init__()
         self.in_features, self.out_features = inputs, outputs
@@ -79,7 +83,7 @@ class Int8Linear(nn.Module):
 
     def dequantized(self) -> torch.Tensor:
         """The weight [out, in] in fp32."""
-        return self.weight.float() * self.scale[:, None]  # type: ignore[no-any-return,operator]
+        return self.weight.float() * self.scale[:, None]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [..., in] → [..., out]."""
@@ -89,6 +93,9 @@ class Int8Linear(nn.Module):
 
 class Int8Embedding(nn.Module):
     """An embedding table in int8, one scale per token."""
+
+    weight: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, tokens: int, width: int, padding_idx: int | None = None, factor: float = 1.0) -> None:
         super().__init__()
@@ -105,8 +112,8 @@ class Int8Embedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """ids [...] → [..., width]."""
-        found = self.weight[ids].float() * self.scale[ids][..., None]  # type: ignore[index,operator]
-        return found * self.factor if self.factor != 1.0 else found  # type: ignore[no-any-return]
+        found = self.weight[ids].float() * self.scale[ids][..., None]
+        return found * self.factor if self.factor != 1.0 else found
 
 
 class Int8TiedHead(nn.Module):
@@ -119,7 +126,7 @@ class Int8TiedHead(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [..., width] → logits [..., tokens]."""
         (table,) = self._table
-        return int8_product(x, table.weight, table.scale)  # type: ignore[arg-type]
+        return int8_product(x, table.weight, table.scale)
 
 
 class Int4Linear(nn.Module):
@@ -127,6 +134,10 @@ class Int4Linear(nn.Module):
 
     Saved in a layout of its own; `pack` turns it into that of this machine's kernel, which differs between CPUs.
     """
+
+    weight: torch.Tensor
+    scale_zero: torch.Tensor
+    bias: torch.Tensor | None
 
     def __init__(self, inputs: int, outputs: int, bias: bool, group: int = GROUP) -> None:
         super().__init__()
@@ -149,7 +160,7 @@ class Int4Linear(nn.Module):
         return layer.in_features % group == 0 and layer.out_features % 16 == 0
 
     def _nibbles(self) -> torch.Tensor:
-        return torch.stack((self.weight & 15, self.weight >> 4), -1).flatten(1)  # type: ignore[operator]
+        return torch.stack((self.weight & 15, self.weight >> 4), -1).flatten(1)
 
     def dequantized(self) -> torch.Tensor:
         """The weight [out, in] in fp32; before `pack` only."""
@@ -171,7 +182,7 @@ class Int4Linear(nn.Module):
             y = y.view(*x.shape[:-1], -1).to(x.dtype)
         else:
             y = F.linear(x, self.dequantized().to(x.dtype))
-        return y if self.bias is None else y + self.bias  # type: ignore[no-any-return]
+        return y if self.bias is None else y + self.bias
 
 
 def factor_of(layer: Any) -> float:

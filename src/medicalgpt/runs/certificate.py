@@ -173,7 +173,9 @@ def read(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def weights_hash(folder: Path, patterns: Sequence[str] = ("*.safetensors", "config.json", "adapter_config.json")) -> str:
+def weights_hash(
+    folder: Path, patterns: Sequence[str] = ("*.safetensors", "config.json", "adapter_config.json")
+) -> str:
     """One SHA-256 over a model's weights and config, whatever stands beside them."""
     return hash_json(hash_tree(folder, patterns))
 

@@ -23,11 +23,19 @@ empty mapping where nothing was said). Of a reward model: its score, [1]."""
 Speaker = Callable[[Sequence[int]], Says]
 """From the token ids of a prompt to what a model says."""
 
-_LIKELY = 8  # tokens compared at a position, beside the one that stands there; far down in low precision all is rounding
+_LIKELY = (
+    8  # tokens compared at a position, beside the one that stands there; far down in low precision all is rounding
+)
 
 _DIALOGUES = (
-    ("What is a fever, and when should I call a doctor?", "A fever is a body temperature of 38 °C or more. Drink enough."),
-    ("I take metformin for type 2 diabetes. May I drink alcohol?", "Small amounts with food, at most; ask your doctor."),
+    (
+        "What is a fever, and when should I call a doctor?",
+        "A fever is a body temperature of 38 °C or more. Drink enough.",
+    ),
+    (
+        "I take metformin for type 2 diabetes. May I drink alcohol?",
+        "Small amounts with food, at most; ask your doctor.",
+    ),
     ("高血壓平時要注意什麼？", "少鹽、規律運動、按時服藥，並定期量血壓。"),
     ("孩子发烧两天了，需要去医院吗？", "如果精神差、呼吸急促或体温持续超过39度，请尽快就医。"),
 )

@@ -132,7 +132,11 @@ def _data(stages: Iterable[dict[str, Any]]) -> list[str]:
     rows = [s for s in stages if "rows" in s]
     if not rows:
         return []
-    out = ["## Data\n", "| stage | rows read | used | dropped | tokens | SHA-256 of the rows | held-out rows |", "|---|---|---|---|---|---|---|"]
+    out = [
+        "## Data\n",
+        "| stage | rows read | used | dropped | tokens | SHA-256 of the rows | held-out rows |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for s in rows:
         n = s["rows"]
         used = sum(n.get(k, 0) for k in ("kept", "truncated", "split"))
@@ -182,7 +186,11 @@ def _certificates(steps: Iterable[dict[str, Any]]) -> list[str]:
 
 def _measured(measured: dict[str, Any]) -> list[str]:
     before, after = measured["before"], measured["after"]
-    lines = [f"- {name.replace('_', ' ')}: {_number(before[name])} → {_number(after[name])}" for name in before if name in after]
+    lines = [
+        f"- {name.replace('_', ' ')}: {_number(before[name])} → {_number(after[name])}"
+        for name in before
+        if name in after
+    ]
     notes = [f"- {key}: {value}" for key, value in measured.items() if isinstance(value, str)]
     return [*lines, *notes]
 

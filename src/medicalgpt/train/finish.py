@@ -25,6 +25,7 @@ from medicalgpt.train import reward
 if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
 
+
 def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
     """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.stages import Bench
 from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 from torch import nn
 
@@ -14,12 +15,11 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models import quantized_linear as layers
 from medicalgpt.models.load import load
+from medicalgpt.models.locate import locate
 from medicalgpt.models.merge import find_chain
 from medicalgpt.models.quantized import located_kind, quantize_for_cpu, quantized_kind
-from medicalgpt.models.locate import locate
 from medicalgpt.models.speakers import language_speaker
 from medicalgpt.train.setup import load_trained
-from tests.stages import Bench
 
 IDS = torch.arange(5, 45).tolist()
 METHODS = ("cpu-int8", "cpu-int4")

@@ -44,7 +44,7 @@ def test_the_partial_view_of_a_model_agrees_with_the_whole_one() -> None:
 
     def top(ids: list[int]) -> list[dict[int, float]]:
         rows = language_speaker(other)(ids)
-        return [dict(zip(r.indices.tolist(), r.values.tolist())) for r in map(lambda row: row.topk(20), rows)]
+        return [dict(zip(r.indices.tolist(), r.values.tolist())) for r in (row.topk(20) for row in rows)]
 
     whole, partly = compare(heard, language_speaker(other), prompts), compare(heard, top, prompts)  # type: ignore[arg-type]
     assert partly.greedy_agreement == whole.greedy_agreement < 1
