@@ -11,7 +11,21 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, demo, estimate, generate, models, pipeline, score, serve, train
+from medicalgpt.cli import (
+    chat,
+    config,
+    data,
+    demo,
+    estimate,
+    generate,
+    merge,
+    models,
+    pipeline,
+    quantize,
+    score,
+    serve,
+    train,
+)
 from medicalgpt.cli.say import said_clearly
 
 GROUPS: dict[str, typer.Typer] = {
@@ -25,6 +39,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": demo.demo,
     "estimate": estimate.estimate,
     "generate": generate.generate,
+    "merge": merge.merge,
+    "quantize": quantize.quantize,
     "score": score.score,
     "serve": serve.serve,
     "train": train.train,

@@ -19,7 +19,7 @@ from medicalgpt.generate.kv import Slots, Step
 from medicalgpt.generate.modes import attention_named, inference, own_attention
 from medicalgpt.generate.transformers_backend import TransformersBackend
 from medicalgpt.models.policy import unwrap
-from medicalgpt.models.probe import TOLERANCE
+from medicalgpt.models.probe import rounding
 
 _PROMPTS, _NEW = (9, 5), 3  # tokens of the prompts, and steps behind the first; the second prompt enters a step later
 _LIKELY = 8  # tokens compared at each position; far down in low precision all is rounding
@@ -56,7 +56,7 @@ def _decodes(model: nn.Module, inner: Any) -> bool:
         gap = (found.gather(-1, best.indices) - best.values).abs().max()
     except Exception:  # whatever a foreign forward raises, the answer is the same: the decoder is not for this model
         return False
-    return bool(gap <= TOLERANCE.get(next(model.parameters()).dtype, 1e-3))
+    return bool(gap <= rounding(model))
 
 
 def _own(model: Any, texts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:

@@ -23,6 +23,7 @@ from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
+from medicalgpt.models.quantized import quantized_kind
 from medicalgpt.render.template import ChatTemplate
 
 
@@ -113,15 +114,16 @@ class Engine:
             return _on_vllm(cls, config, template, family, tokenizer, say)
         more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
         loaded = load(config, quantization, spread=spread, say=say, **more)
-        if quantization == "none" and not spread and torch.cuda.is_available():
+        kind = quantized_kind(loaded.model)
+        if kind is None and not spread and torch.cuda.is_available():
             loaded.model.to("cuda")
         chosen = choose_template(
             loaded.tokenizer, template, saved_template(loaded.base, loaded.adapter), loaded.architecture, say
         )
         require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
         places = [place for place in (loaded.base, loaded.adapter) if place]
-        kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
-        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)
+        origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
+        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | origin)
 
     @property
     def context(self) -> int | None:

@@ -1,6 +1,6 @@
 """One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.pull import to_stderr
+from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
 from medicalgpt.models.quiet import quiet
 
 Quantization = Literal["none", "int8", "nf4"]
@@ -115,6 +116,7 @@ def load(
     found, adapter, own_tokenizer = find(config, tokenizer)
     if adapter is not None:
         _check_head(adapter, head)
+    _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
     model = load_base(found, config, quantization, head, architecture, spread)
     if resize_embeddings:
@@ -122,6 +124,23 @@ def load(
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
     return Loaded(model, own_tokenizer, found, adapter, architecture)
+
+
+def _check_quantized(
+    found: Located, quantization: Quantization, lora: LoraConfig | None, adapter: Located | None
+) -> None:
+    """Weights that were quantised once and saved answer as they are: no training, no adapters of ours, no second rounding."""
+    kind = located_kind(found)
+    if kind is None:
+        return
+    if lora is not None:
+        refuse_quantized(found, "trained")
+    if quantization != "none":
+        raise ModelError(
+            f"{found.path_or_id} has quantised weights already ({kind}); leave quantization={quantization} out"
+        )
+    if adapter is not None and for_cpu(kind):
+        refuse_quantized(found, f"given the adapter {adapter.path_or_id}")
 
 
 def _check_head(adapter: Located, head: Head) -> None:
@@ -149,7 +168,9 @@ def load_base(
     """The base model with tree attention where it goes through transformers' attention interface."""
     import transformers
 
-    dtype = pick_dtype(config.dtype)
+    kind = located_kind(found)
+    # Scales are kept in fp32, and the products give it.
+    dtype = torch.float32 if for_cpu(kind) else pick_dtype(config.dtype)
     options: dict[str, Any] = {
         "revision": found.revision,
         "token": hub_token(),
@@ -159,6 +180,7 @@ def load_base(
     }
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
+    if quantization != "none" or (kind is not None and not for_cpu(kind)):
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
     if spread:
         options["device_map"] = "auto"
@@ -170,13 +192,24 @@ def load_base(
     elif names_classifier(own.get("architectures")):  # type: ignore[arg-type]
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
-        model = auto.from_pretrained(found.path_or_id, **options)
-    except (OSError, ValueError) as error:
+        model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
+    _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
     if not torch.cuda.is_available():
         keep_heap()
     return model  # type: ignore[no-any-return]
+
+
+def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None:
+    """transformers makes up weights that a file lacks; only a new reward model's score layer may be made up."""
+    lost = sorted(name for name in missing if not (head == "score" and name.startswith("score.")))
+    if lost:
+        raise ModelError(
+            f"{found.path_or_id} is only half there: {len(lost)} weights of its architecture are in none of its files, "
+            f"among them {lost[0]}; copy or download the model again"
+        )
 
 
 def names_classifier(architectures: list[str] | None) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.complete import check_complete
 from medicalgpt.models.families import FAMILIES, family_of, identify
 from medicalgpt.models.hub import fetch_file, list_files
 from medicalgpt.models.pull import pull
@@ -102,6 +103,7 @@ def _local(path: Path, trust_remote_code: bool) -> Located:
         return _local(path / "model", trust_remote_code)
     if "adapter_config.json" in names:
         _check_weights(str(path), names, adapter=True)
+        check_complete(path, names)
         return Located(str(path), "adapter")
     if "config.json" not in names:
         if any(n in names for n in _UNFINISHED):
@@ -113,6 +115,7 @@ def _local(path: Path, trust_remote_code: bool) -> Located:
         raise ModelError(f"{path} is not a model: it needs config.json or adapter_config.json; found: {found}")
     _check_remote_code(str(path), read_config(path / "config.json"), trust_remote_code)
     _check_weights(str(path), names, adapter=False)
+    check_complete(path, names)
     return Located(str(path), "model")
 
 

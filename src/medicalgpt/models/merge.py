@@ -1,74 +1,69 @@
-"""Fold a LoRA adapter into its base without changing what the model says, and prove it."""
+"""Fold LoRA adapters into their base. Whether the result says the same is proved elsewhere (runs/equivalence.py)."""
 
-import json
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.adapters import is_adapted
-from medicalgpt.models.policy import CausalPolicy, unwrap
-from medicalgpt.models.probe import probe_trees
-from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.render.batch import TreeBatch, pad_trees
-
-# Largest |Δ log p| that folding may cause: fp32 rounding is about 1e-5, bf16 rounds weights to three digits.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.15, torch.float16: 0.05}
-CERTIFICATE = "merge_certificate.json"
+from medicalgpt.models.adapters import is_adapted, read_adapter
+from medicalgpt.models.load import Head
+from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.quantized import quantized_kind, refuse_quantized
 
 
-def probe_batch(model: nn.Module) -> TreeBatch:
-    """Fixed token sequences on which a model is compared with its merged self."""
-    vocabulary = int(model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-    return pad_trees(probe_trees(vocabulary)).to(next(model.parameters()).device)
+@dataclass(frozen=True)
+class Chain:
+    """A base and the adapters that are applied to it, the first one first."""
+
+    base: Located
+    adapters: tuple[Located, ...]
+
+    @property
+    def head(self) -> Head:
+        """What the adapters were trained for."""
+        return "score" if _scores(self.adapters[0]) else "language"
 
 
-@torch.no_grad()
-def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
-    """Merge the active adapter into the base weights.
-
-    Returns:
-        The plain model and its certificate: max |Δ log p| (of a reward model: |Δ score|), greedy agreement, tolerance.
+def find_chain(
+    model: str, adapters: Sequence[str] = (), revision: str | None = None, trust_remote_code: bool = False
+) -> Chain:
+    """Locate a base and its adapters; where `model` is an adapter itself, it is the first one, on its own base.
 
     Raises:
-        ModelError: there is no adapter, the base is quantised, or the merged model differs by more than the tolerance.
+        ModelError: nothing to merge, something that is no adapter, quantised weights, or reward and language adapters mixed.
+    """
+    found = locate(model, revision, trust_remote_code)
+    chain = [locate(a, None, trust_remote_code) for a in adapters]
+    for given, place in zip(adapters, chain):
+        if place.kind not in ("adapter", "hub-adapter"):
+            raise ModelError(f"--adapter {given} is not an adapter (it has no adapter_config.json)")
+    while found.kind in ("adapter", "hub-adapter"):
+        chain.insert(0, found)
+        found = locate(str(read_adapter(found)["base_model_name_or_path"]), None, trust_remote_code)
+    if not chain:
+        raise ModelError(f"{model} has no adapter to merge: it is a whole model already. Name one with --adapter")
+    refuse_quantized(found, "merged into")
+    kinds = {_scores(place) for place in chain}
+    if len(kinds) > 1:
+        raise ModelError("a reward model's adapter and a language model's cannot be merged into one model")
+    return Chain(found, tuple(chain))
+
+
+def _scores(adapter: Located) -> bool:
+    return read_adapter(adapter).get("task_type") == "SEQ_CLS"
+
+
+def fold(model: nn.Module) -> nn.Module:
+    """The plain model with the active adapter folded into its weights.
+
+    Raises:
+        ModelError: there is no adapter, or the base is quantised.
     """
     if not is_adapted(model):
         raise ModelError("this model has no adapter to merge")
-    if getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False):
+    if kind := quantized_kind(model):
         raise ModelError(
-            "merging into quantised weights would change the model; load the base with quantization=none first"
+            f"merging into quantised weights ({kind}) would change the model; load the base with quantization=none first"
         )
-    model.eval()
-    batch = probe_batch(model)
-    before, hits_before = _says(model, batch)
-    merged = model.merge_and_unload()  # type: ignore[operator]
-    after, hits_after = _says(merged, batch)
-    gap = float((before - after).abs().max())
-    tolerance = TOLERANCE.get(next(merged.parameters()).dtype, 0.15)
-    certificate = {
-        "max_abs_delta_logp": gap,
-        "greedy_agreement": float((hits_before == hits_after).float().mean()),
-        "tolerance": tolerance,
-        "positions": len(before),
-    }
-    if gap > tolerance:
-        raise ModelError(
-            f"the merged model differs from the adapter by {gap:.3g} in log-probability, more than {tolerance}"
-        )
-    return merged, certificate
-
-
-def _says(model: nn.Module, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probabilities and hits of a language model; scores, and their signs, of a reward model."""
-    if unwrap(model).can_generate():  # type: ignore[operator]
-        return CausalPolicy(model, "padded", chunked_head=False).logps(batch)
-    scores = RewardPolicy(model, "padded").scores(batch)
-    return scores, scores > 0
-
-
-def write_certificate(folder: Path, certificate: dict[str, Any]) -> None:
-    """Store the certificate beside the weights."""
-    (folder / CERTIFICATE).write_text(json.dumps(certificate, indent=1), encoding="utf-8")
+    return model.merge_and_unload()  # type: ignore[operator,no-any-return]

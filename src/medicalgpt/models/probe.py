@@ -14,11 +14,24 @@ from torch import nn
 from medicalgpt.data.records import Source
 from medicalgpt.models.attention import disable, witnessed
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
+from medicalgpt.models.quantized_linear import Int4Linear, Int8Linear
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
 
 # Largest difference of a log-probability that is still rounding. fp32 rounding in a 30-layer model is about 1e-5.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+
+
+def rounding(model: nn.Module) -> float:
+    """Largest difference in log-probability that two ways of running `model` may have."""
+    kinds = {type(module) for module in model.modules()}
+    dtype = next(model.parameters()).dtype
+    # Our 4-bit layers compute in bfloat16, our 8-bit ones with 15 bits of each activation, whatever type the model has.
+    if Int4Linear in kinds:
+        dtype = torch.bfloat16
+    elif Int8Linear in kinds:
+        dtype = torch.float16
+    return TOLERANCE.get(dtype, 0.25)
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
         device = next(model.parameters()).device
         padded = pad_trees(trees).to(device)
         truth = CausalPolicy(model, "padded", chunked_head=False).logps(padded)[0]
-        tolerance = TOLERANCE.get(next(model.parameters()).dtype, 0.25)
+        tolerance = rounding(model)
         chunked, why = _agrees(CausalPolicy(model, "padded", True), padded, truth, tolerance)
         if wanted == "padded":
             disable(inner)

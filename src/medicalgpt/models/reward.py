@@ -14,7 +14,7 @@ from torch import nn
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.attention import disable, witnessed
 from medicalgpt.models.policy import Batching, call, unwrap
-from medicalgpt.models.probe import TOLERANCE, Probe, probe_trees
+from medicalgpt.models.probe import Probe, probe_trees, rounding
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 
 
@@ -74,7 +74,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
             with witnessed() as witness:
                 found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
             gap = float((found - truth).abs().max())
-            why = f"differs by {gap:.2g}" if gap > TOLERANCE.get(parameter.dtype, 0.25) else ""
+            why = f"differs by {gap:.2g}" if gap > rounding(model) else ""
             why = why or witness.objection(inner.config.get_text_config())
             reason = why and f"tree batching {why}"
         except Exception as error:  # whatever a foreign forward raises: this way does not work here

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medicalgpt.errors import RunError
+from medicalgpt.errors import ModelError, RunError
 from medicalgpt.runs.atomic import explain, write_text
 from medicalgpt.runs.hashes import hash_file
 
@@ -32,7 +32,7 @@ def staged(
     `what` names the thing in messages, `survivor()` says what is still usable, `seal` has the last word on the folder.
 
     Raises:
-        RunError: the block or the disk failed; whatever `target` was before, it still is.
+        RunError: the block or the disk failed; whatever `target` was before, it still is. ModelError: as the block raised it.
     """
     temp = _beside(target, "tmp")
     try:
@@ -43,6 +43,9 @@ def staged(
         if seal is not None:
             seal(temp)
         _put_in_place(temp, target)
+    except ModelError:  # what was to be saved is refused; nothing is wrong with the disk
+        shutil.rmtree(temp, ignore_errors=True)
+        raise
     except Exception as error:
         reason = explain(error, target.parent)  # before the half-written files go: they are why the disk is full
         shutil.rmtree(temp, ignore_errors=True)

@@ -15,8 +15,9 @@ from medicalgpt.models.policy import unwrap
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest, report
+from medicalgpt.runs.bases import place_hash
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.runs.hashes import code_hash, hash_json, hash_tree
+from medicalgpt.runs.hashes import code_hash, hash_tree
 from medicalgpt.runs.metrics import read as read_metrics
 from medicalgpt.runs.ownership import RUN_FILE
 from medicalgpt.train import reward
@@ -24,18 +25,11 @@ from medicalgpt.train import reward
 if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
 
-_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")
-
 
 def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
     """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
 
-    def of(place: Located) -> str:
-        if place.kind in ("hub", "hub-adapter"):
-            return hash_json([place.path_or_id, place.revision])
-        return hash_json(hash_tree(place.path_or_id, _MODEL_FILES))
-
-    return {"base": of(found)} | ({"adapter": of(locate(adapter))} if adapter else {})
+    return {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
 
 
 def require_memory(config: StageConfig) -> None:

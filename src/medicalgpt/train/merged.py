@@ -1,19 +1,84 @@
-"""The model of a finished LoRA run as plain weights, for the next stage and for other programs."""
+"""A chain of adapters as plain weights, for use, for the next stage and for other programs; with proof that it answers alike."""
 
+import gc
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
+import torch
 from rich.console import Console
 
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.models.load import Head, load
-from medicalgpt.models.merge import CERTIFICATE, merge, write_certificate
+from medicalgpt.errors import ModelError
+from medicalgpt.models.adapters import attach
+from medicalgpt.models.load import load, load_base, load_tokenizer, pick_dtype
+from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.merge import Chain, find_chain, fold
+from medicalgpt.models.speakers import language_speaker, score_speaker
+from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.runs import manifest
+from medicalgpt.runs import certificate, manifest
+from medicalgpt.runs.bases import check_base
+from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
+from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
 from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
+from medicalgpt.runs.lineage import lineage_of
+from medicalgpt.runs.model_card import write_card
+from medicalgpt.runs.staging import staged
 from medicalgpt.train import reward
 from medicalgpt.train.finish import save_model
+
+STAMP = "merged_from.txt"
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came out of a merge: the certificate, and per adapter how far its base could be checked."""
+
+    certificate: Certificate
+    checks: list[str]
+
+
+@contextmanager
+def new_folder(output: Path) -> Iterator[Path]:
+    """A hidden folder that becomes `output`, which must not be there yet, when the block ends well.
+
+    Raises:
+        ModelError: something is there already. RunError: the disk failed.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ModelError(f"{output} exists already; name another --output or remove it")
+    with staged(output, str(output), lambda: "Nothing else was changed") as temp:
+        yield temp
+
+
+def merge_adapters(
+    model: str,
+    adapters: list[str],
+    output: Path,
+    *,
+    dtype: Dtype = "auto",
+    template: str | None = None,
+    allow_drift: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Merged:
+    """Write the full weights of `model` with its adapters folded in, one after the other, into a new folder.
+
+    Raises:
+        ModelError: nothing to merge, an adapter of another base, or a result that differs beyond the tolerance.
+        RenderError: a tokenizer without a chat template and none named. RunError: the disk failed.
+    """
+    chain = find_chain(model, adapters, revision, trust_remote_code)
+    with new_folder(output) as temp:
+        merge = _Merge(chain, pick_dtype(dtype), template, allow_drift, trust_remote_code)
+        return merge.write(temp, output.name)
 
 
 def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -> None:
@@ -25,25 +90,114 @@ def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -
     Raises:
         RunError: the run is not finished. ModelError: the merged model differs.
     """
-    stage = manifest.read(folder).stage
+    manifest.read(folder)
     stamp = hash_file(folder / manifest.NAME)
-    done = folder / MERGED / "merged_from.txt"
+    done = folder / MERGED / STAMP
     if (
         done.is_file()
         and done.read_text(encoding="utf-8").strip() == stamp
-        and (folder / MERGED / CERTIFICATE).is_file()
+        and (folder / MERGED / certificate.NAME).is_file()
     ):
         return
-    head: Head = "score" if stage == "rm" else "language"
-    loaded = load(ModelConfig(base=str(folder), trust_remote_code=trust_remote_code), head=head)
-    loaded.model, certificate = merge(loaded.model)
-    with RunFolder(folder).publishing(MERGED) as temp:
-        save_model(temp, loaded, ChatTemplate.load(loaded.tokenizer))
-        write_certificate(temp, certificate)
-        if (folder / "model" / reward.FILE).is_file():
-            shutil.copy(folder / "model" / reward.FILE, temp / reward.FILE)
-        (temp / "merged_from.txt").write_text(stamp + "\n", encoding="utf-8")
-    console.print(
-        f"merged into the base: max |Δ log p| {certificate['max_abs_delta_logp']:.1e} (limit {certificate['tolerance']})",
-        highlight=False,
+    merge = _Merge(
+        find_chain(str(folder), trust_remote_code=trust_remote_code),
+        pick_dtype("auto"),
+        trust_remote_code=trust_remote_code,
     )
+    with RunFolder(folder).publishing(MERGED) as temp:
+        merged = merge.write(temp, f"{folder.resolve().name}-{MERGED}")
+        (temp / STAMP).write_text(stamp + "\n", encoding="utf-8")
+    console.print(f"merged into the base: {merged.certificate.summary()}", highlight=False)
+
+
+@dataclass
+class _Merge:
+    """Folding a chain link by link in fp32, each one compared; the last one with what is read back from the disk."""
+
+    chain: Chain
+    dtype: torch.dtype
+    template: str | None = None
+    allow_drift: bool = False
+    trust_remote_code: bool = False
+
+    def write(self, temp: Path, name: str) -> Merged:
+        """Fill the hidden folder `temp` of a model that will be called `name`."""
+        checks = [
+            check_base(adapter, self.chain.base, below)
+            for adapter, below in zip(self.chain.adapters, (None, *self.chain.adapters))
+        ]
+        comparisons, said, prompts = self._fold_and_save(temp)
+        gc.collect()  # one model at a time
+        comparisons.append(self._read_back(temp, said, prompts))
+        done = Certificate(
+            f"merge-{str(self.dtype).removeprefix('torch.')}",
+            comparisons,
+            "score" if self.chain.head == "score" else "log-probability",
+            self.allow_drift,
+        )
+        done.write(temp)
+        lineage = lineage_of(self.chain.base, self.chain.adapters).then(done)
+        lineage.write(temp)
+        write_card(temp, name, lineage, kind=self.chain.head)
+        return Merged(done, checks)
+
+    def _fold_and_save(self, temp: Path) -> tuple[list[Comparison], list[Says], list[list[int]]]:
+        first, *others = self.chain.adapters
+        head = self.chain.head
+        loaded = load(self._config(self.chain.base, first), head=head)
+        chosen = ChatTemplate.load(loaded.tokenizer, self.template)
+        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
+        prompts = probe_prompts(width, chosen)
+        comparisons: list[Comparison] = []
+        said = listen(self._speaker(loaded.model), prompts)
+        loaded.model = fold(loaded.model)
+        for link, adapter in enumerate(others, 2):
+            self._check_tokenizer(adapter, loaded.tokenizer)
+            difference = compare(said, self._speaker(loaded.model), prompts)
+            comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
+            loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
+            said = listen(self._speaker(loaded.model), prompts)
+            loaded.model = fold(loaded.model)
+        loaded.model.to(self.dtype)
+        save_model(temp, loaded, chosen)
+        last = Path(self.chain.adapters[-1].path_or_id)
+        if (last / reward.FILE).is_file():
+            shutil.copy(last / reward.FILE, temp / reward.FILE)
+        return comparisons, said, prompts
+
+    def _read_back(self, temp: Path, said: list[Says], prompts: list[list[int]]) -> Comparison:
+        """The last adapter against the folder as anyone will load it."""
+        again = load_base(locate(str(temp), None, self.trust_remote_code), self._config(temp), head=self.chain.head)
+        last = self.chain.adapters[-1]
+        return Comparison(
+            f"adapter {len(self.chain.adapters)} on its base",
+            "merged weights as saved",
+            compare(said, self._speaker(again), prompts),
+            weights_hash(Path(last.path_or_id)) if last.kind == "adapter" else None,
+            weights_hash(temp),
+        )
+
+    def _config(self, base: Located | Path, adapter: Located | None = None) -> ModelConfig:
+        """Always fp32: a sum in lower precision would round the adapter away before it is compared."""
+        place = base if isinstance(base, Located) else Located(str(base), "model")
+        return ModelConfig(
+            base=place.path_or_id,
+            revision=place.revision,
+            adapter=None if adapter is None else adapter.path_or_id,
+            dtype="float32",
+            trust_remote_code=self.trust_remote_code,
+        )
+
+    def _speaker(self, model: Any) -> Any:
+        return score_speaker(model) if self.chain.head == "score" else language_speaker(model)
+
+    def _check_tokenizer(self, adapter: Located, tokenizer: Any) -> None:
+        """Adapters of one chain read the same tokens."""
+        if adapter.kind != "adapter" or not (Path(adapter.path_or_id) / "tokenizer_config.json").is_file():
+            return
+        theirs = load_tokenizer(adapter.path_or_id, None, self.trust_remote_code)
+        if tokenizer_hash(theirs) != tokenizer_hash(tokenizer):
+            raise ModelError(
+                f"{adapter.path_or_id} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
+                f"({len(tokenizer)}); a chain is trained with one tokenizer"
+            )

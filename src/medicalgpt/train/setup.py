@@ -30,6 +30,7 @@ from medicalgpt.models.load import Loaded, Quantization, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
 from medicalgpt.models.probe import probe
+from medicalgpt.models.quantized import refuse_quantized
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.distill import Distillation
@@ -105,6 +106,8 @@ def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
 def load_trained(config: StageConfig, scores: bool = False) -> Loaded:
     """The model a stage trains, with its fresh adapter, or with every weight trained."""
     lora = config.lora if config.lora.enabled else None
+    if lora is None:
+        refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
     loaded = load(_with_dtype(config), config.quantization, lora, "score" if scores else "language")
     keep_differentiable(loaded.model)
     if not config.lora.enabled:

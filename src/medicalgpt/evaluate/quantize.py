@@ -1,0 +1,135 @@
+"""From a full-precision model to a quantised one in a folder of its own, compared and measured before anyone sees it."""
+
+import gc
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.evaluate.cost import Cost, default_text, measure, read_text
+from medicalgpt.generate.engine import Engine
+from medicalgpt.models.load import Loaded, Quantization, load
+from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.quantized import quantize_for_cpu, refuse_quantized
+from medicalgpt.models.speakers import language_speaker
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
+from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.runs.hashes import hash_text
+from medicalgpt.runs.lineage import lineage_of
+from medicalgpt.runs.model_card import write_card
+from medicalgpt.train.finish import save_model
+from medicalgpt.train.merged import new_folder
+
+Method = Literal["int8", "nf4", "cpu-int8", "cpu-int4"]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The certificate, and what was measured before and after."""
+
+    certificate: Certificate
+    before: Cost
+    after: Cost
+
+
+def quantize(
+    model: str,
+    output: Path,
+    method: Method,
+    *,
+    text: Path | None = None,
+    template: str | None = None,
+    allow_drift: bool = False,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Quantized:
+    """Quantise a whole model's weights into a new folder that `Engine.open` loads.
+
+    `int8` and `nf4` are bitsandbytes' (GPU or CPU), `cpu-int8` and `cpu-int4` our own for the CPU.
+
+    Raises:
+        ModelError: an adapter (merge it first), a reward model, quantised weights, or a result beyond the tolerance.
+        DataError: the text cannot be read. ServeError, RenderError: no chat template. RunError: the disk failed.
+    """
+    sample = read_text(text or default_text())
+    found = locate(model, revision, trust_remote_code)
+    if found.kind in ("adapter", "hub-adapter"):
+        raise ModelError(
+            f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …"
+        )
+    refuse_quantized(found, "quantised again")
+    with new_folder(output) as temp:
+        job = _Job(found, method, template, trust_remote_code, sample)
+        done = job.write(temp, allow_drift)
+        lineage = lineage_of(found).then(done.certificate)
+        lineage.write(temp)
+        write_card(temp, output.name, lineage)
+        return done
+
+
+@dataclass
+class _Job:
+    found: Located
+    method: Method
+    template: str | None
+    trust_remote_code: bool
+    text: str
+
+    def write(self, temp: Path, allow_drift: bool) -> Quantized:
+        """Measure, quantise and save into the hidden folder, read back, measure again and compare."""
+        before, said, prompts = self._quantize_and_save(temp)
+        gc.collect()  # one model at a time
+        again = Engine.open(str(temp), dtype="float32", trust_remote_code=self.trust_remote_code)
+        assert again.model is not None
+        weights = Path(self.found.path_or_id)
+        comparison = Comparison(
+            "full precision (float32)",
+            self.method,
+            compare(said, language_speaker(again.model), prompts),
+            weights_hash(weights) if weights.is_dir() else None,
+            weights_hash(temp),
+        )
+        after = measure(again, self.text, temp)
+        measured: dict[str, Any] = {
+            "before": before.as_dict(),
+            "after": after.as_dict(),
+            "text": f"SHA-256 {hash_text(self.text)[:16]}…, {len(self.text)} characters",
+        }
+        certificate = Certificate(self.method, [comparison], allow_drift=allow_drift, measured=measured)
+        certificate.write(temp)
+        return Quantized(certificate, before, after)
+
+    def _quantize_and_save(self, temp: Path) -> tuple[Cost, list[Says], list[list[int]]]:
+        """What the full-precision model costs and says; the quantised one is on the disk then."""
+        loaded = self._load("none")
+        chosen = ChatTemplate.load(loaded.tokenizer, self.template)
+        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
+        prompts = probe_prompts(width, chosen)
+        said = listen(language_speaker(loaded.model), prompts)
+        cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.path_or_id))
+        if self.method == "cpu-int8" or self.method == "cpu-int4":
+            quantize_for_cpu(loaded.model, self.method)
+        else:
+            loaded.model = nn.Identity()
+            gc.collect()  # one model at a time
+            loaded = self._load(self.method)
+        save_model(temp, loaded, chosen)
+        return cost, said, prompts
+
+    def _load(self, quantization: Quantization) -> Loaded:
+        """The model in fp32; on the GPU where the quantised one will run there."""
+        config = ModelConfig(
+            base=self.found.path_or_id,
+            revision=self.found.revision,
+            dtype="float32",
+            trust_remote_code=self.trust_remote_code,
+        )
+        loaded = load(config, quantization)
+        if quantization == "none" and self.method in ("int8", "nf4") and torch.cuda.is_available():
+            loaded.model.to("cuda")
+        return loaded

@@ -1,0 +1,56 @@
+"""A loaded model as a speaker: token ids in, what it says after each of them out (see runs/equivalence.py)."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.models import attention
+from medicalgpt.models.policy import unwrap
+
+
+def language_speaker(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
+    """Log-probabilities [positions, vocabulary] in fp32 of the next token, by the model's own forward pass."""
+
+    def say(ids: Sequence[int]) -> torch.Tensor:
+        with _asked(model):
+            logits = model(input_ids=_row(model, ids), use_cache=False).logits[0]
+            return torch.log_softmax(logits.float(), -1).cpu()
+
+    return say
+
+
+def score_speaker(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
+    """The score [1] that a reward model gives at a prompt's last token."""
+
+    def say(ids: Sequence[int]) -> torch.Tensor:
+        inner: Any = unwrap(model)
+        with _asked(model):
+            hidden = getattr(inner, inner.base_model_prefix)(input_ids=_row(model, ids), use_cache=False)[0]
+            head = inner.score
+            return head(hidden[0, -1].to(next(head.parameters()).dtype)).float().cpu()
+
+    return say
+
+
+def _row(model: nn.Module, ids: Sequence[int]) -> torch.Tensor:
+    return torch.tensor([list(ids)], device=unwrap(model).get_input_embeddings().weight.device)  # type: ignore[operator]
+
+
+@contextmanager
+def _asked(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, no gradients, and the attention the model was loaded with (tree attention has no soft-capping)."""
+    inner, training = unwrap(model), model.training
+    tree = getattr(inner.config, "_attn_implementation", None) == "tree"
+    if tree:
+        attention.disable(inner)
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+        if tree:
+            attention.enable(inner)

@@ -1,0 +1,98 @@
+"""Which base an adapter was trained on, by hash: another base under the same name gives wrong answers without an error."""
+
+from pathlib import Path
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.locate import Located
+from medicalgpt.runs import manifest
+from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
+
+_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")
+
+
+def place_hash(place: Located) -> str:
+    """SHA-256 of a model's files; of a Hub model: of its name and revision."""
+    if place.kind in ("hub", "hub-adapter"):
+        return hash_json([place.path_or_id, place.revision])
+    return hash_json(hash_tree(place.path_or_id, _MODEL_FILES))
+
+
+def run_of(place: Located) -> Path | None:
+    """The finished run whose folder `model` or `merged` this is, or None."""
+    folder = Path(place.path_or_id)
+    if place.kind in ("hub", "hub-adapter") or folder.name not in ("model", "merged"):
+        return None
+    return folder.parent if (folder.parent / manifest.NAME).is_file() else None
+
+
+def check_base(adapter: Located, base: Located, below: Located | None = None) -> str:
+    """Prove by the run's manifest that an adapter was trained on this base, with the adapter `below` merged into it.
+
+    Returns:
+        How far it could be proved, in a few words.
+
+    Raises:
+        ModelError: the manifest names another base; both hashes are given.
+    """
+    run = run_of(adapter)
+    if run is None:
+        return "no manifest: base not checked"
+    record = manifest.read(run)
+    trained_on = resolve_base(run, record)
+    if trained_on is not None and (trained_on / "adapter_config.json").is_file():
+        # The run went on training another run's adapter; that one knows the base.
+        return check_base(Located(str(trained_on), "adapter"), base, below)
+    wanted, found = record.hashes.base, place_hash(base)
+    if below is None:
+        if wanted == found:
+            return "base hash equals the manifest's"
+        if base.kind in ("hub", "hub-adapter"):
+            return "Hub base under another name or revision: not checked"
+        raise ModelError(_another(adapter, base, wanted, found))
+    if wanted == found:
+        raise ModelError(
+            f"{adapter.path_or_id} was trained on {base.path_or_id} alone (base hash {wanted}), not on top of "
+            f"{below.path_or_id}; merging both would mix two models. Merge it alone"
+        )
+    return _check_merged(adapter, below, wanted, trained_on)
+
+
+def _check_merged(adapter: Located, below: Located, wanted: str, trained_on: Path | None) -> str:
+    """The base of a later link is the link below, merged."""
+    if trained_on is None:
+        return "the merged model it was trained on is gone: base not checked"
+    found = place_hash(Located(str(trained_on), "model"))
+    if wanted != found:
+        raise ModelError(_another(adapter, Located(str(trained_on), "model"), wanted, found))
+    stamp, lower = trained_on / "merged_from.txt", run_of(below)
+    if lower is None or not stamp.is_file():
+        return "base hash equals the manifest's; whether it is the adapter below, merged, is not recorded"
+    said, is_ = stamp.read_text(encoding="utf-8").strip(), hash_file(lower / manifest.NAME)
+    if said != is_:
+        raise ModelError(
+            f"{adapter.path_or_id} was trained on a model merged from the run with manifest {said}, but {below.path_or_id} is "
+            f"of the run with manifest {is_}; give the adapters in the order they were trained"
+        )
+    return "base is the adapter below, merged"
+
+
+def _another(adapter: Located, base: Located, wanted: str, found: str) -> str:
+    return (
+        f"{adapter.path_or_id} was trained on another base: its manifest has base hash {wanted}, {base.path_or_id} has "
+        f"{found}. Give the base it was trained on"
+    )
+
+
+def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
+    """The folder that a manifest's base names, if it is still there."""
+    named = Path(record.base).expanduser()
+    places = [named]
+    for parent in record.parents:
+        # Seen from the run's own folder, it is found from any working directory.
+        places.append(run / parent.path / named.name)
+    for place in places:
+        if (place / manifest.NAME).is_file() and (place / "model").is_dir():
+            return place / "model"
+        if (place / "config.json").is_file() or (place / "adapter_config.json").is_file():
+            return place
+    return None
