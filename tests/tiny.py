@@ -10,6 +10,8 @@ CHATML = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' -}}{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\n' -}}{%- endif -%}"
 )
+NO_WEIGHTS = (2).to_bytes(8, "little") + b"{}"
+"""A whole safetensors file without tensors, for folders that are looked at and never loaded."""
 CORPUS = [
     "What is a fever? A temperature of 38 degrees or more is a fever. Call a doctor when it lasts three days.\n",
     "How is high blood pressure treated? Less salt, more movement, and tablets when they are needed.\n\n",

@@ -26,11 +26,13 @@ SURFACE = {
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history",
+    "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",
     "models pull": "name --from --accept-licence",
     "models templates": "",
     "pipeline run": "file overrides",
+    "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout",

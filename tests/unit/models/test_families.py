@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import save_tiny, tiny_config, tiny_model
+from tests.tiny import NO_WEIGHTS, save_tiny, tiny_config, tiny_model
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
@@ -101,7 +101,7 @@ def test_a_model_of_no_family_is_no_family() -> None:
 
 def _folder(path: Path, **config: Any) -> str:
     path.mkdir()
-    (path / "model.safetensors").write_bytes(b"")
+    (path / "model.safetensors").write_bytes(NO_WEIGHTS)
     (path / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "x.Y"}, **config}))
     return str(path)
 

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from tests.tiny import NO_WEIGHTS
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models import locate as module
@@ -21,7 +22,7 @@ def _clean_place(tmp_path, monkeypatch):
 def _folder(path, *names, config=None):
     path.mkdir(parents=True)
     for name in names:
-        (path / name).write_text("{}")
+        (path / name).write_bytes(NO_WEIGHTS if name.endswith(".safetensors") else b"{}")
     if config is not None:
         (path / "config.json").write_text(json.dumps(config))
     return path
