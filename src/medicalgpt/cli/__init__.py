@@ -12,12 +12,13 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, estimate, export, generate, models, pipeline, score, train
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
     "data": data.app,
+    "export": export.app,
     "models": models.app,
     "pipeline": pipeline.app,
 }

@@ -15,10 +15,11 @@ from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.models.gguf_file import GgufFile, is_gguf
 from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template import ChatTemplate, stop_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +75,22 @@ class Engine:
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
         revision: str | None = None,
-        backend: Literal["auto", "vllm"] = "auto",
+        backend: Literal["auto", "vllm", "llamacpp"] = "auto",
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
+
+        A .gguf file is run by llama.cpp.
 
         Raises:
             ModelError: it cannot be found or loaded.
             RenderError: the template is unknown or does not fit the tokenizer.
-            ServeError: the tokenizer has no chat template and none was named; or vLLM is asked for and not installed, or
-                for a quantisation of ours.
+            ServeError: the tokenizer has no chat template and none was named; or vLLM or llama.cpp is asked for and not
+                installed, or with a setting that it does not take.
         """
+        if backend == "llamacpp" or is_gguf(run_or_path):
+            unused = {"adapter": adapter, "revision": revision, "trust_remote_code": trust_remote_code}
+            fixed = {"dtype": dtype != "auto" and dtype, "quantization": quantization != "none" and quantization}
+            return _on_llamacpp(cls, run_or_path, template, backend, unused | fixed)
         asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
         if backend == "vllm":
@@ -240,10 +247,32 @@ def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) ->
     return engine(None, tokenizer, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
 
 
-def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:
-    """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
-    own = getattr(generation_config, "eos_token_id", None)
-    return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
+def _on_llamacpp(
+    engine: type[Engine], path: str, template: str | None, backend: str, settings: dict[str, Any]
+) -> Engine:
+    """An engine whose model is a GGUF file in llama.cpp's hands."""
+    from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
+
+    if not is_gguf(path):
+        raise ServeError(
+            f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
+            "--output FILE.gguf"
+        )
+    if backend == "vllm":
+        raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
+    if given := [name for name, value in settings.items() if value]:
+        raise ServeError(
+            f"{', '.join(given)} cannot be given with a GGUF file: all of it is fixed when the file is made "
+            "(medicalgpt export gguf)"
+        )
+    file = GgufFile.read(Path(path).expanduser())
+    _check_template(path, file.tokenizer, template)
+    chosen = ChatTemplate.load(file.tokenizer, template)
+    loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
+    found = file.path.stat()
+    weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
+    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
+    return engine(None, file.tokenizer, chosen, origin, loaded=loaded)
 
 
 def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:
