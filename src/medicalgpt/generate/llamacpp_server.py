@@ -21,6 +21,7 @@ from medicalgpt.models.gguf_file import GgufFile
 _CACHE_BYTES = 2 << 30  # for keys and values of all answers under way
 _ROUND = 256  # llama.cpp rounds a context up to this
 _SPARE = 2  # tokens of a context that llama.cpp leaves empty
+_WITH_IDS = {"return_tokens": True, "verbose": True}
 
 
 class Server:
@@ -82,38 +83,47 @@ class Server:
             try:
                 return bindings.Server(params)
             except (RuntimeError, OSError) as error:
-                raise ServeError(f"llama.cpp cannot load {self.file.path}: {error}") from error
+                raise ServeError(
+                    f"llama.cpp cannot load {self.file.path}: the file is damaged, or memory is short, or its architecture "
+                    f"({self.file.architecture}) is newer than the installed xllamacpp ({error})"
+                ) from error
 
     def ask(self, slot: int, prompt: Sequence[int], max_tokens: int, **settings: Any) -> dict[str, Any]:
         """One request in llama.cpp's own words; what the slot holds of the prompt already is not computed again.
 
         Returns:
-            llama.cpp's own form of the answer: `tokens` (ids, with the one that ended it), `completion_probabilities` …
+            llama.cpp's own form of the answer: `tokens` are ids, with the one that ended it.
 
         Raises:
             ServeError: llama.cpp refuses.
         """
-        request = {"prompt": list(prompt), "max_tokens": max_tokens, "id_slot": slot, "cache_prompt": True}
-        asked = {"return_tokens": True, "verbose": True}  # ids are only in the verbose part
-        answer = self._server.handle_completions(request | settings | asked)
-        if "error" in answer:
-            raise ServeError(f"llama.cpp refuses a prompt of {len(prompt)} tokens: {answer['error'].get('message')}")
-        found: dict[str, Any] = answer["__verbose"]
+        # Only this form has ids.
+        found: dict[str, Any] = self._request(slot, prompt, max_tokens, settings | _WITH_IDS)["__verbose"]
         return found
 
     def logps(self, ids: Sequence[int], first: int = 1) -> np.ndarray:
-        """Log-probabilities float32 [len(ids) - first + 1, V] of the token behind ids[:first], ids[:first + 1] … ids."""
+        """Log-probabilities float32 [len(ids) - first + 1, V] of the token behind ids[:first], ids[:first + 1] … ids.
+
+        Slow for what it is: half a second a position with 50,000 tokens, as all go through JSON.
+        """
         self.make_room(1, len(ids) + 1)
         size = int(self.file.fact("vocab_size") or len(self.file.tokenizer))
-        # The drawn token plays no part, but its text must be whole for llama.cpp to give numbers at all; a stop
-        # token has none.
-        drawn = [[self.file.stop_ids[0], 1e4]]
+        # The drawn token plays no part, but where its text is half a character llama.cpp gives no numbers; a stop
+        # token has no text.
+        settings = {"n_probs": size, "temperature": 0, "logit_bias": [[self.file.stop_ids[0], 1e4]]}
         rows = np.full((len(ids) - first + 1, size), -np.inf, np.float32)
         for row, end in zip(rows, range(first, len(ids) + 1)):
-            answer = self.ask(0, ids[:end], 1, n_probs=size, temperature=0, logit_bias=drawn)
-            for entry in answer["completion_probabilities"][0]["top_logprobs"]:
+            answer = self._request(0, ids[:end], 1, settings)
+            for entry in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
                 row[entry["id"]] = entry["logprob"]
         return rows
+
+    def _request(self, slot: int, prompt: Sequence[int], max_tokens: int, settings: dict[str, Any]) -> dict[str, Any]:
+        request = {"prompt": list(prompt), "max_tokens": max_tokens, "id_slot": slot, "cache_prompt": True}
+        answer: dict[str, Any] = self._server.handle_completions(request | settings)
+        if "error" in answer:
+            raise ServeError(f"llama.cpp refuses a prompt of {len(prompt)} tokens: {answer['error'].get('message')}")
+        return answer
 
 
 def gguf_speaker(file: GgufFile) -> Server:

@@ -7,6 +7,7 @@ computation does not know is refused here, as the exported model would answer di
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def tensors(model: nn.Module, family: Family) -> Iterator[tuple[str, tuple[int, 
         name = names.get_name(key, (".weight", ".bias"))
         if name is None:
             raise ModelError(f"{key} has no place in a GGUF file of the architecture {family.architecture}")
-        yield name, tuple(value.shape), lambda key=key, value=value: _values(key, value, config, family)
+        yield name, tuple(value.shape), partial(_values, key, value, config, family)
     if (factors := _rope_factors(config)) is not None:
         yield "rope_freqs.weight", factors.shape, lambda: factors
 

@@ -24,19 +24,31 @@ RULES = ("llama-bpe", "qwen2", "qwen35", "tekken", "gpt-4o")
 """llama.cpp's names of rules that are one regular expression; transformers keeps the expressions."""
 
 
-@dataclass
+_AFTER_SPECIAL = (
+    "llama.cpp's own tokenizer puts a space behind special tokens, this one does not: other programs than MedicalGPT give "
+    "the model slightly other prompts"
+)
+
+
+@dataclass(frozen=True)
 class Vocabulary:
-    """What goes into the file. `pre` is for the kind "gpt2" only, `scores` for the other two."""
+    """What goes into the file: `pre` and `merges` of the kind "gpt2", the rest of "llama" (SentencePiece) and "t5" (Unigram)."""
 
     kind: str
-    pre: str | None
     tokens: list[str]
     types: list[int]
-    scores: list[float] | None = None
+    serialised: str
+    pre: str | None = None
     merges: list[str] | None = None
+    scores: list[float] | None = None
     space_prefix: bool = False
     charsmap: bytes | None = None
-    serialised: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> int | None:
+        """Id of the token for what the vocabulary cannot spell."""
+        return self.types.index(UNKNOWN) if UNKNOWN in self.types else None
 
 
 def vocabulary(tokenizer: Any, rows: int, pre: str | None = None) -> Vocabulary:
@@ -50,35 +62,46 @@ def vocabulary(tokenizer: Any, rows: int, pre: str | None = None) -> Vocabulary:
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise ModelError(f"the tokenizer ({type(tokenizer).__name__}) has no tokenizer.json form; GGUF export needs one")
-    data = json.loads(backend.to_str())
-    model, added = data["model"], {t["id"]: t for t in data["added_tokens"]}
-    ids = {i: token for token, i in backend.get_vocab(with_added_tokens=True).items()}
-    if ids and max(ids) >= rows:
-        raise ModelError(f"the tokenizer has tokens up to id {max(ids)}, the model only {rows} embeddings")
-    tokens = [ids.get(i, f"[PAD{i}]") for i in range(rows)]
-    unknown = model.get("unk_token") if model["type"] == "BPE" else tokenizer.unk_token
-    types = [_type(i, tokens[i], i in ids, added.get(i), unknown) for i in range(rows)]
+        raise ModelError(
+            f"the tokenizer ({type(tokenizer).__name__}) has no tokenizer.json form; GGUF export needs one"
+        )
     serialised = backend.to_str()
-    if model["type"] == "BPE" and _byte_level(data):
-        name = pre or _rule(data["pre_tokenizer"])
-        return Vocabulary("gpt2", name, tokens, types, merges=_merges(model), serialised=serialised)
+    data = json.loads(serialised)
+    model = data["model"]
+    ids = {i: token for token, i in backend.get_vocab(with_added_tokens=True).items()}
+    if max(ids) >= rows:
+        raise ModelError(f"the tokenizer has tokens up to id {max(ids)}, the model only {rows} embeddings")
+    added = {token["id"]: token["special"] for token in data["added_tokens"]}
+    tokens = [ids.get(i, f"[PAD{i}]") for i in range(rows)]
+    types = [_type(tokens[i], i in ids, added.get(i), _unknown(model)) for i in range(rows)]
+    if model["type"] == "BPE" and any(s["type"] == "ByteLevel" for s in _steps(data["pre_tokenizer"])):
+        rule = pre or _rule(data["pre_tokenizer"])
+        merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
+        return Vocabulary("gpt2", tokens, types, serialised, pre=rule, merges=merges)
     if pre:
         raise ModelError(f"--pre {pre}: only byte-level BPE has such a rule, this tokenizer is of another kind")
     if model["type"] == "BPE" and model.get("byte_fallback"):
-        scores = _ranks(model, tokens)
-        types = [BYTE if _is_byte(token) else kind for token, kind in zip(tokens, types)]
-        tokens = [_spaced(token, kind) for token, kind in zip(tokens, types)]
-        return Vocabulary("llama", None, tokens, types, scores, space_prefix=_space_prefix(data), serialised=serialised)
+        return _sentencepiece(data, tokens, types, serialised)
     if model["type"] == "Unigram":
-        scores = [float(s) for _, s in model["vocab"]][:rows]
+        scores = [float(score) for _, score in model["vocab"]]
         scores += [0.0] * (rows - len(scores))
         prefix, charsmap = _space_prefix(data), _charsmap(data["normalizer"])
-        return Vocabulary("t5", None, tokens, types, scores, None, prefix, charsmap, serialised)
+        return Vocabulary("t5", tokens, types, serialised, scores=scores, space_prefix=prefix, charsmap=charsmap)
     raise ModelError(
         f"a {model['type']} tokenizer of this kind has no word in GGUF; supported are byte-level BPE, SentencePiece BPE "
         "with byte fallback, and Unigram"
     )
+
+
+def _sentencepiece(data: dict[str, Any], tokens: list[str], types: list[int], serialised: str) -> Vocabulary:
+    scores = _ranks(data["model"], tokens)
+    types = [BYTE if _is_byte(token) else kind for token, kind in zip(tokens, types)]
+    # llama.cpp looks for tokens of the user's in the text as it is, before spaces are respelled.
+    tokens = [token.replace("▁", " ") if kind == USER_DEFINED else token for token, kind in zip(tokens, types)]
+    first = any(step.get("prepend_scheme") == "first" for step in _steps(data["pre_tokenizer"]))
+    notes = (_AFTER_SPECIAL,) if first else ()
+    prefix = _space_prefix(data)
+    return Vocabulary("llama", tokens, types, serialised, scores=scores, space_prefix=prefix, notes=notes)
 
 
 def split_digits() -> Any:
@@ -91,25 +114,31 @@ def split_digits() -> Any:
     return Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)])
 
 
-def _type(index: int, token: str, known: bool, added: dict[str, Any] | None, unknown: str | None) -> int:
+def _type(token: str, known: bool, special: bool | None, unknown: str | None) -> int:
+    """GGUF's type of a token; `special` is None for one that was not added to the vocabulary."""
     if not known:
         return UNUSED
-    if token == unknown and not (added and added["special"] and token.startswith("<|")):
+    if token == unknown:
         return UNKNOWN
-    if added:
-        return CONTROL if added["special"] else USER_DEFINED
-    return NORMAL
+    if special is None:
+        return NORMAL
+    return CONTROL if special else USER_DEFINED
 
 
-def _byte_level(data: dict[str, Any]) -> bool:
-    return any(step["type"] == "ByteLevel" for step in _steps(data["pre_tokenizer"], "pretokenizers"))
+def _unknown(model: dict[str, Any]) -> str | None:
+    """The token for what the vocabulary cannot spell."""
+    if model["type"] == "Unigram" and model["unk_id"] is not None:
+        return str(model["vocab"][model["unk_id"]][0])
+    return model.get("unk_token")
 
 
-def _steps(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:
-    """The steps of a serialised normalizer, pre-tokenizer or decoder, which may be a sequence, one or none."""
+def _steps(part: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The steps of a serialised normalizer or pre-tokenizer, which may be a sequence, one or none."""
     if part is None:
         return []
-    return list(part[name]) if part["type"] == "Sequence" else [part]
+    if part["type"] != "Sequence":
+        return [part]
+    return list(part.get("pretokenizers") or part.get("normalizers") or [])
 
 
 def _rule(pre_tokenizer: dict[str, Any]) -> str:
@@ -118,7 +147,7 @@ def _rule(pre_tokenizer: dict[str, Any]) -> str:
     Raises:
         ModelError: it has none that is known here.
     """
-    steps = _steps(pre_tokenizer, "pretokenizers")
+    steps = _steps(pre_tokenizer)
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"] and steps[0]["use_regex"]:
         return "gpt-2"
@@ -142,15 +171,6 @@ def expressions() -> dict[str, str]:
     return {name: GGUF_PRE_TOKENIZER_SPLITS[name] for name in RULES}
 
 
-def _merges(model: dict[str, Any]) -> list[str]:
-    return [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-
-
-def _spaced(token: str, kind: int) -> str:
-    """llama.cpp looks for tokens of the user's in the text as it is, before spaces are respelled."""
-    return token.replace("▁", " ") if kind == USER_DEFINED else token
-
-
 def _is_byte(token: str) -> bool:
     return len(token) == 6 and token.startswith("<0x") and token.endswith(">")
 
@@ -167,11 +187,11 @@ def _ranks(model: dict[str, Any], tokens: list[str]) -> list[float]:
 
 def _space_prefix(data: dict[str, Any]) -> bool:
     """Whether a space is put before a text."""
-    steps = _steps(data["normalizer"], "normalizers") + _steps(data["pre_tokenizer"], "pretokenizers")
+    steps = _steps(data["normalizer"]) + _steps(data["pre_tokenizer"])
     return any(s["type"] == "Prepend" or s.get("prepend_scheme") in ("first", "always") for s in steps)
 
 
 def _charsmap(normalizer: dict[str, Any] | None) -> bytes | None:
-    steps = _steps(normalizer, "normalizers")
+    steps = _steps(normalizer)
     found = next((s["precompiled_charsmap"] for s in steps if s["type"] == "Precompiled"), None)
     return base64.b64decode(found) if found else None

@@ -13,10 +13,11 @@ from torch import nn
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import is_adapted
-from medicalgpt.models.gguf_family import context_length, describe, family_of, tensors
+from medicalgpt.models.gguf_family import Family, context_length, describe, family_of, tensors
 from medicalgpt.models.gguf_vocab import SERIALISED, STOPS, Vocabulary, vocabulary
 
 GgufType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -73,12 +74,12 @@ def write_gguf(
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
-            for _, _, code, values in plan:
-                writer.write_tensor_data(gguf.quants.quantize(values(), code))
+            for tensor, _, code, values in plan:
+                writer.write_tensor_data(_encoded(tensor, values(), code))
         finally:
             writer.close()
     types = dict(Counter(code.name.lower() for _, _, code, _ in plan))
-    return Exported(path, path.stat().st_size, types, _notes(plan, kind, config, family, stop_ids))
+    return Exported(path, path.stat().st_size, types, [*words.notes, *_notes(plan, kind, config, family)])
 
 
 def check_target(path: Path, kind: str, overwrite: bool) -> None:
@@ -113,6 +114,19 @@ def _type_of(tensor: str, shape: Sequence[int], kind: GgufType) -> Any:
     return wanted if shape[-1] % block == 0 else types.F16
 
 
+def _encoded(tensor: str, values: np.ndarray, code: Any) -> np.ndarray:
+    """The tensor's bytes; refuses what is no number, or is none any more in float16."""
+    import gguf
+
+    limit = np.finfo(np.float16 if code.name == "F16" else np.float32).max
+    if not (np.abs(values) <= limit).all():
+        raise ModelError(
+            f"{tensor} holds numbers that {code.name.lower()} cannot (NaN, or too large); f16 ends at 65504"
+        )
+    encoded: np.ndarray = gguf.quants.quantize(values, code)
+    return encoded
+
+
 def _bytes(shape: Sequence[int], code: Any) -> int:
     import gguf
 
@@ -132,9 +146,7 @@ def _write_facts(writer: Any, name: str, facts: dict[str, int | float | str], ki
         add(f"{writer.arch}.{key}", value)
 
 
-def _write_words(
-    writer: Any, words: Vocabulary, tokenizer: Any, stop_ids: Sequence[int], template: str | None
-) -> None:
+def _write_words(writer: Any, words: Vocabulary, tokenizer: Any, stop_ids: Sequence[int], template: str | None) -> None:
     writer.add_tokenizer_model(words.kind)
     writer.add_token_list(words.tokens)
     writer.add_token_types(words.types)
@@ -151,7 +163,7 @@ def _write_words(
     for add, index in (
         (writer.add_bos_token_id, tokenizer.bos_token_id),
         (writer.add_eos_token_id, tokenizer.eos_token_id),
-        (writer.add_unk_token_id, tokenizer.unk_token_id),
+        (writer.add_unk_token_id, words.unknown if words.unknown is not None else tokenizer.unk_token_id),
         (writer.add_pad_token_id, tokenizer.pad_token_id),
         *zip((writer.add_eot_token_id, writer.add_eom_token_id), _other_stops(tokenizer, stop_ids)),
     ):
@@ -176,7 +188,7 @@ def _added(tokenizer: Any) -> tuple[bool, bool]:
     return bool(ids and ids[0] == tokenizer.bos_token_id), bool(ids and ids[-1] == tokenizer.eos_token_id)
 
 
-def _notes(plan: Sequence[Any], kind: str, config: Any, family: Any, stop_ids: Sequence[int]) -> list[str]:
+def _notes(plan: Sequence[Any], kind: str, config: Any, family: Family) -> list[str]:
     notes = []
     fallen = [tensor for tensor, shape, code, _ in plan if len(shape) > 1 and code.name == "F16" and kind != "f16"]
     if fallen:
