@@ -5,12 +5,15 @@ such, else a port of 127.0.0.1, and asks for a key that nobody is told.
 """
 
 import importlib
+import json
 import math
 import secrets
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -21,6 +24,7 @@ from medicalgpt.models.gguf_file import GgufFile
 _CACHE_BYTES = 2 << 30  # for keys and values of all answers under way
 _ROUND = 256  # llama.cpp rounds a context up to this
 _SPARE = 2  # tokens of a context that llama.cpp leaves empty
+_START_SECONDS = 300.0  # a busy machine may take its time
 _WITH_IDS = {"return_tokens": True, "verbose": True}
 
 
@@ -73,7 +77,8 @@ class Server:
         params.cache_ram_mib = 0  # no second store of prompts, which by default takes up to 8 GiB
         params.verbosity = -1  # its log would hold prompts
         params.warmup = params.ui = params.endpoint_slots = params.endpoint_metrics = False
-        params.api_keys = [secrets.token_hex(32)]
+        key = secrets.token_hex(32)
+        params.api_keys = [key]
         if self._exact:
             params.cache_type_k = params.cache_type_v = bindings.ggml_type.GGML_TYPE_F32
             params.flash_attn_type = bindings.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -81,12 +86,14 @@ class Server:
             if sys.platform != "win32" and len(folder) < 80:  # a socket's name is short
                 params.hostnames = [f"{folder}/llama.sock"]
             try:
-                return bindings.Server(params)
+                server = bindings.Server(params)
             except (RuntimeError, OSError) as error:
                 raise ServeError(
                     f"llama.cpp cannot load {self.file.path}: the file is damaged, or memory is short, or its architecture "
                     f"({self.file.architecture}) is newer than the installed xllamacpp ({error})"
                 ) from error
+            _await(server.listening_address, key)
+        return server
 
     def ask(self, slot: int, prompt: Sequence[int], max_tokens: int, **settings: Any) -> dict[str, Any]:
         """One request in llama.cpp's own words; what the slot holds of the prompt already is not computed again.
@@ -129,6 +136,27 @@ class Server:
 def gguf_speaker(file: GgufFile) -> Server:
     """llama.cpp as a judge of given tokens, by `logps`; for comparing an exported model with what it came from."""
     return Server(file)
+
+
+def _await(address: str, key: str) -> None:
+    """Wait until one token has come through the HTTP door.
+
+    A server that is let go before its loop and its door are under way never ends (xllamacpp 2026.10).
+    """
+    url = urlsplit(address)
+    door: Any = url.path if url.scheme == "unix" else (url.hostname, url.port)
+    body = json.dumps({"prompt": [0], "n_predict": 1})
+    head = f"POST /completion HTTP/1.0\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    try:
+        with socket.socket(socket.AF_UNIX if url.scheme == "unix" else socket.AF_INET) as client:
+            client.settimeout(_START_SECONDS)
+            client.connect(door)
+            client.sendall((head + body).encode())
+            status = client.recv(64).split(b"\r\n")[0]
+    except OSError as error:
+        raise ServeError(f"llama.cpp's server does not start: {error}") from error
+    if b" 200" not in status:
+        raise ServeError(f"llama.cpp's server does not start: {status.decode(errors='replace')}")
 
 
 def _bindings() -> Any:
