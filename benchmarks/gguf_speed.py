@@ -75,7 +75,9 @@ def main() -> None:
             engines[kind] = Engine.open(str(path))
         rates = measure(engines, words.tokens, words.rounds)
     print(f"{words.model}, {words.tokens} tokens an answer, {torch.get_num_threads()} threads, {words.rounds} rounds")
-    print("| weights | MB | tokens/s, 1 prompt | ratio | tokens/s, 16 prompts | ratio |\n|---|---:|---:|---:|---:|---:|")
+    print(
+        "| weights | MB | tokens/s, 1 prompt | ratio | tokens/s, 16 prompts | ratio |\n|---|---:|---:|---:|---:|---:|"
+    )
     for name, by in rates.items():
         cells = [f"{by[size]:.1f} | {by[size] / rates['float32'][size]:.2f}" for size in SIZES]
         print(f"| {name} | {sizes[name] / 1e6:.0f} | {' | '.join(cells)} |")

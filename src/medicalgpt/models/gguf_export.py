@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.gguf_write import Exported, GgufType, check_target, write_gguf
 from medicalgpt.models.load import load
@@ -40,6 +41,8 @@ def export_gguf(
     chosen = ChatTemplate.load(tokenizer, template) if template or tokenizer.chat_template else None
     if chosen is None:
         notes.append("no chat template: a base model; name one with --template to chat with it")
+    if tokenizer.eos_token_id is None:
+        raise ModelError("the tokenizer has no eos token, so the exported model could never stop; set one first")
     ends = stop_ids(chosen, loaded.model.generation_config) if chosen else [tokenizer.eos_token_id]
     source = chosen.source if chosen else None
     name = Path(config.base).resolve().name

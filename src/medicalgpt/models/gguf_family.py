@@ -119,9 +119,11 @@ def tensors(model: nn.Module, family: Family) -> Iterator[tuple[str, tuple[int, 
     config: Any = model.config
     number = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == family.architecture)
     names = gguf.get_tensor_name_map(number, config.num_hidden_layers)
+    # Asked of the weights: a head that was trained apart is not the embedding's, whatever the config says.
+    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight  # type: ignore[operator]
     for key, value in model.state_dict().items():
-        if key == "lm_head.weight" and config.tie_word_embeddings:
-            continue
+        if key == "lm_head.weight" and tied:
+            continue  # llama.cpp takes the embedding where there is no head
         name = names.get_name(key, (".weight", ".bias"))
         if name is None:
             raise ModelError(f"{key} has no place in a GGUF file of the architecture {family.architecture}")

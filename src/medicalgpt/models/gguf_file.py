@@ -30,12 +30,12 @@ class GgufFile:
         if not path.is_file():
             raise ModelError(f"{path} is no file; give a .gguf file")
         header, size = read_header(path), path.stat().st_size
+        if "general.architecture" not in header.metadata or not header.types:
+            raise ModelError(f"{path} holds no model: it has no architecture or no tensors")
         if header.end > size:
             raise ModelError(
                 f"{path} is cut off: it has {size:,} bytes, its tensors need {header.end:,}; download or export it again"
             )
-        if "general.architecture" not in header.metadata or not header.types:
-            raise ModelError(f"{path} holds no model: it has no architecture or no tensors")
         return cls(path, header.metadata, header.types)
 
     @property

@@ -21,6 +21,7 @@ SURFACE = {
     "data inspect": "paths --model --template --column --max-tokens --over-length --rows",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
+    "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype --trust-remote-code",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
     "models list": "",
     "models pull": "name --from --accept-licence",
@@ -28,7 +29,7 @@ SURFACE = {
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "train": "stage overrides --config",
 }
-COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]
+COMMANDS = ["", "config", "data", "export", "models", "pipeline", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner

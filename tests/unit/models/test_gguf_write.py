@@ -66,18 +66,32 @@ def tensor_types(path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_llama_cpp_says_what_the_model_says(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("xllamacpp")
-    from medicalgpt.generate.llamacpp_server import gguf_speaker
-
     kind, extra, tolerance = SHAPES[name]
     model = uneven(kind, **extra)
     write(model, tmp_path / "m.gguf")
+    assert gap(model, tmp_path / "m.gguf") < tolerance
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("f16", 0.01), ("bf16", 0.05), ("q8_0", 0.05), ("q5_0", 0.3), ("q4_0", 0.6)]
+)
+def test_fewer_bits_drift_within_limits(kind: Any, limit: float, tmp_path: Path) -> None:
+    model = uneven("llama")
+    write(model, tmp_path / "m.gguf", kind)
+    assert 0 < gap(model, tmp_path / "m.gguf") < limit
+
+
+def gap(model: Any, path: Path) -> float:
+    """Largest difference in log-probability over the whole vocabulary between llama.cpp and the model."""
+    pytest.importorskip("xllamacpp")
+    from medicalgpt.generate.llamacpp_server import gguf_speaker
+
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(4, model.config.vocab_size, (24,), generator=generator).tolist()
     with torch.no_grad():
         expected = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0], -1).numpy()
-    found = gguf_speaker(GgufFile.read(tmp_path / "m.gguf")).logps(ids, 20)
-    assert np.abs(found - expected[19:]).max() < tolerance
+    found = gguf_speaker(GgufFile.read(path)).logps(ids, 20)
+    return float(np.abs(found - expected[19:]).max())
 
 
 def test_every_family_is_among_the_proven() -> None:
@@ -200,10 +214,11 @@ def test_a_quantised_model_is_refused(tmp_path: Path) -> None:
         write(model, tmp_path / "m.gguf")
 
 
-def test_transformers_reads_the_file_as_the_same_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_transformers_reads_the_file_as_the_same_model(kind: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    model = uneven("qwen3")
+    model = uneven(kind)
     write(model, tmp_path / "m.gguf")
     again = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="m.gguf", dtype=torch.float32)
     ids = torch.tensor([[5, 77, 300, 12]])
