@@ -17,6 +17,7 @@ from medicalgpt.cli import (
     data,
     demo,
     estimate,
+    export,
     generate,
     merge,
     models,
@@ -31,6 +32,7 @@ from medicalgpt.cli.say import said_clearly
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
     "data": data.app,
+    "export": export.app,
     "models": models.app,
     "pipeline": pipeline.app,
 }

@@ -12,7 +12,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="RUN_OR_PATH",
-        help="A run, model or adapter folder, an embedded model's name, or a Hub id.",
+        help="A run, model or adapter folder, an embedded model's name, a Hub id, or a .gguf file.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -58,8 +58,12 @@ Quantization = Annotated[
     typer.Option(help="Weights in 8 or 4 bits (bitsandbytes).", rich_help_panel=_MODEL),
 ]
 Backend = Annotated[
-    Literal["auto", "vllm"],
-    typer.Option(help="vllm hands the model to vLLM (a GPU and medicalgpt[vllm] are needed).", rich_help_panel=_MODEL),
+    Literal["auto", "vllm", "llamacpp"],
+    typer.Option(
+        help="vllm hands the model to vLLM (a GPU and medicalgpt[vllm] are needed), llamacpp a .gguf file to llama.cpp "
+        "(medicalgpt[llamacpp]; chosen by itself for such a file).",
+        rich_help_panel=_MODEL,
+    ),
 ]
 TrustRemoteCode = Annotated[
     bool,

@@ -19,12 +19,13 @@ from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
+from medicalgpt.models.gguf_file import GgufFile, is_gguf
 from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.models.quantized import quantized_kind
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template import ChatTemplate, stop_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Engine:
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
         revision: str | None = None,
-        backend: Literal["auto", "vllm"] = "auto",
+        backend: Literal["auto", "vllm", "llamacpp"] = "auto",
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
@@ -88,6 +89,8 @@ class Engine:
         say: Callable[[str], None] = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
+
+        A .gguf file is run by llama.cpp.
 
         Args:
             template: a named one or a .jinja file; default: see `choose_template`.
@@ -100,8 +103,14 @@ class Engine:
         Raises:
             ModelError: it cannot be found or loaded, is of another family, or lacks embeddings for its tokenizer.
             RenderError: the template is unknown or does not fit the tokenizer.
-            ServeError: no template suits the tokenizer; or vLLM is asked for and not installed, or for what it cannot do.
+            ServeError: no template suits the tokenizer; or vLLM or llama.cpp is asked for and not installed, or for what it
+                cannot do.
         """
+        if backend == "llamacpp" or is_gguf(run_or_path):
+            unused = {"adapter": bool(adapter), "revision": bool(revision), "trust_remote_code": trust_remote_code}
+            fixed = {"dtype": dtype != "auto", "quantization": quantization != "none", "family": family != "auto"}
+            fixed |= {"tokenizer": bool(tokenizer), "resizing": resize_embeddings}
+            return _on_llamacpp(cls, run_or_path, template, backend, unused | fixed, say)
         asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
         if backend == "vllm":
@@ -271,10 +280,36 @@ def _on_vllm(
     return engine(None, loaded, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
 
 
-def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:
-    """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
-    own = getattr(generation_config, "eos_token_id", None)
-    return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
+def _on_llamacpp(
+    engine: type[Engine],
+    path: str,
+    template: str | None,
+    backend: str,
+    settings: dict[str, bool],
+    say: Callable[[str], None],
+) -> Engine:
+    """An engine whose model is a GGUF file in llama.cpp's hands."""
+    from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
+
+    if not is_gguf(path):
+        raise ServeError(
+            f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
+            "--output FILE.gguf"
+        )
+    if backend == "vllm":
+        raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
+    if given := [name for name, value in settings.items() if value]:
+        raise ServeError(
+            f"{', '.join(given)} cannot be given with a GGUF file: all of it is fixed when the file is made "
+            "(medicalgpt export gguf)"
+        )
+    file = GgufFile.read(Path(path).expanduser())
+    chosen = choose_template(file.tokenizer, template, say=say)
+    loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
+    found = file.path.stat()
+    weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
+    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
+    return engine(None, file.tokenizer, chosen, origin, loaded=loaded)
 
 
 def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.gguf_vocab import split_digits
 from medicalgpt.models.registry import EmbeddedModel
 
 if TYPE_CHECKING:
@@ -66,20 +67,8 @@ def _tokenizer(model: EmbeddedModel, gguf: Path) -> Any:
     tokenizer.eos_token = model.eos_token
     tokenizer.model_max_length = model.context
     if model.split_digits:
-        _split_digits(tokenizer)
+        tokenizer.backend_tokenizer.pre_tokenizer = split_digits()
     return tokenizer
-
-
-def _split_digits(tokenizer: Any) -> None:
-    """Put back the rule "every digit is its own piece, cut off before spaces are grouped".
-
-    Without it "take  5 mg" (two spaces) gets tokens the model never saw in pretraining.
-    """
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
-
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
-        [Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)]
-    )
 
 
 def _generation_config(model: EmbeddedModel, tokenizer: Any) -> "GenerationConfig":

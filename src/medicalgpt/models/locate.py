@@ -50,6 +50,11 @@ def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bo
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return _local(path, trust_remote_code)
+    if path.suffix.lower() == ".gguf":
+        raise ModelError(
+            f"{name_or_path} is a GGUF file, which only answers (medicalgpt chat, generate, demo, serve); for anything else "
+            "give the model folder it was made from"
+        )
     if path.is_file():
         raise ModelError(f"{name_or_path} is a file; give the folder that holds config.json and *.safetensors")
     if _HUB_ID.fullmatch(name_or_path):

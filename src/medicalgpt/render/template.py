@@ -160,6 +160,12 @@ class ChatTemplate:
             )
 
 
+def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:
+    """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
+    own = getattr(generation_config, "eos_token_id", None)
+    return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
+
+
 def _read(name: str) -> str:
     if name.endswith(".jinja"):
         path = Path(name)

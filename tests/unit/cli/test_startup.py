@@ -25,6 +25,7 @@ SURFACE = {
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
+    "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype --trust-remote-code",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history",
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
@@ -38,7 +39,7 @@ SURFACE = {
     "--max-prompt-tokens --max-body --timeout",
     "train": "stage overrides --config",
 }
-COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]
+COMMANDS = ["", "config", "data", "export", "models", "pipeline", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner

@@ -1,0 +1,37 @@
+"""GGUF files of tiny models, and llama.cpp itself to ask about them."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from medicalgpt.models.gguf_write import GgufType, write_gguf
+from medicalgpt.render.template import ChatTemplate
+from tests.tiny import tiny_model, tiny_tokenizer
+
+
+def tiny_gguf(path: Path, kind: str = "llama", weights: GgufType = "f32", **extra: Any) -> Any:
+    """Write a tiny model; returns it."""
+    model, tokenizer = tiny_model(kind, **extra), tiny_tokenizer()
+    template = ChatTemplate.load(tokenizer)
+    ends = template.stop_ids
+    write_gguf(model, tokenizer, path, weights, stop_ids=ends, template=template.source, name="tiny", overwrite=True)
+    return model
+
+
+def llama_tokens(path: Path, texts: list[str]) -> list[list[int]]:
+    """Token ids that llama.cpp's own tokenizer gives."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.warmup, params.verbosity = str(path), 256, False, -1
+    params.cpuparams.n_threads, params.cache_ram_mib = 1, 0
+    server = xllamacpp.Server(params)
+    return [_post(f"{server.listening_address}/tokenize", text) for text in texts]
+
+
+def _post(address: str, text: str) -> list[int]:
+    body = json.dumps({"content": text, "add_special": True, "parse_special": True}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return list(json.loads(answer.read())["tokens"])
