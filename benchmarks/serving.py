@@ -21,7 +21,16 @@ from pathlib import Path
 
 import openai
 
-TOPICS = ["a fever", "high blood pressure", "a cough", "type 2 diabetes", "asthma", "a migraine", "back pain", "measles"]
+TOPICS = [
+    "a fever",
+    "high blood pressure",
+    "a cough",
+    "type 2 diabetes",
+    "asthma",
+    "a migraine",
+    "back pain",
+    "measles",
+]
 QUESTIONS = ["What is {}?", "How is {} treated?", "When should I see a doctor about {}?", "How can I prevent {}?"]
 
 
