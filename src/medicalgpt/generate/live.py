@@ -42,6 +42,7 @@ class Live:
         self.engine, self.slots, self.queue = engine, slots, queue
         self.load = Load()
         self._inbox: deque[Answer] = deque()
+        self._taken: list[Answer] = []  # what the worker had when it last looked
         self._news = threading.Condition()
         self._closing = self._draining = False
         self._thread = threading.Thread(target=self._work, name="medicalgpt-live", daemon=True)
@@ -69,7 +70,9 @@ class Live:
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")
-            if self.load.waiting + n > max(self.slots - self.load.active, 0) + self.queue:
+            # A step may take long; who has left since it began is in nobody's way.
+            left = sum(answer.request.ended.is_set() for answer in (*self._taken, *self._inbox))
+            if self.load.waiting + n - left > max(self.slots - self.load.active, 0) + self.queue:
                 raise BusyError(f"the model is busy: {self.load.waiting} answers are waiting already; try again later")
             self.load.waiting += n
             self.load.prompt_tokens += len(request.ready.ids)
@@ -122,6 +125,7 @@ class Live:
             self._news.wait_for(lambda: work.answers or self._inbox or self._closing)
             arrived = list(self._inbox)
             self._inbox.clear()
+            self._taken = [*work.answers, *arrived]
         work.take(arrived)
         self._count(work, 0)
         try:
@@ -136,6 +140,7 @@ class Live:
         with self._news:
             self.load.active, self.load.waiting = work.active, len(work.answers) - work.active + len(self._inbox)
             self.load.tokens += tokens
+            self._taken = list(work.answers)
             self._news.notify_all()
 
 

@@ -180,6 +180,32 @@ def test_more_than_may_wait_is_refused_and_the_rest_answered(either: Engine) -> 
         assert live.load.tokens == 180
 
 
+def test_those_who_left_during_a_long_step_take_no_room(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, begun, go_on = Pool.step, threading.Event(), threading.Event()
+
+    def long_step(self: Pool) -> Any:
+        begun.set()
+        assert go_on.wait(60)
+        return step(self)
+
+    monkeypatch.setattr(Pool, "step", long_step)
+    with Live(engine, slots=1, queue=1) as live:
+        first = live.submit(ask("a"), Sampling(3), News())
+        assert begun.wait(60)
+        second = live.submit(ask("a"), Sampling(3), News())
+        with pytest.raises(BusyError):
+            live.submit(ask("a"), Sampling(3), News())
+        for request in (first, second):
+            request.cancel()
+        news = [News(), News()]
+        for asker in news:
+            live.submit(ask("a"), Sampling(3), asker)
+        with pytest.raises(BusyError):
+            live.submit(ask("a"), Sampling(3), News())
+        go_on.set()
+        assert all(asker.wait().error is None for asker in news)
+
+
 def test_an_error_ends_the_requests_under_way_and_not_the_server(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,10 +123,10 @@ def test_without_a_length_the_answer_has_what_the_context_leaves(client: TestCli
 
 
 def test_old_turns_that_do_not_fit_are_told(client: TestClient) -> None:
-    turns = [{"role": r, "content": "fever " * 40} for r in ("user", "assistant", "user", "assistant")]
+    turns = [{"role": r, "content": "fever " * 150} for r in ("user", "assistant", "user", "assistant")]
     messages = [*turns, {"role": "user", "content": "a"}]
     for stream in (False, True):
-        fields = {"max_tokens": 300, "stream": stream, "stream_options": {"include_usage": True} if stream else None}
+        fields = {"max_tokens": 4, "stream": stream, "stream_options": {"include_usage": True} if stream else None}
         response = client.post(PATH, json=body(**fields) | {"messages": messages})
         assert response.status_code == 200, response.text
         dropped = int(response.headers["x-dropped-turns"])
