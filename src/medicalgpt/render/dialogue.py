@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.render.tool_turns import read_back
 
 if TYPE_CHECKING:
     from medicalgpt.render.template import ChatTemplate
@@ -60,8 +61,8 @@ def answer_span(
 
 def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
     """The answer's text must stand alone between generation prompt and stop token."""
-    if message.tool_calls:  # how a call is written is the template's own business; the whole body is trained
-        _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
+    if message.tool_calls:
+        _check_calls(template, body, message)
         return
     content = message.content.strip()
     if not body.rstrip().endswith(content):
@@ -71,6 +72,22 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
         raise RenderError(
             f"chat template '{template.name}' has no generation prompt: {lead!r} stands before the answer when training "
             "but not when answering; choose another data.template or add add_generation_prompt to it"
+        )
+
+
+def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
+    """A call must be read back as it was: the whole body is trained, and what it teaches must be a call."""
+    _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
+    if message.content.rpartition("</think>")[2].strip() not in body:
+        raise RenderError(
+            f"chat template '{template.name}' leaves out what the assistant says beside its tool calls; choose a "
+            "data.template that writes it, or take it out of the data"
+        )
+    parsed = read_back(template, body)
+    if parsed is not None and parsed.calls != message.tool_calls:
+        raise RenderError(
+            f"the assistant's tool calls cannot be read back as they were from the text that chat template "
+            f"'{template.name}' makes of them; look for a call within the assistant's text, or a tool name with spaces"
         )
 
 

@@ -38,7 +38,7 @@ def calls_from_turn(turn: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         return ()
     if not isinstance(calls, list):
         raise BadRow(f"tool_calls is {type_name(calls)}, not a list")
-    return tuple(_call(call.get("function", call) if isinstance(call, Mapping) else call) for call in calls)
+    return tuple(parse_call(call.get("function", call) if isinstance(call, Mapping) else call) for call in calls)
 
 
 def calls_from_text(text: str) -> tuple[dict[str, Any], ...]:
@@ -48,13 +48,18 @@ def calls_from_text(text: str) -> tuple[dict[str, Any], ...]:
         BadRow: as `calls_from_turn`, or not JSON.
     """
     value = decoded(text, "a function_call turn")
-    calls = tuple(_call(call) for call in (value if isinstance(value, list) else [value]))
+    calls = tuple(parse_call(call) for call in (value if isinstance(value, list) else [value]))
     if not calls:
         raise BadRow("a function_call turn has no call")
     return calls
 
 
-def _call(call: object) -> dict[str, Any]:
+def parse_call(call: object) -> dict[str, Any]:
+    """One call as `{"name": …, "arguments": {…}}`; arguments may be an object, its JSON text, or none.
+
+    Raises:
+        BadRow: no name, or arguments that are not an object.
+    """
     if not isinstance(call, Mapping) or not isinstance(call.get("name"), str) or not call["name"]:
         raise BadRow("a tool call has no name")
     arguments = call.get("arguments")
