@@ -1,7 +1,7 @@
 """`medicalgpt chat`: talk to a model in the terminal, or ask it line by line through a pipe."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from medicalgpt.cli import model_options as option
 def chat(
     model: option.Model,
     system: option.System = None,
+    thinking: Annotated[
+        Literal["show", "hide"], typer.Option(help="Thoughts of a model that thinks before it answers.")
+    ] = "show",
     max_new_tokens: option.MaxNewTokens = 512,
     temperature: option.Temperature = 0.7,
     top_p: option.TopP = 0.9,
@@ -58,7 +61,8 @@ def chat(
         revision=revision,
         backend=backend,
     )
-    Chat(engine, sampling, _typed if sys.stdin.isatty() else _piped, Console(highlight=False), system).run()
+    read = _typed if sys.stdin.isatty() else _piped
+    Chat(engine, sampling, read, Console(highlight=False), system, thinking).run()
 
 
 def _typed() -> str:

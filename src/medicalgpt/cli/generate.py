@@ -25,6 +25,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampled answers.", rich_help_panel="Sampling")] = 42,
     stop: option.Stop = None,
     template: option.Template = None,
+    tool_format: option.ToolFormat = None,
     adapter: option.Adapter = None,
     revision: option.Revision = None,
     dtype: option.Dtype = "auto",
@@ -34,7 +35,8 @@ def generate(
 ) -> None:
     """Answer every prompt of a file: rows with messages, conversations, prompt, question or instruction.
 
-    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`.
+    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`. Thoughts go to
+    `reasoning`, calls of a row's tools to `tool_calls`, and what is wrong with a call to `tool_problems`.
     """
     from medicalgpt.generate.output import Output
     from medicalgpt.generate.rows import count_prompts
@@ -62,6 +64,7 @@ def generate(
         model,
         adapter=adapter,
         template=template,
+        tool_format=tool_format,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
         quantization=quantization,

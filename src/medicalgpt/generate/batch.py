@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import DataError, RenderError, ServeError
+from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.rows import Asked, place, read_prompts
@@ -62,7 +63,7 @@ def run_batch(
         for window in _windows(itertools.islice(read_prompts(source, system), resumed, None), _WINDOW * batch_size):
             prompts = [asked.prompt for asked in window]
             answers = engine.generate(prompts, sampling, batch_size=batch_size, first_index=output.rows)
-            output.write([_row(asked, answer) for asked, answer in zip(window, answers)])
+            output.write([_row(engine, asked, answer) for asked, answer in zip(window, answers)])
             tokens += sum(len(answer.token_ids) for answer in answers)
             progress(output.rows, tokens)
         seconds = time.perf_counter() - start
@@ -84,9 +85,18 @@ def _windows(rows: Iterator[Asked], size: int) -> Iterator[list[Asked]]:
         yield window
 
 
-def _row(asked: Asked, answer: Completion) -> dict[str, Any]:
+def _row(engine: Engine, asked: Asked, answer: Completion) -> dict[str, Any]:
     """The input row as it was, with the answer; an answer that it had already is its reference."""
+    tools = asked.prompt.tools
+    tool_format = engine.template.tool_use.format if tools else None
+    read = read_answer(answer.text, tool_format, tools, answer.thinking)
+    parts = {
+        "reasoning": read.reasoning,
+        "tool_calls": list(read.calls) or None,
+        "tool_problems": [problem.reason for problem in read.problems] or None,
+    }
     reference = {} if asked.reference is None else {"reference": asked.reference}
     dropped = {"dropped_turns": answer.dropped_turns} if answer.dropped_turns else {}
     ended = {"stopped": answer.stopped, "tokens": len(answer.token_ids)}
-    return {**asked.fields, **reference, "response": answer.text, **ended, **dropped}
+    found = {name: value for name, value in parts.items() if value is not None}
+    return {**asked.fields, **reference, "response": read.content, **found, **ended, **dropped}

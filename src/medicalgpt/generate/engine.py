@@ -15,10 +15,12 @@ from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.generate.thinking import CLOSE, OPEN
 from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
 from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.tool_formats import MARKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Completion:
 
     `text` has no stop token, no stop text and no half character at its end. `token_ids` include the token that ended
     the answer. `stopped` is False when max_new_tokens cut the answer off. `dropped_turns` counts old turns that did not
-    fit into the context.
+    fit into the context. `thinking`: the prompt opened a thinking block, so the text begins with thoughts; `read_answer`
+    takes it apart.
     """
 
     text: str
@@ -35,6 +38,7 @@ class Completion:
     stopped: bool
     prompt_tokens: int
     dropped_turns: int = 0
+    thinking: bool = False
 
 
 @dataclass
@@ -62,6 +66,10 @@ class Engine:
             loaded = backend_for(self.model, ends, self.template.pad_id or 0)
         self.backend: Backend = loaded
         self.stop_ids = list(loaded.stop_ids)
+        special = self.template.encoder.special
+        # Tags of calls and thoughts are part of an answer's text, also where a tokenizer has them as special tokens.
+        shown = (MARKERS | {OPEN, CLOSE}) & special.keys()
+        self._silent = {index for token, index in special.items() if token not in shown} if shown else set()
 
     @classmethod
     def open(
@@ -70,6 +78,7 @@ class Engine:
         *,
         adapter: str | None = None,
         template: str | None = None,
+        tool_format: str | None = None,
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
@@ -80,7 +89,7 @@ class Engine:
 
         Raises:
             ModelError: it cannot be found or loaded.
-            RenderError: the template is unknown or does not fit the tokenizer.
+            RenderError: the template or tool format is unknown or does not fit the tokenizer.
             ServeError: the tokenizer has no chat template and none was named; or vLLM is asked for and not installed, or
                 for a quantisation of ours.
         """
@@ -89,12 +98,12 @@ class Engine:
         if backend == "vllm":
             if quantization != "none":
                 raise ServeError(f"backend=vllm does not take quantization={quantization}; leave one of the two out")
-            return _on_vllm(cls, config, template)
+            return _on_vllm(cls, config, template, tool_format)
         loaded = load(config, quantization)
         _check_template(run_or_path, loaded.tokenizer, template)
         if quantization == "none" and torch.cuda.is_available():
             loaded.model.to("cuda")
-        chosen = ChatTemplate.load(loaded.tokenizer, template)
+        chosen = ChatTemplate.load(loaded.tokenizer, template, tool_format)
         places = [place for place in (loaded.base, loaded.adapter) if place]
         kind = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": quantization}
         return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | kind)
@@ -194,13 +203,16 @@ class Engine:
         text = TextStream(self._decode, sampling.stop)
         pieces = [text.push(token) for token in (ids[:-1] if ended else ids)]
         pieces.append(text.finish())
-        return Completion("".join(pieces), ids, ended or text.stopped, len(ready.ids), ready.dropped_turns)
+        stopped = ended or text.stopped
+        return Completion("".join(pieces), ids, stopped, len(ready.ids), ready.dropped_turns, ready.thinking)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's token ids; special tokens have none."""
         return self._decode(list(ids))
 
     def _decode(self, ids: list[int]) -> str:
+        if self._silent:
+            return self.template.encoder.decode([i for i in ids if i not in self._silent])
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
@@ -222,7 +234,7 @@ def _check_template(name: str, tokenizer: Any, template: str | None) -> None:
         )
 
 
-def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) -> Engine:
+def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None, tool_format: str | None) -> Engine:
     """An engine whose model is in vLLM's hands."""
     from transformers import GenerationConfig
 
@@ -230,7 +242,7 @@ def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) ->
 
     base, adapter, tokenizer = find(config)
     _check_template(config.base, tokenizer, template)
-    chosen = ChatTemplate.load(tokenizer, template)
+    chosen = ChatTemplate.load(tokenizer, template, tool_format)
     try:
         own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
     except OSError:  # models need not have one

@@ -56,7 +56,7 @@ def find_tool_use(render: Render, source: str, name: str) -> ToolUse:
     named = named_in(source)
     written = _written_call(render)
     if written is not None:
-        readers = [f for f in ([named] if named else FORMATS.values()) if f.parse(written).calls == (_CALL,)]
+        readers = [f for f in ([named] if named else FORMATS.values()) if _reads(f, written)]
         if named and not readers:
             raise RenderError(
                 f"chat template '{name}' writes tool calls itself, and not in the format {named.name}; leave the tool "
@@ -72,12 +72,20 @@ def _written_call(render: Render) -> str | None:
     """The text of an assistant's call, from a template that writes tools, calls and results; else None."""
     whole = _tried(render, with_ids(_TALK), [_TOOL])
     call = _tried(render, with_ids(_ASKED), [_TOOL])
-    prompt = _tried(render, with_ids(_ASKED[:1]), [_TOOL], True)
-    if not all(text in whole for text in (_NAME, _VALUE, _RESULT)) or _NAME not in prompt or _VALUE in prompt:
+    prompts = [_tried(render, with_ids(_ASKED[:1]), [_TOOL], opened) for opened in (True, False)]
+    if not all(text in whole for text in (_NAME, _VALUE, _RESULT)) or not all(_NAME in text for text in prompts):
         return None
-    # What follows the call's own text (a stop token, say) is no call in any format.
-    shared = next((i for i, (a, b) in enumerate(zip(prompt, call)) if a != b), min(len(prompt), len(call)))
-    return call[shared:] if _VALUE in call[shared:] else None
+    # A prompt that opens a thinking block is no beginning of a call; then the header stays in front of it.
+    before = next((text for text in prompts if call.startswith(text)), "")
+    return call[len(before) :].rpartition("</think>")[2]
+
+
+def _reads(tool_format: ToolFormat, written: str) -> bool:
+    """Whether a format reads the probe's call. Where it has no marker, the call must begin the text: else it is a part of
+    something that the format does not know."""
+    at = tool_format.find(written, True, True).start
+    begins = not written[:at].strip() or any(written.startswith(marker, at) for marker in tool_format.markers)
+    return begins and tool_format.parse(written).calls == (_CALL,)
 
 
 def _tried(

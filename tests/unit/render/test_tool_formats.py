@@ -81,12 +81,12 @@ def streamed(name: str, text: str, size: int, tools: Any = ()) -> tuple[str, lis
 @pytest.mark.parametrize("name", FORMATS)
 @given(content=_CONTENT, calls=_CALLS)
 @example(content="", calls=[{"name": "x", "arguments": {"a": '"}\n</tool_call>\n{"name": "y", "parameters": {}}'}}])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_is_written_is_read_back_whole_and_in_pieces(name: str, content: str, calls: list[dict]) -> None:
     text = "\n".join(part for part in (content, FORMATS[name].render_calls(calls)) if part)
     parsed = FORMATS[name].parse(text)
     assert parsed == (content, tuple(calls), ())
-    for size in (1, 2, 3, 5, 8, 13, 40, len(text)):
+    for size in (1, 2, 5, 13, 40):
         found, own, problems, _ = streamed(name, text, size)
         assert (found, own, problems) == (content, calls, [])
 
@@ -103,37 +103,9 @@ def test_pieces_of_every_size(name: str) -> None:
         assert (content, own, problems) == ("先算劑量。", calls, [])
 
 
-_SOUP = st.lists(
-    st.sampled_from(
-        [
-            "<tool_call>",
-            "</tool_call>",
-            "[TOOL_CALLS]",
-            "<|python_tag|>",
-            "Action:",
-            "Action Input:",
-            "dose",
-            " ",
-            "\n",
-            "\n",
-            "{",
-        ]
-        + [
-            "}",
-            "[",
-            "]",
-            '"',
-            "\\",
-            ":",
-            ",",
-            '{"name": "dose", ',
-            '"arguments": {"kg": 5}}',
-            '"parameters": {"kg": 5}}',
-            "Hi.",
-        ]
-    ),
-    max_size=14,
-).map("".join)
+_MARKS = ["<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "Action:", "Action Input:", "dose", "Hi."]
+_JSON = ['{"name": "dose", ', '"arguments": {"kg": 5}}', '"parameters": {"kg": 5}}', *'{}[]":,\\', " ", "\n", "\n"]
+_SOUP = st.lists(st.sampled_from(_MARKS + _JSON), max_size=14).map("".join)
 
 
 @pytest.mark.parametrize("name", FORMATS)
