@@ -119,7 +119,8 @@ class Chat:
         if completion is None:
             self._notice("stopped")
         elif not completion.stopped:
-            self._notice(f"cut off after {len(completion.token_ids)} tokens (--max-new-tokens)")
+            still = "" if answered else ", still thinking; the question is forgotten"
+            self._notice(f"cut off after {len(completion.token_ids)} tokens (--max-new-tokens){still}")
         # A silent answer to a cancelled question would only confuse the model in the next turn, and so would half a thought.
         if answered:
             self.turns = [*turns, Message("assistant", text)]
