@@ -14,14 +14,14 @@ _MODEL = "--model --adapter --template --revision --dtype --quantization --backe
 _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
-    "chat": f"{_MODEL} {_SAMPLING} --backend",
+    "chat": f"{_MODEL} {_SAMPLING} --backend --thinking",
     "config explain": "stage --filter",
     "config resolve": "stage file overrides",
     "config validate": "stage file overrides",
-    "data inspect": "paths --model --template --column --max-tokens --over-length --rows",
+    "data inspect": "paths --model --template --tool-format --column --max-tokens --over-length --rows",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
-    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
+    "generate": f"{_MODEL} {_SAMPLING} --tool-format --input --output --batch-size --resume --backend",
     "models list": "",
     "models pull": "name --from --accept-licence",
     "pipeline run": "file overrides",
