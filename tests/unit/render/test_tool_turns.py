@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.texts import byte_level, says, user
 
-from medicalgpt.data.records import Dialogue, Message, Source
+from medicalgpt.data.records import Dialogue, Message, Preference, Source
 from medicalgpt.errors import RenderError
-from medicalgpt.render.rows import render_dialogue
+from medicalgpt.render.rows import render_dialogue, render_preference
 from medicalgpt.render.template import ChatTemplate, named_templates
 from medicalgpt.render.tool_formats import FORMATS
 
@@ -136,6 +136,17 @@ def test_a_template_that_names_no_format_gets_its_familys() -> None:
     }
     assert chosen["llama3"].result_role == "ipython"
     assert not any(use.native for use in chosen.values())
+
+
+def test_a_pair_of_a_right_and_a_wrong_call_shares_its_prompt() -> None:
+    template = load("vicuna")
+    wrong = Message("assistant", "", ({"name": "dose", "arguments": {"kg": 90}},))
+    row = Preference(TALK[:2], (TALK[7],), (wrong,), Source("t", 1), (DOSE,))
+    (tree,) = render_preference(row, template, 8192).trees
+    prompt, *answers = tree.segments
+    assert prompt.ids.tolist() == template.prompt_ids(TALK[:2], (DOSE,))
+    texts = [template.encoder.decode(answer.ids.tolist()).removesuffix("</s>") for answer in answers]
+    assert [FORMATS["react"].parse(text).calls for text in texts] == [TALK[7].tool_calls, wrong.tool_calls]
 
 
 def test_several_results_stand_in_one_turn_of_the_user() -> None:
