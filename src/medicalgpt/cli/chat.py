@@ -1,7 +1,7 @@
 """`medicalgpt chat`: talk to a model in the terminal, or ask it line by line through a pipe."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ def chat(
     model: option.Model,
     system: option.System = None,
     no_history: option.NoHistory = False,
+    thinking: Annotated[
+        Literal["show", "hide"], typer.Option(help="Thoughts of a model that thinks before it answers.")
+    ] = "show",
     max_new_tokens: option.MaxNewTokens = 512,
     temperature: option.Temperature = 0.7,
     top_p: option.TopP = 0.9,
@@ -64,7 +67,7 @@ def chat(
         revision=revision,
         backend=backend,
     )
-    talk(engine, sampling, system, history=not no_history)
+    talk(engine, sampling, system, history=not no_history, thinking=thinking)
 
 
 def new_seed() -> int:
@@ -74,14 +77,20 @@ def new_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def talk(engine: "Engine", sampling: "Sampling", system: str | None, history: bool) -> None:
+def talk(
+    engine: "Engine",
+    sampling: "Sampling",
+    system: str | None,
+    history: bool,
+    thinking: Literal["show", "hide"] = "show",
+) -> None:
     """The terminal chat: with editing at a keyboard, line by line from a pipe."""
     from rich.console import Console
 
     from medicalgpt.serve.chat import Chat
 
     read = _typed if sys.stdin.isatty() else _piped
-    Chat(engine, sampling, read, Console(highlight=False), system, history).run()
+    Chat(engine, sampling, read, Console(highlight=False), system, history, thinking).run()
 
 
 def _typed() -> str:

@@ -22,6 +22,7 @@ def inspect(
     template: Annotated[
         str | None, typer.Option(help="Chat template by name or file; default: the model's own.")
     ] = None,
+    tool_format: Annotated[str | None, typer.Option(help="As data.tool_format.")] = None,
     column: Annotated[
         list[str] | None, typer.Option(help="Which column holds what, e.g. question=提问; repeatable.")
     ] = None,
@@ -41,6 +42,7 @@ def inspect(
     values = {
         "train": paths,
         "template": template,
+        "tool_format": tool_format,
         "columns": columns,
         "max_tokens": max_tokens,
         "over_length": over_length,

@@ -35,6 +35,7 @@ def generate(
     stop: option.Stop = None,
     template: option.Template = None,
     family: option.Family = "auto",
+    tool_format: option.ToolFormat = None,
     adapter: option.Adapter = None,
     tokenizer: option.Tokenizer = None,
     resize_embeddings: option.ResizeEmbeddings = False,
@@ -46,7 +47,8 @@ def generate(
 ) -> None:
     """Answer every prompt of a file: rows with messages, conversations, prompt, question or instruction.
 
-    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`. A text file is one
+    A dialogue that ends with an answer is asked again without it; the old answer is kept as `reference`. Thoughts go to
+    `reasoning`, calls of a row's tools to `tool_calls`, and what is wrong with a call to `tool_problems`. A text file is one
     question a line. Under torchrun the processes share the rows.
     """
     from medicalgpt.generate.sampling import Sampling
@@ -66,6 +68,7 @@ def generate(
             "adapter": adapter,
             "template": template,
             "family": family,
+            "tool_format": tool_format,
             "tokenizer": tokenizer,
             "resize_embeddings": resize_embeddings,
             "dtype": dtype,

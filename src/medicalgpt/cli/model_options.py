@@ -26,6 +26,15 @@ Template = Annotated[
         metavar="NAME", help="Chat template by name or .jinja file; default: the model's own.", rich_help_panel=_MODEL
     ),
 ]
+ToolFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--tool-format",
+        metavar="NAME",
+        help="How tool calls are written (react, qwen, glm4, llama3, mistral); default: as the template says.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Revision = Annotated[
     str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
 ]

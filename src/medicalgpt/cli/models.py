@@ -94,13 +94,12 @@ def list_templates() -> None:
     from medicalgpt.render.named import named_info, named_templates
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("name", "ends an answer", "system message", "by default", "tools", "source"):
+    for column in ("name", "ends an answer", "system message", "by default", "source"):
         table.add_column(column, overflow="fold")
     for name in named_templates():
         info = named_info(name)
         default = "" if info.default_system is None else repr(info.default_system.strip()[:24])
-        tools = "yes" if info.tools else "no"
-        table.add_row(name, " ".join(info.stop), info.system, default, tools, f"{info.source}\n{info.url}")
+        table.add_row(name, " ".join(info.stop), info.system, default, f"{info.source}\n{info.url}")
     width = None if sys.stdout.isatty() else 200  # a pipe has no width to fit
     Console(width=width, markup=False, highlight=False).print(table)
 

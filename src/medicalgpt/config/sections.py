@@ -68,6 +68,10 @@ class DataConfig(Section):
     template: str | None = Field(
         None, description="A named chat template, a .jinja file, or null for the tokenizer's own."
     )
+    tool_format: Literal["react", "qwen", "glm4", "llama3", "mistral"] | None = Field(
+        None,
+        description="How tools and calls are written where the template does not; null: the template's family decides, else react.",
+    )
     system: str | None = Field(None, description="System message put before dialogues that have none.")
     on_bad_row: Literal["stop", "drop"] = Field(
         "stop", description="stop: the first bad row ends the run with file:line; drop: count it and go on."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import DataError, RenderError, ServeError
+from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
@@ -75,7 +76,7 @@ def run_batch(
     def answer(window: _Window) -> list[dict[str, Any]]:
         prompts = [row.prompt for row in window.rows]
         answers = engine.generate(prompts, sampling, batch_size=batch_size, first_index=window.first)
-        return [_row(row, found) for row, found in zip(window.rows, answers)]
+        return [_row(engine, row, found) for row, found in zip(window.rows, answers)]
 
     with output:
         resumed = workers.first_does(begin)
@@ -115,9 +116,18 @@ def _windows(rows: Iterator[Asked], done: int, size: int) -> Iterator[_Window]:
         done += len(window)
 
 
-def _row(asked: Asked, answer: Completion) -> dict[str, Any]:
+def _row(engine: Engine, asked: Asked, answer: Completion) -> dict[str, Any]:
     """The input row as it was, with the answer; an answer that it had already is its reference."""
+    tools = asked.prompt.tools
+    tool_format = engine.template.tool_use.format if tools else None
+    read = read_answer(answer.text, tool_format, tools, answer.thinking)
+    parts = {
+        "reasoning": read.reasoning,
+        "tool_calls": list(read.calls) or None,
+        "tool_problems": [problem.reason for problem in read.problems] or None,
+    }
     reference = {} if asked.reference is None else {"reference": asked.reference}
     dropped = {"dropped_turns": answer.dropped_turns} if answer.dropped_turns else {}
     ended = {"stopped": answer.stopped, "tokens": len(answer.token_ids)}
-    return {**asked.fields, **reference, "response": answer.text, **ended, **dropped}
+    found = {name: value for name, value in parts.items() if value is not None}
+    return {**asked.fields, **reference, "response": read.content, **found, **ended, **dropped}

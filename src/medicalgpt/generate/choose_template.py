@@ -20,6 +20,7 @@ def choose_template(
     saved: str | None = None,
     architecture: Architecture | None = None,
     say: Callable[[str], None] = to_stderr,
+    tool_format: str | None = None,
 ) -> ChatTemplate:
     """The template that was named; else the one saved with the run, the tokenizer's own, the family's, vicuna.
 
@@ -28,24 +29,23 @@ def choose_template(
     Args:
         saved: the text of the run's template, see `saved_template`.
         architecture: the model's line in the table of families.
+        tool_format: how tools and calls are written, in place of what the template's text names.
 
     Raises:
         RenderError: the named, saved or own template does not suit the tokenizer.
         ServeError: nothing was named and nothing suits.
     """
     if named is not None:
-        return ChatTemplate.load(tokenizer, named)
+        return ChatTemplate.load(tokenizer, named, tool_format)
     if saved is not None:
-        template = ChatTemplate(tokenizer, saved, "saved with the run")
-        template.check()
-        return template
+        return ChatTemplate.of_text(tokenizer, saved, "saved with the run", tool_format)
     if getattr(tokenizer, "chat_template", None):
-        return ChatTemplate.load(tokenizer)
+        return ChatTemplate.load(tokenizer, None, tool_format)
     known = named_templates()
     listed = [name for name in (architecture.templates if architecture else ()) if name in known]
     for name in dict.fromkeys([*listed, LAST]):
         try:
-            template = ChatTemplate.load(tokenizer, name)
+            template = ChatTemplate.load(tokenizer, name, tool_format)
         except RenderError:  # made for a tokenizer with other special tokens
             continue
         whose = "the usual one of this family" if name in listed else "which suits most"

@@ -17,6 +17,7 @@ from medicalgpt.generate.choose_template import choose_template, saved_template
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.generate.thinking import CLOSE, OPEN
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
 from medicalgpt.models.gguf_file import GgufFile, is_gguf
@@ -26,6 +27,7 @@ from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.models.quantized import quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
+from medicalgpt.render.tool_formats import MARKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Completion:
 
     `text` has no stop token, no stop text and no half character at its end. `token_ids` include the token that ended
     the answer. `stopped` is False when max_new_tokens cut the answer off. `dropped_turns` counts old turns that did not
-    fit into the context.
+    fit into the context. `thinking`: the prompt opened a thinking block, so the text begins with thoughts; `read_answer`
+    takes it apart.
     """
 
     text: str
@@ -42,6 +45,7 @@ class Completion:
     stopped: bool
     prompt_tokens: int
     dropped_turns: int = 0
+    thinking: bool = False
 
 
 @dataclass
@@ -69,6 +73,10 @@ class Engine:
             loaded = backend_for(self.model, ends, self.template.pad_id or 0)
         self.backend: Backend = loaded
         self.stop_ids = list(loaded.stop_ids)
+        special = self.template.encoder.special
+        # Tags of calls and thoughts are part of an answer's text, also where a tokenizer has them as special tokens.
+        shown = (MARKERS | {OPEN, CLOSE}) & special.keys()
+        self._silent = {index for token, index in special.items() if token not in shown} if shown else set()
 
     @classmethod
     def open(
@@ -77,6 +85,7 @@ class Engine:
         *,
         adapter: str | None = None,
         template: str | None = None,
+        tool_format: str | None = None,
         dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
@@ -102,7 +111,7 @@ class Engine:
 
         Raises:
             ModelError: it cannot be found or loaded, is of another family, or lacks embeddings for its tokenizer.
-            RenderError: the template is unknown or does not fit the tokenizer.
+            RenderError: the template or tool format is unknown or does not fit the tokenizer.
             ServeError: no template suits the tokenizer; or vLLM or llama.cpp is asked for and not installed, or for what it
                 cannot do.
         """
@@ -110,7 +119,7 @@ class Engine:
             unused = {"adapter": bool(adapter), "revision": bool(revision), "trust_remote_code": trust_remote_code}
             fixed = {"dtype": dtype != "auto", "quantization": quantization != "none", "family": family != "auto"}
             fixed |= {"tokenizer": bool(tokenizer), "resizing": resize_embeddings}
-            return _on_llamacpp(cls, run_or_path, template, backend, unused | fixed, say)
+            return _on_llamacpp(cls, run_or_path, template, tool_format, backend, unused | fixed, say)
         asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
         if backend == "vllm":
@@ -120,15 +129,14 @@ class Engine:
             ):
                 if given:
                     raise ServeError(f"backend=vllm does not take {name}; leave one of the two out")
-            return _on_vllm(cls, config, template, family, tokenizer, say)
+            return _on_vllm(cls, config, template, tool_format, family, tokenizer, say)
         more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
         loaded = load(config, quantization, spread=spread, say=say, **more)
         kind = quantized_kind(loaded.model)
         if kind is None and not spread and torch.cuda.is_available():
             loaded.model.to("cuda")
-        chosen = choose_template(
-            loaded.tokenizer, template, saved_template(loaded.base, loaded.adapter), loaded.architecture, say
-        )
+        saved = saved_template(loaded.base, loaded.adapter)
+        chosen = choose_template(loaded.tokenizer, template, saved, loaded.architecture, say, tool_format)
         require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
         places = [place for place in (loaded.base, loaded.adapter) if place]
         origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
@@ -235,13 +243,16 @@ class Engine:
         text = TextStream(self._decode, sampling.stop)
         pieces = [text.push(token) for token in (ids[:-1] if ended else ids)]
         pieces.append(text.finish())
-        return Completion("".join(pieces), ids, ended or text.stopped, len(ready.ids), ready.dropped_turns)
+        stopped = ended or text.stopped
+        return Completion("".join(pieces), ids, stopped, len(ready.ids), ready.dropped_turns, ready.thinking)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's token ids; special tokens have none."""
         return self._decode(list(ids))
 
     def _decode(self, ids: list[int]) -> str:
+        if self._silent:
+            return self.template.encoder.decode([i for i in ids if i not in self._silent])
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
@@ -259,6 +270,7 @@ def _on_vllm(
     engine: type[Engine],
     config: ModelConfig,
     template: str | None,
+    tool_format: str | None,
     family: str,
     tokenizer: str | None,
     say: Callable[[str], None],
@@ -270,7 +282,7 @@ def _on_vllm(
 
     base, adapter, loaded = find(config, tokenizer)
     architecture = identify(config_of(base), family, base.path_or_id)
-    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say)
+    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)
     try:
         own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
     except OSError:  # models need not have one
@@ -284,6 +296,7 @@ def _on_llamacpp(
     engine: type[Engine],
     path: str,
     template: str | None,
+    tool_format: str | None,
     backend: str,
     settings: dict[str, bool],
     say: Callable[[str], None],
@@ -304,7 +317,7 @@ def _on_llamacpp(
             "(medicalgpt export gguf)"
         )
     file = GgufFile.read(Path(path).expanduser())
-    chosen = choose_template(file.tokenizer, template, say=say)
+    chosen = choose_template(file.tokenizer, template, say=say, tool_format=tool_format)
     loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
     found = file.path.stat()
     weights = [[file.path.name, found.st_size, found.st_mtime_ns]]

@@ -6,8 +6,11 @@ from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.errors import ContextError, ServeError
+from medicalgpt.generate.thinking import opens_thinking
 from medicalgpt.render.dialogue import check_content
 from medicalgpt.render.template import ChatTemplate
+
+_TAIL = 16  # tokens; an opened thinking block is the very end of a prompt
 
 Prompt = Dialogue | Sequence[Message] | Sequence[int]
 """Turns that end with the user or a tool, such turns as a record with its tools, or token ids."""
@@ -15,10 +18,14 @@ Prompt = Dialogue | Sequence[Message] | Sequence[int]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Token ids as the model gets them, and how many turns had to go to make them fit."""
+    """Token ids as the model gets them, and how many turns had to go to make them fit.
+
+    `thinking`: the prompt ends within a thinking block, so that the answer begins with thoughts.
+    """
 
     ids: list[int]
     dropped_turns: int = 0
+    thinking: bool = False
 
 
 def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int) -> Ready:
@@ -45,13 +52,13 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
     ids = list(cast(Sequence[int], prompt))
     if limit is not None and len(ids) > limit:
         raise _too_long("the prompt", len(ids), limit, max_new_tokens)
-    return Ready(ids)
+    return Ready(ids, 0, _thinking(template, ids))
 
 
 def _prepare_turns(
     turns: Sequence[Message], tools: Sequence[dict[str, Any]], template: ChatTemplate, limit: int | None, room: int
 ) -> Ready:
-    check_content(template, turns)
+    check_content(template, turns, tools)
     ids = template.prompt_ids(turns, tools)
     whole = len(turns)
     while limit is not None and len(ids) > limit:
@@ -60,7 +67,11 @@ def _prepare_turns(
             raise _too_long("the question (with system message and template)", len(ids), limit, room)
         turns = shorter
         ids = template.prompt_ids(turns, tools)
-    return Ready(ids, whole - len(turns))
+    return Ready(ids, whole - len(turns), _thinking(template, ids))
+
+
+def _thinking(template: ChatTemplate, ids: Sequence[int]) -> bool:
+    return opens_thinking(template.encoder.decode(ids[-_TAIL:]))
 
 
 def without_oldest(turns: Sequence[Message]) -> list[Message] | None:

@@ -15,12 +15,13 @@ from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
 from medicalgpt.generate.questions import prompt_rows
+from medicalgpt.render.tool_formats import check_tools
 
 ALLOWED = (
     "messages or conversations (a list of turns), or a question as text in prompt, question or instruction (or their "
     "usual names), each with optional system, history, input and tools"
 )
-WRITTEN = ("response", "stopped", "tokens", "reference", "dropped_turns")
+WRITTEN = ("response", "reasoning", "tool_calls", "tool_problems", "stopped", "tokens", "reference", "dropped_turns")
 """Columns that the output adds to a row."""
 
 _TURN_LISTS = ("messages", *CONVERSATIONS)
@@ -97,7 +98,7 @@ def parse_prompt(row: Row, path: Path, system: str | None) -> Asked:
     if isinstance(value, list | Mapping):
         turns = parse_turns(value, name) if isinstance(value, list) else [parse_turn(value)]
         messages, reference = _without_answer(with_system(fields, turns))
-        tools = parse_tools(fields.get("tools"))
+        tools = _checked_tools(fields)
     else:
         messages = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,)))
         column, reference = _answer(fields, name)
@@ -105,6 +106,15 @@ def parse_prompt(row: Row, path: Path, system: str | None) -> Asked:
     if system and messages[0].role != "system":
         messages = (Message("system", system), *messages)
     return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference, column)
+
+
+def _checked_tools(fields: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    tools = parse_tools(fields.get("tools"))
+    try:
+        check_tools(tools)
+    except DataError as error:
+        raise BadRow(str(error)) from None
+    return tools
 
 
 def _without_answer(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], str | None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from medicalgpt.generate.backend import Backend
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.render.partial import begun
 
 _POLL_SECONDS = 0.2  # Windows delivers Ctrl-C only between waits
 _HALF = "\ufffd"  # what decoders write for bytes that are no whole character
@@ -54,14 +55,9 @@ class TextStream:
         if found:
             self.stopped, self._held = True, ""
             return text[: min(found)]
-        keep = max((_begun(text, s) for s in self.stop), default=0)
+        keep = max((begun(text, s) for s in self.stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
-
-
-def _begun(text: str, stop: str) -> int:
-    """How many characters at the end of `text` are the beginning of `stop`."""
-    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
 
 
 class Job:

@@ -115,7 +115,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 def _key(job: Renderer, hashes: dict[str, str]) -> str:
-    settings = job.data.model_dump(exclude={"train", "eval", "replay", "template", "replay_share"})
+    settings = job.data.model_dump(exclude={"train", "eval", "replay", "template", "tool_format", "replay_share"})
     facts = {"format": store.FORMAT, "kind": job.kind, "train_on": job.train_on, "seed": job.seed, **settings, **hashes}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.render.tool_turns import read_back
 
 if TYPE_CHECKING:
     from medicalgpt.render.template import ChatTemplate
@@ -56,8 +57,8 @@ def answer_span(
 
 def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
     """The answer's text must stand alone between generation prompt and stop token."""
-    if message.tool_calls:  # how a call is written is the template's own business; the whole body is trained
-        _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
+    if message.tool_calls:
+        _check_calls(template, body, message)
         return
     thoughts, answer = _thoughts_and_answer(body)
     own_thoughts, content = _thoughts_and_answer(message.content)
@@ -83,6 +84,22 @@ def _thoughts_and_answer(text: str) -> tuple[str, str]:
     """
     before, _, after = text.rpartition("</think>")
     return before.strip().removeprefix("<think>").strip(), after.strip()
+
+
+def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
+    """A call must be read back as it was: the whole body is trained, and what it teaches must be a call."""
+    _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
+    if message.content.rpartition("</think>")[2].strip() not in body:
+        raise RenderError(
+            f"chat template '{template.name}' leaves out what the assistant says beside its tool calls; choose a "
+            "data.template that writes it, or take it out of the data"
+        )
+    parsed = read_back(template, body)
+    if parsed is not None and parsed.calls != message.tool_calls:
+        raise RenderError(
+            f"the assistant's tool calls cannot be read back as they were from the text that chat template "
+            f"'{template.name}' makes of them; look for a call within the assistant's text, or a tool name with spaces"
+        )
 
 
 def _check_names(template: "ChatTemplate", text: str, names: Sequence[str], what: str) -> None:

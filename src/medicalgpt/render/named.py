@@ -28,8 +28,8 @@ class TemplateInfo:
 
     `stop` are the strings that end an answer; the first one is what the template writes after it. `system` is where a
     system message goes: a place of its own, the first or the last user turn, or nowhere. `default_system` is written when
-    a conversation has none (an empty one too, where the format has an empty block), None: nothing is. `tools` says whether
-    tool calls, tool turns and tool descriptions are written. `source` and `url` say whose format it is.
+    a conversation has none (an empty one too, where the format has an empty block), None: nothing is.
+    `source` and `url` say whose format it is.
     """
 
     source: str
@@ -37,7 +37,6 @@ class TemplateInfo:
     stop: tuple[str, ...] = (EOS,)
     system: System = "own"
     default_system: str | None = None
-    tools: bool = False
 
 
 def named_templates() -> list[str]:
@@ -88,28 +87,19 @@ def _checked(given: Any, name: str) -> dict[str, Any]:
         wrong.append(f"system must be one of {', '.join(get_args(System))}")
     if not isinstance(given.get("default_system"), str | None):
         wrong.append("default_system must be a text")
-    if not isinstance(given.get("tools", False), bool):
-        wrong.append("tools must be true or false")
     if wrong:
         raise RenderError(f"chat template '{name}': the comment at its head: {'; '.join(wrong)}")
     return {**given, "stop": tuple(stop)}
 
 
-def check_roles(info: TemplateInfo, name: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> None:
-    """Refuse what the template has no place for, rather than leave it out or write it as if the user had said it.
+def check_system(info: TemplateInfo, name: str, messages: Sequence[Message]) -> None:
+    """Refuse a system message that the template has no place for, rather than leave it out in silence.
 
     Raises:
-        RenderError: naming the template, and those that can.
+        RenderError: naming the template.
     """
-    called = f"chat template '{name}' ({info.source})"
     if info.system == "none" and any(m.role == "system" for m in messages):
         raise RenderError(
-            f"{called} has no place for a system message; leave it out (data.system, --system, or the rows' "
-            "own), or choose a template that takes one (`medicalgpt models templates` lists them)"
-        )
-    if not info.tools and (tools or any(m.role == "tool" or m.tool_calls for m in messages)):
-        able = [other for other in named_templates() if named_info(other).tools]
-        raise RenderError(
-            f"{called} cannot write tools, tool calls or tool turns; templates that can: "
-            f"{', '.join([*able, 'the own one of a model that was trained for tools'])}; or take them out of the data"
+            f"chat template '{name}' ({info.source}) has no place for a system message; leave it out (data.system, "
+            "--system, or the rows' own), or choose a template that takes one (`medicalgpt models templates` lists them)"
         )

@@ -7,6 +7,7 @@ text is saved with the model, so that inference cannot use another one.
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 from medicalgpt.render.encode import Encoder
-from medicalgpt.render.named import EOS, TemplateInfo, check_roles, named_source, named_templates, read_info
+from medicalgpt.render.named import EOS, TemplateInfo, check_system, named_source, named_templates, read_info
+from medicalgpt.render.tool_formats.choose import stamped
+from medicalgpt.render.tool_turns import ToolUse, as_turns, find_tool_use
 
 # Separators between documents that pretraining corpora use; an instruct tokenizer's eos ends a turn instead.
 _DOCUMENT_ENDS = ("<|endoftext|>", "<|end_of_text|>")
@@ -33,11 +36,15 @@ class ChatTemplate:
         self.encoder = Encoder(tokenizer, [text for text in stop if text != EOS])
 
     @classmethod
-    def load(cls, tokenizer: Any, name: str | None = None) -> "ChatTemplate":
+    def load(cls, tokenizer: Any, name: str | None = None, tool_format: str | None = None) -> "ChatTemplate":
         """Bind the tokenizer's own template (None), a named one, or a .jinja file.
 
+        Args:
+            tool_format: how tools and calls are written where the template does not; default: what the template's text
+                names, else its family's.
+
         Raises:
-            RenderError: there is no such template, or the tokenizer lacks what it needs.
+            RenderError: there is no such template or tool format, or the tokenizer lacks what it needs.
         """
         if name is None:
             source = getattr(tokenizer, "chat_template", None)
@@ -46,10 +53,18 @@ class ChatTemplate:
                     "the tokenizer has no chat template of its own; set data.template to one of "
                     f"{', '.join(named_templates())} or to a .jinja file"
                 )
-            template = cls(tokenizer, source, "tokenizer")
+            name = "tokenizer"
         else:
-            template = cls(tokenizer, _bound(tokenizer, _read(name), name), name)
+            source = _bound(tokenizer, _read(name), name)
+        return cls.of_text(tokenizer, source, name, tool_format)
+
+    @classmethod
+    def of_text(cls, tokenizer: Any, source: str, name: str, tool_format: str | None = None) -> "ChatTemplate":
+        """Bind a template's text, called `name` in messages. Raises RenderError as `load`."""
+        template = cls(tokenizer, stamped(source, tool_format) if tool_format else source, name)
         template.check()
+        if tool_format:
+            _ = template.tool_use
         return template
 
     @cached_property
@@ -60,25 +75,36 @@ class ChatTemplate:
     def text(
         self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False
     ) -> str:
-        """The rendered conversation.
+        """The rendered conversation; tools and calls that the template does not write itself go into ordinary turns.
 
         Raises:
-            RenderError: the template has no place for a role, or refuses the conversation.
+            RenderError: the template has no place for a system message, or refuses the conversation.
         """
         if self.info:
-            check_roles(self.info, self.name, messages, tools)
+            check_system(self.info, self.name, messages)
+        turns, tools = as_turns(self, messages, tools)
         try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    [m.as_dict() for m in messages],
-                    tools=list(tools) or None,
-                    chat_template=self.source,
-                    add_generation_prompt=generation_prompt,
-                    tokenize=False,
-                )
-            )
+            return self._apply(turns, tools, generation_prompt)
         except Exception as error:  # Jinja raises many kinds; the row is refused, not the program
             raise RenderError(f"chat template '{self.name}' cannot render this conversation: {error}") from error
+
+    def _apply(self, turns: list[dict[str, Any]], tools: Sequence[dict[str, Any]], generation_prompt: bool) -> str:
+        return str(
+            self.tokenizer.apply_chat_template(
+                turns,
+                tools=list(tools) or None,
+                chat_template=self.source,
+                add_generation_prompt=generation_prompt,
+                tokenize=False,
+            )
+        )
+
+    @cached_property
+    def tool_use(self) -> ToolUse:
+        """How tools and calls come into this template's text; raises RenderError as `find_tool_use`."""
+        found = find_tool_use(self._apply, self.source, self.name)
+        # Some that have no place for a system message write it all the same, as text of nobody's.
+        return replace(found, system_turn=False) if self.info and self.info.system == "none" else found
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer."""

@@ -1,7 +1,7 @@
 """The terminal chat: a loop around an engine's stream. It keeps the conversation and knows nothing about models."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.text import Text
@@ -9,10 +9,12 @@ from rich.text import Text
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
+from medicalgpt.generate.thinking import ThinkingStream
 from medicalgpt.serve.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:  # importing the engine takes seconds, and this file needs only its interface
     from medicalgpt.generate.engine import Completion, Engine
+    from medicalgpt.generate.prompts import Ready
     from medicalgpt.generate.sampling import Sampling
 
 HELP = """\
@@ -34,6 +36,7 @@ class Chat:
         read: gives the next line that was typed; raises EOFError at the end.
         console: where everything is printed.
         history: False asks each question alone, as if it were the first.
+        thinking: show a model's thoughts before its answer, or only say that it thinks.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Chat:
         console: Console,
         system: str | None = None,
         history: bool = True,
+        thinking: Literal["show", "hide"] = "show",
     ) -> None:
         self.engine = engine
         self.sampling = sampling
@@ -51,6 +55,7 @@ class Chat:
         self.console = console
         self.system = system
         self.history = history
+        self.thinking = thinking
         self.turns: list[Message] = []
         self.asked = 0
 
@@ -90,7 +95,11 @@ class Chat:
             self._notice(f"{name[:20]} is no command{did_you_mean(name, COMMANDS)}\n{HELP}")
 
     def _answer(self, question: str) -> None:
-        """Ask, show the answer as it comes, and remember both, so that the model remembers what the user saw."""
+        """Ask, show the answer as it comes, and remember both, so that the model remembers what the user saw.
+
+        Thoughts are remembered too, hidden or not: whether past ones are shown to the model is the template's choice, as
+        it was in training.
+        """
         head = [Message("system", self.system)] if self.system else []
         turns = [*self.turns, Message("user", question)]
         try:
@@ -101,39 +110,75 @@ class Chat:
                 self._notice(
                     f"the oldest {ready.dropped_turns} turns no longer fit into the model's context; forgotten"
                 )
-            text, completion = self._show([*head, *turns])
+            text, answered, completion = self._show([*head, *turns], ready)
         except MedicalGPTError as error:
             self._print(f"error: {error}\n", style="red")
             return
         if completion is None:
             self._notice("stopped")
         elif not completion.stopped:
-            self._notice(f"cut off after {len(completion.token_ids)} tokens (--max-new-tokens)")
-        # A silent answer to a cancelled question would only confuse the model in the next turn.
-        if self.history and (text or completion is not None):
+            still = "" if answered else ", still thinking; the question is forgotten"
+            self._notice(f"cut off after {len(completion.token_ids)} tokens (--max-new-tokens){still}")
+        # A silent answer to a cancelled question would only confuse the model in the next turn, and so would half a thought.
+        if self.history and answered:
             self.turns = [*turns, Message("assistant", text)]
 
-    def _show(self, prompt: list[Message]) -> tuple[str, "Completion | None"]:
-        """Print the pieces of an answer; gives its text, and None for the completion when Ctrl-C stopped it."""
+    def _show(self, prompt: list[Message], ready: "Ready") -> tuple[str, bool, "Completion | None"]:
+        """Print the pieces of an answer.
+
+        Returns:
+            Its text with thoughts and all, whether it answers the question, and None for the completion when Ctrl-C
+            stopped it.
+        """
         self.asked += 1
         pieces: list[str] = []
+        split = ThinkingStream(ready.thinking)
         stream = self.engine.stream(prompt, self.sampling, index=self.asked)
+        completion: Completion | None = None
+        screen = _Screen(self.console, self.thinking == "show")
         try:
             while True:
                 piece = next(stream)
                 pieces.append(piece)
-                self.console.print(Text(piece.translate(_CONTROLS)), end="", soft_wrap=True)
+                screen.show(*split.push(piece))
         except StopIteration as end:
-            completion: Completion | None = end.value
+            completion = end.value
         except KeyboardInterrupt:
-            completion = None
+            pass
         finally:
             stream.close()
+            screen.show(*split.finish())
             self.console.print()
-        return "".join(pieces), completion
+        answered = not split.thinking and (screen.answered or completion is not None)
+        return "".join(pieces), answered, completion
 
     def _notice(self, text: str) -> None:
         self._print(f"({text})" if "\n" not in text else text, style="dim")
 
     def _print(self, text: str, style: str) -> None:
         self.console.print(Text(text, style=style), soft_wrap=True)
+
+
+class _Screen:
+    """One answer on the terminal: thoughts dimmed or hidden, the answer below them."""
+
+    def __init__(self, console: Console, show_thoughts: bool) -> None:
+        self.console, self.show_thoughts = console, show_thoughts
+        self.thought = self.answered = False
+
+    def show(self, reasoning: str, answer: str) -> None:
+        """Print what came."""
+        if reasoning:
+            if not self.thought and not self.show_thoughts:
+                self._print("(thinking …)", "dim")
+            self.thought = True
+            if self.show_thoughts:
+                self._print(reasoning, "dim italic")
+        if answer:
+            if self.thought and not self.answered:
+                self._print("\n\n", "")
+            self.answered = True
+            self._print(answer, "")
+
+    def _print(self, text: str, style: str) -> None:
+        self.console.print(Text(text.translate(_CONTROLS), style=style), end="", soft_wrap=True)

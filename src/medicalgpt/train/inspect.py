@@ -41,7 +41,7 @@ def inspect(paths: Sequence[str], data: DataConfig, model: str, count: int = 3) 
         DataError: a file that cannot be read at all. ModelError, RenderError: the tokenizer or template.
     """
     quiet()
-    template = ChatTemplate.load(load_tokenizer(locate(model).path_or_id), data.template)
+    template = ChatTemplate.load(load_tokenizer(locate(model).path_or_id), data.template, data.tool_format)
     found = Inspection([detect(f, data.columns) for f in expand(paths)], {}, {}, [], [])
     for kind in dict.fromkeys(f.kind for f in found.files if f.kind):
         files = [f.path for f in found.files if f.kind == kind]

@@ -116,7 +116,7 @@ def _open(config: StageConfig, rank: int, world: int) -> Context:
     tokenizer = load_tokenizer(
         locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code
     )
-    template = ChatTemplate.load(tokenizer, config.data.template)
+    template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format)
     base = finish.base_hashes(found, config.model.adapter)
     prepared: Prepared | PromptSet
     if isinstance(config, RlConfig):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from tests.tiny import save_tiny
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.engine import Completion
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,45 @@ def test_generate_names_a_wrong_setting(model: str, tmp_path: Path) -> None:
     result = run("generate", "--model", model, "--input", source, "--output", str(tmp_path / "o.jsonl"), "--top-p", "0")
     assert result.exit_code == 2
     assert "top_p is 0.0; allowed: above 0" in result.stderr
+
+
+def test_generate_and_inspect_take_a_tool_format(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = {}
+
+    def open_engine(*args: object, **kwargs: object) -> None:
+        opened.update(kwargs)
+        raise ServeError("enough")
+
+    monkeypatch.setattr("medicalgpt.generate.engine.Engine.open", open_engine)
+    words = ["--model", model, "--input", prompts(tmp_path, {"prompt": "?"}), "--output", str(tmp_path / "o.jsonl")]
+    assert run("generate", *words, "--tool-format", "glm4").exit_code == 2
+    assert opened["tool_format"] == "glm4"
+
+    tool = {"name": "dose", "description": "D", "parameters": {}}
+    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, "tool_calls": [{"name": "dose"}]}]
+    turns += [{"role": "tool", "content": "1"}, {"role": "assistant", "content": "2"}]
+    source = prompts(tmp_path, {"messages": turns, "tools": [tool]})
+    shown = run("data", "inspect", source, "--model", model, "--tool-format", "react")
+    assert shown.exit_code == 0, shown.output
+    assert "Action: dose" in shown.stdout
+    wrong = run("data", "inspect", source, "--model", model, "--tool-format", "hermes")
+    assert wrong.exit_code == 2
+    assert "tool_format" in wrong.stderr
+
+
+def test_chat_shows_or_hides_thoughts(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(*args: object, **kwargs: object) -> Generator[str, None, Completion]:
+        yield "<think>\nmy thoughts</think>"
+        yield "\n\nmy answer"
+        return Completion("", [1], True, 1)
+
+    monkeypatch.setattr("medicalgpt.generate.engine.Engine.stream", stream)
+    words = ["chat", "--model", model, "--max-new-tokens", "9", "--thinking"]
+    shown, hidden = (run(*words, how, typed="?\n").stdout for how in ("show", "hide"))
+    assert "my thoughts\n\nmy answer" in shown
+    assert "my answer" in hidden
+    assert "my thoughts" not in hidden
+    assert "think>" not in shown + hidden
 
 
 def test_chat_answers_piped_lines(model: str) -> None:

@@ -17,16 +17,16 @@ _MODEL = (
 _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
-    "chat": f"{_MODEL} {_SAMPLING} --no-history",
+    "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking",
     "config explain": "stage --filter",
     "config resolve": "stage file overrides",
     "config validate": "stage file overrides",
-    "data inspect": "paths --model --template --column --max-tokens --over-length --rows",
+    "data inspect": "paths --model --template --tool-format --column --max-tokens --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype --trust-remote-code",
-    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history",
+    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format",
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",

@@ -126,6 +126,22 @@ def test_openai_tools_and_calls() -> None:
     assert _reason(row) == "wrong role order: a tool turn follows a tool turn (turn 5)"
 
 
+def test_results_stand_in_the_order_of_their_calls() -> None:
+    def result(answers: str | None) -> dict[str, Any]:
+        return {"role": "tool", "content": f"to {answers}", "tool_call_id": answers}
+
+    def talk(*results: dict[str, Any]) -> dict[str, Any]:
+        calls = [{"id": i, "type": "function", "function": {"name": i, "arguments": "{}"}} for i in "abc"]
+        asked, said = _chat(("user", "q"), ("assistant", "done"))
+        return {"messages": [asked, {"role": "assistant", "tool_calls": calls}, *results, said]}
+
+    found = _convert(talk(result("c"), result("a"), result("b"))).messages
+    assert [m.content for m in found[2:5]] == ["to a", "to b", "to c"]
+    unnamed = _convert(talk(result(None), result("c"), result("b"))).messages
+    assert unnamed[2].content == "to None"
+    assert _reason(talk(result("d"))).startswith("a tool turn's tool_call_id is none of the calls before it")
+
+
 @pytest.mark.parametrize("tools", [[TOOL], json.dumps([TOOL["function"]]), [TOOL["function"]]])
 def test_sharegpt_tools_and_calls(tools: Any) -> None:
     turns = [("human", "q"), ("function_call", json.dumps(CALL)), ("observation", "1 g"), ("gpt", "r")]

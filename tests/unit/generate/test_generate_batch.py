@@ -10,7 +10,7 @@ from tests.tiny import tiny_model, tiny_tokenizer
 from medicalgpt.data.records import Message
 from medicalgpt.errors import DataError, ServeError
 from medicalgpt.generate import batch
-from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.questions import describe
 from medicalgpt.generate.rows import count_prompts, read_prompts
@@ -189,6 +189,32 @@ def test_rows_are_kept_and_answered_in_order(engine: Engine, tmp_path: Path) -> 
     assert (summary.rows, summary.resumed, summary.tokens) == (3, 0, sum(len(e.token_ids) for e in expected))
     assert summary.stopped == sum(e.stopped for e in expected)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_thoughts_and_calls_have_columns_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(tiny_model(max_position_embeddings=1024), tiny_tokenizer(), ChatTemplate.load(tiny_tokenizer()), {})
+    tool = {"type": "function", "function": {"name": "dose", "parameters": {"required": ["kg"]}}}
+    call = '<tool_call>\n{"name": "dose", "arguments": ARGUMENTS}\n</tool_call>'
+    good, bad = call.replace("ARGUMENTS", '{"kg": 9}'), call.replace("ARGUMENTS", "{}")
+    texts = [f"<think>\nweight\n</think>\n\nI look.\n{good}", bad, good]
+    answers = [Completion(text, [1, 2], True, 3) for text in texts]
+    monkeypatch.setattr(Engine, "generate", lambda *args, **kwargs: answers)
+    question = [{"role": "user", "content": "How much?"}]
+    rows = [{"messages": question, "tools": [tool]}, {"messages": question, "tools": [tool]}, {"messages": question}]
+    run(engine, write(tmp_path / "in.jsonl", *rows), tmp_path / "out.jsonl")
+    first, second, third = read(tmp_path / "out.jsonl")
+    assert (first["reasoning"], first["response"]) == ("weight", "I look.")
+    assert first["tool_calls"] == [{"name": "dose", "arguments": {"kg": 9}}]
+    assert (second["response"], second["tool_problems"]) == (bad, ["dose: the argument 'kg' is missing"])
+    assert list(third) == ["messages", "response", "stopped", "tokens"]  # without tools there is nothing to call
+    assert third["response"] == good
+
+
+def test_a_tool_whose_schema_is_none_is_placed(tmp_path: Path) -> None:
+    tool = {"name": "dose", "parameters": {"type": "dict"}}
+    path = write(tmp_path / "f.jsonl", {"messages": [{"role": "user", "content": "Q"}], "tools": [tool]})
+    with pytest.raises(DataError, match=r"f\.jsonl:1: tool 'dose': parameters is no JSON schema"):
+        count_prompts(path)
 
 
 def test_turns_that_do_not_fit_are_counted(engine: Engine, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.texts import byte_level
 from tests.tiny import CHATML, save_tiny, tiny_model, tiny_tokenizer
 
 from medicalgpt.data.records import Message
-from medicalgpt.errors import ModelError, ServeError
+from medicalgpt.errors import ModelError, RenderError, ServeError
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models import attention
@@ -238,6 +239,16 @@ def test_a_penalty_makes_repetition_rarer(engine: Engine) -> None:
     assert len(set(varied.token_ids)) > len(set(plain.token_ids))
 
 
+def test_markers_of_calls_and_thoughts_stay_in_the_text() -> None:
+    """Some tokenizers have them as special tokens, which have no text."""
+    names = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "[TOOL_CALLS]", "<think>", "</think>")
+    tokenizer = byte_level(special=names)
+    engine = Engine(tiny_model(vocab_size=len(tokenizer)), tokenizer, ChatTemplate.load(tokenizer, "chatml"))
+    ids = engine.template.encoder.ids("<|im_start|><think>a</think> [TOOL_CALLS] []<|im_end|><|endoftext|>")
+    assert ids[1] == engine.template.encoder.special["<think>"]
+    assert engine.text(ids) == "<think>a</think> [TOOL_CALLS] []"
+
+
 def test_token_ids_are_a_prompt_too(engine: Engine) -> None:
     ids = engine.template.prompt_ids(ask("fever?"))
     assert engine.generate([ids], Sampling(5)) == engine.generate([ask("fever?")], Sampling(5))
@@ -277,6 +288,14 @@ def test_open_takes_another_template(folders: tuple[Path, Path]) -> None:
     engine = Engine.open(str(folders[0]), template="alpaca")
     assert engine.template.name == "alpaca"
     assert engine.prepare(ask("fever?"), Sampling(5)).ids == engine.template.prompt_ids(ask("fever?"))
+
+
+def test_open_takes_a_tool_format(folders: tuple[Path, Path]) -> None:
+    assert Engine.open(str(folders[0])).template.tool_use.format.name == "qwen"  # type: ignore[union-attr]
+    engine = Engine.open(str(folders[0]), tool_format="react")
+    assert engine.template.tool_use.format.name == "react"  # type: ignore[union-attr]
+    with pytest.raises(RenderError, match="tool format 'hermes' is not known"):
+        Engine.open(str(folders[0]), tool_format="hermes")
 
 
 def test_open_says_what_is_missing(tmp_path: Path) -> None:

@@ -154,27 +154,6 @@ def test_tool_calls_are_trained_and_tool_answers_are_not() -> None:
     assert "parameters" in template.encoder.decode(ids)
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-def test_a_template_that_leaves_tool_calls_out_is_refused(name: str) -> None:
-    template = ChatTemplate.load(TOKENIZERS["byte"](), name)
-    refused = f"'{name}' .* cannot write tools, tool calls or tool turns; templates that can: .*the own one of a model"
-    with pytest.raises(RenderError, match=refused):
-        render_dialogue(Dialogue(USES_TOOL, Source("t", 1)), template, 4096)
-    with pytest.raises(RenderError, match=refused):
-        render_dialogue(Dialogue((user("Hi"), says("Hello.")), Source("t", 1), (DOSE,)), template, 4096)
-    with pytest.raises(RenderError, match=refused):
-        template.prompt_ids((user("Hi"), says("Hello."), Message("tool", "500 mg")))
-
-
-def test_a_template_of_the_users_that_leaves_tool_calls_out_is_refused() -> None:
-    source = TOOLS_TEMPLATE.replace("tool_calls", "nothing").replace("if tools", "if nothing")
-    template = ChatTemplate(byte_level(), source, "own")
-    with pytest.raises(RenderError, match="leaves out the assistant's tool calls"):
-        render_dialogue(Dialogue(USES_TOOL, Source("t", 1)), template, 4096)
-    with pytest.raises(RenderError, match="leaves out the tools"):
-        render_dialogue(Dialogue((user("Hi"), says("Hello.")), Source("t", 1), (DOSE,)), template, 4096)
-
-
 @pytest.mark.parametrize(
     "messages",
     [

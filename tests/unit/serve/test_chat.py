@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -18,8 +19,8 @@ from medicalgpt.serve.disclaimer import DISCLAIMER
 class Script:
     """Answers with the given pieces; an exception among them is raised in its place."""
 
-    def __init__(self, *answers: list, drops: int = 0, stopped: bool = True) -> None:
-        self.answers, self.drops, self.stopped = iter(answers), drops, stopped
+    def __init__(self, *answers: list, drops: int = 0, stopped: bool = True, thinking: bool = False) -> None:
+        self.answers, self.drops, self.stopped, self.thinking = iter(answers), drops, stopped, thinking
         self.prompts: list[list[Message]] = []
         self.indices: list[int] = []
         self.closed = 0
@@ -27,7 +28,7 @@ class Script:
     def prepare(self, prompt: list[Message], sampling: Sampling) -> Ready:
         if "too long" in prompt[-1].content:
             raise ServeError("the question has 900 tokens")
-        return Ready([1], self.drops if len(prompt) > self.drops else 0)
+        return Ready([1], self.drops if len(prompt) > self.drops else 0, self.thinking)
 
     def stream(self, prompt: list[Message], sampling: Sampling, *, index: int) -> Iterator[str]:
         self.prompts.append(prompt)
@@ -43,7 +44,7 @@ class Script:
         return Completion("".join(pieces), [1, 2, 3], self.stopped, 1)
 
 
-def chat(engine: Script, *lines: object, system: str | None = None) -> str:
+def chat(engine: Script, *lines: object, system: str | None = None, thinking: Literal["show", "hide"] = "show") -> str:
     """What is printed when these lines are typed."""
     typed = iter(lines)
 
@@ -54,7 +55,7 @@ def chat(engine: Script, *lines: object, system: str | None = None) -> str:
         return str(line)
 
     console = Console(file=io.StringIO(), width=200)
-    Chat(engine, Sampling(), read, console, system).run()  # type: ignore[arg-type]
+    Chat(engine, Sampling(), read, console, system, thinking=thinking).run()  # type: ignore[arg-type]
     return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
 
 
@@ -133,3 +134,34 @@ def test_a_model_cannot_send_commands_to_the_terminal() -> None:
     assert "[2Jred [bold]text[/bold]\tx\n" in out.replace("        ", "\t")
     assert "\x1b" not in out
     assert "\x9b" not in out
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_thoughts_are_shown_or_hidden_and_remembered(opened: bool) -> None:
+    pieces = [
+        "" if opened else "<thi",
+        "" if opened else "nk>",
+        "\n38 is ",
+        "a fever.\n</thi",
+        "nk>\n\n",
+        "Yes, ",
+        "it is.",
+    ]
+    shown, hidden = (Script(pieces, ["Drink."], thinking=opened) for _ in range(2))
+    out = chat(shown, "a", "b", thinking="show")
+    assert "38 is a fever.\n\nYes, it is.\n" in out
+    out = chat(hidden, "a", "b", thinking="hide")
+    assert "(thinking …)\n\nYes, it is.\n" in out
+    assert "38 is" not in out
+    for text in ("think>", "</thi"):
+        assert text not in out
+    # What the model sees of past thoughts is the template's choice, so they stay in the turn.
+    assert texts(shown.prompts[1]) == texts(hidden.prompts[1]) == ["a", "".join(pieces), "b"]
+
+
+@pytest.mark.parametrize("end", [[KeyboardInterrupt()], []])
+def test_half_a_thought_is_forgotten(end: list) -> None:
+    engine = Script(["<think>38", *end], ["ok"], stopped=False)
+    out = chat(engine, "a", "b")
+    assert texts(engine.prompts[1]) == ["b"]
+    assert ("stopped" if end else "still thinking") in out

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from medicalgpt.data.formats.fields import BadRow, checked_text, decoded, optional_text, type_name
-from medicalgpt.data.formats.tools import calls_from_text, calls_from_turn
+from medicalgpt.data.formats.tools import calls_from_text, calls_from_turn, in_call_order
 from medicalgpt.data.records import Message, Role
 
 ROLES: dict[str, Role] = {
@@ -30,7 +30,7 @@ def parse_turns(value: object, label: str) -> list[Message]:
     if not value:
         raise BadRow(f"{label} has no turns")
     messages = []
-    for number, turn in enumerate(value, 1):
+    for number, turn in enumerate(in_call_order(value), 1):
         try:
             message = parse_turn(turn)
         except BadRow as bad:

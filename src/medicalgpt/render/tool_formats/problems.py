@@ -1,0 +1,112 @@
+"""Calls that cannot be used, and the check of a call against the tools it may name."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from medicalgpt.data.formats.fields import type_name
+from medicalgpt.errors import DataError
+
+Kind = Literal[
+    "unfinished", "invalid_json", "not_a_call", "unknown_tool", "missing_argument", "wrong_type", "bad_value"
+]
+
+_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_TYPES = {
+    **{"string": "text", "number": "a number", "integer": "a whole number", "boolean": "true or false"},
+    **{"array": "a list", "object": "an object", "null": "null"},
+}
+_LIMITS = ("enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength")
+
+
+@dataclass(frozen=True, slots=True)
+class CallProblem:
+    """Why a call cannot be used. `reason` names tools and arguments, never a value: it may be about a patient."""
+
+    kind: Kind
+    reason: str
+    tool: str | None = None
+    argument: str | None = None
+
+
+def check_tools(tools: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse tools whose parameters no call could be checked against.
+
+    Raises:
+        DataError: naming the tool, and what is wrong with its JSON schema.
+    """
+    for tool in tools:
+        function = tool["function"]
+        try:
+            Draft202012Validator.check_schema(_parameters(function))
+        except SchemaError as error:
+            raise DataError(
+                f"tool '{function['name'][:64]}': parameters is no JSON schema (at {error.json_path}: "
+                f"'{error.validator}' is not kept); see https://json-schema.org"
+            ) from None
+
+
+class CallChecker:
+    """Checks calls against tools. Without tools every call passes, as there is nothing to check it against."""
+
+    def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
+        # An empty registry: a schema of a client's must not make this machine fetch an address.
+        self._validators = {
+            tool["function"]["name"]: Draft202012Validator(_parameters(tool["function"]), registry=Registry())
+            for tool in tools
+        }
+
+    def problem(self, call: Mapping[str, Any]) -> CallProblem | None:
+        """What is wrong with a call `{"name": …, "arguments": {…}}`, or None."""
+        if not self._validators:
+            return None
+        name = call["name"]
+        if name not in self._validators:
+            shown = f"'{name}' is none of the tools" if _NAME.fullmatch(name) else "the name is none of the tools"
+            return CallProblem("unknown_tool", f"{shown}: {', '.join(self._validators)}", shown_name(name))
+        try:
+            errors = list(self._validators[name].iter_errors(call["arguments"]))
+        except (SchemaError, Unresolvable, re.error, RecursionError) as error:
+            return CallProblem("bad_value", f"{name}: its schema cannot be applied ({type(error).__name__})", name)
+        return _explain(name, min(errors, key=_rank)) if errors else None
+
+
+def shown_name(name: object) -> str | None:
+    """A name that a model wrote, when it is one: anything else could be text in the wrong place."""
+    return name if isinstance(name, str) and _NAME.fullmatch(name) else None
+
+
+def _parameters(function: Mapping[str, Any]) -> Any:
+    value = function.get("parameters")
+    return {} if value is None else value
+
+
+def _rank(error: ValidationError) -> int:
+    return {"required": 0, "type": 1}.get(str(error.validator), 2)
+
+
+def _explain(name: str, error: ValidationError) -> CallProblem:
+    at = _path(error)
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        argument = f"{at}.{missing}" if at else missing
+        return CallProblem("missing_argument", f"{name}: the argument '{argument}' is missing", name, argument)
+    place = f"the argument '{at}'" if at else "the arguments"
+    if error.validator == "type":
+        allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        wanted = " or ".join(_TYPES.get(str(kind), str(kind)) for kind in allowed)
+        found = type_name(error.instance)
+        return CallProblem("wrong_type", f"{name}: {place}: {found} came, {wanted} is allowed", name, at)
+    limit = f" {error.validator_value!r}"[:200] if error.validator in _LIMITS else ""
+    return CallProblem("bad_value", f"{name}: {place}: the schema's '{error.validator}'{limit} is not kept", name, at)
+
+
+def _path(error: ValidationError) -> str | None:
+    """Where in the arguments an error is: `visit.drugs.0`. Keys that are no names are not shown."""
+    parts = [str(part) if isinstance(part, int) else shown_name(part) or "…" for part in error.absolute_path]
+    return ".".join(parts) or None
