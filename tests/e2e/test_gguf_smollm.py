@@ -56,7 +56,7 @@ def _check_drift(engine: Any, ours: Any, ids: list[int], limit: float, agreement
 
 def test_a_file_answers_in_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    assert command("export", "gguf", "--model", MODEL, "--output", str(path)).returncode == 0
+    assert command("export", "gguf", "--model", MODEL, "--output", str(path), "--type", "f16").returncode == 0
     words = ("chat", "--model", str(path), "--temperature", "0", "--max-new-tokens", "40")
     done = command(*words, typed=f"{QUESTIONS[0]}\n")
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ def gguf(
     output: Annotated[Path, typer.Option(metavar="FILE.gguf", help="The file to write.")],
     kind: Annotated[
         Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"],
-        typer.Option("--type", help="Type of the weights; q8_0 is a quarter of f32 and hardly differs."),
+        typer.Option("--type", help="Type of the weights; q8_0 is a quarter of f32 and differs little."),
     ] = "q8_0",
     pre: Annotated[
         str | None,

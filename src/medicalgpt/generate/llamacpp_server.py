@@ -77,6 +77,7 @@ class Server:
         params.cache_ram_mib = 0  # no second store of prompts, which by default takes up to 8 GiB
         params.verbosity = -1  # its log would hold prompts
         params.warmup = params.ui = params.endpoint_slots = params.endpoint_metrics = False
+        params.n_threads_http = 1
         key = secrets.token_hex(32)
         params.api_keys = [key]
         if self._exact:

@@ -1,6 +1,8 @@
 """GGUF files of tiny models of every family: llama.cpp's log-probabilities against the model's own, types, refusals."""
 
+import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gguf
@@ -70,6 +72,16 @@ def test_llama_cpp_says_what_the_model_says(name: str, tmp_path: Path) -> None:
     model = uneven(kind, **extra)
     write(model, tmp_path / "m.gguf")
     assert gap(model, tmp_path / "m.gguf") < tolerance
+
+
+def test_a_head_trained_apart_from_the_embedding_is_written(tmp_path: Path) -> None:
+    model = uneven("llama", tie_word_embeddings=True)
+    head = model.lm_head.weight.detach()
+    noise = torch.randn(head.shape, generator=torch.Generator().manual_seed(2))
+    model.lm_head.weight = torch.nn.Parameter(head + 0.1 * noise)
+    write(model, tmp_path / "m.gguf")
+    assert "output.weight" in tensor_types(tmp_path / "m.gguf")
+    assert gap(model, tmp_path / "m.gguf") < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -266,3 +278,15 @@ def test_a_base_model_is_exported_without_a_template(tmp_path: Path) -> None:
     assert file.stop_ids == [2]
     export_gguf(ModelConfig(base=str(base)), tmp_path / "n.gguf", "f16", template="chatml")
     assert "im_start" in GgufFile.read(tmp_path / "n.gguf").metadata["tokenizer.chat_template"]
+
+
+def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medicalgpt.config.sections import ModelConfig
+    from medicalgpt.models import gguf_export
+
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    tokenizer.eos_token, tokenizer.chat_template = None, None
+    loaded = SimpleNamespace(model=tiny_model(), tokenizer=tokenizer)
+    monkeypatch.setattr(gguf_export, "load", lambda config: loaded)
+    with pytest.raises(ModelError, match="no eos token"):
+        gguf_export.export_gguf(ModelConfig(), tmp_path / "m.gguf", "f16")
