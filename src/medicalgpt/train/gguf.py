@@ -9,11 +9,8 @@ from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.gguf_write import Exported, GgufType, check_target, write_gguf
 from medicalgpt.models.load import load
-from medicalgpt.models.merge import fold
-from medicalgpt.models.speakers import language_speaker
 from medicalgpt.render.template import ChatTemplate, stop_ids
-from medicalgpt.runs.certificate import Certificate, Comparison
-from medicalgpt.runs.equivalence import compare, listen, probe_prompts
+from medicalgpt.train.merged import fold_checked
 
 
 def export_gguf(
@@ -38,7 +35,7 @@ def export_gguf(
     loaded = load(config)
     notes = []
     if is_adapted(loaded.model):
-        loaded.model, merged = _merged(loaded.model)
+        loaded.model, merged = fold_checked(loaded.model)
         notes.append(f"the adapter was merged first: {merged.summary()}")
     tokenizer: Any = loaded.tokenizer
     chosen = ChatTemplate.load(tokenizer, template) if template or tokenizer.chat_template else None
@@ -53,15 +50,3 @@ def export_gguf(
         loaded.model, tokenizer, path, kind, stop_ids=ends, template=source, name=name, pre=pre, overwrite=overwrite
     )
     return replace(written, notes=[*notes, *written.notes])
-
-
-def _merged(model: Any) -> tuple[Any, Certificate]:
-    """The model with its adapter folded in, compared with what it was."""
-    prompts = probe_prompts(int(model.get_input_embeddings().weight.shape[0]))
-    said = listen(language_speaker(model), prompts)
-    folded = fold(model)
-    kind = str(next(folded.parameters()).dtype).removeprefix("torch.")
-    difference = compare(said, language_speaker(folded), prompts)
-    certificate = Certificate(f"merge-{kind}", [Comparison("adapter on its base", "merged", difference)])
-    certificate.check()
-    return folded, certificate

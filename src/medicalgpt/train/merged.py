@@ -81,6 +81,22 @@ def merge_adapters(
         return merge.write(temp, output.name)
 
 
+def fold_checked(model: Any) -> tuple[Any, Certificate]:
+    """The model with its adapter folded in, in memory, and the certificate of that.
+
+    Raises:
+        ModelError: as `fold`, or the result differs beyond the tolerance.
+    """
+    prompts = probe_prompts(int(model.get_input_embeddings().weight.shape[0]))
+    said = listen(language_speaker(model), prompts)
+    folded = fold(model)
+    kind = str(next(folded.parameters()).dtype).removeprefix("torch.")
+    difference = compare(said, language_speaker(folded), prompts)
+    certificate = Certificate(f"merge-{kind}", [Comparison("adapter on its base", "merged", difference)])
+    certificate.check()
+    return folded, certificate
+
+
 def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -> None:
     """Fold a finished run's adapter into its base, into the folder `merged` beside it, once; checked by the certificate.
 
