@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
+from medicalgpt.generate.decoder import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.locate import locate
@@ -237,6 +238,7 @@ def test_every_method_saves_a_model_that_opens_and_says_what_it_costs(
     assert "perplexity" in done.output
     engine = Engine.open(str(out), dtype="float32")
     assert engine.origin["quantization"] == method
+    assert isinstance(engine.backend, Decoder), "quantised models are decoded as fast as others"
     ((answer,),) = engine.complete([[5, 6, 7]], Sampling(max_new_tokens=4, temperature=0.0))
     assert answer
     found = certificate(out)

@@ -22,9 +22,11 @@ SURFACE = {
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --backend",
+    "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models pull": "name --from --accept-licence",
     "pipeline run": "file overrides",
+    "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "train": "stage overrides --config",
 }

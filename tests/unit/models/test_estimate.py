@@ -217,7 +217,7 @@ def base(tmp_path):
     """A model folder whose weights are empty: the estimate must not need them."""
     folder = tmp_path / "base"
     tiny_config("llama").save_pretrained(folder)
-    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     return folder
 
 
@@ -231,7 +231,7 @@ def test_shape_comes_from_the_config_without_reading_weights(base, tmp_path):
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base}"}}')
-    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    (adapter / "adapter_model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     assert shape_of_model(str(adapter)) == shape_of_config(tiny_config("llama"))
     (adapter / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="names no base model"):
