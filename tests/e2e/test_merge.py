@@ -292,6 +292,8 @@ def test_the_card_is_ready_to_publish_and_names_nobody(chain: dict[str, Path], t
     assert values["license"] == "other"
     assert {"medical", "medicalgpt", "sft"} <= set(values["tags"])
     assert values["pipeline_tag"] == "text-generation"
+    assert values["library_name"] == "medicalgpt", "transformers alone would take the 8-bit weights for floats"
+    assert 'library_name: "transformers"' in (whole / "README.md").read_text(encoding="utf-8")
     manifest = json.loads((chain["second"] / "manifest.json").read_text())
     for wanted in (
         "# assistant-int8",

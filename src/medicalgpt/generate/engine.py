@@ -18,7 +18,7 @@ from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
-from medicalgpt.models.quantized import quantized_kind
+from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate
 
 
@@ -231,6 +231,10 @@ def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) ->
     from medicalgpt.generate.vllm_backend import VllmBackend
 
     base, adapter, tokenizer = find(config)
+    if for_cpu(kind := located_kind(base)):
+        raise ServeError(
+            f"{config.base} has weights for the CPU ({kind}), which vLLM does not read; leave backend=vllm out"
+        )
     _check_template(config.base, tokenizer, template)
     chosen = ChatTemplate.load(tokenizer, template)
     try:
