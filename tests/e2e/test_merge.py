@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
+from medicalgpt.generate.decoder import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.locate import locate
@@ -237,6 +238,7 @@ def test_every_method_saves_a_model_that_opens_and_says_what_it_costs(
     assert "perplexity" in done.output
     engine = Engine.open(str(out), dtype="float32")
     assert engine.origin["quantization"] == method
+    assert isinstance(engine.backend, Decoder), "quantised models are decoded as fast as others"
     ((answer,),) = engine.complete([[5, 6, 7]], Sampling(max_new_tokens=4, temperature=0.0))
     assert answer
     found = certificate(out)
@@ -290,6 +292,8 @@ def test_the_card_is_ready_to_publish_and_names_nobody(chain: dict[str, Path], t
     assert values["license"] == "other"
     assert {"medical", "medicalgpt", "sft"} <= set(values["tags"])
     assert values["pipeline_tag"] == "text-generation"
+    assert values["library_name"] == "medicalgpt", "transformers alone would take the 8-bit weights for floats"
+    assert 'library_name: "transformers"' in (whole / "README.md").read_text(encoding="utf-8")
     manifest = json.loads((chain["second"] / "manifest.json").read_text())
     for wanted in (
         "# assistant-int8",

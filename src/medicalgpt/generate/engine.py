@@ -25,7 +25,7 @@ from medicalgpt.models.load import Quantization, find, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
-from medicalgpt.models.quantized import quantized_kind
+from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.tool_formats import MARKERS
 
@@ -281,6 +281,10 @@ def _on_vllm(
     from medicalgpt.generate.vllm_backend import VllmBackend
 
     base, adapter, loaded = find(config, tokenizer)
+    if for_cpu(kind := located_kind(base)):
+        raise ServeError(
+            f"{config.base} has weights for the CPU ({kind}), which vLLM does not read; leave backend=vllm out"
+        )
     architecture = identify(config_of(base), family, base.path_or_id)
     chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)
     try:

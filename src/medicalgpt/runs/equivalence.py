@@ -136,7 +136,8 @@ def _whole(first: torch.Tensor, second: torch.Tensor, ids: Sequence[int]) -> _Pa
     gap = (p - q).abs()
     likely = gap.gather(1, p.topk(min(_LIKELY, width), 1).indices).flatten()
     there = gap[:-1].gather(1, torch.tensor(ids[1:], dtype=torch.long)[:, None]).flatten()
-    kl = torch.where(p.exp() > 0, p.exp() * (p - q), 0.0).sum(1)
+    # Of two equal models rounding can leave a sum just below zero.
+    kl = torch.where(p.exp() > 0, p.exp() * (p - q), 0.0).sum(1).clamp_min(0)
     return torch.cat((likely, there)), kl, p.argmax(1) == q.argmax(1)
 
 

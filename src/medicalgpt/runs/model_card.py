@@ -76,6 +76,13 @@ medicalgpt chat --model {name} --backend llamacpp
 """
 
 
+_READERS = {
+    "transformers": "The folder is plain Hugging Face layout: `transformers` loads it without MedicalGPT.\n",
+    "medicalgpt": "The weights are in a layout of MedicalGPT's own; `transformers` without it cannot read them.\n",
+    "gguf": "llama.cpp and the programs built on it read the file as well.\n",
+}
+
+
 def write_card(folder: Path, name: str, lineage: Lineage, *, kind: str = "language") -> None:
     """Write README.md into a model's folder.
 
@@ -107,6 +114,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
         *_certificates(lineage.steps),
         "## How to use it\n",
         _how(kind).format(name=name),
+        _READERS[_library(lineage, kind)],
         _LIMITS,
     ]
     return "\n".join(parts)
@@ -117,7 +125,7 @@ def _header(lineage: Lineage, kind: str) -> str:
     base = lineage.base
     values: dict[str, Any] = {
         "license": _LICENCES.get(base["licence"] or "", "other"),
-        "library_name": "gguf" if kind == "gguf" else "transformers",
+        "library_name": _library(lineage, kind),
         "pipeline_tag": "text-classification" if kind == "score" else "text-generation",
         "tags": ["medical", "medicalgpt", *sorted({str(s["stage"]) for s in lineage.stages if "rows" in s})],
     }
@@ -126,6 +134,13 @@ def _header(lineage: Lineage, kind: str) -> str:
     if base["link"]:
         values["base_model"] = base["link"].removeprefix("https://huggingface.co/")
     return "---\n" + "".join(f"{k}: {json.dumps(v, ensure_ascii=False)}\n" for k, v in values.items()) + "---\n"
+
+
+def _library(lineage: Lineage, kind: str) -> str:
+    """What reads the weights. transformers alone would take our 8- and 4-bit weights for floats."""
+    if kind == "gguf":
+        return "gguf"
+    return "medicalgpt" if any(step["step"].startswith("cpu-") for step in lineage.steps) else "transformers"
 
 
 def _data(stages: Iterable[dict[str, Any]]) -> list[str]:
