@@ -121,8 +121,8 @@ def test_from_its_folder_to_an_answer_of_its_merged_self(
         merge_run(run, Console(quiet=True))
     merge_run(run, Console(quiet=True), trust_remote_code=True)
     merged = run / "merged"
-    certificate = json.loads((merged / "merge_certificate.json").read_text(encoding="utf-8"))
-    assert certificate["max_abs_delta_logp"] < 1e-4
+    certificate = json.loads((merged / "certificate.json").read_text(encoding="utf-8"))
+    assert certificate["max_abs_delta"] < 1e-4
     for name in FILES:
         assert (merged / name).read_text(encoding="utf-8") == (CODE / name).read_text(encoding="utf-8")
 

@@ -96,10 +96,10 @@ def test_loss_and_gradient_are_those_of_trl(lora: bool, margin: float, centre: f
         args=RewardConfig(str(tmp_path), center_rewards_coefficient=centre or None, disable_dropout=False, **PLAIN),
         train_dataset=Dataset.from_list([{"prompt": QUESTION, "chosen": FEVER, "rejected": SALT}]),
         processing_class=tiny_tokenizer(),
-        peft_config=_peft_config(LoraConfig(rank=4, alpha=16), "score") if lora else None,
+        peft_config=_peft_config(model, LoraConfig(rank=4, alpha=16), "score") if lora else None,
     )
     if lora:
-        model = get_peft_model(model, _peft_config(LoraConfig(rank=4, alpha=16), "score"))
+        model = get_peft_model(model, _peft_config(model, LoraConfig(rank=4, alpha=16), "score"))
         weights = {n: p + 0.05 for n, p in trainer.model.state_dict().items() if "lora_" in n or ".score." in n}
         for target in (model, trainer.model):
             assert not target.load_state_dict(weights, strict=False).unexpected_keys

@@ -282,11 +282,11 @@ def test_a_base_model_is_exported_without_a_template(tmp_path: Path) -> None:
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medicalgpt.config.sections import ModelConfig
-    from medicalgpt.models import gguf_export
+    from medicalgpt.train import gguf
 
     tokenizer = copy.deepcopy(tiny_tokenizer())
     tokenizer.eos_token, tokenizer.chat_template = None, None
     loaded = SimpleNamespace(model=tiny_model(), tokenizer=tokenizer)
-    monkeypatch.setattr(gguf_export, "load", lambda config: loaded)
+    monkeypatch.setattr(gguf, "load", lambda config: loaded)
     with pytest.raises(ModelError, match="no eos token"):
-        gguf_export.export_gguf(ModelConfig(), tmp_path / "m.gguf", "f16")
+        gguf.export_gguf(ModelConfig(), tmp_path / "m.gguf", "f16")
