@@ -123,11 +123,9 @@ class Live:
     def _once(self, work: PooledWork | BatchedWork) -> None:
         with self._news:
             self._news.wait_for(lambda: work.answers or self._inbox or self._closing)
-            arrived = list(self._inbox)
+            work.take(list(self._inbox))
             self._inbox.clear()
-            self._taken = [*work.answers, *arrived]
-        work.take(arrived)
-        self._count(work, 0)
+            self._count(work, 0)
         try:
             tokens = work.step()
         except Exception as error:

@@ -33,6 +33,11 @@ def read_adapter(found: Located) -> dict[str, Any]:
     return dict(config)
 
 
+def scores_answers(adapter: Located) -> bool:
+    """Whether an adapter is a reward model's, which scores answers and writes none."""
+    return bool(read_adapter(adapter).get("task_type") == "SEQ_CLS")
+
+
 def attach(
     model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool, head: str = "language"
 ) -> nn.Module:
@@ -134,7 +139,7 @@ def check_switchable(adapter: Located) -> None:
         ModelError: saying which.
     """
     config, where = read_adapter(adapter), adapter.path_or_id
-    if config.get("task_type") == "SEQ_CLS":
+    if scores_answers(adapter):
         raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
     also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
     also += ["bias"] if config.get("bias", "none") != "none" else []
@@ -149,7 +154,7 @@ def can_share(adapter: Located) -> bool:
     """Whether a reward model's adapter folder can be put on another head's base: plain LoRA, score layer saved with it."""
     config = read_adapter(adapter)
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and config.get("bias", "none") == "none"
-    return adapter.kind == "adapter" and plain and config.get("task_type") == "SEQ_CLS"
+    return adapter.kind == "adapter" and plain and scores_answers(adapter)
 
 
 def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:

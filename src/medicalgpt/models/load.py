@@ -11,7 +11,7 @@ from torch import nn
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models import attention
-from medicalgpt.models.adapters import attach, read_adapter
+from medicalgpt.models.adapters import attach, read_adapter, scores_answers
 from medicalgpt.models.embeddings import resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.heap import keep_heap
@@ -145,7 +145,7 @@ def _check_quantized(
 
 def _check_head(adapter: Located, head: Head) -> None:
     """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
-    scores = read_adapter(adapter).get("task_type") == "SEQ_CLS"
+    scores = scores_answers(adapter)
     if scores and head == "language":
         raise ModelError(
             f"{adapter.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none"

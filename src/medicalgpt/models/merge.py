@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.adapters import is_adapted, read_adapter
+from medicalgpt.models.adapters import is_adapted, read_adapter, scores_answers
 from medicalgpt.models.load import Head
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantized_kind, refuse_quantized
@@ -22,7 +22,7 @@ class Chain:
     @property
     def head(self) -> Head:
         """What the adapters were trained for."""
-        return "score" if _scores(self.adapters[0]) else "language"
+        return "score" if scores_answers(self.adapters[0]) else "language"
 
 
 def find_chain(
@@ -44,14 +44,10 @@ def find_chain(
     if not chain:
         raise ModelError(f"{model} has no adapter to merge: it is a whole model already. Name one with --adapter")
     refuse_quantized(found, "merged into")
-    kinds = {_scores(place) for place in chain}
+    kinds = {scores_answers(place) for place in chain}
     if len(kinds) > 1:
         raise ModelError("a reward model's adapter and a language model's cannot be merged into one model")
     return Chain(found, tuple(chain))
-
-
-def _scores(adapter: Located) -> bool:
-    return read_adapter(adapter).get("task_type") == "SEQ_CLS"
 
 
 def fold(model: nn.Module) -> nn.Module:

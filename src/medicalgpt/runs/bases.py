@@ -5,6 +5,7 @@ from pathlib import Path
 from medicalgpt.errors import ModelError
 from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
+from medicalgpt.runs.folder import MERGED, MERGED_FROM
 from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")
@@ -20,7 +21,7 @@ def place_hash(place: Located) -> str:
 def run_of(place: Located) -> Path | None:
     """The finished run whose folder `model` or `merged` this is, or None."""
     folder = Path(place.path_or_id)
-    if place.kind in ("hub", "hub-adapter") or folder.name not in ("model", "merged"):
+    if place.kind in ("hub", "hub-adapter") or folder.name not in ("model", MERGED):
         return None
     return folder.parent if (folder.parent / manifest.NAME).is_file() else None
 
@@ -64,7 +65,7 @@ def _check_merged(adapter: Located, below: Located, wanted: str, trained_on: Pat
     found = place_hash(Located(str(trained_on), "model"))
     if wanted != found:
         raise ModelError(_another(adapter, Located(str(trained_on), "model"), wanted, found))
-    stamp, lower = trained_on / "merged_from.txt", run_of(below)
+    stamp, lower = trained_on / MERGED_FROM, run_of(below)
     if lower is None or not stamp.is_file():
         return "base hash equals the manifest's; whether it is the adapter below, merged, is not recorded"
     said, is_ = stamp.read_text(encoding="utf-8").strip(), hash_file(lower / manifest.NAME)

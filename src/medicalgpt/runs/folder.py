@@ -19,6 +19,7 @@ from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine
 from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
 
 MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
+MERGED_FROM = "merged_from.txt"  # in it, the hash of the manifest that the run had then
 _STEP = re.compile(r"step-(\d+)")
 _HALF_FILE = re.compile(r"\.[\w.]+\.(yaml|jsonl?|html)\.\d+\.tmp")
 _LEFTOVER = re.compile(r"\.(step-\d+)\.(tmp|old|del)")

@@ -12,7 +12,7 @@ from typing import Any
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import read_adapter
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.registry import EMBEDDED, embedded
+from medicalgpt.models.registry import EMBEDDED, ORIGIN_FILE, embedded
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.bases import place_hash, resolve_base, run_of
@@ -116,7 +116,7 @@ def _base(place: Located) -> dict[str, Any]:
         link = f"https://huggingface.co/{place.path_or_id}"
         return {"name": place.path_or_id, "licence": None, "link": link, "sha256": None}
     folder = Path(place.path_or_id)
-    if folder.name in EMBEDDED and (place.kind == "embedded" or (folder / "origin.json").is_file()):
+    if folder.name in EMBEDDED and (place.kind == "embedded" or (folder / ORIGIN_FILE).is_file()):
         return _registered(folder.name, place_hash(place))
     return {"name": folder.name, "licence": None, "link": None, "sha256": place_hash(place)}
 

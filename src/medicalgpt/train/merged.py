@@ -24,15 +24,13 @@ from medicalgpt.runs import certificate, manifest
 from medicalgpt.runs.bases import check_base
 from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
 from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
-from medicalgpt.runs.folder import MERGED, RunFolder
+from medicalgpt.runs.folder import MERGED, MERGED_FROM, RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.lineage import lineage_of
 from medicalgpt.runs.model_card import write_card
 from medicalgpt.runs.staging import staged
 from medicalgpt.train import reward
 from medicalgpt.train.finish import save_model
-
-STAMP = "merged_from.txt"
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -108,7 +106,7 @@ def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -
     """
     manifest.read(folder)
     stamp = hash_file(folder / manifest.NAME)
-    done = folder / MERGED / STAMP
+    done = folder / MERGED / MERGED_FROM
     if (
         done.is_file()
         and done.read_text(encoding="utf-8").strip() == stamp
@@ -122,7 +120,7 @@ def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -
     )
     with RunFolder(folder).publishing(MERGED) as temp:
         merged = merge.write(temp, f"{folder.resolve().name}-{MERGED}")
-        (temp / STAMP).write_text(stamp + "\n", encoding="utf-8")
+        (temp / MERGED_FROM).write_text(stamp + "\n", encoding="utf-8")
     console.print(f"merged into the base: {merged.certificate.summary()}", highlight=False)
 
 

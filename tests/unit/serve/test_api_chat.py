@@ -11,7 +11,8 @@ from tests.serving import ask, engine_of, served
 from medicalgpt.data.records import Message
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.serve.api.answer_parts import AnswerParser, CallDelta, ContentDelta, Delta, PlainText
+from medicalgpt.render.tool_formats import CallDelta, ContentDelta, Delta
+from medicalgpt.serve.api.answer_parts import AnswerParser, PlainText
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 

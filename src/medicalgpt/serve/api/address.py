@@ -1,9 +1,9 @@
 """Where a server listens, and which addresses one without keys may have. Nothing heavy is imported here."""
 
-import ipaddress
 import socket
 
 from medicalgpt.errors import ServeError
+from medicalgpt.serve.address import is_local, take
 from medicalgpt.serve.api.auth import VARIABLE, ApiKeys
 
 
@@ -14,27 +14,12 @@ def bind(host: str, port: int) -> socket.socket:
         ServeError: it is in use, needs rights, or is not this machine's.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
+        return take(host, port)
+    except (socket.gaierror, UnicodeError):
         raise ServeError(f"--host {host}: there is no such address") from None
-    family, kind, protocol, _, address = found[0]
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
     except (OSError, OverflowError) as error:
-        sock.close()
         reason = error.strerror if isinstance(error, OSError) else error
         raise ServeError(f"port {port} on {host} cannot be had ({reason}); choose another with --port") from None
-    return sock
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine can reach a server at this address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_host(host: str, keys: ApiKeys, no_auth: bool) -> None:

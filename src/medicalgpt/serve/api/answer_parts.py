@@ -1,33 +1,11 @@
 """The seam for what an answer consists of: text, and calls of tools that are written in it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.tool_formats import ContentDelta, Delta, Tools
 from medicalgpt.serve.api.errors import ApiError
-
-Tools = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class ContentDelta:
-    """Text to show."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallDelta:
-    """A call as OpenAI's streams give it: `arguments` is JSON text."""
-
-    index: int
-    id: str
-    name: str
-    arguments: str
-
-
-Delta = ContentDelta | CallDelta
 
 
 class AnswerParser(Protocol):

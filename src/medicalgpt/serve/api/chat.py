@@ -9,8 +9,9 @@ from starlette.responses import Response
 from medicalgpt.data.formats.fields import BadRow
 from medicalgpt.data.formats.tools import calls_from_turn
 from medicalgpt.data.records import Dialogue, Message, Source
+from medicalgpt.render.tool_formats import CallDelta, ContentDelta, Delta
 from medicalgpt.serve.api import ask, logprobs, reply
-from medicalgpt.serve.api.answer_parts import AnswerParser, CallDelta, ContentDelta, Delta
+from medicalgpt.serve.api.answer_parts import AnswerParser
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.job import News

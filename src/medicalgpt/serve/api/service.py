@@ -1,7 +1,5 @@
 """What the API serves, and within which limits."""
 
-import hashlib
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,6 +7,7 @@ from dataclasses import dataclass, field
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.live import Live
 from medicalgpt.generate.token_text import TokenTexts
+from medicalgpt.runs.hashes import hash_json
 from medicalgpt.serve.api.answer_parts import Parsers, no_parsers
 from medicalgpt.serve.api.auth import ApiKeys
 from medicalgpt.serve.api.exchange import Room
@@ -51,8 +50,7 @@ class Service:
         self.created = int(time.time())
         self.room = Room(self.live.slots + self.live.queue)
         self.texts = TokenTexts(self.live.engine.tokenizer)
-        origin = json.dumps(self.live.engine.origin, sort_keys=True, default=str)
-        self.fingerprint = f"fp_{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+        self.fingerprint = f"fp_{hash_json(self.live.engine.origin)[:12]}"
         # Tokenising takes long for long prompts. Few threads, so that it cannot take the processor from the model.
         self.readers = ThreadPoolExecutor(2, "medicalgpt-read")
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,13 +12,13 @@ from typing import Any
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live import Live
+from medicalgpt.serve.address import is_local, take
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.info import ModelInfo, describe
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import Texts
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 _EXTRA_THREADS = 16  # for everything on the page that is not an answer
 
 
@@ -44,12 +43,8 @@ def check(place: Place) -> None:
     Raises:
         ServeError: it is not, or the host is none of this machine.
     """
-    host = place.host.strip("[]")
     try:
-        family = socket.getaddrinfo(host, place.port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, place.port))
+        take(place.host.strip("[]"), place.port).close()
     except OSError as error:
         raise ServeError(
             f"the page cannot be served at {place.host}:{place.port}: {error.strerror}; choose another --port or --host"
@@ -66,7 +61,7 @@ def warnings(place: Place) -> list[str]:
         )
     elif os.environ.get("GRADIO_SHARE", "").lower() == "true":
         told.append("GRADIO_SHARE=True is set, but nothing is shared without --share.")
-    if place.host not in _LOCAL:
+    if not is_local(place.host):
         told.append(
             f"--host {place.host}: everybody who reaches this machine can use the page; it asks for no password."
         )

@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
+from medicalgpt.generate.thinking import ThinkingStream
 from medicalgpt.serve.web.conversation import Answer, Conversation
 from medicalgpt.serve.web.texts import Texts
 
 _JOINER = "\u2060"
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_THOUGHT = re.compile(r"\s*<think>(.*?)(</think>|\Z)", re.DOTALL)
 
 
 def harmless(text: str) -> str:
@@ -23,10 +23,9 @@ def as_typed(text: str) -> str:
 
 def parts(text: str) -> tuple[str, str, bool]:
     """An answer as (thought, the rest, whether the thought is complete); without a thought the first is empty."""
-    found = _THOUGHT.match(text)
-    if found is None:
-        return "", text, True
-    return found[1].strip(), text[found.end() :].lstrip(), bool(found[2])
+    stream = ThinkingStream()
+    first, last = stream.push(text), stream.finish()
+    return first.reasoning + last.reasoning, first.answer + last.answer, not stream.thinking
 
 
 def messages(conversation: Conversation, texts: Texts) -> tuple[list[dict[str, Any]], list[int]]:

@@ -23,6 +23,7 @@ from medicalgpt.models.policy import CausalPolicy, unwrap
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash
+from medicalgpt.runs.folder import MERGED_FROM
 from medicalgpt.train import setup
 from medicalgpt.train.reward import FILE, RewardReport, read_report, require_scorer
 from medicalgpt.train.rl.teacher import open_teacher
@@ -139,7 +140,7 @@ def _scorer_of(path: str) -> Located:
     """The reward model; the adapter of a run whose merged folder was named, as it can share the policy's base."""
     place = Path(path).expanduser()
     beside = place.parent / "model"
-    if (place / "merged_from.txt").is_file() and (beside / "adapter_config.json").is_file():
+    if (place / MERGED_FROM).is_file() and (beside / "adapter_config.json").is_file():
         return locate(str(beside))
     return locate(path)
 
