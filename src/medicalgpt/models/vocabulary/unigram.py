@@ -1,0 +1,84 @@
+"""A unigram tokenizer (SentencePiece, arXiv 1804.10959) that grows.
+
+It cuts a text where the sum of its pieces' log-probabilities is largest. A new piece gets the sum of the pieces it
+replaces and a trifle more: enough to be taken in their place, and too little to move any other cut.
+"""
+
+import json
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.vocabulary.bpe import Spelling
+
+# SentencePiece keeps scores in fp32, whose steps near −100 are 8e-6.
+_TRIFLE = 1e-3
+
+
+class GrowingUnigram:
+    """A unigram tokenizer to which pieces are added; the interface is that of GrowingBpe."""
+
+    def __init__(self, backend: Tokenizer) -> None:
+        self.data: dict[str, Any] = json.loads(backend.to_str())
+        self.pieces: list[list[Any]] = self.data["model"]["vocab"]
+        self.spelling = Spelling(byte_level=False)
+        self.old = backend.model
+        added = {t["content"]: t["id"] for t in self.data["added_tokens"]}
+        self._fill(added)
+        self.vocab = {piece: i for i, (piece, _) in enumerate(self.pieces)} | added
+        self.control = set(added.values())
+        self.first = len(self.pieces)
+        self.names = {i: piece for i, (piece, _) in enumerate(self.pieces)}
+        self.replaces: list[tuple[int, ...]] = []
+        self._least = min(float(score) for _, score in self.pieces)
+
+    def _fill(self, added: dict[str, int]) -> None:
+        """Control tokens behind the pieces become pieces, so that new ones come behind them; they are never cut out."""
+        names = {i: token for token, i in added.items()}
+        low = min(float(score) for _, score in self.pieces) - 100.0
+        while any(i >= len(self.pieces) for i in names):
+            if (here := len(self.pieces)) not in names:
+                raise ModelError(f"the tokenizer has no token with id {here}; it cannot be extended")
+            self.pieces.append([names[here], low])
+
+    @property
+    def size(self) -> int:
+        """One more than the largest id."""
+        return self.first + len(self.replaces)
+
+    def old_ids(self, token: int) -> tuple[int, ...]:
+        """The old tokens that a token stands for: itself if it is old."""
+        return (token,) if token < self.first else self.replaces[token - self.first]
+
+    def old_tokens(self, spelled: str) -> list[int]:
+        """Ids of the old tokenizer for one word."""
+        return [t.id for t in self.old.tokenize(spelled)]
+
+    def join(self, left: int, right: int) -> int | None:
+        """Add the piece of two tokens; None where an old piece has that text."""
+        name = self.names[left] + self.names[right]
+        known = self.vocab.get(name)
+        if known is not None:
+            return known if known >= self.first else None
+        score = float(self.pieces[left][1]) + float(self.pieces[right][1]) + _TRIFLE
+        return self._new(name, self.old_ids(left) + self.old_ids(right), score)
+
+    def character(self, character: str) -> int | None:
+        """Make a character that the old tokenizer does not know one piece; None where it knows it."""
+        ids = self.old_tokens(character)
+        unknown = self.data["model"].get("unk_id")
+        if character in self.vocab or (len(ids) < 2 and ids != [unknown]):
+            return None
+        return self._new(character, tuple(ids), self._least)
+
+    def _new(self, name: str, old: tuple[int, ...], score: float) -> int:
+        made = self.size
+        self.pieces.append([name, score])
+        self.vocab[name], self.names[made] = made, name
+        self.replaces.append(old)
+        return made
+
+    def build(self) -> Tokenizer:
+        """The grown tokenizer."""
+        return Tokenizer.from_str(json.dumps(self.data, ensure_ascii=False))
