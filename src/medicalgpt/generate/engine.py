@@ -15,7 +15,7 @@ from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
-from medicalgpt.models.load import Quantization, find, load
+from medicalgpt.models.load import Quantization, find, find_token_map, load
 from medicalgpt.models.locate import Located
 from medicalgpt.models.policy import unwrap
 from medicalgpt.render.template import ChatTemplate
@@ -229,6 +229,8 @@ def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) ->
     from medicalgpt.generate.vllm_backend import VllmBackend
 
     base, adapter, tokenizer = find(config)
+    if find_token_map(config, base, adapter, tokenizer) is not None:
+        raise ServeError(f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first")
     _check_template(config.base, tokenizer, template)
     chosen = ChatTemplate.load(tokenizer, template)
     try:

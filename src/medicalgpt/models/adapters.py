@@ -13,6 +13,8 @@ from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
+from medicalgpt.models.vocabulary.resize import trained_rows
+from medicalgpt.models.vocabulary.token_map import TokenMap
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -32,9 +34,16 @@ def read_adapter(found: Located) -> dict[str, Any]:
 
 
 def attach(
-    model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool, head: str = "language"
+    model: nn.Module,
+    lora: LoraConfig | None,
+    adapter: Located | None,
+    quantized: bool,
+    head: str = "language",
+    token_map: TokenMap | None = None,
 ) -> nn.Module:
     """Put a trained adapter on the base, or a new one; trainable only when `lora` is given.
+
+    A new one also trains the rows of the tokens that `token_map` added.
 
     Raises:
         ModelError: target modules that the model does not have, or a PiSSA start on quantised weights.
@@ -44,18 +53,18 @@ def attach(
     if quantized and lora is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter is not None:
-        if adapter.kind == "hub-adapter":
-            return PeftModel.from_pretrained(
-                model, adapter.path_or_id, is_trainable=lora is not None, token=hub_token()
-            )  # type: ignore[arg-type]
-        return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None)  # type: ignore[arg-type]
+        options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+        adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)  # type: ignore[arg-type]
+        if lora is None:
+            write_token_rows(adapted)
+        return adapted
     assert lora is not None
     if quantized and lora.variant == "pissa":
         raise ModelError(
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
     try:
-        return get_peft_model(model, _peft_config(lora, head))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(lora, head, trained_rows(model, token_map) if token_map else {}))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -63,7 +72,7 @@ def attach(
         ) from error
 
 
-def _peft_config(lora: LoraConfig, head: str) -> Any:
+def _peft_config(lora: LoraConfig, head: str, rows: dict[str, Any] | None = None) -> Any:
     from peft import LoraConfig as PeftLora
 
     targets: Any = lora.target_modules
@@ -76,7 +85,33 @@ def _peft_config(lora: LoraConfig, head: str) -> Any:
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
         task_type="SEQ_CLS" if head == "score" else "CAUSAL_LM",  # SEQ_CLS trains and saves the score layer as well
+        **(rows or {}),
     )
+
+
+def _token_layers(model: nn.Module) -> list[Any]:
+    """peft's layers that hold trained rows of an embedding or a head."""
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+
+    return [m for m in model.modules() if isinstance(m, TrainableTokensLayer)]
+
+
+def write_token_rows(model: nn.Module) -> None:
+    """Put trained token rows into the matrices themselves; peft would copy the matrices at every call to do it there."""
+    for layer in _token_layers(model):
+        layer.merge()
+
+
+def take_out_token_rows(model: nn.Module) -> None:
+    """Undo `write_token_rows`; peft then puts them in as it goes."""
+    for layer in _token_layers(model):
+        if layer.merged:
+            layer.unmerge()
+
+
+def stores_token_rows(model: nn.Module) -> bool:
+    """Whether the adapter holds rows of new tokens, so that the resized matrices need not be stored beside it."""
+    return bool(_token_layers(model))
 
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
@@ -88,6 +123,7 @@ def can_share(adapter: Located) -> bool:
     """Whether a reward model's adapter folder can be put on another head's base: plain LoRA, score layer saved with it."""
     config = read_adapter(adapter)
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and config.get("bias", "none") == "none"
+    plain = plain and not config.get("trainable_token_indices")
     return adapter.kind == "adapter" and plain and config.get("task_type") == "SEQ_CLS"
 
 
@@ -138,6 +174,7 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
     if not is_adapted(model):
         raise ModelError("there is no adapter to switch off; use objective.reference=model or cached")
     trained = _trained(model)
+    take_out_token_rows(model)  # the head is read without a forward pass, where peft would notice by itself
     try:
         with model.disable_adapter():  # type: ignore[operator]
             yield

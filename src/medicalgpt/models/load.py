@@ -16,6 +16,9 @@ from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quiet import quiet
+from medicalgpt.models.vocabulary.choose import check_rows, growth, own_folder
+from medicalgpt.models.vocabulary.resize import resize, rows_of
+from medicalgpt.models.vocabulary.token_map import TokenMap
 
 Quantization = Literal["none", "int8", "nf4"]
 Head = Literal["language", "score"]
@@ -29,6 +32,8 @@ class Loaded:
     tokenizer: Any
     base: Located
     adapter: Located | None = None
+    token_map: TokenMap | None = None
+    """By which the base was resized for the tokenizer."""
 
 
 def pick_dtype(wanted: str) -> torch.dtype:
@@ -67,10 +72,22 @@ def find(config: ModelConfig) -> tuple[Located, Located | None, Any]:
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
         found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
-    # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
-    own = adapter and _has_tokenizer(adapter)
-    tokenizer = load_tokenizer((adapter if own else found).path_or_id, found.revision, config.trust_remote_code)  # type: ignore[union-attr]
-    return found, adapter, tokenizer
+    own = own_folder(config, adapter)
+    where = found.path_or_id if own is None else str(own)
+    return found, adapter, load_tokenizer(where, found.revision, config.trust_remote_code)
+
+
+def find_token_map(config: ModelConfig, base: Located, adapter: Located | None, tokenizer: Any) -> TokenMap | None:
+    """The map by which the base grows for what `find` gave; None where it has that vocabulary already.
+
+    Raises:
+        ModelError: a tokenizer of another vocabulary without a map from the base's.
+    """
+
+    def read(where: str) -> Any:
+        return load_tokenizer(where, base.revision if where == base.path_or_id else None, config.trust_remote_code)
+
+    return growth(config, base, own_folder(config, adapter), tokenizer, read)
 
 
 def load(
@@ -89,10 +106,15 @@ def load(
     found, adapter, tokenizer = find(config)
     if adapter is not None:
         _check_head(adapter, head)
+    token_map = find_token_map(config, found, adapter, tokenizer)
     model = load_base(found, config, quantization, head)
+    if token_map is not None:
+        resize(model, token_map)
+    elif config.tokenizer or adapter is not None:
+        check_rows(tokenizer, rows_of(model), found)
     if lora is not None or adapter is not None:
-        model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
-    return Loaded(model, tokenizer, found, adapter)
+        model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
+    return Loaded(model, tokenizer, found, adapter, token_map)
 
 
 def _check_head(adapter: Located, head: Head) -> None:
@@ -169,7 +191,3 @@ def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
-
-
-def _has_tokenizer(adapter: Located) -> bool:
-    return adapter.kind == "adapter" and (Path(adapter.path_or_id) / "tokenizer_config.json").is_file()

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.adapters import is_adapted
+from medicalgpt.models.adapters import is_adapted, take_out_token_rows
 from medicalgpt.models.policy import CausalPolicy, unwrap
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.models.reward import RewardPolicy
@@ -44,6 +44,7 @@ def merge(model: nn.Module) -> tuple[nn.Module, dict[str, Any]]:
     model.eval()
     batch = probe_batch(model)
     before, hits_before = _says(model, batch)
+    take_out_token_rows(model)  # peft folds in only what is not in yet
     merged = model.merge_and_unload()  # type: ignore[operator]
     after, hits_after = _says(merged, batch)
     gap = float((before - after).abs().max())

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.models.adapters import is_adapted
+from medicalgpt.models.adapters import is_adapted, stores_token_rows
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
@@ -27,15 +27,18 @@ if TYPE_CHECKING:
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
 
 
-def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
-    """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
+def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = None) -> dict[str, str]:
+    """SHA-256 of the base's files (a Hub model: its name and revision), of the adapter and of the tokenizer beside it."""
 
     def of(place: Located) -> str:
         if place.kind in ("hub", "hub-adapter"):
             return hash_json([place.path_or_id, place.revision])
         return hash_json(hash_tree(place.path_or_id, _MODEL_FILES))
 
-    return {"base": of(found)} | ({"adapter": of(locate(adapter))} if adapter else {})
+    hashes = {"base": of(found)} | ({"adapter": of(locate(adapter))} if adapter else {})
+    if tokenizer:
+        hashes["tokenizer"] = hash_json(hash_tree(tokenizer, _MODEL_FILES))
+    return hashes
 
 
 def require_memory(config: StageConfig) -> None:
@@ -59,7 +62,10 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
         # transformers' classifiers read their score at the last token that is not padding.
         inner.config.pad_token_id = template.pad_id  # type: ignore[union-attr]
     # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
-    chosen = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    chosen: dict[str, Any] = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    if is_adapted(model) and loaded.token_map is not None:
+        loaded.token_map.write(folder)
+        chosen |= {"save_embedding_layers": False} if stores_token_rows(model) else {}
     model.save_pretrained(str(folder), safe_serialization=True, **chosen)  # type: ignore[operator]
     inner.config._attn_implementation = implementation  # type: ignore[union-attr]
     tokenizer = template.tokenizer
