@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import medicalgpt
-from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train
+from medicalgpt.cli import chat, config, data, estimate, generate, models, pipeline, score, train, vocab
 from medicalgpt.errors import MedicalGPTError
 
 GROUPS: dict[str, typer.Typer] = {
@@ -20,6 +20,7 @@ GROUPS: dict[str, typer.Typer] = {
     "data": data.app,
     "models": models.app,
     "pipeline": pipeline.app,
+    "vocab": vocab.app,
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,

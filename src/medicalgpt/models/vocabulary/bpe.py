@@ -62,11 +62,12 @@ class GrowingBpe:
     """A byte-level or SentencePiece-like BPE tokenizer to which tokens are added."""
 
     def __init__(self, backend: Tokenizer) -> None:
-        self.data: dict[str, Any] = json.loads(backend.to_str())
+        text = backend.to_str()
+        self.data: dict[str, Any] = json.loads(text)
         model = self.data["model"]
         if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
             raise ModelError("a BPE tokenizer with word affixes (CLIP, old GPT) cannot be extended")
-        self.spelling = Spelling(_is_byte_level(self.data))
+        self.spelling = Spelling(is_byte_level(text))
         if not self.spelling.byte_level and not model.get("byte_fallback"):
             raise ModelError("this BPE tokenizer has neither bytes nor byte fallback; it cannot be extended")
         self.old = backend.model
@@ -160,6 +161,7 @@ class GrowingBpe:
         return Tokenizer.from_str(json.dumps({**self.data, "model": model}, ensure_ascii=False))
 
 
-def _is_byte_level(data: dict[str, Any]) -> bool:
-    """Whether a tokenizer writes bytes as characters: its pre-tokenizer or normalizer says ByteLevel."""
+def is_byte_level(tokenizer: str) -> bool:
+    """Whether a tokenizer.json writes bytes as characters: its pre-tokenizer or normalizer says ByteLevel."""
+    data = json.loads(tokenizer)
     return '"ByteLevel"' in json.dumps([data.get("pre_tokenizer"), data.get("normalizer")])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from medicalgpt.data.encoding import find_encoding
 from medicalgpt.errors import DataError
-from medicalgpt.models.vocabulary.bpe import SPACE, GrowingBpe, Spelling
+from medicalgpt.models.vocabulary.bpe import SPACE, GrowingBpe, Spelling, is_byte_level
 from medicalgpt.models.vocabulary.learn import Growing, Wanted
 
 
@@ -53,10 +53,11 @@ def _sentencepiece(path: Path) -> list[str]:
 
 
 def _tokenizer_json(path: Path) -> list[str]:
-    data = json.loads(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(text)
     if data["model"]["type"] != "BPE":
         raise ValueError("no BPE tokenizer")
-    spelling = Spelling('"ByteLevel"' in json.dumps([data.get("pre_tokenizer"), data.get("normalizer")]))
+    spelling = Spelling(is_byte_level(text))
     ordered = sorted(data["model"]["vocab"].items(), key=lambda entry: entry[1])
     return [text for token, _ in ordered if (text := spelling.text(token)) is not None]
 
