@@ -7,7 +7,7 @@ token, and a text in which no new token occurs is encoded as before.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -124,6 +124,12 @@ class GrowingBpe:
             return None if spelled in self.vocab else self._new(spelled, tuple(ids))
         return self.chain(ids)
 
+    def encode(self, spelled: str) -> list[int]:
+        """One word in the tokens there are now."""
+        if self.spelling.byte_level:
+            return self.segment(self.old_tokens(spelled))
+        return self.segment(split_at(spelled, self.vocab, self.first, self.old_tokens))
+
     def chain(self, ids: Sequence[int]) -> int | None:
         """Join tokens from left to right into one; None where that is not possible, and then nothing is added."""
         name, old = self.names[ids[0]], self.old_ids(ids[0])
@@ -159,6 +165,21 @@ class GrowingBpe:
         model = {**self.data["model"], "vocab": self.vocab}
         model["merges"] = [*self.data["model"]["merges"], *map(list, self.merges)]
         return Tokenizer.from_str(json.dumps({**self.data, "model": model}, ensure_ascii=False))
+
+
+def split_at(
+    spelled: str, vocab: Mapping[str, int], first: int, old_tokens: Callable[[str], list[int]]
+) -> list[int]:
+    """Tokens of a word in which characters that were added (ids from `first`) are tokens, and the rest is as it was."""
+    ids: list[int] = []
+    rest = ""
+    for character in spelled:
+        if vocab.get(character, -1) < first:
+            rest += character
+            continue
+        ids += [*(old_tokens(rest) if rest else ()), vocab[character]]
+        rest = ""
+    return ids + (old_tokens(rest) if rest else [])
 
 
 def is_byte_level(tokenizer: str) -> bool:

@@ -63,31 +63,22 @@ def _tokenizer_json(path: Path) -> list[str]:
 
 
 def add_pieces(grown: Growing, pieces: Iterable[str], size: int) -> int:
-    """Make pieces tokens, short ones first, so that long ones are made of them; returns how many found no room.
+    """Make pieces tokens in the order given; returns how many found no room, or the text of an old token in their way.
 
-    A piece of n old tokens needs up to n − 1 steps, each a token of its own.
+    A piece is built from left to right out of the tokens there are, so that one of n tokens takes up to n − 1 steps, each
+    a token of its own.
     """
-    wanted = sorted(pieces, key=len)
-    for character in dict.fromkeys(c for piece in wanted for c in piece):
-        steps = len(grown.old_tokens(grown.spelling.spelled(character))) - 1
-        if grown.size - grown.first + max(steps, 1) <= size and not character.isspace():
-            grown.character(character)
-    model = grown.build().model
     left_out = 0
-    for piece in wanted:
-        ids = [t.id for t in model.tokenize(grown.spelling.spelled(piece))]
-        ids = grown.segment(ids) if isinstance(grown, GrowingBpe) else ids
+    for piece in pieces:
+        spelled = grown.spelling.spelled(piece)
+        for character in dict.fromkeys(piece):
+            steps = max(1, len(grown.old_tokens(grown.spelling.spelled(character))) - 1)
+            if not character.isascii() and grown.size - grown.first + steps <= size:
+                grown.character(character)
+        ids = grown.encode(spelled)
         if len(ids) < 2:
             continue
-        if grown.size - grown.first + len(ids) - 1 > size or _chain(grown, ids) is None:
+        steps = len(ids) - 1 if isinstance(grown, GrowingBpe) else 1
+        if grown.size - grown.first + steps > size or grown.chain(ids) is None:
             left_out += 1
     return left_out
-
-
-def _chain(grown: Growing, ids: list[int]) -> int | None:
-    if isinstance(grown, GrowingBpe):
-        return grown.chain(ids)
-    made: int | None = ids[0]
-    for i in ids[1:]:
-        made = None if made is None else grown.join(made, i)
-    return made

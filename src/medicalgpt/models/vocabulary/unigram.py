@@ -5,12 +5,13 @@ replaces and a trifle more: enough to be taken in their place, and too little to
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.vocabulary.bpe import Spelling
+from medicalgpt.models.vocabulary.bpe import Spelling, split_at
 
 # SentencePiece keeps scores in fp32, whose steps near −100 are 8e-6.
 _TRIFLE = 1e-3
@@ -63,6 +64,18 @@ class GrowingUnigram:
             return known if known >= self.first else None
         score = float(self.pieces[left][1]) + float(self.pieces[right][1]) + _TRIFLE
         return self._new(name, self.old_ids(left) + self.old_ids(right), score)
+
+    def encode(self, spelled: str) -> list[int]:
+        """One word in old tokens and new characters."""
+        return split_at(spelled, self.vocab, self.first, self.old_tokens)
+
+    def chain(self, ids: Sequence[int]) -> int | None:
+        """Add the piece of several tokens, without steps in between; None where a piece has that text."""
+        name = "".join(self.names[i] for i in ids)
+        if name in self.vocab:
+            return None
+        score = sum(float(self.pieces[i][1]) for i in ids) + _TRIFLE
+        return self._new(name, tuple(old for i in ids for old in self.old_ids(i)), score)
 
     def character(self, character: str) -> int | None:
         """Make a character that the old tokenizer does not know one piece; None where it knows it."""
