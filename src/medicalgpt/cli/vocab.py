@@ -1,5 +1,6 @@
 """`medicalgpt vocab`: train a vocabulary, extend a tokenizer by one, and see what that saves."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +17,9 @@ app = typer.Typer(no_args_is_help=True, help="Train a vocabulary, extend a token
 # More text changes the order of rare tokens only, and takes memory.
 _MOST = 20_000_000
 
-Texts = Annotated[list[str], typer.Option("--corpus", metavar="FILES", help="Files or folders of any shape; repeatable.")]
+Texts = Annotated[
+    list[str], typer.Option("--corpus", metavar="FILES", help="Files or folders of any shape; repeatable.")
+]
 Output = Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder to write.")]
 
 
@@ -51,7 +54,7 @@ def extend(
     ] = None,
     size: Annotated[int, typer.Option(min=1, help="At most so many new tokens.")] = 4000,
     min_count: Annotated[int, typer.Option(min=2, help="A new token occurs at least so often in the corpus.")] = 5,
-    max_characters: Annotated[int, typer.Option(min=2, help="Longest new token.")] = 8,
+    max_characters: Annotated[int, typer.Option(min=2, help="Longest new token.")] = 6,
     ascii_: Annotated[
         bool,
         typer.Option("--ascii/--no-ascii", help="Also tokens with ASCII letters; without, English keeps its tokens."),
@@ -112,7 +115,7 @@ def _bounded(texts: Iterable[str]) -> Iterator[str]:
 def _print(found: "Extension") -> None:
     rows = f", {found.rows} embedding rows" if found.rows != found.new_size else ""
     typer.echo(f"{found.old_size} → {found.new_size} tokens ({found.added} new{rows}) → {found.folder}")
-    if found.examples:
+    if found.examples and sys.stdout.isatty():  # words of the corpus have no place in a log
         typer.echo(f"the longest: {' '.join(found.examples)}")
     if found.steps:
         typer.echo(f"{found.steps} of them are parts of characters on the way to one")
@@ -122,4 +125,6 @@ def _print(found: "Extension") -> None:
         typer.echo(f"{found.left_out} pieces were left out: --size was reached, or an old token has their text")
     if found.ascii_words:
         share = found.changed_ascii / found.ascii_words
-        typer.echo(f"words in ASCII letters encoded differently: {found.changed_ascii} of {found.ascii_words} ({share:.1%})")
+        typer.echo(
+            f"words in ASCII letters encoded differently: {found.changed_ascii} of {found.ascii_words} ({share:.1%})"
+        )

@@ -230,7 +230,9 @@ def _on_vllm(engine: type[Engine], config: ModelConfig, template: str | None) ->
 
     base, adapter, tokenizer = find(config)
     if find_token_map(config, base, adapter, tokenizer) is not None:
-        raise ServeError(f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first")
+        raise ServeError(
+            f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
+        )
     _check_template(config.base, tokenizer, template)
     chosen = ChatTemplate.load(tokenizer, template)
     try:

@@ -37,7 +37,8 @@ class Shape:
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
     what they normalise. `plain_norms` and `swiglu` say whether models/lean.py replaces them; `head_norms` whether queries
-    and keys are normalised, `tied` whether the head is the input embedding. `feed_forward` is the width one token sees (with experts: all of its active ones together).
+    and keys are normalised; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
+    (with experts: all of its active ones together).
     """
 
     parameters: int

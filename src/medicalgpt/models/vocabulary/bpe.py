@@ -8,6 +8,7 @@ token, and a text in which no new token occurs is encoded as before.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -40,6 +41,10 @@ class Spelling:
             return self.bytes_of(token).decode("utf-8")
         except (KeyError, UnicodeDecodeError):
             return None
+
+    def characters(self, word: str) -> str:
+        """The characters of a whole word; broken ones, which no text has, as U+FFFD."""
+        return self.bytes_of(word).decode("utf-8", "replace") if self.byte_level else word
 
     def bytes_of(self, token: str) -> bytes:
         """The bytes of a token of a byte-level vocabulary. Raises KeyError for control tokens."""
@@ -114,6 +119,10 @@ class GrowingBpe:
         self.merges.append((self.names[left], self.names[right]))
         return made
 
+    def splits(self, character: str) -> bool:
+        """Whether the old tokenizer writes a character in several tokens."""
+        return len(self.old_tokens(self.spelling.spelled(character))) > 1
+
     def character(self, character: str) -> int | None:
         """Make a character one token; None where it is one, or where another token stands in the way."""
         spelled = self.spelling.spelled(character)
@@ -147,7 +156,7 @@ class GrowingBpe:
         """Old tokens of one word with the new merges applied, the earliest first."""
         row = list(ids)
         while len(row) > 1:
-            found = [(self._rank[pair], at) for at, pair in enumerate(zip(row, row[1:])) if pair in self._rank]
+            found = [(self._rank[pair], at) for at, pair in enumerate(pairwise(row)) if pair in self._rank]
             if not found:
                 break
             (_, made), at = min(found)
@@ -167,9 +176,7 @@ class GrowingBpe:
         return Tokenizer.from_str(json.dumps({**self.data, "model": model}, ensure_ascii=False))
 
 
-def split_at(
-    spelled: str, vocab: Mapping[str, int], first: int, old_tokens: Callable[[str], list[int]]
-) -> list[int]:
+def split_at(spelled: str, vocab: Mapping[str, int], first: int, old_tokens: Callable[[str], list[int]]) -> list[int]:
     """Tokens of a word in which characters that were added (ids from `first`) are tokens, and the rest is as it was."""
     ids: list[int] = []
     rest = ""

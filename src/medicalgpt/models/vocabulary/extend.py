@@ -14,7 +14,7 @@ from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import Located
 from medicalgpt.models.vocabulary import sentencepiece
 from medicalgpt.models.vocabulary.bpe import GrowingBpe
-from medicalgpt.models.vocabulary.learn import Growing, Wanted, Words, count_words, learn, spelled
+from medicalgpt.models.vocabulary.learn import Growing, Wanted, Words, count_words, learn
 from medicalgpt.models.vocabulary.pieces import add_pieces
 from medicalgpt.models.vocabulary.token_map import TokenMap, vocabulary_hash
 from medicalgpt.models.vocabulary.unigram import GrowingUnigram
@@ -66,7 +66,7 @@ def extend(
         raise ModelError(f"{target} exists already; name another folder or remove it")
     tokenizer = load_tokenizer(found.path_or_id, found.revision, trust_remote_code)
     grown = growing(tokenizer, found.path_or_id)
-    words = count_words(tokenizer.backend_tokenizer, grown.control, corpus)
+    words = count_words(tokenizer.backend_tokenizer, corpus)
     left_out = 0
     if pieces is None:
         learn(grown, words, wanted)
@@ -106,14 +106,13 @@ def _report(
     model = built.model
     ascii_words = changed = 0
     for word, count in words.items():
-        text = spelled(grown, word)
-        ids = [token.id for token in model.tokenize(text)]
-        if isinstance(grown, GrowingBpe) and token_map.old_ids(ids) != list(word):
+        before, ids = grown.old_tokens(word), [token.id for token in model.tokenize(word)]
+        if isinstance(grown, GrowingBpe) and token_map.old_ids(ids) != before:
             raise ModelError("the new tokens do not replace whole old ones; please report this tokenizer as a bug")
-        plain = grown.spelling.text(text)
+        plain = grown.spelling.text(word)
         if plain is not None and plain.isascii() and any(c.isalpha() for c in plain):
             ascii_words += count
-            changed += count * (ids != list(word))
+            changed += count * (ids != before)
     names = [grown.names[i] for i in token_map.new_ids]
     whole = [(name, text) for name in names if (text := grown.spelling.text(name)) is not None]
     unreached = sum([token.value for token in model.tokenize(name)] != [name] for name, _ in whole)
@@ -171,7 +170,11 @@ def _prove(old: Any, new: Any, built: Tokenizer, grown: Growing) -> None:
         ModelError: naming what differs.
     """
     table = new.get_vocab()
-    texts = ["What is a fever? 38.5 °C.", "高血压的症状包括头痛。", *filter(None, map(grown.spelling.text, grown.names.values()))]
+    texts = [
+        "What is a fever? 38.5 °C.",
+        "高血压的症状包括头痛。",
+        *filter(None, map(grown.spelling.text, grown.names.values())),
+    ]
     lost = [token for token, i in old.get_vocab().items() if table.get(token) != i]
     problems = {
         f"{len(lost)} old tokens have other ids": bool(lost),

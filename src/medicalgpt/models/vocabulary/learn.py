@@ -9,20 +9,18 @@ of them are kept.
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 from tokenizers import Tokenizer, models, trainers
 
-from medicalgpt.models.vocabulary.bpe import GrowingBpe, is_byte
+from medicalgpt.models.vocabulary.bpe import GrowingBpe
 from medicalgpt.models.vocabulary.unigram import GrowingUnigram
 
-_BATCH = 256  # documents encoded at a time
 _SURROGATES = range(0xD800, 0xE000)  # no characters of their own
 
-Words = Counter[tuple[int, ...]]
+Words = Counter[str]
 Growing = GrowingBpe | GrowingUnigram
 
 
@@ -36,42 +34,28 @@ class Wanted:
 
     size: int
     min_count: int = 5
-    max_characters: int = 8
+    max_characters: int = 6
     ascii: bool = False
 
     def allows(self, text: str | None) -> bool:
-        """Whether a token with this text may be part of a new word: letters only, and a space in front with `ascii`."""
+        """Whether a token with this text may be (part of) a new word: letters, and with `ascii` a space in front."""
         if not text or len(text) > self.max_characters:
             return False
         letters = text.removeprefix(" ") if self.ascii else text
-        return letters != "" and all(self._letter(c) for c in letters)
+        return all(self._letter(c) for c in letters)
 
     def _letter(self, c: str) -> bool:
         return (self.ascii or not c.isascii()) and unicodedata.category(c)[0] in "LM"
 
 
-def count_words(backend: Tokenizer, control: set[int], texts: Iterable[str]) -> Words:
-    """Words (what the tokenizer never joins across) as old ids, with how often each occurs; control tokens left out."""
+def count_words(backend: Tokenizer, texts: Iterable[str]) -> Words:
+    """Words (what the tokenizer never joins across) as its vocabulary spells them, with how often each occurs."""
+    normal, cut = backend.normalizer, backend.pre_tokenizer
     words: Words = Counter()
-    rest = iter(texts)
-    while batch := list(islice(rest, _BATCH)):
-        for encoding in backend.encode_batch(batch, add_special_tokens=False):
-            words.update(_words(encoding.ids, encoding.word_ids, control))
+    for text in texts:
+        plain = text if normal is None else normal.normalize_str(text)
+        words.update([plain] if cut is None else (word for word, _ in cut.pre_tokenize_str(plain)))
     return words
-
-
-def _words(ids: Sequence[int], numbers: Sequence[int | None], control: set[int]) -> Iterator[tuple[int, ...]]:
-    word: list[int] = []
-    before: int | None = None
-    for i, number in zip(ids, numbers):
-        if (number != before or i in control) and word:
-            yield tuple(word)
-            word = []
-        before = number
-        if i not in control:
-            word.append(i)
-    if word:
-        yield tuple(word)
 
 
 @dataclass
@@ -99,7 +83,7 @@ def learn(grown: Growing, words: Words, wanted: Wanted) -> None:
         if before - trial.first >= wanted.size:
             break
         if is_merge:
-            _join(trial, found, i)
+            _join(trial, found, i, wanted)
         else:
             trial.character(found.characters[i][0])
         if trial.size - trial.first > wanted.size:  # a character of several steps that no longer fits
@@ -111,18 +95,18 @@ def learn(grown: Growing, words: Words, wanted: Wanted) -> None:
             grown.character(character)
     for i in range(len(found.merges)):
         if i in merges:
-            _join(grown, found, i)
+            _join(grown, found, i, wanted)
 
 
 def _copy(grown: Growing) -> Growing:
     return type(grown)(grown.build())
 
 
-def _join(grown: Growing, found: _Candidates, i: int) -> None:
-    """Add one merge of words, if both of its sides are there."""
-    names = ("".join(found.letters[c] for c in side) for side in found.merges[i])
+def _join(grown: Growing, found: _Candidates, i: int, wanted: Wanted) -> None:
+    """Add one merge of words, if both of its sides are there and it is none too long."""
+    names = ["".join(found.letters[c] for c in side) for side in found.merges[i]]
     left, right = (grown.vocab.get(name) for name in names)
-    if left is not None and right is not None:
+    if left is not None and right is not None and wanted.allows(grown.spelling.text("".join(names))):
         grown.join(left, right)
 
 
@@ -141,29 +125,10 @@ def _characters(grown: Growing, words: Words, wanted: Wanted) -> list[tuple[str,
     """Characters that the old tokenizer splits and the text has often enough, the most frequent first."""
     counts: Counter[str] = Counter()
     for word, count in words.items():
-        for character in _text(grown, word):
+        for character in grown.spelling.characters(word):
             counts[character] += count
     often = sorted(((c, n) for c, n in counts.items() if n >= wanted.min_count), key=lambda x: (-x[1], x[0]))
-    return [(c, n) for c, n in often if not c.isascii() and c != "\ufffd" and _is_split(grown, c)]
-
-
-def _is_split(grown: Growing, character: str) -> bool:
-    return len(grown.old_tokens(grown.spelling.spelled(character))) > 1
-
-
-def _text(grown: Growing, word: Sequence[int]) -> str:
-    """The text of old tokens, broken characters as U+FFFD."""
-    names = [grown.names[i] for i in word]
-    if grown.spelling.byte_level:
-        return grown.spelling.bytes_of("".join(names)).decode("utf-8", "replace")
-    return b"".join(bytes([int(n[3:5], 16)]) if is_byte(n) else n.encode("utf-8") for n in names).decode(
-        "utf-8", "replace"
-    )
-
-
-def spelled(grown: Growing, word: Sequence[int]) -> str:
-    """A word of old tokens as the vocabulary spells it."""
-    return "".join(grown.names[i] for i in word) if grown.spelling.byte_level else _text(grown, word)
+    return [(c, n) for c, n in often if not c.isascii() and c != "\ufffd" and grown.splits(c)]
 
 
 def _rows(trial: Growing, words: Words, wanted: Wanted, found: _Candidates) -> Counter[str]:
@@ -173,20 +138,18 @@ def _rows(trial: Growing, words: Words, wanted: Wanted, found: _Candidates) -> C
     rows: Counter[str] = Counter()
     for word, count in words.items():
         run = ""
-        for token in model.tokenize(spelled(trial, word)):
+        for token in model.tokenize(word):
+            text = trial.spelling.text(token.value)
             if token.id not in letter_of:
-                allowed = wanted.allows(trial.spelling.text(token.value))
-                letter_of[token.id] = _letter(len(found.letters)) if allowed else ""
-                if allowed:
+                letter_of[token.id] = _letter(len(found.letters)) if wanted.allows(text) else ""
+                if letter_of[token.id]:
                     found.letters[letter_of[token.id]] = token.value
             letter = letter_of[token.id]
-            if letter:
-                run += letter
-            elif run:
+            if not letter or (text or "").startswith(" "):  # a word begins at its space, never ends with one
                 rows[run] += count
                 run = ""
-        if run:
-            rows[run] += count
+            run += letter
+        rows[run] += count
     return Counter({row: n for row, n in rows.items() if len(row) > 1})
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medicalgpt.data.encoding import find_encoding
-from medicalgpt.errors import DataError
+from medicalgpt.errors import DataError, ModelError
 from medicalgpt.models.vocabulary.bpe import SPACE, GrowingBpe, Spelling, is_byte_level
 from medicalgpt.models.vocabulary.learn import Growing, Wanted
+from medicalgpt.models.vocabulary.sentencepiece import parse
 
 
 def read_pieces(path: Path, wanted: Wanted) -> list[str]:
@@ -25,7 +26,7 @@ def read_pieces(path: Path, wanted: Wanted) -> list[str]:
         raise DataError(f"{path} is no file")
     try:
         found = readers[path.suffix](path)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
         raise DataError(f"{path} cannot be read: {type(error).__name__}; expected a {path.suffix} of pieces") from error
     own = [piece for piece in dict.fromkeys(found) if piece and (path.suffix == ".txt" or wanted.allows(piece))]
     if not own:
@@ -39,14 +40,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _sentencepiece(path: Path) -> list[str]:
-    from google.protobuf.message import DecodeError
-    from sentencepiece import sentencepiece_model_pb2
-
-    model = sentencepiece_model_pb2.ModelProto()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise ValueError("no SentencePiece model") from error
+    model = parse(path)
     normal = model.SentencePiece.NORMAL
     ordered = sorted((p for p in model.pieces if p.type == normal), key=lambda p: -p.score)
     return [piece.piece.replace(SPACE, " ") for piece in ordered]
@@ -59,7 +53,7 @@ def _tokenizer_json(path: Path) -> list[str]:
         raise ValueError("no BPE tokenizer")
     spelling = Spelling(is_byte_level(text))
     ordered = sorted(data["model"]["vocab"].items(), key=lambda entry: entry[1])
-    return [text for token, _ in ordered if (text := spelling.text(token)) is not None]
+    return [piece for token, _ in ordered if (piece := spelling.text(token)) is not None]
 
 
 def add_pieces(grown: Growing, pieces: Iterable[str], size: int) -> int:

@@ -60,7 +60,8 @@ class Meter:
 
     def read(self, text: str, count: Count) -> list[int]:
         """Encode a text, add to `count`, and give the ids."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        # Not through the tokenizer itself, which warns of every text that is longer than a model's context.
+        ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
         count.tokens += len(ids)
         count.partial += sum(i in self._partial for i in ids)
         unknown = self.tokenizer.unk_token_id
@@ -100,7 +101,9 @@ def language(text: str) -> str:
 
 def lines(rows: Sequence[Row]) -> list[str]:
     """The table in words and numbers, one language a line, and under it what is not as it should be."""
-    out = [f"{'language':<9}{'characters':>12}{'tokens/char before':>20}{'after':>8}{'saved':>8}{'parts of characters':>22}"]
+    out = [
+        f"{'language':<9}{'characters':>12}{'tokens/char before':>20}{'after':>8}{'saved':>8}{'parts of characters':>22}"
+    ]
     for row in rows:
         n = max(row.characters, 1)
         parts = f"{row.old.partial / max(row.old.tokens, 1):.1%} → {row.new.partial / max(row.new.tokens, 1):.1%}"
@@ -112,7 +115,11 @@ def lines(rows: Sequence[Row]) -> list[str]:
             out.append(f"{row.language}: all {row.texts} texts are encoded as before")
         for name, count in (("before", row.old), ("after", row.new)):
             if count.unknown:
-                out.append(f"warning: {row.language}, {name}: {count.unknown / count.tokens:.2%} of the tokens are unknown")
+                out.append(
+                    f"warning: {row.language}, {name}: {count.unknown / count.tokens:.2%} of the tokens are unknown"
+                )
             if count.changed:
-                out.append(f"warning: {row.language}, {name}: {count.changed} of {row.texts} texts decode to another text")
+                out.append(
+                    f"warning: {row.language}, {name}: {count.changed} of {row.texts} texts decode to another text"
+                )
     return out

@@ -15,6 +15,20 @@ def find_model(folder: Path) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
+def parse(path: Path) -> Any:
+    """The ModelProto in a file. Raises ModelError when there is none."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from sentencepiece import sentencepiece_model_pb2
+
+    messages: Any = sentencepiece_model_pb2
+    model = messages.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise ModelError(f"{path} is no SentencePiece model; copy it again") from error
+    return model
+
+
 def extend_model(source: Path, target: Path, grown: Growing) -> None:
     """Write `source` with the tokens of `grown`, under the same ids, to `target`.
 
@@ -25,10 +39,7 @@ def extend_model(source: Path, target: Path, grown: Growing) -> None:
     Raises:
         ModelError: the model's pieces are not those of the tokenizer.
     """
-    from sentencepiece import sentencepiece_model_pb2
-
-    model: Any = sentencepiece_model_pb2.ModelProto()
-    model.ParseFromString(source.read_bytes())
+    model = parse(source)
     _check(source, model, grown)
     kinds = model.SentencePiece
     for i in range(len(model.pieces), grown.first):

@@ -44,7 +44,9 @@ def _bytes(texts: Iterable[str], size: int) -> bytes:
     )
     inner.train_from_iterator(texts, trainer)
     if (found := inner.get_vocab_size()) < size:
-        raise ModelError(f"the text has enough for {found} tokens, {size} were asked for; lower --size or give more text")
+        raise ModelError(
+            f"the text has enough for {found} tokens, {size} were asked for; lower --size or give more text"
+        )
     return inner.to_str(pretty=True).encode("utf-8")
 
 

@@ -1,7 +1,7 @@
 """A unigram tokenizer (SentencePiece, arXiv 1804.10959) that grows.
 
 It cuts a text where the sum of its pieces' log-probabilities is largest. A new piece gets the sum of the pieces it
-replaces and a trifle more: enough to be taken in their place, and too little to move any other cut.
+replaces and a trifle for each token saved: enough to be taken in their place, and too little to move any other cut.
 """
 
 import json
@@ -37,7 +37,7 @@ class GrowingUnigram:
     def _fill(self, added: dict[str, int]) -> None:
         """Control tokens behind the pieces become pieces, so that new ones come behind them; they are never cut out."""
         names = {i: token for token, i in added.items()}
-        low = min(float(score) for _, score in self.pieces) - 100.0
+        low = min(float(score) for _, score in self.pieces)  # from which unknown characters get theirs
         while any(i >= len(self.pieces) for i in names):
             if (here := len(self.pieces)) not in names:
                 raise ModelError(f"the tokenizer has no token with id {here}; it cannot be extended")
@@ -74,16 +74,17 @@ class GrowingUnigram:
         name = "".join(self.names[i] for i in ids)
         if name in self.vocab:
             return None
-        score = sum(float(self.pieces[i][1]) for i in ids) + _TRIFLE
+        score = sum(float(self.pieces[i][1]) for i in ids) + _TRIFLE * (len(ids) - 1)
         return self._new(name, tuple(old for i in ids for old in self.old_ids(i)), score)
+
+    def splits(self, character: str) -> bool:
+        """Whether the old tokenizer does not know a character: it writes bytes, or one token for all unknown ones."""
+        ids = self.old_tokens(character)
+        return character not in self.vocab and (len(ids) > 1 or ids == [self.data["model"].get("unk_id")])
 
     def character(self, character: str) -> int | None:
         """Make a character that the old tokenizer does not know one piece; None where it knows it."""
-        ids = self.old_tokens(character)
-        unknown = self.data["model"].get("unk_id")
-        if character in self.vocab or (len(ids) < 2 and ids != [unknown]):
-            return None
-        return self._new(character, tuple(ids), self._least)
+        return self._new(character, tuple(self.old_tokens(character)), self._least) if self.splits(character) else None
 
     def _new(self, name: str, old: tuple[int, ...], score: float) -> int:
         made = self.size
