@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 from tests.stages import Bench, column, manifest, weights
 from tests.tiny import save_tiny, tiny_tokenizer
 from tests.vocabularies import CHINESE, encode, extended
@@ -64,7 +65,9 @@ def test_a_step_is_saved_loaded_and_merged_with_the_same_numbers(
 ) -> None:
     base = save_tiny(tmp_path / "base", tie_word_embeddings=tied)
     run = tmp_path / "run"
-    bench.train("pt", run, f"model.base={base}", *words(grown))
+    bench.train("pt", run, f"model.base={base}", *words(grown, "train.save_every=1"))
+    kept = load_file(next(run.glob("checkpoints/step-*")) / "trainable.safetensors")
+    assert sum("trainable_tokens" in name for name in kept) == (1 if tied else 2)  # resuming finds them
     stored = weights(run)
     rows = [t for name, t in stored.items() if "trainable_tokens" in name]
     assert [tuple(t.shape) for t in rows] == [(NEW, 32)] * (1 if tied else 2)
