@@ -27,8 +27,12 @@ SURFACE = {
     "pipeline run": "file overrides",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "train": "stage overrides --config",
+    "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --revision "
+    "--trust-remote-code",
+    "vocab report": "--model --tokenizer --text --revision --trust-remote-code",
+    "vocab train": "--corpus --output --size --kind",
 }
-COMMANDS = ["", "config", "data", "models", "pipeline", *SURFACE]
+COMMANDS = ["", "config", "data", "models", "pipeline", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner
