@@ -10,6 +10,7 @@ from medicalgpt.models.families import Architecture
 from medicalgpt.models.locate import Located
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.render.template import ChatTemplate, named_templates
+from medicalgpt.render.tool_formats import tool_format as find_format
 
 LAST = "vicuna"  # needs nothing but an eos token
 
@@ -32,7 +33,7 @@ def choose_template(
         tool_format: how tools and calls are written, in place of what the template's text names.
 
     Raises:
-        RenderError: the named, saved or own template does not suit the tokenizer.
+        RenderError: the named, saved or own template does not suit the tokenizer, or there is no such tool format.
         ServeError: nothing was named and nothing suits.
     """
     if named is not None:
@@ -41,6 +42,8 @@ def choose_template(
         return ChatTemplate.of_text(tokenizer, saved, "saved with the run", tool_format)
     if getattr(tokenizer, "chat_template", None):
         return ChatTemplate.load(tokenizer, None, tool_format)
+    if tool_format:
+        find_format(tool_format)  # below, an unknown one would look like a template that does not suit
     known = named_templates()
     listed = [name for name in (architecture.templates if architecture else ()) if name in known]
     for name in dict.fromkeys([*listed, LAST]):

@@ -159,7 +159,8 @@ def _pieces(request: Request, news: "SimpleQueue[Piece | Exception]") -> Generat
                 yield piece.text
             if piece.finish:
                 ready = request.ready
-                return Completion("".join(texts), ids, piece.finish == "stop", len(ready.ids), ready.dropped_turns)
+                text, stopped = "".join(texts), piece.finish == "stop"
+                return Completion(text, ids, stopped, len(ready.ids), ready.dropped_turns, ready.thinking)
     finally:
         request.cancel()
 

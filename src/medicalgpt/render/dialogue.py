@@ -62,11 +62,7 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
         return
     thoughts, answer = _thoughts_and_answer(body)
     own_thoughts, content = _thoughts_and_answer(message.content)
-    if thoughts != own_thoughts:
-        raise RenderError(
-            f"chat template '{template.name}' leaves out or changes the thoughts of an answer; choose a data.template that "
-            "writes them (qwen3 and qwen3.5 do), or take them out of the data"
-        )
+    _check_thoughts(template, thoughts == own_thoughts)
     if not answer.endswith(content):
         raise RenderError(f"chat template '{template.name}' changes the assistant's text while rendering it")
     lead = answer[: len(answer) - len(content)]
@@ -74,6 +70,14 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
         raise RenderError(
             f"chat template '{template.name}' has no generation prompt: {lead!r} stands before the answer when training "
             "but not when answering; choose another data.template or add add_generation_prompt to it"
+        )
+
+
+def _check_thoughts(template: "ChatTemplate", kept: bool) -> None:
+    if not kept:
+        raise RenderError(
+            f"chat template '{template.name}' leaves out or changes the thoughts of an answer; choose a data.template that "
+            "writes them (qwen3 and qwen3.5 do), or take them out of the data"
         )
 
 
@@ -89,7 +93,11 @@ def _thoughts_and_answer(text: str) -> tuple[str, str]:
 def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
     """A call must be read back as it was: the whole body is trained, and what it teaches must be a call."""
     _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
-    if message.content.rpartition("</think>")[2].strip() not in body:
+    own_thoughts, content = _thoughts_and_answer(message.content)
+    if own_thoughts:
+        before, closed, _ = body.partition("</think>")  # the first one: an argument may hold such a tag, too
+        _check_thoughts(template, bool(closed) and before.strip().removeprefix("<think>").strip() == own_thoughts)
+    if content not in body:
         raise RenderError(
             f"chat template '{template.name}' leaves out what the assistant says beside its tool calls; choose a "
             "data.template that writes it, or take it out of the data"

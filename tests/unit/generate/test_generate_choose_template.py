@@ -63,6 +63,20 @@ def test_nothing_suits_a_tokenizer_without_eos(said: list[str]) -> None:
     assert said == []
 
 
+def test_a_tool_format_is_written_into_whichever_is_chosen(said: list[str]) -> None:
+    for named, saved, tokenizer in (
+        ("alpaca", None, bare()),
+        (None, SAVED, bare()),
+        (None, None, tiny_tokenizer()),
+        (None, None, bare()),
+    ):
+        template = choose_template(tokenizer, named, saved, QWEN, said.append, "glm4")
+        assert template.tool_use.format is not None
+        assert template.tool_use.format.name == "glm4"
+        with pytest.raises(RenderError, match="tool format 'gml4' is not known; did you mean"):
+            choose_template(tokenizer, named, saved, QWEN, said.append, "gml4")
+
+
 def test_saved_is_what_lies_with_the_adapter_or_the_run(tmp_path: Path) -> None:
     adapter, run, plain = tmp_path / "adapter", tmp_path / "run" / "model", tmp_path / "plain"
     for folder in (adapter, run, plain):

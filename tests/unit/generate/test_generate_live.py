@@ -263,6 +263,19 @@ def test_a_stream_gives_pieces_and_then_the_completion(engine: Engine) -> None:
     assert (completion.stopped, completion.prompt_tokens) == (expected.stopped, expected.prompt_tokens)
 
 
+def test_a_stream_knows_that_its_prompt_opened_the_thoughts(engine: Engine) -> None:
+    thinker = Engine(engine.model, engine.tokenizer, ChatTemplate.load(engine.tokenizer, "qwen3.5"))
+    with Live(thinker) as live:
+        stream = live.stream(ask("a"), Sampling(3))
+        try:
+            while True:
+                next(stream)
+        except StopIteration as end:
+            completion = end.value
+    assert completion.thinking
+    assert not engine.generate([ask("a")], Sampling(3))[0].thinking
+
+
 def test_a_stream_that_is_closed_frees_its_slot(engine: Engine) -> None:
     with Live(engine, slots=1, queue=0) as live:
         stream = live.stream(ask("a"), Sampling(400, min_new_tokens=400))

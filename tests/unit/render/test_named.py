@@ -18,6 +18,8 @@ from medicalgpt.render.template import ChatTemplate
 from medicalgpt.train.preflight import _prompts_agree
 
 HEAD = "{#- medicalgpt template\nsource: ours\nurl: https://example.org\n"
+CALL = {"name": "dose", "arguments": {"kg": 9}}
+THOUGHTFUL_CALL = Message("assistant", "<think>\n38 is high.\n</think>\n\n", (CALL,))
 THOUGHTFUL = says("<think>\n38 is high.\n</think>\n\nYes.")
 
 
@@ -177,6 +179,13 @@ def test_qwen3_trains_the_thoughts_of_each_answer_and_shows_none_of_earlier_ones
     )
 
 
+@pytest.mark.parametrize("name", ["qwen3", "qwen3.5"])
+def test_thoughts_before_a_call_are_trained(name: str) -> None:
+    texts = trained(ChatTemplate.load(tokenizer(), name), user("Fever?"), THOUGHTFUL_CALL)
+    assert len(texts) == 1
+    assert "38 is high.\n</think>\n\n<tool_call>" in texts[0]
+
+
 def test_qwen35_opens_the_thoughts_in_its_prompt() -> None:
     template = ChatTemplate.load(tokenizer(), "qwen3.5")
     assert trained(template, *TALK) == [
@@ -203,6 +212,8 @@ def test_thoughts_are_not_trained_away_in_silence(name: str) -> None:
     template = ChatTemplate.load(tokenizer(), name)
     with pytest.raises(RenderError, match="leaves out or changes the thoughts of an answer"):
         render_dialogue(row(user("Fever?"), THOUGHTFUL), template, 4096)
+    with pytest.raises(RenderError, match="leaves out or changes the thoughts of an answer"):
+        render_dialogue(row(user("Fever?"), THOUGHTFUL_CALL), template, 4096)
     # A conversation goes on, though, whatever an earlier answer thought.
     assert "38 is high" not in template.encoder.decode(
         template.prompt_ids((user("Fever?"), THOUGHTFUL, user("Cough?")))
