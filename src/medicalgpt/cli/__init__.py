@@ -26,6 +26,7 @@ from medicalgpt.cli import (
     score,
     serve,
     train,
+    vocab,
 )
 from medicalgpt.cli.say import said_clearly
 
@@ -35,6 +36,7 @@ GROUPS: dict[str, typer.Typer] = {
     "export": export.app,
     "models": models.app,
     "pipeline": pipeline.app,
+    "vocab": vocab.app,
 }
 COMMANDS: dict[str, Callable[..., Any]] = {
     "chat": chat.chat,

@@ -101,6 +101,15 @@ class RlConfig(StageConfig):
     health: HealthConfig = HealthConfig()
 
     @model_validator(mode="after")
+    def _knows_its_tokens(self) -> Self:
+        if self.model.tokenizer:
+            raise ValueError(
+                "model.tokenizer extends the vocabulary by tokens that no answer would use yet; train them with PT or SFT first, "
+                "and give that run's merged model as model.base"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.lora.enabled and self.lora.dropout:
             raise ValueError(

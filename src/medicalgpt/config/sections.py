@@ -20,6 +20,10 @@ class ModelConfig(Section):
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub model.")
     adapter: str | None = Field(None, description="A LoRA adapter folder or run folder to continue from.")
+    tokenizer: str | None = Field(
+        None,
+        description="A folder made by `medicalgpt vocab extend` from this base: the embeddings grow for it, and adapters train the new rows.",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Weight type; auto takes bfloat16 on hardware that multiplies it fast, else float32."
     )

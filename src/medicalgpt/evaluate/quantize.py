@@ -12,6 +12,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.evaluate.cost import Cost, default_text, measure, read_text
 from medicalgpt.generate.engine import Engine
+from medicalgpt.models.embeddings import rows
 from medicalgpt.models.load import Loaded, Quantization, load
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantize_for_cpu, refuse_quantized
@@ -108,8 +109,7 @@ class _Job:
         """What the full-precision model costs and says; the quantised one is on the disk then."""
         loaded = self._load("none")
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
-        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-        prompts = probe_prompts(width, chosen)
+        prompts = probe_prompts(rows(loaded.model), chosen)
         said = listen(language_speaker(loaded.model), prompts)
         cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.path_or_id))
         if self.method == "cpu-int8" or self.method == "cpu-int4":

@@ -21,7 +21,7 @@ from medicalgpt.generate.thinking import CLOSE, OPEN
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
 from medicalgpt.models.gguf_file import GgufFile, is_gguf
-from medicalgpt.models.load import Quantization, find, load
+from medicalgpt.models.load import Quantization, find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
@@ -284,6 +284,10 @@ def _on_vllm(
     if for_cpu(kind := located_kind(base)):
         raise ServeError(
             f"{config.base} has weights for the CPU ({kind}), which vLLM does not read; leave backend=vllm out"
+        )
+    if find_token_map(config, base, adapter, loaded, tokenizer) is not None:
+        raise ServeError(
+            f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
         )
     architecture = identify(config_of(base), family, base.path_or_id)
     chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)

@@ -11,10 +11,12 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.models.embeddings import trained_rows
 from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
 from medicalgpt.models.unsuited import unsuited
+from medicalgpt.models.vocabulary.token_map import TokenMap
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -39,9 +41,16 @@ def scores_answers(adapter: Located) -> bool:
 
 
 def attach(
-    model: nn.Module, lora: LoraConfig | None, adapter: Located | None, quantized: bool, head: str = "language"
+    model: nn.Module,
+    lora: LoraConfig | None,
+    adapter: Located | None,
+    quantized: bool,
+    head: str = "language",
+    token_map: TokenMap | None = None,
 ) -> nn.Module:
     """Put a trained adapter on the base, or a new one; trainable only when `lora` is given.
+
+    A new one also trains the rows of the tokens that `token_map` added.
 
     Raises:
         ModelError: target modules that the model does not have, or a PiSSA start on quantised weights.
@@ -53,9 +62,12 @@ def attach(
     if adapter is not None:
         options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
         try:
-            return PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)  # type: ignore[arg-type]
-        except (RuntimeError, ValueError) as error:
+            adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)  # type: ignore[arg-type]
+        except (RuntimeError, ValueError, IndexError) as error:
             raise _misfit(adapter, error) from error
+        if lora is None:
+            write_token_rows(adapted)
+        return adapted
     assert lora is not None
     if quantized and lora.variant == "pissa":
         raise ModelError(
@@ -63,7 +75,7 @@ def attach(
         )
     names = linear_names(model)  # asked later, peft's own layers would be among them
     try:
-        return get_peft_model(model, _peft_config(model, lora, head))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(model, lora, head, token_map))  # type: ignore[arg-type]
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -97,7 +109,7 @@ def _targets(model: Any, lora: LoraConfig) -> Any:
     return [name for name in listed if name in there]
 
 
-def _peft_config(model: Any, lora: LoraConfig, head: str) -> Any:
+def _peft_config(model: Any, lora: LoraConfig, head: str, token_map: TokenMap | None = None) -> Any:
     from peft import LoraConfig as PeftLora
 
     return PeftLora(
@@ -110,7 +122,33 @@ def _peft_config(model: Any, lora: LoraConfig, head: str) -> Any:
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
         task_type="SEQ_CLS" if head == "score" else "CAUSAL_LM",  # SEQ_CLS trains and saves the score layer as well
+        **(trained_rows(model, token_map) if token_map else {}),
     )
+
+
+def _token_layers(model: nn.Module) -> list[Any]:
+    """peft's layers that hold trained rows of an embedding or a head."""
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+
+    return [m for m in model.modules() if isinstance(m, TrainableTokensLayer)]
+
+
+def write_token_rows(model: nn.Module) -> None:
+    """Put trained token rows into the matrices themselves; peft would copy the matrices at every call to do it there."""
+    for layer in _token_layers(model):
+        layer.merge()
+
+
+def take_out_token_rows(model: nn.Module) -> None:
+    """Undo `write_token_rows`; peft then puts them in as it goes."""
+    for layer in _token_layers(model):
+        if layer.merged:
+            layer.unmerge()
+
+
+def stores_token_rows(model: nn.Module) -> bool:
+    """Whether the adapter holds rows of new tokens, so that the resized matrices need not be stored beside it."""
+    return bool(_token_layers(model))
 
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
@@ -154,6 +192,7 @@ def can_share(adapter: Located) -> bool:
     """Whether a reward model's adapter folder can be put on another head's base: plain LoRA, score layer saved with it."""
     config = read_adapter(adapter)
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and config.get("bias", "none") == "none"
+    plain = plain and not config.get("trainable_token_indices")
     return adapter.kind == "adapter" and plain and scores_answers(adapter)
 
 
@@ -204,6 +243,7 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
     if not is_adapted(model):
         raise ModelError("there is no adapter to switch off; use objective.reference=model or cached")
     trained = _trained(model)
+    take_out_token_rows(model)  # the head is read without a forward pass, where peft would notice by itself
     try:
         with model.disable_adapter():  # type: ignore[operator]
             yield

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from medicalgpt.config.base import StageConfig
@@ -11,6 +12,7 @@ from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_b
 from medicalgpt.models.heap import can_keep_heap
 from medicalgpt.models.memory import free_memory
 from medicalgpt.models.shape import LLAMA_SIZES, shape_of_model, shape_of_size
+from medicalgpt.models.vocabulary.token_map import TokenMap
 
 DType = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda"]
@@ -70,7 +72,11 @@ def estimate_stage(config: StageConfig) -> Estimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
     setup = setup_of(config)
     model = config.model
-    estimated = estimate(shape_of_model(model.base, model.revision, model.trust_remote_code), setup)
+    trained = shape_of_model(model.base, model.revision, model.trust_remote_code)
+    if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
+        trained = trained.grown(token_map.rows(trained.vocab))
+        setup = replace(setup, new_tokens=len(token_map.new_ids))
+    estimated = estimate(trained, setup)
     if not isinstance(config, ReferencedConfig) or config.objective.reference != "model":
         return estimated
     other = config.objective.reference_model or model.base

@@ -42,7 +42,8 @@ class Setup:
     """How the model is trained.
 
     `row_tokens` is the length of one packed row, the unit of a forward pass. `dtype` is the type in which the base's
-    weights lie, `compute` the type that autocast multiplies in. `heap_holes` adds what a fragmenting heap wastes.
+    weights lie, `compute` the type that autocast multiplies in. `heap_holes` adds what a fragmenting heap wastes. `new_tokens`
+    is the number of embedding rows that an adapter trains.
     """
 
     method: Method = "lora"
@@ -54,6 +55,7 @@ class Setup:
     checkpointing: bool = False
     processes: int = 1
     heap_holes: bool = False
+    new_tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -132,7 +134,8 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     """
     full = setup.method == "full"
     targets = lora_targets(shape, setup)
-    trained = shape.parameters if full else sum(setup.rank * (x.inputs + x.outputs) for x in targets)
+    rows = setup.new_tokens * shape.hidden * shape.token_matrices
+    trained = shape.parameters if full else rows + sum(setup.rank * (x.inputs + x.outputs) for x in targets)
     holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
@@ -229,4 +232,7 @@ def _head(shape: Shape, setup: Setup) -> int:
     size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden
     rows = 2 * setup.row_tokens * shape.hidden * size
     cast = matrix * BYTES[setup.compute] if setup.quantized and setup.autocast else 0
+    if setup.new_tokens and setup.method != "full":
+        # peft writes the new rows into a copy of each matrix, whose gradient is as large as the matrix.
+        rows += 2 * 2 * matrix * size
     return chunk + rows + cast + (matrix * size if setup.method == "full" else 0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,7 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models import attention
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
-from medicalgpt.models.embeddings import resize
+from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
@@ -20,6 +19,8 @@ from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
 from medicalgpt.models.quiet import quiet
+from medicalgpt.models.vocabulary.choose import growth, own_place
+from medicalgpt.models.vocabulary.token_map import TokenMap
 
 Quantization = Literal["none", "int8", "nf4"]
 Head = Literal["language", "score"]
@@ -37,6 +38,7 @@ class Loaded:
     base: Located
     adapter: Located | None = None
     architecture: Architecture | None = None
+    token_map: TokenMap | None = None
 
 
 def pick_dtype(wanted: str) -> torch.dtype:
@@ -79,11 +81,34 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
         found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
-    if tokenizer is not None:
-        return found, adapter, load_tokenizer(_tokenizer_place(tokenizer), None, config.trust_remote_code)
-    # An adapter's folder carries the tokenizer and template it was trained with; they go before the base's.
-    own = adapter if adapter and _has_tokenizer(adapter) else found
-    return found, adapter, load_tokenizer(own.path_or_id, found.revision, config.trust_remote_code)
+    place = own_place(config, adapter, tokenizer)
+    revision = found.revision if place is None else None
+    return found, adapter, load_tokenizer(place or found.path_or_id, revision, config.trust_remote_code)
+
+
+def find_token_map(
+    config: ModelConfig,
+    base: Located,
+    adapter: Located | None,
+    tokenizer: Any,
+    asked: str | None = None,
+    resizes: bool = False,
+) -> TokenMap | None:
+    """The map by which the base grows for what `find` gave; None where nothing is to grow by a map.
+
+    Args:
+        tokenizer: the loaded one.
+        asked: what `find` was given as `tokenizer`.
+        resizes: whether embeddings will be resized where there is no map.
+
+    Raises:
+        ModelError: a tokenizer of another vocabulary without a map from the base's.
+    """
+
+    def read(where: str) -> Any:
+        return load_tokenizer(where, base.revision if where == base.path_or_id else None, config.trust_remote_code)
+
+    return growth(config, base, adapter, tokenizer, read, asked, resizes)
 
 
 def load(
@@ -105,7 +130,8 @@ def load(
         head: "score" for a reward model: one number instead of a distribution over the vocabulary.
         family: the model family that the base must be of (models/families.py); "auto" takes any.
         tokenizer: as for `find`.
-        resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+        resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it; where a
+                token map lies beside the tokenizer or adapter, the base grows by that without being asked.
         spread: lay the layers over all GPUs that are there, for a model that one of them cannot hold.
         say: hears what was done to the embeddings.
 
@@ -118,12 +144,17 @@ def load(
         _check_head(adapter, head)
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
+    token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
     model = load_base(found, config, quantization, head, architecture, spread)
-    if resize_embeddings:
+    if token_map is not None:
+        grow(model, token_map)
+    elif resize_embeddings:
         resize(model, len(own_tokenizer), say)
+    elif config.tokenizer or adapter is not None:
+        require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
-        model = attach(model, lora, adapter, quantized=quantization != "none", head=head)
-    return Loaded(model, own_tokenizer, found, adapter, architecture)
+        model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
+    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map)
 
 
 def _check_quantized(
@@ -231,16 +262,3 @@ def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
     )
-
-
-def _tokenizer_place(name_or_path: str) -> str:
-    """Folder or Hub id of a tokenizer: a folder need hold no weights; a run folder's lies in its model/."""
-    folder = Path(name_or_path).expanduser()
-    if folder.is_dir():
-        inner = folder / "model"
-        return str(inner if (folder / "manifest.json").is_file() and inner.is_dir() else folder)
-    return str(locate(name_or_path).path_or_id)
-
-
-def _has_tokenizer(adapter: Located) -> bool:
-    return adapter.kind == "adapter" and (Path(adapter.path_or_id) / "tokenizer_config.json").is_file()

@@ -1,6 +1,6 @@
 """The dimensions of a model that decide its memory, read from its config alone (a model without storage on "meta")."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from medicalgpt.errors import ModelError
@@ -37,7 +37,8 @@ class Shape:
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
     what they normalise. `plain_norms` and `swiglu` say whether models/lean.py replaces them; `head_norms` whether queries
-    and keys are normalised. `feed_forward` is the width one token sees (with experts: all of its active ones together).
+    and keys are normalised; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
+    (with experts: all of its active ones together).
     """
 
     parameters: int
@@ -55,6 +56,17 @@ class Shape:
     norms: int
     norm_width: int
     linears: tuple[Linear, ...]
+    tied: bool = True
+
+    def grown(self, rows: int) -> "Shape":
+        """The same model with `rows` embeddings, also in its head."""
+        more = (rows - self.vocab) * self.hidden * self.token_matrices
+        return replace(self, vocab=rows, parameters=self.parameters + more)
+
+    @property
+    def token_matrices(self) -> int:
+        """How many matrices have one row a token: the head may be the input embedding itself."""
+        return 1 if self.tied else 2
 
 
 def shape_of_size(size: str) -> Shape:
@@ -146,6 +158,7 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
         norm_width=norm_width,
         linears=linears,
         head_norms=any(n.endswith(("q_norm.weight", "k_norm.weight")) for n, _ in model.named_parameters()),
+        tied=head is None or head.weight is model.get_input_embeddings().weight,
     )
 
 

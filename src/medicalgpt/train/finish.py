@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.models.adapters import is_adapted
+from medicalgpt.models.adapters import is_adapted, stores_token_rows
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.policy import unwrap
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from medicalgpt.train.stage import Context, Outcome
 
 
-def base_hashes(found: Located, adapter: str | None) -> dict[str, str]:
-    """SHA-256 of the base's files (a Hub model: its name and revision) and of the adapter training starts from."""
-
-    return {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
+def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = None) -> dict[str, str]:
+    """SHA-256 of the base's files (a Hub model: its name and revision), of the adapter and of the tokenizer beside it."""
+    hashes = {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
+    return hashes | ({"tokenizer": place_hash(Located(tokenizer, "model"))} if tokenizer else {})
 
 
 def require_memory(config: StageConfig) -> None:
@@ -53,7 +53,10 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
         # transformers' classifiers read their score at the last token that is not padding.
         inner.config.pad_token_id = template.pad_id  # type: ignore[union-attr]
     # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
-    chosen = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    chosen: dict[str, Any] = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    if is_adapted(model) and loaded.token_map is not None:
+        loaded.token_map.write(folder)
+        chosen |= {"save_embedding_layers": False} if stores_token_rows(model) else {}
     model.save_pretrained(str(folder), safe_serialization=True, **chosen)  # type: ignore[operator]
     inner.config._attn_implementation = implementation  # type: ignore[union-attr]
     tokenizer = template.tokenizer

@@ -14,10 +14,13 @@ from rich.console import Console
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import attach
-from medicalgpt.models.load import load, load_base, load_tokenizer, pick_dtype
+from medicalgpt.models.embeddings import grow, rows
+from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, fold
 from medicalgpt.models.speakers import language_speaker, score_speaker
+from medicalgpt.models.vocabulary.choose import require_map
+from medicalgpt.models.vocabulary.token_map import TokenMap
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import certificate, manifest
@@ -85,7 +88,7 @@ def fold_checked(model: Any) -> tuple[Any, Certificate]:
     Raises:
         ModelError: as `fold`, or the result differs beyond the tolerance.
     """
-    prompts = probe_prompts(int(model.get_input_embeddings().weight.shape[0]))
+    prompts = probe_prompts(rows(model))
     said = listen(language_speaker(model), prompts)
     folded = fold(model)
     kind = str(next(folded.parameters()).dtype).removeprefix("torch.")
@@ -160,15 +163,16 @@ class _Merge:
         head = self.chain.head
         loaded = load(self._config(self.chain.base, first), head=head)
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
-        width = int(loaded.model.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
-        prompts = probe_prompts(width, chosen)
+        prompts = probe_prompts(rows(loaded.model), chosen)
         comparisons: list[Comparison] = []
         said = listen(self._speaker(loaded.model), prompts)
         loaded.model = fold(loaded.model)
         for link, adapter in enumerate(others, 2):
-            self._check_tokenizer(adapter, loaded.tokenizer)
             difference = compare(said, self._speaker(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
+            if self._grow_for(adapter, loaded):
+                chosen = ChatTemplate.load(loaded.tokenizer, self.template)
+                prompts = probe_prompts(rows(loaded.model), chosen)
             loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
             said = listen(self._speaker(loaded.model), prompts)
             loaded.model = fold(loaded.model)
@@ -205,13 +209,20 @@ class _Merge:
     def _speaker(self, model: Any) -> Any:
         return score_speaker(model) if self.chain.head == "score" else language_speaker(model)
 
-    def _check_tokenizer(self, adapter: Located, tokenizer: Any) -> None:
-        """Adapters of one chain read the same tokens."""
-        if adapter.kind != "adapter" or not (Path(adapter.path_or_id) / "tokenizer_config.json").is_file():
-            return
+    def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:
+        """Adapters of one chain read the same tokens, or one extends those of the links before it; whether it does."""
+        folder = Path(adapter.path_or_id)
+        if adapter.kind != "adapter" or not (folder / "tokenizer_config.json").is_file():
+            return False
         theirs = load_tokenizer(adapter.path_or_id, None, self.trust_remote_code)
-        if tokenizer_hash(theirs) != tokenizer_hash(tokenizer):
+        if tokenizer_hash(theirs) == tokenizer_hash(loaded.tokenizer):
+            return False
+        token_map = TokenMap.read(folder)
+        if token_map is None:
             raise ModelError(
                 f"{adapter.path_or_id} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
-                f"({len(tokenizer)}); a chain is trained with one tokenizer"
+                f"({len(loaded.tokenizer)}); a chain is trained with one tokenizer, or extends it (medicalgpt vocab extend)"
             )
+        grow(loaded.model, require_map(token_map, folder, theirs, loaded.tokenizer, "of the adapters before it"))
+        loaded.tokenizer = theirs
+        return True

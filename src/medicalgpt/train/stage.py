@@ -20,7 +20,7 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
 from medicalgpt.errors import MedicalGPTError, RenderError
-from medicalgpt.models.load import Loaded, load_tokenizer
+from medicalgpt.models.load import Loaded, find
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.registry import cache_root
@@ -111,13 +111,11 @@ def _in_turn(state: PartialState, act: Callable[[], Context]) -> Context:
 def _open(config: StageConfig, rank: int, world: int) -> Context:
     """Locate the base, read and render the data, and name everything the run depends on."""
     name, console = setup.stage_name(config), make_console(rank)
-    found = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
-    where = config.model.adapter or found.path_or_id
-    tokenizer = load_tokenizer(
-        locate(where).path_or_id if config.model.adapter else where, found.revision, config.model.trust_remote_code
-    )
+    model = config.model
+    found = locate(model.base, model.revision, model.trust_remote_code)
+    tokenizer = find(model)[2]
     template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format)
-    base = finish.base_hashes(found, config.model.adapter)
+    base = finish.base_hashes(found, model.adapter, model.tokenizer)
     prepared: Prepared | PromptSet
     if isinstance(config, RlConfig):
         prepared = read_prompt_set(config.data, template, config.rollout.max_new_tokens, config.train.seed)

@@ -38,8 +38,12 @@ SURFACE = {
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout",
     "train": "stage overrides --config",
+    "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --revision "
+    "--trust-remote-code",
+    "vocab report": "--model --tokenizer --text --revision --trust-remote-code",
+    "vocab train": "--corpus --output --size --kind",
 }
-COMMANDS = ["", "config", "data", "export", "models", "pipeline", *SURFACE]
+COMMANDS = ["", "config", "data", "export", "models", "pipeline", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner

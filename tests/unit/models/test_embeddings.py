@@ -67,7 +67,12 @@ def test_an_adapter_of_a_larger_vocabulary_is_loaded_only_with_resizing(tmp_path
     adapted.save_pretrained(tmp_path / "adapter")
     larger.save_pretrained(tmp_path / "adapter")
     settings = ModelConfig(base=str(base), adapter=str(tmp_path / "adapter"))
-    with pytest.raises(ModelError, match=r"adapter does not fit this base model: .*--resize_emb"):
+    with pytest.raises(ModelError, match=r"2 tokens that the model has no embedding for .*--resize_emb"):
         load(settings)
     loaded = load(settings, resize_embeddings=True)
+    assert loaded.token_map is None
     assert (loaded.model.get_input_embeddings().weight[401] == 3.0).all()
+    for file in (tmp_path / "adapter").glob("token*"):
+        file.unlink()
+    with pytest.raises(ModelError, match=r"adapter does not fit this base model: .*--resize_emb"):
+        load(settings)

@@ -19,6 +19,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.merge import fold
 from medicalgpt.models.policy import CausalPolicy, unwrap
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
@@ -236,7 +237,7 @@ def _separate(where: Located, config: RlConfig, trained: bool, scores: bool) -> 
         require_scorer(scorer)
     inner: Any = scorer.model
     if trained and adapters.is_adapted(inner):
-        inner = inner.merge_and_unload()
+        inner = fold(inner)
     return RewardPolicy(inner, probe_scores(inner, config.train.batching).batching)
 
 

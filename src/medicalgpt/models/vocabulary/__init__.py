@@ -1,0 +1,1 @@
+"""Vocabulary extension: new tokens for an existing tokenizer, embeddings for them, and what they save."""

@@ -1,0 +1,51 @@
+"""Vocabularies of their own, which others can open."""
+
+from pathlib import Path
+
+import pytest
+import sentencepiece
+from tests.vocabularies import CHINESE, HELD_OUT
+from tokenizers import Tokenizer
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.vocabulary.learn import Wanted
+from medicalgpt.models.vocabulary.pieces import read_pieces
+from medicalgpt.models.vocabulary.train import Kind, train
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_sentencepiece_writes_any_text_and_reads_it_back(kind: Kind, tmp_path: Path) -> None:
+    path = train(CHINESE, tmp_path / "own", 1200, kind)
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    assert model.get_piece_size() == 1200
+    for text in [*HELD_OUT, "鼷 ®  two spaces"]:
+        for line in text.splitlines():
+            assert model.decode(model.encode(line)) == line
+    pieces = read_pieces(path, Wanted(0))
+    assert "血壓" in pieces
+    assert all(not c.isascii() for piece in pieces for c in piece)
+
+
+def test_byte_level_writes_any_text_and_reads_it_back(tmp_path: Path) -> None:
+    path = train(CHINESE, tmp_path / "own", 600, "bytes")
+    model = Tokenizer.from_file(str(path))
+    assert model.get_vocab_size() == 600
+    for text in [*HELD_OUT, "鼷 ®  two spaces"]:
+        assert model.decode(model.encode(text).ids) == text
+    assert "血壓" in read_pieces(path, Wanted(0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "says"),
+    [("bytes", 200, "too small"), ("bytes", 90_000, "has enough for"), ("unigram", 90_000, "cannot learn 90000")],
+)
+def test_sizes_that_the_text_cannot_give_are_refused(kind: Kind, size: int, says: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=says):
+        train(CHINESE[:1], tmp_path / "own", size, kind)
+    assert not (tmp_path / "own").exists()
+
+
+def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    train(CHINESE, tmp_path, 400, "bytes")
+    with pytest.raises(ModelError, match=r"exists already"):
+        train(CHINESE, tmp_path, 400, "bytes")
