@@ -139,6 +139,11 @@ class Visit:
         self.page.wait_for_selector("#stop", state="hidden", timeout=120_000)
         self.page.wait_for_function("document.querySelector('#status').innerText != ''")
 
+    def open_settings(self) -> None:
+        """The sliders are made now and take their values a moment later; no hand is as quick as this one."""
+        self.page.click("#settings button")
+        self.page.wait_for_timeout(500)
+
     def set(self, box: str, value: object) -> None:
         self.page.fill(f"#{box} input[type=number]", str(value))
         self.page.press(f"#{box} input[type=number]", "Tab")
@@ -153,7 +158,13 @@ class Visit:
         return str(self.page.inner_text("#status")).strip()
 
     def status_becomes(self, text: str) -> None:
-        self.page.wait_for_function("(t) => document.querySelector('#status').innerText.includes(t)", arg=text)
+        wanted = "(t) => document.querySelector('#status').innerText.includes(t)"
+        try:
+            self.page.wait_for_function(wanted, arg=text)
+        except Exception as error:
+            box, stop = self.page.input_value("#ask textarea")[:80], self.page.is_visible("#stop")
+            seen = f"status {self.status()!r}, box {box!r}, stop shown {stop}, complaints {self.complaints}"
+            raise AssertionError(f"never saw {text!r}: {seen}") from error
 
     def shot(self, name: str) -> None:
         self.page.wait_for_timeout(400)
@@ -191,7 +202,7 @@ def visit(browser: Any, server: Server, tmp_path: Path) -> Iterator[Any]:
 def test_a_conversation_from_the_first_question_to_the_file(visit: Any, server: Server, seed: int) -> None:
     tab = visit()
     tab.shot("empty")
-    tab.page.click("#settings button")
+    tab.open_settings()
     tab.set("max-new-tokens", SHORT)
     tab.set("temperature", 0.7)
     tab.set("seed", seed)
@@ -253,6 +264,11 @@ def test_tokens_stream_and_an_answer_can_be_stopped_and_its_question_edited(visi
     assert len(lengths) == 5
     assert lengths == sorted(lengths)
     tab.shot("streaming")
+    tab.page.fill("#ask textarea", "pulse")
+    tab.page.press("#ask textarea", "Enter")
+    tab.status_becomes(ENGLISH.still_answering)
+    assert tab.page.input_value("#ask textarea") == "pulse"
+    assert tab.page.is_visible("#stop")
     tab.stop()
     stopped = tab.bubbles("bot")[0]
     tab.click("Like")
@@ -276,7 +292,7 @@ def test_errors_are_words_on_the_page(visit: Any, server: Server) -> None:
     tab.status_becomes("The question has")
     assert tab.page.input_value("#ask textarea").startswith("fever fever")
     tab.shot("too-long")
-    tab.page.click("#settings button")
+    tab.open_settings()
     tab.set("max-new-tokens", 4090)
     tab.ask("fever")
     tab.status_becomes("6 fit, as 4090 are kept for the answer")
@@ -356,7 +372,7 @@ def test_a_closed_tab_frees_the_model(visit: Any, server: Server) -> None:
     tab.page.wait_for_selector("#chat .bot")
     tab.page.close()
     other = visit()
-    other.page.click("#settings button")
+    other.open_settings()
     other.set("max-new-tokens", 5)
     other.ask("fever")
     other.wait_for_answer()

@@ -16,6 +16,7 @@ from medicalgpt.serve.web.view import as_typed, messages, ratings, version
 
 Changes = dict[Any, Any]
 _NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
+_TO_QUESTION = "() => { document.querySelector('#ask textarea').focus(); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
 
 
@@ -40,12 +41,15 @@ class Events:
         quiet: dict[str, Any] = {"outputs": everything, "show_progress": "hidden", "api_visibility": "private"}
         sampling = page.sampling
         with page.blocks:
-            page.blocks.load(self.load, None, **quiet)
+            loaded = page.blocks.load(self.load, None, **quiet)
+            loaded.success(None, js=_TO_QUESTION, api_visibility="private")
             page.blocks.load(None, js=_NAME_ICONS, api_visibility="private")
             page.blocks.unload(self.unload)
             page.language.click(self.change_language, None, **quiet)
             page.dark.click(None, js=_TO_DARK, api_visibility="private")
-            gr.on([page.send.click, page.ask.submit], self.ask, [page.ask, *sampling], **quiet)
+            # Gradio drops an Enter while it counts the answer before as unfinished; the session knows better when to refuse.
+            asked = [page.send.click, page.ask.submit]
+            gr.on(asked, self.ask, [page.ask, *sampling], trigger_mode="multiple", **quiet)
             page.chat.example_select(self.example, sampling, **quiet)
             page.chat.retry(self.again, sampling, **quiet)
             page.chat.edit(self.edit, sampling, **quiet)
@@ -64,9 +68,9 @@ class Events:
     # -- tabs -----------------------------------------------------------------------------------------------------------
     def load(self, request: gr.Request) -> Changes:
         """A new tab, or one that was reloaded: nothing of before is there."""
-        session = self.open_session(preferred(request.headers.get("accept-language", "")))
-        self.sessions[str(request.session_hash)] = session
-        return self._everything(session)
+        changes = self._everything(self._session(request))
+        ready = (self.page.ask, self.page.send)
+        return changes | {part: changes.get(part, {}) | gr.update(interactive=True) for part in ready}
 
     def unload(self, request: gr.Request) -> None:
         """The tab is gone: its answer is stopped, its conversation forgotten."""
@@ -124,7 +128,7 @@ class Events:
         for _ in news:
             yield self._whole(session, busy=True) if whole else self._growing(session)
             whole = False
-        yield self._whole(session)
+        yield self._whole(session, busy=session.busy)  # refused because of another answer, which may still be stopped
 
     # -- answers --------------------------------------------------------------------------------------------------------
     def earlier(self, request: gr.Request) -> Changes:

@@ -102,7 +102,7 @@ def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
     page = Page(blocks=blocks, **parts)
     for component, change in words(page, info, ENGLISH, rated).items():
         for name, value in change.items():
-            if name != "__type__":
+            if name not in ("__type__", "examples"):  # nothing to click on before the tab has its session
                 setattr(component, name, value)
     return page
 
@@ -125,10 +125,10 @@ def _talk() -> dict[str, Any]:
         parts["version"] = gr.HTML(elem_id="version")
         parts["later"] = gr.Button(size="sm", min_width=0, elem_id="later")
     with gr.Row(elem_id="asking"):
-        parts["ask"] = gr.Textbox(
-            show_label=False, container=False, lines=1, max_lines=6, autofocus=True, scale=1, min_width=0, elem_id="ask"
-        )
-        parts["send"] = gr.Button(variant="primary", min_width=0, scale=0, elem_id="send")
+        # Both wait for the tab's session: what is asked while the page is still being filled gets lost in Gradio's streams.
+        box: dict[str, Any] = {"show_label": False, "container": False, "interactive": False}
+        parts["ask"] = gr.Textbox(lines=1, max_lines=6, scale=1, min_width=0, elem_id="ask", **box)
+        parts["send"] = gr.Button(variant="primary", interactive=False, min_width=0, scale=0, elem_id="send")
         parts["stop"] = gr.Button(variant="stop", min_width=0, scale=0, visible=False, elem_id="stop")
         parts["clear"] = gr.Button(min_width=0, scale=0, elem_id="clear")
     return parts

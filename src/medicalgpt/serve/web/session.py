@@ -55,7 +55,9 @@ class Session:
             if not question.strip():
                 return
             if not alone:
-                self.draft = question
+                last = self.conversation.last
+                # Enter twice is one question; another one goes back into its box.
+                self.draft = None if last is not None and last.question == question.strip() else question
                 return
             if number is not None:
                 self.conversation.cut(number)

@@ -169,6 +169,9 @@ def test_a_second_question_meanwhile_is_not_lost() -> None:
     list(session.ask("b", GREEDY))
     assert session.draft == "b"
     assert session.status == ENGLISH.still_answering
+    session.draft = None
+    list(session.ask("a ", GREEDY))
+    assert session.draft is None, "the same question again is a double Enter"
     list(session.again(GREEDY))
     session.stop()
     list(steps)
