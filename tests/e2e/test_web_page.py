@@ -139,14 +139,16 @@ class Visit:
         self.page.wait_for_selector("#stop", state="hidden", timeout=120_000)
         self.page.wait_for_function("document.querySelector('#status').innerText != ''")
 
-    def open_settings(self) -> None:
-        """The sliders are made now and take their values a moment later; no hand is as quick as this one."""
-        self.page.click("#settings button")
-        self.page.wait_for_timeout(500)
-
     def set(self, box: str, value: object) -> None:
-        self.page.fill(f"#{box} input[type=number]", str(value))
-        self.page.press(f"#{box} input[type=number]", "Tab")
+        """Until it stays: sliders just shown take their first value a moment later, and no hand is as quick as this one."""
+        field = f"#{box} input[type=number]"
+        for _ in range(20):
+            self.page.fill(field, str(value))
+            self.page.press(field, "Tab")
+            self.page.wait_for_timeout(500)
+            if self.page.input_value(field) == str(value):
+                return
+        raise AssertionError(f"{box} shows {self.page.input_value(field)}, not {value}")
 
     def bubbles(self, role: str) -> list[str]:
         return [e.inner_text() for e in self.page.query_selector_all(f"#chat .message.{role}, #chat .{role}.message")]
@@ -202,7 +204,7 @@ def visit(browser: Any, server: Server, tmp_path: Path) -> Iterator[Any]:
 def test_a_conversation_from_the_first_question_to_the_file(visit: Any, server: Server, seed: int) -> None:
     tab = visit()
     tab.shot("empty")
-    tab.open_settings()
+    tab.page.click("#settings button")
     tab.set("max-new-tokens", SHORT)
     tab.set("temperature", 0.7)
     tab.set("seed", seed)
@@ -292,7 +294,7 @@ def test_errors_are_words_on_the_page(visit: Any, server: Server) -> None:
     tab.status_becomes("The question has")
     assert tab.page.input_value("#ask textarea").startswith("fever fever")
     tab.shot("too-long")
-    tab.open_settings()
+    tab.page.click("#settings button")
     tab.set("max-new-tokens", 4090)
     tab.ask("fever")
     tab.status_becomes("6 fit, as 4090 are kept for the answer")
@@ -372,7 +374,7 @@ def test_a_closed_tab_frees_the_model(visit: Any, server: Server) -> None:
     tab.page.wait_for_selector("#chat .bot")
     tab.page.close()
     other = visit()
-    other.open_settings()
+    other.page.click("#settings button")
     other.set("max-new-tokens", 5)
     other.ask("fever")
     other.wait_for_answer()

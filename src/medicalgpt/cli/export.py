@@ -28,6 +28,9 @@ def gguf(
         typer.Option(metavar="NAME", help="llama.cpp's name of the tokenizer's rule, where it is not found by itself."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there already.")] = False,
+    allow_drift: Annotated[
+        bool, typer.Option("--allow-drift", help="Publish also what differs from the model beyond the tolerance.")
+    ] = False,
     template: option.Template = None,
     adapter: option.Adapter = None,
     revision: option.Revision = None,
@@ -39,7 +42,8 @@ def gguf(
 ) -> None:
     """One GGUF file for llama.cpp, Ollama, LM Studio …: weights, tokenizer, chat template and every stop token.
 
-    An adapter is merged first, in memory; the merge is checked as in a pipeline.
+    An adapter is merged first, in memory; the merge is checked as in a pipeline. Where llama.cpp is installed it reads the
+    file, and a certificate beside it says how far its words are from the model's.
     """
     from medicalgpt.config.sections import ModelConfig
     from medicalgpt.train.gguf import export_gguf
@@ -47,7 +51,9 @@ def gguf(
     config = ModelConfig(
         base=model, adapter=adapter, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code
     )
-    written = export_gguf(config, output, kind, template=template, pre=pre, overwrite=overwrite)
+    written = export_gguf(
+        config, output, kind, template=template, pre=pre, overwrite=overwrite, allow_drift=allow_drift
+    )
     counts = ", ".join(f"{count} in {name}" for name, count in sorted(written.types.items()))
     typer.echo(f"{written.path}: {written.size / 1e6:,.1f} MB; tensors: {counts}")
     for note in written.notes:

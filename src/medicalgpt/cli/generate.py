@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from medicalgpt.generate.output import Output
     from medicalgpt.generate.sampling import Sampling
 
+BadRows = Literal["report", "error"]
+
 
 def generate(
     model: option.Model,
@@ -24,6 +26,10 @@ def generate(
     target: Annotated[Path, typer.Option("--output", metavar="FILE", help="Rows with `response` as JSON lines.")],
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts answered at the same time.")] = 8,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished output.")] = False,
+    on_bad_row: Annotated[
+        BadRows,
+        typer.Option(help="A row that cannot be asked: report it in the output and go on, or stop before the first."),
+    ] = "report",
     system: option.System = None,
     no_history: option.NoHistory = False,
     max_new_tokens: option.MaxNewTokens = 256,
@@ -77,14 +83,17 @@ def generate(
             "revision": revision,
             "backend": backend,
         },
-        FileJob(source, target, batch_size, system, not no_history, resume),
+        FileJob(source, target, batch_size, system, not no_history, resume, strict=on_bad_row == "error"),
         sampling,
     )
 
 
 @dataclass(frozen=True)
 class FileJob:
-    """Which file is answered into which, and how its rows are read. `history` False asks each question alone."""
+    """Which file is answered into which, and how its rows are read.
+
+    `history` False asks each question alone; `strict` stops where a row cannot be asked.
+    """
 
     source: Path
     target: Path
@@ -92,6 +101,7 @@ class FileJob:
     system: str | None
     history: bool
     resume: bool
+    strict: bool = False
 
 
 def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> None:
@@ -111,7 +121,7 @@ def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> 
         """The number of rows, or None when there is nothing left to do."""
         if output.check(job.resume or distributed.restarted()):
             return None
-        return count_prompts(job.source, job.system)
+        return count_prompts(job.source, job.system, job.strict)
 
     try:
         rows = workers.first_does(look)
@@ -138,6 +148,7 @@ def _answer(
     engine = workers.all_do(lambda: Engine.open(**opening, say=say))
     with _progress(rows, workers.first) as progress, _how_to_go_on(output.partial, workers.first):
         how: dict[str, Any] = {"batch_size": job.batch_size, "system": job.system, "history": job.history}
+        how["strict"] = job.strict
         summary = run_batch(engine, job.source, output, sampling, progress=progress, workers=workers, **how)
     if not workers.first:
         return
@@ -145,8 +156,12 @@ def _answer(
     typer.echo(f"{summary.rows} rows{earlier} → {job.target}")
     typer.echo(
         f"{summary.tokens} new tokens in {summary.seconds:.1f} s, {summary.tokens_per_second:.1f} tokens/s; "
-        f"stop rate {summary.stopped / summary.rows:.1%}"
+        f"stop rate {summary.stopped / max(summary.rows - summary.unanswered, 1):.1%}"
     )
+    if summary.unanswered:
+        typer.echo(
+            f"{summary.unanswered} rows could not be asked: `problem` says why in their place in the output", err=True
+        )
     if summary.shortened:
         typer.echo(f"{summary.shortened} rows lost their oldest turns, as they did not fit into the model's context")
 

@@ -16,7 +16,7 @@ from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
-from medicalgpt.generate.rows import Asked, place, read_prompts
+from medicalgpt.generate.rows import Asked, Unasked, place, read_prompts, read_rows
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.runs.hashes import hash_file
 
@@ -28,10 +28,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a batch amounts to. `tokens` and `seconds` count this call only, the others all rows of the output."""
+    """What a batch amounts to. `tokens` and `seconds` count this call only, the others all rows of the output.
+
+    `unanswered` are rows without an answer, as they could not be asked.
+    """
 
     rows: int
     resumed: int
+    unanswered: int
     stopped: int
     shortened: int
     tokens: int
@@ -52,6 +56,7 @@ def run_batch(
     batch_size: int = 8,
     system: str | None = None,
     history: bool = True,
+    strict: bool = True,
     progress: Progress = lambda rows, tokens: None,
     workers: Workers = ALONE,
 ) -> Summary:
@@ -59,24 +64,25 @@ def run_batch(
 
     Args:
         history: False asks the last question of every row alone.
+        strict: a row that cannot be asked (no prompt, or too long for the model) is an error; else it is written without an
+            answer, and `problem` says why, with file:line.
         workers: the processes that share the rows; all of them call this, and the summary of the first one counts.
 
     Raises:
-        DataError: a row that cannot be asked (no prompt, or too long for the model), before anything is generated.
+        DataError: with `strict`, a row that cannot be asked, before anything is generated.
         ServeError: the output belongs to other settings or cannot be written; rows written so far are kept.
     """
-    asked = partial(read_prompts, source, system, history)
+    asked = partial(read_rows, source, system, history)
 
     def begin() -> int:
-        _check_prompts(engine, asked(), sampling)
+        if strict:
+            _check_prompts(engine, read_prompts(source, system, history), sampling)
         how = {"system": system, "history": history, "sampling": asdict(sampling)}
         settings = {"input": hash_file(source), "model": engine.origin, **how}
         return output.start(settings)
 
     def answer(window: _Window) -> list[dict[str, Any]]:
-        prompts = [row.prompt for row in window.rows]
-        answers = engine.generate(prompts, sampling, batch_size=batch_size, first_index=window.first)
-        return [_row(engine, row, found) for row, found in zip(window.rows, answers)]
+        return _answered(engine, window, sampling, batch_size)
 
     with output:
         resumed = workers.first_does(begin)
@@ -84,12 +90,12 @@ def run_batch(
         progress(resumed, 0)
         for rows in workers.share(_windows(asked(), resumed, _WINDOW * batch_size), answer):
             output.write(rows)
-            tokens += sum(row["tokens"] for row in rows)
+            tokens += sum(row.get("tokens", 0) for row in rows)
             progress(output.rows, tokens)
         seconds = time.perf_counter() - start
         if workers.first:
             output.finish()
-    return Summary(output.rows, resumed, output.stopped, output.shortened, tokens, seconds)
+    return Summary(output.rows, resumed, output.unanswered, output.stopped, output.shortened, tokens, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +103,38 @@ class _Window:
     """Rows that are decoded together, and the number of the first of them in the file."""
 
     first: int
-    rows: list[Asked]
+    rows: list[Asked | Unasked]
 
 
 def _check_prompts(engine: Engine, rows: Iterable[Asked], sampling: Sampling) -> None:
     for asked in rows:
-        try:
-            engine.prepare(asked.prompt, sampling)
-        except (ServeError, RenderError) as error:
-            row = asked.prompt.source
-            raise DataError(f"{place(Path(row.file), row.row)}: {error}") from error
+        if problem := _problem(engine, asked, sampling):
+            raise DataError(problem)
 
 
-def _windows(rows: Iterator[Asked], done: int, size: int) -> Iterator[_Window]:
+def _problem(engine: Engine, row: Asked | Unasked, sampling: Sampling) -> str | None:
+    """Why a row cannot be asked, and where it stands."""
+    if isinstance(row, Unasked):
+        return row.problem
+    try:
+        engine.prepare(row.prompt, sampling)
+    except (ServeError, RenderError) as error:
+        source = row.prompt.source
+        return f"{place(Path(source.file), source.row)}: {error}"
+    return None
+
+
+def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, Any]]:
+    """Output rows. A row keeps its number, and with it its seed, whatever becomes of the rows before it."""
+    problems = [_problem(engine, row, sampling) for row in window.rows]
+    fine = [(i, row) for i, row in enumerate(window.rows) if isinstance(row, Asked) and problems[i] is None]
+    prompts, numbers = [row.prompt for _, row in fine], [window.first + i for i, _ in fine]
+    answers = engine.generate(prompts, sampling, batch_size=batch_size, numbers=numbers)
+    found = {i: _row(engine, row, answer) for (i, row), answer in zip(fine, answers)}
+    return [found.get(i) or {**row.fields, "problem": problems[i]} for i, row in enumerate(window.rows)]
+
+
+def _windows(rows: Iterator[Asked | Unasked], done: int, size: int) -> Iterator[_Window]:
     rest = itertools.islice(rows, done, None)
     while window := list(itertools.islice(rest, size)):
         yield _Window(done, window)

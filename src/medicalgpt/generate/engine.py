@@ -157,12 +157,17 @@ class Engine:
         return prepare(prompt, self.template, self.context, sampling.max_new_tokens)
 
     def generate(
-        self, prompts: Sequence[Prompt], sampling: Sampling, *, batch_size: int = 8, first_index: int = 0
+        self,
+        prompts: Sequence[Prompt],
+        sampling: Sampling,
+        *,
+        batch_size: int = 8,
+        numbers: Sequence[int] | None = None,
     ) -> list[Completion]:
         """Answer every prompt, in the order given.
 
-        Prompts of similar length share a batch. `first_index` is the number of the first prompt in a larger whole, so
-        that a long list can be answered in pieces with the same result.
+        Prompts of similar length share a batch. `numbers` are the prompts' in a larger whole (default: from 0), so that a
+        long list can be answered in pieces with the same result.
 
         Raises:
             ServeError, RenderError: as `prepare`, before anything is generated; or the backend's ServeError.
@@ -170,7 +175,7 @@ class Engine:
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
         ready, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
-        answers = self._run(ready, sampling, 1, batch_size, first_index)
+        answers = self._run(ready, sampling, 1, batch_size, numbers or range(len(ready)))
         return [self._completion(r, ids, sampling) for r, (ids,) in zip(ready, answers)]
 
     def complete(
@@ -194,7 +199,8 @@ class Engine:
             if value < 1:
                 raise ServeError(f"{name} is {value}; allowed: at least 1")
         ready = [self.prepare(ids, sampling) for ids in prompts]
-        return self._run(ready, self.stopping(sampling), n, batch_size, first_index)
+        numbers = range(first_index, first_index + len(ready))
+        return self._run(ready, self.stopping(sampling), n, batch_size, numbers)
 
     def stopping(self, sampling: Sampling) -> Sampling:
         """With the template's own stop texts: those of its stops that are no token of this tokenizer."""
@@ -202,12 +208,12 @@ class Engine:
         return replace(sampling, stop=tuple(dict.fromkeys([*sampling.stop, *texts]))) if texts else sampling
 
     def _run(
-        self, ready: Sequence[Ready], sampling: Sampling, n: int, batch_size: int, first_index: int
+        self, ready: Sequence[Ready], sampling: Sampling, n: int, batch_size: int, numbers: Sequence[int]
     ) -> list[list[list[int]]]:
         if not ready:
             return []
         ends = _stop_text_ends(self._decode, sampling, n * len(ready)) if sampling.stop else None
-        seeds = [[row_seed(sampling.seed, (first_index + i) * n + j) for j in range(n)] for i in range(len(ready))]
+        seeds = [[row_seed(sampling.seed, number * n + j) for j in range(n)] for number in numbers]
         return self.backend.run([r.ids for r in ready], sampling, seeds, batch_size=batch_size, ends=ends)
 
     def stream(self, prompt: Prompt, sampling: Sampling, *, index: int = 0) -> Generator[str, None, Completion]:

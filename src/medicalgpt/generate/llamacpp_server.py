@@ -114,17 +114,24 @@ class Server:
 
         Slow for what it is: half a second a position with 50,000 tokens, as all go through JSON.
         """
-        self.make_room(1, len(ids) + 1)
         size = int(self.file.fact("vocab_size") or len(self.file.tokenizer))
+        rows = np.full((len(ids) - first + 1, size), -np.inf, np.float32)
+        for row, named in zip(rows, self.likely(ids, size, first)):
+            row[list(named)] = list(named.values())
+        return rows
+
+    def likely(self, ids: Sequence[int], count: int = 64, first: int = 1) -> list[dict[int, float]]:
+        """The `count` likeliest tokens behind ids[:first], ids[:first + 1] … ids, with their log-probabilities."""
+        self.make_room(1, len(ids) + 1)
         # The drawn token plays no part, but where its text is half a character llama.cpp gives no numbers; a stop
         # token has no text.
-        settings = {"n_probs": size, "temperature": 0, "logit_bias": [[self.file.stop_ids[0], 1e4]]}
-        rows = np.full((len(ids) - first + 1, size), -np.inf, np.float32)
-        for row, end in zip(rows, range(first, len(ids) + 1)):
+        settings = {"n_probs": count, "temperature": 0, "logit_bias": [[self.file.stop_ids[0], 1e4]]}
+        found = []
+        for end in range(first, len(ids) + 1):
             answer = self._request(0, ids[:end], 1, settings)
-            for entry in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
-                row[entry["id"]] = entry["logprob"]
-        return rows
+            entries = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            found.append({entry["id"]: entry["logprob"] for entry in entries})
+        return found
 
     def _request(self, slot: int, prompt: Sequence[int], max_tokens: int, settings: dict[str, Any]) -> dict[str, Any]:
         request = {"prompt": list(prompt), "max_tokens": max_tokens, "id_slot": slot, "cache_prompt": True}
@@ -135,7 +142,7 @@ class Server:
 
 
 def gguf_speaker(file: GgufFile) -> Server:
-    """llama.cpp as a judge of given tokens, by `logps`; for comparing an exported model with what it came from."""
+    """llama.cpp as a judge of given tokens, by `logps` and `likely`; for comparing an exported model with its origin."""
     return Server(file)
 
 

@@ -15,15 +15,16 @@ class Output:
     """Rows written in order, to be continued after an interruption.
 
     Beside OUTPUT.partial lies OUTPUT.partial.json with the settings its rows were made with; other settings cannot be
-    mixed in. Both are gone once OUTPUT is there. `rows`, `stopped` and `shortened` count the rows written, earlier ones
-    included: all, those that ended by themselves, and those whose prompt lost old turns.
+    mixed in. Both are gone once OUTPUT is there. `rows`, `unanswered`, `stopped` and `shortened` count the rows written,
+    earlier ones included: all, those that could not be asked, those that ended by themselves, and those whose prompt lost
+    old turns.
     """
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.partial = target.with_name(target.name + ".partial")
         self.settings = target.with_name(target.name + ".partial.json")
-        self.rows = self.stopped = self.shortened = 0
+        self.rows = self.unanswered = self.stopped = self.shortened = 0
         self._file: BinaryIO | None = None
 
     def check(self, resume: bool) -> bool:
@@ -126,6 +127,7 @@ class Output:
         return end
 
     def _count(self, row: dict[str, Any]) -> None:
-        self.stopped += bool(row["stopped"])
+        self.unanswered += "problem" in row
+        self.stopped += bool("problem" not in row and row["stopped"])
         self.shortened += "dropped_turns" in row
         self.rows += 1

@@ -21,7 +21,10 @@ ALLOWED = (
     "messages or conversations (a list of turns), or a question as text in prompt, question or instruction (or their "
     "usual names), each with optional system, history, input and tools"
 )
-WRITTEN = ("response", "reasoning", "tool_calls", "tool_problems", "stopped", "tokens", "reference", "dropped_turns")
+WRITTEN = (
+    *("response", "reasoning", "tool_calls", "tool_problems", "stopped", "tokens", "reference", "dropped_turns"),
+    "problem",
+)
 """Columns that the output adds to a row."""
 
 _TURN_LISTS = ("messages", *CONVERSATIONS)
@@ -38,31 +41,67 @@ class Asked:
     answer_column: str | None = None
 
 
-def read_prompts(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked]:
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """A row without a usable prompt: its columns, where the output can hold them, and what is wrong, with file:line."""
+
+    fields: dict[str, Any]
+    problem: str
+
+
+def read_rows(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked | Unasked]:
     """The rows of one file as prompts; `system` is put before those that have no system message.
 
     Args:
         history: False asks the last question of every row alone (with its system message).
 
     Raises:
-        DataError: the file cannot be read or is empty, or a row has no usable prompt, with file:line.
+        DataError: the file cannot be read or is empty.
     """
     rows = 0
     for row in prompt_rows(path):
         rows += 1
+        fields: dict[str, Any] = {}
         try:
+            _check_writable(row.fields or {})
+            fields = row.fields or {}
             found = parse_prompt(row, path, system)
-            _check_writable(row.fields or {}, found.answer_column)
+            _check_response(fields, found.answer_column)
+            yield found if history else _alone(found)
         except BadRow as bad:
-            raise DataError(f"{explain_bad(bad, row, path)}; correct the row") from None
-        yield found if history else _alone(found)
+            yield Unasked(fields, explain_bad(bad, row, path))
     if not rows:
         raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
 
 
-def count_prompts(path: Path, system: str | None = None) -> int:
-    """Read every row once, to find a bad one before a model is loaded. Raises DataError as `read_prompts`."""
-    return sum(1 for _ in read_prompts(path, system))
+def read_prompts(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked]:
+    """As `read_rows`, of a file whose rows all have a prompt.
+
+    Raises:
+        DataError: also where one has none, with file:line.
+    """
+    for row in read_rows(path, system, history):
+        if isinstance(row, Unasked):
+            raise DataError(f"{row.problem}; correct the row")
+        yield row
+
+
+def count_prompts(path: Path, system: str | None = None, strict: bool = True) -> int:
+    """Read every row once, before a model is loaded.
+
+    Raises:
+        DataError: as `read_prompts`; or, without `strict`, only where no row at all has a prompt.
+    """
+    if strict:
+        return sum(1 for _ in read_prompts(path, system))
+    rows, first, usable = 0, "", False
+    for row in read_rows(path, system):
+        rows += 1
+        usable = usable or isinstance(row, Asked)
+        first = first or (row.problem if isinstance(row, Unasked) else "")
+    if not usable:
+        raise DataError(f"no row of {path} can be asked; the first: {first}")
+    return rows
 
 
 def _alone(asked: Asked) -> Asked:
@@ -133,13 +172,22 @@ def _answer(fields: Mapping[str, Any], name: str) -> tuple[str | None, str | Non
     return None, None
 
 
-def _check_writable(fields: Mapping[str, Any], answer: str | None) -> None:
-    """The output must be able to hold the row as it is; only an answer named `response` moves to `reference`."""
-    for name in fields:
-        if name in WRITTEN and not (name == "response" and answer == fold_name(name)):
-            raise BadRow(f"the column '{name}' is one that the output adds ({', '.join(WRITTEN)}); rename or remove it")
+def _check_writable(fields: Mapping[str, Any]) -> None:
+    """The output must be able to hold the row as it is."""
     for name, value in fields.items():
+        if name in WRITTEN and name != "response":
+            raise _taken(name)
         try:
             json.dumps(value)
         except (TypeError, ValueError, RecursionError):
             raise BadRow(f"the column '{fold_name(name)[:40]}' holds a value that JSON cannot") from None
+
+
+def _check_response(fields: Mapping[str, Any], answer: str | None) -> None:
+    """A column `response` is fine only where it is the row's answer, which moves to `reference`."""
+    if "response" in fields and answer != fold_name("response"):
+        raise _taken("response")
+
+
+def _taken(name: str) -> BadRow:
+    return BadRow(f"the column '{name}' is one that the output adds ({', '.join(WRITTEN)}); rename or remove it")

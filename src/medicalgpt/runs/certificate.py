@@ -153,10 +153,10 @@ class Certificate:
             }
         )
 
-    def write(self, folder: Path) -> None:
-        """Check, then store certificate.json beside the weights; raises ModelError as `check`."""
+    def write(self, folder: Path, name: str = NAME) -> None:
+        """Check, then store the certificate beside the weights; raises ModelError as `check`."""
         self.check()
-        write_text(folder / NAME, json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n")
+        write_text(folder / name, json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any] | None:

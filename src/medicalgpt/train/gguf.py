@@ -1,15 +1,25 @@
-"""`medicalgpt export gguf`: find a model, merge its adapter where it has one, write the file."""
+"""`medicalgpt export gguf`: find a model, merge its adapter where it has one, write the file, ask llama.cpp about it."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.generate.llamacpp_server import gguf_speaker
 from medicalgpt.models.adapters import is_adapted
+from medicalgpt.models.embeddings import rows
+from medicalgpt.models.gguf_file import GgufFile
 from medicalgpt.models.gguf_write import Exported, GgufType, check_target, write_gguf
 from medicalgpt.models.load import load
+from medicalgpt.models.speakers import language_speaker
 from medicalgpt.render.template import ChatTemplate, stop_ids
+from medicalgpt.runs.certificate import Certificate, Comparison
+from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.runs.hashes import hash_file
 from medicalgpt.train.merged import fold_checked
 
 
@@ -21,14 +31,19 @@ def export_gguf(
     template: str | None = None,
     pre: str | None = None,
     overwrite: bool = False,
+    allow_drift: bool = False,
 ) -> Exported:
-    """Load a model, merge its adapter where it has one, and write it as a GGUF file.
+    """Load a model, merge its adapter where it has one, and write it as a GGUF file with a certificate beside it.
+
+    The certificate compares what llama.cpp makes of the file with the model itself; where its bindings are not installed
+    there is none, and a note says so.
 
     Args:
         template: a chat template's name or file; default: the model's own, or none for a base model.
+        allow_drift: publish the file also where llama.cpp says something else than the model.
 
     Raises:
-        ModelError: as `load`, `fold` and `write_gguf`, or a merge that changes what the model says.
+        ModelError: as `load`, `fold` and `write_gguf`, or a merge or a file that says something else than the model.
         RenderError: the template does not fit the tokenizer.
     """
     check_target(path, kind, overwrite)
@@ -46,7 +61,33 @@ def export_gguf(
     ends = stop_ids(chosen, loaded.model.generation_config) if chosen else [tokenizer.eos_token_id]
     source = chosen.source if chosen else None
     name = Path(config.base).resolve().name
-    written = write_gguf(
-        loaded.model, tokenizer, path, kind, stop_ids=ends, template=source, name=name, pre=pre, overwrite=overwrite
-    )
-    return replace(written, notes=[*notes, *written.notes])
+    prompts = probe_prompts(rows(loaded.model), chosen)
+    said = listen(language_speaker(loaded.model), prompts)
+    # Under another name until llama.cpp has read it.
+    unchecked = path.with_name(f".{path.stem}.{os.getpid()}.unchecked.gguf")
+    try:
+        written = write_gguf(
+            loaded.model, tokenizer, unchecked, kind, stop_ids=ends, template=source, name=name, pre=pre, overwrite=True
+        )
+        notes += [*written.notes, _publish(unchecked, path, kind, said, prompts, allow_drift)]
+    finally:
+        unchecked.unlink(missing_ok=True)
+    return replace(written, path=path, notes=notes)
+
+
+def _publish(
+    unchecked: Path, path: Path, kind: str, said: list[Says], prompts: Sequence[Sequence[int]], allow_drift: bool
+) -> str:
+    """Let llama.cpp read the file, and give it its name and certificate; tells how the comparison ended."""
+    proof = path.with_suffix(".certificate.json")
+    if find_spec("xllamacpp") is None:
+        os.replace(unchecked, path)
+        proof.unlink(missing_ok=True)  # that of a file which was replaced
+        return "not compared with the model, as llama.cpp is not installed: pip install 'medicalgpt[llamacpp]'"
+    difference = compare(said, gguf_speaker(GgufFile.read(unchecked)).likely, prompts)
+    found = Comparison("the model", "the file, read by llama.cpp", difference, second_sha256=hash_file(unchecked))
+    certificate = Certificate(f"gguf-{kind.upper()}", [found], allow_drift=allow_drift)
+    certificate.check()
+    os.replace(unchecked, path)
+    certificate.write(path.parent, proof.name)
+    return f"compared with the model: {certificate.summary()}"

@@ -52,10 +52,28 @@ def test_generate_writes_answers_and_a_summary(model: str, tmp_path: Path) -> No
 def test_generate_stops_at_a_bad_row_before_the_model_is_loaded(tmp_path: Path) -> None:
     source = prompts(tmp_path, {"prompt": "fever?"}, {"prompt": ""})
     result = run(
-        "generate", "--model", str(tmp_path / "gone"), "--input", source, "--output", str(tmp_path / "o.jsonl")
+        "generate",
+        "--model",
+        str(tmp_path / "gone"),
+        "--input",
+        source,
+        "--output",
+        str(tmp_path / "o.jsonl"),
+        *("--on-bad-row", "error"),
     )
     assert result.exit_code == 2
     assert f"{source}:2: prompt is blank" in result.stderr
+
+
+def test_generate_answers_the_rest_and_says_how_many_rows_it_could_not(model: str, tmp_path: Path) -> None:
+    source = prompts(tmp_path, {"prompt": "fever?"}, {"prompt": ""}, {"prompt": "pulse?"})
+    output = tmp_path / "o.jsonl"
+    result = run("generate", "--model", model, "--input", source, "--output", str(output), "--max-new-tokens", "4")
+    assert result.exit_code == 0, result.output
+    assert "1 rows could not be asked" in result.stderr
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+    assert ["response" in row for row in rows] == [True, False, True]
+    assert rows[1] == {"prompt": "", "problem": rows[1]["problem"]}
 
 
 def test_generate_names_a_wrong_setting(model: str, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ SURFACE = {
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
-    "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype --trust-remote-code",
-    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format",
+    "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype "
+    "--trust-remote-code --allow-drift",
+    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format --on-bad-row",
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",
@@ -36,7 +37,7 @@ SURFACE = {
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
-    "--max-prompt-tokens --max-body --timeout",
+    "--max-prompt-tokens --max-body --timeout --tool-format",
     "train": "stage overrides --config",
     "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --revision "
     "--trust-remote-code",

@@ -227,6 +227,36 @@ def test_turns_that_do_not_fit_are_counted(engine: Engine, tmp_path: Path) -> No
     assert summary.shortened == 1
 
 
+def test_rows_that_cannot_be_asked_keep_their_place_and_the_rest_is_answered(engine: Engine, tmp_path: Path) -> None:
+    fine = [{"prompt": f"fever? {i}"} for i in range(6)]
+    lines = [json.dumps(row) for row in fine]
+    lines[1] = '{"prompt": "secret'
+    lines[2] = json.dumps({"id": 7, "prompt": "secret " * 200})
+    lines[4] = json.dumps({"prompt": "Q", "tokens": 3})
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert count_prompts(source, strict=False) == 6
+    output = Output(tmp_path / "out.jsonl")
+    summary = batch.run_batch(engine, source, output, SAMPLING, batch_size=1, strict=False)
+    found = read(tmp_path / "out.jsonl")
+    assert (summary.rows, summary.unanswered) == (6, 3)
+    for number in (0, 3, 5):
+        (expected,) = engine.generate([[Message("user", fine[number]["prompt"])]], SAMPLING, numbers=[number])
+        assert found[number]["response"] == expected.text
+    assert list(found[1]) == ["problem"]
+    assert found[1]["problem"].startswith(f"{source}:2")
+    assert found[2] == {"id": 7, "prompt": "secret " * 200, "problem": found[2]["problem"]}
+    assert found[2]["problem"].startswith(f"{source}:3: the question")
+    assert "the column 'tokens'" in found[4]["problem"]
+    assert "secret" not in "".join(row.get("problem", "") for row in found)
+
+
+def test_a_file_without_any_prompt_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.jsonl", {"prompt": " "}, {"prompt": None})
+    with pytest.raises(DataError, match=r"no row of .* can be asked; the first: .*f\.jsonl:1: prompt is blank"):
+        count_prompts(path, strict=False)
+
+
 def test_a_prompt_too_long_stops_before_anything_is_written(engine: Engine, tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", {"prompt": "fine"}, {"prompt": "secret " * 200})
     with pytest.raises(DataError, match=r"in.jsonl:2: the question .* has \d+ tokens") as caught:

@@ -80,7 +80,7 @@ def test_answers_do_not_depend_on_the_batch(precise: Engine, sampling: Sampling)
     prompts = [ask(q) for q in (*QUESTIONS, *QUESTIONS)]
     together = precise.generate(prompts, sampling, batch_size=6)
     apart = precise.generate(prompts, sampling, batch_size=1)
-    later = precise.generate(prompts[4:], sampling, first_index=4)
+    later = precise.generate(prompts[4:], sampling, numbers=range(4, len(prompts)))
     assert apart == together
     assert later == together[4:]
     assert len({tuple(c.token_ids) for c in together[:3]}) == 3
@@ -338,7 +338,7 @@ def test_completions_of_a_prompt_are_what_separate_calls_give(precise: Engine) -
     sampling = Sampling(12, temperature=1.5, seed=9)
     found = precise.complete(prompts, sampling, n=4, batch_size=5, first_index=2)
     for i, ids in enumerate(prompts):
-        alone = [precise.generate([ids], sampling, first_index=(2 + i) * 4 + j)[0].token_ids for j in range(4)]
+        alone = [precise.generate([ids], sampling, numbers=[(2 + i) * 4 + j])[0].token_ids for j in range(4)]
         assert found[i] == alone
         assert len({tuple(a) for a in alone}) == 4
     assert precise.complete([], sampling, n=2) == []

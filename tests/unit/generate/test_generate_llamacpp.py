@@ -87,7 +87,7 @@ def test_prompts_tokens_and_stops_are_those_of_training(pair: tuple[Engine, Engi
 
 def test_a_sampled_answer_depends_on_its_seed_alone(engine: Engine) -> None:
     together = engine.generate(PROMPTS, SAMPLED, batch_size=4)
-    assert together == [engine.generate([prompt], SAMPLED, first_index=i)[0] for i, prompt in enumerate(PROMPTS)]
+    assert together == [engine.generate([prompt], SAMPLED, numbers=[i])[0] for i, prompt in enumerate(PROMPTS)]
     assert together != engine.generate(PROMPTS, Sampling(max_new_tokens=30, temperature=0.9, seed=4))
     several = engine.complete([[5, 6, 7]], SAMPLED, n=3)[0]
     assert len({tuple(row) for row in several}) == 3

@@ -1,6 +1,7 @@
 """GGUF files of tiny models of every family: llama.cpp's log-probabilities against the model's own, types, refusals."""
 
 import copy
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from medicalgpt.models import gguf_write
 from medicalgpt.models.gguf_family import FAMILIES
 from medicalgpt.models.gguf_file import GgufFile
 from medicalgpt.models.gguf_write import Exported, write_gguf
+from medicalgpt.runs.hashes import hash_file
 
 LLAMA3 = {
     "rope_type": "llama3",
@@ -260,9 +262,33 @@ def test_the_command_merges_an_adapter_and_tells_what_it_wrote(tmp_path: Path) -
     written = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "out" / "m.gguf").tensors}
     expected = merged["model.layers.0.mlp.down_proj.weight"].numpy()
     np.testing.assert_allclose(written["blk.0.ffn_down.weight"], expected, atol=1e-6)
+    assert "compared with the model: max |Δ log-probability|" in result.stdout
+    proof = json.loads((tmp_path / "out" / "m.certificate.json").read_text(encoding="utf-8"))
+    assert (proof["step"], proof["verdict"], proof["greedy_agreement"]) == ("gguf-F32", "within tolerance", 1.0)
+    assert proof["comparisons"][0]["second_sha256"] == hash_file(tmp_path / "out" / "m.gguf")
     again = CliRunner().invoke(app, words)
     assert again.exit_code == 2
     assert "is there already" in again.stderr
+
+
+def test_a_file_that_says_something_else_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medicalgpt.config.sections import ModelConfig
+    from medicalgpt.train import gguf
+
+    base, path = save_tiny(tmp_path / "base"), tmp_path / "out" / "m.gguf"
+    wrong = SimpleNamespace(likely=lambda ids: [{5: -0.1, 6: -9.0}] * len(ids))
+    monkeypatch.setattr(gguf, "gguf_speaker", lambda file: wrong)
+    monkeypatch.setattr(gguf, "find_spec", lambda name: True)
+    with pytest.raises(ModelError, match=r"gguf-F16: .* Nothing was published"):
+        gguf.export_gguf(ModelConfig(base=str(base)), path, "f16")
+    assert list(path.parent.iterdir()) == []
+    written = gguf.export_gguf(ModelConfig(base=str(base)), path, "f16", allow_drift=True)
+    assert "DRIFT" in written.notes[-1]
+    assert {p.name for p in path.parent.iterdir()} == {"m.gguf", "m.certificate.json"}
+    monkeypatch.setattr(gguf, "find_spec", lambda name: None)
+    written = gguf.export_gguf(ModelConfig(base=str(base)), path, "f16", overwrite=True)
+    assert "llama.cpp is not installed" in written.notes[-1]
+    assert [p.name for p in path.parent.iterdir()] == ["m.gguf"], "the certificate was the other file's"
 
 
 def test_a_base_model_is_exported_without_a_template(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from fastapi.testclient import TestClient
 from tests.serving import ask, engine_of, served
 
 from medicalgpt.data.records import Message
+from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tool_formats import CallDelta, ContentDelta, Delta
-from medicalgpt.serve.api.answer_parts import AnswerParser, PlainText
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 
@@ -177,63 +177,142 @@ def test_the_servers_system_message_stands_in() -> None:
     )
 
 
-# -- tools --------------------------------------------------------------------------------------------------------------
-TOOL = {"type": "function", "function": {"name": "dose", "parameters": {"type": "object", "properties": {}}}}
+# -- tools and thoughts -------------------------------------------------------------------------------------------------
+TOOL = {"type": "function", "function": {"name": "dose", "parameters": {"type": "object", "required": ["mg"]}}}
+UNKNOWN = "{% for t in tools or [] %}[{{ t.function.name }}]{% endfor %}" + (
+    "{% for m in messages %}<|im_start|>{{ m.role }}: {{ m.content }}"
+    "{% for c in m.tool_calls or [] %}!!{{ c.function.name }} with {{ c.function.arguments }}!!{% endfor %}<|im_end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant: {% endif %}"
+)
 
 
-class Every:
-    """Stands for a parser of a tool format: after four characters of text the answer is a call."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def push(self, text: str) -> list[Delta]:
-        before, self.text = self.text, self.text + text
-        shown = self.text[len(before) : 4] if len(before) < 4 else ""
-        return [ContentDelta(shown)] if shown else []
-
-    def finish(self) -> list[Delta]:
-        return [CallDelta(0, "call_1", "dose", '{"mg":5}')]
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[Service]:
+    """With room for the tools' descriptions."""
+    with served(engine_of(max_position_embeddings=2048)) as found:
+        yield found
 
 
-def every(template: ChatTemplate, tools: Any) -> type[AnswerParser]:
-    return Every if tools else PlainText
+@pytest.fixture
+def caller(roomy: Service) -> TestClient:
+    return TestClient(create_app(roomy), base_url="http://127.0.0.1")
 
 
-def test_tools_without_a_parser_are_refused(client: TestClient) -> None:
-    response = client.post(PATH, json=body(tools=[TOOL]))
-    assert response.status_code == 400
-    assert response.json()["error"]["param"] == "tools"
-    assert client.post(PATH, json=body(tools=[TOOL], tool_choice="none", max_tokens=2)).status_code == 200
+def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[list[int]]:
+    """Let the model answer with a text, in pieces of four characters; gives the prompts that it gets."""
+    prompts: list[list[int]] = []
+
+    def submit(ids: list[int], sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
+        prompts.append(ids)
+        for choice in range(n):
+            for at in range(0, len(text), 4):
+                sink(Piece(choice, text[at : at + 4], 5))
+            sink(Piece(choice, finish="stop"))
+        return Request(Ready(ids), sampling, sink, n, top)
+
+    monkeypatch.setattr(service.live, "submit", submit)
+    return prompts
+
+
+def written(service: Service, name: str, **arguments: Any) -> str:
+    """A call as the model would write it."""
+    used = service.live.engine.template.tool_use.format
+    assert used is not None
+    return used.assistant(Message("assistant", "", ({"name": name, "arguments": arguments},)))
+
+
+def choices_of(client: TestClient, stream: bool, **fields: Any) -> list[dict[str, Any]]:
+    """Whole choices, put together from a stream as a client does."""
+    if not stream:
+        response = client.post(PATH, json=body(**fields))
+        assert response.status_code == 200, response.text
+        return list(response.json()["choices"])
+    found: dict[int, dict[str, Any]] = {}
+    for choice in (c for event in events(client, **fields) for c in event["choices"]):
+        whole = found.setdefault(choice["index"], {"message": {"content": "", "tool_calls": []}})
+        message, delta = whole["message"], choice["delta"]
+        message["content"] += delta.get("content") or ""
+        message["tool_calls"] += [{k: v for k, v in c.items() if k != "index"} for c in delta.get("tool_calls", ())]
+        if "reasoning_content" in delta:
+            message["reasoning_content"] = message.get("reasoning_content", "") + delta["reasoning_content"]
+        whole |= {name: choice[name] for name in ("finish_reason", "tool_problems") if choice.get(name)}
+    return [found[index] for index in sorted(found)]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_calls_that_a_parser_finds_are_told(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_come_as_calls(caller: TestClient, roomy: Service, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    says(monkeypatch, roomy, "Let me see.\n" + written(roomy, "dose", mg=5))
+    for choice in choices_of(caller, stream, tools=[TOOL], n=2):
+        assert choice["message"]["content"] == "Let me see."
+        (call,) = choice["message"]["tool_calls"]
+        assert call.pop("id").startswith("call_")
+        assert call == {"type": "function", "function": {"name": "dose", "arguments": '{"mg": 5}'}}
+        assert choice["finish_reason"] == "tool_calls"
+        assert "tool_problems" not in choice
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_malformed_call_stays_text_and_its_reason_is_told(
+    caller: TestClient, roomy: Service, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = written(roomy, "dose", kg=14)
+    says(monkeypatch, roomy, text)
+    (choice,) = choices_of(caller, stream, tools=[TOOL])
+    assert choice["message"]["content"] == text
+    assert choice["finish_reason"] == "stop"
+    assert choice["tool_problems"] == ["dose: the argument 'mg' is missing"]
+    (plain,) = choices_of(caller, stream, tools=[TOOL], tool_choice="none")
+    assert "tool_problems" not in plain, "nothing was offered, so nothing was called"
+
+
+def test_results_stand_in_the_order_of_their_calls(
+    caller: TestClient, roomy: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = says(monkeypatch, roomy, "5 and 7 mg.")
+    made = [
+        {"id": f"c{i}", "type": "function", "function": {"name": "dose", "arguments": f'{{"mg": {i}}}'}} for i in (1, 2)
+    ]
+    results = [{"role": "tool", "tool_call_id": f"c{i}", "content": f"result {i}"} for i in (2, 1)]
+    asked = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": None, "tool_calls": made}]
+    response = caller.post(PATH, json=body(tools=[TOOL]) | {"messages": [*asked, *results]})
+    assert response.status_code == 200, response.text
+    calls = tuple({"name": "dose", "arguments": {"mg": i}} for i in (1, 2))
+    turns = [Message("user", QUESTION), Message("assistant", "", calls)]
+    turns += [Message("tool", f"result {i}") for i in (1, 2)]
+    assert prompts == [roomy.live.engine.template.prompt_ids(turns, [TOOL])]
+    results[0]["tool_call_id"] = "c9"
+    response = caller.post(PATH, json=body(tools=[TOOL]) | {"messages": [*asked, *results]})
+    assert response.status_code == 400
+    assert "none of the calls before it" in response.json()["error"]["message"]
+
+
+def test_tools_that_no_call_can_be_checked_against_or_read_back_for_are_refused(caller: TestClient) -> None:
+    broken = {"type": "function", "function": {"name": "dose", "parameters": {"type": "objekt"}}}
+    response = caller.post(PATH, json=body(tools=[broken]))
+    assert response.status_code == 400
+    assert "parameters is no JSON schema" in response.json()["error"]["message"]
+    engine = engine_of(max_position_embeddings=2048)
+    engine.template = ChatTemplate.of_text(engine.tokenizer, UNKNOWN, "unknown")
+    with served(engine) as service:
+        other = TestClient(create_app(service), base_url="http://127.0.0.1")
+        response = other.post(PATH, json=body(tools=[TOOL]))
+        assert response.status_code == 400
+        assert response.json()["error"]["param"] == "tools"
+        assert other.post(PATH, json=body(tools=[TOOL], tool_choice="none", max_tokens=2)).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("opened", [False, True])
+def test_thoughts_are_apart_from_the_answer(stream: bool, opened: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_of()
-    read = engine.prepare
-    seen: list[Any] = []
-
-    def prepare(prompt: Any, sampling: Sampling) -> Any:
-        """The tiny template writes no tools; they must have come as far as here."""
-        if isinstance(prompt, list):
-            return read(prompt, sampling)
-        seen.append(prompt.tools)
-        return read(prompt.messages, sampling)
-
-    monkeypatch.setattr(engine, "prepare", prepare)
-    with served(engine, parsers=every) as service:
+    if opened:
+        engine.template = ChatTemplate.load(engine.tokenizer, "qwen3.5")
+    with served(engine) as service:
         client = TestClient(create_app(service), base_url="http://127.0.0.1")
-        stop = client.post(PATH, json=body(max_tokens=60)).json()["choices"][0]["message"]["content"][10:12]
-        fields = {"tools": [TOOL], "max_tokens": 60, "stop": stop}
-        if stream:
-            choices = [c for e in events(client, **fields) for c in e["choices"]]
-            calls = [call for c in choices for call in c["delta"].get("tool_calls", [])]
-            finish = choices[-1]["finish_reason"]
-            assert calls[0].pop("index") == 0
-        else:
-            choice = client.post(PATH, json=body(**fields)).json()["choices"][0]
-            calls, finish = choice["message"]["tool_calls"], choice["finish_reason"]
-            assert len(choice["message"]["content"]) == 4
-    assert calls == [{"id": "call_1", "type": "function", "function": {"name": "dose", "arguments": '{"mg":5}'}}]
-    assert finish == "tool_calls"
-    assert seen[-1] == (TOOL,)
+        says(monkeypatch, service, ("" if opened else "<think>\n") + "39 is high.\n</think>\n\nSee a doctor.")
+        (choice,) = choices_of(client, stream)
+        assert choice["message"]["reasoning_content"] == "39 is high."
+        assert choice["message"]["content"] == "See a doctor."
+        again = [*body()["messages"], choice["message"] | {"role": "assistant"}, {"role": "user", "content": "And?"}]
+        again[1].pop("tool_calls", None)
+        assert client.post(PATH, json=body() | {"messages": again}).status_code == 200

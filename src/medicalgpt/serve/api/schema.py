@@ -134,11 +134,11 @@ class ChatMessage(_Fields):
     @model_validator(mode="before")
     @classmethod
     def _as_sent_back(cls, given: Any) -> Any:
-        """An answer of ours may be sent back with all its fields; a speaker's name has no place in a template."""
+        """An answer of ours may be sent back with all its fields; names and earlier thoughts have no place in a template."""
         if not isinstance(given, dict):
             return given
         empty = [name for name in ("refusal", "annotations") if not given.get(name)]
-        return {name: value for name, value in given.items() if name not in ("name", *empty)}
+        return {name: value for name, value in given.items() if name not in ("name", "reasoning_content", *empty)}
 
     @model_validator(mode="after")
     def _complete(self) -> "ChatMessage":

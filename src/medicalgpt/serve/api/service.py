@@ -8,7 +8,6 @@ from medicalgpt.errors import ServeError
 from medicalgpt.generate.live import Live
 from medicalgpt.generate.token_text import TokenTexts
 from medicalgpt.runs.hashes import hash_json
-from medicalgpt.serve.api.answer_parts import Parsers, no_parsers
 from medicalgpt.serve.api.auth import ApiKeys
 from medicalgpt.serve.api.exchange import Room
 
@@ -31,7 +30,6 @@ class Service:
         names: what clients call the model; answers carry the first one.
         system: system message for conversations that have none.
         local_only: without keys, answer only requests that name this machine as the host they ask.
-        parsers: how tool calls are found in answers.
     """
 
     live: Live
@@ -40,7 +38,6 @@ class Service:
     keys: ApiKeys = field(default_factory=ApiKeys)
     system: str | None = None
     local_only: bool = True
-    parsers: Parsers = no_parsers
     stopping: bool = False
     """Set when the server shuts down: what is under way goes on, what comes is refused."""
 

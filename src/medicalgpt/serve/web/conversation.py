@@ -15,6 +15,7 @@ class Answer:
     """One answer, in the making while `ending` is None.
 
     `prompt` are the turns that the model read, without those that did not fit; `rating` is what the user thinks of it.
+    `opened`: the prompt opened a thinking block, whose tag then begins the text.
     """
 
     prompt: tuple[Message, ...]
@@ -25,6 +26,7 @@ class Answer:
     dropped_turns: int = 0
     settings: dict[str, object] = field(default_factory=dict)
     rating: bool | None = None
+    opened: bool = False
     id: str = field(default_factory=lambda: uuid4().hex)
 
     @property

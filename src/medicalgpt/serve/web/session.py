@@ -13,6 +13,7 @@ from medicalgpt.generate.live import Live
 from medicalgpt.generate.prompts import Ready, prepare
 from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.thinking import OPEN
 from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.settings import Settings
@@ -134,7 +135,8 @@ class Session:
             prompt = conversation.prompt(settings.system.strip() or None)
             ready = self._prepare(prompt, sampling)
             used = asdict(settings) | {"seed": sampling.seed}
-            answer = Answer(_read(prompt, ready), dropped_turns=ready.dropped_turns, settings=used)
+            turns = _read(prompt, ready)
+            answer = Answer(turns, dropped_turns=ready.dropped_turns, settings=used, opened=ready.thinking)
             exchange.answers.append(answer)
             exchange.shown = before
             yield from self._stream(answer, ready, sampling)
@@ -217,6 +219,8 @@ def _take(answer: Answer, item: Piece | Exception | None) -> None:
         answer.ending = "failed"
         raise item
     else:
+        if item.text and not answer.text and answer.opened:
+            answer.text = f"{OPEN}\n"
         answer.text += item.text
         answer.tokens += item.token is not None
         answer.ending = item.finish

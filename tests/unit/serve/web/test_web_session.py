@@ -15,6 +15,7 @@ from medicalgpt.serve.web import session as module
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
+from medicalgpt.serve.web.view import parts
 
 GREEDY = Settings(temperature=0.0, max_new_tokens=32)
 
@@ -176,6 +177,16 @@ def test_a_second_question_meanwhile_is_not_lost() -> None:
     session.stop()
     list(steps)
     assert len(session.conversation.exchanges) <= 1
+
+
+def test_thoughts_that_the_prompt_opened_are_apart_from_the_answer() -> None:
+    session, script = tab(["39 is ", "high.</think>\n\n", "See a doctor."], [])
+    script.engine.template = ChatTemplate.load(tiny_tokenizer(), "qwen3.5")
+    list(session.ask("a", GREEDY))
+    ((_, text),) = said(session)
+    assert parts(text) == ("39 is high.", "See a doctor.", True)
+    list(session.ask("b", GREEDY))
+    assert session.draft == "b", "an answer without a word is none, also where a tag could stand for it"
 
 
 def test_a_busy_model_is_told_in_words_and_the_question_comes_back() -> None:
