@@ -147,14 +147,14 @@ class Engine:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""
         return self.backend.context
 
-    def prepare(self, prompt: Prompt, sampling: Sampling) -> Ready:
-        """Token ids for a prompt, with the oldest turns dropped where it is too long.
+    def prepare(self, prompt: Prompt, sampling: Sampling, begun: str = "") -> Ready:
+        """Token ids for a prompt, with the oldest turns dropped where it is too long; `begun` as in `prompts.prepare`.
 
         Raises:
             ServeError: it is empty, or one question alone is too long.
             RenderError: the template cannot render it, or it spells a special token.
         """
-        return prepare(prompt, self.template, self.context, sampling.max_new_tokens)
+        return prepare(prompt, self.template, self.context, sampling.max_new_tokens, begun)
 
     def generate(
         self,

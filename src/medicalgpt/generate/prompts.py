@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.errors import ContextError, ServeError
-from medicalgpt.generate.thinking import opens_thinking
+from medicalgpt.generate.thinking import CLOSE, opens_thinking
 from medicalgpt.render.dialogue import check_content
 from medicalgpt.render.template import ChatTemplate
 
@@ -21,17 +21,22 @@ class Ready:
     """Token ids as the model gets them, and how many turns had to go to make them fit.
 
     `thinking`: the prompt ends within a thinking block, so that the answer begins with thoughts.
+    `begun`: the beginning of the answer that the prompt ends with, in words; it closes a thinking block that was opened.
     """
 
     ids: list[int]
     dropped_turns: int = 0
     thinking: bool = False
+    begun: str = ""
 
 
-def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int) -> Ready:
+def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int, begun: str = "") -> Ready:
     """Encode a prompt as training did, leaving room for the answer.
 
     The oldest exchanges go first; the system message and the last question always stay.
+
+    Args:
+        begun: the beginning of the answer, for a conversation; what the model adds is the rest.
 
     Raises:
         ServeError: an empty prompt; or, as ContextError, a question that alone is too long (with counts).
@@ -44,11 +49,11 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
             f"together; allowed: at most {context - 1 if context else 0}"
         )
     if isinstance(prompt, Dialogue):
-        return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens)
+        return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, begun)
     if not prompt:
         raise ServeError("the prompt is empty; give at least one user turn or one token")
     if isinstance(prompt[0], Message):
-        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens)
+        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens, begun)
     ids = list(cast(Sequence[int], prompt))
     if limit is not None and len(ids) > limit:
         raise _too_long("the prompt", len(ids), limit, max_new_tokens)
@@ -56,18 +61,28 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
 
 
 def _prepare_turns(
-    turns: Sequence[Message], tools: Sequence[dict[str, Any]], template: ChatTemplate, limit: int | None, room: int
+    turns: Sequence[Message],
+    tools: Sequence[dict[str, Any]],
+    template: ChatTemplate,
+    limit: int | None,
+    room: int,
+    begun: str,
 ) -> Ready:
     check_content(template, turns, tools)
     ids = template.prompt_ids(turns, tools)
+    thinking = _thinking(template, ids)
+    if begun:
+        # As templates write an answer without thoughts.
+        begun = f"\n{CLOSE}\n\n{begun}" if thinking else begun
+        ids = template.prompt_ids(turns, tools, begun)
     whole = len(turns)
     while limit is not None and len(ids) > limit:
         shorter = without_oldest(turns)
         if shorter is None:
             raise _too_long("the question (with system message and template)", len(ids), limit, room)
         turns = shorter
-        ids = template.prompt_ids(turns, tools)
-    return Ready(ids, whole - len(turns), _thinking(template, ids))
+        ids = template.prompt_ids(turns, tools, begun)
+    return Ready(ids, whole - len(turns), thinking, begun)
 
 
 def _thinking(template: ChatTemplate, ids: Sequence[int]) -> bool:

@@ -106,11 +106,16 @@ class ChatTemplate:
         # Some that have no place for a system message write it all the same, as text of nobody's.
         return replace(found, system_turn=False) if self.info and self.info.system == "none" else found
 
-    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
-        """Token ids a model is given before it answers: the same ones that training put before the answer."""
+    def prompt_ids(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), begun: str = ""
+    ) -> list[int]:
+        """Token ids a model is given before it answers: the same ones that training put before the answer.
+
+        `begun`: the beginning of the answer, which the model is to go on with.
+        """
         from medicalgpt.render.dialogue import prompt_parts
 
-        return self.encoder.join(prompt_parts(self, messages, tools))
+        return self.encoder.join([*prompt_parts(self, messages, tools), *filter(None, [begun])])
 
     @cached_property
     def stop_id(self) -> int:

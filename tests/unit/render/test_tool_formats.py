@@ -298,3 +298,18 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
 )
 def test_where_a_value_ends(text: str, found: tuple[str, int]) -> None:
     assert value_end(text, 0) == found
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_call_begins_as_it_is_written(name: str) -> None:
+    """What the model adds to the beginning makes the call that training writes."""
+    used = FORMATS[name]
+    whole = used.render_calls([{"name": "dose", "arguments": {"kg": 14}}])
+    named, any_tool = used.opening("dose"), used.opening()
+    assert whole.startswith(named)
+    assert whole.startswith(any_tool)
+    assert whole[len(named) :].lstrip(" ").startswith('{"kg"')
+    assert whole[len(any_tool) :].lstrip(" ").startswith("dose")
+    assert (any_tool == "") == (name == "glm4")
+    stream = used.stream([DOSE])
+    assert stream.push(named) == [], "half a call is nothing to show"

@@ -252,6 +252,46 @@ def test_calls_come_as_calls(caller: TestClient, roomy: Service, stream: bool, m
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("thinks", [False, True])
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "dose"}}])
+def test_a_demanded_call_is_begun_for_the_model(
+    stream: bool, thinks: bool, choice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a choice of tools the model goes on with a name, with a named one or the only one with the arguments."""
+    engine = engine_of(max_position_embeddings=2048)
+    engine.template = ChatTemplate.load(engine.tokenizer, "qwen3.5" if thinks else None)
+    other = {"type": "function", "function": {"name": "pulse"}}
+    tools = [TOOL, other] if choice == "required" else [other, TOOL]
+    rest = 'dose", "arguments": {"mg": 5}}\n</tool_call>'
+    with served(engine) as service:
+        client = TestClient(create_app(service), base_url="http://127.0.0.1")
+        prompts = says(monkeypatch, service, rest if choice == "required" else rest.removeprefix('dose", "arguments":'))
+        (answer,) = choices_of(client, stream, tools=tools, tool_choice=choice)
+        (called,) = answer["message"]["tool_calls"]
+        assert called["function"] == {"name": "dose", "arguments": '{"mg": 5}'}
+        assert not answer["message"]["content"]
+        begun = '<tool_call>\n{"name": "' + ("" if choice == "required" else 'dose", "arguments":')
+        begun = "<think>\n\n</think>\n\n" * thinks + begun
+        assert engine.template.encoder.decode(prompts[0]).endswith("<|im_start|>assistant\n" + begun)
+        says(monkeypatch, service, "}")
+        (broken,) = choices_of(client, stream, tools=tools, tool_choice=choice)
+        assert broken["message"]["content"] == begun.rpartition("</think>\n\n")[2] + "}"
+        assert broken["tool_problems"]
+
+
+def test_a_call_of_any_tool_cannot_be_begun_where_it_begins_with_a_name() -> None:
+    engine = engine_of(max_position_embeddings=2048)
+    engine.template = ChatTemplate.load(engine.tokenizer, None, "glm4")
+    with served(engine) as service:
+        client = TestClient(create_app(service), base_url="http://127.0.0.1")
+        tools = [TOOL, {"type": "function", "function": {"name": "pulse"}}]
+        response = client.post(PATH, json=body(tools=tools, tool_choice="required"))
+        assert response.status_code == 400
+        assert "name the function to call" in response.json()["error"]["message"]
+        assert client.post(PATH, json=body(tools=[TOOL], tool_choice="required", max_tokens=2)).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_malformed_call_stays_text_and_its_reason_is_told(
     caller: TestClient, roomy: Service, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

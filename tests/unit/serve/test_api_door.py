@@ -68,7 +68,9 @@ BAD: list[tuple[dict[str, Any], int, str | None, str]] = [
     ({"messages": [{"role": "robot", "content": "a"}]}, 400, "messages.0.role", "'system', 'developer'"),
     ({"tools": [{"type": "web_search"}]}, 400, "tools.0.type", "'function'"),
     ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, 400, "tools.0.function.name", "match"),
-    ({"tool_choice": "required"}, 400, "tool_choice", "cannot be forced"),
+    ({"tool_choice": "required"}, 400, "tool_choice", "needs tools"),
+    ({"tool_choice": "always"}, 400, "tool_choice", '"required", or {"type": "function"'),
+    ({"tool_choice": {"type": "function", "function": {"name": "dose"}}}, 400, "tool_choice", "none of the tools"),
     (
         {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]},
         400,

@@ -14,6 +14,7 @@ from medicalgpt.render.tool_formats.problems import CallProblem, Kind, shown_nam
 from medicalgpt.render.tool_formats.stream import Call, CallStream, Found, Parsed
 
 _SPACES = re.compile(r"[ \t]*")
+_ANY = "any_tool"  # stands for a name
 _LINE = re.compile(r"\n[ \t]*")
 
 Tools = Sequence[Mapping[str, Any]]
@@ -49,6 +50,14 @@ class ToolFormat(ABC):
         """An assistant's turn: its text, then its calls."""
         parts = [message.content, self.render_calls(message.tool_calls) if message.tool_calls else ""]
         return "\n".join(part for part in parts if part)
+
+    def opening(self, tool: str | None = None) -> str:
+        """How a call of a tool begins, up to its arguments; or of any tool, up to the name.
+
+        Empty where nothing stands before the name. A blank at the end is left to the model: it belongs to the next token.
+        """
+        written = self.render_calls([{"name": tool or _ANY, "arguments": {}}])
+        return written.rpartition("{}" if tool else _ANY)[0].rstrip(" ")
 
     def parse(self, text: str, tools: Tools = ()) -> Parsed:
         """A finished answer as (content, calls, problems); never raises for what a model wrote."""

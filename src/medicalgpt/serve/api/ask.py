@@ -43,13 +43,13 @@ def check(asked: Asked, service: Service, answers: int) -> None:
         raise ApiError(400, "stream_options needs stream: true", param="stream_options")
 
 
-async def read(prompts: Sequence[Prompt], asked: Asked, service: Service) -> list[Ready]:
-    """Prompts as tokens, made on another thread, so that the others' streams go on.
+async def read(prompts: Sequence[Prompt], asked: Asked, service: Service, begun: str = "") -> list[Ready]:
+    """Prompts as tokens, made on another thread, so that the others' streams go on; `begun` as in `prompts.prepare`.
 
     Raises:
         ApiError: 400, a prompt cannot be rendered or is too long.
     """
-    return [await on_reader(service, _ready, prompt, asked, service) for prompt in prompts]
+    return [await on_reader(service, _ready, prompt, asked, service, begun) for prompt in prompts]
 
 
 async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
@@ -57,10 +57,10 @@ async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(service.readers, work, *given)
 
 
-def _ready(prompt: Prompt, asked: Asked, service: Service) -> Ready:
+def _ready(prompt: Prompt, asked: Asked, service: Service, begun: str) -> Ready:
     engine, limits = service.live.engine, service.limits
     try:
-        ready = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)))
+        ready = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)), begun)
     except MedicalGPTError as error:
         raise refused(error) from None
     if len(ready.ids) > limits.max_prompt_tokens:

@@ -15,7 +15,7 @@ from medicalgpt.serve.api.job import News
 from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.shape import Choice, Shape
-from medicalgpt.serve.api.turns import conversation, tools_of
+from medicalgpt.serve.api.turns import conversation, offer_of
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -26,11 +26,13 @@ async def complete(request: Request, service: Service) -> Response:
     """
     asked, exchange = parse(ChatRequest, await request.body()), Exchange.of(request.scope)
     ask.check(asked, service, asked.n)
-    tools, tool_format = tools_of(asked, service.live.engine.template)
-    prompt = Dialogue(conversation(asked.messages, service.system), Source("request", 1), tools)
-    (ready,) = await ask.read([prompt], asked, service)
+    offer = offer_of(asked, service.live.engine.template)
+    prompt = Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
+    (ready,) = await ask.read([prompt], asked, service, offer.begun)
     inbox = ask.submit([ready], asked, asked.top, service, exchange)
-    answers = [AnswerStream(tool_format, tools, ready.thinking) for _ in range(asked.n)]
+    answers = [AnswerStream(offer.format, offer.tools, ready.thinking) for _ in range(asked.n)]
+    for answer in answers:
+        answer.push(ready.begun)  # half a call gives nothing yet
     shape = ChatShape(service, ready.dropped_turns, answers, asked.logprobs)
     if asked.stream:
         options = asked.stream_options

@@ -165,6 +165,30 @@ class Tool(_Fields):
     function: FunctionSpec
 
 
+class ChosenFunction(_Fields):
+    """The function that a call is demanded of."""
+
+    name: str
+
+
+class NamedChoice(_Fields):
+    """`tool_choice` with a name."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
+def _as_choice(value: Any) -> Any:
+    """One message for a choice that is neither word nor name."""
+    if isinstance(value, str) and value in ("auto", "none", "required"):
+        return value
+    try:
+        return NamedChoice.model_validate(value)
+    except ValidationError:
+        allowed = '"auto", "none", "required", or {"type": "function", "function": {"name": "…"}}'
+        raise PydanticCustomError("choice", f"must be {allowed}") from None
+
+
 class ChatRequest(Asked):
     """`POST /v1/chat/completions`."""
 
@@ -173,7 +197,7 @@ class ChatRequest(Asked):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     tools: list[Tool] = Field(default_factory=list)
-    tool_choice: Any = "auto"
+    tool_choice: Annotated[Literal["auto", "none", "required"] | NamedChoice, BeforeValidator(_as_choice)] = "auto"
 
     @property
     def top(self) -> int | None:

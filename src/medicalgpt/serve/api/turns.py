@@ -1,6 +1,7 @@
 """A request's conversation and tools, as records have them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from medicalgpt.data.formats.fields import BadRow
@@ -10,7 +11,7 @@ from medicalgpt.errors import DataError, RenderError
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tool_formats import ToolFormat, check_tools
 from medicalgpt.serve.api.errors import ApiError
-from medicalgpt.serve.api.schema import ChatMessage, ChatRequest
+from medicalgpt.serve.api.schema import ChatMessage, ChatRequest, NamedChoice
 
 Tools = tuple[dict[str, Any], ...]
 
@@ -31,19 +32,25 @@ def conversation(turns: Sequence[ChatMessage], system: str | None) -> tuple[Mess
     return (Message("system", system), *ordered) if system and ordered[0].role != "system" else ordered
 
 
-def tools_of(asked: ChatRequest, template: ChatTemplate) -> tuple[Tools, ToolFormat | None]:
-    """What the model may call, and how its template writes calls; no format without tools.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the model may call, how its template writes calls, and how the call begins that it has to make."""
+
+    tools: Tools = ()
+    format: ToolFormat | None = None
+    begun: str = ""
+
+
+def offer_of(asked: ChatRequest, template: ChatTemplate) -> Offer:
+    """The tools of a request, as its `tool_choice` has them.
 
     Raises:
-        ApiError: a call is demanded, which nothing here enforces; a tool's schema is none; or this model's calls cannot be
-            read, so that they would come back as text that no client can run.
+        ApiError: `tool_choice` names what is not there; a tool's schema is none; or this model's calls cannot be read, so
+            that they would come back as text that no client can run.
     """
-    if asked.tool_choice not in ("auto", "none"):
-        raise ApiError(
-            400, 'tool_choice must be "auto" or "none"; this model cannot be forced to call a tool', param="tool_choice"
-        )
+    demanded = _demanded(asked)
     if asked.tool_choice == "none" or not asked.tools:
-        return (), None
+        return Offer()
     tools = tuple(tool.model_dump(exclude_none=True) for tool in asked.tools)
     try:
         check_tools(tools)
@@ -52,7 +59,28 @@ def tools_of(asked: ChatRequest, template: ChatTemplate) -> tuple[Tools, ToolFor
         raise ApiError(400, f"tools: {error}", param="tools") from None
     if found is None:
         raise ApiError(400, "tools: this server cannot read tool calls from this model's answers", param="tools")
-    return tools, found
+    if demanded is None:
+        return Offer(tools, found)
+    begun = found.opening(demanded or (tools[0]["function"]["name"] if len(tools) == 1 else None))
+    if not begun:
+        raise ApiError(400, f"tool_choice: in the format {found.name} name the function to call", param="tool_choice")
+    return Offer(tools, found, begun)
+
+
+def _demanded(asked: ChatRequest) -> str | None:
+    """The name of the function that must be called; empty for any, None where the model decides."""
+    choice = asked.tool_choice
+    if choice in ("auto", "none"):
+        return None
+    names = [tool.function.name for tool in asked.tools]
+    if isinstance(choice, NamedChoice):
+        if choice.function.name not in names:
+            given = choice.function.name[:64]
+            raise ApiError(400, f"tool_choice: '{given}' is none of the tools", param="tool_choice")
+        return choice.function.name
+    if not names:
+        raise ApiError(400, 'tool_choice: "required" needs tools', param="tool_choice")
+    return ""
 
 
 def _message(turn: ChatMessage, place: int) -> Message:
