@@ -1,10 +1,10 @@
 """Sampled answers a second, by our engine or by `transformers.generate`, on the same prompts with the same settings.
 
-usage: rollouts.py {ours|theirs} {equal|varied} MODEL --rows FOLDER [-n 32]
+usage: rollouts.py {ours|theirs|singly} {equal|varied} MODEL --rows FOLDER [-n 32]
 equal: every answer has exactly 64 tokens. varied: each answer has as many tokens as its question's reference answer, at
 most 256. In both, stop tokens are forbidden before that, so both sides make the same number of tokens. Ours takes all
 prompts at once; theirs is what a user writes: batches of 32 in the order given, padded on the left, finished rows waiting
-for the longest. FOLDER holds rows.py with the questions (MedQuAD).
+for the longest; singly is theirs with one prompt at a time. FOLDER holds rows.py with the questions (MedQuAD).
 """
 
 import argparse
@@ -42,7 +42,7 @@ def ours(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[int,
     return sum(lengths), seconds
 
 
-def theirs(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[int, float]:
+def theirs(model: str, prompts: list[list[int]], lengths: list[int], batch: int = BATCH) -> tuple[int, float]:
     """New tokens and seconds of `transformers.generate`."""
     from transformers import AutoModelForCausalLM, StoppingCriteria, StoppingCriteriaList
 
@@ -59,8 +59,8 @@ def theirs(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[in
             return self.made >= self.wanted
 
     start = time.perf_counter()
-    for i in range(0, len(prompts), BATCH):
-        rows, wanted = prompts[i : i + BATCH], lengths[i : i + BATCH]
+    for i in range(0, len(prompts), batch):
+        rows, wanted = prompts[i : i + batch], lengths[i : i + batch]
         width = max(map(len, rows))
         out = loaded.generate(
             input_ids=torch.tensor([[0] * (width - len(row)) + row for row in rows]),
@@ -81,7 +81,7 @@ def theirs(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[in
 def main() -> None:
     """Time one side on one kind of lengths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=["ours", "theirs"])
+    parser.add_argument("side", choices=["ours", "theirs", "singly"])
     parser.add_argument("kind", choices=["equal", "varied"])
     parser.add_argument("model")
     parser.add_argument("--rows", required=True)
@@ -95,7 +95,10 @@ def main() -> None:
     prompts = [row["input_ids"][: row["prompt_len"]] for row in rows]
     answers = [min(LONGEST, len(row["input_ids"]) - row["prompt_len"]) for row in rows]
     lengths = [EQUAL] * len(rows) if a.kind == "equal" else answers
-    tokens, seconds = (ours if a.side == "ours" else theirs)(a.model, prompts, lengths)
+    if a.side == "ours":
+        tokens, seconds = ours(a.model, prompts, lengths)
+    else:
+        tokens, seconds = theirs(a.model, prompts, lengths, BATCH if a.side == "theirs" else 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{a.side} {a.kind} prompts={len(rows)} tokens={tokens} seconds={seconds:.1f} "

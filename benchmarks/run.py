@@ -1,7 +1,7 @@
 """Ours and the baselines (TRL, transformers) on the same rows, one after the other on this machine; prints ratios and writes a report.
 
 The baselines and their rows lie outside this project (folder shared/bench beside it, or MEDICALGPT_BENCH).
-usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo,rm,orpo,ppo,rollouts] [--write docs/performance.md]
+usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo,rm,orpo,ppo,rollouts,inference] [--write docs/performance.md]
 """
 
 import argparse
@@ -52,11 +52,21 @@ def rollouts(model: str) -> list[tuple[str, str, float]]:
     return out
 
 
+def inference(model: str) -> list[tuple[str, str, float]]:
+    """Table row of 32 answers of 64 tokens, ours together against one prompt after the other."""
+    mine, theirs = (
+        run(str(HERE / "rollouts.py"), side, "equal", model, "--rows", str(BENCH)) for side in ("ours", "singly")
+    )
+    rate = "tokens_per_second"
+    name = "inference, 32 answers: ours together / transformers one by one, tokens/s"
+    return [(name, f"{mine[rate]} / {theirs[rate]}", mine[rate] / theirs[rate])]
+
+
 def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:
     """Table rows (what, ours against baseline, ratio) of one part."""
     ours, rate = [str(HERE / "ours.py")], "tokens_per_second"
-    if part == "rollouts":
-        return rollouts(model)
+    if part in ("rollouts", "inference"):
+        return {"rollouts": rollouts, "inference": inference}[part](model)
     if part in ("sft", "full"):
         more = ["--full"] if part == "full" else []
         mine = run(*ours, "sft", model, "--rows", str(BENCH), "-n", str(n), *more)
@@ -156,7 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--only", default="sft,full,dpo,rm,orpo,ppo,rollouts")
+    parser.add_argument("--only", default="sft,full,dpo,rm,orpo,ppo,rollouts,inference")
     parser.add_argument("--write", type=Path)
     a = parser.parse_args()
     if not BENCH.is_dir():

@@ -30,6 +30,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16", "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16", "utf-16"),
 )
+_ESCAPED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of such bytes
 _FREQUENT = (
     "，。、：；？！（）《》「」“”的一是不了在有人我他这這中大来來上个個国國和也子时時道到你地就出要以会會可那生说說年为為后後自"
     "用于於天多过過作对對行方能下发發成家心前日法学學前无無其所者之治病药藥症患服血热熱痛气氣"
@@ -50,8 +51,10 @@ class Encoding:
     codec: str
 
 
-def find_encoding(path: Path) -> Encoding:
+def find_encoding(path: Path, tolerant: bool = False) -> Encoding:
     """Find the encoding from a sample that begins at the first non-ASCII byte.
+
+    `tolerant`: what is no encoding that we know is damaged UTF-8.
 
     Raises:
         DataError: the bytes are binary, compressed, or no encoding that we know.
@@ -76,10 +79,10 @@ def find_encoding(path: Path) -> Encoding:
             sample = sample[start:] + raw.read(SAMPLE_BYTES)
     if b"\0" in head or b"\0" in sample:
         raise DataError(f"{path}: the content is binary or UTF-16 without a byte order mark; save it as UTF-8")
-    return _judge(sample, path, line)
+    return _judge(sample, path, line, tolerant)
 
 
-def _judge(sample: bytes, path: Path, line: int) -> Encoding:
+def _judge(sample: bytes, path: Path, line: int, tolerant: bool) -> Encoding:
     try:
         codecs.getincrementaldecoder("utf-8")("strict").decode(sample)
     except UnicodeDecodeError as error:
@@ -90,6 +93,8 @@ def _judge(sample: bytes, path: Path, line: int) -> Encoding:
     scores = {codec: _score(sample, codec) + (0.25 if _decodes(sample, codec) else 0.0) for codec in _PAIRS}
     best = max(scores, key=lambda codec: scores[codec])
     if not scores[best] >= 1.0:
+        if tolerant:
+            return Encoding("utf-8", "utf-8")
         raise DataError(
             f"{path}:{line}: the text is not valid UTF-8 here, and reads as neither GB18030 nor Big5; "
             "allowed: UTF-8, UTF-16 with a byte order mark, GB18030, Big5; save the file as UTF-8"
@@ -129,15 +134,18 @@ def _score(sample: bytes, codec: str) -> float:
 
 
 @contextmanager
-def open_text(path: Path, *, newline: str | None) -> Iterator[TextIO]:
+def open_text(path: Path, *, newline: str | None, tolerant: bool = False) -> Iterator[TextIO]:
     """Open as text in the encoding found; `newline` as for `open`.
+
+    `tolerant`: bytes that do not decode are no error; `is_damaged` knows the lines they are in.
 
     Raises:
         DataError: with the line when a byte does not decode; a damaged gzip file; a file that cannot be read.
     """
-    encoding = find_encoding(path)
+    encoding = find_encoding(path, tolerant)
+    errors = "surrogateescape" if tolerant else "strict"
     try:
-        with _reading(path), io.TextIOWrapper(open_bytes(path), encoding.codec, "strict", newline) as text:
+        with _reading(path), io.TextIOWrapper(open_bytes(path), encoding.codec, errors, newline) as text:
             yield text
     except UnicodeDecodeError:
         # `from None` everywhere: a decoding error carries the bytes around it.
@@ -146,6 +154,11 @@ def open_text(path: Path, *, newline: str | None) -> Iterator[TextIO]:
             f"{path}:{line}: the text is not valid {encoding.name} here, though the file begins so; "
             "save the whole file in one encoding, best UTF-8"
         ) from None
+
+
+def is_damaged(line: str) -> bool:
+    """Whether a line of a file opened `tolerant` has bytes that did not decode."""
+    return bool(_ESCAPED.search(line))
 
 
 def _first_bad_line(path: Path, codec: str) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from medicalgpt.data.encoding import open_text
+from medicalgpt.data.encoding import is_damaged, open_text
 from medicalgpt.data.files import file_type
 from medicalgpt.data.rows import Row, open_rows
-from medicalgpt.data.rows.json_text import jsonl_rows
+from medicalgpt.data.rows.json_text import NOT_DECODED, jsonl_rows
 from medicalgpt.errors import DataError
 
 TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
@@ -19,9 +19,9 @@ def prompt_rows(path: Path) -> Iterator[Row]:
     Raises:
         DataError: there is no such file, or its type holds no prompts; while iterating, it cannot be read.
     """
-    if file_type(path) in TYPES and path.is_file():
+    if file_type(path) in TYPES and file_type(path) != ".jsonl" and path.is_file():
         return open_rows(path, {})
-    return _question_rows(path) if is_plain(path) else jsonl_rows(path)
+    return _question_rows(path) if is_plain(path) else jsonl_rows(path, tolerant=True)
 
 
 def is_plain(path: Path) -> bool:
@@ -33,7 +33,7 @@ def is_plain(path: Path) -> bool:
         return False
     if kind == ".md":
         raise DataError(f"{path}: this file type holds no prompts; {ALLOWED}")
-    with open_text(path, newline=None) as text:
+    with open_text(path, newline=None, tolerant=True) as text:
         first = next((line.strip() for line in text if line.strip()), "")
     return not first.startswith("{")
 
@@ -45,7 +45,9 @@ def describe(path: Path, count: int) -> str:
 
 
 def _question_rows(path: Path) -> Iterator[Row]:
-    with open_text(path, newline=None) as text:
+    with open_text(path, newline=None, tolerant=True) as text:
         for number, line in enumerate(text, 1):
-            if line.strip():
+            if is_damaged(line):
+                yield Row(number, None, NOT_DECODED)
+            elif line.strip():
                 yield Row(number, {"question": line.strip()})

@@ -251,6 +251,26 @@ def test_rows_that_cannot_be_asked_keep_their_place_and_the_rest_is_answered(eng
     assert "secret" not in "".join(row.get("problem", "") for row in found)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_line_that_does_not_decode_keeps_its_place(
+    engine: Engine, tmp_path: Path, encoding: str, plain: bool
+) -> None:
+    questions = ["发烧三天了，应该怎么办？需要去医院吗？", "secret", "血压高的人可以吃什么药？"]
+    lines = [(q if plain else json.dumps({"prompt": q}, ensure_ascii=False)).encode(encoding) for q in questions]
+    lines[1] = lines[1].replace(b"secret", b"secret \xff\xff")
+    source = tmp_path / ("in.txt" if plain else "in.jsonl")
+    source.write_bytes(b"\n".join(lines) + b"\n")
+    summary = batch.run_batch(engine, source, Output(tmp_path / "out.jsonl"), SAMPLING, strict=False)
+    found = read(tmp_path / "out.jsonl")
+    assert (summary.rows, summary.unanswered) == (3, 1)
+    assert [row.get("question", row.get("prompt")) for row in found] == [questions[0], None, questions[2]]
+    assert found[1]["problem"].startswith(f"{source}:2: bytes that are no text")
+    assert "secret" not in found[1]["problem"]
+    with pytest.raises(DataError, match=r":2: bytes that are no text"):
+        count_prompts(source)
+
+
 def test_a_file_without_any_prompt_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "f.jsonl", {"prompt": " "}, {"prompt": None})
     with pytest.raises(DataError, match=r"no row of .* can be asked; the first: .*f\.jsonl:1: prompt is blank"):

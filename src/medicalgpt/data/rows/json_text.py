@@ -6,22 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from medicalgpt.data.encoding import open_text
+from medicalgpt.data.encoding import is_damaged, open_text
 from medicalgpt.data.rows.row import Row
 from medicalgpt.errors import DataError
 
 _CHUNK = 1 << 20  # characters
 
+NOT_DECODED = "bytes that are no text in the file's encoding"
 _LIST_LINE = "a JSON list, not an object (a file that is one list of rows is named .json)"
 
 
-def jsonl_rows(path: Path) -> Iterator[Row]:
+def jsonl_rows(path: Path, tolerant: bool = False) -> Iterator[Row]:
     """An object a line; blank lines are no rows. A line that is no object becomes a row with a problem.
+
+    `tolerant`: so does a line that does not decode.
 
     Raises:
         DataError: the file cannot be read or decoded.
     """
-    with open_text(path, newline="\n") as text:
+    with open_text(path, newline="\n", tolerant=tolerant) as text:
         for number, line in enumerate(text, 1):
             line = line.strip()
             if line:
@@ -29,6 +32,8 @@ def jsonl_rows(path: Path) -> Iterator[Row]:
 
 
 def _jsonl_row(number: int, line: str) -> Row:
+    if is_damaged(line):
+        return Row(number, None, NOT_DECODED)
     try:
         return _object_row(number, json.loads(line))
     except json.JSONDecodeError as error:  # .msg and .colno only: str(error.doc) is the row
