@@ -8,9 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live import Live
+from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.request import Piece, Request
+from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models import attention
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.address import bind
@@ -44,6 +49,29 @@ def served(engine: Engine, *, slots: int = 4, queue: int = 64, **settings: Any) 
     """A service called `tiny`, alias `medical/tiny`."""
     with Live(engine, slots=slots, queue=queue) as live:
         yield Service(live, ("tiny", "medical/tiny"), **{"limits": Limits(max_tokens=300), **settings})
+
+
+def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[list[int]]:
+    """Let the model answer with a text, in pieces of four characters; gives the prompts that it gets."""
+    prompts: list[list[int]] = []
+
+    def submit(ids: list[int], sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
+        prompts.append(ids)
+        for choice in range(n):
+            for at in range(0, len(text), 4):
+                sink(Piece(choice, text[at : at + 4], 5))
+            sink(Piece(choice, finish="stop"))
+        return Request(Ready(ids), sampling, sink, n, top)
+
+    monkeypatch.setattr(service.live, "submit", submit)
+    return prompts
+
+
+def written(service: Service, name: str, **arguments: Any) -> str:
+    """A call as the model would write it."""
+    used = service.live.engine.template.tool_use.format
+    assert used is not None
+    return used.assistant(Message("assistant", "", ({"name": name, "arguments": arguments},)))
 
 
 @dataclass

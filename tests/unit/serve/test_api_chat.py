@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from tests.serving import ask, engine_of, served
+from tests.serving import ask, engine_of, says, served, written
 
 from medicalgpt.data.records import Message
-from medicalgpt.generate.prompts import Ready
-from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
@@ -196,29 +194,6 @@ def roomy() -> Iterator[Service]:
 @pytest.fixture
 def caller(roomy: Service) -> TestClient:
     return TestClient(create_app(roomy), base_url="http://127.0.0.1")
-
-
-def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[list[int]]:
-    """Let the model answer with a text, in pieces of four characters; gives the prompts that it gets."""
-    prompts: list[list[int]] = []
-
-    def submit(ids: list[int], sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
-        prompts.append(ids)
-        for choice in range(n):
-            for at in range(0, len(text), 4):
-                sink(Piece(choice, text[at : at + 4], 5))
-            sink(Piece(choice, finish="stop"))
-        return Request(Ready(ids), sampling, sink, n, top)
-
-    monkeypatch.setattr(service.live, "submit", submit)
-    return prompts
-
-
-def written(service: Service, name: str, **arguments: Any) -> str:
-    """A call as the model would write it."""
-    used = service.live.engine.template.tool_use.format
-    assert used is not None
-    return used.assistant(Message("assistant", "", ({"name": name, "arguments": arguments},)))
 
 
 def choices_of(client: TestClient, stream: bool, **fields: Any) -> list[dict[str, Any]]:
