@@ -65,8 +65,10 @@ def inference(model: str) -> list[tuple[str, str, float]]:
 def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:
     """Table rows (what, ours against baseline, ratio) of one part."""
     ours, rate = [str(HERE / "ours.py")], "tokens_per_second"
-    if part in ("rollouts", "inference"):
-        return {"rollouts": rollouts, "inference": inference}[part](model)
+    if part == "rollouts":
+        return rollouts(model)
+    if part == "inference":
+        return inference(model)
     if part in ("sft", "full"):
         more = ["--full"] if part == "full" else []
         mine = run(*ours, "sft", model, "--rows", str(BENCH), "-n", str(n), *more)

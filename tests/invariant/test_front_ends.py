@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from rich.console import Console
-from tests.serving import engine_of, served
+from tests.serving import engine_of, says, served
 
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.generate.batch import run_batch
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.output import Output
-from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
@@ -66,17 +65,6 @@ def trained(engine: Engine) -> list[int]:
     return [int(i) for i in segment.ids[:first]]
 
 
-def submit(seen: list[list[int]]) -> Callable[..., Request]:
-    """In place of `Live.submit`: takes the prompt down and answers nothing."""
-
-    def taken(ids: list[int], sampling: Any, sink: Any, **_: Any) -> Request:
-        seen.append(list(ids))
-        sink(Piece(0, finish="stop"))
-        return Request(SimpleNamespace(ids=ids), sampling, sink)  # type: ignore[arg-type]
-
-    return taken
-
-
 def row() -> dict[str, Any]:
     return {"messages": [turn.as_dict() for turn in TURNS]}
 
@@ -95,18 +83,22 @@ def in_a_file(engine: Engine, seen: list[list[int]], folder: Path) -> None:
 
 
 def on_the_page(engine: Engine, seen: list[list[int]], folder: Path) -> None:
-    live = SimpleNamespace(engine=engine, submit=submit(seen), slots=1)
-    session = Session(live, engine.context, None, ENGLISH)  # type: ignore[arg-type]
+    live: Any = SimpleNamespace(engine=engine, submit=None, slots=1)
+    session = Session(live, engine.context, None, ENGLISH)
     session.conversation.exchanges = [Exchange(FIRST, [Answer((), ANSWER, "stop")])]
-    list(session.ask(SECOND, Settings(system=SYSTEM, max_new_tokens=2)))
+    with pytest.MonkeyPatch.context() as patch:
+        prompts = says(patch, SimpleNamespace(live=live), "")  # type: ignore[arg-type]
+        list(session.ask(SECOND, Settings(system=SYSTEM, max_new_tokens=2)))
+    seen += prompts
 
 
 def through_the_api(engine: Engine, seen: list[list[int]], folder: Path) -> None:
     with served(engine) as service, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service.live, "submit", submit(seen))
+        prompts = says(patch, service, "")
         client = TestClient(create_app(service), base_url="http://127.0.0.1")
         asked = {"model": "tiny", "messages": row()["messages"][:-1], "max_tokens": 2}
         assert client.post("/v1/chat/completions", json=asked).status_code == 200
+    seen += prompts
 
 
 def in_rollouts(engine: Engine, seen: list[list[int]], folder: Path) -> None:

@@ -62,7 +62,8 @@ def export_gguf(
     source = chosen.source if chosen else None
     name = Path(config.base).resolve().name
     prompts = probe_prompts(rows(loaded.model), chosen)
-    said = listen(language_speaker(loaded.model), prompts)
+    # Nobody to compare with: the model is not asked either.
+    said = listen(language_speaker(loaded.model), prompts) if find_spec("xllamacpp") else None
     # Under another name until llama.cpp has read it.
     unchecked = path.with_name(f".{path.stem}.{os.getpid()}.unchecked.gguf")
     try:
@@ -76,11 +77,11 @@ def export_gguf(
 
 
 def _publish(
-    unchecked: Path, path: Path, kind: str, said: list[Says], prompts: Sequence[Sequence[int]], allow_drift: bool
+    unchecked: Path, path: Path, kind: str, said: list[Says] | None, prompts: Sequence[Sequence[int]], allow_drift: bool
 ) -> str:
     """Let llama.cpp read the file, and give it its name and certificate; tells how the comparison ended."""
     proof = path.with_suffix(".certificate.json")
-    if find_spec("xllamacpp") is None:
+    if said is None:
         os.replace(unchecked, path)
         proof.unlink(missing_ok=True)  # that of a file which was replaced
         return "not compared with the model, as llama.cpp is not installed: pip install 'medicalgpt[llamacpp]'"

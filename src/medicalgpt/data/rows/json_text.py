@@ -27,13 +27,13 @@ def jsonl_rows(path: Path, tolerant: bool = False) -> Iterator[Row]:
     with open_text(path, newline="\n", tolerant=tolerant) as text:
         for number, line in enumerate(text, 1):
             line = line.strip()
-            if line:
+            if tolerant and is_damaged(line):
+                yield Row(number, None, NOT_DECODED)
+            elif line:
                 yield _jsonl_row(number, line)
 
 
 def _jsonl_row(number: int, line: str) -> Row:
-    if is_damaged(line):
-        return Row(number, None, NOT_DECODED)
     try:
         return _object_row(number, json.loads(line))
     except json.JSONDecodeError as error:  # .msg and .colno only: str(error.doc) is the row

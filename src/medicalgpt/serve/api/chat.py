@@ -84,7 +84,7 @@ class ChatShape(Shape):
             "message": message,
             "logprobs": {"content": entries, "refusal": None} if self.scored else None,
             "finish_reason": pieces[-1]["finish_reason"],
-            **{name: pieces[-1][name] for name in ("tool_problems",) if name in pieces[-1]},
+            **_problems(self.answers[pieces[0]["index"]]),
         }
 
     @staticmethod

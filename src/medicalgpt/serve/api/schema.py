@@ -1,7 +1,7 @@
 """Requests with OpenAI's field names. What is not known is refused by name; nothing is ignored unless listed here."""
 
 import json
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -178,9 +178,12 @@ class NamedChoice(_Fields):
     function: ChosenFunction
 
 
+ChoiceWord = Literal["auto", "none", "required"]
+
+
 def _as_choice(value: Any) -> Any:
     """One message for a choice that is neither word nor name."""
-    if isinstance(value, str) and value in ("auto", "none", "required"):
+    if value in get_args(ChoiceWord):
         return value
     try:
         return NamedChoice.model_validate(value)
@@ -197,7 +200,7 @@ class ChatRequest(Asked):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     tools: list[Tool] = Field(default_factory=list)
-    tool_choice: Annotated[Literal["auto", "none", "required"] | NamedChoice, BeforeValidator(_as_choice)] = "auto"
+    tool_choice: Annotated[ChoiceWord | NamedChoice, BeforeValidator(_as_choice)] = "auto"
 
     @property
     def top(self) -> int | None:
