@@ -1,10 +1,10 @@
 """Reward model, PPO, ORPO and SFT+DPO on real public preference data; the second half of docs/results.md.
 
 MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. PPO's prompts are other
-consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option of questions on
-physical and mental health; held out by question. The texts lie outside this project (folder shared/data beside it, or
-MEDICALGPT_REAL_DATA) and are converted into a work folder.
-usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15]
+consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option; half of the questions
+on physical and mental health are held out, the others and three neighbouring categories are trained on. The texts lie
+outside this project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15] [--safety-base gemma3-270m]
 """
 
 import argparse
@@ -27,7 +27,8 @@ from medicalgpt.train.reward import lines, read_report
 from medicalgpt.train.stage import run_stage
 from real_data import ASK, REAL, pairs, split
 
-SAFETY = ("Physical_Health", "Mental_Health")
+HEALTH = ("Physical Health", "Mental Health")
+NEIGHBOURS = ("Ethics and Morality", "Illegal Activities", "Privacy and Property")  # also ask what it is right to do
 WORDS = range(30, 121)  # of a consultation: long enough to summarise, short enough to sample many
 
 
@@ -51,14 +52,14 @@ def consultations() -> list[dict[str, Any]]:
     return rows
 
 
-def safety_pairs() -> list[dict[str, Any]]:
-    """SafetyBench's health questions: the right option against one wrong one."""
+def safety_pairs(categories: tuple[str, ...]) -> list[dict[str, Any]]:
+    """SafetyBench's questions of some categories: the right option against one wrong one."""
     folder = REAL / "thu-coai+SafetyBench/opensource_data"
     questions = json.loads((folder / "test_zh_subset.json").read_text(encoding="utf-8"))
     answers = json.loads((folder / "test_answers_zh_subset.json").read_text(encoding="utf-8"))
     rows = []
     for question in questions:
-        if question["category"].replace(" ", "_") not in SAFETY:
+        if question["category"] not in categories:
             continue
         right = answers[str(question["id"])]["answer"]
         wrong = next(i for i in range(len(question["options"])) if i != right)
@@ -66,6 +67,15 @@ def safety_pairs() -> list[dict[str, Any]]:
         if chosen != rejected:
             rows.append({"prompt": question["question"], "chosen": chosen, "rejected": rejected})
     return rows
+
+
+def split_safety(work: Path) -> None:
+    """Half of the health questions held out; the other half and the neighbouring categories to train on."""
+    split(work, "safety", "preference", safety_pairs(HEALTH), 0.5)
+    neighbours = safety_pairs(NEIGHBOURS)
+    with (work / "safety/train.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in neighbours)
+    print(f"safety: {len(neighbours)} rows of neighbouring categories to train on", flush=True)
 
 
 def stage(work: Path, name: str, kind: str, data: str, *more: str) -> Path:
@@ -83,7 +93,7 @@ def stage(work: Path, name: str, kind: str, data: str, *more: str) -> Path:
     return outcome.folder
 
 
-def train_all(work: Path, wanted: set[str], updates: int) -> None:
+def train_all(work: Path, wanted: set[str], updates: int, safety_base: str) -> None:
     """The stages asked for; each needs those it starts from."""
     steps = ("train.tokens_per_step=4096", "train.sample_count=0")
     sft, rm = work / "runs/sft/merged", work / "runs/rm"
@@ -97,7 +107,8 @@ def train_all(work: Path, wanted: set[str], updates: int) -> None:
         rate = "train.learning_rate=2e-4"
         stage(work, "rm", "rm", "mts", f"model.base={sft}", rate, "train.epochs=1", "objective.centre=0.01", *steps)
     if "safety" in wanted:
-        stage(work, "safety", "rm", "safety", "train.learning_rate=2e-4", "train.epochs=1", *steps)
+        few = ("train.learning_rate=2e-4", "train.max_steps=100", "train.tokens_per_step=2048", "train.sample_count=0")
+        stage(work, "safety", "rm", "safety", f"model.base={safety_base}", *few)
     if "ppo" in wanted:
         rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96")
         learn = ("train.learning_rate=3e-4", "objective.critic_learning_rate=5e-4", f"train.max_steps={updates}")
@@ -140,12 +151,13 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
     parser.add_argument("--updates", type=int, default=15)
+    parser.add_argument("--safety-base", default="smollm2-135m")
     a = parser.parse_args()
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
     split(a.work, "consultations", "dialogue", consultations(), 0.12)
-    split(a.work, "safety", "preference", safety_pairs(), 0.5)
-    train_all(a.work, set(a.only.split(",")), a.updates)
+    split_safety(a.work)
+    train_all(a.work, set(a.only.split(",")), a.updates, a.safety_base)
     report(a.work)
 
 

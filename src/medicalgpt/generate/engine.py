@@ -2,30 +2,23 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend, Ends
 from medicalgpt.generate.choose import backend_for
-from medicalgpt.generate.choose_template import choose_template, saved_template
+from medicalgpt.generate.open_model import on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.generate.thinking import CLOSE, OPEN
-from medicalgpt.models.embeddings import require_rows
-from medicalgpt.models.families import identify
-from medicalgpt.models.gguf_file import GgufFile, is_gguf
-from medicalgpt.models.load import Quantization, find, find_token_map, load
-from medicalgpt.models.locate import Located, config_of
+from medicalgpt.models.gguf_file import is_gguf
+from medicalgpt.models.load import Quantization
 from medicalgpt.models.policy import unwrap
 from medicalgpt.models.pull import to_stderr
-from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.tool_formats import MARKERS
 
@@ -119,28 +112,17 @@ class Engine:
             unused = {"adapter": bool(adapter), "revision": bool(revision), "trust_remote_code": trust_remote_code}
             fixed = {"dtype": dtype != "auto", "quantization": quantization != "none", "family": family != "auto"}
             fixed |= {"tokenizer": bool(tokenizer), "resizing": resize_embeddings}
-            return _on_llamacpp(cls, run_or_path, template, tool_format, backend, unused | fixed, say)
-        asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
-        config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
-        if backend == "vllm":
-            for name, given in (
-                (f"quantization={quantization}", quantization != "none"),
-                ("resizing", resize_embeddings),
-            ):
-                if given:
-                    raise ServeError(f"backend=vllm does not take {name}; leave one of the two out")
-            return _on_vllm(cls, config, template, tool_format, family, tokenizer, say)
-        more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
-        loaded = load(config, quantization, spread=spread, say=say, **more)
-        kind = quantized_kind(loaded.model)
-        if kind is None and not spread and torch.cuda.is_available():
-            loaded.model.to("cuda")
-        saved = saved_template(loaded.base, loaded.adapter)
-        chosen = choose_template(loaded.tokenizer, template, saved, loaded.architecture, say, tool_format)
-        require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
-        places = [place for place in (loaded.base, loaded.adapter) if place]
-        origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
-        return cls(loaded.model, loaded.tokenizer, chosen, _origin(places, chosen) | origin)
+            opened = on_llamacpp(run_or_path, template, tool_format, backend, unused | fixed, say)
+        else:
+            asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
+            config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
+            weights: dict[str, Any] = {"quantization": quantization, "resize_embeddings": resize_embeddings}
+            words: dict[str, Any] = {"template": template, "tool_format": tool_format, "tokenizer": tokenizer}
+            if backend == "vllm":
+                opened = on_vllm(config, family=family, say=say, **weights, **words)
+            else:
+                opened = on_torch(config, family=family, spread=spread, say=say, **weights, **words)
+        return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded=opened.backend)
 
     @property
     def context(self) -> int | None:
@@ -270,80 +252,3 @@ def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
         return texts[row].stopped
 
     return ends
-
-
-def _on_vllm(
-    engine: type[Engine],
-    config: ModelConfig,
-    template: str | None,
-    tool_format: str | None,
-    family: str,
-    tokenizer: str | None,
-    say: Callable[[str], None],
-) -> Engine:
-    """An engine whose model is in vLLM's hands."""
-    from transformers import GenerationConfig
-
-    from medicalgpt.generate.vllm_backend import VllmBackend
-
-    base, adapter, loaded = find(config, tokenizer)
-    if for_cpu(kind := located_kind(base)):
-        raise ServeError(
-            f"{config.base} has weights for the CPU ({kind}), which vLLM does not read; leave backend=vllm out"
-        )
-    if find_token_map(config, base, adapter, loaded, tokenizer) is not None:
-        raise ServeError(
-            f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
-        )
-    architecture = identify(config_of(base), family, base.path_or_id)
-    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)
-    try:
-        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
-    except OSError:  # models need not have one
-        own = None
-    backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
-    origin = _origin([place for place in (base, adapter) if place], chosen)
-    return engine(None, loaded, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, loaded=backend)
-
-
-def _on_llamacpp(
-    engine: type[Engine],
-    path: str,
-    template: str | None,
-    tool_format: str | None,
-    backend: str,
-    settings: dict[str, bool],
-    say: Callable[[str], None],
-) -> Engine:
-    """An engine whose model is a GGUF file in llama.cpp's hands."""
-    from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
-
-    if not is_gguf(path):
-        raise ServeError(
-            f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
-            "--output FILE.gguf"
-        )
-    if backend == "vllm":
-        raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
-    if given := [name for name, value in settings.items() if value]:
-        raise ServeError(
-            f"{', '.join(given)} cannot be given with a GGUF file: all of it is fixed when the file is made "
-            "(medicalgpt export gguf)"
-        )
-    file = GgufFile.read(Path(path).expanduser())
-    chosen = choose_template(file.tokenizer, template, say=say, tool_format=tool_format)
-    loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
-    found = file.path.stat()
-    weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
-    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
-    return engine(None, file.tokenizer, chosen, origin, loaded=loaded)
-
-
-def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:
-    weights: list[list[Any]] = []
-    for place in places:
-        folder = Path(place.path_or_id)
-        files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
-        weights += [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    names = [f"{place.path_or_id}@{place.revision}" if place.revision else place.path_or_id for place in places]
-    return {"places": names, "weights": weights, "template": template.hash}

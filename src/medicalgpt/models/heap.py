@@ -30,6 +30,6 @@ def keep_heap() -> bool:
 
 
 def release_heap() -> None:
-    """Give free pages back to the system, for example between the stages of a pipeline."""
+    """Give free pages back to the system, between the stages of a pipeline or the phases of a PPO update."""
     if can_keep_heap():
         ctypes.CDLL(None).malloc_trim(0)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import RunError
+from medicalgpt.models.heap import release_heap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.metrics import MetricsLog, SampleLog
@@ -90,10 +91,12 @@ class RlTrainer:
         rates = self.updater.set_rates(self.step, self.updates)
         first, mine = self.world.mine(rows)
         rolled = self.sampler.sample(mine, first, self.step)
+        release_heap()  # each phase asks for other sizes; what the last one left in pieces would come on top of them
         said = self.world.gather([bool(a.text.strip()) for g in rolled.groups for a in g.answers])
         refuse_silence([one for part in said for one in part], self.step + 1)
         seen = measure(self.updater.roles, rolled.groups, self.updater.capacity, self.updater.filler)
         known = assign(self.config, seen, self.rewards(rolled.groups), self.beta, self.world)
+        release_heap()
         owned = range(first, first + len(mine))
         learned = self._learn(seen, owned, len(rows))
         self.step += 1

@@ -1,0 +1,150 @@
+"""What an engine is made of, found for a name or a folder: the model itself, or the backend that has loaded it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.data.records import Message
+from medicalgpt.errors import ServeError
+from medicalgpt.generate.backend import Backend
+from medicalgpt.generate.choose_template import choose_template, saved_template
+from medicalgpt.models.embeddings import require_rows
+from medicalgpt.models.families import identify
+from medicalgpt.models.gguf_file import GgufFile, is_gguf
+from medicalgpt.models.load import Quantization, find, find_token_map, load
+from medicalgpt.models.locate import Located, config_of
+from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
+from medicalgpt.render.template import ChatTemplate, stop_ids
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An engine's parts; `model` is None where `backend` has loaded it."""
+
+    tokenizer: Any
+    template: ChatTemplate
+    origin: dict[str, Any]
+    model: nn.Module | None = None
+    backend: Backend | None = None
+
+
+def on_torch(
+    config: ModelConfig,
+    *,
+    template: str | None,
+    tool_format: str | None,
+    tokenizer: str | None,
+    family: str,
+    quantization: Quantization,
+    resize_embeddings: bool,
+    spread: bool,
+    say: Say,
+) -> Opened:
+    """The model in this process, on the GPU where there is one. Arguments and errors as of `Engine.open`."""
+    more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
+    loaded = load(config, quantization, spread=spread, say=say, **more)
+    kind = quantized_kind(loaded.model)
+    if kind is None and not spread and torch.cuda.is_available():
+        loaded.model.to("cuda")
+    saved = saved_template(loaded.base, loaded.adapter)
+    chosen = choose_template(loaded.tokenizer, template, saved, loaded.architecture, say, tool_format)
+    require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
+    places = [place for place in (loaded.base, loaded.adapter) if place]
+    origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
+    return Opened(loaded.tokenizer, chosen, _origin(places, chosen) | origin, loaded.model)
+
+
+def on_vllm(
+    config: ModelConfig,
+    *,
+    template: str | None,
+    tool_format: str | None,
+    tokenizer: str | None,
+    family: str,
+    quantization: Quantization,
+    resize_embeddings: bool,
+    say: Say,
+) -> Opened:
+    """The model in vLLM's hands.
+
+    Raises:
+        ServeError: for what vLLM cannot do, and as `Engine.open`.
+    """
+    from transformers import GenerationConfig
+
+    from medicalgpt.generate.vllm_backend import VllmBackend
+
+    settings = {f"quantization={quantization}": quantization != "none", "resizing": resize_embeddings}
+    if given := [name for name, is_given in settings.items() if is_given]:
+        raise ServeError(f"backend=vllm does not take {', '.join(given)}; leave it out, or the backend")
+    base, adapter, loaded = find(config, tokenizer)
+    if for_cpu(kind := located_kind(base)):
+        raise ServeError(
+            f"{config.base} has weights for the CPU ({kind}), which vLLM does not read; leave backend=vllm out"
+        )
+    if find_token_map(config, base, adapter, loaded, tokenizer) is not None:
+        raise ServeError(
+            f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
+        )
+    architecture = identify(config_of(base), family, base.path_or_id)
+    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)
+    try:
+        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
+    except OSError:  # models need not have one
+        own = None
+    backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
+    origin = _origin([place for place in (base, adapter) if place], chosen)
+    return Opened(loaded, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, backend=backend)
+
+
+def on_llamacpp(
+    path: str,
+    template: str | None,
+    tool_format: str | None,
+    backend: str,
+    settings: dict[str, bool],
+    say: Say,
+) -> Opened:
+    """A GGUF file in llama.cpp's hands. `settings` are those that a file fixes, and whether they were given.
+
+    Raises:
+        ServeError: it is no GGUF file, another backend or one of the settings is asked for.
+    """
+    from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
+
+    if not is_gguf(path):
+        raise ServeError(
+            f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
+            "--output FILE.gguf"
+        )
+    if backend == "vllm":
+        raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
+    if given := [name for name, value in settings.items() if value]:
+        raise ServeError(
+            f"{', '.join(given)} cannot be given with a GGUF file: all of it is fixed when the file is made "
+            "(medicalgpt export gguf)"
+        )
+    file = GgufFile.read(Path(path).expanduser())
+    chosen = choose_template(file.tokenizer, template, say=say, tool_format=tool_format)
+    loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
+    found = file.path.stat()
+    weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
+    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
+    return Opened(file.tokenizer, chosen, origin, backend=loaded)
+
+
+def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:
+    weights: list[list[Any]] = []
+    for place in places:
+        folder = Path(place.path_or_id)
+        files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+        weights += [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
+    names = [f"{place.path_or_id}@{place.revision}" if place.revision else place.path_or_id for place in places]
+    return {"places": names, "weights": weights, "template": template.hash}
