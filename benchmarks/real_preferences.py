@@ -4,7 +4,8 @@ MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; hel
 consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option; half of the questions
 on physical and mental health are held out, the others and three neighbouring categories are trained on. The texts lie
 outside this project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
-usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15] [--safety-base gemma3-270m]
+usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15] [--ppo-seed 42]
+                           [--safety-base gemma3-270m]
 """
 
 import argparse
@@ -93,8 +94,8 @@ def stage(work: Path, name: str, kind: str, data: str, *more: str) -> Path:
     return outcome.folder
 
 
-def train_all(work: Path, wanted: set[str], updates: int, safety_base: str) -> None:
-    """The stages asked for; each needs those it starts from."""
+def train_all(work: Path, wanted: set[str], updates: int, seed: int, safety_base: str) -> None:
+    """The stages asked for; each needs those it starts from; `seed` is PPO's."""
     steps = ("train.tokens_per_step=4096", "train.sample_count=0")
     sft, rm = work / "runs/sft/merged", work / "runs/rm"
     if "sft" in wanted:
@@ -113,7 +114,7 @@ def train_all(work: Path, wanted: set[str], updates: int, safety_base: str) -> N
         rollout = ("rollout.prompts=8", "rollout.completions=2", "rollout.max_new_tokens=96")
         learn = ("train.learning_rate=3e-4", "objective.critic_learning_rate=5e-4", f"train.max_steps={updates}")
         models = (f"model.base={sft}", f"reward.model={rm}", "reward.missing_stop_score=-1")
-        rows = ("data.over_length=drop", "train.eval_prompts=64")
+        rows = ("data.over_length=drop", "train.eval_prompts=64", f"train.seed={seed}")
         stage(work, "ppo", "ppo", "consultations", *models, *rows, *rollout, *learn)
 
 
@@ -151,13 +152,14 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", default="sft,dpo,orpo,rm,safety,ppo")
     parser.add_argument("--updates", type=int, default=15)
+    parser.add_argument("--ppo-seed", type=int, default=42)
     parser.add_argument("--safety-base", default="smollm2-135m")
     a = parser.parse_args()
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
     split(a.work, "consultations", "dialogue", consultations(), 0.12)
     split_safety(a.work)
-    train_all(a.work, set(a.only.split(",")), a.updates, a.safety_base)
+    train_all(a.work, set(a.only.split(",")), a.updates, a.ppo_seed, a.safety_base)
     report(a.work)
 
 
