@@ -10,6 +10,7 @@ import csv
 import json
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 
 from medicalgpt.data.ledger import Ledger
@@ -65,18 +66,21 @@ def pairs() -> list[dict]:
     return rows
 
 
-def split(work: Path, name: str, kind: str, rows: list[dict], share: float) -> None:
-    """Write rows to NAME/train.jsonl and NAME/held-out.jsonl, never the same question on both sides."""
-    write(work / name / "all.jsonl", rows)
+def split(work: Path, name: str, kind: str, rows: list[dict], share: float, more: Sequence[dict] = ()) -> None:
+    """Write rows to NAME/train.jsonl and NAME/held-out.jsonl, never the same question on both sides.
+
+    A share of `rows` is held out; `more` is only trained on.
+    """
+    both = [*rows, *more]
+    write(work / name / "all.jsonl", both)
     keys = [group_key(r) for r in read([work / name / "all.jsonl"], kind, ledger=Ledger())]  # type: ignore[arg-type]
-    held = choose_eval(keys, share, seed=0)
-    write(work / name / "train.jsonl", [r for r, k in zip(rows, keys) if k not in held])
-    write(work / name / "held-out.jsonl", [r for r, k in zip(rows, keys) if k in held])
     (work / name / "all.jsonl").unlink()
-    print(
-        f"{name}: {sum(k not in held for k in keys)} rows to train on, {sum(k in held for k in keys)} held out",
-        flush=True,
-    )
+    held = choose_eval(keys[: len(rows)], share, seed=0)
+    train = [row for row, key in zip(both, keys) if key not in held]
+    held_out = [row for row, key in zip(rows, keys) if key in held]
+    write(work / name / "train.jsonl", train)
+    write(work / name / "held-out.jsonl", held_out)
+    print(f"{name}: {len(train)} rows to train on, {len(held_out)} held out", flush=True)
 
 
 def pipeline_file(work: Path, steps: list[int]) -> Path:

@@ -70,15 +70,6 @@ def safety_pairs(categories: tuple[str, ...]) -> list[dict[str, Any]]:
     return rows
 
 
-def split_safety(work: Path) -> None:
-    """Half of the health questions held out; the other half and the neighbouring categories to train on."""
-    split(work, "safety", "preference", safety_pairs(HEALTH), 0.5)
-    neighbours = safety_pairs(NEIGHBOURS)
-    with (work / "safety/train.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in neighbours)
-    print(f"safety: {len(neighbours)} rows of neighbouring categories to train on", flush=True)
-
-
 def stage(work: Path, name: str, kind: str, data: str, *more: str) -> Path:
     """Train one stage on WORK/DATA, merge it, and return the place of its model."""
     words = [
@@ -158,7 +149,7 @@ def main() -> None:
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
     split(a.work, "consultations", "dialogue", consultations(), 0.12)
-    split_safety(a.work)
+    split(a.work, "safety", "preference", safety_pairs(HEALTH), 0.5, safety_pairs(NEIGHBOURS))
     train_all(a.work, set(a.only.split(",")), a.updates, a.ppo_seed, a.safety_base)
     report(a.work)
 

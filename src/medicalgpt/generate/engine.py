@@ -1,6 +1,6 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend, Ends
 from medicalgpt.generate.choose import backend_for
-from medicalgpt.generate.open_model import on_llamacpp, on_torch, on_vllm
+from medicalgpt.generate.open_model import Asked, BackendName, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
@@ -83,12 +83,12 @@ class Engine:
         trust_remote_code: bool = False,
         quantization: Quantization = "none",
         revision: str | None = None,
-        backend: Literal["auto", "vllm", "llamacpp"] = "auto",
+        backend: BackendName = "auto",
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
         spread: bool = False,
-        say: Callable[[str], None] = to_stderr,
+        say: Say = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
 
@@ -108,20 +108,15 @@ class Engine:
             ServeError: no template suits the tokenizer; or vLLM or llama.cpp is asked for and not installed, or for what it
                 cannot do.
         """
+        where = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
+        config = ModelConfig.model_validate({**where, "trust_remote_code": trust_remote_code})
+        asked = Asked(
+            config, template, tool_format, tokenizer, family, quantization, resize_embeddings, spread, backend, say
+        )
         if backend == "llamacpp" or is_gguf(run_or_path):
-            unused = {"adapter": bool(adapter), "revision": bool(revision), "trust_remote_code": trust_remote_code}
-            fixed = {"dtype": dtype != "auto", "quantization": quantization != "none", "family": family != "auto"}
-            fixed |= {"tokenizer": bool(tokenizer), "resizing": resize_embeddings}
-            opened = on_llamacpp(run_or_path, template, tool_format, backend, unused | fixed, say)
+            opened = on_llamacpp(asked)
         else:
-            asked = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
-            config = ModelConfig.model_validate({**asked, "trust_remote_code": trust_remote_code})
-            weights: dict[str, Any] = {"quantization": quantization, "resize_embeddings": resize_embeddings}
-            words: dict[str, Any] = {"template": template, "tool_format": tool_format, "tokenizer": tokenizer}
-            if backend == "vllm":
-                opened = on_vllm(config, family=family, say=say, **weights, **words)
-            else:
-                opened = on_torch(config, family=family, spread=spread, say=say, **weights, **words)
+            opened = on_vllm(asked) if backend == "vllm" else on_torch(asked)
         return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded=opened.backend)
 
     @property

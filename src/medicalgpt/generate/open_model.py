@@ -1,9 +1,9 @@
 """What an engine is made of, found for a name or a folder: the model itself, or the backend that has loaded it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -22,6 +22,23 @@ from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
 
 Say = Callable[[str], None]
+BackendName = Literal["auto", "vllm", "llamacpp"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of `Engine.open`, where they are explained."""
+
+    config: ModelConfig
+    template: str | None
+    tool_format: str | None
+    tokenizer: str | None
+    family: str
+    quantization: Quantization
+    resize_embeddings: bool
+    spread: bool
+    backend: BackendName
+    say: Say
 
 
 @dataclass(frozen=True)
@@ -35,43 +52,28 @@ class Opened:
     backend: Backend | None = None
 
 
-def on_torch(
-    config: ModelConfig,
-    *,
-    template: str | None,
-    tool_format: str | None,
-    tokenizer: str | None,
-    family: str,
-    quantization: Quantization,
-    resize_embeddings: bool,
-    spread: bool,
-    say: Say,
-) -> Opened:
-    """The model in this process, on the GPU where there is one. Arguments and errors as of `Engine.open`."""
-    more: dict[str, Any] = {"family": family, "tokenizer": tokenizer, "resize_embeddings": resize_embeddings}
-    loaded = load(config, quantization, spread=spread, say=say, **more)
+def on_torch(asked: Asked) -> Opened:
+    """The model in this process, on the GPU where there is one. Errors as of `Engine.open`."""
+    loaded = load(
+        asked.config,
+        asked.quantization,
+        spread=asked.spread,
+        say=asked.say,
+        family=asked.family,
+        tokenizer=asked.tokenizer,
+        resize_embeddings=asked.resize_embeddings,
+    )
     kind = quantized_kind(loaded.model)
-    if kind is None and not spread and torch.cuda.is_available():
+    if kind is None and not asked.spread and torch.cuda.is_available():
         loaded.model.to("cuda")
     saved = saved_template(loaded.base, loaded.adapter)
-    chosen = choose_template(loaded.tokenizer, template, saved, loaded.architecture, say, tool_format)
+    chosen = choose_template(loaded.tokenizer, asked.template, saved, loaded.architecture, asked.say, asked.tool_format)
     require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
-    places = [place for place in (loaded.base, loaded.adapter) if place]
     origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
-    return Opened(loaded.tokenizer, chosen, _origin(places, chosen) | origin, loaded.model)
+    return Opened(loaded.tokenizer, chosen, _origin(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
 
 
-def on_vllm(
-    config: ModelConfig,
-    *,
-    template: str | None,
-    tool_format: str | None,
-    tokenizer: str | None,
-    family: str,
-    quantization: Quantization,
-    resize_embeddings: bool,
-    say: Say,
-) -> Opened:
+def on_vllm(asked: Asked) -> Opened:
     """The model in vLLM's hands.
 
     Raises:
@@ -81,7 +83,11 @@ def on_vllm(
 
     from medicalgpt.generate.vllm_backend import VllmBackend
 
-    settings = {f"quantization={quantization}": quantization != "none", "resizing": resize_embeddings}
+    config, tokenizer = asked.config, asked.tokenizer
+    settings = {
+        f"quantization={asked.quantization}": asked.quantization != "none",
+        "resizing": asked.resize_embeddings,
+    }
     if given := [name for name, is_given in settings.items() if is_given]:
         raise ServeError(f"backend=vllm does not take {', '.join(given)}; leave it out, or the backend")
     base, adapter, loaded = find(config, tokenizer)
@@ -93,46 +99,51 @@ def on_vllm(
         raise ServeError(
             f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
         )
-    architecture = identify(config_of(base), family, base.path_or_id)
-    chosen = choose_template(loaded, template, saved_template(base, adapter), architecture, say, tool_format)
+    architecture = identify(config_of(base), asked.family, base.path_or_id)
+    saved = saved_template(base, adapter)
+    chosen = choose_template(loaded, asked.template, saved, architecture, asked.say, asked.tool_format)
     try:
         own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
     except OSError:  # models need not have one
         own = None
     backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
-    origin = _origin([place for place in (base, adapter) if place], chosen)
-    return Opened(loaded, chosen, origin | {"dtype": config.dtype, "backend": "vllm"}, backend=backend)
+    origin = _origin(chosen, base, adapter) | {"dtype": config.dtype, "backend": "vllm"}
+    return Opened(loaded, chosen, origin, backend=backend)
 
 
-def on_llamacpp(
-    path: str,
-    template: str | None,
-    tool_format: str | None,
-    backend: str,
-    settings: dict[str, bool],
-    say: Say,
-) -> Opened:
-    """A GGUF file in llama.cpp's hands. `settings` are those that a file fixes, and whether they were given.
+def on_llamacpp(asked: Asked) -> Opened:
+    """A GGUF file in llama.cpp's hands.
 
     Raises:
-        ServeError: it is no GGUF file, another backend or one of the settings is asked for.
+        ServeError: it is no GGUF file, or another backend or a setting that a file fixes is asked for.
     """
     from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
 
+    config, path = asked.config, asked.config.base
     if not is_gguf(path):
         raise ServeError(
             f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
             "--output FILE.gguf"
         )
-    if backend == "vllm":
+    if asked.backend == "vllm":
         raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
-    if given := [name for name, value in settings.items() if value]:
+    settings = {
+        "adapter": bool(config.adapter),
+        "revision": bool(config.revision),
+        "trust_remote_code": config.trust_remote_code,
+        "dtype": config.dtype != "auto",
+        "quantization": asked.quantization != "none",
+        "family": asked.family != "auto",
+        "tokenizer": bool(asked.tokenizer),
+        "resizing": asked.resize_embeddings,
+    }
+    if given := [name for name, is_given in settings.items() if is_given]:
         raise ServeError(
             f"{', '.join(given)} cannot be given with a GGUF file: all of it is fixed when the file is made "
             "(medicalgpt export gguf)"
         )
     file = GgufFile.read(Path(path).expanduser())
-    chosen = choose_template(file.tokenizer, template, say=say, tool_format=tool_format)
+    chosen = choose_template(file.tokenizer, asked.template, say=asked.say, tool_format=asked.tool_format)
     loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
     found = file.path.stat()
     weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
@@ -140,7 +151,8 @@ def on_llamacpp(
     return Opened(file.tokenizer, chosen, origin, backend=loaded)
 
 
-def _origin(places: Sequence[Located], template: ChatTemplate) -> dict[str, Any]:
+def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> dict[str, Any]:
+    places = [base, adapter] if adapter else [base]
     weights: list[list[Any]] = []
     for place in places:
         folder = Path(place.path_or_id)
