@@ -40,11 +40,12 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
 
     baseline = peak_bytes()
     from medicalgpt.config.sections import LoraConfig, ModelConfig
+    from medicalgpt.models.causal_lm import unwrap
     from medicalgpt.models.estimate import setup_for
     from medicalgpt.models.footprint import estimate
-    from medicalgpt.models.fused import tune
     from medicalgpt.models.load import load
-    from medicalgpt.models.policy import CausalPolicy, unwrap
+    from medicalgpt.models.optimize import tune
+    from medicalgpt.models.policy import CausalPolicy
     from medicalgpt.models.shape import shape_of_model
 
     torch.manual_seed(0)

@@ -18,8 +18,8 @@ from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Source
-from medicalgpt.models.fused import tune
 from medicalgpt.models.load import load
+from medicalgpt.models.optimize import tune
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import RewardPolicy, probe_scores

@@ -16,7 +16,7 @@ from medicalgpt.generate.live import Live
 from medicalgpt.generate.prompts import Ready
 from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.address import bind
 from medicalgpt.serve.api.server import Server

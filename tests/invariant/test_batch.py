@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medicalgpt.data.records import Source
-from medicalgpt.models.attention import TreeLayout
+from medicalgpt.kernels.attention import TreeLayout
 from medicalgpt.models.policy import _path_lengths
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.tiny import tiny_model
 
-from medicalgpt.models.attention import enable
+from medicalgpt.kernels.attention import enable
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.objectives.distill import Distillation, divergence

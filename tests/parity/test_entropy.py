@@ -6,8 +6,8 @@ from tests.parity.test_head import CHUNKS, FORMS, Case
 from tests.tiny import tiny_model
 from tests.trees import PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow
 
-from medicalgpt.models import attention
-from medicalgpt.models.entropy import token_distribution
+from medicalgpt.kernels import attention
+from medicalgpt.kernels.entropy import token_distribution
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.render.batch import pack_trees, pad_trees
 

@@ -20,8 +20,8 @@ from medicalgpt.generate.decoder import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import attach, trainable
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, load
-from medicalgpt.models.policy import unwrap
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.render.template import ChatTemplate

@@ -7,7 +7,7 @@ import torch
 from tests.tiny import tiny_model
 from tests.trees import PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
 
-from medicalgpt.models.head import Head, token_logps, weighted_nll
+from medicalgpt.kernels.head import Head, token_logps, weighted_nll
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.render.batch import pad_trees
 

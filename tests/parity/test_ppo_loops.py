@@ -12,7 +12,7 @@ from tests.stages import Bench
 from tests.tiny import tiny_model
 from tests.trees import assert_same_gradients
 
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.train import setup
 from medicalgpt.train.rl.experience import assign, measure

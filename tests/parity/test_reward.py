@@ -16,9 +16,9 @@ from trl import RewardConfig, RewardTrainer
 from trl.trainer.reward_trainer import DataCollatorForPreference
 
 from medicalgpt.config.sections import LoraConfig
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
 from medicalgpt.models.adapters import _peft_config
-from medicalgpt.models.fused import tune
+from medicalgpt.models.optimize import tune
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.render.batch import pack_trees, pad_trees

@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 from tests.tiny import tiny_model
 from tests.trees import assert_same_gradients
 
+from medicalgpt.kernels.lora import fuse_lora
 from medicalgpt.models.adapters import adapter_off, adapter_on
-from medicalgpt.models.fused import fuse_lora
 
 # Another rank, other layers and rsLoRA's scale: what a reward model's adapter may bring.
 OTHERS = {

@@ -10,8 +10,8 @@ from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, assert_same_
 from tests.zoo import zoo_config, zoo_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GptOssConfig
 
-from medicalgpt.models import attention
-from medicalgpt.models.lean import lean
+from medicalgpt.kernels import attention
+from medicalgpt.kernels.elementwise import lean
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import probe_scores

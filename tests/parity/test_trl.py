@@ -13,8 +13,8 @@ from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from medicalgpt.data.records import Dialogue, Message, Preference, Source
-from medicalgpt.models import attention
-from medicalgpt.models.fused import fuse_lora
+from medicalgpt.kernels import attention
+from medicalgpt.kernels.lora import fuse_lora
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import LossOut
 from medicalgpt.objectives.dpo import DirectPreference

@@ -12,7 +12,7 @@ from tests.tiny import tiny_model, tiny_tokenizer
 from tests.trees import assert_same_gradients, gradients
 from trl import KTOConfig, KTOTrainer
 
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import LossOut
 from medicalgpt.objectives.kto import UnpairedFeedback

@@ -18,7 +18,7 @@ from medicalgpt.generate.decoder import Decoder
 from medicalgpt.generate.kv import Slots, Step
 from medicalgpt.generate.modes import attention_named, inference, own_attention
 from medicalgpt.generate.transformers_backend import TransformersBackend
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.probe import rounding
 
 _PROMPTS, _NEW = (9, 5), 3  # tokens of the prompts, and steps behind the first; the second prompt enters a step later

@@ -14,8 +14,8 @@ from medicalgpt.generate.backend import Ends
 from medicalgpt.generate.modes import attention_named, context_of, inference
 from medicalgpt.generate.pool import Pool, Row
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.packed import packed
-from medicalgpt.models.policy import unwrap
+from medicalgpt.kernels.onednn import packed
+from medicalgpt.models.causal_lm import unwrap
 
 _WORTH_PACKING = 12  # steps after which packed weights have paid for their making (0.7 ms a MB against 0.04 a step)
 

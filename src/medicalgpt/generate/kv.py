@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import AttentionInterface
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.attention import TreeLayout, by_segment
+from medicalgpt.kernels.attention import TreeLayout, by_segment
 from medicalgpt.render.batch import Span
 
 BLOCK = 64  # tokens by which slots grow

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
 
 
 def context_of(inner: Any) -> int | None:

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import GenerationConfig
 
 from medicalgpt.generate.modes import inference, own_attention, own_settings_aside
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.probe import TOLERANCE
 
 _LENGTHS, _NEW = (9, 5), 3

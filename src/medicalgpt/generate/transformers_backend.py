@@ -24,7 +24,7 @@ from medicalgpt.generate.draw import check_numbers, invert
 from medicalgpt.generate.modes import context_of, inference, own_attention, own_settings_aside
 from medicalgpt.generate.padding import takes_padding
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 
 
 class TransformersBackend:

@@ -8,9 +8,9 @@ from typing import Literal
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.kernels.free_memory import free_memory
+from medicalgpt.kernels.malloc import can_keep_heap
 from medicalgpt.models.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
-from medicalgpt.models.heap import can_keep_heap
-from medicalgpt.models.memory import free_memory
 from medicalgpt.models.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.vocabulary.token_map import TokenMap
 

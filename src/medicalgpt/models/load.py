@@ -9,11 +9,11 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
+from medicalgpt.kernels.malloc import keep_heap
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
 from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
-from medicalgpt.models.heap import keep_heap
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.pull import to_stderr

@@ -12,17 +12,13 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from medicalgpt.models.attention import TreeLayout, using
-from medicalgpt.models.entropy import plain_distribution, token_distribution
-from medicalgpt.models.head import CHUNK, Head, token_logps, weighted_nll
+from medicalgpt.kernels.attention import TreeLayout, using
+from medicalgpt.kernels.entropy import plain_distribution, token_distribution
+from medicalgpt.kernels.head import CHUNK, Head, token_logps, weighted_nll
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.render.batch import TreeBatch
 
 Batching = Literal["tree", "padded"]
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The transformers model inside a PEFT wrapper, or the model itself."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator,no-any-return]
 
 
 class CausalPolicy(nn.Module):

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from medicalgpt.data.records import Source
-from medicalgpt.models.attention import disable, witnessed
-from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
-from medicalgpt.models.quantized_linear import Int4Linear, Int8Linear
+from medicalgpt.kernels.attention import disable, witnessed
+from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
+from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
 

@@ -15,16 +15,9 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from medicalgpt.errors import ModelError
+from medicalgpt.kernels.quantized_linear import GROUP, Int4Linear, Int8Embedding, Int8Linear, Int8TiedHead, factor_of
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import Located, read_config
-from medicalgpt.models.policy import unwrap
-from medicalgpt.models.quantized_linear import (
-    GROUP,
-    Int4Linear,
-    Int8Embedding,
-    Int8Linear,
-    Int8TiedHead,
-    factor_of,
-)
 
 CpuMethod = Literal["cpu-int8", "cpu-int4"]
 _NAME = "medicalgpt-cpu"

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from medicalgpt.kernels.attention import disable, witnessed
 from medicalgpt.models.adapters import adapter_on
-from medicalgpt.models.attention import disable, witnessed
-from medicalgpt.models.policy import Batching, call, unwrap
+from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.policy import Batching, call
 from medicalgpt.models.probe import Probe, probe_trees, rounding
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 

@@ -121,7 +121,7 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from medicalgpt.models.lean import is_rms_norm, swiglu_parts
+    from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts
 
     try:
         with torch.device("meta"):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from medicalgpt.models import attention
-from medicalgpt.models.policy import unwrap
+from medicalgpt.kernels import attention
+from medicalgpt.models.causal_lm import unwrap
 
 
 def language_speaker(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:

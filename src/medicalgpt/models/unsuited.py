@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 
 # Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
 # there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.

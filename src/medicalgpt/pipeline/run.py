@@ -12,7 +12,7 @@ from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
-from medicalgpt.models.heap import release_heap
+from medicalgpt.kernels.malloc import release_heap
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED

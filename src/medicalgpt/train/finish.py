@@ -9,9 +9,9 @@ import torch
 
 from medicalgpt.config.base import StageConfig
 from medicalgpt.models.adapters import is_adapted, stores_token_rows
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.policy import unwrap
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest, report

@@ -10,7 +10,7 @@ from torch import nn
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
-from medicalgpt.models.policy import unwrap
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.render.dialogue import conversation_parts
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree

@@ -12,8 +12,8 @@ import torch
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Kind
 from medicalgpt.errors import ModelError
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, names_classifier
-from medicalgpt.models.policy import unwrap
 from medicalgpt.models.registry import cache_root
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.build import prepare

@@ -25,10 +25,11 @@ from medicalgpt.config.stages import (
     SimpoConfig,
 )
 from medicalgpt.errors import ConfigError
-from medicalgpt.models.fused import tune
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, Quantization, load, pick_dtype
 from medicalgpt.models.locate import locate
-from medicalgpt.models.policy import Batching, CausalPolicy, unwrap
+from medicalgpt.models.optimize import tune
+from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.quantized import refuse_quantized
 from medicalgpt.models.reward import RewardPolicy, probe_scores

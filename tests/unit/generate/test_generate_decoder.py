@@ -14,8 +14,8 @@ from medicalgpt.generate.choose import backend_for
 from medicalgpt.generate.decoder import Decoder
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.generate.transformers_backend import TransformersBackend
-from medicalgpt.models import attention
-from medicalgpt.models.fused import tune
+from medicalgpt.kernels import attention
+from medicalgpt.models.optimize import tune
 
 GREEDY = Sampling(20)
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere")

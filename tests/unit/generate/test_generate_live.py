@@ -17,7 +17,7 @@ from medicalgpt.generate.live import Live
 from medicalgpt.generate.pool import Pool
 from medicalgpt.generate.request import Piece
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate
 
 QUESTIONS = ["What is a fever?", "高血壓的症狀?", "How is high blood pressure treated?", "A fever", "糖尿病", "a", "bb"]

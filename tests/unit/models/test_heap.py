@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from medicalgpt.models.heap import can_keep_heap
+from medicalgpt.kernels.malloc import can_keep_heap
 
 PROGRAM = """
 import resource, sys
 import torch
-from medicalgpt.models.heap import keep_heap, release_heap
+from medicalgpt.kernels.malloc import keep_heap, release_heap
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.tiny import tiny_model
 
-from medicalgpt.models import packed as module
-from medicalgpt.models.fused import tune
-from medicalgpt.models.packed import packed
+from medicalgpt.kernels import onednn as module
+from medicalgpt.kernels.onednn import packed
+from medicalgpt.models.optimize import tune
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.models import quantized_linear as layers
+from medicalgpt.kernels import quantized_linear as layers
 from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
 from medicalgpt.models.merge import find_chain

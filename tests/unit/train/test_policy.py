@@ -9,9 +9,9 @@ from peft import LoraConfig, get_peft_model
 from tests.tiny import tiny_model
 from tests.trees import PAIR, THREE_LEVELS, grow
 
-from medicalgpt.models import attention
+from medicalgpt.kernels import attention
+from medicalgpt.kernels.lora import fuse_lora
 from medicalgpt.models.adapters import adapter_off
-from medicalgpt.models.fused import fuse_lora
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees

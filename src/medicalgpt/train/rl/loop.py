@@ -17,7 +17,7 @@ from rich.console import Console
 
 from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import RunError
-from medicalgpt.models.heap import release_heap
+from medicalgpt.kernels.malloc import release_heap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.runs.folder import Begun, RunFolder
 from medicalgpt.runs.metrics import MetricsLog, SampleLog

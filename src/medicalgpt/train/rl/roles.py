@@ -17,10 +17,11 @@ from medicalgpt.config.rl import DistillConfig, PpoConfig, RewardConfig, RlConfi
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import fold
-from medicalgpt.models.policy import CausalPolicy, unwrap
+from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash

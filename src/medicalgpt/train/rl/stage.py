@@ -11,8 +11,8 @@ import torch
 from medicalgpt.config.rl import DistillConfig, PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.engine import Engine
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
-from medicalgpt.models.policy import unwrap
 from medicalgpt.objectives.distill import Distillation
 from medicalgpt.runs.folder import Begun
 from medicalgpt.runs.hashes import hash_file

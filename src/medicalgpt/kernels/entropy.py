@@ -6,7 +6,7 @@ with respect to its hidden state is known as soon as its logits are.
 
 import torch
 
-from medicalgpt.models.head import CHUNK, Head
+from medicalgpt.kernels.head import CHUNK, Head
 
 
 class _Distribution(torch.autograd.Function):

@@ -16,9 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medicalgpt.models.lean import lean
-from medicalgpt.models.policy import unwrap
-
 # Children of one module that are called with the same input. A group checks at every call that they really are.
 _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
@@ -144,12 +141,6 @@ def _forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Ten
     if args or kwargs or not self.lora_group.on(x):
         return self.plain_forward(x, *args, **kwargs)  # type: ignore[no-any-return]
     return self.lora_group(self.lora_index, x)  # type: ignore[no-any-return]
-
-
-def tune(model: nn.Module) -> None:
-    """Everything that makes training this model faster and smaller without changing its numbers."""
-    fuse_lora(model)
-    lean(unwrap(model))
 
 
 def fuse_lora(model: nn.Module) -> int:

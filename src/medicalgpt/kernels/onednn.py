@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medicalgpt.models.memory import free_main_memory
+from medicalgpt.kernels.free_memory import free_main_memory
 
 _ROWS = 32  # what the layout is made for; it serves 1 to 1,000 rows as well (measured)
 _SHARE = 0.5  # of the free memory that copies may take
