@@ -15,8 +15,8 @@ from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.generate.thinking import CLOSE, OPEN
+from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.models.gguf_file import is_gguf
 from medicalgpt.models.load import Quantization
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.render.template import ChatTemplate, stop_ids

@@ -16,7 +16,7 @@ from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Ends
 from medicalgpt.generate.llamacpp_server import Server
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.gguf_file import GgufFile
+from medicalgpt.gguf.file import GgufFile
 
 _BLOCK = 8  # tokens; few are wasted behind a stop text, and a request costs little beside so many
 _RANDOM = 2**32 - 1  # the seed that llama.cpp takes for "any"

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from medicalgpt.errors import ServeError
-from medicalgpt.models.gguf_file import GgufFile
+from medicalgpt.gguf.file import GgufFile
 
 _CACHE_BYTES = 2 << 30  # for keys and values of all answers under way
 _ROUND = 256  # llama.cpp rounds a context up to this

@@ -13,9 +13,9 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backend import Backend
 from medicalgpt.generate.choose_template import choose_template, saved_template
+from medicalgpt.gguf.file import GgufFile, is_gguf
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
-from medicalgpt.models.gguf_file import GgufFile, is_gguf
 from medicalgpt.models.load import Quantization, find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind

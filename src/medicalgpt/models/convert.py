@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.gguf_vocab import split_digits
+from medicalgpt.gguf.vocab import split_digits
 from medicalgpt.models.registry import EmbeddedModel
 
 if TYPE_CHECKING:

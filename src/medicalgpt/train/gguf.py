@@ -10,9 +10,9 @@ from typing import Any
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.generate.llamacpp_server import gguf_speaker
+from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.embeddings import rows
-from medicalgpt.models.gguf_file import GgufFile
 from medicalgpt.models.gguf_write import Exported, GgufType, check_target, write_gguf
 from medicalgpt.models.load import load
 from medicalgpt.models.speakers import language_speaker

@@ -8,8 +8,8 @@ import pytest
 from tests.llamacpp import tiny_gguf
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.gguf_file import GgufFile, is_gguf
-from medicalgpt.models.gguf_header import read_header
+from medicalgpt.gguf.file import GgufFile, is_gguf
+from medicalgpt.gguf.header import read_header
 
 
 @pytest.fixture(scope="module")

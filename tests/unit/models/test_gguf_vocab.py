@@ -12,9 +12,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.gguf_file import GgufFile
-from medicalgpt.models.gguf_tokenizer import read_tokenizer
-from medicalgpt.models.gguf_vocab import (
+from medicalgpt.gguf.file import GgufFile
+from medicalgpt.gguf.tokenizer import read_tokenizer
+from medicalgpt.gguf.vocab import (
     BYTE,
     CONTROL,
     RULES,

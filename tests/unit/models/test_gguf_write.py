@@ -15,9 +15,9 @@ from tests.llamacpp import tiny_gguf
 from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 from medicalgpt.errors import ModelError
+from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models import gguf_write
 from medicalgpt.models.gguf_family import FAMILIES
-from medicalgpt.models.gguf_file import GgufFile
 from medicalgpt.models.gguf_write import Exported, write_gguf
 from medicalgpt.runs.hashes import hash_file
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.gguf_vocab import SERIALISED, split_digits
+from medicalgpt.gguf.vocab import SERIALISED, split_digits
 
 _GGML = "tokenizer.ggml"
 _GPT2 = ("gpt-2", "phi-2")  # rules that cut text as GPT-2 does

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.gguf_header import read_header
-from medicalgpt.models.gguf_tokenizer import read_tokenizer
-from medicalgpt.models.gguf_vocab import STOPS
+from medicalgpt.gguf.header import read_header
+from medicalgpt.gguf.tokenizer import read_tokenizer
+from medicalgpt.gguf.vocab import STOPS
 
 
 @dataclass(frozen=True)
