@@ -40,13 +40,13 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
 
     baseline = peak_bytes()
     from medicalgpt.config.sections import LoraConfig, ModelConfig
+    from medicalgpt.memory.estimate import setup_for
+    from medicalgpt.memory.footprint import estimate
+    from medicalgpt.memory.shape import shape_of_model
     from medicalgpt.models.causal_lm import unwrap
-    from medicalgpt.models.estimate import setup_for
-    from medicalgpt.models.footprint import estimate
     from medicalgpt.models.load import load
     from medicalgpt.models.optimize import tune
     from medicalgpt.models.policy import CausalPolicy
-    from medicalgpt.models.shape import shape_of_model
 
     torch.manual_seed(0)
     settings = None if method == "full" else LoraConfig(rank=RANK)

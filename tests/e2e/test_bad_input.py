@@ -15,7 +15,7 @@ from medicalgpt.cli import app
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models import estimate
+from medicalgpt.memory import estimate
 from medicalgpt.train import setup
 
 SECRET = "Mrs. Ngo-Lindqvist has syphilis"  # stands for patient text: it must never show up in a message

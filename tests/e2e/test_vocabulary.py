@@ -22,7 +22,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import ConfigError, ModelError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.estimate import estimate_stage
+from medicalgpt.memory.estimate import estimate_stage
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.vocabulary.token_map import TokenMap
 from medicalgpt.train.merged import merge_adapters, merge_run

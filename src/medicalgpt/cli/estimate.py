@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from medicalgpt.models.footprint import Estimate
+    from medicalgpt.memory.footprint import Estimate
 
 
 def estimate(
@@ -27,8 +27,8 @@ def estimate(
 ) -> None:
     """Estimate the memory of training by part, from the model's config alone."""
     from medicalgpt.errors import ModelError
-    from medicalgpt.models import footprint, shape
-    from medicalgpt.models.estimate import hardware_table, setup_for
+    from medicalgpt.memory import footprint, shape
+    from medicalgpt.memory.estimate import hardware_table, setup_for
 
     if table:
         typer.echo(hardware_table(max_tokens, checkpointing))
@@ -43,7 +43,7 @@ def estimate(
 
 
 def _report(name: str, parameters: int, estimated: "Estimate") -> str:
-    from medicalgpt.models.estimate import gigabytes
+    from medicalgpt.memory.estimate import gigabytes
 
     setup = estimated.setup
     lines = [

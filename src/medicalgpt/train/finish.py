@@ -34,7 +34,7 @@ def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = Non
 
 def require_memory(config: StageConfig) -> None:
     """Refuse a model that cannot fit before anything is loaded."""
-    from medicalgpt.models import estimate
+    from medicalgpt.memory import estimate
 
     estimate.require_memory(config)
 

@@ -15,14 +15,14 @@ from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
 from medicalgpt.kernels import free_memory as memory
-from medicalgpt.models import estimate
+from medicalgpt.memory import estimate
+from medicalgpt.memory.estimate import check_fits, estimate_stage, require_memory, setup_for, setup_of
+from medicalgpt.memory.footprint import METHODS, Setup, base_bytes, layer_token_bytes
+from medicalgpt.memory.footprint import estimate as footprint
+from medicalgpt.memory.shape import shape_of_config, shape_of_model, shape_of_size
 from medicalgpt.models.adapters import attach
-from medicalgpt.models.estimate import check_fits, estimate_stage, require_memory, setup_for, setup_of
-from medicalgpt.models.footprint import METHODS, Setup, base_bytes, layer_token_bytes
-from medicalgpt.models.footprint import estimate as footprint
 from medicalgpt.models.optimize import tune
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.shape import shape_of_config, shape_of_model, shape_of_size
 from medicalgpt.render.batch import Span, TreeBatch
 
 TOKENS = 64

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.shape import Linear, Shape
+from medicalgpt.memory.shape import Linear, Shape
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 
