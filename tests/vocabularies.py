@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerFast
 from medicalgpt.data.texts import texts
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import Located
-from medicalgpt.models.vocabulary.extend import Extension, extend
-from medicalgpt.models.vocabulary.learn import Wanted
-from medicalgpt.models.vocabulary.train import train
+from medicalgpt.vocabulary.extend import Extension, extend
+from medicalgpt.vocabulary.learn import Wanted
+from medicalgpt.vocabulary.train import train
 from tests.texts import metaspace
 from tests.tiny import CHATML, CORPUS, tiny_tokenizer
 

@@ -24,7 +24,7 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.memory.estimate import estimate_stage
 from medicalgpt.models.load import Loaded, load, load_tokenizer
-from medicalgpt.models.vocabulary.token_map import TokenMap
+from medicalgpt.models.token_map import TokenMap
 from medicalgpt.train.merged import merge_adapters, merge_run
 
 pytestmark = pytest.mark.usefixtures("no_figures")

@@ -10,7 +10,7 @@ import typer
 from medicalgpt.cli import model_options as option
 
 if TYPE_CHECKING:
-    from medicalgpt.models.vocabulary.extend import Extension
+    from medicalgpt.vocabulary.extend import Extension
 
 app = typer.Typer(no_args_is_help=True, help="Train a vocabulary, extend a tokenizer, see what it saves.")
 
@@ -35,7 +35,7 @@ def train(
 ) -> None:
     """Learn a vocabulary from domain text; `vocab extend --pieces` takes its file."""
     from medicalgpt.data.texts import texts
-    from medicalgpt.models.vocabulary.train import train as learn
+    from medicalgpt.vocabulary.train import train as learn
 
     path = learn(_bounded(texts(corpus)), output, size, kind)
     typer.echo(f"{size} tokens → {path}")
@@ -67,9 +67,9 @@ def extend(
     from medicalgpt.data.texts import texts
     from medicalgpt.errors import ModelError
     from medicalgpt.models.locate import locate
-    from medicalgpt.models.vocabulary.extend import extend as grow
-    from medicalgpt.models.vocabulary.learn import Wanted
-    from medicalgpt.models.vocabulary.pieces import read_pieces
+    from medicalgpt.vocabulary.extend import extend as grow
+    from medicalgpt.vocabulary.learn import Wanted
+    from medicalgpt.vocabulary.pieces import read_pieces
 
     if not corpus and pieces is None:
         raise ModelError("give --corpus FILES to count new tokens in, or --pieces FILE with a list of them")
@@ -92,7 +92,7 @@ def report(
     from medicalgpt.data.texts import texts
     from medicalgpt.models.load import load_tokenizer
     from medicalgpt.models.locate import locate
-    from medicalgpt.models.vocabulary.report import compare, lines
+    from medicalgpt.vocabulary.report import compare, lines
 
     found = locate(model, revision, trust_remote_code)
     old = load_tokenizer(found.path_or_id, found.revision, trust_remote_code)

@@ -12,7 +12,7 @@ from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_heap
 from medicalgpt.memory.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
-from medicalgpt.models.vocabulary.token_map import TokenMap
+from medicalgpt.models.token_map import TokenMap
 
 DType = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda"]

@@ -15,8 +15,8 @@ from medicalgpt.models.embeddings import trained_rows
 from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
+from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.unsuited import unsuited
-from medicalgpt.models.vocabulary.token_map import TokenMap
 
 
 def read_adapter(found: Located) -> dict[str, Any]:

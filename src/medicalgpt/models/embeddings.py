@@ -12,7 +12,7 @@ from torch import nn
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.pull import to_stderr
-from medicalgpt.models.vocabulary.token_map import FILE, TokenMap
+from medicalgpt.models.token_map import FILE, TokenMap
 
 
 def rows(model: Any) -> int:

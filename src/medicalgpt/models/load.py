@@ -19,8 +19,8 @@ from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.pull import to_stderr
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
 from medicalgpt.models.quiet import quiet
-from medicalgpt.models.vocabulary.choose import growth, own_place
-from medicalgpt.models.vocabulary.token_map import TokenMap
+from medicalgpt.models.token_map import TokenMap
+from medicalgpt.models.tokenizers import growth, own_place
 
 Quantization = Literal["none", "int8", "nf4"]
 Head = Literal["language", "score"]

@@ -19,8 +19,8 @@ from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, fold
 from medicalgpt.models.speakers import language_speaker, score_speaker
-from medicalgpt.models.vocabulary.choose import require_map
-from medicalgpt.models.vocabulary.token_map import TokenMap
+from medicalgpt.models.token_map import TokenMap
+from medicalgpt.models.tokenizers import require_map
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import certificate, manifest

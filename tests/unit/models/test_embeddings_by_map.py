@@ -8,7 +8,7 @@ from tests.tiny import tiny_model
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.embeddings import grow, trained_rows
-from medicalgpt.models.vocabulary.token_map import TokenMap
+from medicalgpt.models.token_map import TokenMap
 
 MAP = TokenMap("", 400, ((5, 7), (5, 7, 9), (11,)))
 IDS = torch.arange(0, 400, 7)[None]

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.vocabularies import CHINESE, ENGLISH, HELD_OUT, KINDS, both, encode, extended, tokenizer_folder
 
 from medicalgpt.errors import DataError, ModelError
-from medicalgpt.models.vocabulary import extend as extension
-from medicalgpt.models.vocabulary.extend import Extension
-from medicalgpt.models.vocabulary.learn import Wanted
-from medicalgpt.models.vocabulary.pieces import read_pieces
-from medicalgpt.models.vocabulary.token_map import TokenMap, vocabulary_hash
+from medicalgpt.models.token_map import TokenMap, vocabulary_hash
+from medicalgpt.vocabulary import extend as extension
+from medicalgpt.vocabulary.extend import Extension
+from medicalgpt.vocabulary.learn import Wanted
+from medicalgpt.vocabulary.pieces import read_pieces
 
 
 @dataclass

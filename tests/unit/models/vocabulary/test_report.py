@@ -9,7 +9,7 @@ from tests.vocabularies import CHINESE, ENGLISH, both, encode, extended, tokeniz
 
 from medicalgpt.data.texts import texts
 from medicalgpt.errors import DataError
-from medicalgpt.models.vocabulary.report import compare, language, lines
+from medicalgpt.vocabulary.report import compare, language, lines
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from tests.vocabularies import CHINESE, HELD_OUT
 from tokenizers import Tokenizer
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.vocabulary.learn import Wanted
-from medicalgpt.models.vocabulary.pieces import read_pieces
-from medicalgpt.models.vocabulary.train import Kind, train
+from medicalgpt.vocabulary.learn import Wanted
+from medicalgpt.vocabulary.pieces import read_pieces
+from medicalgpt.vocabulary.train import Kind, train
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])

@@ -7,7 +7,7 @@ import pytest
 from tests.vocabularies import ENGLISH, both, extended, tokenizer_folder
 
 from medicalgpt.data.texts import texts
-from medicalgpt.models.vocabulary.report import compare
+from medicalgpt.vocabulary.report import compare
 
 REAL = Path(os.environ.get("MEDICALGPT_REAL_DATA") or Path(__file__).resolve().parents[4].parent / "shared/data")
 

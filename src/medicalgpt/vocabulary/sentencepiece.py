@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.vocabulary.learn import Growing
+from medicalgpt.vocabulary.learn import Growing
 
 NAMES = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 

@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.vocabulary.bpe import Spelling, split_at
+from medicalgpt.vocabulary.bpe import Spelling, split_at
 
 # SentencePiece keeps scores in fp32, whose steps near −100 are 8e-6.
 _TRIFLE = 1e-3

@@ -15,8 +15,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, trainers
 
-from medicalgpt.models.vocabulary.bpe import GrowingBpe
-from medicalgpt.models.vocabulary.unigram import GrowingUnigram
+from medicalgpt.vocabulary.bpe import GrowingBpe
+from medicalgpt.vocabulary.unigram import GrowingUnigram
 
 _SURROGATES = range(0xD800, 0xE000)  # no characters of their own
 

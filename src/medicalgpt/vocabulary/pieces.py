@@ -6,9 +6,9 @@ from pathlib import Path
 
 from medicalgpt.data.encoding import find_encoding
 from medicalgpt.errors import DataError, ModelError
-from medicalgpt.models.vocabulary.bpe import SPACE, GrowingBpe, Spelling, is_byte_level
-from medicalgpt.models.vocabulary.learn import Growing, Wanted
-from medicalgpt.models.vocabulary.sentencepiece import parse
+from medicalgpt.vocabulary.bpe import SPACE, GrowingBpe, Spelling, is_byte_level
+from medicalgpt.vocabulary.learn import Growing, Wanted
+from medicalgpt.vocabulary.sentencepiece import parse
 
 
 def read_pieces(path: Path, wanted: Wanted) -> list[str]:

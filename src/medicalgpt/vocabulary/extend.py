@@ -12,12 +12,12 @@ from tokenizers import Tokenizer
 from medicalgpt.errors import ModelError
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import Located
-from medicalgpt.models.vocabulary import sentencepiece
-from medicalgpt.models.vocabulary.bpe import GrowingBpe
-from medicalgpt.models.vocabulary.learn import Growing, Wanted, Words, count_words, learn
-from medicalgpt.models.vocabulary.pieces import add_pieces
-from medicalgpt.models.vocabulary.token_map import TokenMap, vocabulary_hash
-from medicalgpt.models.vocabulary.unigram import GrowingUnigram
+from medicalgpt.models.token_map import TokenMap, vocabulary_hash
+from medicalgpt.vocabulary import sentencepiece
+from medicalgpt.vocabulary.bpe import GrowingBpe
+from medicalgpt.vocabulary.learn import Growing, Wanted, Words, count_words, learn
+from medicalgpt.vocabulary.pieces import add_pieces
+from medicalgpt.vocabulary.unigram import GrowingUnigram
 
 # Files from which older readers would build the old vocabulary.
 _STALE = ("vocab.json", "merges.txt", "added_tokens.json")

@@ -7,7 +7,7 @@ from typing import Any
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.vocabulary.token_map import FILE, TokenMap, vocabulary_hash
+from medicalgpt.models.token_map import FILE, TokenMap, vocabulary_hash
 
 
 def own_place(config: ModelConfig, adapter: Located | None, asked: str | None = None) -> str | None:

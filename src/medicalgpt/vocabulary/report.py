@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medicalgpt.models.vocabulary.bpe import Spelling, is_byte, is_byte_level
+from medicalgpt.vocabulary.bpe import Spelling, is_byte, is_byte_level
 
 _HAN = "CJK UNIFIED IDEOGRAPH"
 # Characters that one of the two Chinese scripts writes otherwise; enough of them stand in any paragraph.

@@ -1,0 +1,1 @@
+"""New tokens for existing tokenizers: counting, learning, extending, reporting."""
