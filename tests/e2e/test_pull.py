@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models import pull as module
-from medicalgpt.models.pull import pull
-from medicalgpt.models.registry import EMBEDDED, EmbeddedModel, Wheel, is_pulled, model_folder
+from medicalgpt.models.embedded import pull as module
+from medicalgpt.models.embedded.pull import pull
+from medicalgpt.models.embedded.registry import EMBEDDED, EmbeddedModel, Wheel, is_pulled, model_folder
 
 TEMPLATE = "{% for m in messages %}{{ m['role'] + m['content'] + '<|im_end|>' }}{% endfor %}"
 GIVEN_WHEELS = os.environ.get("MEDICALGPT_WHEELS")

@@ -14,8 +14,8 @@ from medicalgpt.cli import app, legacy
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.data import Ledger, group_key, read
+from medicalgpt.models.embedded.registry import embedded
 from medicalgpt.models.families import FAMILIES
-from medicalgpt.models.registry import embedded
 from medicalgpt.pipeline.run import _stage_config, split_overrides
 
 ROOT = Path(__file__).resolve().parents[2]

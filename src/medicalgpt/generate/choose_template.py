@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import RenderError, ServeError
+from medicalgpt.models.embedded.pull import to_stderr
 from medicalgpt.models.families import Architecture
 from medicalgpt.models.locate import Located
-from medicalgpt.models.pull import to_stderr
 from medicalgpt.render.template import ChatTemplate, named_templates
 from medicalgpt.render.tool_formats import tool_format as find_format
 

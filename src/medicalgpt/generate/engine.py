@@ -17,8 +17,8 @@ from medicalgpt.generate.stream import Job, TextStream
 from medicalgpt.generate.thinking import CLOSE, OPEN
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.embedded.pull import to_stderr
 from medicalgpt.models.load import Quantization
-from medicalgpt.models.pull import to_stderr
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.tool_formats import MARKERS
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.complete import check_complete
+from medicalgpt.models.embedded.pull import pull
+from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.families import FAMILIES, family_of, identify
 from medicalgpt.models.hub import fetch_file, list_files
-from medicalgpt.models.pull import pull
-from medicalgpt.models.registry import EMBEDDED
 
 Kind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
 

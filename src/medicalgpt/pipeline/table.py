@@ -47,8 +47,8 @@ def write_summary(
 
 def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
     from medicalgpt.evaluate.compare import score
+    from medicalgpt.models.embedded.registry import cache_root
     from medicalgpt.models.load import load
-    from medicalgpt.models.registry import cache_root
 
     console.print(f"measuring {name} …")
     loaded = load(model)

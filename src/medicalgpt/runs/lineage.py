@@ -11,8 +11,8 @@ from typing import Any
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import read_adapter
+from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.registry import EMBEDDED, ORIGIN_FILE, embedded
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.bases import place_hash, resolve_base, run_of

@@ -13,8 +13,8 @@ from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Kind
 from medicalgpt.errors import ModelError
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import Loaded, names_classifier
-from medicalgpt.models.registry import cache_root
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate

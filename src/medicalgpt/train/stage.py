@@ -20,10 +20,10 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
 from medicalgpt.errors import MedicalGPTError, RenderError
+from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import Loaded, find
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.registry import cache_root
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.objectives.kto import weight_advice
 from medicalgpt.render.build import Prepared, prepare

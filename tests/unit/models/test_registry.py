@@ -8,7 +8,15 @@ from typer.testing import CliRunner
 
 from medicalgpt.cli.models import app
 from medicalgpt.errors import ModelError
-from medicalgpt.models.registry import EMBEDDED, ORIGIN_FILE, RECIPE, cache_root, embedded, is_pulled, model_folder
+from medicalgpt.models.embedded.registry import (
+    EMBEDDED,
+    ORIGIN_FILE,
+    RECIPE,
+    cache_root,
+    embedded,
+    is_pulled,
+    model_folder,
+)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from medicalgpt.errors import RunError
-from medicalgpt.models.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
+from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
 from medicalgpt.runs.manifest import NAME, Manifest, read
 from medicalgpt.serve.web.texts import Texts
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medicalgpt.errors import ModelError
 from medicalgpt.gguf.vocab import split_digits
-from medicalgpt.models.registry import EmbeddedModel
+from medicalgpt.models.embedded.registry import EmbeddedModel
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel

