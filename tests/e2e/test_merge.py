@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
-from medicalgpt.generate.decoder import Decoder
+from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.locate import locate

@@ -18,7 +18,7 @@ import pytest
 from tests.serving import Running, ask, endless, engine_of, running, served, wait_for
 from tests.tiny import save_tiny
 
-from medicalgpt.generate.pool import Pool
+from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.serve.api.auth import ApiKeys
 from medicalgpt.serve.api.service import Limits

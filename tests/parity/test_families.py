@@ -16,7 +16,7 @@ from medicalgpt.config import load as load_config
 from medicalgpt.config import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Message
-from medicalgpt.generate.decoder import Decoder
+from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import attach, trainable

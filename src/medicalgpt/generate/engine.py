@@ -8,8 +8,8 @@ from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Backend, Ends
-from medicalgpt.generate.choose import backend_for
+from medicalgpt.generate.backends.base import Backend, Ends
+from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.open_model import Asked, BackendName, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from medicalgpt.errors import BusyError, MedicalGPTError, ServeError
-from medicalgpt.generate.decoder import Decoder, out_of_memory
+from medicalgpt.generate.backends.decoder.backend import Decoder, out_of_memory
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.live_work import BatchedWork, PooledWork
 from medicalgpt.generate.prompts import Prompt

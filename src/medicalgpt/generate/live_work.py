@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from medicalgpt.generate.backend import Backend
-from medicalgpt.generate.decoder import Decoder
-from medicalgpt.generate.pool import Pool, Row
+from medicalgpt.generate.backends.base import Backend
+from medicalgpt.generate.backends.decoder.backend import Decoder
+from medicalgpt.generate.backends.decoder.pool import Pool, Row
 from medicalgpt.generate.request import Answer
 from medicalgpt.generate.sampling import Sampling
 

@@ -11,7 +11,7 @@ from torch import nn
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Backend
+from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.choose_template import choose_template, saved_template
 from medicalgpt.gguf.file import GgufFile, is_gguf
 from medicalgpt.models.embeddings import require_rows
@@ -81,7 +81,7 @@ def on_vllm(asked: Asked) -> Opened:
     """
     from transformers import GenerationConfig
 
-    from medicalgpt.generate.vllm_backend import VllmBackend
+    from medicalgpt.generate.backends.vllm import VllmBackend
 
     config, tokenizer = asked.config, asked.tokenizer
     settings = {
@@ -117,7 +117,7 @@ def on_llamacpp(asked: Asked) -> Opened:
     Raises:
         ServeError: it is no GGUF file, or another backend or a setting that a file fixes is asked for.
     """
-    from medicalgpt.generate.llamacpp_backend import LlamaCppBackend
+    from medicalgpt.generate.backends.llamacpp import LlamaCppBackend
 
     config, path = asked.config, asked.config.base
     if not is_gguf(path):

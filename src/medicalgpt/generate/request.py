@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from medicalgpt.generate.pool import TokenScore
+from medicalgpt.generate.backends.decoder.pool import TokenScore
 from medicalgpt.generate.prompts import Ready
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import TextStream

@@ -9,7 +9,7 @@ from torch import nn
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Backend, Ends
+from medicalgpt.generate.backends.base import Backend, Ends
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from medicalgpt.generate.backend import Backend
+from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.partial import begun
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.generate.llamacpp_server import gguf_speaker
+from medicalgpt.generate.backends.llamacpp_server import gguf_speaker
 from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.embeddings import rows

@@ -9,11 +9,13 @@ import torch
 from tests.tiny import tiny_model
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate import choose, decoder, kv
-from medicalgpt.generate.choose import backend_for
-from medicalgpt.generate.decoder import Decoder
+from medicalgpt.generate.backends import select as choose
+from medicalgpt.generate.backends.decoder import backend as decoder
+from medicalgpt.generate.backends.decoder import kv
+from medicalgpt.generate.backends.decoder.backend import Decoder
+from medicalgpt.generate.backends.select import backend_for
+from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.generate.transformers_backend import TransformersBackend
 from medicalgpt.kernels import attention
 from medicalgpt.models.optimize import tune
 

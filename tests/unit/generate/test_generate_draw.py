@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-from medicalgpt.generate import draw
+from medicalgpt.generate.backends.decoder import draw
 
 
 def whole(logits: torch.Tensor, uniform: torch.Tensor, top_k: int, top_p: float) -> list[int]:

@@ -12,9 +12,9 @@ from tests.tiny import tiny_model, tiny_tokenizer
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, ServeError
+from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live import Live
-from medicalgpt.generate.pool import Pool
 from medicalgpt.generate.request import Piece
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention

@@ -7,9 +7,9 @@ import torch
 from tests.tiny import tiny_model
 from tests.zoo import zoo_model
 
-from medicalgpt.generate.padding import takes_padding
+from medicalgpt.generate.backends.padding import takes_padding
+from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.generate.transformers_backend import TransformersBackend
 
 
 def widths(model: Any) -> list[int]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from medicalgpt.errors import ServeError
+from medicalgpt.generate.backends.transformers import _Draw
 from medicalgpt.generate.sampling import Sampling, row_seed
-from medicalgpt.generate.transformers_backend import _Draw
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_fewer_bits_drift_within_limits(kind: Any, limit: float, tmp_path: Path)
 def gap(model: Any, path: Path) -> float:
     """Largest difference in log-probability over the whole vocabulary between llama.cpp and the model."""
     pytest.importorskip("xllamacpp")
-    from medicalgpt.generate.llamacpp_server import gguf_speaker
+    from medicalgpt.generate.backends.llamacpp_server import gguf_speaker
 
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(4, model.config.vocab_size, (24,), generator=generator).tolist()

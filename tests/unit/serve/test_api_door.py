@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from tests.serving import endless, engine_of, served
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.pool import Pool
+from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.serve.api.address import check_host, named_locally
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.auth import ApiKeys

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from medicalgpt.generate.pool import TokenScore
+from medicalgpt.generate.backends.decoder.pool import TokenScore
 from medicalgpt.generate.request import Finish, Piece, Sink
 
 

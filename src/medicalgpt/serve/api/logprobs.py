@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Any
 
-from medicalgpt.generate.pool import TokenScore
+from medicalgpt.generate.backends.decoder.pool import TokenScore
 from medicalgpt.generate.token_text import TokenTexts
 
 Scored = Sequence[tuple[int, TokenScore]]

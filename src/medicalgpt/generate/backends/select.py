@@ -13,11 +13,11 @@ from torch import nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from medicalgpt.generate.backend import Backend
-from medicalgpt.generate.decoder import Decoder
-from medicalgpt.generate.kv import Slots, Step
-from medicalgpt.generate.modes import attention_named, inference, own_attention
-from medicalgpt.generate.transformers_backend import TransformersBackend
+from medicalgpt.generate.backends.base import Backend
+from medicalgpt.generate.backends.decoder.backend import Decoder
+from medicalgpt.generate.backends.decoder.kv import Slots, Step
+from medicalgpt.generate.backends.modes import attention_named, inference, own_attention
+from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.probe import rounding
 

@@ -13,8 +13,8 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Ends
-from medicalgpt.generate.llamacpp_server import Server
+from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.llamacpp_server import Server
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.gguf.file import GgufFile
 

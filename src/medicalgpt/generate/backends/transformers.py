@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Ends
-from medicalgpt.generate.draw import check_numbers, invert
-from medicalgpt.generate.modes import context_of, inference, own_attention, own_settings_aside
-from medicalgpt.generate.padding import takes_padding
+from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.decoder.draw import check_numbers, invert
+from medicalgpt.generate.backends.modes import context_of, inference, own_attention, own_settings_aside
+from medicalgpt.generate.backends.padding import takes_padding
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.causal_lm import unwrap
 

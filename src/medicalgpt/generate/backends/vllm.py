@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Ends
+from medicalgpt.generate.backends.base import Ends
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import read_adapter
 from medicalgpt.models.locate import Located

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
-from medicalgpt.generate.modes import inference, own_attention, own_settings_aside
+from medicalgpt.generate.backends.modes import inference, own_attention, own_settings_aside
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.probe import TOLERANCE
 

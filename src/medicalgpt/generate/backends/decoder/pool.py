@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from medicalgpt.generate.backend import Ends
-from medicalgpt.generate.draw import next_tokens
-from medicalgpt.generate.kv import Slots, Snapshot, Step
+from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.decoder.draw import next_tokens
+from medicalgpt.generate.backends.decoder.kv import Slots, Snapshot, Step
 from medicalgpt.generate.sampling import Sampling
 
 _PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory

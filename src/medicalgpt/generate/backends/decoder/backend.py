@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backend import Ends
-from medicalgpt.generate.modes import attention_named, context_of, inference
-from medicalgpt.generate.pool import Pool, Row
+from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.decoder.pool import Pool, Row
+from medicalgpt.generate.backends.modes import attention_named, context_of, inference
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels.onednn import packed
 from medicalgpt.models.causal_lm import unwrap

@@ -1,0 +1,1 @@
+"""What runs a model to sample tokens: a decoder of our own, transformers, vLLM or llama.cpp."""
