@@ -19,10 +19,10 @@ import torch
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
+from medicalgpt.export.gguf import export_gguf
+from medicalgpt.export.gguf_writer import GgufType
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.gguf_write import GgufType
-from medicalgpt.train.gguf import export_gguf
 
 QUESTIONS = Path(__file__).parents[1] / "examples" / "data" / "dialogues-heldout" / "en.jsonl"
 SIZES = (1, 16)

@@ -30,10 +30,10 @@ from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.render.pack import plan_run
 from medicalgpt.render.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train.cache import compute
-from medicalgpt.train.data import PlanDataset
-from medicalgpt.train.module import StageModule
-from medicalgpt.train.trainer import StageTrainer
+from medicalgpt.train.supervised.dataset import PlanDataset
+from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.train.supervised.reference_cache import compute
+from medicalgpt.train.supervised.trainer import StageTrainer
 
 
 def sft_tree(row: dict, number: int) -> TokenTree:

@@ -20,11 +20,11 @@ from medicalgpt.config import load, stage_schema
 from medicalgpt.config.pipeline import CompareConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.evaluate.compare import score
+from medicalgpt.export.merge import merge_run
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import load as load_model
 from medicalgpt.pipeline.table import show
-from medicalgpt.train.merged import merge_run
-from medicalgpt.train.reward import lines, read_report
+from medicalgpt.runs.reward_report import lines, read_report
 from medicalgpt.train.stage import run_stage
 from real_data import ASK, REAL, pairs, split
 

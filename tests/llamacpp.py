@@ -5,7 +5,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.models.gguf_write import GgufType, write_gguf
+from medicalgpt.export.gguf_writer import GgufType, write_gguf
 from medicalgpt.render.template import ChatTemplate
 from tests.tiny import tiny_model, tiny_tokenizer
 

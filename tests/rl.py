@@ -9,13 +9,14 @@ import torch
 
 from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.generate.engine import Engine
+from medicalgpt.models.batches import batches
 from medicalgpt.render.batch import TreeBatch
-from medicalgpt.train.data import batches
+from medicalgpt.train.context import Outcome
 from medicalgpt.train.rl.experience import Experience, measure
 from medicalgpt.train.rl.prompts import PromptSet
 from medicalgpt.train.rl.roles import Roles, open_roles
 from medicalgpt.train.rl.rollout import Group, Sampler
-from medicalgpt.train.stage import Outcome, _open, run_stage
+from medicalgpt.train.stage import _open, run_stage
 from tests.stages import Bench
 
 REWARDS = Path(__file__).with_name("rewards.py")

@@ -16,7 +16,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.memory import estimate
-from medicalgpt.train import setup
+from medicalgpt.train.supervised import run
 
 SECRET = "Mrs. Ngo-Lindqvist has syphilis"  # stands for patient text: it must never show up in a message
 GOOD = {"messages": [{"role": "user", "content": SECRET}, {"role": "assistant", "content": "Rest."}]}
@@ -272,7 +272,7 @@ def test_model_too_large_for_the_memory(refuse: Refuse, monkeypatch: pytest.Monk
         raise AssertionError("the model was loaded before its size was checked")
 
     monkeypatch.setattr(estimate, "free_memory", lambda: 100_000)
-    monkeypatch.setattr(setup, "load_policy", never)
+    monkeypatch.setattr(run, "load_policy", never)
     said = refuse("lora.enabled=false")
     assert "training needs about" in said
     assert "0.00 GB are free" in said

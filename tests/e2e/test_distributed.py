@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.stages import Bench, child, column, largest_gap, manifest, metrics, weights
 
-from medicalgpt.train import setup
+from medicalgpt.train.supervised import run
 
 # Four rows a step, two on each process; the rows of an epoch are no multiple of four.
 OPTIONS = ("train.tokens_per_step=256", "train.max_steps=null", "train.epochs=1", "train.log_every=2")
@@ -26,15 +26,15 @@ def torchrun(*words: str) -> "subprocess.CompletedProcess[str]":
 def alone(_bench: Bench, _cache: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """The same stages in one process."""
     folder, plans = tmp_path_factory.mktemp("alone"), []
-    make_plan = setup.make_plan
+    make_plan = run.make_plan
 
-    def spy(*args: Any) -> setup.Plan:
+    def spy(*args: Any) -> run.Plan:
         plans.append(make_plan(*args))
         return plans[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDICALGPT_CACHE", _cache)
-        patch.setattr(setup, "make_plan", spy)
+        patch.setattr(run, "make_plan", spy)
         for stage in ("sft", "dpo", "kto"):
             _bench.train(stage, folder / stage, *OPTIONS, *(FAST if stage == "kto" else ()))
     for plan in plans:

@@ -15,14 +15,14 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
+from medicalgpt.export import merge as merged
+from medicalgpt.export.merge import merge_run
 from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.locate import locate
 from medicalgpt.models.merge import fold
 from medicalgpt.runs.bases import place_hash
-from medicalgpt.train import merged
-from medicalgpt.train.merged import merge_run
 
 OUTPUTS = {
     "README.md",
@@ -253,7 +253,7 @@ def test_every_method_saves_a_model_that_opens_and_says_what_it_costs(
 
 
 def test_perplexity_is_that_of_transformers_own_loss(chain: dict[str, Path], text: Path) -> None:
-    from medicalgpt.evaluate.cost import perplexity
+    from medicalgpt.export.cost import perplexity
 
     engine = Engine.open(str(chain["base"]), dtype="float32")
     ids = engine.tokenizer(text.read_text(encoding="utf-8"))["input_ids"]

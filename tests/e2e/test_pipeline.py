@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.pipeline import run as pipeline
-from medicalgpt.train import trainer
+from medicalgpt.train.supervised import trainer
 
 STAGES = ("pt", "sft", "dpo")
 KINDS = {"pt": ("documents", documents), "sft": ("dialogues", dialogues), "dpo": ("preferences", preferences)}
@@ -129,7 +129,7 @@ def test_a_second_call_trains_and_merges_nothing(
         raise AssertionError("a finished stage was touched")
 
     monkeypatch.setattr(trainer.StageTrainer, "__init__", never)
-    monkeypatch.setattr("medicalgpt.train.merged.fold", never)
+    monkeypatch.setattr("medicalgpt.export.merge.fold", never)
     monkeypatch.setattr("medicalgpt.evaluate.compare.score", never)
     file, _ = chain
     before = (file.parent / "runs" / "summary.json").read_text()

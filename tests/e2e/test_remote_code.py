@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ModelError
+from medicalgpt.export.merge import merge_run
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.train.merged import merge_run
 
 CODE = Path(__file__).resolve().parents[1] / "remote_code"
 FILES = ("configuration_ward.py", "modeling_ward.py")

@@ -20,7 +20,9 @@ from medicalgpt.cli import app
 from medicalgpt.errors import RunError
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train import finish, trainer
+from medicalgpt.train import publish
+from medicalgpt.train.supervised import run as supervised
+from medicalgpt.train.supervised import trainer
 
 # Dropout and NEFTune draw random numbers every step; metric lines, evaluations and samples fall between checkpoints.
 OPTIONS = (
@@ -141,7 +143,7 @@ def test_death_after_the_last_checkpoint_doubles_nothing(
 
     with monkeypatch.context() as patch:
         if moment == "publish":
-            patch.setattr(finish, "publish", die)
+            patch.setattr(supervised, "publish", die)
         else:
             append = trainer.MetricsLog.append
             patch.setattr(
@@ -186,7 +188,7 @@ def test_a_full_disk_at_the_very_end_keeps_the_run(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "save_model", full)
+        patch.setattr(publish, "save_model", full)
         with pytest.raises(RunError, match=r"the disk is full.*step-12 is intact"):
             bench.train("sft", tmp_path / "run", *OPTIONS)
     assert not (tmp_path / "run" / "model").exists()

@@ -16,8 +16,8 @@ from tests.e2e.test_distributed import torchrun
 from tests.rl import scored_by, train, words
 from tests.stages import Bench, child, command, largest_gap, manifest, weights
 
-from medicalgpt.train import finish
 from medicalgpt.train.rl import loop
+from medicalgpt.train.rl import stage as rl_stage
 
 CLOCK = ("seconds", "per_second", "rollout_share")
 # The reward draws random numbers, β is adapted, and log lines, evaluations and samples fall between checkpoints.
@@ -115,7 +115,7 @@ def test_a_process_that_dies(
 
     with monkeypatch.context() as patch:
         if moment == "publish":
-            patch.setattr(finish, "publish", die)
+            patch.setattr(rl_stage, "publish", die)
         else:
             patch.setattr(loop.RlTrainer, "_save", die)
         with pytest.raises(Killed):
@@ -165,7 +165,7 @@ def test_a_fresh_run_asks_no_log(
         raise AssertionError("metrics.jsonl was read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "held_out_numbers", not_there)
+        patch.setattr(loop, "held_out_numbers", not_there)
         assert train(bench, "rloo", tmp_path / "run", "train.save_every=1").status == "finished"
 
 

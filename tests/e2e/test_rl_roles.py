@@ -20,13 +20,14 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
+from medicalgpt.export.merge import merge_run
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.load import load
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.runs import report
-from medicalgpt.train.merged import merge_run
-from medicalgpt.train.reward import read_report, score_trees
+from medicalgpt.runs.reward_report import read_report
+from medicalgpt.train.reward import score_trees
 
 WAYS = {"lora": (), "full": ("lora.enabled=false",)}
 

@@ -29,7 +29,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, ModelError
 from medicalgpt.models.load import load_base
 from medicalgpt.models.locate import locate
-from medicalgpt.train import finish
+from medicalgpt.train import publish
 
 LN2 = math.log(2)
 COMPLETE = ["config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl", "model", "report.html"]
@@ -96,13 +96,13 @@ def test_pretraining_mixes_in_the_stated_share_of_replay(bench: Bench, tmp_path:
 def at_the_end(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Log-probabilities of the model in memory at the moment it is saved."""
     seen: list[torch.Tensor] = []
-    save = finish.save_model
+    save = publish.save_model
 
     def spy(folder: Path, loaded: Any, template: Any) -> None:
         seen.append(probe_logps(loaded.model))
         save(folder, loaded, template)
 
-    monkeypatch.setattr(finish, "save_model", spy)
+    monkeypatch.setattr(publish, "save_model", spy)
     return seen
 
 

@@ -20,12 +20,12 @@ from medicalgpt.config import stage_schema
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ConfigError, ModelError
+from medicalgpt.export.merge import merge_adapters, merge_run
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.memory.estimate import estimate_stage
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.token_map import TokenMap
-from medicalgpt.train.merged import merge_adapters, merge_run
 
 pytestmark = pytest.mark.usefixtures("no_figures")
 

@@ -15,9 +15,9 @@ from tests.vocabularies import DATA, both, encode, extended
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.texts import texts
+from medicalgpt.export.merge import merge_run
 from medicalgpt.models.load import load as load_model
 from medicalgpt.models.locate import locate
-from medicalgpt.train.merged import merge_run
 from medicalgpt.train.stage import run_stage
 
 pytestmark = pytest.mark.slow

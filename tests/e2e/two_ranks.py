@@ -12,8 +12,8 @@ from typing import Any
 from transformers import TrainerCallback
 
 from medicalgpt.config import load, stage_schema
-from medicalgpt.train import trainer
 from medicalgpt.train.stage import run_stage
+from medicalgpt.train.supervised import trainer
 
 
 class _Interrupt(TrainerCallback):

@@ -11,15 +11,17 @@ from tests.rl import Pieces, config, pieces, shake
 from tests.stages import Bench
 from tests.trees import assert_same_gradients
 
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.ppo import ClippedPolicy, ClippedValue
 from medicalgpt.objectives.rloo import LeaveOneOut
-from medicalgpt.train import setup
+from medicalgpt.train.policy import checkpoint_activations
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.rollout import Group
 from medicalgpt.train.rl.update import Passes, Updater
 from medicalgpt.train.rl.world import World
+from medicalgpt.train.stages import policy_objective
 
 ALONE = World(0, 1, torch.device("cpu"))
 METHODS = pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
@@ -180,7 +182,7 @@ def test_a_critic_may_be_batched_otherwise_than_the_policy(make: Make) -> None:
 def update(p: Pieces, world: World = ALONE, owned: Sequence[int] = range(4), **how: Any) -> tuple[Updater, Any]:
     updater = Updater(p.config, p.roles, world, 128, 3, 1e-3)
     updater.set_rates(0, 2)
-    objective = setup.policy_objective(p.config)
+    objective = policy_objective(p.config)
     return updater, updater.run(p.seen, objective, ClippedValue(), owned, 4, Passes(2, 2), 0, **how)
 
 
@@ -191,10 +193,10 @@ def test_recomputed_activations_give_the_same_update(make: Make, lora: bool) -> 
     for on in ("false", "true"):
         p = moved(make, lora, f"train.gradient_checkpointing={on}")
         if on == "true":
-            setup.checkpoint_activations(setup.unwrap(p.roles.critic.model))  # type: ignore[union-attr]
+            checkpoint_activations(unwrap(p.roles.critic.model))  # type: ignore[union-attr]
         seen: list[int] = []
         for player in (p.roles.policy, p.roles.critic):
-            for layer in list(setup.unwrap(player.model).base_model.layers)[:1]:  # type: ignore[union-attr]
+            for layer in list(unwrap(player.model).base_model.layers)[:1]:  # type: ignore[union-attr]
                 layer.mlp.register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
         update(p)
         weights.append({n: q.detach().clone() for n, q in p.roles.trained().items()})

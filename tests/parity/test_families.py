@@ -16,6 +16,8 @@ from medicalgpt.config import load as load_config
 from medicalgpt.config import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Message
+from medicalgpt.export.merge import fold_checked
+from medicalgpt.export.save import save_model
 from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
@@ -25,10 +27,8 @@ from medicalgpt.models.load import Loaded, load
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.render.batch import pack_trees, pad_trees
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.train.finish import save_model
-from medicalgpt.train.merged import fold_checked
-from medicalgpt.train.module import StageModule
-from medicalgpt.train.setup import as_policy
+from medicalgpt.train.policy import as_policy
+from medicalgpt.train.supervised.module import StageModule
 
 LORA = LoraConfig(rank=4, alpha=8)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "families.md"

@@ -14,10 +14,10 @@ from tests.trees import assert_same_gradients
 
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.objectives.ppo import ClippedValue
-from medicalgpt.train import setup
 from medicalgpt.train.rl.experience import assign, measure
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.world import World
+from medicalgpt.train.stages import policy_objective
 
 BETA, GAMMA, LAM, T, CLIP, HIGH, VALUE_CLIP, ENTROPY = 0.2, 0.95, 0.9, 0.7, 0.2, 0.3, 0.15, 0.05
 SETTINGS = (
@@ -128,7 +128,7 @@ def test_ppo_is_the_loops(bench: Bench, tmp_path: Path, lora: bool) -> None:
 
     shake(trained, 0.03 if lora else 0.012, seed=9)
     players: list[tuple[str, Any, Any]] = [
-        ("policy.", p.roles.policy, setup.policy_objective(p.config)),
+        ("policy.", p.roles.policy, policy_objective(p.config)),
         ("critic.", p.roles.critic, ClippedValue(VALUE_CLIP)),
     ]
     for (half, player, objective), mean in zip(players, expected_losses(p)):

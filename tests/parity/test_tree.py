@@ -16,7 +16,7 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import probe_scores
 from medicalgpt.render.batch import pack_trees, pad_trees
-from medicalgpt.train.setup import checkpoint_activations
+from medicalgpt.train.policy import checkpoint_activations
 
 TREE_FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere"]
 ROWS = {

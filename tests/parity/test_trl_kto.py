@@ -19,7 +19,7 @@ from medicalgpt.objectives.kto import UnpairedFeedback
 from medicalgpt.render.batch import pack_trees
 from medicalgpt.render.mismatch import mismatch
 from medicalgpt.render.tree import TokenTree
-from medicalgpt.train.module import StageModule
+from medicalgpt.train.supervised.module import StageModule
 
 
 def answers() -> list[TokenTree]:

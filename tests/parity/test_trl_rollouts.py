@@ -15,10 +15,10 @@ from tests.trees import assert_same_gradients
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
-from medicalgpt.train import setup
 from medicalgpt.train.rl.experience import assign, measure
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.world import World
+from medicalgpt.train.stages import policy_objective
 
 BETA, TEMPERATURE = 0.3, 0.7
 SEVERAL = ("rollout.completions=3", f"rollout.temperature={TEMPERATURE}", "lora.rank=4", "lora.alpha=16")
@@ -71,7 +71,7 @@ def their_batch(trainer: Any, p: Pieces, scores: np.ndarray) -> dict[str, Any]:
 
 def ours(p: Pieces, beta: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Our loss over rows of 64 tokens, and its gradients by TRL's names of the parameters."""
-    objective = setup.policy_objective(p.config, beta)
+    objective = policy_objective(p.config, beta)
     parts = [objective.loss(p.roles.policy, batch, None) for batch in p.batches(range(4), capacity=64)]
     assert len(parts) > 1
     loss = sum(out.sum for out in parts) / sum(out.count for out in parts)

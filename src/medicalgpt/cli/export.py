@@ -46,7 +46,7 @@ def gguf(
     file, and a certificate beside it says how far its words are from the model's.
     """
     from medicalgpt.config.sections import ModelConfig
-    from medicalgpt.train.gguf import export_gguf
+    from medicalgpt.export.gguf import export_gguf
 
     config = ModelConfig(
         base=model, adapter=adapter, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code

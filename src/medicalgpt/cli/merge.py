@@ -36,7 +36,7 @@ def merge(
     allow_drift: AllowDrift = False,
 ) -> None:
     """Fold adapters into their base: full weights, tokenizer, chat template, stop tokens, certificate and model card."""
-    from medicalgpt.train.merged import merge_adapters
+    from medicalgpt.export.merge import merge_adapters
 
     done = merge_adapters(
         model,

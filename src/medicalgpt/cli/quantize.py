@@ -26,7 +26,7 @@ def quantize(
     allow_drift: AllowDrift = False,
 ) -> None:
     """Quantise a model's weights; compare and measure it before and after; certificate and model card."""
-    from medicalgpt.evaluate.quantize import quantize as make
+    from medicalgpt.export.quantize import quantize as make
 
     done = make(
         model,

@@ -27,13 +27,14 @@ def score(
     from medicalgpt.config.sections import ModelConfig
     from medicalgpt.errors import ModelError
     from medicalgpt.models.load import load
-    from medicalgpt.train import reward
+    from medicalgpt.runs.reward_report import lines
+    from medicalgpt.train.reward import score_file
 
     if target is not None and target.exists():
         raise ModelError(f"{target} exists already; name another --output or remove it")
     settings: Any = {"base": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
     loaded = load(ModelConfig(**settings), quantization, head="score")
-    rows = reward.score_file(loaded, source, "preference" if pairs else "dialogue", max_tokens, template)
+    rows = score_file(loaded, source, "preference" if pairs else "dialogue", max_tokens, template)
     if target is not None:
         partial = target.with_name(target.name + ".partial")
         names = ("chosen", "rejected") if pairs else ("score",)
@@ -45,6 +46,6 @@ def score(
         partial.rename(target)
         typer.echo(f"{len(rows.places)} rows → {target}")
     if pairs:
-        typer.echo("\n".join(reward.lines(rows.report())))
+        typer.echo("\n".join(lines(rows.report())))
     else:
         typer.echo(f"{len(rows.places)} answers: score mean {rows.scores.mean():.3f}, std {rows.scores.std():.3f}")

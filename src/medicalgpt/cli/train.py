@@ -28,7 +28,7 @@ def train(
         # token from the base's config; the merged folder names the right one.
         from rich.console import Console
 
-        from medicalgpt.train.merged import merge_run
+        from medicalgpt.export.merge import merge_run
 
         if int(os.environ.get("RANK", "0")) == 0:
             merge_run(outcome.folder, Console(stderr=True, soft_wrap=True))

@@ -14,6 +14,7 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Kind, Message
 from medicalgpt.generate.engine import Engine, Sampling
+from medicalgpt.models.batches import batches
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
@@ -22,7 +23,6 @@ from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, exp, ratio, share
-from medicalgpt.train.data import batches
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 from medicalgpt.config.pipeline import StageEntry
 from medicalgpt.runs import manifest
 from medicalgpt.runs.metrics import read as read_metrics
-from medicalgpt.train.reward import lines, read_report
+from medicalgpt.runs.reward_report import lines, read_report
 
 ROLLOUTS = ("ppo", "rloo", "grpo", "distill")
 _SHOWN = ("score", "reward", "kl", "stop_rate", "length", "answer_loss")

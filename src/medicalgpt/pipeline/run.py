@@ -74,7 +74,7 @@ class Pipeline:
         Raises:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
         """
-        from medicalgpt.train.merged import merge_run
+        from medicalgpt.export.merge import merge_run
         from medicalgpt.train.stage import run_stage
 
         stage, at = self._stages[name], self.names.index(name)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.locate import Located
+from medicalgpt.models.locate import Located, locate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED, MERGED_FROM
 from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
@@ -97,3 +97,9 @@ def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
         if (place / "config.json").is_file() or (place / "adapter_config.json").is_file():
             return place
     return None
+
+
+def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = None) -> dict[str, str]:
+    """SHA-256 of the base's files (a Hub model: its name and revision), of the adapter and of the tokenizer beside it."""
+    hashes = {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
+    return hashes | ({"tokenizer": place_hash(Located(tokenizer, "model"))} if tokenizer else {})

@@ -213,3 +213,12 @@ class RunFolder:
 
 def _step_of(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
+
+
+def withdraw(folder: RunFolder) -> None:
+    """Free a folder whose run was refused before its first number, so that a corrected config may use it."""
+    claim = (folder.path / RUN_FILE, folder.config)
+    names = {p.name for p in folder.path.iterdir() if p.name != ".lock"}
+    if names <= {p.name for p in claim}:
+        for path in claim:
+            path.unlink(missing_ok=True)

@@ -166,3 +166,8 @@ def _rewind(path: Path, step: int) -> None:
     kept = [raw + b"\n" for raw, parsed in lines if parsed["step"] <= step]
     if len(kept) < len(lines):
         write_bytes(path, b"".join(kept))
+
+
+def held_out_numbers(metrics: Path, step: int) -> dict[str, float]:
+    """The held-out numbers that a run wrote at one step, for a run that goes on; empty when it wrote none."""
+    return {k: v for line in read(metrics) if line["step"] == step for k, v in line.items() if k.startswith("eval/")}

@@ -1,8 +1,7 @@
 """How good a reward model is on held-out pairs, and whether it merely likes long answers."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Kind
 from medicalgpt.errors import ModelError
+from medicalgpt.models.batches import batches
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import Loaded, names_classifier
@@ -20,35 +20,12 @@ from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
-from medicalgpt.train.data import batches
+from medicalgpt.runs.reward_report import RewardReport, lines
+from medicalgpt.train.context import Context
 
-FILE = "reward.json"
 BINS = 5
 # A correlation of score and length above this is called out: a quarter of the scores' variance.
 _LENGTH_EXPLAINS = 0.5
-
-
-@dataclass
-class RewardReport:
-    """Numbers of a reward model on pairs. Scores have no unit; `mean` and `std` normalise them for PPO.
-
-    `length_accuracy` is what always taking the longer answer would reach; `calibration_error` the mean gap between
-    σ(|margin|) and the share of right pairs over five equal bins (expected calibration error, arXiv 1706.04599).
-    """
-
-    accuracy: Estimate
-    margin: Estimate
-    mean: float
-    std: float
-    length_correlation: float
-    length_accuracy: float
-    calibration_error: float
-    by_length: dict[str, Estimate] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 @torch.no_grad()
@@ -167,31 +144,13 @@ def _warnings(report: RewardReport) -> list[str]:
     return found
 
 
-def lines(report: RewardReport) -> list[str]:
-    """The report in words for a terminal."""
-    a, m = report.accuracy, report.margin
-    out = [
-        f"held-out accuracy {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] of {a.rows} pairs; "
-        f"margin {m.value:.3f} [{m.low:.3f}, {m.high:.3f}]",
-        *(f"  {name}: {e.value:.1%} [{e.low:.1%}, {e.high:.1%}] of {e.rows}" for name, e in report.by_length.items()),
-        f"score mean {report.mean:.3f}, std {report.std:.3f}; correlation with length {report.length_correlation:+.2f} "
-        f"(taking the longer answer: {report.length_accuracy:.1%}); calibration error {report.calibration_error:.3f}",
-    ]
-    return [*out, *(f"warning: {w}" for w in report.warnings)]
-
-
-def read_report(folder: Path) -> RewardReport | None:
-    """The report beside a reward model's weights; None where there is none."""
-    path = folder / FILE
-    if not path.is_file():
+def reward_report(ctx: Context, trainer: Any) -> RewardReport | None:
+    """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
+    policy, held_out = trainer.module.policy, trainer.held_out
+    if not isinstance(policy, RewardPolicy) or held_out is None:
         return None
-    values = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("accuracy", "margin"):
-        values[name] = Estimate(**values[name])
-    values["by_length"] = {k: Estimate(**v) for k, v in values["by_length"].items()}
-    return RewardReport(**values)
-
-
-def write(folder: Path, report: RewardReport) -> None:
-    """Store the report beside the weights."""
-    (folder / FILE).write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
+    trees = [held_out.trees[i] for i in range(len(held_out.trees))]
+    found = evaluate(np.stack(score_trees(policy, trees)), answer_lengths(trees))
+    for line in lines(found):
+        ctx.console.print(line, highlight=False)
+    return found

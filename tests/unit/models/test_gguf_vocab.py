@@ -12,6 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from medicalgpt.errors import ModelError
+from medicalgpt.export.gguf_writer import write_gguf
 from medicalgpt.gguf.file import GgufFile
 from medicalgpt.gguf.tokenizer import read_tokenizer
 from medicalgpt.gguf.vocab import (
@@ -26,7 +27,6 @@ from medicalgpt.gguf.vocab import (
     split_digits,
     vocabulary,
 )
-from medicalgpt.models.gguf_write import write_gguf
 
 TEXTS = [
     *CORPUS,

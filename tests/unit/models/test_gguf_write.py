@@ -15,10 +15,10 @@ from tests.llamacpp import tiny_gguf
 from tests.tiny import save_tiny, tiny_model, tiny_tokenizer
 
 from medicalgpt.errors import ModelError
+from medicalgpt.export import gguf_writer as gguf_write
+from medicalgpt.export.gguf_families import FAMILIES
+from medicalgpt.export.gguf_writer import Exported, write_gguf
 from medicalgpt.gguf.file import GgufFile
-from medicalgpt.models import gguf_write
-from medicalgpt.models.gguf_family import FAMILIES
-from medicalgpt.models.gguf_write import Exported, write_gguf
 from medicalgpt.runs.hashes import hash_file
 
 LLAMA3 = {
@@ -273,7 +273,7 @@ def test_the_command_merges_an_adapter_and_tells_what_it_wrote(tmp_path: Path) -
 
 def test_a_file_that_says_something_else_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medicalgpt.config.sections import ModelConfig
-    from medicalgpt.train import gguf
+    from medicalgpt.export import gguf
 
     base, path = save_tiny(tmp_path / "base"), tmp_path / "out" / "m.gguf"
     wrong = SimpleNamespace(likely=lambda ids: [{5: -0.1, 6: -9.0}] * len(ids))
@@ -293,7 +293,7 @@ def test_a_file_that_says_something_else_is_not_published(tmp_path: Path, monkey
 
 def test_a_base_model_is_exported_without_a_template(tmp_path: Path) -> None:
     from medicalgpt.config.sections import ModelConfig
-    from medicalgpt.train.gguf import export_gguf
+    from medicalgpt.export.gguf import export_gguf
 
     base = save_tiny(tmp_path / "base")
     (base / "chat_template.jinja").unlink()
@@ -308,7 +308,7 @@ def test_a_base_model_is_exported_without_a_template(tmp_path: Path) -> None:
 
 def test_a_tokenizer_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from medicalgpt.config.sections import ModelConfig
-    from medicalgpt.train import gguf
+    from medicalgpt.export import gguf
 
     tokenizer = copy.deepcopy(tiny_tokenizer())
     tokenizer.eos_token, tokenizer.chat_template = None, None

@@ -13,13 +13,13 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.export.logprobs import language_speaker
 from medicalgpt.kernels import quantized_linear as layers
 from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
 from medicalgpt.models.merge import find_chain
 from medicalgpt.models.quantized import located_kind, quantize_for_cpu, quantized_kind
-from medicalgpt.models.speakers import language_speaker
-from medicalgpt.train.setup import load_trained
+from medicalgpt.train.policy import load_trained
 
 IDS = torch.arange(5, 45).tolist()
 METHODS = ("cpu-int8", "cpu-int4")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medicalgpt.errors import ModelError
-from medicalgpt.runs.certificate import NAME, TOLERANCES, Certificate, Comparison, read
-from medicalgpt.runs.equivalence import Difference
+from medicalgpt.export.certificate import NAME, TOLERANCES, Certificate, Comparison, read
+from medicalgpt.export.equivalence import Difference
 
 FINE = Difference(1e-5, 1e-9, 1.0, 100, 7)
 

@@ -7,9 +7,9 @@ import torch
 from tests.tiny import tiny_model, tiny_tokenizer
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.speakers import language_speaker
+from medicalgpt.export.equivalence import compare, listen, probe_prompts
+from medicalgpt.export.logprobs import language_speaker
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.runs.equivalence import compare, listen, probe_prompts
 
 LN = math.log
 

@@ -15,7 +15,7 @@ from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.train.module import StageModule
+from medicalgpt.train.supervised.module import StageModule
 
 ALPHA, DIM = 5.0, 32
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig
+from medicalgpt.models.batches import batches
 from medicalgpt.objectives import advantages
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.tree import TokenTree
-from medicalgpt.train.data import batches
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.roles import Roles
 from medicalgpt.train.rl.rollout import Group

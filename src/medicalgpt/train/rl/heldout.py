@@ -8,12 +8,12 @@ import torch
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
+from medicalgpt.models.batches import batches
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import ratio
-from medicalgpt.train.data import batches
 from medicalgpt.train.rl.experience import Experience
 from medicalgpt.train.rl.prompts import PromptRow
 from medicalgpt.train.rl.rewards import Scores

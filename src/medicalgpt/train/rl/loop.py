@@ -20,8 +20,7 @@ from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_heap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.runs.folder import Begun, RunFolder
-from medicalgpt.runs.metrics import MetricsLog, SampleLog
-from medicalgpt.train import finish, setup
+from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.rl import checkpoint, health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
@@ -31,6 +30,7 @@ from medicalgpt.train.rl.rollout import Group, Rollouts, Sampler, refuse_silence
 from medicalgpt.train.rl.update import Passes, Updater
 from medicalgpt.train.rl.world import World
 from medicalgpt.train.signals import StopSignal
+from medicalgpt.train.stages import policy_objective
 
 
 @dataclass
@@ -76,7 +76,7 @@ class RlTrainer:
             else:
                 self._restore(begun)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
-                last = (self.first and finish.held_out_numbers(self.folder.metrics, self.step)) or self.first
+                last = (self.first and held_out_numbers(self.folder.metrics, self.step)) or self.first
             while self.step < self.updates and self.stop.number is None:
                 last = self._update() or last
             return self.first, last
@@ -120,7 +120,7 @@ class RlTrainer:
         warming = isinstance(self.config, PpoConfig) and self.step < self.config.objective.critic_warmup
         return self.updater.run(
             seen,
-            setup.policy_objective(self.config, self.beta),
+            policy_objective(self.config, self.beta),
             self.value,
             owned,
             total,

@@ -26,8 +26,10 @@ from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.runs.folder import MERGED_FROM
-from medicalgpt.train import setup
-from medicalgpt.train.reward import FILE, RewardReport, read_report, require_scorer
+from medicalgpt.runs.reward_report import FILE, RewardReport, read_report
+from medicalgpt.train.policy import AUTOCAST, as_policy, load_trained, mixed_precision
+from medicalgpt.train.reference import open_reference
+from medicalgpt.train.reward import require_scorer
 from medicalgpt.train.rl.teacher import open_teacher
 
 
@@ -109,17 +111,17 @@ def open_roles(config: RlConfig) -> Roles:
             f"model.base={config.model.base} is an adapter; the reference would be its base without it. Merge it first: a "
             "pipeline's or reward model's run has it in RUN/merged"
         )
-    loaded = setup.load_trained(config)
+    loaded = load_trained(config)
     scoring = config.reward if isinstance(config, ScoredConfig) else None
     where = _scorer_of(scoring.model) if scoring and scoring.model else None
     shared = where is not None and config.lora.enabled and _same_base(where, base)
     report = _check_scorer(scoring, where, loaded.tokenizer) if scoring and where else None
     heads = _attach(loaded, config, where if shared else None)
-    policy, note = setup.as_policy(loaded, config)
+    policy, note = as_policy(loaded, config)
     policy = cast(CausalPolicy, policy)
     policy.temperature = config.rollout.temperature
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
-    roles.autocast = setup.AUTOCAST[setup.mixed_precision(config)]
+    roles.autocast = AUTOCAST[mixed_precision(config)]
     if where is not None and scoring is not None:
         roles.reward = heads.get("reward") or _separate(where, config, trained=False, scores=True)
     if isinstance(config, DistillConfig):
@@ -256,7 +258,7 @@ def _separate_critic(config: PpoConfig, base: Located, scorer: Located | None) -
 
 
 def _reference(config: RlConfig, policy: CausalPolicy) -> CausalPolicy:
-    reference = setup.open_reference(config.model, config.quantization, policy.batching)
+    reference = open_reference(config.model, config.quantization, policy.batching)
     reference.temperature = policy.temperature
     return reference
 

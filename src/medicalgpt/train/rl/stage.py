@@ -3,7 +3,7 @@
 import random
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +11,16 @@ import torch
 from medicalgpt.config.rl import DistillConfig, PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.engine import Engine
+from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
 from medicalgpt.objectives.distill import Distillation
+from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import Begun
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.train import finish, setup
+from medicalgpt.train.context import Context, Outcome
+from medicalgpt.train.policy import checkpoint_activations, mixed_precision
+from medicalgpt.train.publish import publish
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.heldout import HeldOut, reference_trees
 from medicalgpt.train.rl.loop import RlTrainer
@@ -28,18 +32,13 @@ from medicalgpt.train.rl.teacher import TeacherScore
 from medicalgpt.train.rl.update import Updater
 from medicalgpt.train.rl.world import World
 
-if TYPE_CHECKING:
-    from medicalgpt.train.stage import Context, Outcome
 
-
-def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcome":
+def train_rl(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
-    from medicalgpt.train.stage import Outcome
-
     config, prompts = ctx.config, ctx.prepared
     assert isinstance(config, RlConfig)
     assert isinstance(prompts, PromptSet)
-    finish.require_memory(config)
+    require_memory(config)
     world = _world(ctx)
     _check(config, world)
     torch.manual_seed(config.train.seed)
@@ -60,13 +59,13 @@ def train_rl(ctx: "Context", begun: Begun, parents: tuple[Path, ...]) -> "Outcom
     if trainer.stop.number is not None and trainer.step < trainer.updates:
         return Outcome("interrupted", ctx.folder.path, before, signal=trainer.stop.number)
     if ctx.rank == 0:
-        finish.publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
+        publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
     if world.size > 1:
         torch.distributed.barrier()
     return Outcome("finished", ctx.folder.path, before, after)
 
 
-def _world(ctx: "Context") -> World:
+def _world(ctx: Context) -> World:
     cuda = torch.cuda.is_available()
     return World(
         ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
@@ -76,20 +75,20 @@ def _world(ctx: "Context") -> World:
 def _check(config: RlConfig, world: World) -> None:
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
-    if setup.mixed_precision(config) == "fp16":
+    if mixed_precision(config) == "fp16":
         raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
 
 
-def _trainer(ctx: "Context", config: RlConfig, roles: Roles, prompts: PromptSet, world: World) -> RlTrainer:
+def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, world: World) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
     if torch.cuda.is_available() and config.quantization == "none":
         for module in roles.modules():
             module.to(world.device)
     if config.train.gradient_checkpointing:
-        setup.checkpoint_activations(unwrap(roles.policy.model))
+        checkpoint_activations(unwrap(roles.policy.model))
         if roles.critic is not None:
-            setup.checkpoint_activations(unwrap(roles.critic.model))
+            checkpoint_activations(unwrap(roles.critic.model))
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
@@ -124,7 +123,7 @@ def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rew
     return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
 
 
-def _announce(ctx: "Context", roles: Roles, prompts: PromptSet) -> None:
+def _announce(ctx: Context, roles: Roles, prompts: PromptSet) -> None:
     trained = sum(p.numel() for p in roles.trained().values())
     ledger = prompts.ledger
     rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
@@ -142,7 +141,7 @@ def _announce(ctx: "Context", roles: Roles, prompts: PromptSet) -> None:
         )
 
 
-def _trackers(ctx: "Context", config: RlConfig) -> Any:
+def _trackers(ctx: Context, config: RlConfig) -> Any:
     """Loggers beside metrics.jsonl, through accelerate; only the first process speaks."""
     if not config.report_to or ctx.rank != 0:
         return None
@@ -159,11 +158,11 @@ def other_hashes(config: RlConfig) -> dict[str, str]:
     """SHA-256 of what beside base and data decides the outcome: reward model or teacher, and the user's own functions."""
     out: dict[str, str] = {}
     if isinstance(config, DistillConfig):
-        out["teacher"] = finish.base_hashes(locate(config.objective.teacher), None)["base"]
+        out["teacher"] = base_hashes(locate(config.objective.teacher), None)["base"]
     if not isinstance(config, ScoredConfig):
         return out
     if config.reward.model:
-        out["reward"] = finish.base_hashes(locate(config.reward.model), None)["base"]
+        out["reward"] = base_hashes(locate(config.reward.model), None)["base"]
     for entry in config.reward.functions:
         file = Path(entry.path.rpartition(":")[0])
         if file.is_file():

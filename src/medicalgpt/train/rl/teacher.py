@@ -8,13 +8,13 @@ import torch
 
 from medicalgpt.config.rl import DistillConfig
 from medicalgpt.errors import ConfigError
+from medicalgpt.models.batches import batches
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.distill import Distillation
 from medicalgpt.render.build import tokenizer_hash
-from medicalgpt.train import setup
-from medicalgpt.train.data import batches
+from medicalgpt.train.reference import open_reference
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.rollout import Group
 
@@ -34,7 +34,7 @@ def open_teacher(config: DistillConfig, policy: CausalPolicy, tokenizer: object)
             "compares token by token. Choose a teacher of the student's family"
         )
     model = config.model.model_copy(update={"base": name, "revision": None, "adapter": None})
-    teacher = setup.open_reference(model, "none", policy.batching)
+    teacher = open_reference(model, "none", policy.batching)
     teacher.temperature = policy.temperature
     return teacher
 

@@ -11,12 +11,12 @@ import torch
 
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
+from medicalgpt.models.batches import batches
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.objectives.base import Objective, Policy
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.train.data import batches
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.rl.experience import Experience
 from medicalgpt.train.rl.roles import Roles

@@ -1,6 +1,5 @@
 """What happens around the steps: the progress line, sample answers, and a clean stop on Ctrl-C or SIGTERM."""
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any, final
@@ -93,8 +92,3 @@ class SampleCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.every and state.global_step % self.every == 0 and state.global_step < state.max_steps:
             self.answer(state.global_step)
-
-
-def console(rank: int) -> Console:
-    """Where rank 0 speaks; the others are silent."""
-    return Console(file=sys.stderr, quiet=rank != 0, soft_wrap=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 import medicalgpt
 from medicalgpt.data.records import Message
 from medicalgpt.errors import DataError
+from medicalgpt.export.logprobs import language_speaker
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.speakers import language_speaker
 
 _CHUNK = 512  # tokens a text is cut into
 _MOST = 8192  # tokens read of a text: enough for a steady number, and minutes at most on two cores

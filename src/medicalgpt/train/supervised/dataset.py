@@ -1,6 +1,6 @@
 """The run's plan as a dataset: item i is the batch of packed row i, built when it is asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from medicalgpt.models.policy import Batching
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.pack import best_fit, by_length
 from medicalgpt.render.tree import TokenTree
-from medicalgpt.train.cache import ReferenceCache
+from medicalgpt.train.supervised.reference_cache import ReferenceCache
 
 
 @dataclass
@@ -29,18 +29,6 @@ class Trees(Sequence[TokenTree]):
                 return trees[int(index[i])]
             i -= len(index)
         raise IndexError(i)
-
-
-def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:
-    """Tokens that each tree takes in a batch: its own for packing, leaves × longest path for padding."""
-    if batching == "tree":
-        return np.asarray([len(t) for t in trees], np.int64)
-    return np.asarray([len(t.leaves) * t.longest_path for t in trees], np.int64)
-
-
-def row_costs(trees: Sequence[TokenTree], others: Sequence[TokenTree] | None, batching: Batching) -> np.ndarray:
-    """As `costs`; with a second tree for each, the longer one counts, so that the rows of both passes fit."""
-    return costs(trees, batching) if others is None else np.maximum(costs(trees, batching), costs(others, batching))
 
 
 class PlanDataset(Dataset[TreeBatch]):
@@ -70,26 +58,6 @@ class PlanDataset(Dataset[TreeBatch]):
         if self.mismatched is not None:
             batch.mismatched = self.mismatched[i]
         return batch
-
-
-def batches(
-    trees: Sequence[TokenTree],
-    batching: Batching,
-    capacity: int,
-    filler: int = 0,
-    device: torch.device | str = "cpu",
-    items: Sequence[int] | None = None,
-) -> Iterator[TreeBatch]:
-    """All trees (or those numbered `items`), a row of at most `capacity` tokens at a time; `batch.items` names them."""
-    chosen = range(len(trees)) if items is None else items
-    if not len(chosen):
-        return
-    lengths = [int(n) for n in costs([trees[i] for i in chosen], batching)]
-    packed = batching == "tree"
-    group, build = (best_fit, pack_trees) if packed else (by_length, pad_trees)
-    for row in group(lengths, max(capacity, *lengths)):
-        mine = [chosen[i] for i in row]
-        yield build([trees[i] for i in mine], mine, filler).to(device)
 
 
 def _only(batches: list[TreeBatch]) -> TreeBatch:

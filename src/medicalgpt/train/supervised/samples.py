@@ -1,7 +1,6 @@
 """Sample answers during training, written to samples.jsonl by the same engine that serves."""
 
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.data.ledger import Ledger
@@ -12,16 +11,14 @@ from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.engine import Engine, Sampling
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs.metrics import SampleLog
-from medicalgpt.train import setup
-
-if TYPE_CHECKING:
-    from medicalgpt.train.stage import Context
+from medicalgpt.train.context import Context
+from medicalgpt.train.stages import objective_of
 
 
 class Sampler:
     """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
 
-    def __init__(self, ctx: "Context", loaded: Loaded) -> None:
+    def __init__(self, ctx: Context, loaded: Loaded) -> None:
         self.ctx, self.loaded = ctx, loaded
         self.log = SampleLog(ctx.folder.samples)
         self.prompts = held_out_prompts(ctx, ctx.config.train.sample_count)
@@ -51,12 +48,12 @@ def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bo
     return True
 
 
-def held_out_prompts(ctx: "Context", count: int) -> list[tuple[tuple[Message, ...], str, str]]:
+def held_out_prompts(ctx: Context, count: int) -> list[tuple[tuple[Message, ...], str, str]]:
     """The first held-out prompts with their reference answers and row ids."""
-    data, kind = ctx.config.data, setup.objective_of(ctx.config).needs.data
+    data, kind = ctx.config.data, objective_of(ctx.config).needs.data
     if (
         kind == "document"
-        or setup.objective_of(ctx.config).needs.scores
+        or objective_of(ctx.config).needs.scores
         or count == 0
         or not (data.eval or data.eval_fraction)
     ):

@@ -19,12 +19,11 @@ from medicalgpt.errors import RunError
 from medicalgpt.models.adapters import trainable
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import Begun, RunFolder
-from medicalgpt.runs.metrics import MetricsLog, SampleLog
-from medicalgpt.train.data import PlanDataset, loader
-from medicalgpt.train.finish import held_out_numbers
+from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.meter import Meter
-from medicalgpt.train.module import StageModule
 from medicalgpt.train.schedule import factor
+from medicalgpt.train.supervised.dataset import PlanDataset, loader
+from medicalgpt.train.supervised.module import StageModule
 
 WEIGHTS = "trainable.safetensors"
 PENDING = "pending.json"

@@ -9,18 +9,18 @@ from typing import Any
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.export.certificate import Certificate, Comparison
+from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.gguf_writer import Exported, GgufType, check_target, write_gguf
+from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.merge import fold_checked
 from medicalgpt.generate.backends.llamacpp_server import gguf_speaker
 from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.embeddings import rows
-from medicalgpt.models.gguf_write import Exported, GgufType, check_target, write_gguf
 from medicalgpt.models.load import load
-from medicalgpt.models.speakers import language_speaker
 from medicalgpt.render.template import ChatTemplate, stop_ids
-from medicalgpt.runs.certificate import Certificate, Comparison
-from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.train.merged import fold_checked
 
 
 def export_gguf(

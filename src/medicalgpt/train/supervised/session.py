@@ -1,6 +1,6 @@
 """The trainer of a stage with its arguments and callbacks."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -9,19 +9,18 @@ from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.sections import TrainConfig
 from medicalgpt.models.load import Loaded
-from medicalgpt.train import setup
-from medicalgpt.train.callbacks import ProgressCallback, SampleCallback, StopCallback
-from medicalgpt.train.module import StageModule
-from medicalgpt.train.samples import Sampler
-from medicalgpt.train.trainer import StageTrainer
+from medicalgpt.train.context import Context
+from medicalgpt.train.policy import mixed_precision
+from medicalgpt.train.supervised.callbacks import ProgressCallback, SampleCallback, StopCallback
+from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.train.supervised.plan import Plan
+from medicalgpt.train.supervised.samples import Sampler
+from medicalgpt.train.supervised.trainer import StageTrainer
 
-if TYPE_CHECKING:
-    from medicalgpt.train.stage import Context
 
-
-def arguments(ctx: "Context", plan: setup.Plan) -> TrainingArguments:
+def arguments(ctx: Context, plan: Plan) -> TrainingArguments:
     """transformers' arguments for our plan: one epoch over all rows of the run, in order."""
-    t, precision = ctx.config.train, setup.mixed_precision(ctx.config)
+    t, precision = ctx.config.train, mixed_precision(ctx.config)
     return TrainingArguments(
         output_dir=str(ctx.folder.path),
         num_train_epochs=1,
@@ -51,7 +50,7 @@ def arguments(ctx: "Context", plan: setup.Plan) -> TrainingArguments:
     )
 
 
-def build_trainer(ctx: "Context", module: StageModule, plan: setup.Plan, loaded: Loaded) -> tuple[Any, StopCallback]:
+def build_trainer(ctx: Context, module: StageModule, plan: Plan, loaded: Loaded) -> tuple[Any, StopCallback]:
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
     assert isinstance(t, TrainConfig)

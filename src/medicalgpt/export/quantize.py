@@ -10,21 +10,21 @@ from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.evaluate.cost import Cost, default_text, measure, read_text
+from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
+from medicalgpt.export.cost import Cost, default_text, measure, read_text
+from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.lineage import lineage_of
+from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.merge import new_folder
+from medicalgpt.export.model_card import write_card
+from medicalgpt.export.save import save_model
 from medicalgpt.generate.engine import Engine
 from medicalgpt.models.embeddings import rows
 from medicalgpt.models.load import Loaded, Quantization, load
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantize_for_cpu, refuse_quantized
-from medicalgpt.models.speakers import language_speaker
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
 from medicalgpt.runs.hashes import hash_text
-from medicalgpt.runs.lineage import lineage_of
-from medicalgpt.runs.model_card import write_card
-from medicalgpt.train.finish import save_model
-from medicalgpt.train.merged import new_folder
 
 Method = Literal["int8", "nf4", "cpu-int8", "cpu-int4"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from medicalgpt.errors import ModelError
+from medicalgpt.export.equivalence import Difference
 from medicalgpt.runs.atomic import write_text
-from medicalgpt.runs.equivalence import Difference
 from medicalgpt.runs.hashes import hash_json, hash_tree
 
 NAME = "certificate.json"

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from medicalgpt.export.lineage import Lineage
 from medicalgpt.runs.atomic import write_text
-from medicalgpt.runs.lineage import Lineage
 
 NAME = "README.md"
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ModelError
+from medicalgpt.export.certificate import Certificate
 from medicalgpt.models.adapters import read_adapter
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.bases import place_hash, resolve_base, run_of
-from medicalgpt.runs.certificate import Certificate
 from medicalgpt.runs.hashes import hash_file
 
 NAME = "lineage.json"

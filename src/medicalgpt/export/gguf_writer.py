@@ -12,9 +12,9 @@ import numpy as np
 from torch import nn
 
 from medicalgpt.errors import ModelError
+from medicalgpt.export.gguf_families import Family, context_length, describe, family_of, tensors
 from medicalgpt.gguf.vocab import SERIALISED, STOPS, Vocabulary, vocabulary
 from medicalgpt.models.adapters import is_adapted
-from medicalgpt.models.gguf_family import Family, context_length, describe, family_of, tensors
 
 GgufType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 

@@ -13,27 +13,28 @@ from rich.console import Console
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.export import certificate
+from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
+from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.lineage import lineage_of
+from medicalgpt.export.logprobs import language_speaker, score_speaker
+from medicalgpt.export.model_card import write_card
+from medicalgpt.export.save import save_model
 from medicalgpt.models.adapters import attach
 from medicalgpt.models.embeddings import grow, rows
 from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, fold
-from medicalgpt.models.speakers import language_speaker, score_speaker
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import require_map
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.runs import certificate, manifest
+from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import check_base
-from medicalgpt.runs.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.runs.equivalence import Says, compare, listen, probe_prompts
 from medicalgpt.runs.folder import MERGED, MERGED_FROM, RunFolder
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.runs.lineage import lineage_of
-from medicalgpt.runs.model_card import write_card
+from medicalgpt.runs.reward_report import FILE as REWARD_REPORT
 from medicalgpt.runs.staging import staged
-from medicalgpt.train import reward
-from medicalgpt.train.finish import save_model
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -179,8 +180,8 @@ class _Merge:
         loaded.model.to(self.dtype)
         save_model(temp, loaded, chosen)
         last = Path(self.chain.adapters[-1].path_or_id)
-        if (last / reward.FILE).is_file():
-            shutil.copy(last / reward.FILE, temp / reward.FILE)
+        if (last / REWARD_REPORT).is_file():
+            shutil.copy(last / REWARD_REPORT, temp / REWARD_REPORT)
         return comparisons, said, prompts
 
     def _read_back(self, temp: Path, said: list[Says], prompts: list[list[int]]) -> Comparison:

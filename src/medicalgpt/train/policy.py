@@ -1,0 +1,99 @@
+"""From a stage's config to the pieces it trains with: objective, model, batching, reference, plan."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.load import Loaded, load, pick_dtype
+from medicalgpt.models.locate import locate
+from medicalgpt.models.optimize import tune
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.probe import probe
+from medicalgpt.models.quantized import refuse_quantized
+from medicalgpt.models.reward import RewardPolicy, probe_scores
+from medicalgpt.train.stages import objective_of
+
+Policy = CausalPolicy | RewardPolicy
+AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""The number type behind each answer of `mixed_precision`; None is no autocast."""
+
+
+def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
+    """The model to train as a policy, and one line on how it will be batched."""
+    scores = objective_of(config).needs.scores
+    loaded = load_trained(config, scores)
+    return (loaded, *as_policy(loaded, config, scores))
+
+
+def load_trained(config: StageConfig, scores: bool = False) -> Loaded:
+    """The model a stage trains, with its fresh adapter, or with every weight trained."""
+    lora = config.lora if config.lora.enabled else None
+    if lora is None:
+        refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
+    loaded = load(_with_dtype(config), config.quantization, lora, "score" if scores else "language")
+    keep_differentiable(loaded.model)
+    if not config.lora.enabled:
+        for parameter in loaded.model.parameters():
+            parameter.requires_grad_(True)
+    return loaded
+
+
+def as_policy(loaded: Loaded, config: StageConfig, scores: bool = False) -> tuple[Policy, str]:
+    """A loaded model, all its adapters in place, as the policy objectives see, and how it will be batched.
+
+    Raises:
+        ConfigError: train.batching=tree on a model that cannot.
+    """
+    tune(loaded.model)
+    found = (probe_scores if scores else probe)(loaded.model, config.train.batching)
+    if config.train.batching == "tree" and found.batching != "tree":
+        raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
+    policy: Policy
+    if scores:
+        policy = RewardPolicy(loaded.model, found.batching)
+    else:
+        policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+        if isinstance(config, SupervisedConfig):
+            policy.neftune_alpha = config.train.neftune_alpha
+    if config.train.gradient_checkpointing:
+        checkpoint_activations(unwrap(loaded.model))
+    note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
+    return policy, note
+
+
+def keep_differentiable(model: nn.Module) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights for AVX512 while evaluating.
+
+    The packed kernel has no backward pass and stays in use when training goes on: gradients would silently lose every
+    path through the frozen base.
+    """
+    for module in model.modules():
+        if getattr(module, "support_avx512bf16_for_cpu", False):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
+def _with_dtype(config: StageConfig) -> ModelConfig:
+    """Full training keeps fp32 master weights under bf16 autocast; a frozen base may be stored in bf16."""
+    if config.lora.enabled or config.model.dtype != "auto":
+        return config.model
+    return config.model.model_copy(update={"dtype": "float32"})
+
+
+def mixed_precision(config: StageConfig) -> str:
+    """Autocast type of the training step: "no", "bf16" or "fp16"."""
+    wanted = pick_dtype(config.model.dtype)
+    return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[wanted]
+
+
+def checkpoint_activations(model: Any) -> None:
+    """Recompute activations in the backward pass instead of keeping them."""
+    enable = getattr(model, "activation_checkpointing_enable", None)
+    if enable is not None:
+        enable(activation_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})

@@ -1,0 +1,168 @@
+"""Train one stage on fixed rows."""
+
+import hashlib
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.config.stages import KtoConfig, ReferencedConfig
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
+from medicalgpt.errors import RenderError
+from medicalgpt.memory.estimate import require_memory
+from medicalgpt.models.batches import costs
+from medicalgpt.models.embedded.registry import cache_root
+from medicalgpt.models.load import Loaded
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.objectives.kto import weight_advice
+from medicalgpt.render.build import Prepared
+from medicalgpt.render.rows import encode_conversation
+from medicalgpt.runs.folder import Begun
+from medicalgpt.runs.hashes import code_hash, hash_json
+from medicalgpt.train.context import Context, Outcome
+from medicalgpt.train.policy import AUTOCAST, Policy, load_policy, mixed_precision
+from medicalgpt.train.preflight import as_table, preflight, show
+from medicalgpt.train.publish import publish
+from medicalgpt.train.reference import load_reference, reference_kind
+from medicalgpt.train.reward import reward_report
+from medicalgpt.train.stages import objective_of
+from medicalgpt.train.supervised.dataset import held_out_rows
+from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.train.supervised.plan import Plan, make_plan
+from medicalgpt.train.supervised.reference_cache import ReferenceCache, compute
+from medicalgpt.train.supervised.session import build_trainer
+
+
+def train_supervised(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
+    config, console, prepared = ctx.config, ctx.console, ctx.prepared
+    assert isinstance(config, SupervisedConfig)
+    assert isinstance(prepared, Prepared)
+    require_memory(config)
+    torch.manual_seed(config.train.seed)
+    loaded, policy, note = load_policy(config)
+    console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
+    _preflight(ctx, prepared, loaded)
+    plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, ctx.world)
+    console.print(
+        f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
+        f"{plan.padding:.1%} of the rows' room is empty",
+        highlight=False,
+    )
+    module = StageModule(policy, objective_of(config), _reference(ctx, policy, plan))
+    trainer, stop = build_trainer(ctx, module, plan, loaded)
+    if begun.checkpoint is not None:
+        console.print(f"resuming from {begun.checkpoint}")
+    before = trainer.run(begun)
+    if stop.signal is not None and trainer.state.global_step < trainer.state.max_steps:
+        return Outcome("interrupted", ctx.folder.path, before, signal=stop.signal)
+    after = trainer.evaluate()
+    trainer.answer(trainer.state.global_step)
+    if ctx.rank == 0:
+        report = reward_report(ctx, trainer)
+        publish(ctx, loaded, trainer.tokens, before, after, parents, report)
+    trainer.accelerator.wait_for_everyone()
+    return Outcome("finished", ctx.folder.path, before, after)
+
+
+def _size(policy: Policy) -> str:
+    total = sum(p.numel() for p in policy.parameters())
+    learn = sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
+
+
+def _preflight(ctx: Context, prepared: Prepared, loaded: Loaded) -> None:
+    """Print the ledger, the proofs and one row with its trained tokens in colour."""
+    for note in prepared.notes:
+        ctx.console.print(note, highlight=False)
+    if isinstance(ctx.config, KtoConfig):
+        o = ctx.config.objective
+        advice = weight_advice(*prepared.train.verdicts, o.desirable_weight, o.undesirable_weight)
+        if advice:
+            ctx.console.print(advice, highlight=False)
+    ledger = prepared.ledger
+    ctx.console.print(
+        "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
+        highlight=False,
+    )
+    for reason, count in ledger["reasons"].items():
+        ctx.console.print(f"  {count} {reason}", highlight=False)
+    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(ctx))
+    ctx.console.print(as_table(proofs))
+    if ctx.console.is_terminal:  # a log file must not hold patient text
+        ctx.console.print(show(prepared.train[0], ctx.template))
+
+
+def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
+    """The first few finished conversations of the training data."""
+    data, kind = ctx.config.data, objective_of(ctx.config).needs.data
+    if kind == "document":
+        return []
+    found: list[tuple[Message, ...]] = []
+    for record in islice(
+        read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count
+    ):
+        messages: tuple[Message, ...] = ()
+        if isinstance(record, Dialogue):
+            messages = record.messages
+        elif isinstance(record, Preference):
+            messages = (*record.prompt, record.chosen[0])
+        elif isinstance(record, Feedback):
+            messages = (*record.prompt, record.answer[0])
+        with suppress(RenderError):  # a row the template refuses was settled when it was rendered
+            encode_conversation(ctx.template, messages, (), {len(messages) - 1})
+            found.append(messages)
+    return found
+
+
+def _reference(ctx: Context, policy: Policy, plan: Plan) -> CausalPolicy | None:
+    config = ctx.config
+    if not isinstance(config, ReferencedConfig) or isinstance(policy, RewardPolicy):
+        return None
+    kind = reference_kind(config)
+    if kind == "model":
+        return load_reference(config, policy.batching)
+    if kind == "cached":
+        # The stores' folder is named after everything that decides which rows they hold, and in which order.
+        assert isinstance(ctx.prepared, Prepared)
+        facts = {
+            "rows": ctx.prepared.train.folder.parent.name,
+            "base": ctx.base,
+            "dtype": config.model.dtype,
+            "quantization": config.quantization,
+            "code": code_hash(),
+        }
+        precision = mixed_precision(config)
+        fill_cache(plan, policy, hash_json(facts), cache_root(), precision, ctx.rank, ctx.world)
+    return None
+
+
+def fill_cache(
+    plan: Plan, policy: CausalPolicy, key: str, cache: Path, precision: str, rank: int = 0, world: int = 1
+) -> None:
+    """Attach reference log-probabilities to both datasets, computing them where no cache of that content exists.
+
+    `precision` is the autocast type of the training step: the same rounding makes the first margin exactly 0.
+    """
+    autocast = AUTOCAST[precision]
+    named = [("train", plan.train), ("held_out", plan.held_out)]
+    named += [(f"{name}/mismatched", data.mismatched) for name, data in named if data is not None]
+    for name, data in named:
+        if data is None:
+            continue
+        digest = hashlib.sha256(f"{key}/{name}/{policy.batching}".encode()).hexdigest()[:32]
+        path = cache / "reference" / f"{digest}.npz"
+        if path.is_file():
+            data.reference = ReferenceCache.load(path)
+            continue
+        rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
+        with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
+            data.reference = compute(
+                policy, data.trees, [r for r in rows if r], policy.batching, data.filler, rank, world
+            )
+        if rank == 0:
+            data.reference.save(path)
