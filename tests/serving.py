@@ -12,9 +12,9 @@ import pytest
 
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live import Live
+from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import Ready
-from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate

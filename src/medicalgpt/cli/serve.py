@@ -80,7 +80,7 @@ def serve(
     check_host(host, keys, no_auth)
     with bind(host, port) as sock:
         from medicalgpt.generate.engine import Engine
-        from medicalgpt.generate.live import Live
+        from medicalgpt.generate.live.engine import Live
         from medicalgpt.serve.api.server import Server
         from medicalgpt.serve.api.service import Limits, Service
 

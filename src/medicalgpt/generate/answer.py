@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medicalgpt.generate.thinking import Split, ThinkingStream, split_thinking
+from medicalgpt.render.thinking import Split, ThinkingStream, split_thinking
 from medicalgpt.render.tool_formats import Call, CallProblem, ContentDelta, Delta, ToolFormat
 
 

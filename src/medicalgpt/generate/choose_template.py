@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import RenderError, ServeError
-from medicalgpt.models.embedded.pull import to_stderr
+from medicalgpt.models.console import to_stderr
 from medicalgpt.models.families import Architecture
 from medicalgpt.models.locate import Located
 from medicalgpt.render.template import ChatTemplate, named_templates

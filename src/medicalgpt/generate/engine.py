@@ -14,12 +14,12 @@ from medicalgpt.generate.open_model import Asked, BackendName, Say, on_llamacpp,
 from medicalgpt.generate.prompts import Prompt, Ready, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import Job, TextStream
-from medicalgpt.generate.thinking import CLOSE, OPEN
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.models.embedded.pull import to_stderr
+from medicalgpt.models.console import to_stderr
 from medicalgpt.models.load import Quantization
 from medicalgpt.render.template import ChatTemplate, stop_ids
+from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_formats import MARKERS
 
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.errors import ContextError, ServeError
-from medicalgpt.generate.thinking import CLOSE, opens_thinking
 from medicalgpt.render.dialogue import check_content
 from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.thinking import CLOSE, opens_thinking
 
 _TAIL = 16  # tokens; an opened thinking block is the very end of a prompt
 

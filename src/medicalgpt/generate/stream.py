@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.partial import begun
+from medicalgpt.render.thinking import begun
 
 _POLL_SECONDS = 0.2  # Windows delivers Ctrl-C only between waits
 _HALF = "\ufffd"  # what decoders write for bytes that are no whole character

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.embedded.pull import to_stderr
+from medicalgpt.models.console import to_stderr
 from medicalgpt.models.token_map import FILE, TokenMap
 
 

@@ -12,13 +12,12 @@ from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.malloc import keep_heap
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
-from medicalgpt.models.embedded.pull import to_stderr
+from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
-from medicalgpt.models.quiet import quiet
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
 

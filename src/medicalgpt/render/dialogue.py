@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_turns import read_back
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _thoughts_and_answer(text: str) -> tuple[str, str]:
 
     The block may have been opened by the generation prompt, so only its end is looked for.
     """
-    before, _, after = text.rpartition("</think>")
-    return before.strip().removeprefix("<think>").strip(), after.strip()
+    before, _, after = text.rpartition(CLOSE)
+    return before.strip().removeprefix(OPEN).strip(), after.strip()
 
 
 def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
@@ -95,8 +96,8 @@ def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
     _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
     own_thoughts, content = _thoughts_and_answer(message.content)
     if own_thoughts:
-        before, closed, _ = body.partition("</think>")  # the first one: an argument may hold such a tag, too
-        _check_thoughts(template, bool(closed) and before.strip().removeprefix("<think>").strip() == own_thoughts)
+        before, closed, _ = body.partition(CLOSE)  # the first one: an argument may hold such a tag, too
+        _check_thoughts(template, bool(closed) and before.strip().removeprefix(OPEN).strip() == own_thoughts)
     if content not in body:
         raise RenderError(
             f"chat template '{template.name}' leaves out what the assistant says beside its tool calls; choose a "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.render.thinking import CLOSE
 from medicalgpt.render.tool_formats import FORMATS, Parsed, ToolFormat, named_in, suited
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _written_call(render: Render) -> str | None:
         return None
     # A prompt that opens a thinking block is no beginning of a call; then the header stays in front of it.
     before = next((text for text in prompts if call.startswith(text)), "")
-    return call[len(before) :].rpartition("</think>")[2]
+    return call[len(before) :].rpartition(CLOSE)[2]
 
 
 def _reads(tool_format: ToolFormat, written: str) -> bool:

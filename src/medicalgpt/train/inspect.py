@@ -13,9 +13,9 @@ from medicalgpt.data.reader import read
 from medicalgpt.data.records import Kind
 from medicalgpt.data.report import FileReport, detect
 from medicalgpt.errors import RenderError
+from medicalgpt.models.console import quiet
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
-from medicalgpt.models.quiet import quiet
 from medicalgpt.render.build import Renderer
 from medicalgpt.render.rows import VerificationError
 from medicalgpt.render.template import ChatTemplate

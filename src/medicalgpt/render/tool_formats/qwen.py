@@ -6,7 +6,7 @@ As in the chat templates of Qwen 2.5 and Qwen 3 (https://huggingface.co/Qwen/Qwe
 from collections.abc import Sequence
 
 from medicalgpt.data.records import Message
-from medicalgpt.render.partial import begun
+from medicalgpt.render.thinking import begun
 from medicalgpt.render.tool_formats.base import ToolFormat, Tools, block, malformed, read_value, stands_at, waiting
 from medicalgpt.render.tool_formats.json_text import dump, skip_space
 from medicalgpt.render.tool_formats.stream import Call, Found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from medicalgpt.generate.request import Request
+from medicalgpt.generate.live.request import Request
 from medicalgpt.serve.api.errors import busy
 
 _KEY = "medicalgpt.exchange"

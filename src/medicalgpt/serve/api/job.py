@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from medicalgpt.generate.backends.decoder.pool import TokenScore
-from medicalgpt.generate.request import Finish, Piece, Sink
+from medicalgpt.generate.live.request import Finish, Piece, Sink
 
 
 @dataclass

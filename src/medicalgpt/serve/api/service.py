@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.live import Live
+from medicalgpt.generate.live.engine import Live
 from medicalgpt.generate.token_text import TokenTexts
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.serve.api.auth import ApiKeys

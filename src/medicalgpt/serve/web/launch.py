@@ -11,7 +11,7 @@ from typing import Any
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live import Live
+from medicalgpt.generate.live.engine import Live
 from medicalgpt.serve.address import is_local, take
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.info import ModelInfo, describe

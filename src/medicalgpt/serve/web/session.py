@@ -9,11 +9,11 @@ from queue import Empty, SimpleQueue
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, MedicalGPTError, RenderError, ServeError
-from medicalgpt.generate.live import Live
+from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import Ready, prepare
-from medicalgpt.generate.request import Piece, Request
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.generate.thinking import OPEN
+from medicalgpt.render.thinking import OPEN
 from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.settings import Settings

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from medicalgpt.generate.thinking import ThinkingStream
+from medicalgpt.render.thinking import ThinkingStream
 from medicalgpt.serve.web.conversation import Answer, Conversation
 from medicalgpt.serve.web.texts import Texts
 

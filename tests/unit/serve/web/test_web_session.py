@@ -8,8 +8,8 @@ import pytest
 from tests.tiny import tiny_tokenizer
 
 from medicalgpt.errors import BusyError, ServeError
-from medicalgpt.generate.live import Load
-from medicalgpt.generate.request import Piece, Request
+from medicalgpt.generate.live.engine import Load
+from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.web import session as module
 from medicalgpt.serve.web.session import Session

@@ -11,9 +11,9 @@ from typing import Self
 from medicalgpt.errors import BusyError, MedicalGPTError, ServeError
 from medicalgpt.generate.backends.decoder.backend import Decoder, out_of_memory
 from medicalgpt.generate.engine import Completion, Engine
-from medicalgpt.generate.live_work import BatchedWork, PooledWork
+from medicalgpt.generate.live.request import Answer, Piece, Request, Sink
+from medicalgpt.generate.live.work import BatchedWork, PooledWork
 from medicalgpt.generate.prompts import Prompt
-from medicalgpt.generate.request import Answer, Piece, Request, Sink
 from medicalgpt.generate.sampling import Sampling
 
 

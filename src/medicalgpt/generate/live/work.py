@@ -10,7 +10,7 @@ from typing import Self
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.backends.decoder.pool import Pool, Row
-from medicalgpt.generate.request import Answer
+from medicalgpt.generate.live.request import Answer
 from medicalgpt.generate.sampling import Sampling
 
 

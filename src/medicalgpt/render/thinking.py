@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from medicalgpt.render.partial import begun
-
 OPEN, CLOSE = "<think>", "</think>"
 
 
@@ -88,3 +86,8 @@ def split_thinking(text: str, opened: bool = False) -> Split:
     stream = ThinkingStream(opened)
     first, last = stream.push(text), stream.finish()
     return Split(first.reasoning + last.reasoning, first.answer + last.answer)
+
+
+def begun(text: str, marker: str) -> int:
+    """How many characters at the end of `text` are the beginning of `marker`, which is not whole there."""
+    return next((n for n in range(min(len(marker) - 1, len(text)), 0, -1) if text.endswith(marker[:n])), 0)

@@ -1,6 +1,12 @@
-"""Keep third-party chatter off the terminal: progress bars of weight loading, deprecation notes, optional-kernel hints."""
+"""What loading says on the terminal, and what it keeps off it."""
 
+import sys
 import warnings
+
+
+def to_stderr(line: str) -> None:
+    """Say one line without touching stdout, which may carry results."""
+    print(line, file=sys.stderr)
 
 
 def quiet() -> None:

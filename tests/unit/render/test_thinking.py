@@ -9,8 +9,8 @@ from tests.texts import byte_level, user
 
 from medicalgpt.generate.answer import Answer, AnswerStream, ReasoningDelta, read_answer
 from medicalgpt.generate.prompts import prepare
-from medicalgpt.generate.thinking import Split, ThinkingStream, opens_thinking, split_thinking
 from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.thinking import Split, ThinkingStream, opens_thinking, split_thinking
 from medicalgpt.render.tool_formats import FORMATS, CallDelta, ContentDelta
 
 DOSE = {

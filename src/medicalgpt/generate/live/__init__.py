@@ -1,0 +1,1 @@
+"""One batch that requests join and leave while it runs."""
