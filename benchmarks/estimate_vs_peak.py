@@ -45,13 +45,13 @@ def measure(method: Any, tokens: int, checkpointing: bool) -> dict[str, Any]:
     from medicalgpt.memory.shape import shape_of_model
     from medicalgpt.models.causal_lm import unwrap
     from medicalgpt.models.load import load
-    from medicalgpt.models.optimize import tune
+    from medicalgpt.models.optimize import optimize_for_training
     from medicalgpt.models.policy import CausalPolicy
 
     torch.manual_seed(0)
     settings = None if method == "full" else LoraConfig(rank=RANK)
     model = load(ModelConfig(base=MODEL, dtype="float32"), QUANTIZATION.get(method, "none"), settings).model.train()
-    tune(model)
+    optimize_for_training(model)
     if checkpointing:
         _checkpoint(unwrap(model))
     policy = CausalPolicy(model)

@@ -19,7 +19,7 @@ from transformers.trainer_callback import PrinterCallback
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Source
 from medicalgpt.models.load import load
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import RewardPolicy, probe_scores
@@ -93,7 +93,7 @@ def main() -> None:
 
     lora, scores = None if a.full else LoraConfig(rank=8, alpha=16), a.what == "rm"
     loaded = load(ModelConfig(base=a.model, dtype="float32"), "none", lora, "score" if scores else "language")
-    tune(loaded.model)
+    optimize_for_training(loaded.model)
     rows = (qa_rows if a.what == "sft" else pair_rows)(loaded.tokenizer, a.n, a.max_tokens)
     trees = [(sft_tree if a.what == "sft" else dpo_tree)(row, i) for i, row in enumerate(rows)]
     found = (probe_scores if scores else probe)(loaded.model)

@@ -15,7 +15,7 @@ from medicalgpt.train.context import Outcome
 from medicalgpt.train.rl.experience import Experience, measure
 from medicalgpt.train.rl.prompts import PromptSet
 from medicalgpt.train.rl.roles import Roles, open_roles
-from medicalgpt.train.rl.rollout import Group, Sampler
+from medicalgpt.train.rl.rollout import Group, RolloutSampler
 from medicalgpt.train.stage import _open, run_stage
 from tests.stages import Bench
 
@@ -83,7 +83,7 @@ def pieces(resolved: Resolved[Any]) -> Pieces:
     assert isinstance(ctx.prepared, PromptSet)
     torch.manual_seed(value.train.seed)
     roles = open_roles(value)
-    sampler = Sampler(Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), value.rollout, 1)
+    sampler = RolloutSampler(Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), value.rollout, 1)
     groups = sampler.sample(ctx.prepared.train[: value.rollout.prompts], 0, 0).groups
     return Pieces(value, roles, groups, measure(roles, groups, 128, 3))
 

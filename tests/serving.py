@@ -12,9 +12,9 @@ import pytest
 
 from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece, Request
-from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate
@@ -47,7 +47,7 @@ def ask(text: str) -> list[Message]:
 @contextmanager
 def served(engine: Engine, *, slots: int = 4, queue: int = 64, **settings: Any) -> Iterator[Service]:
     """A service called `tiny`, alias `medical/tiny`."""
-    with Live(engine, slots=slots, queue=queue) as live:
+    with BatchingEngine(engine, slots=slots, queue=queue) as live:
         yield Service(live, ("tiny", "medical/tiny"), **{"limits": Limits(max_tokens=300), **settings})
 
 
@@ -61,7 +61,7 @@ def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[l
             for at in range(0, len(text), 4):
                 sink(Piece(choice, text[at : at + 4], 5))
             sink(Piece(choice, finish="stop"))
-        return Request(Ready(ids), sampling, sink, n, top)
+        return Request(EncodedPrompt(ids), sampling, sink, n, top)
 
     monkeypatch.setattr(service.live, "submit", submit)
     return prompts

@@ -21,7 +21,7 @@ from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.locate import locate
-from medicalgpt.models.merge import fold
+from medicalgpt.models.merge import merge_adapter
 from medicalgpt.runs.bases import place_hash
 
 OUTPUTS = {
@@ -134,7 +134,7 @@ def test_adapters_that_were_not_trained_on_each_other_are_not_mixed(chain: dict[
 
 def wrong_fold(model: Any) -> Any:
     """A merge that makes one matrix ten per cent too large."""
-    found = fold(model)
+    found = merge_adapter(model)
     with torch.no_grad():
         found.get_decoder().layers[0].mlp.up_proj.weight *= 1.1
     return found

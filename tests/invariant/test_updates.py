@@ -18,12 +18,12 @@ from medicalgpt.objectives.ppo import ClippedPolicy, ClippedValue
 from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.train.policy import checkpoint_activations
 from medicalgpt.train.rl.experience import measure
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rollout import Group
-from medicalgpt.train.rl.update import Passes, Updater
-from medicalgpt.train.rl.world import World
+from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.stages import policy_objective
 
-ALONE = World(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 METHODS = pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
 Make = Callable[..., Pieces]
 OBJECTIVES: dict[str, Objective] = {
@@ -179,11 +179,11 @@ def test_a_critic_may_be_batched_otherwise_than_the_policy(make: Make) -> None:
 
 
 # -- the update ---------------------------------------------------------------------------------------------------------
-def update(p: Pieces, world: World = ALONE, owned: Sequence[int] = range(4), **how: Any) -> tuple[Updater, Any]:
+def update(p: Pieces, world: ProcessGroup = ALONE, owned: Sequence[int] = range(4), **how: Any) -> tuple[Updater, Any]:
     updater = Updater(p.config, p.roles, world, 128, 3, 1e-3)
     updater.set_rates(0, 2)
     objective = policy_objective(p.config)
-    return updater, updater.run(p.seen, objective, ClippedValue(), owned, 4, Passes(2, 2), 0, **how)
+    return updater, updater.run(p.seen, objective, ClippedValue(), owned, 4, UpdateSettings(2, 2), 0, **how)
 
 
 @METHODS
@@ -240,7 +240,7 @@ def test_a_process_without_a_prompt_in_a_minibatch_takes_part(make: Make, batchi
     (half,) = [Pieces(p.config, p.roles, p.groups[:2], measure(p.roles, p.groups[:2], 128, 3))]
     half.seen.extra |= {n: p.seen.extra[n][: int(half.seen.lengths.sum())] for n in ("advantages", "returns")}
     updater = Updater(p.config, p.roles, ALONE, 128, 3, 1e-3)
-    parts = list(updater._parts(4, Passes(4, 4), 0))
+    parts = list(updater._parts(4, UpdateSettings(4, 4), 0))
     assert sum(not part & {0, 1} for _, part in parts) == 8
     (nothing,) = list(updater._batches(half.seen, [], batching))
     assert bool(nothing.spans) == (batching == "tree")
@@ -255,14 +255,14 @@ def test_passes_end_when_the_policy_has_moved_far_enough(make: Make) -> None:
     updater = Updater(p.config, p.roles, ALONE, 128, 3, 1e-3)
     updater.set_rates(0, 2)
     before = {n: q.detach().clone() for n, q in p.roles.trained().items()}
-    said = updater.run(p.seen, ClippedPolicy(), None, range(4), 4, Passes(3, 2, stop_kl=1e-9), 0)
+    said = updater.run(p.seen, ClippedPolicy(), None, range(4), 4, UpdateSettings(3, 2, stop_kl=1e-9), 0)
     assert said["minibatches"] == 1.0  # the first is always used; the second shows that the first has moved it
     assert any(not torch.equal(q, before[n]) for n, q in p.roles.trained().items())
 
 
 def test_every_prompt_is_used_once_in_each_pass(make: Make) -> None:
     updater = Updater(make(True).config, make(True).roles, ALONE, 128, 3)
-    parts = [part for _, part in updater._parts(7, Passes(3, 2), 4)]
+    parts = [part for _, part in updater._parts(7, UpdateSettings(3, 2), 4)]
     assert [sorted(a | b) for a, b in zip(parts[::2], parts[1::2])] == [list(range(7))] * 3
     assert len({tuple(sorted(p)) for p in parts}) > 2, "every pass has its own order"
 

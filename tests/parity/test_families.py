@@ -16,7 +16,7 @@ from medicalgpt.config import load as load_config
 from medicalgpt.config import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Message
-from medicalgpt.export.merge import fold_checked
+from medicalgpt.export.merge import merge_adapter_checked
 from medicalgpt.export.save import save_model
 from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.engine import Engine
@@ -105,7 +105,7 @@ def test_a_family_learns_merges_and_answers(kind: str, tmp_path: Path, monkeypat
     loaded = load(config, lora=LORA)
     step(loaded, family.batching, loss.detach(), slopes)
 
-    loaded.model, certificate = fold_checked(loaded.model)
+    loaded.model, certificate = merge_adapter_checked(loaded.model)
     assert certificate.worst.max_abs_delta <= certificate.tolerance.max_abs_delta
     save_model(tmp_path / "merged", loaded, ChatTemplate.load(loaded.tokenizer))
     engine = Engine.open(str(tmp_path / "merged"), dtype="float32")

@@ -15,8 +15,8 @@ from tests.trees import assert_same_gradients
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.train.rl.experience import assign, measure
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.world import World
 from medicalgpt.train.stages import policy_objective
 
 BETA, GAMMA, LAM, T, CLIP, HIGH, VALUE_CLIP, ENTROPY = 0.2, 0.95, 0.9, 0.7, 0.2, 0.3, 0.15, 0.05
@@ -121,7 +121,7 @@ def test_ppo_is_the_loops(bench: Bench, tmp_path: Path, lora: bool) -> None:
     shake(trained, 0.03 if lora else 0.01)
     p.seen = measure(p.roles, p.groups, 64, 3)
     scores = np.random.default_rng(0).normal(size=8)
-    assign(p.config, p.seen, Scores(scores, scores), BETA, World(0, 1, torch.device("cpu")))
+    assign(p.config, p.seen, Scores(scores, scores), BETA, ProcessGroup(0, 1, torch.device("cpu")))
     advantages, returns = expected_advantages(p, scores)
     for name, wanted in (("advantages", advantages), ("returns", returns)):
         torch.testing.assert_close(p.seen.extra[name], torch.tensor(wanted).float(), rtol=1e-4, atol=1e-4)

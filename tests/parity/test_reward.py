@@ -18,7 +18,7 @@ from trl.trainer.reward_trainer import DataCollatorForPreference
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.kernels import attention
 from medicalgpt.models.adapters import _peft_config
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.reward import RewardModelling
 from medicalgpt.render.batch import pack_trees, pad_trees
@@ -53,7 +53,7 @@ def trees() -> list[TokenTree]:
 def test_a_score_in_a_tree_is_that_of_its_branch_alone(kind: str) -> None:
     model = classifier(kind).eval()
     attention.enable(model)
-    tune(model)
+    optimize_for_training(model)
     assert probe_scores(model).batching == "tree"
     wanted = alone(classifier(kind).eval(), trees())
     found = RewardPolicy(model, "tree").scores(pack_trees(trees()))
@@ -103,7 +103,7 @@ def test_loss_and_gradient_are_those_of_trl(lora: bool, margin: float, centre: f
         weights = {n: p + 0.05 for n, p in trainer.model.state_dict().items() if "lora_" in n or ".score." in n}
         for target in (model, trainer.model):
             assert not target.load_state_dict(weights, strict=False).unexpected_keys
-    tune(model)
+    optimize_for_training(model)
     examples = [
         {
             "chosen_ids": t.path(t.leaves[0])[0].tolist(),

@@ -11,7 +11,7 @@ from tests.zoo import zoo_config, zoo_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, GptOssConfig
 
 from medicalgpt.kernels import attention
-from medicalgpt.kernels.elementwise import lean
+from medicalgpt.kernels.elementwise import use_fused_elementwise
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import probe_scores
@@ -117,7 +117,7 @@ def test_lean_layers_give_the_same_numbers(kind: str, monkeypatch: pytest.Monkey
     family = sys.modules[type(policy.model).__module__]
     rotary = family.apply_rotary_pos_emb
     monkeypatch.setattr(family, "apply_rotary_pos_emb", rotary)  # lean swaps it for all models; put back afterwards
-    done = lean(policy.model)
+    done = use_fused_elementwise(policy.model)
     assert ("rotary" in done) == (kind not in ("glm4", "cohere"))  # these two interleave
     compare(policy, wanted, trees)
 

@@ -17,7 +17,7 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import LossOut
 from medicalgpt.objectives.kto import UnpairedFeedback
 from medicalgpt.render.batch import pack_trees
-from medicalgpt.render.mismatch import mismatch
+from medicalgpt.render.kto_pairs import mismatch
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.train.supervised.module import StageModule
 

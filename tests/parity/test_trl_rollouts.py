@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from medicalgpt.train.rl.experience import assign, measure
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.world import World
 from medicalgpt.train.stages import policy_objective
 
 BETA, TEMPERATURE = 0.3, 0.7
@@ -91,7 +91,7 @@ def agree(bench: Bench, folder: Path, stage: str, lora: bool, theirs: dict[str, 
     p.seen = measure(p.roles, p.groups, 128, 3)
     scores = np.random.default_rng(0).normal(size=12)
     found = their_batch(trainer, p, scores)
-    assign(p.config, p.seen, Scores(scores, scores), BETA, World(0, 1, torch.device("cpu")))
+    assign(p.config, p.seen, Scores(scores, scores), BETA, ProcessGroup(0, 1, torch.device("cpu")))
     ends = p.seen.lengths.cumsum(0) - 1
     torch.testing.assert_close(p.seen.extra["advantages"][ends], found["advantages"], rtol=1e-4, atol=1e-4)
     assert float(p.seen.kl.abs().max()) > 1e-2

@@ -28,7 +28,7 @@ from medicalgpt.cli import (
     train,
     vocab,
 )
-from medicalgpt.cli.say import said_clearly
+from medicalgpt.cli.report_errors import report_errors
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
@@ -55,7 +55,7 @@ class _Commands(TyperGroup):
     """Ends every command that fails on purpose with one clear message instead of a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        with said_clearly():
+        with report_errors():
             return super().invoke(ctx)
 
 

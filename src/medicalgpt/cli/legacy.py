@@ -14,7 +14,7 @@ import typer
 
 from medicalgpt.cli.chat import new_seed, talk
 from medicalgpt.cli.generate import FileJob, answer_file
-from medicalgpt.cli.say import print_error, said_clearly
+from medicalgpt.cli.report_errors import print_error, report_errors
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ServeError
 
@@ -60,7 +60,7 @@ def inference_multigpu(words: Sequence[str] | None = None) -> None:
 def _run(given: argparse.Namespace, interactive: bool, needed: str) -> None:
     choose_devices(given.gpus, given.only_cpu)
     try:
-        with said_clearly():
+        with report_errors():
             if interactive:
                 _talk(given)
             elif given.data_file is None:

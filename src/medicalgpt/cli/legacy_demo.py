@@ -7,7 +7,7 @@ import typer
 
 from medicalgpt.cli.demo import open_page
 from medicalgpt.cli.legacy import Parser, add_model_flags, add_sampling_flags, choose_devices, opening, parse
-from medicalgpt.cli.say import said_clearly
+from medicalgpt.cli.report_errors import report_errors
 
 
 def gradio_demo(words: Sequence[str] | None = None) -> None:
@@ -23,7 +23,7 @@ def gradio_demo(words: Sequence[str] | None = None) -> None:
     }
     place = {"port": given.port, "share": given.share, "context": given.context_len}
     try:
-        with said_clearly():
+        with report_errors():
             how = opening(given)
             open_page(how.pop("run_or_path"), how, settings, place)
     except typer.Exit as ended:  # typer would turn it into an exit code by itself

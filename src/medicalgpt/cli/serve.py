@@ -80,7 +80,7 @@ def serve(
     check_host(host, keys, no_auth)
     with bind(host, port) as sock:
         from medicalgpt.generate.engine import Engine
-        from medicalgpt.generate.live.engine import Live
+        from medicalgpt.generate.live.engine import BatchingEngine
         from medicalgpt.serve.api.server import Server
         from medicalgpt.serve.api.service import Limits, Service
 
@@ -100,7 +100,7 @@ def serve(
         )
         limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout)
         names = tuple(served_name or _names(model))
-        with Live(engine, slots=slots, queue=queue) as live:
+        with BatchingEngine(engine, slots=slots, queue=queue) as live:
             service = Service(live, names, limits, keys, system, local_only=not no_auth)
             _announce(service, host, sock.getsockname()[1])
             Server(service, grace).run([sock])

@@ -88,7 +88,7 @@ class RlTrainConfig(OptimiserConfig):
 class PassesObjective(Section):
     """How the answers of one update are used."""
 
-    epochs: int = Field(2, ge=1, description="Passes over the answers of one update.")
+    epochs: int = Field(2, ge=1, description="UpdateSettings over the answers of one update.")
     minibatches: int = Field(2, ge=1, description="Optimiser steps of one pass.")
 
 
@@ -232,7 +232,7 @@ class DistillObjective(PassesObjective):
         "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
     )
     mix: float = Field(0.5, gt=0, lt=1, description="β of the generalised Jensen–Shannon divergence.")
-    epochs: int = Field(1, ge=1, description="Passes over the answers of one update.")
+    epochs: int = Field(1, ge=1, description="UpdateSettings over the answers of one update.")
     minibatches: int = Field(1, ge=1, description="Optimiser steps of one pass.")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import medicalgpt
 from medicalgpt.data.records import Message
 from medicalgpt.errors import DataError
-from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.logprobs import language_logprobs
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 
@@ -62,13 +62,13 @@ def measure(engine: Engine, text: str, weights: Path, new_tokens: int = 128) -> 
 def perplexity(engine: Engine, ids: Sequence[int]) -> float:
     """exp of the mean NLL of every token but the first of each piece of 512, given those before it in its piece."""
     assert engine.model is not None
-    say, total, count = language_speaker(engine.model), 0.0, 0
+    logprobs, total, count = language_logprobs(engine.model), 0.0, 0
     width = min(_CHUNK, engine.context or _CHUNK)
     for start in range(0, len(ids) - 1, width):
         piece = list(ids[start : start + width])
         if len(piece) < 2:
             break
-        logps = say(piece)[:-1]
+        logps = logprobs(piece)[:-1]
         found = logps[range(len(piece) - 1), piece[1:]]
         total, count = total - float(found.double().sum()), count + len(piece) - 1
     return math.exp(total / count)

@@ -16,11 +16,11 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import ModelError
 from medicalgpt.render.template import ChatTemplate
 
-Says = torch.Tensor | Sequence[Mapping[int, float]]
+LogProbs = torch.Tensor | Sequence[Mapping[int, float]]
 """After each prompt token: log p of every next token [positions, vocabulary], or token id → log p of some of them (an
 empty mapping where nothing was said). Of a reward model: its score, [1]."""
 
-Speaker = Callable[[Sequence[int]], Says]
+LogProbFn = Callable[[Sequence[int]], LogProbs]
 """From the token ids of a prompt to what a model says."""
 
 _LIKELY = (
@@ -79,16 +79,16 @@ def probe_prompts(vocabulary: int, template: ChatTemplate | None = None) -> list
     return prompts
 
 
-def listen(speaker: Speaker, prompts: Sequence[Sequence[int]]) -> list[Says]:
+def collect(logprob_fn: LogProbFn, prompts: Sequence[Sequence[int]]) -> list[LogProbs]:
     """What a speaker says to each prompt, to be compared once it is gone. Keep few prompts: whole distributions are kept."""
-    return [speaker(ids) for ids in prompts]
+    return [logprob_fn(ids) for ids in prompts]
 
 
-def compare(first: Sequence[Says], second: Speaker, prompts: Sequence[Sequence[int]]) -> Difference:
+def compare(first: Sequence[LogProbs], second: LogProbFn, prompts: Sequence[Sequence[int]]) -> Difference:
     """Compare what was heard of one model with a second one.
 
     Args:
-        first: whole distributions (or scores), from `listen`.
+        first: whole distributions (or scores), from `collect`.
 
     Raises:
         ModelError: an answer of the wrong shape, or nothing that could be compared.
@@ -97,13 +97,13 @@ def compare(first: Sequence[Says], second: Speaker, prompts: Sequence[Sequence[i
     for ids, reference in zip(prompts, first, strict=True):
         if not isinstance(reference, torch.Tensor):
             raise ModelError("the first of two models compared has to give whole distributions")
-        said = second(ids)
+        expected = second(ids)
         if reference.dim() == 1:
-            part = _scores(reference, said)
-        elif isinstance(said, torch.Tensor):
-            part = _whole(reference, said, ids)
+            part = _scores(reference, expected)
+        elif isinstance(expected, torch.Tensor):
+            part = _whole(reference, expected, ids)
         else:
-            part = _some(reference, said, ids)
+            part = _some(reference, expected, ids)
         gaps.append(part[0])
         kls.append(part[1])
         agree.append(part[2])
@@ -120,7 +120,7 @@ def compare(first: Sequence[Says], second: Speaker, prompts: Sequence[Sequence[i
 _Part = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]
 
 
-def _scores(first: torch.Tensor, second: Says) -> _Part:
+def _scores(first: torch.Tensor, second: LogProbs) -> _Part:
     if not isinstance(second, torch.Tensor) or second.shape != first.shape:
         raise ModelError("a reward model can be compared with another reward model only")
     first, second = first.float().cpu(), second.float().cpu()

@@ -10,11 +10,11 @@ from typing import Any
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate, Comparison
-from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
 from medicalgpt.export.gguf_writer import Exported, GgufType, check_target, write_gguf
-from medicalgpt.export.logprobs import language_speaker
-from medicalgpt.export.merge import fold_checked
-from medicalgpt.generate.backends.llamacpp_server import gguf_speaker
+from medicalgpt.export.logprobs import language_logprobs
+from medicalgpt.export.merge import merge_adapter_checked
+from medicalgpt.generate.backends.llamacpp_server import gguf_logprobs
 from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.embeddings import rows
@@ -50,7 +50,7 @@ def export_gguf(
     loaded = load(config)
     notes = []
     if is_adapted(loaded.model):
-        loaded.model, merged = fold_checked(loaded.model)
+        loaded.model, merged = merge_adapter_checked(loaded.model)
         notes.append(f"the adapter was merged first: {merged.summary()}")
     tokenizer: Any = loaded.tokenizer
     chosen = ChatTemplate.load(tokenizer, template) if template or tokenizer.chat_template else None
@@ -63,29 +63,34 @@ def export_gguf(
     name = Path(config.base).resolve().name
     prompts = probe_prompts(rows(loaded.model), chosen)
     # Nobody to compare with: the model is not asked either.
-    said = listen(language_speaker(loaded.model), prompts) if find_spec("xllamacpp") else None
+    expected = collect(language_logprobs(loaded.model), prompts) if find_spec("xllamacpp") else None
     # Under another name until llama.cpp has read it.
     unchecked = path.with_name(f".{path.stem}.{os.getpid()}.unchecked.gguf")
     try:
         written = write_gguf(
             loaded.model, tokenizer, unchecked, kind, stop_ids=ends, template=source, name=name, pre=pre, overwrite=True
         )
-        notes += [*written.notes, _publish(unchecked, path, kind, said, prompts, allow_drift)]
+        notes += [*written.notes, _publish(unchecked, path, kind, expected, prompts, allow_drift)]
     finally:
         unchecked.unlink(missing_ok=True)
     return replace(written, path=path, notes=notes)
 
 
 def _publish(
-    unchecked: Path, path: Path, kind: str, said: list[Says] | None, prompts: Sequence[Sequence[int]], allow_drift: bool
+    unchecked: Path,
+    path: Path,
+    kind: str,
+    expected: list[LogProbs] | None,
+    prompts: Sequence[Sequence[int]],
+    allow_drift: bool,
 ) -> str:
     """Let llama.cpp read the file, and give it its name and certificate; tells how the comparison ended."""
     proof = path.with_suffix(".certificate.json")
-    if said is None:
+    if expected is None:
         os.replace(unchecked, path)
         proof.unlink(missing_ok=True)  # that of a file which was replaced
         return "not compared with the model, as llama.cpp is not installed: pip install 'medicalgpt[llamacpp]'"
-    difference = compare(said, gguf_speaker(GgufFile.read(unchecked)).likely, prompts)
+    difference = compare(expected, gguf_logprobs(GgufFile.read(unchecked)).likely, prompts)
     found = Comparison("the model", "the file, read by llama.cpp", difference, second_sha256=hash_file(unchecked))
     certificate = Certificate(f"gguf-{kind.upper()}", [found], allow_drift=allow_drift)
     certificate.check()

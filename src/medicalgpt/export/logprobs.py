@@ -11,28 +11,28 @@ from medicalgpt.kernels import attention
 from medicalgpt.models.causal_lm import unwrap
 
 
-def language_speaker(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
+def language_logprobs(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
     """Log-probabilities [positions, vocabulary] in fp32 of the next token, by the model's own forward pass."""
 
-    def say(ids: Sequence[int]) -> torch.Tensor:
+    def logprobs(ids: Sequence[int]) -> torch.Tensor:
         with _asked(model):
             logits = model(input_ids=_row(model, ids), use_cache=False).logits[0]
             return torch.log_softmax(logits.float(), -1).cpu()
 
-    return say
+    return logprobs
 
 
-def score_speaker(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
+def score_logprobs(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
     """The score [1] that a reward model gives at a prompt's last token."""
 
-    def say(ids: Sequence[int]) -> torch.Tensor:
+    def logprobs(ids: Sequence[int]) -> torch.Tensor:
         inner: Any = unwrap(model)
         with _asked(model):
             hidden = getattr(inner, inner.base_model_prefix)(input_ids=_row(model, ids), use_cache=False)[0]
             head = inner.score
             return head(hidden[0, -1].to(next(head.parameters()).dtype)).float().cpu()
 
-    return say
+    return logprobs
 
 
 def _row(model: nn.Module, ids: Sequence[int]) -> torch.Tensor:

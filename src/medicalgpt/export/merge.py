@@ -15,16 +15,16 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
 from medicalgpt.export.lineage import lineage_of
-from medicalgpt.export.logprobs import language_speaker, score_speaker
+from medicalgpt.export.logprobs import language_logprobs, score_logprobs
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
 from medicalgpt.models.adapters import attach
 from medicalgpt.models.embeddings import grow, rows
 from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.merge import Chain, find_chain, fold
+from medicalgpt.models.merge import Chain, find_chain, merge_adapter
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import require_map
 from medicalgpt.render.build import tokenizer_hash
@@ -83,17 +83,17 @@ def merge_adapters(
         return merge.write(temp, output.name)
 
 
-def fold_checked(model: Any) -> tuple[Any, Certificate]:
+def merge_adapter_checked(model: Any) -> tuple[Any, Certificate]:
     """The model with its adapter folded in, in memory, and the certificate of that.
 
     Raises:
-        ModelError: as `fold`, or the result differs beyond the tolerance.
+        ModelError: as `merge_adapter`, or the result differs beyond the tolerance.
     """
     prompts = probe_prompts(rows(model))
-    said = listen(language_speaker(model), prompts)
-    folded = fold(model)
+    expected = collect(language_logprobs(model), prompts)
+    folded = merge_adapter(model)
     kind = str(next(folded.parameters()).dtype).removeprefix("torch.")
-    difference = compare(said, language_speaker(folded), prompts)
+    difference = compare(expected, language_logprobs(folded), prompts)
     certificate = Certificate(f"merge-{kind}", [Comparison("adapter on its base", "merged", difference)])
     certificate.check()
     return folded, certificate
@@ -144,9 +144,9 @@ class _Merge:
             check_base(adapter, self.chain.base, below)
             for adapter, below in zip(self.chain.adapters, (None, *self.chain.adapters))
         ]
-        comparisons, said, prompts = self._fold_and_save(temp)
+        comparisons, expected, prompts = self._fold_and_save(temp)
         gc.collect()  # one model at a time
-        comparisons.append(self._read_back(temp, said, prompts))
+        comparisons.append(self._read_back(temp, expected, prompts))
         done = Certificate(
             f"merge-{str(self.dtype).removeprefix('torch.')}",
             comparisons,
@@ -159,39 +159,39 @@ class _Merge:
         write_card(temp, name, lineage, kind=self.chain.head)
         return Merged(done, checks)
 
-    def _fold_and_save(self, temp: Path) -> tuple[list[Comparison], list[Says], list[list[int]]]:
+    def _fold_and_save(self, temp: Path) -> tuple[list[Comparison], list[LogProbs], list[list[int]]]:
         first, *others = self.chain.adapters
         head = self.chain.head
         loaded = load(self._config(self.chain.base, first), head=head)
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
         comparisons: list[Comparison] = []
-        said = listen(self._speaker(loaded.model), prompts)
-        loaded.model = fold(loaded.model)
+        expected = collect(self._speaker(loaded.model), prompts)
+        loaded.model = merge_adapter(loaded.model)
         for link, adapter in enumerate(others, 2):
-            difference = compare(said, self._speaker(loaded.model), prompts)
+            difference = compare(expected, self._speaker(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
             if self._grow_for(adapter, loaded):
                 chosen = ChatTemplate.load(loaded.tokenizer, self.template)
                 prompts = probe_prompts(rows(loaded.model), chosen)
             loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
-            said = listen(self._speaker(loaded.model), prompts)
-            loaded.model = fold(loaded.model)
+            expected = collect(self._speaker(loaded.model), prompts)
+            loaded.model = merge_adapter(loaded.model)
         loaded.model.to(self.dtype)
         save_model(temp, loaded, chosen)
         last = Path(self.chain.adapters[-1].path_or_id)
         if (last / REWARD_REPORT).is_file():
             shutil.copy(last / REWARD_REPORT, temp / REWARD_REPORT)
-        return comparisons, said, prompts
+        return comparisons, expected, prompts
 
-    def _read_back(self, temp: Path, said: list[Says], prompts: list[list[int]]) -> Comparison:
+    def _read_back(self, temp: Path, expected: list[LogProbs], prompts: list[list[int]]) -> Comparison:
         """The last adapter against the folder as anyone will load it."""
         again = load_base(locate(str(temp), None, self.trust_remote_code), self._config(temp), head=self.chain.head)
         last = self.chain.adapters[-1]
         return Comparison(
             f"adapter {len(self.chain.adapters)} on its base",
             "merged weights as saved",
-            compare(said, self._speaker(again), prompts),
+            compare(expected, self._speaker(again), prompts),
             weights_hash(Path(last.path_or_id)) if last.kind == "adapter" else None,
             weights_hash(temp),
         )
@@ -208,7 +208,7 @@ class _Merge:
         )
 
     def _speaker(self, model: Any) -> Any:
-        return score_speaker(model) if self.chain.head == "score" else language_speaker(model)
+        return score_logprobs(model) if self.chain.head == "score" else language_logprobs(model)
 
     def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:
         """Adapters of one chain read the same tokens, or one extends those of the links before it; whether it does."""

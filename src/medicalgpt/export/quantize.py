@@ -12,9 +12,9 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
 from medicalgpt.export.cost import Cost, default_text, measure, read_text
-from medicalgpt.export.equivalence import Says, compare, listen, probe_prompts
+from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
 from medicalgpt.export.lineage import lineage_of
-from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.logprobs import language_logprobs
 from medicalgpt.export.merge import new_folder
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
@@ -83,7 +83,7 @@ class _Job:
 
     def write(self, temp: Path, allow_drift: bool) -> Quantized:
         """Measure, quantise and save into the hidden folder, read back, measure again and compare."""
-        before, said, prompts = self._quantize_and_save(temp)
+        before, expected, prompts = self._quantize_and_save(temp)
         gc.collect()  # one model at a time
         again = Engine.open(str(temp), dtype="float32", trust_remote_code=self.trust_remote_code)
         assert again.model is not None
@@ -91,7 +91,7 @@ class _Job:
         comparison = Comparison(
             "full precision (float32)",
             self.method,
-            compare(said, language_speaker(again.model), prompts),
+            compare(expected, language_logprobs(again.model), prompts),
             weights_hash(weights) if weights.is_dir() else None,
             weights_hash(temp),
         )
@@ -105,12 +105,12 @@ class _Job:
         certificate.write(temp)
         return Quantized(certificate, before, after)
 
-    def _quantize_and_save(self, temp: Path) -> tuple[Cost, list[Says], list[list[int]]]:
+    def _quantize_and_save(self, temp: Path) -> tuple[Cost, list[LogProbs], list[list[int]]]:
         """What the full-precision model costs and says; the quantised one is on the disk then."""
         loaded = self._load("none")
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
-        said = listen(language_speaker(loaded.model), prompts)
+        expected = collect(language_logprobs(loaded.model), prompts)
         cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.path_or_id))
         if self.method == "cpu-int8" or self.method == "cpu-int4":
             quantize_for_cpu(loaded.model, self.method)
@@ -119,7 +119,7 @@ class _Job:
             gc.collect()  # one model at a time
             loaded = self._load(self.method)
         save_model(temp, loaded, chosen)
-        return cost, said, prompts
+        return cost, expected, prompts
 
     def _load(self, quantization: Quantization) -> Loaded:
         """The model in fp32; on the GPU where the quantised one will run there."""

@@ -39,7 +39,7 @@ def read_answer(
     Args:
         tool_format: how the model writes calls (`template.tool_use.format`); calls are looked for only when there are tools.
         tools: what the model may call.
-        thinking: the prompt opened a thinking block (`Ready.thinking`).
+        thinking: the prompt opened a thinking block (`EncodedPrompt.thinking`).
     """
     reasoning, content = split_thinking(text, thinking)
     found = reasoning or None

@@ -16,7 +16,7 @@ from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
-from medicalgpt.generate.rows import Asked, Unasked, place, read_prompts, read_rows
+from medicalgpt.generate.rows import BadPrompt, BatchPrompt, place, read_prompts, read_rows
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.runs.hashes import hash_file
 
@@ -103,18 +103,18 @@ class _Window:
     """Rows that are decoded together, and the number of the first of them in the file."""
 
     first: int
-    rows: list[Asked | Unasked]
+    rows: list[BatchPrompt | BadPrompt]
 
 
-def _check_prompts(engine: Engine, rows: Iterable[Asked], sampling: Sampling) -> None:
+def _check_prompts(engine: Engine, rows: Iterable[BatchPrompt], sampling: Sampling) -> None:
     for asked in rows:
         if problem := _problem(engine, asked, sampling):
             raise DataError(problem)
 
 
-def _problem(engine: Engine, row: Asked | Unasked, sampling: Sampling) -> str | None:
+def _problem(engine: Engine, row: BatchPrompt | BadPrompt, sampling: Sampling) -> str | None:
     """Why a row cannot be asked, and where it stands."""
-    if isinstance(row, Unasked):
+    if isinstance(row, BadPrompt):
         return row.problem
     try:
         engine.prepare(row.prompt, sampling)
@@ -127,21 +127,21 @@ def _problem(engine: Engine, row: Asked | Unasked, sampling: Sampling) -> str | 
 def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, Any]]:
     """Output rows. A row keeps its number, and with it its seed, whatever becomes of the rows before it."""
     problems = [_problem(engine, row, sampling) for row in window.rows]
-    fine = [(i, row) for i, row in enumerate(window.rows) if isinstance(row, Asked) and problems[i] is None]
+    fine = [(i, row) for i, row in enumerate(window.rows) if isinstance(row, BatchPrompt) and problems[i] is None]
     prompts, numbers = [row.prompt for _, row in fine], [window.first + i for i, _ in fine]
     answers = engine.generate(prompts, sampling, batch_size=batch_size, numbers=numbers)
     found = {i: _row(engine, row, answer) for (i, row), answer in zip(fine, answers)}
     return [found.get(i) or {**row.fields, "problem": problems[i]} for i, row in enumerate(window.rows)]
 
 
-def _windows(rows: Iterator[Asked | Unasked], done: int, size: int) -> Iterator[_Window]:
+def _windows(rows: Iterator[BatchPrompt | BadPrompt], done: int, size: int) -> Iterator[_Window]:
     rest = itertools.islice(rows, done, None)
     while window := list(itertools.islice(rest, size)):
         yield _Window(done, window)
         done += len(window)
 
 
-def _row(engine: Engine, asked: Asked, answer: Completion) -> dict[str, Any]:
+def _row(engine: Engine, asked: BatchPrompt, answer: Completion) -> dict[str, Any]:
     """The input row as it was, with the answer; an answer that it had already is its reference."""
     tools = asked.prompt.tools
     tool_format = engine.template.tool_use.format if tools else None

@@ -8,12 +8,12 @@ from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, Ends
+from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.backends.select import backend_for
-from medicalgpt.generate.open_model import Asked, BackendName, Say, on_llamacpp, on_torch, on_vllm
-from medicalgpt.generate.prompts import Prompt, Ready, prepare
+from medicalgpt.generate.open_model import BackendName, ModelOptions, Say, on_llamacpp, on_torch, on_vllm
+from medicalgpt.generate.prompts import EncodedPrompt, Prompt, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
-from medicalgpt.generate.stream import Job, TextStream
+from medicalgpt.generate.stream import StreamThread, TextStream
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import to_stderr
@@ -110,7 +110,7 @@ class Engine:
         """
         where = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**where, "trust_remote_code": trust_remote_code})
-        asked = Asked(
+        asked = ModelOptions(
             config, template, tool_format, tokenizer, family, quantization, resize_embeddings, spread, backend, say
         )
         if backend == "llamacpp" or is_gguf(run_or_path):
@@ -124,14 +124,14 @@ class Engine:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""
         return self.backend.context
 
-    def prepare(self, prompt: Prompt, sampling: Sampling, begun: str = "") -> Ready:
-        """Token ids for a prompt, with the oldest turns dropped where it is too long; `begun` as in `prompts.prepare`.
+    def prepare(self, prompt: Prompt, sampling: Sampling, prefill: str = "") -> EncodedPrompt:
+        """Token ids for a prompt, with the oldest turns dropped where it is too long; `prefill` as in `prompts.prepare`.
 
         Raises:
             ServeError: it is empty, or one question alone is too long.
             RenderError: the template cannot render it, or it spells a special token.
         """
-        return prepare(prompt, self.template, self.context, sampling.max_new_tokens, begun)
+        return prepare(prompt, self.template, self.context, sampling.max_new_tokens, prefill)
 
     def generate(
         self,
@@ -151,9 +151,9 @@ class Engine:
         """
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
-        ready, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
-        answers = self._run(ready, sampling, 1, batch_size, numbers or range(len(ready)))
-        return [self._completion(r, ids, sampling) for r, (ids,) in zip(ready, answers)]
+        encoded, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
+        answers = self._run(encoded, sampling, 1, batch_size, numbers or range(len(encoded)))
+        return [self._completion(r, ids, sampling) for r, (ids,) in zip(encoded, answers)]
 
     def complete(
         self,
@@ -175,9 +175,9 @@ class Engine:
         for name, value in (("batch_size", batch_size), ("n", n)):
             if value < 1:
                 raise ServeError(f"{name} is {value}; allowed: at least 1")
-        ready = [self.prepare(ids, sampling) for ids in prompts]
-        numbers = range(first_index, first_index + len(ready))
-        return self._run(ready, self.stopping(sampling), n, batch_size, numbers)
+        encoded = [self.prepare(ids, sampling) for ids in prompts]
+        numbers = range(first_index, first_index + len(encoded))
+        return self._run(encoded, self.stopping(sampling), n, batch_size, numbers)
 
     def stopping(self, sampling: Sampling) -> Sampling:
         """With the template's own stop texts: those of its stops that are no token of this tokenizer."""
@@ -185,13 +185,13 @@ class Engine:
         return replace(sampling, stop=tuple(dict.fromkeys([*sampling.stop, *texts]))) if texts else sampling
 
     def _run(
-        self, ready: Sequence[Ready], sampling: Sampling, n: int, batch_size: int, numbers: Sequence[int]
+        self, encoded: Sequence[EncodedPrompt], sampling: Sampling, n: int, batch_size: int, numbers: Sequence[int]
     ) -> list[list[list[int]]]:
-        if not ready:
+        if not encoded:
             return []
-        ends = _stop_text_ends(self._decode, sampling, n * len(ready)) if sampling.stop else None
+        ends = _stop_text_ends(self._decode, sampling, n * len(encoded)) if sampling.stop else None
         seeds = [[row_seed(sampling.seed, number * n + j) for j in range(n)] for number in numbers]
-        return self.backend.run([r.ids for r in ready], sampling, seeds, batch_size=batch_size, ends=ends)
+        return self.backend.run([r.ids for r in encoded], sampling, seeds, batch_size=batch_size, ends=ends)
 
     def stream(self, prompt: Prompt, sampling: Sampling, *, index: int = 0) -> Generator[str, None, Completion]:
         """Answer one prompt piece by piece; the pieces are whole characters and together the answer's text.
@@ -203,8 +203,8 @@ class Engine:
         """
         return self._stream(self.prepare(prompt, sampling), self.stopping(sampling), row_seed(sampling.seed, index))
 
-    def _stream(self, ready: Ready, sampling: Sampling, seed: int) -> Generator[str, None, Completion]:
-        job = Job(self.backend, ready.ids, sampling, seed)
+    def _stream(self, encoded: EncodedPrompt, sampling: Sampling, seed: int) -> Generator[str, None, Completion]:
+        job = StreamThread(self.backend, encoded.ids, sampling, seed)
         text = TextStream(self._decode, sampling.stop)
         try:
             for token in job.tokens():
@@ -219,15 +219,15 @@ class Engine:
         ids = job.given if text.stopped else job.answer
         if rest := text.finish():
             yield rest
-        return self._completion(ready, ids, sampling)
+        return self._completion(encoded, ids, sampling)
 
-    def _completion(self, ready: Ready, ids: list[int], sampling: Sampling) -> Completion:
+    def _completion(self, encoded: EncodedPrompt, ids: list[int], sampling: Sampling) -> Completion:
         ended = bool(ids) and ids[-1] in self.stop_ids
         text = TextStream(self._decode, sampling.stop)
         pieces = [text.push(token) for token in (ids[:-1] if ended else ids)]
         pieces.append(text.finish())
         stopped = ended or text.stopped
-        return Completion("".join(pieces), ids, stopped, len(ready.ids), ready.dropped_turns, ready.thinking)
+        return Completion("".join(pieces), ids, stopped, len(encoded.ids), encoded.dropped_turns, encoded.thinking)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's token ids; special tokens have none."""
@@ -239,7 +239,7 @@ class Engine:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> Ends:
+def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> StopCallback:
     texts = [TextStream(decode, sampling.stop) for _ in range(rows)]
 
     def ends(row: int, token: int) -> bool:

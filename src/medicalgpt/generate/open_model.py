@@ -26,7 +26,7 @@ BackendName = Literal["auto", "vllm", "llamacpp"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ModelOptions:
     """The arguments of `Engine.open`, where they are explained."""
 
     config: ModelConfig
@@ -52,7 +52,7 @@ class Opened:
     backend: Backend | None = None
 
 
-def on_torch(asked: Asked) -> Opened:
+def on_torch(asked: ModelOptions) -> Opened:
     """The model in this process, on the GPU where there is one. Errors as of `Engine.open`."""
     loaded = load(
         asked.config,
@@ -73,7 +73,7 @@ def on_torch(asked: Asked) -> Opened:
     return Opened(loaded.tokenizer, chosen, _origin(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
 
 
-def on_vllm(asked: Asked) -> Opened:
+def on_vllm(asked: ModelOptions) -> Opened:
     """The model in vLLM's hands.
 
     Raises:
@@ -111,7 +111,7 @@ def on_vllm(asked: Asked) -> Opened:
     return Opened(loaded, chosen, origin, backend=backend)
 
 
-def on_llamacpp(asked: Asked) -> Opened:
+def on_llamacpp(asked: ModelOptions) -> Opened:
     """A GGUF file in llama.cpp's hands.
 
     Raises:

@@ -17,20 +17,22 @@ Prompt = Dialogue | Sequence[Message] | Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class EncodedPrompt:
     """Token ids as the model gets them, and how many turns had to go to make them fit.
 
     `thinking`: the prompt ends within a thinking block, so that the answer begins with thoughts.
-    `begun`: the beginning of the answer that the prompt ends with, in words; it closes a thinking block that was opened.
+    `prefill`: the beginning of the answer that the prompt ends with, in words; it closes a thinking block that was opened.
     """
 
     ids: list[int]
     dropped_turns: int = 0
     thinking: bool = False
-    begun: str = ""
+    prefill: str = ""
 
 
-def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int, begun: str = "") -> Ready:
+def prepare(
+    prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int, prefill: str = ""
+) -> EncodedPrompt:
     """Encode a prompt as training did, leaving room for the answer.
 
     The oldest exchanges go first; the system message and the last question always stay.
@@ -49,15 +51,15 @@ def prepare(prompt: Prompt, template: ChatTemplate, context: int | None, max_new
             f"together; allowed: at most {context - 1 if context else 0}"
         )
     if isinstance(prompt, Dialogue):
-        return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, begun)
+        return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, prefill)
     if not prompt:
         raise ServeError("the prompt is empty; give at least one user turn or one token")
     if isinstance(prompt[0], Message):
-        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens, begun)
+        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens, prefill)
     ids = list(cast(Sequence[int], prompt))
     if limit is not None and len(ids) > limit:
         raise _too_long("the prompt", len(ids), limit, max_new_tokens)
-    return Ready(ids, 0, _thinking(template, ids))
+    return EncodedPrompt(ids, 0, _thinking(template, ids))
 
 
 def _prepare_turns(
@@ -66,23 +68,23 @@ def _prepare_turns(
     template: ChatTemplate,
     limit: int | None,
     room: int,
-    begun: str,
-) -> Ready:
+    prefill: str,
+) -> EncodedPrompt:
     check_content(template, turns, tools)
     ids = template.prompt_ids(turns, tools)
     thinking = _thinking(template, ids)
-    if begun:
+    if prefill:
         # As templates write an answer without thoughts.
-        begun = f"\n{CLOSE}\n\n{begun}" if thinking else begun
-        ids = template.prompt_ids(turns, tools, begun)
+        prefill = f"\n{CLOSE}\n\n{prefill}" if thinking else prefill
+        ids = template.prompt_ids(turns, tools, prefill)
     whole = len(turns)
     while limit is not None and len(ids) > limit:
         shorter = without_oldest(turns)
         if shorter is None:
             raise _too_long("the question (with system message and template)", len(ids), limit, room)
         turns = shorter
-        ids = template.prompt_ids(turns, tools, begun)
-    return Ready(ids, whole - len(turns), thinking, begun)
+        ids = template.prompt_ids(turns, tools, prefill)
+    return EncodedPrompt(ids, whole - len(turns), thinking, prefill)
 
 
 def _thinking(template: ChatTemplate, ids: Sequence[int]) -> bool:

@@ -32,7 +32,7 @@ _ORDER = (*_TURN_LISTS, "instruction", *QUESTION)  # as the readers of training 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BatchPrompt:
     """One row: its columns, the prompt in it, and the answer it already had (in `answer_column`, if in one of its own)."""
 
     fields: dict[str, Any]
@@ -42,14 +42,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Unasked:
+class BadPrompt:
     """A row without a usable prompt: its columns, where the output can hold them, and what is wrong, with file:line."""
 
     fields: dict[str, Any]
     problem: str
 
 
-def read_rows(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked | Unasked]:
+def read_rows(path: Path, system: str | None = None, history: bool = True) -> Iterator[BatchPrompt | BadPrompt]:
     """The rows of one file as prompts; `system` is put before those that have no system message.
 
     Args:
@@ -69,19 +69,19 @@ def read_rows(path: Path, system: str | None = None, history: bool = True) -> It
             _check_response(fields, found.answer_column)
             yield found if history else _alone(found)
         except BadRow as bad:
-            yield Unasked(fields, explain_bad(bad, row, path))
+            yield BadPrompt(fields, explain_bad(bad, row, path))
     if not rows:
         raise DataError(f"{path}: the file is empty: it has no rows; give a file with one prompt a row")
 
 
-def read_prompts(path: Path, system: str | None = None, history: bool = True) -> Iterator[Asked]:
+def read_prompts(path: Path, system: str | None = None, history: bool = True) -> Iterator[BatchPrompt]:
     """As `read_rows`, of a file whose rows all have a prompt.
 
     Raises:
         DataError: also where one has none, with file:line.
     """
     for row in read_rows(path, system, history):
-        if isinstance(row, Unasked):
+        if isinstance(row, BadPrompt):
             raise DataError(f"{row.problem}; correct the row")
         yield row
 
@@ -97,14 +97,14 @@ def count_prompts(path: Path, system: str | None = None, strict: bool = True) ->
     rows, first, usable = 0, "", False
     for row in read_rows(path, system):
         rows += 1
-        usable = usable or isinstance(row, Asked)
-        first = first or (row.problem if isinstance(row, Unasked) else "")
+        usable = usable or isinstance(row, BatchPrompt)
+        first = first or (row.problem if isinstance(row, BadPrompt) else "")
     if not usable:
         raise DataError(f"no row of {path} can be asked; the first: {first}")
     return rows
 
 
-def _alone(asked: Asked) -> Asked:
+def _alone(asked: BatchPrompt) -> BatchPrompt:
     """The system message and everything from the last question on."""
     turns = asked.prompt.messages
     head = turns[:1] if turns[0].role == "system" else ()
@@ -123,7 +123,7 @@ def explain_bad(bad: BadRow, row: Row, path: Path) -> str:
     return f"{place(path, row.number, row.line)}: {bad.reason}{where}; allowed: {ALLOWED}"
 
 
-def parse_prompt(row: Row, path: Path, system: str | None) -> Asked:
+def parse_prompt(row: Row, path: Path, system: str | None) -> BatchPrompt:
     """One row as a prompt. Raises BadRow."""
     if row.fields is None:
         raise BadRow(row.problem, row.where)
@@ -144,7 +144,7 @@ def parse_prompt(row: Row, path: Path, system: str | None) -> Asked:
     check_turns(messages, end="prompt")
     if system and messages[0].role != "system":
         messages = (Message("system", system), *messages)
-    return Asked(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference, column)
+    return BatchPrompt(row.fields, Dialogue(messages, Source(str(path), row.number), tools), reference, column)
 
 
 def _checked_tools(fields: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

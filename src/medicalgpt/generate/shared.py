@@ -9,7 +9,7 @@ from torch import nn
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, Ends
+from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable
@@ -40,7 +40,7 @@ class Selected:
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`."""
         with self._lock, adapter_off(self.model) if self.adapter is None else adapter_on(self.model, self.adapter):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.thinking import begun
+from medicalgpt.render.thinking import partial_match
 
 _POLL_SECONDS = 0.2  # Windows delivers Ctrl-C only between waits
 _HALF = "\ufffd"  # what decoders write for bytes that are no whole character
@@ -55,12 +55,12 @@ class TextStream:
         if found:
             self.stopped, self._held = True, ""
             return text[: min(found)]
-        keep = max((begun(text, s) for s in self.stop), default=0)
+        keep = max((partial_match(text, s) for s in self.stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
 
 
-class Job:
+class StreamThread:
     """One answer in the making on a thread of its own, as `generate` calls back but a stream is asked."""
 
     def __init__(self, backend: Backend, ids: list[int], sampling: Sampling, seed: int) -> None:

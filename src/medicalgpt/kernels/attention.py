@@ -20,12 +20,12 @@ from medicalgpt.errors import ModelError
 from medicalgpt.render.batch import Span
 
 _active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
-_witness: contextvars.ContextVar["Witness | None"] = contextvars.ContextVar("tree_witness", default=None)
+_witness: contextvars.ContextVar["AttentionTrace | None"] = contextvars.ContextVar("tree_witness", default=None)
 
 
 @dataclass
-class Witness:
-    """What a model asked of tree attention while `witnessed`: which layers called it, and how far each may look back."""
+class AttentionTrace:
+    """What a model asked of tree attention while `traced`: which layers called it, and how far each may look back."""
 
     layers: set[int] = field(default_factory=set)
     windows: set[int] = field(default_factory=set)
@@ -246,9 +246,9 @@ def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:
 
 
 @contextlib.contextmanager
-def witnessed() -> Iterator[Witness]:
+def traced() -> Iterator[AttentionTrace]:
     """While active, note what models ask of tree attention."""
-    witness = Witness()
+    witness = AttentionTrace()
     token = _witness.set(witness)
     try:
         yield witness

@@ -97,7 +97,7 @@ def _mlp_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
     return self.down_proj(_SwiGlu.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-any-return]
 
 
-def lean(model: nn.Module) -> list[str]:
+def use_fused_elementwise(model: nn.Module) -> list[str]:
     """Replace what can be replaced in a transformers model in fp32; returns what was."""
     done: list[str] = []
     if next(model.parameters()).dtype != torch.float32:
@@ -183,9 +183,11 @@ def _replace_mlp(mlp: Any) -> bool:
     if weight.dtype != torch.float32:  # quantised
         return False
     x = torch.randn(2, weight.shape[-1], generator=torch.Generator().manual_seed(0)).to(weight.device)
-    lean = types.MethodType(_mlp_forward, mlp)
+    use_fused_elementwise = types.MethodType(_mlp_forward, mlp)
     with torch.no_grad():
-        if not torch.equal(mlp.act_fn(x), F.silu(x)) or not torch.allclose(mlp(x), lean(x), atol=1e-5, rtol=1e-5):
+        if not torch.equal(mlp.act_fn(x), F.silu(x)) or not torch.allclose(
+            mlp(x), use_fused_elementwise(x), atol=1e-5, rtol=1e-5
+        ):
             return False
-    mlp.forward = lean
+    mlp.forward = use_fused_elementwise
     return True

@@ -13,23 +13,23 @@ import sys
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
-def can_keep_heap() -> bool:
+def can_keep_memory() -> bool:
     """Whether this is Linux with glibc."""
     return sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"
 
 
-def keep_heap() -> bool:
+def keep_memory() -> bool:
     """Serve large tensors from the heap from now on; returns whether this C library can.
 
-    Call it after loading weights: what is freed later stays with the process until `release_heap`.
+    Call it after loading weights: what is freed later stays with the process until `release_memory`.
     """
-    if not can_keep_heap():
+    if not can_keep_memory():
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_TRIM_THRESHOLD, -1) and libc.mallopt(_TOP_PAD, 64 << 20) and libc.mallopt(_MMAP_MAX, 0))
 
 
-def release_heap() -> None:
+def release_memory() -> None:
     """Give free pages back to the system, between the stages of a pipeline or the phases of a PPO update."""
-    if can_keep_heap():
+    if can_keep_memory():
         ctypes.CDLL(None).malloc_trim(0)

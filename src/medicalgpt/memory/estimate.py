@@ -9,7 +9,7 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
-from medicalgpt.kernels.malloc import can_keep_heap
+from medicalgpt.kernels.malloc import can_keep_memory
 from medicalgpt.memory.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
@@ -32,7 +32,7 @@ def setup_for(method: Method, dtype: DType = "auto", device: Device | None = Non
         device = _this_device()
     store, compute = _types(method, dtype)
     # Holes belong to the heap of main memory; a plan for a GPU has none whatever machine asks.
-    holes = device == "cpu" and can_keep_heap()
+    holes = device == "cpu" and can_keep_memory()
     return Setup(method=method, dtype=store, compute=compute, heap_holes=holes, **settings)  # type: ignore[arg-type]
 
 

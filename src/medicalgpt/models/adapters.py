@@ -12,11 +12,11 @@ from torch import nn
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.embeddings import trained_rows
+from medicalgpt.models.excluded_modules import excluded_modules
 from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
 from medicalgpt.models.token_map import TokenMap
-from medicalgpt.models.unsuited import unsuited
 
 
 def read_adapter(found: Located) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _peft_config(model: Any, lora: LoraConfig, head: str, token_map: TokenMap | 
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=_targets(model, lora),
-        exclude_modules=unsuited(model) or None,
+        exclude_modules=excluded_modules(model) or None,
         use_rslora=lora.variant == "rslora",
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,

@@ -50,7 +50,7 @@ def find_chain(
     return Chain(found, tuple(chain))
 
 
-def fold(model: nn.Module) -> nn.Module:
+def merge_adapter(model: nn.Module) -> nn.Module:
     """The plain model with the active adapter folded into its weights.
 
     Raises:

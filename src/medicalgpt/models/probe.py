@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from medicalgpt.data.records import Source
-from medicalgpt.kernels.attention import disable, witnessed
+from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, CausalPolicy
@@ -85,7 +85,7 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
             return Probe(
                 "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
             )
-        with witnessed() as witness:
+        with traced() as witness:
             tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
         why_tree = why_tree or witness.objection(inner.config.get_text_config())  # type: ignore[union-attr,operator]
         tree = not why_tree

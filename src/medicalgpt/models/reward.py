@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from medicalgpt.kernels.attention import disable, witnessed
+from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, call
@@ -72,7 +72,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
         if inner.config._attn_implementation != "tree":
             return Probe("padded", False, "its attention does not go through transformers' attention interface")
         try:
-            with witnessed() as witness:
+            with traced() as witness:
                 found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
             gap = float((found - truth).abs().max())
             why = f"differs by {gap:.2g}" if gap > rounding(model) else ""

@@ -12,7 +12,7 @@ from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
-from medicalgpt.kernels.malloc import release_heap
+from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
@@ -88,7 +88,7 @@ class Pipeline:
         if stage.value.lora.enabled:
             merge_run(outcome.folder, self.console, stage.value.model.trust_remote_code)
         gc.collect()
-        release_heap()
+        release_memory()
         return outcome.folder
 
     def compare(self, show: bool = True) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 from medicalgpt.render.encode import Encoder
-from medicalgpt.render.named import EOS, TemplateInfo, check_system, named_source, named_templates, read_info
+from medicalgpt.render.template_header import EOS, TemplateInfo, check_system, named_source, named_templates, read_info
 from medicalgpt.render.tool_formats.choose import stamped
 from medicalgpt.render.tool_turns import ToolUse, as_turns, find_tool_use
 
@@ -107,15 +107,15 @@ class ChatTemplate:
         return replace(found, system_turn=False) if self.info and self.info.system == "none" else found
 
     def prompt_ids(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), begun: str = ""
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), prefill: str = ""
     ) -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer.
 
-        `begun`: the beginning of the answer, which the model is to go on with.
+        `prefill`: the beginning of the answer, which the model is to go on with.
         """
         from medicalgpt.render.dialogue import prompt_parts
 
-        return self.encoder.join([*prompt_parts(self, messages, tools), *filter(None, [begun])])
+        return self.encoder.join([*prompt_parts(self, messages, tools), *filter(None, [prefill])])
 
     @cached_property
     def stop_id(self) -> int:

@@ -69,7 +69,7 @@ class ThinkingStream:
         if closed:
             self.thinking, self._plain, self._begins, self._held = False, True, True, rest
             return thoughts.rstrip()
-        shown = text[: len(text) - begun(text, CLOSE)].rstrip()  # blank text is kept back: the end has none
+        shown = text[: len(text) - partial_match(text, CLOSE)].rstrip()  # blank text is kept back: the end has none
         self._held = text[len(shown) :]
         self._begins = self._begins and not shown
         return shown
@@ -88,6 +88,6 @@ def split_thinking(text: str, opened: bool = False) -> Split:
     return Split(first.reasoning + last.reasoning, first.answer + last.answer)
 
 
-def begun(text: str, marker: str) -> int:
+def partial_match(text: str, marker: str) -> int:
     """How many characters at the end of `text` are the beginning of `marker`, which is not whole there."""
     return next((n for n in range(min(len(marker) - 1, len(text)), 0, -1) if text.endswith(marker[:n])), 0)

@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Begun:
+class StartState:
     """How a run starts: "fresh" at step 0, "resume" from `checkpoint`, or "finished" already."""
 
     status: Literal["fresh", "resume", "finished"]
@@ -87,18 +87,18 @@ class RunFolder:
         """manifest.json: written last, its presence means that the run is finished."""
         return self.path / manifest.NAME
 
-    def begin(self, config_text: str, config_key: str, resume: Literal["auto", "never"] = "auto") -> Begun:
+    def begin(self, config_text: str, config_key: str, resume: Literal["auto", "never"] = "auto") -> StartState:
         """Claim the folder for a run.
 
         `config_key` is a hash of everything that must be equal to continue. A fresh start clears metrics and samples;
-        a resume leaves them, to be rewound to `Begun.step`. A finished run is left as it is and not locked.
+        a resume leaves them, to be rewound to `StartState.step`. A finished run is left as it is and not locked.
 
         Raises:
             RunError: the folder belongs to something else, to another configuration or to a running process, or
                 `resume` is "never" and something is there.
         """
         if examine(self.path, config_text, config_key, resume) == "finished":
-            return Begun("finished", self.latest_checkpoint())
+            return StartState("finished", self.latest_checkpoint())
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,13 +108,13 @@ class RunFolder:
             # Look again: another process may have begun or finished between the first look and the lock.
             if examine(self.path, config_text, config_key, resume) == "finished":
                 self.close()
-                return Begun("finished", self.latest_checkpoint())
+                return StartState("finished", self.latest_checkpoint())
             return self._start(config_text, config_key)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, config_text: str, config_key: str) -> Begun:
+    def _start(self, config_text: str, config_key: str) -> StartState:
         try:
             self._recover()
             if not (self.path / RUN_FILE).exists():
@@ -125,8 +125,8 @@ class RunFolder:
             if checkpoint is None:
                 self.metrics.unlink(missing_ok=True)
                 self.samples.unlink(missing_ok=True)
-                return Begun("fresh", None)
-            return Begun("resume", checkpoint)
+                return StartState("fresh", None)
+            return StartState("resume", checkpoint)
         except OSError as error:
             raise RunError(f"{self.path} cannot be used as a run folder: {error}") from error
 

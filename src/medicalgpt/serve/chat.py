@@ -14,7 +14,7 @@ from medicalgpt.serve.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:  # importing the engine takes seconds, and this file needs only its interface
     from medicalgpt.generate.engine import Completion, Engine
-    from medicalgpt.generate.prompts import Ready
+    from medicalgpt.generate.prompts import EncodedPrompt
     from medicalgpt.generate.sampling import Sampling
 
 HELP = """\
@@ -103,14 +103,14 @@ class Chat:
         head = [Message("system", self.system)] if self.system else []
         turns = [*self.turns, Message("user", question)]
         try:
-            ready = self.engine.prepare([*head, *turns], self.sampling)
+            encoded = self.engine.prepare([*head, *turns], self.sampling)
             # What no longer fits is forgotten for good, so that it is said once and not before every answer.
-            turns = turns[ready.dropped_turns :]
-            if ready.dropped_turns:
+            turns = turns[encoded.dropped_turns :]
+            if encoded.dropped_turns:
                 self._notice(
-                    f"the oldest {ready.dropped_turns} turns no longer fit into the model's context; forgotten"
+                    f"the oldest {encoded.dropped_turns} turns no longer fit into the model's context; forgotten"
                 )
-            text, answered, completion = self._show([*head, *turns], ready)
+            text, answered, completion = self._show([*head, *turns], encoded)
         except MedicalGPTError as error:
             self._print(f"error: {error}\n", style="red")
             return
@@ -123,7 +123,7 @@ class Chat:
         if self.history and answered:
             self.turns = [*turns, Message("assistant", text)]
 
-    def _show(self, prompt: list[Message], ready: "Ready") -> tuple[str, bool, "Completion | None"]:
+    def _show(self, prompt: list[Message], encoded: "EncodedPrompt") -> tuple[str, bool, "Completion | None"]:
         """Print the pieces of an answer.
 
         Returns:
@@ -132,7 +132,7 @@ class Chat:
         """
         self.asked += 1
         pieces: list[str] = []
-        split = ThinkingStream(ready.thinking)
+        split = ThinkingStream(encoded.thinking)
         stream = self.engine.stream(prompt, self.sampling, index=self.asked)
         completion: Completion | None = None
         screen = _Screen(self.console, self.thinking == "show")

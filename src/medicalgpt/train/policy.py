@@ -11,7 +11,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.quantized import refuse_quantized
@@ -49,7 +49,7 @@ def as_policy(loaded: Loaded, config: StageConfig, scores: bool = False) -> tupl
     Raises:
         ConfigError: train.batching=tree on a model that cannot.
     """
-    tune(loaded.model)
+    optimize_for_training(loaded.model)
     found = (probe_scores if scores else probe)(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")

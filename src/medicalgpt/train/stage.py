@@ -18,7 +18,7 @@ from medicalgpt.models.locate import locate
 from medicalgpt.render.build import Prepared, prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.bases import base_hashes
-from medicalgpt.runs.folder import Begun, RunFolder, withdraw
+from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash, hash_json
 from medicalgpt.train.context import Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
@@ -37,13 +37,13 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     config: StageConfig = resolved.value
     state = PartialState(cpu=not torch.cuda.is_available())
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
-    begun = _begin(ctx, dump(resolved), state)
-    if begun.status == "finished":
+    start = _begin(ctx, dump(resolved), state)
+    if start.status == "finished":
         ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
         return recall(ctx.folder.path)
     with ctx.folder:
         try:
-            return (train_rl if isinstance(config, RlConfig) else train_supervised)(ctx, begun, parents)
+            return (train_rl if isinstance(config, RlConfig) else train_supervised)(ctx, start, parents)
         except MedicalGPTError:
             if ctx.rank == 0:
                 withdraw(ctx.folder)
@@ -91,7 +91,7 @@ def _open(config: StageConfig, rank: int, world: int) -> Context:
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
 
 
-def _begin(ctx: Context, text: str, state: PartialState) -> Begun:
+def _begin(ctx: Context, text: str, state: PartialState) -> StartState:
     """Rank 0 claims the folder; the others are told how the run starts."""
     said: list[Any] = [None]
     if ctx.rank == 0:

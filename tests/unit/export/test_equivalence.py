@@ -7,8 +7,8 @@ import torch
 from tests.tiny import tiny_model, tiny_tokenizer
 
 from medicalgpt.errors import ModelError
-from medicalgpt.export.equivalence import compare, listen, probe_prompts
-from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.equivalence import collect, compare, probe_prompts
+from medicalgpt.export.logprobs import language_logprobs
 from medicalgpt.render.template import ChatTemplate
 
 LN = math.log
@@ -40,17 +40,17 @@ def test_a_speaker_that_names_some_tokens_is_compared_on_those() -> None:
 def test_the_partial_view_of_a_model_agrees_with_the_whole_one() -> None:
     model, other = tiny_model(), tiny_model(seed=1)
     prompts = probe_prompts(300)
-    heard = listen(language_speaker(model), prompts)
+    heard = collect(language_logprobs(model), prompts)
 
     def top(ids: list[int]) -> list[dict[int, float]]:
-        rows = language_speaker(other)(ids)
+        rows = language_logprobs(other)(ids)
         return [dict(zip(r.indices.tolist(), r.values.tolist())) for r in (row.topk(20) for row in rows)]
 
-    whole, partly = compare(heard, language_speaker(other), prompts), compare(heard, top, prompts)  # type: ignore[arg-type]
+    whole, partly = compare(heard, language_logprobs(other), prompts), compare(heard, top, prompts)  # type: ignore[arg-type]
     assert partly.greedy_agreement == whole.greedy_agreement < 1
     assert partly.mean_kl is not None
     assert 0 < partly.mean_kl <= whole.mean_kl  # type: ignore[operator]
-    same = compare(heard, language_speaker(model), prompts)
+    same = compare(heard, language_logprobs(model), prompts)
     assert (same.max_abs_delta, same.greedy_agreement) == (0.0, 1.0)
 
 

@@ -98,13 +98,13 @@ def test_fewer_bits_drift_within_limits(kind: Any, limit: float, tmp_path: Path)
 def gap(model: Any, path: Path) -> float:
     """Largest difference in log-probability over the whole vocabulary between llama.cpp and the model."""
     pytest.importorskip("xllamacpp")
-    from medicalgpt.generate.backends.llamacpp_server import gguf_speaker
+    from medicalgpt.generate.backends.llamacpp_server import gguf_logprobs
 
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(4, model.config.vocab_size, (24,), generator=generator).tolist()
     with torch.no_grad():
         expected = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0], -1).numpy()
-    found = gguf_speaker(GgufFile.read(path)).logps(ids, 20)
+    found = gguf_logprobs(GgufFile.read(path)).logps(ids, 20)
     return float(np.abs(found - expected[19:]).max())
 
 
@@ -277,7 +277,7 @@ def test_a_file_that_says_something_else_is_not_published(tmp_path: Path, monkey
 
     base, path = save_tiny(tmp_path / "base"), tmp_path / "out" / "m.gguf"
     wrong = SimpleNamespace(likely=lambda ids: [{5: -0.1, 6: -9.0}] * len(ids))
-    monkeypatch.setattr(gguf, "gguf_speaker", lambda file: wrong)
+    monkeypatch.setattr(gguf, "gguf_logprobs", lambda file: wrong)
     monkeypatch.setattr(gguf, "find_spec", lambda name: True)
     with pytest.raises(ModelError, match=r"gguf-F16: .* Nothing was published"):
         gguf.export_gguf(ModelConfig(base=str(base)), path, "f16")

@@ -17,7 +17,7 @@ from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 
 GREEDY = Sampling(20)
 FAMILIES = ("llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere")
@@ -185,7 +185,7 @@ def test_adapters_on_and_off(tuned: bool) -> None:
     adapted = [alone(model, p, 20, eos_token_id=None) for p in PROMPTS]
     assert adapted != base
     if tuned:  # as the trainer patches LoRA layers
-        tune(model)
+        optimize_for_training(model)
     assert run(model, PROMPTS, GREEDY, 3) == adapted
     with model.disable_adapter():
         assert run(model, PROMPTS, GREEDY, 3) == base
@@ -207,7 +207,7 @@ def test_other_kinds_of_adapters(settings: dict[str, Any]) -> None:
 
 def test_weights_that_change_between_calls_count_and_stay_as_they_are() -> None:
     model = lora(loaded(eos_token_id=None))
-    tune(model)
+    optimize_for_training(model)
     first = run(model, PROMPTS, GREEDY, 3)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -14,7 +14,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, ServeError
 from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
@@ -77,8 +77,8 @@ def either(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture
-def live(engine: Engine) -> Iterator[Live]:
-    with Live(engine, slots=3) as found:
+def live(engine: Engine) -> Iterator[BatchingEngine]:
+    with BatchingEngine(engine, slots=3) as found:
         yield found
 
 
@@ -87,7 +87,7 @@ def test_askers_of_different_settings_get_what_they_would_get_alone(either: Engi
         Sampling(5 + 3 * i, temperature=0.9 * (i % 3), top_k=20 * (i % 2), seed=i) for i in range(len(QUESTIONS))
     ]
     expected = [either.generate([ask(q)], s)[0] for q, s in zip(QUESTIONS, settings)]
-    with Live(either, slots=3) as live:
+    with BatchingEngine(either, slots=3) as live:
         all_news = [News() for _ in QUESTIONS]
         for question, sampling, news in zip(QUESTIONS, settings, all_news):
             live.submit(ask(question), sampling, news)
@@ -104,7 +104,7 @@ def test_several_answers_to_one_prompt_have_seeds_of_their_own(engine: Engine) -
     sampling = Sampling(8, temperature=1.0, seed=4)
     expected = engine.complete([engine.prepare(ask("A fever"), sampling).ids], sampling, n=5)[0]
     news = News()
-    with Live(engine, slots=3) as live:
+    with BatchingEngine(engine, slots=3) as live:
         live.submit(ask("A fever"), sampling, news, n=5)
         news.wait(5)
     found = {i: [p.token for p in news.pieces if p.choice == i and p.token is not None] for i in range(5)}
@@ -112,7 +112,7 @@ def test_several_answers_to_one_prompt_have_seeds_of_their_own(engine: Engine) -
     assert len({tuple(ids) for ids in found.values()}) > 1
 
 
-def test_one_enters_while_another_is_under_way(live: Live) -> None:
+def test_one_enters_while_another_is_under_way(live: BatchingEngine) -> None:
     slow, quick = News(), News()
     live.submit(ask("a"), Sampling(400, repetition_penalty=1.0, min_new_tokens=400), slow)
     with slow.changed:
@@ -127,7 +127,7 @@ def test_one_enters_while_another_is_under_way(live: Live) -> None:
 def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
     news = News()
     sampling = Sampling(6, temperature=0.7, repetition_penalty=1.5, seed=1, min_new_tokens=6)
-    with Live(engine, slots=3) as live:
+    with BatchingEngine(engine, slots=3) as live:
         live.submit(ask("A fever"), sampling, news, top=3)
         news.wait()
     prompt = engine.prepare(ask("A fever"), sampling).ids
@@ -145,12 +145,12 @@ def test_log_probabilities_are_the_models_own(engine: Engine) -> None:
 
 
 def test_without_log_probabilities_in_the_backend_they_are_refused() -> None:
-    with Live(engine_of("bloom")) as live, pytest.raises(ServeError, match="no log-probabilities"):
+    with BatchingEngine(engine_of("bloom")) as live, pytest.raises(ServeError, match="no log-probabilities"):
         live.submit(ask("a"), Sampling(3), News(), top=0)
 
 
 def test_a_cancelled_request_frees_its_slot_and_says_no_more(engine: Engine) -> None:
-    with Live(engine, slots=1, queue=1) as live:
+    with BatchingEngine(engine, slots=1, queue=1) as live:
         first, second = News(), News()
         request = live.submit(ask("a"), Sampling(400, min_new_tokens=400), first)
         live.submit(ask("bb"), Sampling(3), second)
@@ -165,7 +165,7 @@ def test_a_cancelled_request_frees_its_slot_and_says_no_more(engine: Engine) -> 
 
 
 def test_more_than_may_wait_is_refused_and_the_rest_answered(either: Engine) -> None:
-    with Live(either, slots=1, queue=2) as live:
+    with BatchingEngine(either, slots=1, queue=2) as live:
         all_news = [News() for _ in range(3)]
         for news in all_news:
             live.submit(ask("a"), Sampling(60, min_new_tokens=60), news)
@@ -189,7 +189,7 @@ def test_those_who_left_during_a_long_step_take_no_room(engine: Engine, monkeypa
         return step(self)
 
     monkeypatch.setattr(Pool, "step", long_step)
-    with Live(engine, slots=1, queue=1) as live:
+    with BatchingEngine(engine, slots=1, queue=1) as live:
         first = live.submit(ask("a"), Sampling(3), News())
         assert begun.wait(60)
         second = live.submit(ask("a"), Sampling(3), News())
@@ -218,7 +218,7 @@ def test_an_error_ends_the_requests_under_way_and_not_the_server(
         return step(self)
 
     monkeypatch.setattr(Pool, "step", broken)
-    with Live(engine) as live:
+    with BatchingEngine(engine) as live:
         first, second = News(), News()
         live.submit(ask("a"), Sampling(3), first)
         assert isinstance(first.wait().error, ServeError)
@@ -229,7 +229,7 @@ def test_an_error_ends_the_requests_under_way_and_not_the_server(
 
 
 def test_closing_tells_those_who_wait(either: Engine) -> None:
-    with Live(either, slots=1) as live:
+    with BatchingEngine(either, slots=1) as live:
         all_news = [News() for _ in range(2)]
         for news in all_news:
             live.submit(ask("a"), Sampling(60, min_new_tokens=60), news)
@@ -239,7 +239,7 @@ def test_closing_tells_those_who_wait(either: Engine) -> None:
         news.wait()
 
 
-def test_draining_answers_what_is_there_and_takes_no_more(live: Live) -> None:
+def test_draining_answers_what_is_there_and_takes_no_more(live: BatchingEngine) -> None:
     news = News()
     live.submit(ask("a"), Sampling(30, min_new_tokens=30), news)
     assert live.drain(60)
@@ -252,7 +252,7 @@ def test_a_stream_gives_pieces_and_then_the_completion(engine: Engine) -> None:
     sampling = Sampling(12, stop=("zz",))
     expected = engine.generate([ask("What is a fever?")], sampling)[0]
     texts: list[str] = []
-    with Live(engine, slots=3) as live:
+    with BatchingEngine(engine, slots=3) as live:
         stream = live.stream(ask("What is a fever?"), sampling)
         try:
             while True:
@@ -265,7 +265,7 @@ def test_a_stream_gives_pieces_and_then_the_completion(engine: Engine) -> None:
 
 def test_a_stream_knows_that_its_prompt_opened_the_thoughts(engine: Engine) -> None:
     thinker = Engine(engine.model, engine.tokenizer, ChatTemplate.load(engine.tokenizer, "qwen3.5"))
-    with Live(thinker) as live:
+    with BatchingEngine(thinker) as live:
         stream = live.stream(ask("a"), Sampling(3))
         try:
             while True:
@@ -277,25 +277,25 @@ def test_a_stream_knows_that_its_prompt_opened_the_thoughts(engine: Engine) -> N
 
 
 def test_a_stream_that_is_closed_frees_its_slot(engine: Engine) -> None:
-    with Live(engine, slots=1, queue=0) as live:
+    with BatchingEngine(engine, slots=1, queue=0) as live:
         stream = live.stream(ask("a"), Sampling(400, min_new_tokens=400))
         next(stream)
         stream.close()
         assert live.drain(30)
 
 
-def test_meanwhile_the_engine_refuses_where_it_would_wait_for_ever(live: Live, engine: Engine) -> None:
+def test_meanwhile_the_engine_refuses_where_it_would_wait_for_ever(live: BatchingEngine, engine: Engine) -> None:
     news = News()
     live.submit(ask("a"), Sampling(2), news)
     news.wait()
-    with pytest.raises(ServeError, match="through Live"):
+    with pytest.raises(ServeError, match="through BatchingEngine"):
         engine.generate([ask("a")], Sampling(3))
 
 
 def test_the_model_is_as_it_was_afterwards(engine: Engine) -> None:
     assert engine.model is not None
     engine.model.train()
-    with Live(engine) as live:
+    with BatchingEngine(engine) as live:
         live.submit(ask("a"), Sampling(3), News())
     assert engine.model.training
     engine.model.eval()

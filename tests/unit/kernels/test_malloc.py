@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from medicalgpt.kernels.malloc import can_keep_heap
+from medicalgpt.kernels.malloc import can_keep_memory
 
 PROGRAM = """
 import resource, sys
@@ -30,7 +30,7 @@ print(again, kept - resident())
 """
 
 
-@pytest.mark.skipif(not can_keep_heap(), reason="needs Linux with glibc")
+@pytest.mark.skipif(not can_keep_memory(), reason="needs Linux with glibc")
 def test_freed_memory_is_used_again_and_can_be_released():
     def run(mode: str) -> list[int]:
         done = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from tests.tiny import tiny_model
 
 from medicalgpt.kernels import onednn as module
 from medicalgpt.kernels.onednn import packed
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
 
@@ -31,7 +31,7 @@ def forwards(model: torch.nn.Module) -> dict[str, Any]:
 def test_the_same_logits_and_everything_as_before_afterwards(tuned: bool) -> None:
     model = adapted()
     if tuned:
-        tune(model)
+        optimize_for_training(model)
     before, own = model(input_ids=IDS).logits, forwards(model)
     with packed(model) as layers:
         assert layers == 2 * 7 + 1  # seven in each of two layers, and the head

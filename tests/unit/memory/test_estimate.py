@@ -21,7 +21,7 @@ from medicalgpt.memory.footprint import METHODS, Setup, base_bytes, layer_token_
 from medicalgpt.memory.footprint import estimate as footprint
 from medicalgpt.memory.shape import shape_of_config, shape_of_model, shape_of_size
 from medicalgpt.models.adapters import attach
-from medicalgpt.models.optimize import tune
+from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.render.batch import Span, TreeBatch
 
@@ -55,7 +55,7 @@ def _kept_by_torch(family, layers, method, dtype="float32", autocast=None):
     attention.enable(model)
     if method == "lora":
         model = attach(model, LoraConfig(rank=4), None, quantized=False)
-    tune(model)
+    optimize_for_training(model)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept, sizes = [], {}
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.export.logprobs import language_speaker
+from medicalgpt.export.logprobs import language_logprobs
 from medicalgpt.kernels import quantized_linear as layers
 from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
@@ -109,15 +109,15 @@ def _by_hand(model: Any, method: str) -> Any:
 def test_a_model_says_what_its_rounded_weights_say_and_survives_saving(
     kind: str, tied: bool, method: Any, tmp_path: Path
 ) -> None:
-    expected = language_speaker(_by_hand(tiny_model(kind, tie_word_embeddings=tied), method))(IDS)
+    expected = language_logprobs(_by_hand(tiny_model(kind, tie_word_embeddings=tied), method))(IDS)
     model = tiny_model(kind, tie_word_embeddings=tied)
     quantize_for_cpu(model, method)
-    assert float((language_speaker(model)(IDS) - expected).abs().max()) < 2e-2
+    assert float((language_logprobs(model)(IDS) - expected).abs().max()) < 2e-2
     model.save_pretrained(tmp_path)
     tiny_tokenizer().save_pretrained(tmp_path)
     again = load(ModelConfig(base=str(tmp_path))).model
     assert quantized_kind(again) == located_kind(locate(str(tmp_path))) == method
-    gap = float((language_speaker(again)(IDS) - expected).abs().max())
+    gap = float((language_logprobs(again)(IDS) - expected).abs().max())
     assert gap < (2e-2 if method == "cpu-int8" else 0.1)
     names = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
     assert names == {"quant_method": "medicalgpt-cpu", "method": method, "group": 32, "tied": tied}

@@ -20,8 +20,8 @@ SHA = "0" * 64
 
 def begin(path: Path, key: str = "key", config: str = CONFIG, resume: str = "auto") -> tuple[str, str | None, int]:
     with RunFolder(path) as run:
-        begun = run.begin(config, key, resume)  # type: ignore[arg-type]
-        return begun.status, begun.checkpoint.name if begun.checkpoint else None, begun.step
+        start = run.begin(config, key, resume)  # type: ignore[arg-type]
+        return start.status, start.checkpoint.name if start.checkpoint else None, start.step
 
 
 def save(run: RunFolder, step: int, text: str = "weights") -> None:
@@ -280,8 +280,8 @@ def test_kill_9_in_the_middle_of_saving_leaves_the_checkpoint_before(tmp_path: P
         process.send_signal(signal.SIGKILL)
     assert (tmp_path / "checkpoints" / ".step-10.tmp" / "a.bin").exists()
     with run:
-        begun = run.begin("a: 1\n", "key")
-        assert (begun.status, begun.checkpoint) == ("resume", run.checkpoint_dir(5))
+        start = run.begin("a: 1\n", "key")
+        assert (start.status, start.checkpoint) == ("resume", run.checkpoint_dir(5))
         assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
         save(run, 10)
         assert run.latest_checkpoint() == run.checkpoint_dir(10)

@@ -10,7 +10,7 @@ from rich.console import Console
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Completion
-from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.serve.chat import Chat
 from medicalgpt.serve.disclaimer import DISCLAIMER
@@ -25,10 +25,10 @@ class Script:
         self.indices: list[int] = []
         self.closed = 0
 
-    def prepare(self, prompt: list[Message], sampling: Sampling) -> Ready:
+    def prepare(self, prompt: list[Message], sampling: Sampling) -> EncodedPrompt:
         if "too long" in prompt[-1].content:
             raise ServeError("the question has 900 tokens")
-        return Ready([1], self.drops if len(prompt) > self.drops else 0, self.thinking)
+        return EncodedPrompt([1], self.drops if len(prompt) > self.drops else 0, self.thinking)
 
     def stream(self, prompt: list[Message], sampling: Sampling, *, index: int) -> Iterator[str]:
         self.prompts.append(prompt)

@@ -9,9 +9,9 @@ import torch
 from tests.unit.train.test_rl_rewards import group
 
 from medicalgpt.train.rl.heldout import HeldOut
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.rollout import Answer, Group, Rollouts
-from medicalgpt.train.rl.world import World
 
 NOW = Scores(np.asarray([1.0, 3.0, 2.0, 2.0]), np.asarray([0.0, 3.0, 2.0, 1.0]))
 START = [[0.0, -1.0], [2.0, 1.0], [1.0, 0.0], [1.0, -1.0]]
@@ -21,7 +21,7 @@ def held_out(score: Any) -> HeldOut:
     row = group().row
     groups = [Group(row, [Answer((8,) * n, "Rest.", n < 4)]) for n in (4, 2, 3, 3)]
     seen = SimpleNamespace(kl=torch.tensor([0.0, 1.0, 1.0, 2.0]))
-    world = World(0, 1, torch.device("cpu"))
+    world = ProcessGroup(0, 1, torch.device("cpu"))
     return HeldOut([row] * 4, lambda rows: Rollouts(groups, 12, 1.0), lambda groups: seen, score, [], world)  # type: ignore[arg-type,return-value]
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from medicalgpt.generate.sampling import Sampling
 
-Ends = Callable[[int, int], bool]
+StopCallback = Callable[[int, int], bool]
 """Asked for (row, new token) after each token that is no stop token; True ends that row after it.
 
 Rows are completions, counted prompt by prompt.
@@ -29,7 +29,7 @@ class Backend(Protocol):
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """New token ids of every completion of each prompt, up to and including the token that ended it.
 

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.llamacpp_server import Server
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.gguf.file import GgufFile
@@ -47,7 +47,7 @@ class LlamaCppBackend:
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`. llama.cpp takes a step for all completions under way at once."""
         rows = [(prompt, seed) for prompt, own in zip(prompts, seeds) for seed in own]
@@ -62,7 +62,7 @@ class LlamaCppBackend:
 class _Call:
     """The completions of one call, each on a thread of its own that waits for llama.cpp most of the time."""
 
-    def __init__(self, server: Server, sampling: Sampling, stop_ids: Sequence[int], ends: Ends | None) -> None:
+    def __init__(self, server: Server, sampling: Sampling, stop_ids: Sequence[int], ends: StopCallback | None) -> None:
         self.server, self.sampling = server, sampling
         self.stop_ids = frozenset(stop_ids)
         self.ends = ends

@@ -141,7 +141,7 @@ class Server:
         return answer
 
 
-def gguf_speaker(file: GgufFile) -> Server:
+def gguf_logprobs(file: GgufFile) -> Server:
     """llama.cpp as a judge of given tokens, by `logps` and `likely`; for comparing an exported model with its origin."""
     return Server(file)
 

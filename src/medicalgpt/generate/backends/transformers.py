@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import check_numbers, invert
 from medicalgpt.generate.backends.modes import context_of, inference, own_attention, own_settings_aside
 from medicalgpt.generate.backends.padding import takes_padding
@@ -49,7 +49,7 @@ class TransformersBackend:
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`. Completions of one prompt are computed apart; prompts of similar length share a batch."""
         rows = [prompt for prompt, own in zip(prompts, seeds) for _ in own]
@@ -65,7 +65,7 @@ class TransformersBackend:
         return [[next(ordered) for _ in own] for own in seeds]
 
     def _batch(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: Ends | None
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: StopCallback | None
     ) -> list[list[int]]:
         device = self.inner.get_input_embeddings().weight.device
         width = max(len(ids) for ids in prompts)
@@ -114,7 +114,7 @@ class TransformersBackend:
         return row if end is None else row[: end + 1]
 
 
-def _numbered(ends: Ends | None, batch: Sequence[int]) -> Ends | None:
+def _numbered(ends: StopCallback | None, batch: Sequence[int]) -> StopCallback | None:
     """`ends` asked with the number that a row of a batch has among all rows."""
     return None if ends is None else lambda row, token: ends(batch[row], token)
 
@@ -134,7 +134,7 @@ def _batches(lengths: Sequence[int], size: int, pads: bool) -> Iterator[list[int
 class _Watch(StoppingCriteria):
     """Asks `ends` about every new token and remembers after how many a row was ended."""
 
-    def __init__(self, ends: Ends, stop_ids: Sequence[int], rows: int) -> None:
+    def __init__(self, ends: StopCallback, stop_ids: Sequence[int], rows: int) -> None:
         self.ends = ends
         self.stop_ids = frozenset(stop_ids)
         self.open = set(range(rows))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import read_adapter
 from medicalgpt.models.locate import Located
@@ -63,7 +63,7 @@ class VllmBackend:
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`. vLLM's prefix cache computes a prompt once for all of its completions."""
         rows = [(prompt, seed) for prompt, own in zip(prompts, seeds) for seed in own]
@@ -107,7 +107,7 @@ class VllmBackend:
         )
         self.llm.llm_engine.add_request(name, {"prompt_token_ids": list(prompt)}, params, lora_request=self.lora)
 
-    def _grow(self, tokens: list[int], now: Sequence[int], row: int, ends: Ends | None) -> bool:
+    def _grow(self, tokens: list[int], now: Sequence[int], row: int, ends: StopCallback | None) -> bool:
         """Take the new tokens of a row; whether `ends` ended it (vLLM may be ahead by more than one)."""
         for token in now[len(tokens) :]:
             tokens.append(token)

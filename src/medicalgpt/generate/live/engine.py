@@ -11,14 +11,14 @@ from typing import Self
 from medicalgpt.errors import BusyError, MedicalGPTError, ServeError
 from medicalgpt.generate.backends.decoder.backend import Decoder, out_of_memory
 from medicalgpt.generate.engine import Completion, Engine
-from medicalgpt.generate.live.request import Answer, Piece, Request, Sink
+from medicalgpt.generate.live.request import PendingAnswer, Piece, Request, Sink
 from medicalgpt.generate.live.work import BatchedWork, PooledWork
 from medicalgpt.generate.prompts import Prompt
 from medicalgpt.generate.sampling import Sampling
 
 
 @dataclass
-class Load:
+class LoadStats:
     """What the worker is busy with, in answers, and the tokens it has read and written since it started."""
 
     active: int = 0
@@ -27,7 +27,7 @@ class Load:
     prompt_tokens: int = 0
 
 
-class Live:
+class BatchingEngine:
     """An engine behind a queue, with one thread that works on the model: a context manager, and the model is its own.
 
     Args:
@@ -40,9 +40,9 @@ class Live:
             if value < least:
                 raise ServeError(f"{name} is {value}; allowed: at least {least}")
         self.engine, self.slots, self.queue = engine, slots, queue
-        self.load = Load()
-        self._inbox: deque[Answer] = deque()
-        self._taken: list[Answer] = []  # what the worker had when it last looked
+        self.load = LoadStats()
+        self._inbox: deque[PendingAnswer] = deque()
+        self._taken: list[PendingAnswer] = []  # what the worker had when it last looked
         self._news = threading.Condition()
         self._closing = self._draining = False
         self._thread = threading.Thread(target=self._work, name="medicalgpt-live", daemon=True)
@@ -65,8 +65,8 @@ class Live:
             raise ServeError(f"n is {n}; allowed: at least 1")
         if top is not None and not isinstance(self.engine.backend, Decoder):
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
-        ready = self.engine.prepare(prompt, sampling)
-        request = Request(ready, self.engine.stopping(sampling), sink, n, top)
+        encoded = self.engine.prepare(prompt, sampling)
+        request = Request(encoded, self.engine.stopping(sampling), sink, n, top)
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")
@@ -75,8 +75,8 @@ class Live:
             if self.load.waiting + n - left > max(self.slots - self.load.active, 0) + self.queue:
                 raise BusyError(f"the model is busy: {self.load.waiting} answers are waiting already; try again later")
             self.load.waiting += n
-            self.load.prompt_tokens += len(request.ready.ids)
-            self._inbox.extend(Answer(request, choice, self.engine.text) for choice in range(n))
+            self.load.prompt_tokens += len(request.encoded.ids)
+            self._inbox.extend(PendingAnswer(request, choice, self.engine.text) for choice in range(n))
             self._news.notify_all()
         return request
 
@@ -156,9 +156,9 @@ def _pieces(request: Request, news: "SimpleQueue[Piece | Exception]") -> Generat
                 texts.append(piece.text)
                 yield piece.text
             if piece.finish:
-                ready = request.ready
+                encoded = request.encoded
                 text, stopped = "".join(texts), piece.finish == "stop"
-                return Completion(text, ids, stopped, len(ready.ids), ready.dropped_turns, ready.thinking)
+                return Completion(text, ids, stopped, len(encoded.ids), encoded.dropped_turns, encoded.thinking)
     finally:
         request.cancel()
 

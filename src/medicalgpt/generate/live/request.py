@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medicalgpt.generate.backends.decoder.pool import TokenScore
-from medicalgpt.generate.prompts import Ready
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import TextStream
 
@@ -35,8 +35,10 @@ Sink = Callable[[Piece | Exception], None]
 class Request:
     """`n` answers to one prompt. `cancel` may be called from any thread, at any time, more than once."""
 
-    def __init__(self, ready: Ready, sampling: Sampling, sink: Sink, n: int = 1, top: int | None = None) -> None:
-        self.ready, self.sampling, self.sink, self.n, self.top = ready, sampling, sink, n, top
+    def __init__(
+        self, encoded: EncodedPrompt, sampling: Sampling, sink: Sink, n: int = 1, top: int | None = None
+    ) -> None:
+        self.encoded, self.sampling, self.sink, self.n, self.top = encoded, sampling, sink, n, top
         self.seeds = [row_seed(sampling.seed, choice) for choice in range(n)]
         self.ended = threading.Event()
         """Set when every answer is complete, or the request was cancelled or failed."""
@@ -65,7 +67,7 @@ class Request:
             self.sink(error)
 
 
-class Answer:
+class PendingAnswer:
     """One answer in the making: its text, told piece by piece."""
 
     def __init__(self, request: Request, choice: int, decode: Callable[[list[int]], str]) -> None:

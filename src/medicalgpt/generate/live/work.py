@@ -9,8 +9,8 @@ from typing import Self
 
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.backends.decoder.backend import Decoder
-from medicalgpt.generate.backends.decoder.pool import Pool, Row
-from medicalgpt.generate.live.request import Answer
+from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
+from medicalgpt.generate.live.request import PendingAnswer
 from medicalgpt.generate.sampling import Sampling
 
 
@@ -19,7 +19,7 @@ class PooledWork:
 
     def __init__(self, backend: Decoder, slots: int) -> None:
         self.backend, self.slots = backend, slots
-        self._rows: dict[int, tuple[Row, Answer]] = {}
+        self._rows: dict[int, tuple[SequenceState, PendingAnswer]] = {}
         self._next = 0
         self._held = ExitStack()
 
@@ -39,7 +39,7 @@ class PooledWork:
         return answer.push(token, row.scores)
 
     @property
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[PendingAnswer]:
         """Those that are not complete."""
         return [answer for _, answer in self._rows.values()]
 
@@ -48,12 +48,12 @@ class PooledWork:
         """How many of them are under way."""
         return len(self._pool.active)
 
-    def take(self, arrived: Sequence[Answer]) -> None:
+    def take(self, arrived: Sequence[PendingAnswer]) -> None:
         """Let new answers wait for a slot, and take out those that nobody wants any more."""
         for answer in arrived:
             request = answer.request
             seed = random.Random(request.seeds[answer.choice])
-            row = Row(self._next, request.ready.ids, seed, request.sampling, request.top)
+            row = SequenceState(self._next, request.encoded.ids, seed, request.sampling, request.top)
             self._rows[self._next] = row, answer
             self._pool.add([row])
             self._next += 1
@@ -72,7 +72,7 @@ class PooledWork:
             self._new_pool()
         return tokens
 
-    def give_up(self) -> list[Answer]:
+    def give_up(self) -> list[PendingAnswer]:
         """After an error: all answers, none of which goes on."""
         lost = self.answers
         self._rows.clear()
@@ -85,8 +85,8 @@ class BatchedWork:
 
     def __init__(self, backend: Backend, slots: int) -> None:
         self.backend, self.slots = backend, slots
-        self.answers: list[Answer] = []
-        self._batch: list[Answer] = []
+        self.answers: list[PendingAnswer] = []
+        self._batch: list[PendingAnswer] = []
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +94,7 @@ class BatchedWork:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
 
-    def take(self, arrived: Sequence[Answer]) -> None:
+    def take(self, arrived: Sequence[PendingAnswer]) -> None:
         """Let new answers wait, drop those that nobody wants any more, and choose the next batch."""
         self.answers = [a for a in [*self.answers, *arrived] if not a.request.ended.is_set()]
         if self.answers:
@@ -111,7 +111,7 @@ class BatchedWork:
         batch = self._batch
         if not batch:
             return 0
-        prompts = [answer.request.ready.ids for answer in batch]
+        prompts = [answer.request.encoded.ids for answer in batch]
         seeds = [[answer.request.seeds[answer.choice]] for answer in batch]
         found = self.backend.run(
             prompts,
@@ -126,12 +126,12 @@ class BatchedWork:
         self._batch = []
         return sum(len(ids) for (ids,) in found)
 
-    def give_up(self) -> list[Answer]:
+    def give_up(self) -> list[PendingAnswer]:
         """After an error: all answers, none of which goes on."""
         lost, self.answers, self._batch = self.answers, [], []
         return lost
 
 
-def _rule(answer: Answer) -> Sampling:
+def _rule(answer: PendingAnswer) -> Sampling:
     """Settings that a batch must share; seeds are each answer's own."""
     return replace(answer.request.sampling, seed=0)

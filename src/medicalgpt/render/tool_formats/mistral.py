@@ -6,7 +6,7 @@ As in the chat template of Mistral 7B Instruct v0.3 (https://huggingface.co/mist
 from collections.abc import Sequence
 
 from medicalgpt.data.records import Message
-from medicalgpt.render.thinking import begun
+from medicalgpt.render.thinking import partial_match
 from medicalgpt.render.tool_formats.base import ToolFormat, Tools, block, malformed, read_value, waiting
 from medicalgpt.render.tool_formats.json_text import dump, line_end, skip_space
 from medicalgpt.render.tool_formats.stream import Call, Found
@@ -36,7 +36,7 @@ class Mistral(ToolFormat):
         """See `ToolFormat.find`."""
         start = text.find(CALLS)
         if start < 0:
-            return Found(len(text) - (0 if final else begun(text, CALLS)))
+            return Found(len(text) - (0 if final else partial_match(text, CALLS)))
         at = skip_space(text, start + len(CALLS))
         if at == len(text):
             return waiting(text, start, final)

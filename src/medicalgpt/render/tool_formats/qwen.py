@@ -6,7 +6,7 @@ As in the chat templates of Qwen 2.5 and Qwen 3 (https://huggingface.co/Qwen/Qwe
 from collections.abc import Sequence
 
 from medicalgpt.data.records import Message
-from medicalgpt.render.thinking import begun
+from medicalgpt.render.thinking import partial_match
 from medicalgpt.render.tool_formats.base import ToolFormat, Tools, block, malformed, read_value, stands_at, waiting
 from medicalgpt.render.tool_formats.json_text import dump, skip_space
 from medicalgpt.render.tool_formats.stream import Call, Found
@@ -46,7 +46,7 @@ class Qwen(ToolFormat):
         """See `ToolFormat.find`."""
         start = text.find(OPEN)
         if start < 0:
-            return Found(len(text) - (0 if final else begun(text, OPEN)))
+            return Found(len(text) - (0 if final else partial_match(text, OPEN)))
         at = skip_space(text, start + len(OPEN))
         if at == len(text):
             return waiting(text, start, final)

@@ -1,1 +1,1 @@
-"""The OpenAI-compatible API: requests come in here, answers come from `generate.live.Live`."""
+"""The OpenAI-compatible API: requests come in here, answers come from `generate.live.BatchingEngine`."""

@@ -14,7 +14,7 @@ from medicalgpt.serve.api.service import Service
 
 
 def create_app(service: Service) -> FastAPI:
-    """The API over a model whose `Live` is running. No pages, no cross-origin access."""
+    """The API over a model whose `BatchingEngine` is running. No pages, no cross-origin access."""
     app = FastAPI(title="MedicalGPT", docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(service.live, service.room)
     app.add_middleware(Gateway, service=service, metrics=metrics)  # type: ignore[arg-type]

@@ -7,19 +7,19 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from medicalgpt.errors import MedicalGPTError
-from medicalgpt.generate.prompts import Prompt, Ready
+from medicalgpt.generate.prompts import EncodedPrompt, Prompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.serve.api.errors import ApiError, refused
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.job import Inbox
-from medicalgpt.serve.api.schema import Asked
+from medicalgpt.serve.api.schema import CompletionParams
 from medicalgpt.serve.api.service import Service
 
 T = TypeVar("T")
 _SEEDS = 2**63
 
 
-def check(asked: Asked, service: Service, answers: int) -> None:
+def check(asked: CompletionParams, service: Service, answers: int) -> None:
     """Refuse what this server cannot give, before any work.
 
     Raises:
@@ -43,13 +43,15 @@ def check(asked: Asked, service: Service, answers: int) -> None:
         raise ApiError(400, "stream_options needs stream: true", param="stream_options")
 
 
-async def read(prompts: Sequence[Prompt], asked: Asked, service: Service, begun: str = "") -> list[Ready]:
-    """Prompts as tokens, made on another thread, so that the others' streams go on; `begun` as in `prompts.prepare`.
+async def read(
+    prompts: Sequence[Prompt], asked: CompletionParams, service: Service, prefill: str = ""
+) -> list[EncodedPrompt]:
+    """Prompts as tokens, made on another thread, so that the others' streams go on; `prefill` as in `prompts.prepare`.
 
     Raises:
         ApiError: 400, a prompt cannot be rendered or is too long.
     """
-    return [await on_reader(service, _ready, prompt, asked, service, begun) for prompt in prompts]
+    return [await on_reader(service, _ready, prompt, asked, service, prefill) for prompt in prompts]
 
 
 async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
@@ -57,19 +59,19 @@ async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(service.readers, work, *given)
 
 
-def _ready(prompt: Prompt, asked: Asked, service: Service, begun: str) -> Ready:
+def _ready(prompt: Prompt, asked: CompletionParams, service: Service, prefill: str) -> EncodedPrompt:
     engine, limits = service.live.engine, service.limits
     try:
-        ready = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)), begun)
+        encoded = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)), prefill)
     except MedicalGPTError as error:
         raise refused(error) from None
-    if len(ready.ids) > limits.max_prompt_tokens:
+    if len(encoded.ids) > limits.max_prompt_tokens:
         raise ApiError(
             400,
-            f"the prompt has {len(ready.ids)} tokens; this server allows at most {limits.max_prompt_tokens}",
+            f"the prompt has {len(encoded.ids)} tokens; this server allows at most {limits.max_prompt_tokens}",
             code="context_length_exceeded",
         )
-    return ready
+    return encoded
 
 
 def _least_room(service: Service) -> int:
@@ -78,13 +80,15 @@ def _least_room(service: Service) -> int:
     return service.limits.max_tokens if context is None else max(1, min(service.limits.max_tokens, context // 4))
 
 
-def _room(asked: Asked, service: Service, ready: Ready) -> int:
+def _room(asked: CompletionParams, service: Service, encoded: EncodedPrompt) -> int:
     """Most tokens of an answer: as asked, else what the context leaves, within the limit."""
     most, context = service.limits.max_tokens, service.live.engine.context
-    return asked.max_tokens or (most if context is None else min(most, context - len(ready.ids)))
+    return asked.max_tokens or (most if context is None else min(most, context - len(encoded.ids)))
 
 
-def submit(all_ready: Sequence[Ready], asked: Asked, top: int | None, service: Service, exchange: Exchange) -> Inbox:
+def submit(
+    all_ready: Sequence[EncodedPrompt], asked: CompletionParams, top: int | None, service: Service, exchange: Exchange
+) -> Inbox:
     """Ask for `n` answers to each prompt. Answer j to prompt i has the number i·n + j.
 
     Raises:
@@ -94,13 +98,13 @@ def submit(all_ready: Sequence[Ready], asked: Asked, top: int | None, service: S
     base = Sampling(1, asked.temperature, asked.top_p, asked.top_k, asked.repetition_penalty, seed, tuple(asked.stop))
     inbox = Inbox()
     exchange.expect(asked.n * len(all_ready))
-    for i, ready in enumerate(all_ready):
-        sampling = replace(base, max_new_tokens=_room(asked, service, ready))
+    for i, encoded in enumerate(all_ready):
+        sampling = replace(base, max_new_tokens=_room(asked, service, encoded))
         sink = inbox.sink(i * asked.n, asked.n)
         try:
-            request = service.live.submit(ready.ids, sampling, sink, n=asked.n, top=top)
+            request = service.live.submit(encoded.ids, sampling, sink, n=asked.n, top=top)
         except MedicalGPTError as error:
             raise refused(error, service.stopping) from None
         exchange.requests.append(request)
-        exchange.prompt_tokens += len(ready.ids)
+        exchange.prompt_tokens += len(encoded.ids)
     return inbox

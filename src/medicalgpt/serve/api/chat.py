@@ -28,12 +28,12 @@ async def complete(request: Request, service: Service) -> Response:
     ask.check(asked, service, asked.n)
     offer = offer_of(asked, service.live.engine.template)
     prompt = Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
-    (ready,) = await ask.read([prompt], asked, service, offer.begun)
-    inbox = ask.submit([ready], asked, asked.top, service, exchange)
-    answers = [AnswerStream(offer.format, offer.tools, ready.thinking) for _ in range(asked.n)]
+    (encoded,) = await ask.read([prompt], asked, service, offer.prefill)
+    inbox = ask.submit([encoded], asked, asked.top, service, exchange)
+    answers = [AnswerStream(offer.format, offer.tools, encoded.thinking) for _ in range(asked.n)]
     for answer in answers:
-        answer.push(ready.begun)  # half a call gives nothing yet
-    shape = ChatShape(service, ready.dropped_turns, answers, asked.logprobs)
+        answer.push(encoded.prefill)  # half a call gives nothing yet
+    shape = ChatShape(service, encoded.dropped_turns, answers, asked.logprobs)
     if asked.stream:
         options = asked.stream_options
         return reply.EventStream(shape, inbox, exchange, bool(options and options.include_usage))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.serve.api.exchange import Exchange, Room
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -14,7 +14,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 class Metrics:
     """The metrics of one server."""
 
-    def __init__(self, live: Live, room: Room) -> None:
+    def __init__(self, live: BatchingEngine, room: Room) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Load(live, room))
         self._requests = Counter(
@@ -50,7 +50,7 @@ class Metrics:
 class _Load:
     """What the worker and the door know anyway."""
 
-    def __init__(self, live: Live, room: Room) -> None:
+    def __init__(self, live: BatchingEngine, room: Room) -> None:
         self.live, self.room = live, room
 
     def collect(self) -> Iterator[Metric]:

@@ -33,7 +33,7 @@ NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
 """Fields that this server has not got, with the values that mean the same as leaving them out."""
 
 _MOST_SHOWN = 5
-T = TypeVar("T", bound="Asked")
+T = TypeVar("T", bound="CompletionParams")
 
 
 class _Fields(BaseModel):
@@ -75,7 +75,7 @@ class StreamOptions(_Fields):
     """Padding against listeners on the network; never sent here."""
 
 
-class Asked(_Fields):
+class CompletionParams(_Fields):
     """What both kinds of completions take."""
 
     model: str
@@ -192,7 +192,7 @@ def _as_choice(value: Any) -> Any:
         raise PydanticCustomError("choice", f"must be {allowed}") from None
 
 
-class ChatRequest(Asked):
+class ChatRequest(CompletionParams):
     """`POST /v1/chat/completions`."""
 
     messages: list[ChatMessage] = Field(min_length=1)
@@ -232,7 +232,7 @@ def _as_prompts(value: Any) -> Any:
     return value
 
 
-class CompletionRequest(Asked):
+class CompletionRequest(CompletionParams):
     """`POST /v1/completions`."""
 
     prompt: Annotated[list[Any], BeforeValidator(_as_prompts)] = Field(min_length=1, max_length=128)
@@ -267,7 +267,7 @@ def _place(problem: Any) -> str:
     return ".".join(str(part)[:64] for part in problem["loc"])
 
 
-def _told(kind: type[Asked], problem: Any) -> str:
+def _told(kind: type[CompletionParams], problem: Any) -> str:
     place = _place(problem)
     if problem["type"] == "extra_forbidden":
         near = did_you_mean(place, kind.model_fields) if len(problem["loc"]) == 1 else ""

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.token_text import TokenTexts
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.serve.api.auth import ApiKeys
@@ -32,7 +32,7 @@ class Service:
         local_only: without keys, answer only requests that name this machine as the host they ask.
     """
 
-    live: Live
+    live: BatchingEngine
     names: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
     keys: ApiKeys = field(default_factory=ApiKeys)

@@ -38,7 +38,7 @@ class Offer:
 
     tools: Tools = ()
     format: ToolFormat | None = None
-    begun: str = ""
+    prefill: str = ""
 
 
 def offer_of(asked: ChatRequest, template: ChatTemplate) -> Offer:
@@ -61,10 +61,10 @@ def offer_of(asked: ChatRequest, template: ChatTemplate) -> Offer:
         raise ApiError(400, "tools: this server cannot read tool calls from this model's answers", param="tools")
     if demanded is None:
         return Offer(tools, found)
-    begun = found.opening(demanded or (tools[0]["function"]["name"] if len(tools) == 1 else None))
-    if not begun:
+    prefill = found.opening(demanded or (tools[0]["function"]["name"] if len(tools) == 1 else None))
+    if not prefill:
         raise ApiError(400, f"tool_choice: in the format {found.name} name the function to call", param="tool_choice")
-    return Offer(tools, found, begun)
+    return Offer(tools, found, prefill)
 
 
 def _demanded(asked: ChatRequest) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.serve.address import is_local, take
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.info import ModelInfo, describe
@@ -93,7 +93,7 @@ def serve(
     feedback = Feedback(place.feedback, info.name) if place.feedback else None
     for line in warnings(place):
         say(line)
-    with Live(engine, slots=place.slots, queue=4 * place.slots) as live, _until_stopped(stopping) as stopped:
+    with BatchingEngine(engine, slots=place.slots, queue=4 * place.slots) as live, _until_stopped(stopping) as stopped:
         blocks = _launch(live, info, context, feedback, place, defaults)
         try:
             say(f"{info.name} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
@@ -123,7 +123,12 @@ def _with_room(defaults: Settings, context: int | None, say: Callable[[str], Non
 
 
 def _launch(
-    live: Live, info: ModelInfo, context: int | None, feedback: Feedback | None, place: Place, defaults: Settings
+    live: BatchingEngine,
+    info: ModelInfo,
+    context: int | None,
+    feedback: Feedback | None,
+    place: Place,
+    defaults: Settings,
 ) -> Any:
     # Read when gradio is imported; nothing is reported to anybody.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

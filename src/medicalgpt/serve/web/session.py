@@ -9,9 +9,9 @@ from queue import Empty, SimpleQueue
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, MedicalGPTError, RenderError, ServeError
-from medicalgpt.generate.live.engine import Live
+from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece, Request
-from medicalgpt.generate.prompts import Ready, prepare
+from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.thinking import OPEN
 from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
@@ -36,7 +36,7 @@ class Session:
     box; None leaves it as it is. `context` is the most tokens of prompt and answer, None without a limit.
     """
 
-    def __init__(self, live: Live, context: int | None, feedback: Feedback | None, texts: Texts) -> None:
+    def __init__(self, live: BatchingEngine, context: int | None, feedback: Feedback | None, texts: Texts) -> None:
         self.live, self.context, self.feedback, self.texts = live, context, feedback, texts
         self.conversation = Conversation()
         self.status, self.failed = "", False
@@ -133,13 +133,13 @@ class Session:
         try:
             sampling = settings.sampling(before)
             prompt = conversation.prompt(settings.system.strip() or None)
-            ready = self._prepare(prompt, sampling)
+            encoded = self._prepare(prompt, sampling)
             used = asdict(settings) | {"seed": sampling.seed}
-            turns = _read(prompt, ready)
-            answer = Answer(turns, dropped_turns=ready.dropped_turns, settings=used, opened=ready.thinking)
+            turns = _read(prompt, encoded)
+            answer = Answer(turns, dropped_turns=encoded.dropped_turns, settings=used, opened=encoded.thinking)
             exchange.answers.append(answer)
             exchange.shown = before
-            yield from self._stream(answer, ready, sampling)
+            yield from self._stream(answer, encoded, sampling)
             self._report(answer)
             if before and sampling.greedy:
                 self.note(f"{self.status} {self.texts.greedy}")
@@ -154,7 +154,7 @@ class Session:
                 # A silent answer would only confuse the model in the next turn.
                 self.draft = conversation.take_back(before)
 
-    def _prepare(self, prompt: list[Message], sampling: Sampling) -> Ready:
+    def _prepare(self, prompt: list[Message], sampling: Sampling) -> EncodedPrompt:
         """As `prompts.prepare`, with errors in the page's language."""
         template, room = self.live.engine.template, sampling.max_new_tokens
         try:
@@ -169,10 +169,10 @@ class Session:
             tokens = len(template.prompt_ids(fixed))
             raise ServeError(self.texts.too_long.format(tokens=tokens, limit=limit, room=room)) from error
 
-    def _stream(self, answer: Answer, ready: Ready, sampling: Sampling) -> News:
+    def _stream(self, answer: Answer, encoded: EncodedPrompt, sampling: Sampling) -> News:
         """Let the answer grow until it ends, by itself or not."""
         news: SimpleQueue[Piece | Exception | None] = SimpleQueue()
-        request = self.live.submit(ready.ids, sampling, news.put)
+        request = self.live.submit(encoded.ids, sampling, news.put)
         self._running = request, news
         began = time.monotonic()
         try:
@@ -226,7 +226,7 @@ def _take(answer: Answer, item: Piece | Exception | None) -> None:
         answer.ending = item.finish
 
 
-def _read(prompt: list[Message], ready: Ready) -> tuple[Message, ...]:
+def _read(prompt: list[Message], encoded: EncodedPrompt) -> tuple[Message, ...]:
     """The turns that fitted into the context."""
     head = 1 if prompt[0].role == "system" else 0
-    return (*prompt[:head], *prompt[head + ready.dropped_turns :])
+    return (*prompt[:head], *prompt[head + encoded.dropped_turns :])

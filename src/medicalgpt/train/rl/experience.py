@@ -11,10 +11,10 @@ from medicalgpt.models.batches import batches
 from medicalgpt.objectives import advantages
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.tree import TokenTree
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.roles import Roles
 from medicalgpt.train.rl.rollout import Group
-from medicalgpt.train.rl.world import World
 
 
 @dataclass
@@ -74,7 +74,7 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
     return Experience(trees, lengths, found.pop("entropy"), found)
 
 
-def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: World) -> dict[str, float]:
+def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: ProcessGroup) -> dict[str, float]:
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
@@ -91,7 +91,7 @@ def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, worl
     return {}
 
 
-def _with_critic(config: PpoConfig, seen: Experience, beta: float, world: World) -> dict[str, float]:
+def _with_critic(config: PpoConfig, seen: Experience, beta: float, world: ProcessGroup) -> dict[str, float]:
     o, extra = config.objective, seen.extra
     kl = advantages.kl_terms(extra["old"], extra["reference"], o.kl_estimator)
     rewards = advantages.token_rewards(seen.total, kl, seen.lengths, beta)
@@ -102,13 +102,13 @@ def _with_critic(config: PpoConfig, seen: Experience, beta: float, world: World)
     return {"explained_variance": 1 - left / whole if whole > 0 else 0.0}
 
 
-def whitened(values: torch.Tensor, world: World) -> torch.Tensor:
+def whitened(values: torch.Tensor, world: ProcessGroup) -> torch.Tensor:
     """Mean 0 and variance 1 over all tokens of all processes."""
     total, count = world.sums(float(values.double().sum()), len(values))
     return (values - total / count) / (variance(values, world) ** 0.5 + 1e-8)
 
 
-def variance(values: torch.Tensor, world: World) -> float:
+def variance(values: torch.Tensor, world: ProcessGroup) -> float:
     """Biased variance over all tokens of all processes."""
     total, count = world.sums(float(values.double().sum()), len(values))
     (squares,) = world.sums(float((values.double() - total / count).square().sum()))

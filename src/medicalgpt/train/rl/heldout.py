@@ -15,10 +15,10 @@ from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import ratio
 from medicalgpt.train.rl.experience import Experience
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.prompts import PromptRow
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.rollout import Group, Rollouts
-from medicalgpt.train.rl.world import World
 
 
 @dataclass
@@ -30,7 +30,7 @@ class HeldOut:
     measure: Callable[[Sequence[Group]], Experience]
     score: Callable[[Sequence[Group]], Scores] | None
     references: list[TokenTree]
-    world: World
+    world: ProcessGroup
     groups: list[Group] = field(default_factory=list)
     scores: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     """[prompts, (score, reward)] of the last evaluation."""
@@ -90,7 +90,7 @@ def reference_trees(rows: Sequence[PromptRow], template: ChatTemplate, max_token
 
 
 @torch.no_grad()
-def reference_loss(policy: CausalPolicy, trees: Sequence[TokenTree], capacity: int, world: World) -> float:
+def reference_loss(policy: CausalPolicy, trees: Sequence[TokenTree], capacity: int, world: ProcessGroup) -> float:
     """Mean NLL of the reference answers' tokens, nats, at temperature 1."""
     _, mine = world.mine(trees)
     total = count = 0.0

@@ -17,18 +17,18 @@ from rich.console import Console
 
 from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
 from medicalgpt.errors import RunError
-from medicalgpt.kernels.malloc import release_heap
+from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.objectives.ppo import ClippedValue
-from medicalgpt.runs.folder import Begun, RunFolder
+from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.rl import checkpoint, health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.prompts import PromptRow
 from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.rollout import Group, Rollouts, Sampler, refuse_silence
-from medicalgpt.train.rl.update import Passes, Updater
-from medicalgpt.train.rl.world import World
+from medicalgpt.train.rl.rollout import Group, Rollouts, RolloutSampler, require_answers
+from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.signals import StopSignal
 from medicalgpt.train.stages import policy_objective
 
@@ -39,12 +39,12 @@ class RlTrainer:
 
     config: RlConfig
     updater: Updater
-    sampler: Sampler
+    sampler: RolloutSampler
     rewards: Callable[[Sequence[Group]], Scores]
     rows: Sequence[PromptRow]
     held_out: HeldOut
     folder: RunFolder
-    world: World
+    world: ProcessGroup
     console: Console
     trackers: Any = None
     beta: float = field(init=False)
@@ -66,15 +66,15 @@ class RlTrainer:
         self.log = MetricsLog(self.folder.metrics) if writes else None
         self.samples = SampleLog(self.folder.samples) if writes else None
 
-    def run(self, begun: Begun) -> tuple[dict[str, float], dict[str, float]]:
+    def run(self, start: StartState) -> tuple[dict[str, float], dict[str, float]]:
         """Train to the end or to a signal; returns the held-out numbers before and now."""
         self.stop.listen()
         try:
-            if begun.checkpoint is None:
+            if start.checkpoint is None:
                 last = self.first = self._evaluate()
                 self.start = self.held_out.scores.tolist()
             else:
-                self._restore(begun)
+                self._restore(start)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
                 last = (self.first and held_out_numbers(self.folder.metrics, self.step)) or self.first
             while self.step < self.updates and self.stop.number is None:
@@ -91,12 +91,12 @@ class RlTrainer:
         rates = self.updater.set_rates(self.step, self.updates)
         first, mine = self.world.mine(rows)
         rolled = self.sampler.sample(mine, first, self.step)
-        release_heap()  # each phase asks for other sizes; what the last one left in pieces would come on top of them
+        release_memory()  # each phase asks for other sizes; what the last one left in pieces would come on top of them
         said = self.world.gather([bool(a.text.strip()) for g in rolled.groups for a in g.answers])
-        refuse_silence([one for part in said for one in part], self.step + 1)
+        require_answers([one for part in said for one in part], self.step + 1)
         seen = measure(self.updater.roles, rolled.groups, self.updater.capacity, self.updater.filler)
         known = assign(self.config, seen, self.rewards(rolled.groups), self.beta, self.world)
-        release_heap()
+        release_memory()
         owned = range(first, first + len(mine))
         learned = self._learn(seen, owned, len(rows))
         self.step += 1
@@ -124,7 +124,7 @@ class RlTrainer:
             self.value,
             owned,
             total,
-            Passes(o.epochs, o.minibatches, self.pull.stop_kl if self.pull else None),
+            UpdateSettings(o.epochs, o.minibatches, self.pull.stop_kl if self.pull else None),
             self.step,
             train_policy=not warming,
         )
@@ -230,13 +230,13 @@ class RlTrainer:
         if self.world.size > 1:
             torch.distributed.barrier()
 
-    def _restore(self, begun: Begun) -> None:
-        assert begun.checkpoint is not None
-        state = checkpoint.restore(begun.checkpoint, self.updater, self.world.rank)
-        self.step, self.beta, self.tokens = begun.step, state["beta"], state["tokens"]
+    def _restore(self, start: StartState) -> None:
+        assert start.checkpoint is not None
+        state = checkpoint.restore(start.checkpoint, self.updater, self.world.rank)
+        self.step, self.beta, self.tokens = start.step, state["beta"], state["tokens"]
         self.start, self.first = state["start"], state["first"]
         for log in (self.log, self.samples):
             if log is not None:
-                log.rewind(begun.step)
+                log.rewind(start.step)
         if self.world.size > 1:
             torch.distributed.barrier()

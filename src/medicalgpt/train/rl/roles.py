@@ -20,7 +20,7 @@ from medicalgpt.models import adapters
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.locate import Located, locate
-from medicalgpt.models.merge import fold
+from medicalgpt.models.merge import merge_adapter
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
@@ -240,7 +240,7 @@ def _separate(where: Located, config: RlConfig, trained: bool, scores: bool) -> 
         require_scorer(scorer)
     inner: Any = scorer.model
     if trained and adapters.is_adapted(inner):
-        inner = fold(inner)
+        inner = merge_adapter(inner)
     return RewardPolicy(inner, probe_scores(inner, config.train.batching).batching)
 
 

@@ -58,7 +58,7 @@ class Rollouts:
     seconds: float
 
 
-class Sampler:
+class RolloutSampler:
     """Draws completions with the engine that also serves."""
 
     def __init__(self, engine: Engine, config: RolloutConfig, seed: int) -> None:
@@ -93,7 +93,7 @@ class Sampler:
         return Answer(tuple(ids), self.engine.text(ids[:-1] if stopped else ids), stopped)
 
 
-def refuse_silence(said: Sequence[bool], update: int) -> None:
+def require_answers(said: Sequence[bool], update: int) -> None:
     """Raises RunError when none of the answers says anything: nothing can be learned from them."""
     if not any(said):
         raise RunError(

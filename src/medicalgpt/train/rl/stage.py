@@ -16,7 +16,7 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
 from medicalgpt.objectives.distill import Distillation
 from medicalgpt.runs.bases import base_hashes
-from medicalgpt.runs.folder import Begun
+from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.train.context import Context, Outcome
 from medicalgpt.train.policy import checkpoint_activations, mixed_precision
@@ -24,16 +24,16 @@ from medicalgpt.train.publish import publish
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.heldout import HeldOut, reference_trees
 from medicalgpt.train.rl.loop import RlTrainer
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.prompts import PromptRow, PromptSet
 from medicalgpt.train.rl.rewards import Rewards
 from medicalgpt.train.rl.roles import Roles, open_roles
-from medicalgpt.train.rl.rollout import Sampler
+from medicalgpt.train.rl.rollout import RolloutSampler
 from medicalgpt.train.rl.teacher import TeacherScore
 from medicalgpt.train.rl.update import Updater
-from medicalgpt.train.rl.world import World
 
 
-def train_rl(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
+def train_rl(ctx: Context, start: StartState, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
     config, prompts = ctx.config, ctx.prepared
     assert isinstance(config, RlConfig)
@@ -48,11 +48,11 @@ def train_rl(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     roles = open_roles(config)
     _announce(ctx, roles, prompts)
     trainer = _trainer(ctx, config, roles, prompts, world)
-    if begun.checkpoint is not None:
-        ctx.console.print(f"resuming from {begun.checkpoint}")
+    if start.checkpoint is not None:
+        ctx.console.print(f"resuming from {start.checkpoint}")
     trainer.trackers = _trackers(ctx, config)
     try:
-        before, after = trainer.run(begun)
+        before, after = trainer.run(start)
     finally:
         if trainer.trackers is not None:
             trainer.trackers.end_training()
@@ -65,21 +65,21 @@ def train_rl(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
     return Outcome("finished", ctx.folder.path, before, after)
 
 
-def _world(ctx: Context) -> World:
+def _world(ctx: Context) -> ProcessGroup:
     cuda = torch.cuda.is_available()
-    return World(
+    return ProcessGroup(
         ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
     )
 
 
-def _check(config: RlConfig, world: World) -> None:
+def _check(config: RlConfig, world: ProcessGroup) -> None:
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
     if mixed_precision(config) == "fp16":
         raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
 
 
-def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, world: World) -> RlTrainer:
+def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, world: ProcessGroup) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
     if torch.cuda.is_available() and config.quantization == "none":
@@ -92,7 +92,7 @@ def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, w
     rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
-    sampler = Sampler(
+    sampler = RolloutSampler(
         Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
     )
     rows = spread(prompts.held_out, config.train.eval_prompts)

@@ -19,13 +19,13 @@ from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.rl.experience import Experience
+from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.roles import Roles
-from medicalgpt.train.rl.world import World
 from medicalgpt.train.schedule import factor
 
 
 @dataclass(frozen=True)
-class Passes:
+class UpdateSettings:
     """How often, in how many parts, and up to which KL(old ‖ new) per token the answers of an update are used."""
 
     epochs: int
@@ -39,7 +39,7 @@ class Updater:
 
     config: RlConfig
     roles: Roles
-    world: World
+    world: ProcessGroup
     capacity: int
     filler: int
     critic_rate: float = 0.0
@@ -73,7 +73,7 @@ class Updater:
         value: ClippedValue | None,
         owned: Sequence[int],
         total: int,
-        passes: Passes,
+        passes: UpdateSettings,
         update: int,
         train_policy: bool = True,
     ) -> dict[str, float]:
@@ -100,7 +100,7 @@ class Updater:
         values |= {name: float(np.mean(found)) for name, found in norms.items() if found}
         return values | {"minibatches": float(steps), "train_seconds": time.perf_counter() - start}
 
-    def _parts(self, total: int, passes: Passes, update: int) -> Iterator[tuple[int, set[int]]]:
+    def _parts(self, total: int, passes: UpdateSettings, update: int) -> Iterator[tuple[int, set[int]]]:
         """Prompts of every minibatch, the same on every process: shuffled anew in each pass."""
         number = 0
         for epoch in range(passes.epochs):

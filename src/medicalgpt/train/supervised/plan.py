@@ -9,7 +9,7 @@ from medicalgpt.config.stages import PairConfig
 from medicalgpt.models.batches import row_costs
 from medicalgpt.models.policy import Batching
 from medicalgpt.render.build import Prepared, replay_choice
-from medicalgpt.render.mismatch import Mismatched, mismatch, mismatch_held_out
+from medicalgpt.render.kto_pairs import Mismatched, mismatch, mismatch_held_out
 from medicalgpt.render.pack import RunPlan, plan_run
 from medicalgpt.train.stages import objective_of
 from medicalgpt.train.supervised.dataset import PlanDataset, Trees, held_out_rows

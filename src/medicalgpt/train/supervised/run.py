@@ -22,7 +22,7 @@ from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.objectives.kto import weight_advice
 from medicalgpt.render.build import Prepared
 from medicalgpt.render.rows import encode_conversation
-from medicalgpt.runs.folder import Begun
+from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import code_hash, hash_json
 from medicalgpt.train.context import Context, Outcome
 from medicalgpt.train.policy import AUTOCAST, Policy, load_policy, mixed_precision
@@ -38,7 +38,7 @@ from medicalgpt.train.supervised.reference_cache import ReferenceCache, compute
 from medicalgpt.train.supervised.session import build_trainer
 
 
-def train_supervised(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> Outcome:
+def train_supervised(ctx: Context, start: StartState, parents: tuple[Path, ...]) -> Outcome:
     config, console, prepared = ctx.config, ctx.console, ctx.prepared
     assert isinstance(config, SupervisedConfig)
     assert isinstance(prepared, Prepared)
@@ -55,9 +55,9 @@ def train_supervised(ctx: Context, begun: Begun, parents: tuple[Path, ...]) -> O
     )
     module = StageModule(policy, objective_of(config), _reference(ctx, policy, plan))
     trainer, stop = build_trainer(ctx, module, plan, loaded)
-    if begun.checkpoint is not None:
-        console.print(f"resuming from {begun.checkpoint}")
-    before = trainer.run(begun)
+    if start.checkpoint is not None:
+        console.print(f"resuming from {start.checkpoint}")
+    before = trainer.run(start)
     if stop.signal is not None and trainer.state.global_step < trainer.state.max_steps:
         return Outcome("interrupted", ctx.folder.path, before, signal=stop.signal)
     after = trainer.evaluate()

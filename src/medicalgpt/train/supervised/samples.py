@@ -15,7 +15,7 @@ from medicalgpt.train.context import Context
 from medicalgpt.train.stages import objective_of
 
 
-class Sampler:
+class SampleWriter:
     """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
 
     def __init__(self, ctx: Context, loaded: Loaded) -> None:

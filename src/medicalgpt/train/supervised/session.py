@@ -14,7 +14,7 @@ from medicalgpt.train.policy import mixed_precision
 from medicalgpt.train.supervised.callbacks import ProgressCallback, SampleCallback, StopCallback
 from medicalgpt.train.supervised.module import StageModule
 from medicalgpt.train.supervised.plan import Plan
-from medicalgpt.train.supervised.samples import Sampler
+from medicalgpt.train.supervised.samples import SampleWriter
 from medicalgpt.train.supervised.trainer import StageTrainer
 
 
@@ -61,7 +61,7 @@ def build_trainer(ctx: Context, module: StageModule, plan: Plan, loaded: Loaded)
             # Its own choice comes only when training begins, after the first held-out numbers were written elsewhere.
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
     # Opening samples.jsonl mends it, so only the process that writes it may.
-    trainer.answer = Sampler(ctx, loaded).write if ctx.rank == 0 else _silent
+    trainer.answer = SampleWriter(ctx, loaded).write if ctx.rank == 0 else _silent
     stop = StopCallback(ctx.console)
     for callback in (ProgressCallback(ctx.console, ctx.name), SampleCallback(t.sample_every, trainer.answer), stop):
         trainer.add_callback(callback)

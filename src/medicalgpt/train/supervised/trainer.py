@@ -18,7 +18,7 @@ from transformers import Trainer, TrainingArguments
 from medicalgpt.errors import RunError
 from medicalgpt.models.adapters import trainable
 from medicalgpt.render.batch import TreeBatch
-from medicalgpt.runs.folder import Begun, RunFolder
+from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.schedule import factor
@@ -54,20 +54,20 @@ class StageTrainer(Trainer):
         self._step_rows: list[str] = []
         self._clock = time.perf_counter()
 
-    def run(self, begun: Begun) -> dict[str, float]:
+    def run(self, start: StartState) -> dict[str, float]:
         """Train from the start or from a checkpoint; returns the held-out numbers of step 0."""
-        if begun.checkpoint is None:
+        if start.checkpoint is None:
             before = self.evaluate()
             self.answer(0)
             self._loop(None)
             return before
         if self.is_world_process_zero():
             for log in (self.metrics_log, SampleLog(self.folder.samples)):
-                log.rewind(begun.step)  # type: ignore[union-attr]
+                log.rewind(start.step)  # type: ignore[union-attr]
         self.accelerator.wait_for_everyone()
-        self._evaluated = (begun.step, held_out_numbers(self.folder.metrics, begun.step))
+        self._evaluated = (start.step, held_out_numbers(self.folder.metrics, start.step))
         before = held_out_numbers(self.folder.metrics, 0)
-        self._loop(begun.checkpoint)
+        self._loop(start.checkpoint)
         return before
 
     def _loop(self, checkpoint: Path | None) -> None:

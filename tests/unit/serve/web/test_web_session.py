@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import tiny_tokenizer
 
 from medicalgpt.errors import BusyError, ServeError
-from medicalgpt.generate.live.engine import Load
+from medicalgpt.generate.live.engine import LoadStats
 from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.web import session as module
@@ -25,7 +25,7 @@ class Script:
 
     def __init__(self, *answers: list[Any]) -> None:
         self.engine = SimpleNamespace(template=ChatTemplate.load(tiny_tokenizer()))
-        self.answers, self.load, self.slots = iter(answers), Load(), 1
+        self.answers, self.load, self.slots = iter(answers), LoadStats(), 1
         self.asked: list[tuple[list[int], Any]] = []
         self.requests: list[Request] = []
         self.opened = threading.Event()
@@ -205,7 +205,7 @@ def test_an_error_in_the_midst_keeps_the_words_before_it() -> None:
 
 def test_waiting_for_others_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     session, script = tab(["…"])
-    script.load = Load(active=1, waiting=1)
+    script.load = LoadStats(active=1, waiting=1)
     monkeypatch.setattr(module, "PATIENCE", 0.01)
     steps = session.ask("a", GREEDY)
     next(steps)

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Ends
-from medicalgpt.generate.backends.decoder.pool import Pool, Row
+from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
 from medicalgpt.generate.backends.modes import attention_named, context_of, inference
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels.onednn import packed
@@ -42,13 +42,13 @@ class Decoder:
         seeds: Sequence[Sequence[int]],
         *,
         batch_size: int = 1,
-        ends: Ends | None = None,
+        ends: StopCallback | None = None,
     ) -> list[list[list[int]]]:
         """See `Backend.run`. Long prompts enter first; a prompt is computed once for all of its completions."""
         if self._lent:
-            raise ServeError("this model answers through Live; submit requests there, or close it first")
+            raise ServeError("this model answers through a BatchingEngine; submit requests there, or close it first")
         flat = [(i, seed) for i, own in enumerate(seeds) for seed in own]
-        rows = [Row(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
+        rows = [SequenceState(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
         try:
             with self.decoding(sampling.max_new_tokens >= _WORTH_PACKING):
                 pool = Pool(self.inner, self.stop_ids, min(batch_size, len(rows)), ends)

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from medicalgpt.generate.backends.base import Ends
+from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import next_tokens
 from medicalgpt.generate.backends.decoder.kv import Slots, Snapshot, Step
 from medicalgpt.generate.sampling import Sampling
@@ -25,7 +25,7 @@ class TokenScore:
 
 
 @dataclass(eq=False)
-class Row:
+class SequenceState:
     """A completion in the making. With `top` set, each token's log-probability and that many others go to `scores`."""
 
     number: int
@@ -57,7 +57,7 @@ class Row:
 
 
 @dataclass
-class Kept:
+class CachedPrompt:
     """A prompt whose completions have not all found room yet: what is in its slot, and its last logits [1, V]."""
 
     prompt: Sequence[int]
@@ -68,20 +68,20 @@ class Kept:
 class Pool:
     """Rows under way, `active[i]` in slot i; the others wait in the order they came. Call `step` while `busy`."""
 
-    def __init__(self, model: Any, stop_ids: Sequence[int], size: int, ends: Ends | None = None) -> None:
+    def __init__(self, model: Any, stop_ids: Sequence[int], size: int, ends: StopCallback | None = None) -> None:
         self.model, self.size, self.ends = model, size, ends
         self.stop_ids = list(stop_ids)
         self.device = model.get_input_embeddings().weight.device
         self.slots = Slots(size)
-        self.active: list[Row] = []
-        self.waiting: deque[Row] = deque()
-        self.kept: Kept | None = None
+        self.active: list[SequenceState] = []
+        self.waiting: deque[SequenceState] = deque()
+        self.kept: CachedPrompt | None = None
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[SequenceState]) -> None:
         """Let rows wait for a slot; those of one prompt (the same list) side by side, so that it is computed once."""
         self.waiting.extend(rows)
 
-    def discard(self, row: Row) -> None:
+    def discard(self, row: SequenceState) -> None:
         """Take out a row that nobody waits for any more."""
         if row in self.waiting:
             self.waiting.remove(row)
@@ -93,7 +93,7 @@ class Pool:
         """Whether a row is not done."""
         return bool(self.active or self.waiting)
 
-    def step(self) -> list[Row]:
+    def step(self) -> list[SequenceState]:
         """One more token for every row under way, and the first for those that enter; gives the rows that are done."""
         free = self.size - len(self.active)
         kept, again = self.kept, self._same_prompt(self.kept.prompt, free) if self.kept else []
@@ -117,16 +117,16 @@ class Pool:
             logits = torch.cat([logits, kept.logits.expand(len(again), -1)])
         return self._take(logits)
 
-    def _same_prompt(self, prompt: Sequence[int], free: int) -> list[Row]:
+    def _same_prompt(self, prompt: Sequence[int], free: int) -> list[SequenceState]:
         """Waiting rows with this prompt, as many as there is room for."""
-        rows: list[Row] = []
+        rows: list[SequenceState] = []
         while self.waiting and len(rows) < free and self.waiting[0].prompt is prompt:
             rows.append(self.waiting.popleft())
         return rows
 
-    def _enter(self, free: int) -> list[list[Row]]:
+    def _enter(self, free: int) -> list[list[SequenceState]]:
         """Rows that find room now, grouped by their prompt."""
-        groups: list[list[Row]] = []
+        groups: list[list[SequenceState]] = []
         tokens = 0
         while self.waiting and free:
             prompt = self.waiting[0].prompt
@@ -137,12 +137,12 @@ class Pool:
             free -= len(groups[-1])
         return groups
 
-    def _keep(self, groups: Sequence[Sequence[Row]], logits: torch.Tensor) -> None:
+    def _keep(self, groups: Sequence[Sequence[SequenceState]], logits: torch.Tensor) -> None:
         """Hold on to the last prompt while rows that share it wait."""
         following = self.waiting[0].prompt if self.waiting else None
         if groups and groups[-1][0].prompt is following:
             slot = len(logits) - 1
-            self.kept = Kept(following, self.slots.save(slot, len(following)), logits[slot:].clone())
+            self.kept = CachedPrompt(following, self.slots.save(slot, len(following)), logits[slot:].clone())
         elif self.kept and self.kept.prompt is not following:
             self.kept = None
 
@@ -163,7 +163,7 @@ class Pool:
             )
         return out.logits[0].float()  # type: ignore[no-any-return]
 
-    def _take(self, logits: torch.Tensor) -> list[Row]:
+    def _take(self, logits: torch.Tensor) -> list[SequenceState]:
         """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""
         # Before the draw, which writes over the logits.
         scored = {i: torch.log_softmax(logits[i], -1) for i, row in enumerate(self.active) if row.top is not None}
@@ -178,7 +178,7 @@ class Pool:
                 done.append(i)
         return [self._leave(i) for i in reversed(done)]
 
-    def _leave(self, i: int) -> Row:
+    def _leave(self, i: int) -> SequenceState:
         gone, last = self.active[i], self.active.pop()
         if i < len(self.active):
             self.slots.copy(len(self.active), i, last.held)

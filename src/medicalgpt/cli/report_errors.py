@@ -10,7 +10,7 @@ from medicalgpt.errors import MedicalGPTError
 
 
 @contextmanager
-def said_clearly() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Our own errors are printed and end with 2, Ctrl-C with 130."""
     try:
         yield

@@ -12,9 +12,9 @@ from tokenizers import AddedToken
 
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError
-from medicalgpt.render.named import named_info, named_templates, read_info
 from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template_header import named_info, named_templates, read_info
 from medicalgpt.train.preflight import _prompts_agree
 
 HEAD = "{#- medicalgpt template\nsource: ours\nurl: https://example.org\n"

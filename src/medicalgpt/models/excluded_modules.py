@@ -11,7 +11,7 @@ from medicalgpt.models.causal_lm import unwrap
 _UNCALLED = {"AltUp": ("correction_coefs",), "Indexer": ("wq_b", "wk", "weights_proj")}
 
 
-def unsuited(model: nn.Module) -> list[str]:
+def excluded_modules(model: nn.Module) -> list[str]:
     """Names of linear layers that get no adapter, whatever layers are asked for.
 
     Towers for pictures and sound see nothing of a text. Some routers of experts are linear layers by descent, but give

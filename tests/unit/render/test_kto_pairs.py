@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medicalgpt.data.records import Source
 from medicalgpt.errors import DataError
-from medicalgpt.render.mismatch import Mismatched, mismatch, mismatch_held_out
+from medicalgpt.render.kto_pairs import Mismatched, mismatch, mismatch_held_out
 from medicalgpt.render.tree import Segment, TokenTree
 
 

@@ -12,7 +12,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """This process among `size`; also what `Meter` asks of an accelerator."""
 
     rank: int
