@@ -46,7 +46,7 @@ class Decoder:
     ) -> list[list[list[int]]]:
         """See `Backend.run`. Long prompts enter first; a prompt is computed once for all of its completions."""
         if self._lent:
-            raise ServeError("this model answers through a BatchingEngine; submit requests there, or close it first")
+            raise ServeError("this model answers through BatchingEngine; submit requests there, or close it first")
         flat = [(i, seed) for i, own in enumerate(seeds) for seed in own]
         rows = [SequenceState(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
         try:
