@@ -172,7 +172,7 @@ class Session:
     def _stream(self, answer: Answer, encoded: EncodedPrompt, sampling: Sampling) -> News:
         """Let the answer grow until it ends, by itself or not."""
         news: SimpleQueue[Piece | Exception | None] = SimpleQueue()
-        request = self.live.submit(encoded.ids, sampling, news.put)
+        request = self.live.submit(encoded, sampling, news.put)
         self._running = request, news
         began = time.monotonic()
         try:
