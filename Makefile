@@ -49,9 +49,9 @@ slow: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
 
-# The documentation site, in site/: every warning is an error.
+# The documentation site, in site/: every warning is an error (with --quiet none would be seen).
 docs: .venv/.ready-docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Wheel and source distribution, in dist/, and a check of their metadata.
 dist: .venv/.ready-release
