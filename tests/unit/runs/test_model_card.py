@@ -2,7 +2,6 @@
 
 import pytest
 from huggingface_hub import ModelCard
-
 from medicalgpt.runs.lineage import Lineage
 from medicalgpt.runs.model_card import card
 
