@@ -18,7 +18,7 @@ from medicalgpt.models.batches import batches
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
-from medicalgpt.objectives.dpo import segment_sums
+from medicalgpt.objectives.segments import segment_sums
 from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree

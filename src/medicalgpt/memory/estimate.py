@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
@@ -55,12 +54,11 @@ def _this_device() -> Device:
 
 def setup_of(config: StageConfig) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them."""
-    branches = 2 if isinstance(config, PairConfig) else 1
     targets = config.lora.target_modules
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
-        row_tokens=config.train.row_tokens or config.data.max_tokens * branches,
+        row_tokens=config.train.row_tokens or config.data.max_tokens * config.branches,
         rank=config.lora.rank,
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
@@ -77,10 +75,11 @@ def estimate_stage(config: StageConfig) -> Estimate:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
     estimated = estimate(trained, setup)
-    if not isinstance(config, ReferencedConfig) or config.objective.reference != "model":
+    choice = config.reference_choice
+    if choice is None or choice.reference != "model":
         return estimated
-    other = config.objective.reference_model or model.base
-    shape = shape_of_model(other, None if config.objective.reference_model else model.revision, model.trust_remote_code)
+    other = choice.reference_model or model.base
+    shape = shape_of_model(other, None if choice.reference_model else model.revision, model.trust_remote_code)
     kept = replace(setup, dtype=_types("lora", model.dtype)[0])
     return replace(estimated, reference=base_bytes(shape, kept, trained=False))
 

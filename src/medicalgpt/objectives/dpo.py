@@ -8,12 +8,22 @@ With r = log π(y|x) − log π_ref(y|x) for chosen (c) and rejected (r) answers
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
+from medicalgpt.objectives.base import (
+    B,
+    LanguagePolicy,
+    LossOut,
+    Metrics,
+    Needs,
+    PairObjective,
+    given,
+    share_above_zero,
+)
+from medicalgpt.objectives.segments import segment_sums
 
 Kind = Literal["sigmoid", "hinge", "ipo"]
 
@@ -36,24 +46,12 @@ def dpo_loss(
     return -(1 - label_smoothing) * F.logsigmoid(beta * delta) - label_smoothing * F.logsigmoid(-beta * delta)
 
 
-def segment_sums(values: torch.Tensor, segment: torch.Tensor, segments: int) -> torch.Tensor:
-    """Sum of `values` [N] within each segment [segments]."""
-    return torch.zeros(segments, dtype=values.dtype, device=values.device).index_add(0, segment, values)
-
-
-def pair_means(logps: torch.Tensor, batch: Any) -> torch.Tensor:
-    """Mean log-probability per token [P, 2] of each pair's chosen and rejected answer, from log-probabilities [N]."""
-    pairs = batch.leaves.reshape(-1, 2)
-    lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]
-    return segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs] / lengths
-
-
 @final
 @dataclass(frozen=True)
-class DirectPreference(PairObjective):
+class DirectPreference(PairObjective[LanguagePolicy[B], B]):
     """DPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
-    needs: ClassVar[Needs] = Needs(data="preference", reference=True)
+    needs: ClassVar[Needs] = Needs(reference=True)
 
     beta: float = 0.1
     kind: Kind = "sigmoid"
@@ -61,9 +59,8 @@ class DirectPreference(PairObjective):
     length_normalised: bool = False
     sft_weight: float = 0.0
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
-        if ref is None:
-            raise ValueError("DPO needs reference log-probabilities")
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
+        ref = given(batch.reference, "DPO", "reference log-probabilities")
         logps, _ = policy.logps(batch)
         pairs = batch.leaves.reshape(-1, 2)
         lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]  # [P, 2]
@@ -79,14 +76,14 @@ class DirectPreference(PairObjective):
     @torch.no_grad()
     def _metrics(
         self,
-        batch: Any,
+        batch: B,
         scores: torch.Tensor,
         summed: torch.Tensor,
         lengths: torch.Tensor,
         logps: torch.Tensor,
         ref: torch.Tensor,
         count: torch.Tensor,
-    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    ) -> Metrics:
         rewards = self.beta * scores.detach()
         margin = rewards[:, 0] - rewards[:, 1]
         gap = ref - logps.detach()

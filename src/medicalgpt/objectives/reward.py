@@ -9,12 +9,12 @@ ranking alone leaves open.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
+from medicalgpt.objectives.base import B, LossOut, PairObjective, Scorer, share_above_zero
 
 
 def bradley_terry_loss(
@@ -28,16 +28,14 @@ def bradley_terry_loss(
 
 @final
 @dataclass(frozen=True)
-class RewardModelling(PairObjective):
+class RewardModelling(PairObjective[Scorer[B], B]):
     """Bradley–Terry on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
-
-    needs: ClassVar[Needs] = Needs(data="preference", scores=True)
 
     margin: float = 0.0
     centre: float = 0.0
     label_smoothing: float = 0.0
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: Scorer[B], batch: B) -> LossOut:
         scores = policy.scores(batch).reshape(-1, 2)
         chosen, rejected = scores[:, 0], scores[:, 1]
         losses = bradley_terry_loss(chosen, rejected, self.margin, self.centre, self.label_smoothing)

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.objectives.ppo import ClippedValue
+from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.rl import checkpoint, health
@@ -55,11 +56,10 @@ class RlTrainer:
 
     def __post_init__(self) -> None:
         c = self.config
-        self.pull = c.objective if isinstance(c, ScoredConfig) else None
-        self.beta = self.pull.beta if self.pull else 0.0
+        self.beta = c.kl.beta if c.kl else 0.0
         per_epoch = len(self.rows) / c.rollout.prompts
         self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
-        self.value = ClippedValue(c.objective.value_clip) if isinstance(c, PpoConfig) else None
+        self.value = ClippedValue[TreeBatch](c.critic.value_clip) if c.critic else None
         self.stop = StopSignal(self.console, "update")
         # Opening a log mends it, so only the process that writes it may.
         writes = self.world.rank == 0
@@ -101,8 +101,8 @@ class RlTrainer:
         learned = self._learn(seen, owned, len(rows))
         self.step += 1
         line = self._line(seen, rolled, learned | known | rates, time.perf_counter() - begin)
-        if self.pull:
-            self.beta = health.adapted(self.beta, line["train/kl"], self.pull.target_kl)
+        if self.config.kl:
+            self.beta = health.adapted(self.beta, line["train/kl"], self.config.kl.target_kl)
         return self._after(line)
 
     def _prompts(self, update: int) -> list[PromptRow]:
@@ -116,15 +116,15 @@ class RlTrainer:
         return [self.rows[int(orders[epoch][at])] for epoch, at in places]
 
     def _learn(self, seen: Experience, owned: Sequence[int], total: int) -> dict[str, float]:
-        o = self.config.objective
-        warming = isinstance(self.config, PpoConfig) and self.step < self.config.objective.critic_warmup
+        o, kl, critic = self.config.objective, self.config.kl, self.config.critic
+        warming = critic is not None and self.step < critic.critic_warmup
         return self.updater.run(
             seen,
             policy_objective(self.config, self.beta),
             self.value,
             owned,
             total,
-            UpdateSettings(o.epochs, o.minibatches, self.pull.stop_kl if self.pull else None),
+            UpdateSettings(o.epochs, o.minibatches, kl.stop_kl if kl else None),
             self.step,
             train_policy=not warming,
         )

@@ -10,15 +10,15 @@ from medicalgpt.data.split import choose_eval, group_key
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.engine import Engine, Sampling
 from medicalgpt.models.load import Loaded
+from medicalgpt.render.build import Prepared
 from medicalgpt.runs.metrics import SampleLog
 from medicalgpt.train.context import Context
-from medicalgpt.train.stages import objective_of
 
 
 class SampleWriter:
     """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
 
-    def __init__(self, ctx: Context, loaded: Loaded) -> None:
+    def __init__(self, ctx: Context[SupervisedConfig, Prepared], loaded: Loaded) -> None:
         self.ctx, self.loaded = ctx, loaded
         self.log = SampleLog(ctx.folder.samples)
         self.prompts = held_out_prompts(ctx, ctx.config.train.sample_count)
@@ -30,7 +30,6 @@ class SampleWriter:
         # A process that was killed between these answers and the next checkpoint left some behind.
         self.log.rewind(step - 1)
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
-        assert isinstance(self.ctx.config, SupervisedConfig)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [row for row in self.prompts if _fits(engine, row[0], sampling)]
         for (prompt, reference, source), done in zip(fitting, engine.generate([p for p, _, _ in fitting], sampling)):
@@ -48,15 +47,12 @@ def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bo
     return True
 
 
-def held_out_prompts(ctx: Context, count: int) -> list[tuple[tuple[Message, ...], str, str]]:
+def held_out_prompts(
+    ctx: Context[SupervisedConfig, Prepared], count: int
+) -> list[tuple[tuple[Message, ...], str, str]]:
     """The first held-out prompts with their reference answers and row ids."""
-    data, kind = ctx.config.data, objective_of(ctx.config).needs.data
-    if (
-        kind == "document"
-        or objective_of(ctx.config).needs.scores
-        or count == 0
-        or not (data.eval or data.eval_fraction)
-    ):
+    data, kind = ctx.config.data, ctx.config.kind
+    if kind == "document" or ctx.config.scores or count == 0 or not (data.eval or data.eval_fraction):
         return []
 
     def rows(paths: list[str]):  # type: ignore[no-untyped-def]

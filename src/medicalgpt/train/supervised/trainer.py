@@ -108,7 +108,7 @@ class StageTrainer(Trainer):
         module.train(training)
         total = self.accelerator.reduce(total, "sum")
         for batch in batches:
-            batch.extra["baseline"] = (total[0] / total[1].clamp(min=1e-9)).float()
+            batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
 
     @property
     def _objective(self) -> Any:
