@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from rich.console import Console
+from safetensors.torch import save_file
 
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
@@ -22,7 +24,8 @@ from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.train.rl import checkpoint, health
+from medicalgpt.train import checkpoint, random_state
+from medicalgpt.train.rl import health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
 from medicalgpt.train.rl.process_group import ProcessGroup
@@ -32,6 +35,14 @@ from medicalgpt.train.rl.rollout import Group, Rollouts, RolloutSampler, require
 from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.signals import StopSignal
 from medicalgpt.train.stages import policy_objective
+
+
+class LoopState(BaseModel):
+    """What a checkpoint keeps of the loop: the weight of the KL, and the held-out scores and numbers before step 1."""
+
+    beta: float
+    start: list[list[float]]
+    first: dict[str, float]
 
 
 @dataclass
@@ -221,20 +232,28 @@ class RlTrainer:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save(self) -> None:
-        randoms = self.world.gather(checkpoint.random_state())
+        random = random_state.gather(self.world.size)
         if self.world.rank == 0:
-            state = {"beta": self.beta, "tokens": self.tokens, "start": self.start, "first": self.first}
+            state = LoopState(beta=self.beta, start=self.start, first=self.first).model_dump()
+            pending = checkpoint.Pending(total_tokens=self.tokens)  # sums of an update are written or gone when it ends
             with self.folder.saving(self.step) as temp:
-                checkpoint.save(temp, self.updater, state, randoms)
+                save_file(checkpoint.tensors(self.updater.roles.trained()), temp / checkpoint.WEIGHTS)
+                checkpoint.write(
+                    temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
+                )
             self.folder.prune(self.config.train.keep_checkpoints)
         if self.world.size > 1:
             torch.distributed.barrier()
 
     def _restore(self, start: StartState) -> None:
         assert start.checkpoint is not None
-        state = checkpoint.restore(start.checkpoint, self.updater, self.world.rank)
-        self.step, self.beta, self.tokens = start.step, state["beta"], state["tokens"]
-        self.start, self.first = state["start"], state["first"]
+        saved = checkpoint.read(start.checkpoint, "rl", self.world.size)
+        saved.load_weights(self.updater.roles.trained())
+        saved.load_optimizer(self.updater.optimizer)
+        saved.load_random(self.world.rank)
+        state = saved.load_state(LoopState)
+        self.step, self.tokens = start.step, saved.pending.total_tokens
+        self.beta, self.start, self.first = state.beta, state.start, state.first
         for log in (self.log, self.samples):
             if log is not None:
                 log.rewind(start.step)
