@@ -70,7 +70,7 @@ def row_record(row: Row, file: str, columns: Mapping[str, str]) -> tuple[Shape, 
     try:
         return shape, shape.convert(named, Source(file, row.number))
     except BadRow as bad:
-        bad.allowed = shape.EXPECTS
+        bad.allowed = shape.expects
         raise
 
 
@@ -103,10 +103,10 @@ class _Reader:
             self._tick_off(row)
             try:
                 shape, record = row_record(row, file, self.columns)
-                if shape.KIND not in ACCEPTED[self.kind]:
+                if shape.kind not in ACCEPTED[self.kind]:
                     if not good:
                         raise DataError(self._other_kind(shape, row, path))
-                    raise BadRow(f"a {shape.KIND} row ({shape.NAME}) in a file of {self.kind} rows")
+                    raise BadRow(f"a {shape.kind} row ({shape.name}) in a file of {self.kind} rows")
             except BadRow as bad:
                 self._reject(bad, row, file)
                 continue
@@ -144,12 +144,12 @@ class _Reader:
             )
 
     def _allowed(self) -> str:
-        return " or ".join(shape.EXPECTS for shape in SHAPES if shape.KIND in ACCEPTED[self.kind])
+        return " or ".join(shape.expects for shape in SHAPES if shape.kind in ACCEPTED[self.kind])
 
     def _other_kind(self, shape: Shape, row: Row, path: Path) -> str:
         return (
-            f"{_place(str(path), row)}: this is a {shape.KIND} row (shape {shape.NAME}), which fits "
-            f"{STAGE_OF[shape.KIND]}; here {self.kind} rows are needed: {self._allowed()}; choose the other stage or "
+            f"{_place(str(path), row)}: this is a {shape.kind} row (shape {shape.name}), which fits "
+            f"{STAGE_OF[shape.kind]}; here {self.kind} rows are needed: {self._allowed()}; choose the other stage or "
             "file, or say which column holds what with data.columns"
         )
 

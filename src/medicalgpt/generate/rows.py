@@ -8,7 +8,7 @@ from typing import Any
 
 from medicalgpt.data.formats.fields import BadRow, decoded, required_text
 from medicalgpt.data.formats.names import ANSWER, CONVERSATIONS, QUESTION, fold_name, fold_row
-from medicalgpt.data.formats.pairs import asked
+from medicalgpt.data.formats.questions import question_turns
 from medicalgpt.data.formats.tools import parse_tools
 from medicalgpt.data.formats.turns import check_turns, parse_turn, parse_turns, with_system
 from medicalgpt.data.records import Dialogue, Message, Source
@@ -139,7 +139,7 @@ def parse_prompt(row: Row, path: Path, system: str | None) -> BatchPrompt:
         messages, reference = _without_answer(with_system(fields, turns))
         tools = _checked_tools(fields)
     else:
-        messages = asked(fields, required_text(fields, QUESTION if name in QUESTION else (name,)))
+        messages = question_turns(fields, required_text(fields, QUESTION if name in QUESTION else (name,)))
         column, reference = _answer(fields, name)
     check_turns(messages, end="prompt")
     if system and messages[0].role != "system":
