@@ -56,7 +56,7 @@ def _render(found: Inspection, kind: Kind, files: list[str], renderer: Renderer,
         try:
             rendered = renderer.render(record)
             trees = rendered.trees
-            ledger.settle(record.source.file, rendered.outcome, rendered.reason)
+            ledger.settle(record.source.file, rendered.outcome, rendered.reason, over_length=rendered.over_length)
         except RenderError as error:
             ledger.settle(record.source.file, "dropped", f"cannot be rendered: {error}")
             if isinstance(error, VerificationError):
