@@ -1,9 +1,10 @@
-"""No import circle between any two modules of the package and no import that hides one.
+"""No import circle between any two modules of the package no import that hides one, and no attic.
 
 import-linter checks the rooms; here each module counts, and so do imports inside functions and under TYPE_CHECKING.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 PACKAGE = "medicalgpt"
 SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 MARK = "# lazy:"
+LARGEST_ROOM = 0.12
+LARGEST_FLOOR = 0.14
 
 # Front ends import late so that `medicalgpt --help` and bad options answer before torch is loaded.
 LAZY_ROOMS = ("__init__.py", "api", "cli", "config", "data", "serve")
@@ -128,6 +131,23 @@ def test_no_import_is_hidden_without_a_reason() -> None:
     assert not hidden, (
         f"{'; '.join(hidden)}: an import inside a function or under TYPE_CHECKING. Put it at the top of the file; if that "
         f"would load something slow that is seldom needed, leave it and end its line with `{MARK} heavy` or another reason."
+    )
+
+
+def test_no_room_is_an_attic() -> None:
+    """A room is a package: its own modules, those of packages inside it are rooms of their own."""
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCE.rglob("*.py")}
+    own, whole = Counter[str](), Counter[str]()
+    for path, count in lines.items():
+        place = path.relative_to(SOURCE)
+        own[str(place.parent)] += count
+        whole[place.parts[0]] += count
+    total = sum(lines.values())
+    crowded = {room: f"{n / total:.1%}" for room, n in own.items() if n > LARGEST_ROOM * total}
+    crowded |= {room: f"{n / total:.1%}" for room, n in whole.items() if n > LARGEST_FLOOR * total}
+    assert not crowded, (
+        f"{crowded} of the {total} lines in src; allowed: {LARGEST_ROOM:.0%} in one package, {LARGEST_FLOOR:.0%} with the "
+        "packages inside it. See whether a subject in it stands on its own and can be a room, or belongs to one below."
     )
 
 

@@ -243,7 +243,8 @@ def _render_answers(
     over_length: OverLength,
 ) -> Rendered:
     """The row's prompt with a branch for each answer; the prompt is shortened until the longest of them fits."""
-    prompt, outcome = row.prompt, "kept"
+    prompt = row.prompt
+    outcome: Outcome = "kept"
     longest = max(answers, key=lambda c: _length(template, (*prompt, *c), row.tools))
     if _length(template, (*prompt, *longest), row.tools) > max_tokens:
         if over_length != "truncate":
@@ -262,7 +263,7 @@ def _render_answers(
                 (), "dropped", "the template rewrites earlier turns, so a multi-turn answer has no single text"
             )
         branches.append(chains[0])
-    return Rendered((fork(branches, row.source),), outcome)  # type: ignore[arg-type]
+    return Rendered((fork(branches, row.source),), outcome)
 
 
 def fork(branches: Sequence[tuple[np.ndarray, np.ndarray]], source: Source) -> TokenTree:
