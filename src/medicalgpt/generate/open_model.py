@@ -90,7 +90,7 @@ def on_vllm(asked: ModelRequest) -> Opened:
     """
     from transformers import GenerationConfig
 
-    from medicalgpt.generate.backends.vllm import VllmBackend
+    from medicalgpt.generate.backends.vllm import VllmBackend  # lazy: heavy
 
     config, tokenizer = asked.config, asked.options.tokenizer
     settings = {
@@ -126,7 +126,7 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
     Raises:
         ServeError: it is no GGUF file, or another backend or a setting that a file fixes is asked for.
     """
-    from medicalgpt.generate.backends.llamacpp import LlamaCppBackend
+    from medicalgpt.generate.backends.llamacpp import LlamaCppBackend  # lazy: heavy
 
     config, path = asked.config, asked.config.base
     if not is_gguf(path):

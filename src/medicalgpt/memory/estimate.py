@@ -38,7 +38,7 @@ def setup_for(method: Method, dtype: DType = "auto", device: Device | None = Non
 def _types(method: Method, dtype: DType) -> tuple[str, str]:
     """Storage and compute type: without an explicit type full training keeps fp32 weights and computes shorter."""
     if dtype == "auto":
-        from medicalgpt.models.load import pick_dtype
+        from medicalgpt.models.load import pick_dtype  # lazy: heavy
 
         picked = str(pick_dtype("auto")).removeprefix("torch.")
     else:

@@ -106,7 +106,7 @@ def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_
 def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
     from pathlib import Path
 
-    from medicalgpt.models.hub import fetch_file
+    from medicalgpt.models.hub import fetch_file  # lazy: heavy
 
     name = "adapter_config.json"
     file = fetch_file(path_or_id, name, revision) if kind == "hub-adapter" else Path(path_or_id) / name
@@ -121,7 +121,7 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts
+    from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts  # lazy: heavy
 
     try:
         with torch.device("meta"):

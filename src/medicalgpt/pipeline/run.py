@@ -74,8 +74,8 @@ class Pipeline:
         Raises:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
         """
-        from medicalgpt.export.merge import merge_run
-        from medicalgpt.train.stage import run_stage
+        from medicalgpt.export.merge import merge_run  # lazy: heavy
+        from medicalgpt.train.stage import run_stage  # lazy: heavy
 
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None

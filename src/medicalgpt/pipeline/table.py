@@ -46,9 +46,9 @@ def write_summary(
 
 
 def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
-    from medicalgpt.evaluate.compare import score
-    from medicalgpt.models.embedded.registry import cache_root
-    from medicalgpt.models.load import load
+    from medicalgpt.evaluate.compare import score  # lazy: heavy
+    from medicalgpt.models.embedded.registry import cache_root  # lazy: heavy
+    from medicalgpt.models.load import load  # lazy: heavy
 
     console.print(f"measuring {name} …")
     loaded = load(model)

@@ -116,7 +116,7 @@ def _check(path: Path, kind: Kind) -> None:
         raise ServeError(f"--feedback: {path} cannot be written: {error.strerror}; choose another place") from error
     except (BadRow, MedicalGPTError, StopIteration):
         raise ServeError(f"--feedback: {path} is no file of {kind} rows; choose another name") from None
-    found = kind if shape is None else shape.KIND
+    found = kind if shape is None else shape.kind
     if found != kind:
         raise ServeError(f"--feedback: {path} holds {found} rows, here {kind} rows are written; choose another name")
 

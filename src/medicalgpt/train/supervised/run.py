@@ -2,15 +2,12 @@
 
 import hashlib
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 import torch
 
 from medicalgpt.config.base import SupervisedConfig
-from medicalgpt.data.ledger import Ledger
-from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
+from medicalgpt.data.records import Message
 from medicalgpt.errors import ConfigError, RenderError
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.batches import costs
@@ -20,6 +17,7 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.build import Prepared
 from medicalgpt.render.rows import encode_conversation
+from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import code_hash, hash_json
 from medicalgpt.train.context import Context, Outcome
@@ -84,30 +82,18 @@ def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loa
     )
     for reason, count in ledger["reasons"].items():
         ctx.console.print(f"  {count} {reason}", highlight=False)
-    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(ctx))
+    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(prepared, ctx.template))
     ctx.console.print(as_table(proofs))
     if ctx.console.is_terminal:  # a log file must not hold patient text
         ctx.console.print(show(prepared.train[0], ctx.template))
 
 
-def _conversations(ctx: Context[SupervisedConfig, Prepared], count: int = 8) -> list[tuple[Message, ...]]:
-    """The first few finished conversations of the training data."""
-    data, kind = ctx.config.data, ctx.config.kind
-    if kind == "document":
-        return []
+def _conversations(prepared: Prepared, template: ChatTemplate) -> list[tuple[Message, ...]]:
+    """The first few conversations of the training data that the template can render."""
     found: list[tuple[Message, ...]] = []
-    for record in islice(
-        read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count
-    ):
-        messages: tuple[Message, ...] = ()
-        if isinstance(record, Dialogue):
-            messages = record.messages
-        elif isinstance(record, Preference):
-            messages = (*record.prompt, record.chosen[0])
-        elif isinstance(record, Feedback):
-            messages = (*record.prompt, record.answer[0])
+    for messages in prepared.first_rows.conversations:
         with suppress(RenderError):  # a row the template refuses was settled when it was rendered
-            encode_conversation(ctx.template, messages, (), {len(messages) - 1})
+            encode_conversation(template, messages, (), {len(messages) - 1})
             found.append(messages)
     return found
 

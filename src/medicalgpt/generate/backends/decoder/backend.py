@@ -82,7 +82,10 @@ class Decoder:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out, on a GPU or not."""
+    """Whether an error says that memory ran out, on a GPU or not.
+
+    torch has a class for a GPU's errors only: its CPU allocator raises a plain RuntimeError, known by its words alone.
+    """
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
