@@ -12,6 +12,7 @@ from medicalgpt.render.build import Prepared
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.run_key import RunKey
 from medicalgpt.train.rl.prompts import PromptSet
 
 
@@ -36,7 +37,7 @@ class Context:
     template: ChatTemplate
     prepared: Prepared | PromptSet
     folder: RunFolder
-    key: str
+    key: RunKey
     base: dict[str, str]
     rank: int
     world: int
