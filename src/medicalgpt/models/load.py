@@ -10,7 +10,6 @@ from torch import nn
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
-from medicalgpt.kernels.malloc import keep_memory
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
 from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
@@ -227,8 +226,6 @@ def load_base(
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
     _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
-    if not torch.cuda.is_available():
-        keep_memory()
     return model  # type: ignore[no-any-return]
 
 

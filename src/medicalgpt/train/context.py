@@ -13,6 +13,7 @@ from medicalgpt.render.build import Prepared
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.run_key import RunKey
 from medicalgpt.train.rl.prompts import PromptSet
 
 C = TypeVar("C", bound=StageConfig)
@@ -40,7 +41,7 @@ class Context(Generic[C, D]):
     template: ChatTemplate
     prepared: D
     folder: RunFolder
-    key: str
+    key: RunKey
     base: dict[str, str]
     rank: int
     world: int

@@ -1,17 +1,19 @@
 """Run one training stage from its config to a finished run folder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
 
-from medicalgpt.config import Resolved, dump
-from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.config import Resolved, dump, load
+from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name
-from medicalgpt.errors import MedicalGPTError
+from medicalgpt.errors import ConfigError, MedicalGPTError
+from medicalgpt.kernels.malloc import restore_memory
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import find
 from medicalgpt.models.locate import locate
@@ -19,7 +21,8 @@ from medicalgpt.render.build import Prepared, prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
-from medicalgpt.runs.hashes import code_hash, hash_json
+from medicalgpt.runs.hashes import code_hash
+from medicalgpt.runs.run_key import RunKey
 from medicalgpt.train.context import Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
 from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
@@ -41,6 +44,8 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     start = _begin(ctx, dump(resolved), state)
     if start.status == "finished":
         ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
+        if start.note:
+            ctx.console.print(start.note, highlight=False)
         return recall(ctx.folder.path)
     with ctx.folder:
         try:
@@ -49,6 +54,8 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
             if ctx.rank == 0:
                 withdraw(ctx.folder)
             raise
+        finally:
+            restore_memory()
 
 
 def _in_turn(state: PartialState, act: Callable[[], AnyContext]) -> AnyContext:
@@ -83,11 +90,24 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
         base |= other_hashes(config)
     else:
         prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
-    settings = config.model_dump(
-        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
-    )
-    key = hash_json({"stage": name, "config": settings, "data": prepared.hashes, "base": base, "code": code_hash()})
+    key = RunKey(name, _settings(config), prepared.hashes, base, code_hash(), partial(_settings_in, type(config)))
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
+
+
+def _settings(config: StageConfig) -> dict[str, Any]:
+    """The settings that a run's numbers depend on; its files enter by their content."""
+    return config.model_dump(
+        mode="json",
+        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
+    )
+
+
+def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None:
+    """The same of a config.resolved.yaml, which another version may have written with fewer keys or older names."""
+    try:
+        return _settings(load(schema, file).value)
+    except (ConfigError, OSError):
+        return None
 
 
 def _begin(ctx: AnyContext, text: str, state: PartialState) -> StartState:

@@ -19,7 +19,7 @@ from medicalgpt.render.build import Prepared
 from medicalgpt.render.rows import encode_conversation
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.folder import StartState
-from medicalgpt.runs.hashes import code_hash, hash_json
+from medicalgpt.runs.hashes import hash_json
 from medicalgpt.train.context import Context, Outcome
 from medicalgpt.train.policy import AUTOCAST, Policy, load_policy, mixed_precision
 from medicalgpt.train.preflight import as_table, preflight, show
@@ -117,7 +117,7 @@ def _reference(ctx: Context[SupervisedConfig, Prepared], policy: Policy, plan: P
             "base": ctx.base,
             "dtype": config.model.dtype,
             "quantization": config.quantization,
-            "code": code_hash(),
+            "code": ctx.key.code,
         }
         precision = mixed_precision(config)
         fill_cache(plan, policy, hash_json(facts), cache_root(), precision, ctx.rank, ctx.world)
