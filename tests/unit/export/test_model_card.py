@@ -2,8 +2,8 @@
 
 import pytest
 from huggingface_hub import ModelCard
-from medicalgpt.runs.lineage import Lineage
-from medicalgpt.runs.model_card import card
+from medicalgpt.export.lineage import Lineage
+from medicalgpt.export.model_card import card
 
 STAGE = {
     "stage": "no",  # a word that YAML 1.1 would read as false
