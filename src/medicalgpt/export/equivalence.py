@@ -7,7 +7,6 @@ gives whole distributions; a server or another program may give its likeliest to
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +56,7 @@ class Difference:
     positions: int
     prompts: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 

@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
+from medicalgpt.export.equivalence import LogProbFn, LogProbs, collect, compare, probe_prompts
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.logprobs import language_logprobs, score_logprobs
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
 from medicalgpt.models.adapters import attach
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.embeddings import grow, rows
 from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
@@ -83,7 +85,7 @@ def merge_adapters(
         return merge.write(temp, output.name)
 
 
-def merge_adapter_checked(model: Any) -> tuple[Any, Certificate]:
+def merge_adapter_checked(model: nn.Module) -> tuple[nn.Module, Certificate]:
     """The model with its adapter folded in, in memory, and the certificate of that.
 
     Raises:
@@ -207,7 +209,7 @@ class _Merge:
             trust_remote_code=self.trust_remote_code,
         )
 
-    def _speaker(self, model: Any) -> Any:
+    def _speaker(self, model: nn.Module) -> LogProbFn:
         return score_logprobs(model) if self.chain.head == "score" else language_logprobs(model)
 
     def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:
@@ -224,6 +226,8 @@ class _Merge:
                 f"{adapter.path_or_id} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
                 f"({len(loaded.tokenizer)}); a chain is trained with one tokenizer, or extends it (medicalgpt vocab extend)"
             )
-        grow(loaded.model, require_map(token_map, folder, theirs, loaded.tokenizer, "of the adapters before it"))
+        grow(
+            unwrap(loaded.model), require_map(token_map, folder, theirs, loaded.tokenizer, "of the adapters before it")
+        )
         loaded.tokenizer = theirs
         return True

@@ -6,18 +6,23 @@ step. Each replacement is compared with the original on random input first and l
 
 import sys
 import types
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import ClassVar, Protocol, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from medicalgpt.kernels.autograd import AutogradContext
+
 
 class _Rotary(torch.autograd.Function):
     """x·cos + rotate_half(x)·sin. Shapes: x [B, H, T, D]; cos, sin [B, 1, T, D]."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, x, cos, sin):  # type: ignore[no-untyped-def]
+    def forward(ctx: AutogradContext, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(cos, sin)
         half = x.shape[-1] // 2
         out = x * cos
@@ -26,7 +31,7 @@ class _Rotary(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         cos, sin = ctx.saved_tensors
         half = upstream.shape[-1] // 2
         grad = upstream * cos
@@ -47,21 +52,25 @@ def _turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor
     """The first numbers of each head, as many as there are angles; the rest stays as it is (GLM, Phi, GPT-NeoX)."""
     width = cos.shape[-1]
     if width == x.shape[-1]:
-        return _Rotary.apply(x, cos, sin)  # type: ignore[no-any-return]
+        return _Rotary.apply(x, cos, sin)
     return torch.cat([_Rotary.apply(x[..., :width], cos, sin), x[..., width:]], -1)
 
 
 class _RmsNorm(torch.autograd.Function):
     """w·x / sqrt(mean(x²) + eps) in fp32. Keeps x and one number a row."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, x, weight, eps):  # type: ignore[no-untyped-def]
-        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    def forward(ctx: AutogradContext, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        scale: torch.Tensor = (
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        )
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None]:
         x, weight, scale = ctx.saved_tensors
         unit = x * scale
         grad_w = None
@@ -72,32 +81,73 @@ class _RmsNorm(torch.autograd.Function):
         return grad.addcmul_(unit, share, value=-1).mul_(scale), grad_w, None
 
 
-def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+class RmsNorm(Protocol):
+    """A norm of transformers, and what is noted on it when its forward is replaced."""
+
+    weight: torch.Tensor
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    plain_forward: Callable[[torch.Tensor], torch.Tensor]
+    lean_eps: float
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., D] → [..., D]."""
+        ...
+
+
+class FeedForward(Protocol):
+    """A block down(act(gate(x))·up(x)) of transformers."""
+
+    gate_proj: nn.Linear
+    up_proj: nn.Linear
+    down_proj: Callable[[torch.Tensor], torch.Tensor]
+    act_fn: Callable[[torch.Tensor], torch.Tensor]
+    forward: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., D] → [..., D]."""
+        ...
+
+
+def _norm_forward(self: RmsNorm, x: torch.Tensor) -> torch.Tensor:
     if x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
-        return self.plain_forward(x)  # type: ignore[no-any-return]
-    return _RmsNorm.apply(x, self.weight, self.lean_eps)  # type: ignore[no-any-return]
+        return self.plain_forward(x)
+    return _RmsNorm.apply(x, self.weight, self.lean_eps)
 
 
 class _SwiGlu(torch.autograd.Function):
     """silu(gate)·up (arXiv 2002.05202). Keeps gate and up; silu(gate) is computed again instead of kept."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, gate, up):  # type: ignore[no-untyped-def]
+    def forward(ctx: AutogradContext, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(gate, up)
         return F.silu(gate).mul_(up)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         gate, up = ctx.saved_tensors
         grad_up = F.silu(gate).mul_(upstream)
         return torch.ops.aten.silu_backward(upstream * up, gate), grad_up
 
 
-def _mlp_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
-    return self.down_proj(_SwiGlu.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-any-return]
+def _mlp_forward(self: FeedForward, x: torch.Tensor) -> torch.Tensor:
+    return self.down_proj(_SwiGlu.apply(self.gate_proj(x), self.up_proj(x)))
 
 
-def use_fused_elementwise(model: nn.Module) -> list[str]:
+class Network(Protocol):
+    """A tree of modules, as `nn.Module` is one."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All of them."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Itself and all below it."""
+        ...
+
+
+def use_fused_elementwise(model: Network) -> list[str]:
     """Replace what can be replaced in a transformers model in fp32; returns what was."""
     done: list[str] = []
     if next(model.parameters()).dtype != torch.float32:
@@ -112,12 +162,12 @@ def use_fused_elementwise(model: nn.Module) -> list[str]:
     return done
 
 
-def is_rms_norm(module: nn.Module) -> bool:
+def is_rms_norm(module: nn.Module) -> TypeGuard[RmsNorm]:
     """Whether a module calls itself an RMSNorm; whether its formula is the usual one is tried before it is replaced."""
     return type(module).__name__.endswith("RMSNorm")
 
 
-def swiglu_parts(module: Any) -> bool:
+def swiglu_parts(module: object) -> TypeGuard[FeedForward]:
     """Whether a module has the parts of down(silu(gate(x))·up(x))."""
     parts = (getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj"))
     return (
@@ -125,7 +175,7 @@ def swiglu_parts(module: Any) -> bool:
     )
 
 
-def _replace_rotary(model: nn.Module) -> bool:
+def _replace_rotary(model: Network) -> bool:
     """Swap the function in the model's own module, if it has the usual one."""
     module = sys.modules[type(model).__module__]
     original = getattr(module, "apply_rotary_pos_emb", None)
@@ -133,11 +183,11 @@ def _replace_rotary(model: nn.Module) -> bool:
         return original is rotary
     if not _same_rotary(original, 8) or not _same_rotary(original, 4, may_refuse=True):
         return False
-    module.apply_rotary_pos_emb = rotary  # type: ignore[attr-defined]
+    module.apply_rotary_pos_emb = rotary  # type: ignore[attr-defined]  # a function of whatever family's module it is
     return True
 
 
-def _same_rotary(original: Any, width: int, may_refuse: bool = False) -> bool:
+def _same_rotary(original: Callable[..., tuple[torch.Tensor, ...]], width: int, may_refuse: bool = False) -> bool:
     """Whether ours gives what a family's own function gives, for angles over `width` of 8 numbers a head.
 
     may_refuse: the function may also fail; most take angles for whole heads only.
@@ -153,7 +203,7 @@ def _same_rotary(original: Any, width: int, may_refuse: bool = False) -> bool:
     return all(a.shape == b.shape and torch.allclose(a, b, atol=1e-6) for a, b in zip(theirs, ours))
 
 
-def _replace_norm(norm: Any) -> bool:
+def _replace_norm(norm: RmsNorm) -> bool:
     """Patch one norm whose output is weight·x/rms."""
     eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", None))
     weight = getattr(norm, "weight", None)
@@ -175,7 +225,7 @@ def _replace_norm(norm: Any) -> bool:
     return True
 
 
-def _replace_mlp(mlp: Any) -> bool:
+def _replace_mlp(mlp: object) -> bool:
     """Patch one feed-forward block whose output is down(silu(gate(x))·up(x))."""
     if not swiglu_parts(mlp):
         return False

@@ -6,12 +6,14 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.malloc import keep_memory
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
@@ -33,7 +35,7 @@ class Loaded:
     """
 
     model: nn.Module
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     base: Located
     adapter: Located | None = None
     architecture: Architecture | None = None
@@ -52,10 +54,8 @@ def pick_dtype(wanted: str) -> torch.dtype:
     return torch.float32
 
 
-def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a located model."""
-    from transformers import AutoTokenizer
-
     try:
         return AutoTokenizer.from_pretrained(
             where, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
@@ -64,7 +64,7 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         raise ModelError(f"{where}: no usable tokenizer: {error}") from error
 
 
-def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, Any]:
+def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, PreTrainedTokenizerBase]:
     """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`.
 
     Args:
@@ -79,7 +79,10 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
             raise ModelError(
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
-        found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
+        found, adapter = (
+            locate(str(read_adapter(found)["base_model_name_or_path"]), None, config.trust_remote_code),
+            found,
+        )
     place = own_place(config, adapter, tokenizer)
     revision = found.revision if place is None else None
     return found, adapter, load_tokenizer(place or found.path_or_id, revision, config.trust_remote_code)
@@ -89,7 +92,7 @@ def find_token_map(
     config: ModelConfig,
     base: Located,
     adapter: Located | None,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     asked: str | None = None,
     resizes: bool = False,
 ) -> TokenMap | None:
@@ -104,7 +107,7 @@ def find_token_map(
         ModelError: a tokenizer of another vocabulary without a map from the base's.
     """
 
-    def read(where: str) -> Any:
+    def read(where: str) -> PreTrainedTokenizerBase:
         return load_tokenizer(where, base.revision if where == base.path_or_id else None, config.trust_remote_code)
 
     return growth(config, base, adapter, tokenizer, read, asked, resizes)
@@ -146,9 +149,9 @@ def load(
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
     model = load_base(found, config, quantization, head, architecture, spread)
     if token_map is not None:
-        grow(model, token_map)
+        grow(unwrap(model), token_map)
     elif resize_embeddings:
-        resize(model, len(own_tokenizer), say)
+        resize(unwrap(model), len(own_tokenizer), say)
     elif config.tokenizer or adapter is not None:
         require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
@@ -219,7 +222,7 @@ def load_base(
     if head == "score":
         auto = transformers.AutoModelForSequenceClassification
         options["num_labels"] = 1
-    elif names_classifier(own.get("architectures")):  # type: ignore[arg-type]
+    elif names_classifier(own.get("architectures")):
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
         model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
@@ -229,7 +232,8 @@ def load_base(
     attention.enable(model)
     if not torch.cuda.is_available():
         keep_memory()
-    return model  # type: ignore[no-any-return]
+    base: nn.Module = model
+    return base
 
 
 def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None:
@@ -242,20 +246,19 @@ def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None
         )
 
 
-def names_classifier(architectures: list[str] | None) -> bool:
+def names_classifier(architectures: object) -> bool:
     """Whether a config's `architectures` say that its weights are a classifier's, score layer included."""
-    return any(str(name).endswith("ForSequenceClassification") for name in architectures or [])
+    names = architectures if isinstance(architectures, list) else []
+    return any(str(name).endswith("ForSequenceClassification") for name in names)
 
 
-def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
+def _quantizer(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise ModelError(
             f"quantization={quantization} needs bitsandbytes; install it with: pip install 'medicalgpt[quant]'"
         ) from error
-    from transformers import BitsAndBytesConfig
-
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

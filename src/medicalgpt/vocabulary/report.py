@@ -3,7 +3,8 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.vocabulary.bpe import Spelling, is_byte, is_byte_level
 
@@ -47,7 +48,7 @@ class Row:
 class Meter:
     """Counts what a tokenizer does to texts."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         backend = tokenizer.backend_tokenizer
         spelling = Spelling(is_byte_level(backend.to_str()))
@@ -70,7 +71,7 @@ class Meter:
         return ids
 
 
-def compare(old: Any, new: Any, texts: Iterable[str]) -> list[Row]:
+def compare(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, texts: Iterable[str]) -> list[Row]:
     """Both tokenizers on every text, by language, the language with most characters first."""
     rows: dict[str, Row] = {}
     before, after = Meter(old), Meter(new)

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.data.formats import BadRow
 from medicalgpt.data.reader import row_record
@@ -83,15 +82,15 @@ class Feedback:
         for path in (self.pairs, self.verdicts):
             _remove(path, answer.id)
 
-    def _pair(self, answer: Answer, other: Answer) -> dict[str, Any]:
+    def _pair(self, answer: Answer, other: Answer) -> dict[str, object]:
         good, bad = (answer, other) if answer.rating else (other, answer)
         return {"messages": _turns(answer), "chosen": good.text, "rejected": bad.text} | self._about(good, bad)
 
-    def _verdict(self, answer: Answer) -> dict[str, Any]:
+    def _verdict(self, answer: Answer) -> dict[str, object]:
         row = {"messages": _turns(answer), "completion": answer.text, "desirable": answer.rating}
         return row | self._about(answer)
 
-    def _about(self, *answers: Answer) -> dict[str, Any]:
+    def _about(self, *answers: Answer) -> dict[str, object]:
         ids = [answer.id for answer in answers]
         return {"answers": ids, "model": self.model, "rated": datetime.now(UTC).isoformat(timespec="seconds")}
 
@@ -102,7 +101,7 @@ def _is_counterpart(answer: Answer, other: Answer) -> bool:
     return rated_otherwise and other.prompt == answer.prompt and other.text.strip() != answer.text.strip()
 
 
-def _turns(answer: Answer) -> list[dict[str, Any]]:
+def _turns(answer: Answer) -> list[dict[str, object]]:
     return [turn.as_dict() for turn in answer.prompt]
 
 
@@ -136,7 +135,7 @@ def _held(path: Path) -> Iterator[int]:
             os.close(fd)
 
 
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _append(path: Path, rows: Sequence[dict[str, object]]) -> None:
     if not rows:
         return
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "backslashreplace")

@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +24,7 @@ class Decoder:
 
     def __init__(self, model: nn.Module, stop_ids: Sequence[int]) -> None:
         self.model = model
-        self.inner: Any = unwrap(model)
+        self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
         self._lock = threading.Lock()  # the attention function is set on the model: one call at a time
         self._lent = False
