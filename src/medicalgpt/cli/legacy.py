@@ -174,7 +174,7 @@ def _talk(given: argparse.Namespace) -> None:
     settings = sampling(given, new_seed())
     from medicalgpt.generate.engine import Engine
 
-    engine = Engine.open(**opening(given), spread=_several(given))
+    engine = Engine.open(**opening(given), device_map="auto" if _several(given) else None)
     talk(engine, settings, given.system_prompt, history=not given.single_tune)
 
 
@@ -189,4 +189,4 @@ def _answer_file(given: argparse.Namespace) -> None:
     target: Path = given.output_file
     begun = not target.exists() and target.with_name(target.name + ".partial").exists()
     job = FileJob(given.data_file, target, given.batch_size, given.system_prompt, not given.single_tune, resume=begun)
-    answer_file(opening(given) | {"spread": _several(given)}, job, sampling(given, SEED))
+    answer_file(opening(given) | {"device_map": "auto" if _several(given) else None}, job, sampling(given, SEED))

@@ -1,4 +1,4 @@
-"""A loaded model as a speaker: token ids in, what it says after each of them out (see runs/equivalence.py)."""
+"""Log-prob functions of a loaded model, for comparing it with another (see export/equivalence.py)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

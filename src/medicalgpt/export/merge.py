@@ -168,16 +168,16 @@ class _Merge:
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
         comparisons: list[Comparison] = []
-        expected = collect(self._speaker(loaded.model), prompts)
+        expected = collect(self._logprob_fn(loaded.model), prompts)
         loaded.model = merge_adapter(loaded.model)
         for link, adapter in enumerate(others, 2):
-            difference = compare(expected, self._speaker(loaded.model), prompts)
+            difference = compare(expected, self._logprob_fn(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
             if self._grow_for(adapter, loaded):
                 chosen = ChatTemplate.load(loaded.tokenizer, self.template)
                 prompts = probe_prompts(rows(loaded.model), chosen)
             loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
-            expected = collect(self._speaker(loaded.model), prompts)
+            expected = collect(self._logprob_fn(loaded.model), prompts)
             loaded.model = merge_adapter(loaded.model)
         loaded.model.to(self.dtype)
         save_model(temp, loaded, chosen)
@@ -193,7 +193,7 @@ class _Merge:
         return Comparison(
             f"adapter {len(self.chain.adapters)} on its base",
             "merged weights as saved",
-            compare(expected, self._speaker(again), prompts),
+            compare(expected, self._logprob_fn(again), prompts),
             weights_hash(Path(last.path_or_id)) if last.kind == "adapter" else None,
             weights_hash(temp),
         )
@@ -209,7 +209,7 @@ class _Merge:
             trust_remote_code=self.trust_remote_code,
         )
 
-    def _speaker(self, model: nn.Module) -> LogProbFn:
+    def _logprob_fn(self, model: nn.Module) -> LogProbFn:
         return score_logprobs(model) if self.chain.head == "score" else language_logprobs(model)
 
     def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:

@@ -18,7 +18,7 @@ from medicalgpt.generate.stream import StreamThread, TextStream
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import to_stderr
-from medicalgpt.models.load import Quantization
+from medicalgpt.models.load import DeviceMap, Quantization
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_formats import MARKERS
@@ -88,7 +88,7 @@ class Engine:
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
-        spread: bool = False,
+        device_map: DeviceMap | None = None,
         say: Say = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
@@ -100,7 +100,7 @@ class Engine:
             family: the model family that it must be of (models/families.py).
             tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
             resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
-            spread: lay the layers over all GPUs that are there, instead of the whole model on one.
+            device_map: "auto" lays the layers over all GPUs that are there; None puts the whole model on one.
             say: hears what was chosen where something was missing.
 
         Raises:
@@ -112,7 +112,7 @@ class Engine:
         where = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
         config = ModelConfig.model_validate({**where, "trust_remote_code": trust_remote_code})
         asked = ModelOptions(
-            config, template, tool_format, tokenizer, family, quantization, resize_embeddings, spread, backend, say
+            config, template, tool_format, tokenizer, family, quantization, resize_embeddings, device_map, backend, say
         )
         if backend == "llamacpp" or is_gguf(run_or_path):
             opened = on_llamacpp(asked)

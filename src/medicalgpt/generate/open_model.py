@@ -17,7 +17,7 @@ from medicalgpt.generate.choose_template import choose_template, saved_template
 from medicalgpt.gguf.file import GgufFile, is_gguf
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
-from medicalgpt.models.load import Quantization, find, find_token_map, load
+from medicalgpt.models.load import DeviceMap, Quantization, find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
@@ -40,7 +40,7 @@ class ModelOptions:
     family: str
     quantization: Quantization
     resize_embeddings: bool
-    spread: bool
+    device_map: DeviceMap | None
     backend: BackendName
     say: Say
 
@@ -61,14 +61,14 @@ def on_torch(asked: ModelOptions) -> Opened:
     loaded = load(
         asked.config,
         asked.quantization,
-        spread=asked.spread,
+        device_map=asked.device_map,
         say=asked.say,
         family=asked.family,
         tokenizer=asked.tokenizer,
         resize_embeddings=asked.resize_embeddings,
     )
     kind = quantized_kind(loaded.model)
-    if kind is None and not asked.spread and torch.cuda.is_available():
+    if kind is None and asked.device_map is None and torch.cuda.is_available():
         loaded.model.to("cuda")
     saved = saved_template(loaded.base, loaded.adapter)
     chosen = choose_template(loaded.tokenizer, asked.template, saved, loaded.architecture, asked.say, asked.tool_format)

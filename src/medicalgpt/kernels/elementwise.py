@@ -87,7 +87,7 @@ class RmsNorm(Protocol):
     weight: torch.Tensor
     forward: Callable[[torch.Tensor], torch.Tensor]
     plain_forward: Callable[[torch.Tensor], torch.Tensor]
-    lean_eps: float
+    fused_eps: float
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """x [..., D] → [..., D]."""
@@ -111,7 +111,7 @@ class FeedForward(Protocol):
 def _norm_forward(self: RmsNorm, x: torch.Tensor) -> torch.Tensor:
     if x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
         return self.plain_forward(x)
-    return _RmsNorm.apply(x, self.weight, self.lean_eps)
+    return _RmsNorm.apply(x, self.weight, self.fused_eps)
 
 
 class _SwiGlu(torch.autograd.Function):
@@ -220,7 +220,7 @@ def _replace_norm(norm: RmsNorm) -> bool:
             weight.copy_(own)
     if not same:
         return False
-    norm.plain_forward, norm.lean_eps = norm.forward, float(eps)
+    norm.plain_forward, norm.fused_eps = norm.forward, float(eps)
     norm.forward = types.MethodType(_norm_forward, norm)
     return True
 

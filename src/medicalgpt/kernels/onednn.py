@@ -27,8 +27,8 @@ _SHARE = 0.5  # of the free memory that copies may take
 
 
 @contextmanager
-def packed(model: Network) -> Iterator[int]:
-    """Run linear layers on packed copies of their weights; gives how many do.
+def onednn_weights(model: Network) -> Iterator[int]:
+    """Run linear layers on copies of their weights in oneDNN's layout; gives how many do.
 
     Layers on a GPU, in other number types, quantised or with hooks in place of their forward stay as they are, and all
     of them where memory is short.
@@ -77,7 +77,7 @@ def _mergeable(layer: object) -> TypeGuard[LoraLinear]:
         return False
     if not is_lora_linear(layer) or layer.merged or layer.disable_adapters or not _plain(layer.base_layer):
         return False
-    if "forward" in vars(layer) and not hasattr(layer, "lora_group"):  # models/fused.py computes the same
+    if "forward" in vars(layer) and not hasattr(layer, "lora_group"):  # kernels/lora.py computes the same
         return False
     return all(
         not layer.lora_variant.get(name) and layer.lora_B[name].bias is None
@@ -91,7 +91,7 @@ def _base(layer: LoraLinear | nn.Linear) -> nn.Linear:
 
 
 def _product(layer: LoraLinear | nn.Linear) -> Callable[..., torch.Tensor]:
-    """A forward for `layer` on its packed weight."""
+    """A forward for `layer` on its weight in oneDNN's layout."""
     base = _base(layer)
     weight = base.weight.detach()
     if not isinstance(layer, nn.Linear):

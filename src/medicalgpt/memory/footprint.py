@@ -3,13 +3,13 @@
 What the autograd graph keeps per token and layer of a LLaMA block (D hidden, Q query, K key or value, F feed-forward
 width; tests compare this list with what torch really saves):
 
-    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in lean fp32), the statistic 1
+    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in fused fp32), the statistic 1
     q, k, v          their shared input D
     attention        q Q, k K, v K, output Q, logsumexp (one per head)
     o                its input Q
     MLP norm         as above
     gate, up         their shared input D
-    activation       gate F, activated gate F (not in lean fp32), up F
+    activation       gate F, activated gate F (not in fused fp32), up F
     down             its input F
 
 Attention is fused (no score matrix), and the head's logits exist one chunk at a time.
@@ -73,14 +73,14 @@ class Setup:
         return self.method in ("qlora8", "qlora4")
 
     @property
-    def lean(self) -> bool:
-        """Whether models/lean.py replaces blocks: weights in fp32."""
+    def fused_elementwise(self) -> bool:
+        """Whether kernels/elementwise.py replaces blocks: weights in fp32."""
         return not self.quantized and self.dtype == "float32"
 
     @property
     def tuned(self) -> bool:
         """Whether its norms and models/fused.py are at work too: fp32 throughout."""
-        return self.lean and not self.autocast
+        return self.fused_elementwise and not self.autocast
 
     @property
     def autocast(self) -> bool:
@@ -199,7 +199,7 @@ def layer_token_bytes(shape: Shape, setup: Setup) -> int:
         attention += (shape.query + shape.key) * size
     # nf4 layers are not autocast: they answer in the type of their fp32 input.
     wide = 4 if setup.method == "qlora4" else size
-    kept = (2 if setup.lean and shape.swiglu else 3) if shape.gated else 1
+    kept = (2 if setup.fused_elementwise and shape.swiglu else 3) if shape.gated else 1
     mlp = kept * shape.feed_forward * wide
     return norms + attention + mlp + _linear_inputs(shape, setup)
 

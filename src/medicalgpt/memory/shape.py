@@ -36,7 +36,7 @@ class Shape:
     """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
-    what they normalise. `plain_norms` and `swiglu` say whether models/lean.py replaces them; `head_norms` whether queries
+    what they normalise. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
     and keys are normalised; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
     (with experts: all of its active ones together).
     """

@@ -25,6 +25,8 @@ from medicalgpt.models.tokenizers import growth, own_place
 
 Quantization = Literal["none", "int8", "nf4"]
 Head = Literal["language", "score"]
+DeviceMap = Literal["auto"]
+"""transformers' `device_map`, as far as it is offered here."""
 
 
 @dataclass
@@ -122,7 +124,7 @@ def load(
     family: str = "auto",
     tokenizer: str | None = None,
     resize_embeddings: bool = False,
-    spread: bool = False,
+    device_map: DeviceMap | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Loaded:
     """Load base, tokenizer and adapters.
@@ -134,7 +136,7 @@ def load(
         tokenizer: as for `find`.
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it; where a
                 token map lies beside the tokenizer or adapter, the base grows by that without being asked.
-        spread: lay the layers over all GPUs that are there, for a model that one of them cannot hold.
+        device_map: "auto" lays the layers over all GPUs that are there, for a model that one of them cannot hold.
         say: hears what was done to the embeddings.
 
     Raises:
@@ -147,7 +149,7 @@ def load(
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
-    model = load_base(found, config, quantization, head, architecture, spread)
+    model = load_base(found, config, quantization, head, architecture, device_map)
     if token_map is not None:
         grow(unwrap(model), token_map)
     elif resize_embeddings:
@@ -196,7 +198,7 @@ def load_base(
     quantization: Quantization = "none",
     head: Head = "language",
     architecture: Architecture | None = None,
-    spread: bool = False,
+    device_map: DeviceMap | None = None,
 ) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface."""
     import transformers
@@ -215,8 +217,8 @@ def load_base(
         options["quantization_config"] = _quantizer(quantization, dtype)
     if quantization != "none" or (kind is not None and not for_cpu(kind)):
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
-    if spread:
-        options["device_map"] = "auto"
+    if device_map is not None:
+        options["device_map"] = device_map
     own = config_of(found)
     auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
