@@ -20,7 +20,7 @@ from medicalgpt.models.causal_lm import CausalLM
 
 
 @dataclass(frozen=True)
-class Family:
+class GgufFamily:
     """How llama.cpp computes a family.
 
     `permuted`: rotary pairs lie next to each other, not half a head apart. `norm_shift`: added to norm weights, which the
@@ -35,11 +35,11 @@ class Family:
 
 
 FAMILIES = {
-    "llama": Family("llama", permuted=True),
-    "mistral": Family("llama", permuted=True),
-    "qwen2": Family("qwen2"),
-    "qwen3": Family("qwen3"),
-    "gemma3_text": Family("gemma3", ("gelu_pytorch_tanh",), norm_shift=1.0, windows=True),
+    "llama": GgufFamily("llama", permuted=True),
+    "mistral": GgufFamily("llama", permuted=True),
+    "qwen2": GgufFamily("qwen2"),
+    "qwen3": GgufFamily("qwen3"),
+    "gemma3_text": GgufFamily("gemma3", ("gelu_pytorch_tanh",), norm_shift=1.0, windows=True),
 }
 """By `model_type`: LLaMA (also SmolLM2, Yi, TinyLlama …), Mistral, Qwen2 and 2.5, Qwen3 (dense), Gemma 3 (text)."""
 
@@ -48,7 +48,7 @@ Floats = npt.NDArray[np.float32]
 _GEMMA_27B_LAYERS = 62  # llama.cpp knows this size by its layers and scales its attention in another way
 
 
-def family_of(config: PreTrainedConfig) -> Family:
+def family_of(config: PreTrainedConfig) -> GgufFamily:
     """The family of a model's config.
 
     Raises:
@@ -73,7 +73,7 @@ def family_of(config: PreTrainedConfig) -> Family:
     return family
 
 
-def describe(config: PreTrainedConfig, family: Family) -> dict[str, int | float | str]:
+def describe(config: PreTrainedConfig, family: GgufFamily) -> dict[str, int | float | str]:
     """Metadata by key without the architecture's name in front; whole numbers, floats and strings."""
     heads, head_dim = config.num_attention_heads, _head_dim(config)
     facts: dict[str, int | float | str] = {
@@ -103,7 +103,7 @@ def describe(config: PreTrainedConfig, family: Family) -> dict[str, int | float 
     return facts
 
 
-def context_length(config: PreTrainedConfig, family: Family) -> int:
+def context_length(config: PreTrainedConfig, family: GgufFamily) -> int:
     """The longest text for which llama.cpp computes what the model computes: its context, or its sliding window."""
     window = getattr(config, "sliding_window", None)
     slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
@@ -112,7 +112,7 @@ def context_length(config: PreTrainedConfig, family: Family) -> int:
     return int(config.max_position_embeddings)
 
 
-def tensors(model: CausalLM, family: Family) -> Iterator[tuple[str, tuple[int, ...], Callable[[], Floats]]]:
+def tensors(model: CausalLM, family: GgufFamily) -> Iterator[tuple[str, tuple[int, ...], Callable[[], Floats]]]:
     """GGUF name, shape and a function that gives the float32 values, for every tensor; one is in memory at a time.
 
     Raises:
@@ -137,7 +137,7 @@ def tensors(model: CausalLM, family: Family) -> Iterator[tuple[str, tuple[int, .
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
 
-def _values(key: str, value: torch.Tensor, config: PreTrainedConfig, family: Family) -> Floats:
+def _values(key: str, value: torch.Tensor, config: PreTrainedConfig, family: GgufFamily) -> Floats:
     array: Floats = value.detach().to("cpu", torch.float32).numpy()
     if family.permuted and ".q_proj." in key:
         array = _interleave(array, config.num_attention_heads)

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
-from medicalgpt.export.gguf_families import Family, Floats, context_length, describe, family_of, tensors
+from medicalgpt.export.gguf_families import Floats, GgufFamily, context_length, describe, family_of, tensors
 from medicalgpt.gguf.vocab import SERIALISED, STOPS, Vocabulary, vocabulary
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.causal_lm import unwrap
@@ -209,7 +209,7 @@ def _added(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, bool]:
     return bool(ids and ids[0] == tokenizer.bos_token_id), bool(ids and ids[-1] == tokenizer.eos_token_id)
 
 
-def _notes(plan: "Sequence[_Planned]", kind: str, config: PreTrainedConfig, family: Family) -> list[str]:
+def _notes(plan: "Sequence[_Planned]", kind: str, config: PreTrainedConfig, family: GgufFamily) -> list[str]:
     notes = []
     fallen = [tensor for tensor, shape, code, _ in plan if len(shape) > 1 and code.name == "F16" and kind != "f16"]
     if fallen:

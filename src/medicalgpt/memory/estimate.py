@@ -10,7 +10,7 @@ from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
-from medicalgpt.memory.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.footprint import METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
 
@@ -81,7 +81,7 @@ def setup_of(config: StageConfig) -> Setup:
     )
 
 
-def estimate_stage(config: StageConfig) -> Estimate:
+def estimate_stage(config: StageConfig) -> MemoryEstimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
     setup = setup_of(config)
     model = config.model
@@ -98,7 +98,7 @@ def estimate_stage(config: StageConfig) -> Estimate:
     return replace(estimated, reference=base_bytes(shape, kept, trained=False))
 
 
-def require_memory(config: StageConfig) -> Estimate:
+def require_memory(config: StageConfig) -> MemoryEstimate:
     """Estimate a stage and refuse it before anything is loaded if this machine cannot hold it; raises ModelError.
 
     In a distributed run the first process of a machine checks for all of them: later ones would see memory that the
@@ -110,7 +110,7 @@ def require_memory(config: StageConfig) -> Estimate:
     return estimated
 
 
-def check_fits(estimated: Estimate, free: int | None = None) -> None:
+def check_fits(estimated: MemoryEstimate, free: int | None = None) -> None:
     """Compare with the free memory of the GPU or machine.
 
     Args:

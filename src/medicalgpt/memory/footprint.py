@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.shape import Linear, Shape
+from medicalgpt.memory.shape import Linear, ModelShape
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 
@@ -89,7 +89,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MemoryEstimate:
     """Bytes by part for one process.
 
     `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
@@ -124,7 +124,7 @@ class Estimate:
         return self.total * self.setup.processes
 
 
-def estimate(shape: Shape, setup: Setup) -> Estimate:
+def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
     """Peak memory of one training process, in bytes by part.
 
     Counts what is alive when the second or a later accumulated row reaches the head: everything at once.
@@ -139,7 +139,7 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
-    return Estimate(
+    return MemoryEstimate(
         setup=setup,
         trained_parameters=trained,
         weights=base_bytes(shape, setup) + _casts(shape, setup) + (0 if full else trained_bytes),
@@ -152,7 +152,7 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     )
 
 
-def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
+def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
     """The linear layers that get an adapter; raises ModelError when none is named in `setup.target_modules`."""
     wanted = setup.target_modules
     if wanted is None:
@@ -164,7 +164,7 @@ def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
     return found
 
 
-def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
+def base_bytes(shape: ModelShape, setup: Setup, trained: bool = True) -> int:
     """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; training turns the rest to fp32."""
     size = BYTES[setup.dtype]
     linear = sum(x.inputs * x.outputs for x in shape.linears)
@@ -179,7 +179,7 @@ def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
     return rest + linear // 2 + scales + 4 * scales // _NF4_SCALES + unpacked
 
 
-def _casts(shape: Shape, setup: Setup) -> int:
+def _casts(shape: ModelShape, setup: Setup) -> int:
     """Copies in the compute type that autocast makes of fp32 weights and the graph keeps until the backward pass."""
     if setup.method == "full" and setup.autocast and setup.dtype == "float32":
         linear = sum(x.inputs * x.outputs for x in shape.linears)
@@ -187,7 +187,7 @@ def _casts(shape: Shape, setup: Setup) -> int:
     return 0
 
 
-def layer_token_bytes(shape: Shape, setup: Setup) -> int:
+def layer_token_bytes(shape: ModelShape, setup: Setup) -> int:
     """Bytes kept per token of one layer (the list at the top of this file)."""
     full, size = setup.method == "full", BYTES[setup.compute]
     # Norms compute in fp32 and keep that copy of their input and the statistic; a trained norm also keeps its output.
@@ -204,7 +204,7 @@ def layer_token_bytes(shape: Shape, setup: Setup) -> int:
     return norms + attention + mlp + _linear_inputs(shape, setup)
 
 
-def _linear_inputs(shape: Shape, setup: Setup) -> int:
+def _linear_inputs(shape: ModelShape, setup: Setup) -> int:
     """Inputs kept for weight gradients: one shared by sibling layers, unless autocast casts it for each of them."""
     full, size = setup.method == "full", BYTES[setup.compute]
     targets = shape.linears if full else lora_targets(shape, setup)
@@ -215,7 +215,7 @@ def _linear_inputs(shape: Shape, setup: Setup) -> int:
     return inner + (shape.hidden + shape.query + shape.hidden + shape.feed_forward) * size
 
 
-def _activations(shape: Shape, setup: Setup) -> int:
+def _activations(shape: ModelShape, setup: Setup) -> int:
     """What the graph holds at the end of the forward pass, plus the working set of one layer's backward pass."""
     layer, size = layer_token_bytes(shape, setup), BYTES[setup.compute]
     stream = 4 if setup.quantized else BYTES[setup.dtype]
@@ -226,7 +226,7 @@ def _activations(shape: Shape, setup: Setup) -> int:
     return setup.row_tokens * (kept + last_norm + backward)
 
 
-def _head(shape: Shape, setup: Setup) -> int:
+def _head(shape: ModelShape, setup: Setup) -> int:
     """One chunk's logits and their gradient, two rows per position and, in full training, the head's own gradient."""
     chunk = 2 * min(HEAD_CHUNK, setup.row_tokens) * shape.vocab * 4
     size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden

@@ -24,7 +24,7 @@ from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
 
 Quantization = Literal["none", "int8", "nf4"]
-Head = Literal["language", "score"]
+HeadKind = Literal["language", "score"]
 DeviceMap = Literal["auto"]
 """transformers' `device_map`, as far as it is offered here."""
 
@@ -119,7 +119,7 @@ def load(
     config: ModelConfig,
     quantization: Quantization = "none",
     lora: LoraConfig | None = None,
-    head: Head = "language",
+    head: HeadKind = "language",
     *,
     family: str = "auto",
     tokenizer: str | None = None,
@@ -178,7 +178,7 @@ def _check_quantized(
         refuse_quantized(found, f"given the adapter {adapter.path_or_id}")
 
 
-def _check_head(adapter: Located, head: Head) -> None:
+def _check_head(adapter: Located, head: HeadKind) -> None:
     """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
     scores = scores_answers(adapter)
     if scores and head == "language":
@@ -196,7 +196,7 @@ def load_base(
     found: Located,
     config: ModelConfig,
     quantization: Quantization = "none",
-    head: Head = "language",
+    head: HeadKind = "language",
     architecture: Architecture | None = None,
     device_map: DeviceMap | None = None,
 ) -> nn.Module:
@@ -238,7 +238,7 @@ def load_base(
     return base
 
 
-def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None:
+def _check_all_there(found: Located, head: HeadKind, missing: Iterable[str]) -> None:
     """transformers makes up weights that a file lacks; only a new reward model's score layer may be made up."""
     lost = sorted(name for name in missing if not (head == "score" and name.startswith("score.")))
     if lost:

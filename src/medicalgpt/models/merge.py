@@ -7,7 +7,7 @@ from torch import nn
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import is_adapted, peft_model, read_adapter, scores_answers, take_out_token_rows
-from medicalgpt.models.load import Head
+from medicalgpt.models.load import HeadKind
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantized_kind, refuse_quantized
 
@@ -20,7 +20,7 @@ class Chain:
     adapters: tuple[Located, ...]
 
     @property
-    def head(self) -> Head:
+    def head(self) -> HeadKind:
         """What the adapters were trained for."""
         return "score" if scores_answers(self.adapters[0]) else "language"
 

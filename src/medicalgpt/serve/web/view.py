@@ -3,7 +3,7 @@
 import re
 
 from medicalgpt.render.thinking import ThinkingStream
-from medicalgpt.serve.web.conversation import Answer, Conversation
+from medicalgpt.serve.web.conversation import Conversation, WebAnswer
 from medicalgpt.serve.web.texts import Texts
 
 _JOINER = "\u2060"
@@ -55,7 +55,7 @@ def version(conversation: Conversation, texts: Texts) -> str:
     return texts.version.format(number=last.shown + 1, of=len(last.answers))
 
 
-def _answer(answer: Answer, texts: Texts) -> list[dict[str, object]]:
+def _answer(answer: WebAnswer, texts: Texts) -> list[dict[str, object]]:
     thought, rest, complete = parts(answer.text)
     turns = []
     if thought:
