@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.errors import DataError, RenderError, ServeError
 from medicalgpt.generate.answer import read_answer
@@ -79,10 +78,10 @@ def run_batch(
         if strict:
             _check_prompts(engine, read_prompts(source, system, history), sampling)
         how = {"system": system, "history": history, "sampling": asdict(sampling)}
-        settings = {"input": hash_file(source), "model": engine.origin, **how}
+        settings: dict[str, object] = {"input": hash_file(source), "model": engine.origin, **how}
         return output.start(settings)
 
-    def answer(window: _Window) -> list[dict[str, Any]]:
+    def answer(window: _Window) -> list[dict[str, object]]:
         return _answered(engine, window, sampling, batch_size)
 
     with output:
@@ -91,7 +90,7 @@ def run_batch(
         progress(resumed, 0)
         for rows in workers.share(_windows(asked(), resumed, _WINDOW * batch_size), answer):
             output.write(rows)
-            tokens += sum(row.get("tokens", 0) for row in rows)
+            tokens += sum(count for row in rows if isinstance(count := row.get("tokens"), int))
             progress(output.rows, tokens)
         seconds = time.perf_counter() - start
         if workers.first:
@@ -125,7 +124,7 @@ def _encoded(engine: Engine, row: BatchPrompt | BadPrompt, sampling: Sampling) -
         return f"{place(Path(source.file), source.row)}: {error}"
 
 
-def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, Any]]:
+def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, object]]:
     """Output rows. A row keeps its number, and with it its seed, whatever becomes of the rows before it."""
     encoded = [_encoded(engine, row, sampling) for row in window.rows]
     fine = {i: prompt for i, prompt in enumerate(encoded) if isinstance(prompt, EncodedPrompt)}
@@ -147,7 +146,7 @@ def _windows(rows: Iterator[BatchPrompt | BadPrompt], done: int, size: int) -> I
         done += len(window)
 
 
-def _row(engine: Engine, asked: BatchPrompt, answer: Completion) -> dict[str, Any]:
+def _row(engine: Engine, asked: BatchPrompt, answer: Completion) -> dict[str, object]:
     """The input row as it was, with the answer; an answer that it had already is its reference."""
     tools = asked.prompt.tools
     tool_format = engine.template.tool_use.format if tools else None

@@ -1,16 +1,17 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName
-from medicalgpt.generate.open_model import ModelRequest, Say, on_llamacpp, on_torch, on_vllm
+from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import StreamThread, TextStream
@@ -50,9 +51,9 @@ class Engine:
 
     model: nn.Module | None
     """None where the backend has loaded the model itself."""
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     template: ChatTemplate
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=dict)
     """What was loaded, for comparing two calls: places, size and time of weight files, number type, template hash."""
     loaded: InitVar[Backend | None] = None
     """A backend for the model; default: the best for `model`."""
@@ -248,7 +249,7 @@ class Engine:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> StopCallback:
+def _stop_text_ends(decode: Callable[[list[int]], str], sampling: Sampling, rows: int) -> StopCallback:
     texts = [TextStream(decode, sampling.stop) for _ in range(rows)]
 
     def ends(row: int, token: int) -> bool:

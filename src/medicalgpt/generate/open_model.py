@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
@@ -21,6 +21,9 @@ from medicalgpt.models.load import find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
+
+Origin = dict[str, object]
+"""What was loaded, as JSON values: `places`, `weights`, `template` and what else decides an answer."""
 
 Say = Callable[[str], None]
 
@@ -52,9 +55,9 @@ class ModelRequest:
 class Opened:
     """An engine's parts; `model` is None where `backend` has loaded it."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     template: ChatTemplate
-    origin: dict[str, Any]
+    origin: Origin
     model: nn.Module | None = None
     backend: Backend | None = None
 
@@ -64,7 +67,7 @@ def on_torch(asked: ModelRequest) -> Opened:
     loaded = load(
         asked.config,
         asked.options.quantization,
-        spread=asked.options.device_map == "auto",
+        device_map=asked.options.device_map,
         say=asked.say,
         family=asked.options.family,
         tokenizer=asked.options.tokenizer,
@@ -112,7 +115,7 @@ def on_vllm(asked: ModelRequest) -> Opened:
     saved = saved_template(base, adapter)
     chosen = choose_template(loaded, asked.options.template, saved, architecture, asked.say, asked.options.tool_format)
     try:
-        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
+        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision or "main")
     except OSError:  # models need not have one
         own = None
     backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
@@ -158,13 +161,13 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
     loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
     found = file.path.stat()
     weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
-    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
+    origin: Origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
     return Opened(file.tokenizer, chosen, origin, backend=loaded)
 
 
-def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> dict[str, Any]:
+def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> Origin:
     places = [base, adapter] if adapter else [base]
-    weights: list[list[Any]] = []
+    weights: list[list[str | int]] = []
     for place in places:
         folder = Path(place.path_or_id)
         files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []

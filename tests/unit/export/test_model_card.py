@@ -2,6 +2,7 @@
 
 import pytest
 from huggingface_hub import ModelCard
+
 from medicalgpt.export.lineage import Lineage
 from medicalgpt.export.model_card import card
 

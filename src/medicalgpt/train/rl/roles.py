@@ -219,7 +219,7 @@ def _linear(weight: torch.Tensor) -> nn.Linear:
 
 
 def _width(model: nn.Module) -> int:
-    return int(unwrap(model).config.get_text_config().hidden_size)  # type: ignore[operator,union-attr]
+    return int(unwrap(model).config.get_text_config().hidden_size)
 
 
 def _device(model: nn.Module) -> torch.device:

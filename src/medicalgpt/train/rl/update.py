@@ -153,7 +153,7 @@ class Updater:
             with recomputing(model):
                 with self.roles.precision():
                     out = objective.loss(model, batch)
-                (out.sum / count).backward()  # type: ignore[no-untyped-call]
+                (out.sum / count).backward()
             meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
 
     def _batches(self, seen: Experience, items: Sequence[int], batching: Batching) -> Iterator[TreeBatch]:

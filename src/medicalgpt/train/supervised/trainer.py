@@ -8,13 +8,13 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
@@ -45,7 +45,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
     """Trains a `StageModule` over a planned dataset; the only subclass of transformers.Trainer in this package."""
 
     control: TrainerControl
-    lr_scheduler: LRScheduler | None
+    lr_scheduler: LambdaLR | None
     optimizer: Optimizer
 
     def __init__(
@@ -128,7 +128,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
             batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
 
     @property
-    def _objective(self) -> Objective:
+    def _objective(self) -> Objective[Any, Any]:
         return self.module.objective
 
     # -- one step ----------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
     def _halt(self, what: str, rows: Sequence[str]) -> NoReturn:
         raise halt(self.folder.path, what, self.state.global_step, self.args.process_index, rows)
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
         if self.lr_scheduler is None:
             kind, warmup = self.schedule
             self.lr_scheduler = LambdaLR(

@@ -12,14 +12,14 @@ from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Feedback as Row
 from medicalgpt.data.records import Message, Preference
 from medicalgpt.errors import ServeError
-from medicalgpt.serve.web.conversation import Answer
+from medicalgpt.serve.web.conversation import WebAnswer
 from medicalgpt.serve.web.feedback import Feedback, Saved
 
 PROMPT = (Message("system", "Be brief."), Message("user", "發燒怎麼辦？"))
 
 
-def answer(text: str, prompt: tuple[Message, ...] = PROMPT, ending: str = "stop") -> Answer:
-    return Answer(prompt, text, ending)  # type: ignore[arg-type]
+def answer(text: str, prompt: tuple[Message, ...] = PROMPT, ending: str = "stop") -> WebAnswer:
+    return WebAnswer(prompt, text, ending)  # type: ignore[arg-type]
 
 
 @pytest.fixture
