@@ -165,8 +165,9 @@ def _remove(path: Path, answer: str) -> None:
                 file.flush()
                 os.fsync(new)
             os.replace(temporary, path)
-        finally:
+        except BaseException:  # not finally: after the replacing, `temporary` is the next holder's
             temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

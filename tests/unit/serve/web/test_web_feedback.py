@@ -167,3 +167,19 @@ def test_a_rating_that_cannot_be_written_is_told_and_not_shown(kept: Feedback, m
     assert one.rating is None
     assert kept.rate([one], one, True) == Saved(0, True)
     assert len(verdicts(kept)) == 1
+
+
+def test_the_next_holders_temporary_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Feedback(tmp_path / "ratings.jsonl", "m")
+    answers = [answer("good"), answer("bad")]
+    kept.rate(answers, answers[0], True)
+    replace, written = os.replace, []
+
+    def and_the_next_one_begins(source: Path, target: Path) -> None:
+        replace(source, target)
+        source.write_text("of another thread")
+        written.append(source)
+
+    monkeypatch.setattr(os, "replace", and_the_next_one_begins)
+    kept.rate(answers, answers[0], None)
+    assert [path.read_text() for path in written] == ["of another thread"] * 2  # pairs and verdicts
