@@ -1,4 +1,4 @@
-"""What a file is: encoding, shape, columns and counts, for people who look before they train."""
+"""A report on one data file: encoding, shape, columns, counts of good and bad rows."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Running text out of files of any shape, for those who need words and not samples."""
+"""Plain text out of files of any shape, for tokenizers to be trained and measured on."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

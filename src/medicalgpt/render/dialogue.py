@@ -55,7 +55,7 @@ def answer_span(
 
 
 def _check_body(template: TemplateText, body: str, message: Message) -> None:
-    """The answer's text must stand alone between generation prompt and stop token."""
+    """Raise RenderError unless the answer's text stands alone between generation prompt and stop token."""
     if message.tool_calls:
         _check_calls(template, body, message)
         return
@@ -90,7 +90,7 @@ def _thoughts_and_answer(text: str) -> tuple[str, str]:
 
 
 def _check_calls(template: TemplateText, body: str, message: Message) -> None:
-    """A call must be read back as it was: the whole body is trained, and what it teaches must be a call."""
+    """Raise RenderError unless the calls can be read back from the body: all of it is trained, so it must be a call."""
     _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
     own_thoughts, content = _thoughts_and_answer(message.content)
     if own_thoughts:
@@ -110,7 +110,7 @@ def _check_calls(template: TemplateText, body: str, message: Message) -> None:
 
 
 def _check_names(template: TemplateText, text: str, names: Sequence[str], what: str) -> None:
-    """Many templates know no tools; what they leave out must not go unnoticed."""
+    """Raise RenderError where a template left tool names out: many have no place for tools and skip them."""
     if any(name not in text for name in names):
         raise RenderError(
             f"chat template '{template.name}' leaves out {what} of this conversation; choose a data.template that "

@@ -143,7 +143,7 @@ def _records(paths: Sequence[str], data: DataConfig, kind: Kind) -> Iterator[Rec
 
 
 def _conversation(record: Record) -> tuple[Message, ...]:
-    """The row's messages up to an assistant's turn; none for documents."""
+    """The row's messages, an assistant turn last; none for documents."""
     match record:
         case Document():
             return ()

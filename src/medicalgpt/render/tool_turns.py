@@ -128,7 +128,10 @@ def with_ids(messages: Sequence[Message]) -> list[Turn]:
 def as_turns(
     use: ToolUse, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
 ) -> tuple[list[Turn], Sequence[dict[str, Any]]]:
-    """The turns and tools that the template itself is given, for a conversation with tools, calls or results."""
+    """The turns and tools to render a conversation with tools, calls or results from.
+
+    A template that writes tools itself gets them as they are; for others they stand in ordinary turns, and no tools are left.
+    """
     if use.native or use.format is None:
         return with_ids(messages), tools
     turns = [_ordinary(message, use) for message in messages]

@@ -1,4 +1,4 @@
-"""Proofs on real rows before step 0; any that fails stops the run."""
+"""Checks on the real rows before step 0; one that fails stops the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

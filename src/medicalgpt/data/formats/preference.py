@@ -35,7 +35,7 @@ def _convert(row: Mapping[str, Any], source: Source) -> Preference:
 
 
 def _same(chosen: Turns, rejected: Turns) -> bool:
-    """White space around the words makes no preference."""
+    """Whether two answers differ in nothing but white space around their text."""
     return len(chosen) == len(rejected) and all(
         (a.role, a.content.strip(), a.tool_calls) == (b.role, b.content.strip(), b.tool_calls)
         for a, b in zip(chosen, rejected)

@@ -1,4 +1,4 @@
-"""The prompts of a run: dialogues without their last answer, or rows that are prompts; split, cut and counted."""
+"""The prompts of a reinforcement-learning run: read, cut to length, encoded and split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from medicalgpt.render.template import ChatTemplate
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One prompt: its turns, the ids the model gets, and the answer that stood in the data, if any."""
+    """One prompt of a run: its turns, the token ids the model gets, and the answer that stood in the data, if any."""
 
     dialogue: Dialogue
     ids: tuple[int, ...]
