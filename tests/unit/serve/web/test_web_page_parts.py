@@ -1,6 +1,7 @@
 """What the page shows, says and saves."""
 
 import json
+import os
 import re
 import socket
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.info import describe, table
-from medicalgpt.serve.web.launch import Place, _context, _with_room, check, warnings
+from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.shield import allowed
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred
@@ -242,3 +243,19 @@ def test_sharing_is_warned_of_and_never_comes_from_the_environment(monkeypatch: 
     assert "no password" in warnings(Place(host="0.0.0.0"))[0]
     monkeypatch.setenv("GRADIO_SHARE", "True")
     assert "nothing is shared without --share" in warnings(Place())[0]
+
+
+def test_a_proxy_is_passed_by_while_the_page_starts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    def start() -> None:
+        with _without_proxy("10.0.0.1"):
+            assert os.environ["NO_PROXY"] == "example.org,10.0.0.1,localhost,127.0.0.1"
+            assert os.environ["no_proxy"] == "10.0.0.1,localhost,127.0.0.1"
+            raise OSError("port in use")
+
+    with pytest.raises(OSError, match="port"):
+        start()
+    assert os.environ["NO_PROXY"] == "example.org"
+    assert "no_proxy" not in os.environ
