@@ -118,6 +118,24 @@ def test_trainer_restores_the_random_state_by_itself(layout: str, tmp_path: Path
     assert draws() == expected
 
 
+@pytest.mark.parametrize(("world", "kept"), [(1, 11), (2, [10, 11])])
+def test_the_state_of_cuda(world: int, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process keeps its only device's state, several keep every device's; each takes that of its own device back."""
+    state, put = {device: torch.tensor([device], dtype=torch.uint8) for device in (10, 11)}, []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: state[11])
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [*state.values()])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", put.append)
+    captured = random_state.capture(world)
+    assert captured["cuda"] == ([state[d] for d in kept] if world > 1 else state[kept])
+    random_state.restore(captured)
+    assert put == [state[11]]
+    captured["cuda"] = [state[10]]  # saved where there was one device less
+    random_state.restore(captured)
+    assert put == [state[11]]
+
+
 # -- what cannot be read ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("trained", "said"),

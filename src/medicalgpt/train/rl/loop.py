@@ -235,7 +235,7 @@ class RlTrainer:
         random = random_state.gather(self.world.size)
         if self.world.rank == 0:
             state = LoopState(beta=self.beta, start=self.start, first=self.first).model_dump()
-            pending = checkpoint.Pending(total_tokens=self.tokens)  # sums of an update are written or gone when it ends
+            pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
             with self.folder.saving(self.step) as temp:
                 save_file(checkpoint.tensors(self.updater.roles.trained()), temp / checkpoint.WEIGHTS)
                 checkpoint.write(

@@ -1,7 +1,7 @@
-"""The one trainer: transformers.Trainer's loop with our batches, our normalisation and our checkpoints.
+"""The one trainer: transformers.Trainer's loop with our batches, our normalization and our checkpoints.
 
 Losses come as a sum and a count of the objective's unit. Every micro-batch's sum is divided by the count of the whole
-optimiser step over all accumulation steps and ranks, so neither batch shape nor world size changes the gradient.
+optimizer step over all accumulation steps and ranks, so neither batch shape nor world size changes the gradient.
 """
 
 import dataclasses
@@ -101,7 +101,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         return loader(self.train_dataset, self.args.process_index, self.args.world_size)
 
     def _get_num_items_in_batch(self, batch_samples: list[TreeBatch], device: torch.device) -> torch.Tensor:
-        """Units of the whole optimiser step, over accumulation and ranks."""
+        """Units of the whole optimizer step, over accumulation and ranks."""
         self._step_rows = [row for batch in batch_samples for row in batch.rows]
         self.numbers.meter.tokens += sum(batch.tokens for batch in batch_samples)
         self._set_baseline(batch_samples)
