@@ -9,6 +9,7 @@ from accelerate import PartialState
 
 from medicalgpt.config import Resolved, dump
 from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name
 from medicalgpt.errors import MedicalGPTError
@@ -83,8 +84,10 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
         base |= other_hashes(config)
     else:
         prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
-    settings = config.model_dump(
-        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
+    settings = first_names(
+        config.model_dump(
+            exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
+        )
     )
     key = hash_json({"stage": name, "config": settings, "data": prepared.hashes, "base": base, "code": code_hash()})
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
