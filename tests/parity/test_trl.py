@@ -186,7 +186,7 @@ LOSSES = [
     ("sigmoid", {"kind": "sigmoid", "beta": 0.5}),
     ("hinge", {"kind": "hinge", "beta": 0.05}),
     ("ipo", {"kind": "ipo", "beta": 0.2}),
-    ("sigmoid_norm", {"kind": "sigmoid", "beta": 2.0, "length_normalised": True}),
+    ("sigmoid_norm", {"kind": "sigmoid", "beta": 2.0, "length_normalized": True}),
 ]
 
 

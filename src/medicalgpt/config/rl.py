@@ -45,8 +45,8 @@ class RewardConfig(Section):
 
     model: str | None = Field(None, description="A reward model: run folder, model folder, adapter folder or Hub id.")
     weight: float = Field(1.0, description="Weight of the reward model's score.")
-    normalise: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
-    clip: float | None = Field(5.0, gt=0, description="Bound on the (normalised) score; null: none.")
+    normalize: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
+    clip: float | None = Field(5.0, gt=0, description="Bound on the (normalized) score; null: none.")
     functions: list[RewardFunction] = Field(default_factory=list, description="Further scores {path, weight, timeout}.")
     missing_stop_score: float | None = Field(
         None, description="Score of an answer that did not end by itself, whatever it would get; null: its own score."
@@ -107,11 +107,11 @@ class KlObjective(PassesObjective):
 
 
 class PpoObjective(KlObjective):
-    """Proximal policy optimisation (arXiv 1707.06347, 2203.02155)."""
+    """Proximal policy optimization (arXiv 1707.06347, 2203.02155)."""
 
     kl_estimator: Literal["k1", "k3"] = Field("k1", description="Estimate of the per-token KL in the reward.")
     gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
-    lam: float = Field(0.95, ge=0, le=1, description="λ of generalised advantage estimation (arXiv 1506.02438).")
+    lam: float = Field(0.95, ge=0, le=1, description="λ of generalized advantage estimation (arXiv 1506.02438).")
     whiten: bool = Field(True, description="Advantages of an update get mean 0 and variance 1.")
     value_clip: float | None = Field(0.2, gt=0, description="Bound on the change of a value in an update; null: none.")
     entropy: float = Field(0.0, ge=0, description="Weight of the entropy bonus.")

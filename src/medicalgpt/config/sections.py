@@ -118,7 +118,7 @@ class OptimizerConfig(Section):
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
-    seed: int = Field(42, ge=0, description="Seed of split, order, initialisation, dropout and sampling.")
+    seed: int = Field(42, ge=0, description="Seed of split, order, initialization, dropout and sampling.")
     eval_every: int | None = Field(
         None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
     )

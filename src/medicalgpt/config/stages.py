@@ -30,14 +30,14 @@ class SftObjective(Section):
 
 
 class DpoObjective(ReferenceChoice):
-    """Direct preference optimisation (arXiv 2305.18290)."""
+    """Direct preference optimization (arXiv 2305.18290)."""
 
     loss: Literal["sigmoid", "hinge", "ipo"] = Field(
         "sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036)."
     )
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels (sigmoid only).")
-    length_normalised: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
+    length_normalized: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
     sft_weight: float = Field(0.0, ge=0, description="Adds this times the token-mean NLL of the chosen answer.")
 
     @model_validator(mode="after")
@@ -48,13 +48,13 @@ class DpoObjective(ReferenceChoice):
 
 
 class OrpoObjective(Section):
-    """Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences at once, no reference."""
+    """Odds-ratio preference optimization (arXiv 2403.07691): instructions and preferences at once, no reference."""
 
     weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
 
 
 class SimpoObjective(Section):
-    """Simple preference optimisation (arXiv 2405.14734): mean log-probability as the reward, no reference."""
+    """Simple preference optimization (arXiv 2405.14734): mean log-probability as the reward, no reference."""
 
     beta: float = Field(2.0, gt=0, description="Scale of the reward, β times the mean log-probability per token.")
     gamma: float = Field(
@@ -63,7 +63,7 @@ class SimpoObjective(Section):
 
 
 class KtoObjective(ReferenceChoice):
-    """Kahneman–Tversky optimisation (arXiv 2402.01306): answers judged one by one."""
+    """Kahneman–Tversky optimization (arXiv 2402.01306): answers judged one by one."""
 
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
     desirable_weight: float = Field(1.0, gt=0, description="Weight λ_D of the desirable answers' losses.")
@@ -71,10 +71,10 @@ class KtoObjective(ReferenceChoice):
 
 
 class RmObjective(Section):
-    """Reward modelling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
+    """Reward modeling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
 
     margin: float = Field(0.0, ge=0, description="Distance the scores should keep (arXiv 2307.09288).")
-    centre: float = Field(
+    center: float = Field(
         0.0, ge=0, description="Weight of (s_c + s_r)², which keeps scores near 0 (arXiv 2312.09244)."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels.")
@@ -213,7 +213,7 @@ class RlooConfig(GroupedConfig):
 
 
 class GrpoObjective(KlObjective):
-    """Group-relative policy optimisation (arXiv 2402.03300)."""
+    """Group-relative policy optimization (arXiv 2402.03300)."""
 
     scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
     reduce: Literal["token", "answer"] = Field(
@@ -236,7 +236,7 @@ class DistillObjective(PassesObjective):
     divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = Field(
         "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
     )
-    mix: float = Field(0.5, gt=0, lt=1, description="β of the generalised Jensen–Shannon divergence.")
+    mix: float = Field(0.5, gt=0, lt=1, description="β of the generalized Jensen–Shannon divergence.")
     epochs: int = Field(1, ge=1, description="Passes over the answers of one update.")
     minibatches: int = Field(1, ge=1, description="Optimizer steps of one pass.")
 

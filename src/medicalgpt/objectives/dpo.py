@@ -1,4 +1,4 @@
-"""Direct preference optimisation (arXiv 2305.18290) with hinge (2305.10425) and IPO (2310.12036) variants.
+"""Direct preference optimization (arXiv 2305.18290) with hinge (2305.10425) and IPO (2310.12036) variants.
 
 With r = log π(y|x) − log π_ref(y|x) for chosen (c) and rejected (r) answers and Δ = r_c − r_r:
 
@@ -56,7 +56,7 @@ class DirectPreference(PairObjective[LanguagePolicy[B], B]):
     beta: float = 0.1
     kind: Kind = "sigmoid"
     label_smoothing: float = 0.0
-    length_normalised: bool = False
+    length_normalized: bool = False
     sft_weight: float = 0.0
 
     def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
@@ -66,7 +66,7 @@ class DirectPreference(PairObjective[LanguagePolicy[B], B]):
         lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]  # [P, 2]
         summed = segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs]
         ratios = summed - segment_sums(ref * batch.weights, batch.segment, batch.segments)[pairs]
-        scores = ratios / lengths if self.length_normalised or self.kind == "ipo" else ratios
+        scores = ratios / lengths if self.length_normalized or self.kind == "ipo" else ratios
         losses = dpo_loss(scores[:, 0], scores[:, 1], self.beta, self.kind, self.label_smoothing)
         if self.sft_weight:
             losses = losses - self.sft_weight * summed[:, 0] / lengths[:, 0]

@@ -1,4 +1,4 @@
-"""Group-relative policy optimisation (GRPO, arXiv 2402.03300): advantages from siblings, KL inside the loss.
+"""Group-relative policy optimization (GRPO, arXiv 2402.03300): advantages from siblings, KL inside the loss.
 
 Per token: −min(ρ·A, clip(ρ, 1−ε, 1+ε')·A) + β·k3(π, π_ref). `reduce` says how tokens become one number: "answer" means
 over the tokens of each answer, then over answers (the paper); "token" over all tokens alike (DAPO, arXiv 2503.14476).

@@ -1,4 +1,4 @@
-"""Kahneman–Tversky optimisation (arXiv 2402.01306): answers that were judged one by one, without a counterpart.
+"""Kahneman–Tversky optimization (arXiv 2402.01306): answers that were judged one by one, without a counterpart.
 
 With r = log π(y|x) − log π_ref(y|x) of an answer, and z the mean of the same over prompts with the answers of others, never
 below 0 and without gradient:

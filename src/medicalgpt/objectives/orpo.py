@@ -1,4 +1,4 @@
-"""Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences in one loss, without a reference.
+"""Odds-ratio preference optimization (arXiv 2403.07691): instructions and preferences in one loss, without a reference.
 
 With ℓ(y) = mean log-probability per token of an answer and odds(y) = e^ℓ / (1 − e^ℓ):
 

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (arXiv 1707.06347) of a language model against a score (arXiv 2203.02155).
+"""Proximal policy optimization (arXiv 1707.06347) of a language model against a score (arXiv 2203.02155).
 
 With ratio ρ = π(token) / π_old(token) and advantage A, per token:
 

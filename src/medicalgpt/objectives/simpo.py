@@ -1,4 +1,4 @@
-"""Simple preference optimisation (arXiv 2405.14734): the mean log-probability is the reward, and no reference is needed.
+"""Simple preference optimization (arXiv 2405.14734): the mean log-probability is the reward, and no reference is needed.
 
 With ℓ(y) = mean log-probability per token of an answer and a target margin γ between the rewards β·ℓ:
 

@@ -10,6 +10,7 @@ from accelerate import PartialState
 
 from medicalgpt.config import Resolved, dump, load
 from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name
 from medicalgpt.errors import ConfigError, MedicalGPTError
@@ -96,10 +97,8 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
 
 def _settings(config: StageConfig) -> dict[str, Any]:
     """The settings that a run's numbers depend on; its files enter by their content."""
-    return config.model_dump(
-        mode="json",
-        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
-    )
+    without = {"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
+    return first_names(config.model_dump(mode="json", exclude=without))
 
 
 def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None:

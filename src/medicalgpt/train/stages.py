@@ -75,7 +75,7 @@ def _bounds(o: KlObjective) -> tuple[float, float]:
 
 def _dpo(config: DpoConfig) -> DirectPreference[TreeBatch]:
     o = config.objective
-    return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalised, o.sft_weight)
+    return DirectPreference(o.beta, o.loss, o.label_smoothing, o.length_normalized, o.sft_weight)
 
 
 def _kto(config: KtoConfig) -> UnpairedFeedback[TreeBatch]:
@@ -85,7 +85,7 @@ def _kto(config: KtoConfig) -> UnpairedFeedback[TreeBatch]:
 
 def _rm(config: RmConfig) -> RewardModelling[TreeBatch]:
     o = config.objective
-    return RewardModelling(o.margin, o.centre, o.label_smoothing)
+    return RewardModelling(o.margin, o.center, o.label_smoothing)
 
 
 def _grpo(config: GrpoConfig) -> GroupRelative[TreeBatch]:
