@@ -97,8 +97,12 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
 
 def _settings(config: StageConfig) -> dict[str, Any]:
     """The settings that a run's numbers depend on; its files enter by their content."""
-    without = {"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
-    return first_names(config.model_dump(mode="json", exclude=without))
+    return first_names(
+        config.model_dump(
+            mode="json",
+            exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
+        )
+    )
 
 
 def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None:
