@@ -30,13 +30,20 @@ NUDGES = (1, 2)
 
 
 class _Float64(TorchFunctionMode):
-    """Whoever asks for float32 gets float64."""
+    """Whoever asks for float32 gets float64; bytes that are float32 stay what they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if self.paused or func in (torch.frombuffer, torch.Tensor.view):
+            return func(*args, **kwargs)
         if func is torch.Tensor.float:
             func = torch.Tensor.double
-        named = {k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()}
-        return func(*(torch.float64 if a is torch.float32 else a for a in args), **named)
+        named = {name: torch.float64 if value is torch.float32 else value for name, value in kwargs.items()}
+        return func(*(torch.float64 if value is torch.float32 else value for value in args), **named)
 
 
 @contextlib.contextmanager
@@ -46,17 +53,23 @@ def float64(nudge: int | None = None) -> Iterator[None]:
     Args:
         nudge: seed; moves every loaded weight by up to one unit in its last float32 place.
     """
-    before, load_base = torch.get_default_dtype(), load.load_base
+    before, load_base, mode = torch.get_default_dtype(), load.load_base, _Float64()
 
     def wide(*args: Any, **kwargs: Any) -> torch.nn.Module:
-        model = load_base(*args, **kwargs).double()
+        mode.paused = True
+        torch.set_default_dtype(before)
+        try:
+            model = load_base(*args, **kwargs)
+        finally:
+            mode.paused = False
+            torch.set_default_dtype(torch.float64)
         with torch.no_grad():
-            for weight in model.parameters():
+            for weight in model.double().parameters():
                 _nudge(weight, nudge)
         return model
 
     # A cache of its own: its keys name float32, and reference values of that would be found.
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as cache, _Float64():
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as cache, mode:
         patch.setattr(load, "load_base", wide)
         patch.setenv("MEDICALGPT_CACHE", cache)
         torch.set_default_dtype(torch.float64)
@@ -94,7 +107,7 @@ def walking(along: Walk | None = None, nudge: int | None = None) -> Iterator[Wal
     """Record the steps of the AdamW made in here.
 
     Args:
-        along: stand at these weights before each step, whatever the steps do.
+        along: stand at these weights before each step, and at the end, whatever the steps do.
         nudge: seed; moves those weights by up to one unit in their last float32 place.
     """
     walk, init = Walk(), torch.optim.AdamW.__init__
@@ -103,10 +116,10 @@ def walking(along: Walk | None = None, nudge: int | None = None) -> Iterator[Wal
         return [weight for group in optimizer.param_groups for weight in group["params"]]
 
     def stand(optimizer: torch.optim.Optimizer) -> None:
-        step = len(walk.gradients)
-        if along is not None and step < len(along.weights):
+        if along is not None:
+            places = [*along.weights, along.end]
             with torch.no_grad():
-                for weight, there in zip(weights(optimizer), along.weights[step], strict=True):
+                for weight, there in zip(weights(optimizer), places[len(walk.gradients)], strict=True):
                     weight.copy_(there)
                     _nudge(weight, nudge)
 
@@ -182,16 +195,19 @@ def nudged_walks(train: Callable[[], object], exact: Walk) -> list[Walk]:
 
 
 def assert_same_training(
-    ways: Sequence[Callable[[], Result]], longest_sum: Callable[[Result], float]
+    ways: Sequence[Callable[[], Result]],
+    longest_sum: Callable[[Result], float],
+    narrow: Sequence[Callable[[], Result]] = (),
 ) -> tuple[list[Result], list[Result]]:
     """Train each way in float64, and in float32 along the first one's steps; nothing but rounding lies between them.
 
     Args:
         longest_sum: what `assert_rounding` asks for, found in what a way gave.
+        narrow: further ways, whose kernels know no float64.
 
     Returns:
-        What the ways gave in float64 and in float32. All stood at the same weights, so losses and norms of every step may
-        be compared.
+        What the ways gave in float64, and what they and the narrow ones gave in float32. All stood at the same weights, so
+        losses and norms of every step may be compared.
     """
     exact, walks = [], []
     for train in ways:
@@ -200,7 +216,7 @@ def assert_same_training(
         walks.append(walk)
         assert_exact(walk, walks[0])
     nudged, found = nudged_walks(ways[0], walks[0]), []
-    for train in ways:
+    for train in (*ways, *narrow):
         with walking(walks[0]) as walk:
             found.append(train())
         assert_rounding(walk, walks[0], nudged, longest_sum(exact[0]))

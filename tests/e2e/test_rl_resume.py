@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.e2e.test_distributed import torchrun
+from tests.e2e.test_distributed import torchrun, two_ranks
+from tests.numerics import EXACT, Walk, assert_exact, assert_rounding, float64, nudged_walks, walking
 from tests.rl import scored_by, train, words
 from tests.stages import Bench, child, command, largest_gap, manifest, weights
+from tests.tiny import tiny_tokenizer
 
 from medicalgpt.train.rl import loop
 from medicalgpt.train.rl import stage as rl_stage
@@ -177,21 +179,33 @@ PAIR = ("train.max_steps=3", "train.save_every=3", "data.eval_fraction=0.2", "ro
 def test_two_processes_learn_what_one_learns(bench: Bench, tmp_path: Path, no_figures: None) -> None:
     """Four prompts, three minibatches of one or two: in some of them a process has nothing to do."""
     options = (*PAIR, "objective.minibatches=3", "train.learning_rate=1e-3", "objective.target_kl=0.5")
-    train(bench, "ppo", tmp_path / "one", *options)
-    done = torchrun("-m", "medicalgpt", "train", *words(bench, "ppo", tmp_path / "two", *options))
-    assert done.returncode == 0, done.stderr
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert largest_gap(weights(one), weights(two)) < 1e-5
-    assert largest_gap(checkpoint(one, 3), checkpoint(two, 3)) < 1e-5
-    assert len(lines(one)) == len(lines(two)) == 4
-    for a, b in zip(lines(one), lines(two)):
-        assert a == pytest.approx(b, rel=1e-3, abs=1e-4)
+    one, two, along = tmp_path / "one", tmp_path / "two", str(tmp_path / "one.walk")
+    with float64(), walking() as exact:
+        train(bench, "ppo", one, *options)
+    exact.save(Path(along))
+    runs = (tmp_path / f"nudged {i}" for i in range(9))
+    nudged = nudged_walks(lambda: train(bench, "ppo", next(runs), *options), exact)
+    pair = {"wide": True, "keep": str(tmp_path / "two.walk")}, {"along": along, "keep": str(tmp_path / "two32.walk")}
+    jobs = [
+        {"stage": "ppo", "words": words(bench, "ppo", tmp_path / name, *options)[1:], **more}
+        for name, more in zip(("two", "two32"), pair)
+    ]
+    done = two_ranks(jobs)
+    assert_exact(Walk.load(tmp_path / "two.walk"), exact)
+    # Minibatches of at most two prompts of 64 tokens and their answers sum over less than the vocabulary does.
+    assert_rounding(Walk.load(tmp_path / "two32.walk"), exact, nudged, len(tiny_tokenizer()))
+    assert largest_gap(weights(one), weights(two)) < EXACT
+    assert largest_gap(checkpoint(one, 3), checkpoint(two, 3)) < EXACT
+    assert len(lines(one)) == len(lines(two)) == len(lines(tmp_path / "two32")) == 4
+    for a, b, c in zip(lines(one), lines(two), lines(tmp_path / "two32")):
+        assert a == pytest.approx(b, rel=EXACT, abs=EXACT)
+        assert a == pytest.approx(c, rel=1e-3, abs=1e-4)
     assert (manifest(two)["world_size"], manifest(two)["ledger"]) == (2, manifest(one)["ledger"])
     samples = [
         [json.loads(x)["answer"] for x in (run / "samples.jsonl").read_text().splitlines()] for run in (one, two)
     ]
     assert samples[0] == samples[1]
-    assert done.stderr.count("update 1/3") == 1, "one process speaks for both"
+    assert done.stderr.count("update 1/3") == len(jobs), "one process speaks for both"
 
 
 @pytest.mark.slow

@@ -3,11 +3,14 @@
 import json
 import math
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.numerics import EXACT, assert_same_training
 from tests.stages import (
     Bench,
     column,
@@ -20,7 +23,7 @@ from tests.stages import (
     weights,
     write,
 )
-from tests.tiny import save_tiny
+from tests.tiny import save_tiny, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from typer.testing import CliRunner
 
@@ -92,6 +95,35 @@ def test_pretraining_mixes_in_the_stated_share_of_replay(bench: Bench, tmp_path:
 
 
 # -- ways of training ---------------------------------------------------------------------------------------------------
+Words = tuple[str, ...]
+
+
+def assert_same(bench: Bench, folder: Path, stage: str, *ways: Words, narrow: Sequence[Words] = ()) -> list[Path]:
+    """The same losses and gradients at every step, the same weights at the end; gives the float32 runs.
+
+    Args:
+        narrow: further ways, whose kernels know no float64: of these the weights are not compared.
+    """
+
+    def train(words: Words) -> Path:
+        run = folder / f"run-{len(list(folder.iterdir()))}"
+        bench.train(stage, run, *words)
+        return run
+
+    exact, found = assert_same_training(
+        [partial(train, words) for words in ways],
+        lambda run: max(column(run, "train/tokens")[0], len(tiny_tokenizer())),
+        [partial(train, words) for words in narrow],
+    )
+    losses = column(exact[0], "train/loss")
+    for run in exact[1:]:
+        assert column(run, "train/loss") == pytest.approx(losses, abs=EXACT)
+        assert largest_gap(weights(run), weights(exact[0])) < EXACT
+    for run in found:
+        assert column(run, "train/loss") == pytest.approx(losses, abs=1e-5)
+    return found
+
+
 @pytest.fixture
 def at_the_end(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     """Log-probabilities of the model in memory at the moment it is saved."""
@@ -172,15 +204,12 @@ def test_neftune_makes_noise_while_training_only(bench: Bench, tmp_path: Path, n
 def test_gradient_checkpointing_changes_nothing(bench: Bench, tmp_path: Path, no_figures: None) -> None:
     for name in ("true", "false"):
         bench.train("sft", tmp_path / name, f"train.gradient_checkpointing={name}")
-    assert largest_gap(weights(tmp_path / "true"), weights(tmp_path / "false")) < 1e-6
+    assert largest_gap(weights(tmp_path / "true"), weights(tmp_path / "false")) == 0.0
 
 
 def test_padded_batches_give_the_loss_of_packed_ones(bench: Bench, tmp_path: Path, no_figures: None) -> None:
     one_step = ("train.tokens_per_step=4096", "train.row_tokens=512", "train.max_steps=null")
-    for name in ("tree", "padded"):
-        bench.train("sft", tmp_path / name, f"train.batching={name}", *one_step)
-    assert column(tmp_path / "tree", "train/loss") == pytest.approx(column(tmp_path / "padded", "train/loss"), abs=1e-5)
-    assert largest_gap(weights(tmp_path / "tree"), weights(tmp_path / "padded")) < 1e-5
+    assert_same(bench, tmp_path, "sft", *((f"train.batching={name}", *one_step) for name in ("tree", "padded")))
 
 
 def test_nf4_trains_as_its_dequantised_weights_do(bench: Bench, tmp_path: Path, no_figures: None) -> None:
@@ -198,12 +227,9 @@ def test_nf4_trains_as_its_dequantised_weights_do(bench: Bench, tmp_path: Path, 
     plain.save_pretrained(tmp_path / "rounded")
     AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "rounded")
     options = ("train.learning_rate=1e-3", "train.max_steps=3")
-    bench.train("sft", tmp_path / "nf4", f"model.base={base}", "quantization=nf4", *options)
-    bench.train("sft", tmp_path / "fp32", f"model.base={tmp_path / 'rounded'}", *options)
-    assert column(tmp_path / "nf4", "train/grad_norm") == pytest.approx(
-        column(tmp_path / "fp32", "train/grad_norm"), rel=1e-3
-    )
-    assert largest_gap(weights(tmp_path / "nf4"), weights(tmp_path / "fp32")) < 1e-5
+    whole, four_bits = (f"model.base={tmp_path / 'rounded'}",), (f"model.base={base}", "quantization=nf4")
+    fp32, nf4 = assert_same(bench, tmp_path, "sft", (*whole, *options), narrow=[(*four_bits, *options)])
+    assert column(nf4, "train/grad_norm") == pytest.approx(column(fp32, "train/grad_norm"), rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
@@ -454,24 +480,18 @@ def _answer_logp(model: Any, tokenizer: Any, prompt: str, answer: str) -> tuple[
 
 
 def test_every_kind_of_reference_gives_the_same_run(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    more = ("train.learning_rate=1e-2", "train.max_steps=3")
     kinds = ("adapter_off", "model", "cached", "auto")
-    for kind in kinds:
-        words = (f"objective.reference={kind}", "train.learning_rate=1e-2", "train.max_steps=3")
-        bench.train("dpo", tmp_path / kind, *words)
-    expected, first = weights(tmp_path / "adapter_off"), column(tmp_path / "adapter_off", "train/loss")
-    assert first[0] == pytest.approx(LN2, abs=1e-6)
-    assert first[-1] != pytest.approx(LN2, abs=1e-3)
-    for kind in kinds[1:]:
-        assert column(tmp_path / kind, "train/loss") == pytest.approx(first, abs=1e-5)
-        assert largest_gap(weights(tmp_path / kind), expected) < 1e-5
+    for run in assert_same(bench, tmp_path, "dpo", *((f"objective.reference={kind}", *more) for kind in kinds)):
+        losses = column(run, "train/loss")
+        assert losses[0] == pytest.approx(LN2, abs=1e-6)
+        assert losses[-1] != pytest.approx(LN2, abs=1e-3)
 
 
 def test_full_dpo_remembers_the_model_it_started_from(bench: Bench, tmp_path: Path, no_figures: None) -> None:
-    for kind in ("model", "auto"):
-        words = (f"objective.reference={kind}", "lora.enabled=false", "train.learning_rate=1e-3")
-        bench.train("dpo", tmp_path / kind, *words)
-    assert column(tmp_path / "auto", "train/loss")[0] == pytest.approx(LN2, abs=1e-6)
-    assert largest_gap(weights(tmp_path / "auto"), weights(tmp_path / "model")) < 1e-5
+    more = ("lora.enabled=false", "train.learning_rate=1e-3")
+    for run in assert_same(bench, tmp_path, "dpo", *((f"objective.reference={k}", *more) for k in ("model", "auto"))):
+        assert column(run, "train/loss")[0] == pytest.approx(LN2, abs=1e-6)
 
 
 def test_another_reference_model_is_really_used(bench: Bench, tmp_path: Path, no_figures: None) -> None:

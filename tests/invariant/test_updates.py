@@ -196,7 +196,7 @@ def update(p: Pieces, world: ProcessGroup = ALONE, owned: Sequence[int] = range(
 
 @METHODS
 def test_recomputed_activations_give_the_same_update(make: Make, lora: bool) -> None:
-    """And they are recomputed: transformers does so in training mode only, where dropout would be on."""
+    """Bit by bit. And they are recomputed: transformers does so in training mode only, where dropout would be on."""
     weights, calls = [], []
     for on in ("false", "true"):
         p = moved(make, lora, f"train.gradient_checkpointing={on}")
@@ -211,8 +211,7 @@ def test_recomputed_activations_give_the_same_update(make: Make, lora: bool) -> 
         calls.append(len(seen))
         assert not any(m.training for m in p.roles.policy.modules())
     assert calls[1] == 2 * calls[0]
-    for name, value in weights[0].items():
-        torch.testing.assert_close(weights[1][name], value, rtol=0, atol=1e-6)
+    assert [name for name, value in weights[0].items() if not torch.equal(weights[1][name], value)] == []
 
 
 @METHODS
