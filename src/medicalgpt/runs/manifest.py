@@ -74,6 +74,7 @@ class Hashes(_Part):
     tokenizer: Sha256
     base: Sha256
     code: Sha256
+    plugins: dict[str, Sha256] = {}
 
 
 class Manifest(_Part):

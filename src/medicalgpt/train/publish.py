@@ -13,6 +13,7 @@ from medicalgpt.runs.hashes import code_hash, hash_tree
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.runs.reward_report import write as write_reward_report
 from medicalgpt.train.context import Context
+from medicalgpt.train.plugins import plugin_hashes
 
 
 def publish(
@@ -43,6 +44,7 @@ def publish(
             tokenizer=hashes["tokenizer"],
             base=ctx.base["base"],
             code=code_hash(),
+            plugins=plugin_hashes(ctx.config),
         ),
         versions=manifest.versions(),
         seed=ctx.config.train.seed,

@@ -23,6 +23,7 @@ from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash, hash_json
 from medicalgpt.train.context import Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
+from medicalgpt.train.plugins import plugin_hashes
 from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.train.rl.stage import other_hashes, train_rl
 from medicalgpt.train.supervised.run import train_supervised
@@ -84,6 +85,7 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
         base |= other_hashes(config)
     else:
         prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
+    base |= plugin_hashes(config)
     settings = first_names(
         config.model_dump(
             exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}}
