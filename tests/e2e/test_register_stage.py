@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests import rl
 from tests.e2e.test_resume import during
 from tests.stages import SMALL, Bench, column, largest_gap, manifest, preferences, weights, write
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
 from medicalgpt.config import STAGES as CONFIGS
+from medicalgpt.config.stages import RlooConfig
 from medicalgpt.errors import ConfigError
+from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.train.plugins import load_plugins
 from medicalgpt.train.stages import STAGES, register_stage, unregister_stage
@@ -135,6 +138,20 @@ def test_it_is_one_of_a_pipelines_stages(bench: Bench, plugin: Path, tmp_path: P
     assert manifest(tmp_path / "runs" / "mine")["stage"] == "slic"
     again = invoke("pipeline", "run", file)
     assert "nothing to do" in again.output + again.stderr
+
+
+def test_a_stage_on_the_models_own_answers(bench: Bench, tmp_path: Path) -> None:
+    """Its advantages come from its objective: RLOO's, registered under another name, trains what RLOO trains."""
+
+    class Mine(RlooConfig):
+        pass
+
+    register_stage("mine", Mine, lambda config: LeaveOneOut(config.objective.clip, config.objective.clip))
+    for stage in ("mine", "rloo"):
+        rl.train(bench, stage, tmp_path / stage, "train.learning_rate=0.01")
+    assert largest_gap(weights(tmp_path / "mine"), weights(tmp_path / "rloo")) == 0.0
+    assert column(tmp_path / "mine", "train/policy_loss") == column(tmp_path / "rloo", "train/policy_loss")
+    assert any(column(tmp_path / "mine", "train/policy_loss"))
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------------
