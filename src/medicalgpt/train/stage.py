@@ -21,14 +21,12 @@ from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash, hash_json
-from medicalgpt.train.context import Context, Outcome, recall
+from medicalgpt.train.context import AnyContext, Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
 from medicalgpt.train.plugins import plugin_hashes
 from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.train.rl.stage import other_hashes, train_rl
 from medicalgpt.train.supervised.run import train_supervised
-
-AnyContext = Context[Any, Any]
 
 
 def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcome:

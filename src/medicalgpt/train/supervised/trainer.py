@@ -22,6 +22,7 @@ from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train.meter import Meter
 from medicalgpt.train.schedule import factor
+from medicalgpt.train.stages import StageObjective
 from medicalgpt.train.supervised.dataset import PlanDataset, loader
 from medicalgpt.train.supervised.module import StageModule
 
@@ -111,8 +112,8 @@ class StageTrainer(Trainer):
             batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
 
     @property
-    def _objective(self) -> Any:
-        return self.accelerator.unwrap_model(self.model).objective
+    def _objective(self) -> StageObjective:
+        return self.module.objective
 
     # -- one step ----------------------------------------------------------------------------------------------------
     def _prepare_inputs(self, inputs: TreeBatch) -> TreeBatch:  # type: ignore[override]
