@@ -9,6 +9,9 @@ app = typer.Typer(no_args_is_help=True, help="Explain, check and resolve configu
 
 Stage = Annotated[str, typer.Argument(metavar="STAGE", help="pt, sft or dpo.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
+Plugin = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="A .py file of yours that registers a stage; may be repeated.")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, e.g. train.max_steps=50.")]
 
 
@@ -18,12 +21,14 @@ def explain(
     filter_text: Annotated[
         str, typer.Option("--filter", metavar="TEXT", help="Only keys whose name or meaning contains TEXT.")
     ] = "",
+    plugin: Plugin = None,
 ) -> None:
     """List every key with its type, allowed values, default and meaning."""
     from medicalgpt.config import stage_schema
     from medicalgpt.config.explain import explain, print_rows
     from medicalgpt.errors import ConfigError
 
+    _load(plugin)
     rows = explain(stage_schema(stage))
     needle = filter_text.lower()
     chosen = [row for row in rows if needle in row.key.lower() or needle in row.description.lower()]
@@ -33,18 +38,28 @@ def explain(
 
 
 @app.command()
-def validate(stage: Stage, file: File, overrides: Overrides = None) -> None:
+def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Check a file; print ok, or every problem with its line."""
     from medicalgpt.config import load, stage_schema
 
+    _load(plugin)
     resolved = load(stage_schema(stage), file, overrides or [])
     given = sum(origin != "default" for origin in resolved.origin.values())
     typer.echo(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
 
 
 @app.command()
-def resolve(stage: Stage, file: File, overrides: Overrides = None) -> None:
+def resolve(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Print the whole config as a run would use it, each value with its origin."""
     from medicalgpt.config import dump, load, stage_schema
 
+    _load(plugin)
     typer.echo(dump(load(stage_schema(stage), file, overrides or [])), nl=False)
+
+
+def _load(plugins: list[str] | None) -> None:
+    """Run the user's files first, so that their stages are known; without any nothing heavy is imported."""
+    if plugins:
+        from medicalgpt.train.plugins import load_plugins
+
+        load_plugins(plugins)

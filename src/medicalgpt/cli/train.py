@@ -14,8 +14,16 @@ def train(
     config: Annotated[
         str | None, typer.Option("--config", "-c", help="YAML file; see `medicalgpt config explain STAGE`.")
     ] = None,
+    plugin: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="FILE", help="A .py file of yours that registers a stage; may be given several times."),
+    ] = None,
 ) -> None:
     """Train one stage into a run folder. The same command again goes on where it was stopped."""
+    if plugin:
+        from medicalgpt.train.plugins import load_plugins
+
+        load_plugins(plugin)
     resolved = load(stage_schema(stage), config, overrides or [])
     from medicalgpt.train.stage import run_stage
 

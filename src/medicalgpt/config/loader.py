@@ -48,6 +48,16 @@ def load(schema: type[T], path: str | Path | None, overrides: Sequence[str] = ()
     return Resolved(value, {dotted(leaf): _origin(leaf, merged) for leaf, _ in leaves(value)})
 
 
+def peek(path: str | Path | None, overrides: Sequence[str], key: str) -> Any:
+    """One top-level value as it was written, unchecked, and None where nothing says it; `load` reports what is wrong."""
+    problems: list[str] = []
+    layers = read_files(path, problems)[0] if path is not None else []
+    merged = Layer()
+    for layer in [*layers, *(read_override(text, problems) for text in overrides)]:
+        merged.lay(layer)
+    return merged.values.get(key)
+
+
 def dump(resolved: Resolved[Any]) -> str:
     """YAML with a trailing `# origin` on each leaf; `load` reads it back to an equal config."""
     lines: list[str] = []

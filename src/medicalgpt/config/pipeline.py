@@ -47,6 +47,10 @@ class PipelineConfig(Section):
     """`medicalgpt pipeline run`."""
 
     output_dir: str = Field(description="Folder of the whole pipeline; each stage gets a folder in it.")
+    plugins: list[str] = Field(
+        default_factory=list,
+        description="Files of yours (.py) that register stages, relative to the pipeline's file.",
+    )
     base: str = Field("smollm2-135m", description="The model the first stage starts from: ${base}.")
     stages: list[StageEntry] = Field(min_length=1, description="Stages in order.")
     compare: CompareConfig = CompareConfig()
@@ -56,7 +60,8 @@ class PipelineConfig(Section):
     def _distinct(cls, stages: list[StageEntry]) -> list[StageEntry]:
         names = [s.name for s in stages]
         twice = sorted(
-            {n for n in names if names.count(n) > 1} | ({"base", "output_dir", "compare", "stages"} & set(names))
+            {n for n in names if names.count(n) > 1}
+            | ({"base", "output_dir", "compare", "stages", "plugins"} & set(names))
         )
         if twice:
             raise ValueError(f"stage names must be distinct and not those of other keys: {', '.join(twice)}")

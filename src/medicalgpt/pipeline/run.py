@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import Resolved, load, stage_schema
+from medicalgpt.config import Resolved, load, peek, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
@@ -29,7 +29,8 @@ class Interrupted(RunError):
 
 
 def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[PipelineConfig], dict[str, list[str]]]:
-    """The pipeline's config, and overrides of the form STAGE.key=value by stage."""
+    """The pipeline's config, and overrides of the form STAGE.key=value by stage; its plugins are loaded first."""
+    _load_plugins(file, overrides)
     names = {
         s.name
         for s in load(
@@ -39,6 +40,15 @@ def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[Pipel
     ours = [o for o in overrides if o.split(".")[0] not in names]
     stages = {n: [o[len(n) + 1 :] for o in overrides if o.split(".")[0] == n] for n in names}
     return load(PipelineConfig, file, ours), stages
+
+
+def _load_plugins(file: str, overrides: Sequence[str]) -> None:
+    """Run the files that the pipeline names, so that their stages are known when its config is checked."""
+    plugins = peek(file, [o for o in overrides if o.split("=")[0] == "plugins"], "plugins")
+    if isinstance(plugins, list) and plugins and all(isinstance(path, str) for path in plugins):
+        from medicalgpt.train.plugins import load_plugins
+
+        load_plugins(plugins, Path(file).parent)
 
 
 class Pipeline:

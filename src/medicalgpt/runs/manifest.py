@@ -83,6 +83,8 @@ class Hashes(_Part):
     tokenizer: Sha256
     base: Sha256
     code: Sha256
+    plugins: dict[str, Sha256] = {}
+    """The user's own files that define the stage; written only where there are any."""
 
 
 class Manifest(_Part):
@@ -110,7 +112,8 @@ class Manifest(_Part):
 
 def write(folder: str | Path, manifest: Manifest) -> None:
     """Write manifest.json into a run folder, in one step; paths below the home folder are written as `~/…`."""
-    plain = _without_home(json.loads(manifest.model_dump_json()))
+    unused = None if manifest.hashes.plugins else {"hashes": {"plugins"}}
+    plain = _without_home(json.loads(manifest.model_dump_json(exclude=unused)))
     write_text(Path(folder) / NAME, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console
 
@@ -46,6 +46,10 @@ class Context(Generic[C, D]):
     rank: int
     world: int
     started: float = field(default_factory=time.perf_counter)
+
+
+AnyContext = Context[Any, Any]
+"""Of a stage on rows from files, or of one on the model's own answers."""
 
 
 def recall(folder: Path) -> Outcome:

@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -12,11 +11,12 @@ from medicalgpt.runs import manifest, report
 from medicalgpt.runs.hashes import hash_tree
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.runs.reward_report import write as write_reward_report
-from medicalgpt.train.context import Context
+from medicalgpt.train.context import AnyContext
+from medicalgpt.train.plugins import plugin_hashes
 
 
 def publish(
-    ctx: Context[Any, Any],
+    ctx: AnyContext,
     loaded: Loaded,
     tokens: int,
     before: dict[str, float],
@@ -43,6 +43,7 @@ def publish(
             tokenizer=hashes["tokenizer"],
             base=ctx.base["base"],
             code=ctx.key.code,
+            plugins=plugin_hashes(ctx.config),
         ),
         versions=manifest.versions(),
         seed=ctx.config.train.seed,

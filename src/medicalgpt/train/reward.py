@@ -21,7 +21,7 @@ from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
 from medicalgpt.runs.reward_report import RewardReport, lines
-from medicalgpt.train.context import Context
+from medicalgpt.train.context import AnyContext
 
 BINS = 5
 # A correlation of score and length above this is called out: a quarter of the scores' variance.
@@ -144,7 +144,7 @@ def _warnings(report: RewardReport) -> list[str]:
     return found
 
 
-def reward_report(ctx: Context[Any, Any], trainer: Any) -> RewardReport | None:
+def reward_report(ctx: AnyContext, trainer: Any) -> RewardReport | None:
     """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
     policy, held_out = trainer.module.policy, trainer.held_out
     if not isinstance(policy, RewardPolicy) or held_out is None:

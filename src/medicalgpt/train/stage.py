@@ -24,13 +24,12 @@ from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash
 from medicalgpt.runs.run_key import RunKey
-from medicalgpt.train.context import Context, Outcome, recall
+from medicalgpt.train.context import AnyContext, Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
+from medicalgpt.train.plugins import plugin_hashes
 from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.train.rl.stage import other_hashes, train_rl
 from medicalgpt.train.supervised.run import train_supervised
-
-AnyContext = Context[Any, Any]
 
 
 def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcome:
@@ -91,6 +90,7 @@ def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyCont
         base |= other_hashes(config)
     else:
         prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
+    base |= plugin_hashes(config)
     key = RunKey(name, _settings(config), prepared.hashes, base, code_hash(), partial(_settings_in, type(config)))
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
 

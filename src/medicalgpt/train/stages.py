@@ -5,6 +5,7 @@ What else tells stages apart are facts of their config class (`config.base.Stage
 
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,11 @@ def register_stage(name: str, config: type[C], objective: Callable[[C], StageObj
     STAGES[name], CONFIGS[name] = Stage(config, objective), config
 
 
+def unregister_stage(name: str) -> None:
+    """Take a registered stage out of the table again."""
+    del STAGES[name], CONFIGS[name]
+
+
 def objective_of(config: StageConfig) -> StageObjective:
     """The objective a config asks for.
 
@@ -164,6 +170,8 @@ def policy_objective(config: RlConfig, beta: float | None = None) -> StageObject
 def source_files(config: StageConfig) -> list[Path]:
     """The files outside this package that define a stage: they decide what a run computes, as data and base do."""
     stage, package = STAGES[stage_name(config)], Path(__file__).resolve().parents[1]
-    files = {inspect.getsourcefile(part) for part in (stage.config, inspect.unwrap(stage.objective))}
-    paths = sorted(Path(file).resolve() for file in files if file is not None)
+    parts = (stage.config, stage.objective, type(objective_of(config)))
+    modules = {str(getattr(part, "__module__", "")) for part in parts}
+    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
+    paths = sorted(Path(file).resolve() for file in files if file)
     return [path for path in paths if package not in path.parents and path.is_file()]

@@ -18,9 +18,9 @@ _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
     "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking",
-    "config explain": "stage --filter",
-    "config resolve": "stage file overrides",
-    "config validate": "stage file overrides",
+    "config explain": "stage --filter --plugin",
+    "config resolve": "stage file overrides --plugin",
+    "config validate": "stage file overrides --plugin",
     "data inspect": "paths --model --template --tool-format --column --max-tokens --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
@@ -38,7 +38,7 @@ SURFACE = {
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout --tool-format",
-    "train": "stage overrides --config",
+    "train": "stage overrides --config --plugin",
     "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --revision "
     "--trust-remote-code",
     "vocab report": "--model --tokenizer --text --revision --trust-remote-code",

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from medicalgpt.config import load, stage_schema
+from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.errors import ConfigError
 
@@ -231,3 +232,16 @@ def test_an_unknown_stage() -> None:
         match="unknown stage 'sftt'; stages are pt, sft, dpo, orpo, simpo, kto, rm, ppo, rloo, grpo, distill; did you mean 'sft'",
     ):
         stage_schema("sftt")
+
+
+def test_an_unknown_stage_of_a_pipeline_is_named_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text(
+        "output_dir: o\nstages:\n  - {name: a, stage: sft}\n  - {name: b,\n     stage: sfft}\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError) as error:
+        load(PipelineConfig, file)
+    assert str(error.value) == (
+        f"{file}:5: stages[1].stage: unknown stage 'sfft'; stages are pt, sft, dpo, orpo, simpo, kto, rm, ppo, rloo, grpo, "
+        "distill; did you mean 'sft'?"
+    )

@@ -9,8 +9,8 @@ from torch import nn
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.objectives.base import Objective
 from medicalgpt.render.batch import TreeBatch
+from medicalgpt.train.stages import StageObjective
 
 
 class StageModule(nn.Module):
@@ -22,7 +22,7 @@ class StageModule(nn.Module):
     def __init__(
         self,
         policy: CausalPolicy | RewardPolicy,
-        objective: Objective[Any, TreeBatch],
+        objective: StageObjective,
         reference: CausalPolicy | None = None,
     ) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, final
+from typing import NoReturn, final
 
 import torch
 from safetensors.torch import save_file
@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
 from medicalgpt.models.adapters import trainable
-from medicalgpt.objectives.base import Objective
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.train import checkpoint, random_state
 from medicalgpt.train.schedule import Schedule, factor
+from medicalgpt.train.stages import StageObjective
 from medicalgpt.train.supervised.dataset import PlanDataset, loader
 from medicalgpt.train.supervised.module import StageModule
 from medicalgpt.train.supervised.nonfinite import halt
@@ -128,7 +128,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
             batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
 
     @property
-    def _objective(self) -> Objective[Any, Any]:
+    def _objective(self) -> StageObjective:
         return self.module.objective
 
     # -- one step ----------------------------------------------------------------------------------------------------
