@@ -14,7 +14,9 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
+from medicalgpt.models import load as loading
 from medicalgpt.pipeline import run as pipeline
 from medicalgpt.train.supervised import trainer
 
@@ -131,12 +133,36 @@ def test_a_second_call_trains_and_merges_nothing(
     monkeypatch.setattr(trainer.StageTrainer, "__init__", never)
     monkeypatch.setattr("medicalgpt.export.merge.fold", never)
     monkeypatch.setattr("medicalgpt.evaluate.compare.score", never)
+    monkeypatch.setattr("medicalgpt.models.load.load", never)
+    monkeypatch.setattr("medicalgpt.models.load.load_base", never)
     file, _ = chain
     before = (file.parent / "runs" / "summary.json").read_text()
     again = CliRunner().invoke(app, ["pipeline", "run", str(file)])
     assert again.exit_code == 0, again.output
     assert again.stderr.count("is finished already; nothing to do") == 3
     assert (file.parent / "runs" / "summary.json").read_text() == before
+
+
+def test_the_table_loads_only_the_model_whose_score_is_missing(
+    chain: tuple[Path, str], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = loading.load
+
+    def counting(model: ModelConfig, *args: Any, **kwargs: Any) -> loading.Loaded:
+        loaded.append(model.base)
+        return load(model, *args, **kwargs)
+
+    monkeypatch.setattr("medicalgpt.models.load.load", counting)
+    runs = chain[0].parent / "runs"
+    before = (runs / "summary.json").read_text()
+    pipeline.Pipeline(str(chain[0])).compare(show=False)
+    assert loaded == []
+    score = runs / "scores" / "sft.json"
+    score.write_text(score.read_text().replace('"key": "', '"key": "of other weights '))
+    pipeline.Pipeline(str(chain[0])).compare(show=False)
+    assert loaded == [str(runs / "sft" / "merged")]
+    assert (runs / "summary.json").read_text() == before
 
 
 class Killed(BaseException):

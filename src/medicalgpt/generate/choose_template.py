@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import RenderError, ServeError
 from medicalgpt.models.console import to_stderr
@@ -17,7 +18,7 @@ LAST = "vicuna"  # needs nothing but an eos token
 
 
 def choose_template(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     named: str | None = None,
     saved: str | None = None,
     architecture: Architecture | None = None,

@@ -10,7 +10,9 @@ import platform
 import sys
 
 # Parameters of mallopt(3). A trim threshold of −1 never gives the top of the heap back.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
+# glibc's defaults; the threshold is where its sliding one ends up after the first large tensor was freed.
+_DEFAULTS = ((_TRIM_THRESHOLD, 64 << 20), (_TOP_PAD, 128 << 10), (_MMAP_THRESHOLD, 32 << 20), (_MMAP_MAX, 65536))
 
 
 def can_keep_memory() -> bool:
@@ -21,12 +23,27 @@ def can_keep_memory() -> bool:
 def keep_memory() -> bool:
     """Serve large tensors from the heap from now on; returns whether this C library can.
 
-    Call it after loading weights: what is freed later stays with the process until `release_memory`.
+    This is for the whole process, so only training asks for it. Call it after loading weights: what is freed later stays
+    with the process until `release_memory` or `restore_memory`.
     """
     if not can_keep_memory():
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_TRIM_THRESHOLD, -1) and libc.mallopt(_TOP_PAD, 64 << 20) and libc.mallopt(_MMAP_MAX, 0))
+
+
+def restore_memory() -> None:
+    """Undo `keep_memory` after training, and give free pages back.
+
+    glibc has no way back to its sliding threshold, nor tells what GLIBC_TUNABLES had set: what follows are its defaults
+    as they stand once the threshold has slid to its end.
+    """
+    if not can_keep_memory():
+        return
+    libc = ctypes.CDLL(None)
+    for parameter, value in _DEFAULTS:
+        libc.mallopt(parameter, value)
+    libc.malloc_trim(0)
 
 
 def release_memory() -> None:

@@ -93,7 +93,7 @@ class Pipeline:
 
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
-        answering = {e.name: self.places[e.name] for e in self.config.stages if e.stage != "rm"}
+        answering = {name: self.places[name] for name, stage in self._stages.items() if not stage.value.scores}
         trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
         places = {"base": self.config.base} | answering
         models = {name: ModelConfig(base=place, trust_remote_code=trust) for name, place in places.items()}

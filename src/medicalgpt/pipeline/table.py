@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.pipeline import rewards
@@ -16,7 +17,6 @@ from medicalgpt.runs.hashes import hash_json, hash_tree
 from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
-_UNITS = {"pt": "nats per token", "sft": "nats per token"}
 _PERCENT = {"preference accuracy", "stop rate"}
 
 
@@ -51,13 +51,13 @@ def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig,
     from medicalgpt.models.load import load  # lazy: heavy
 
     console.print(f"measuring {name} …")
-    loaded = load(model)
-    local = Path(loaded.base.path_or_id)
-    weights = hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else model.base
-    key = hash_json([weights, config.compare.model_dump()])
+    key = hash_json([_weights(model), config.compare.model_dump()])
     path = folder / "scores" / f"{name}.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == key:
-        return json.loads(path.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    if path.is_file():
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["key"] == key:
+            return stored  # type: ignore[no-any-return]
+    loaded = load(model)
     found = score(loaded, config.compare, cache_root())
     out = {"key": key, "numbers": {k: asdict(v) for k, v in found.numbers.items()}, "answers": found.answers}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,6 +65,20 @@ def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig,
     del loaded
     gc.collect()
     return out
+
+
+def _weights(model: ModelConfig) -> Any:
+    """Hashes of a model's weights and template, its adapter's too, without loading them; of a Hub model its name."""
+    from medicalgpt.models.adapters import read_adapter
+    from medicalgpt.models.locate import locate
+
+    found = locate(model.base, model.revision, model.trust_remote_code)
+    if found.kind in ("adapter", "hub-adapter"):
+        below = str(read_adapter(found)["base_model_name_or_path"])
+        own = hash_tree(found.path_or_id, ("*.safetensors", "*.jinja")) if found.kind == "adapter" else model.base
+        return [own, _weights(model.model_copy(update={"base": below, "revision": None}))]
+    local = Path(found.path_or_id)
+    return hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else model.base
 
 
 def show(name: str, value: dict[str, Any]) -> str:
@@ -115,14 +129,15 @@ def _figure(folder: Path, stages: list[StageEntry]) -> None:
     axes = figure.subplots(1, len(stages), squeeze=False)
     for axis, stage in zip(axes[0], stages):
         lines = read_metrics(folder / stage.name / "metrics.jsonl")
-        curve = "score" if stage.stage in rewards.ROLLOUTS else "loss"
+        schema = stage_schema(stage.stage)
+        curve = "score" if schema.rollouts else "loss"
         for key, style in ((f"train/{curve}", "-"), (f"eval/{curve}", "o")):
             points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
             axis.plot(*zip(*points), style, label=key) if points else None
         axis.set(
             title=stage.name,
             xlabel="step",
-            ylabel=_UNITS.get(stage.stage, "loss per pair" if curve == "loss" else curve),
+            ylabel=schema.unit,
         )
         axis.legend()
     figure.savefig(folder / "loss.png", dpi=120)

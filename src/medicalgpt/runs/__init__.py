@@ -4,6 +4,7 @@ from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_text, hash_tree
 from medicalgpt.runs.manifest import Hashes, Manifest, Parent, versions
 from medicalgpt.runs.metrics import MetricsLog, SampleLog
+from medicalgpt.runs.run_key import RunKey
 
 __all__ = [
     "Hashes",
@@ -11,6 +12,7 @@ __all__ = [
     "MetricsLog",
     "Parent",
     "RunFolder",
+    "RunKey",
     "SampleLog",
     "StartState",
     "code_hash",

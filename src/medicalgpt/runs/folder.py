@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -15,7 +14,8 @@ from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.lock import FolderLock
-from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine
+from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine, record
+from medicalgpt.runs.run_key import RunKey
 from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
 
 MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
@@ -29,10 +29,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StartState:
-    """How a run starts: "fresh" at step 0, "resume" from `checkpoint`, or "finished" already."""
+    """How a run starts: "fresh" at step 0, "resume" from `checkpoint`, or "finished" already.
+
+    `note` is what is to be said about a finished run ("" is nothing).
+    """
 
     status: Literal["fresh", "resume", "finished"]
     checkpoint: Path | None
+    note: str = ""
 
     @property
     def step(self) -> int:
@@ -87,18 +91,19 @@ class RunFolder:
         """manifest.json: written last, its presence means that the run is finished."""
         return self.path / manifest.NAME
 
-    def begin(self, config_text: str, config_key: str, resume: Literal["auto", "never"] = "auto") -> StartState:
+    def begin(self, config_text: str, key: RunKey, resume: Literal["auto", "never"] = "auto") -> StartState:
         """Claim the folder for a run.
 
-        `config_key` is a hash of everything that must be equal to continue. A fresh start clears metrics and samples;
+        `key` holds everything that must be equal to continue. A fresh start clears metrics and samples;
         a resume leaves them, to be rewound to `StartState.step`. A finished run is left as it is and not locked.
 
         Raises:
             RunError: the folder belongs to something else, to another configuration or to a running process, or
                 `resume` is "never" and something is there.
         """
-        if examine(self.path, config_text, config_key, resume) == "finished":
-            return StartState("finished", self.latest_checkpoint())
+        found = examine(self.path, config_text, key, resume)
+        if found.state == "finished":
+            return StartState("finished", self.latest_checkpoint(), found.note)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -106,20 +111,20 @@ class RunFolder:
         self._lock.acquire()
         try:
             # Look again: another process may have begun or finished between the first look and the lock.
-            if examine(self.path, config_text, config_key, resume) == "finished":
+            found = examine(self.path, config_text, key, resume)
+            if found.state == "finished":
                 self.close()
-                return StartState("finished", self.latest_checkpoint())
-            return self._start(config_text, config_key)
+                return StartState("finished", self.latest_checkpoint(), found.note)
+            return self._start(config_text, key)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, config_text: str, config_key: str) -> StartState:
+    def _start(self, config_text: str, key: RunKey) -> StartState:
         try:
             self._recover()
             if not (self.path / RUN_FILE).exists():
-                created = datetime.now(UTC).isoformat(timespec="seconds")
-                write_text(self.path / RUN_FILE, json.dumps({"config_key": config_key, "created": created}) + "\n")
+                write_text(self.path / RUN_FILE, json.dumps(record(key)) + "\n")
             write_text(self.config, config_text)
             checkpoint = self.latest_checkpoint()
             if checkpoint is None:

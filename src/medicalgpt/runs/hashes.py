@@ -4,11 +4,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from medicalgpt.errors import RunError
 
 _BLOCK = 1 << 20
+
+NUMBERS: Final = ("data", "render", "models", "kernels", "objectives", "generate", "train")
+"""The rooms whose code makes a run's numbers: from a file to a tree, a batch, log-probabilities, a loss, a step, and the
+answers that reinforcement learning draws. The others show, check, serve or save what came out, or their outcome enters as a
+hash of its own (settings, tokenizer, base weights): a word of the web page or a new version number changes no run.
+"""
 
 
 def hash_file(path: str | Path) -> str:
@@ -44,13 +50,13 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def hash_json(value: Any) -> str:
+def hash_json(value: object) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys; raises ValueError for NaN and TypeError for objects."""
     return hash_text(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
 
 def code_hash() -> str:
-    """One hash over this package's own .py files, names included."""
+    """One hash over the .py files of this package's rooms that make numbers, names included."""
     import medicalgpt
 
-    return hash_json(hash_tree(Path(medicalgpt.__file__).parent, ("**/*.py",)))
+    return hash_json(hash_tree(Path(medicalgpt.__file__).parent, [f"{room}/**/*.py" for room in NUMBERS]))

@@ -2,12 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from medicalgpt import __version__
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest
+from medicalgpt.runs.hashes import NUMBERS
+from medicalgpt.runs.run_key import RunKey
 
 RUN_FILE = ".run.json"
 CONFIG = "config.resolved.yaml"
@@ -16,28 +22,67 @@ _EARLY = re.compile(r"\.lock|\.\.run\.json\.\d+\.tmp")  # all that a process kil
 State = Literal["empty", "unfinished", "finished"]
 
 
-def examine(folder: Path, config_text: str, config_key: str, resume: Literal["auto", "never"]) -> State:
+class Standing(NamedTuple):
+    """What a folder holds, and what is to be said about it ("" is nothing)."""
+
+    state: State
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What a folder says about its run. `parts` and `version` are empty where an older version began it."""
+
+    state: Literal["unfinished", "finished"]
+    key: str
+    parts: Mapping[str, str]
+    version: str
+    made: manifest.Manifest | None = None
+
+
+def examine(folder: Path, config_text: str, key: RunKey, resume: Literal["auto", "never"]) -> Standing:
     """What the folder holds, when that does not stand in the way of the run; creates nothing.
+
+    A finished run that other code made is still this run, with a note; an unfinished one is refused, since going on would
+    mix two versions' numbers.
 
     Raises:
         RunError: the folder holds foreign files, a run with another key, or any run when `resume` is "never".
     """
     there = _names(folder)
     if not there:
-        return "empty"
-    state, recorded = _recorded(folder, there)
-    which = f"{folder} holds {'an unfinished' if state == 'unfinished' else 'a finished'} run"
+        return Standing("empty")
+    found = _recorded(folder, there)
+    which = f"{folder} holds {'an unfinished' if found.state == 'unfinished' else 'a finished'} run"
     if resume == "never":
         raise RunError(
             f"{which} and train.resume is never; "
             "set train.resume=auto, choose another output_dir, or remove the folder to start over"
         )
-    if recorded != config_key:
-        raise RunError(
-            f"{which} of another configuration ({_differences(folder / CONFIG, config_text)}); "
-            "choose another output_dir, or remove the folder to start over"
+    if found.key == key.hash():
+        return Standing(found.state)
+    code = found.made.hashes.code if found.made else found.parts.get("code")
+    same_but_code = code is not None and found.key == key.hash(code)
+    if found.made and (same_but_code or key.made(found.made, found.parts, folder / CONFIG)):
+        other = (
+            "whose code for the numbers is another"
+            if same_but_code
+            else "which had other names or defaults of settings"
         )
-    return state
+        return Standing(
+            "finished",
+            f"it was made by {found.version}, {other}; it stays as it is. To train it again, remove the folder",
+        )
+    if same_but_code:
+        raise RunError(
+            f"{which} with these settings, data and base, but {found.version} began it and the code that makes the numbers "
+            f"({', '.join(NUMBERS)}) is another now: going on would mix two versions in one run. Finish it with that "
+            "version, choose another output_dir, or remove the folder to start over"
+        )
+    raise RunError(
+        f"{which} of another configuration ({_differences(folder / CONFIG, config_text, found.parts, key)}); "
+        "choose another output_dir, or remove the folder to start over"
+    )
 
 
 def _names(folder: Path) -> list[str]:
@@ -51,17 +96,24 @@ def _names(folder: Path) -> list[str]:
         raise RunError(f"{folder} cannot be used as a run folder: {error.strerror}") from error
 
 
-def _recorded(folder: Path, there: list[str]) -> tuple[Literal["unfinished", "finished"], str]:
-    """The state of a folder that is not empty, and the config key it was begun with."""
+def _recorded(folder: Path, there: list[str]) -> _Recorded:
+    """What a folder that is not empty says about its run."""
     if manifest.NAME in there:
-        return "finished", manifest.read(folder / manifest.NAME).config_key
+        made = manifest.read(folder / manifest.NAME)
+        begun: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # not needed for a finished run, and lost in some copies
+            begun = json.loads((folder / RUN_FILE).read_bytes())
+        version = f"medicalgpt {made.versions['medicalgpt']}" if "medicalgpt" in made.versions else "another version"
+        return _Recorded("finished", made.config_key, _parts(begun), version, made)
     if RUN_FILE not in there:
         raise RunError(
             f"{folder} is not a run folder but holds other files or folders ({len(there)}, such as {there[0]}); "
             "choose a new or empty output_dir"
         )
     try:
-        return "unfinished", str(json.loads((folder / RUN_FILE).read_bytes())["config_key"])
+        begun = json.loads((folder / RUN_FILE).read_bytes())
+        version = f"medicalgpt {begun['version']}" if "version" in begun else "another version"
+        return _Recorded("unfinished", str(begun["config_key"]), _parts(begun), version)
     except (OSError, ValueError, TypeError, KeyError):
         raise RunError(
             f"{folder / RUN_FILE} is unreadable, so nobody can tell which run this is; "
@@ -69,8 +121,19 @@ def _recorded(folder: Path, there: list[str]) -> tuple[Literal["unfinished", "fi
         ) from None
 
 
-def _differences(written: Path, text: str) -> str:
-    """Which keys differ between the folder's resolved config and `text`."""
+def _parts(begun: Any) -> Mapping[str, str]:
+    parts = begun.get("parts") if isinstance(begun, dict) else None
+    return parts if isinstance(parts, dict) else {}
+
+
+def record(key: RunKey) -> dict[str, Any]:
+    """What `.run.json` says of a run that begins now."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"config_key": key.hash(), "parts": key.parts(), "version": __version__, "created": created}
+
+
+def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey) -> str:
+    """Which keys differ between the folder's resolved config and `text`, or which other part does."""
     import yaml
 
     try:
@@ -82,11 +145,14 @@ def _differences(written: Path, text: str) -> str:
     keys = sorted(k for k in old.keys() | new.keys() if old.get(k, absent) != new.get(k, absent))
     keys = [key for key in keys if key != "output_dir"]  # two spellings of this very folder
     if not keys:
+        changed = [name for name, mine in key.parts().items() if parts.get(name, mine) != mine]
+        if changed:
+            return f"the settings are the same, but not: {', '.join(changed)}"
         return "the settings are the same, so data, base model, template or code changed"
     return "different: " + ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
 
 
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     if isinstance(node, dict) and node:
         for key, inner in node.items():
             yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))

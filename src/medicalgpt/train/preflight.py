@@ -36,7 +36,7 @@ def preflight(
     Raises:
         RenderError: naming the promise, what was found, and what to do.
     """
-    embeddings = unwrap(model).get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    embeddings = unwrap(model).get_input_embeddings().weight.shape[0]
     largest, trained = 0, 0
     for tree in trees:
         largest = max(largest, max(int(s.ids.max()) for s in tree.segments))

@@ -2,20 +2,21 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from medicalgpt.export.save import save_model
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs import manifest, report
-from medicalgpt.runs.hashes import code_hash, hash_tree
+from medicalgpt.runs.hashes import hash_tree
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.runs.reward_report import write as write_reward_report
 from medicalgpt.train.context import Context
 
 
 def publish(
-    ctx: Context,
+    ctx: Context[Any, Any],
     loaded: Loaded,
     tokens: int,
     before: dict[str, float],
@@ -34,14 +35,14 @@ def publish(
         stage=ctx.name,
         base=ctx.config.model.base,
         parents=[manifest.Parent.of(folder.path, p) for p in parents],
-        config_key=ctx.key,
+        config_key=ctx.key.hash(),
         hashes=manifest.Hashes(
             data=hashes["data"],
             eval=hashes.get("eval"),
             template=hashes["template"],
             tokenizer=hashes["tokenizer"],
             base=ctx.base["base"],
-            code=code_hash(),
+            code=ctx.key.code,
         ),
         versions=manifest.versions(),
         seed=ctx.config.train.seed,

@@ -1,6 +1,7 @@
 """Rows come one at a time out of every file type, and a broken file is placed on its line."""
 
 import contextlib
+import csv
 import gzip
 import io
 import itertools
@@ -124,6 +125,19 @@ def test_csv_with_header_multi_line_cells_and_quotes(tmp_path: Path) -> None:
 
 def test_cells_longer_than_the_csv_module_allows_by_itself(tmp_path: Path) -> None:
     assert _fields(tmp_path / "a.csv", "text\n" + "x" * 200_000) == [{"text": "x" * 200_000}]
+
+
+def test_the_csv_modules_own_limit_is_back_between_rows(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("question,answer\n" + f"why,{'a' * 200_000}\n" * 2 + 'how,"open\n')
+    before = csv.field_size_limit()
+    rows = open_rows(file, {})
+    for _ in range(2):
+        assert len(next(iter(rows)).fields["answer"]) == 200_000  # type: ignore[index]
+        assert csv.field_size_limit() == before
+    with pytest.raises(DataError, match="cannot be read"):
+        next(iter(rows))
+    assert csv.field_size_limit() == before
 
 
 def test_a_quote_that_never_closes_is_an_error_not_one_huge_row(tmp_path: Path) -> None:

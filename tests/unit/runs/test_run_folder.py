@@ -8,19 +8,24 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from medicalgpt.errors import RunError
-from medicalgpt.runs import Manifest, MetricsLog, RunFolder, SampleLog, manifest
+from medicalgpt.runs import Manifest, MetricsLog, RunFolder, RunKey, SampleLog, manifest
 
 CONFIG = "train:\n  seed: 42  # default\n  learning_rate: 0.0002  # default\noutput_dir: runs/x  # override\n"
 SHA = "0" * 64
 
 
+def key_of(name: str, code: str = SHA, **parts: Any) -> RunKey:
+    return RunKey("sft", {"name": name}, parts.get("data", {"data": SHA}), parts.get("base", {"base": SHA}), code)
+
+
 def begin(path: Path, key: str = "key", config: str = CONFIG, resume: str = "auto") -> tuple[str, str | None, int]:
     with RunFolder(path) as run:
-        start = run.begin(config, key, resume)  # type: ignore[arg-type]
+        start = run.begin(config, key_of(key), resume)  # type: ignore[arg-type]
         return start.status, start.checkpoint.name if start.checkpoint else None, start.step
 
 
@@ -33,8 +38,9 @@ def save(run: RunFolder, step: int, text: str = "weights") -> None:
 
 def finish(run: RunFolder, key: str = "key") -> None:
     record = Manifest(
-        stage="sft", base="m", config_key=key, hashes={"data": SHA, "tokenizer": SHA, "base": SHA, "code": SHA},
-        versions={}, seed=1, device="cpu", world_size=1, ledger={}, seconds=1, tokens=1, files={},
+        stage="sft", base="m", config_key=key_of(key).hash(), versions={}, seed=1,
+        hashes={"data": SHA, "tokenizer": SHA, "base": SHA, "code": SHA},
+        device="cpu", world_size=1, ledger={}, seconds=1, tokens=1, files={},
     )  # fmt: skip
     manifest.write(run.path, record)
 
@@ -51,7 +57,7 @@ def test_a_new_folder_is_fresh_and_holds_the_resolved_config(tmp_path: Path) -> 
 def test_the_same_key_resumes_from_the_newest_checkpoint_and_keeps_the_logs(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run:
-        run.begin(CONFIG, "key")
+        run.begin(CONFIG, key_of("key"))
         for step in (5, 10, 9):
             save(run, step)
         MetricsLog(run.metrics).append(10, {"train/loss": 1.0})
@@ -64,7 +70,7 @@ def test_the_same_key_resumes_from_the_newest_checkpoint_and_keeps_the_logs(tmp_
 def test_without_a_checkpoint_the_run_starts_over_with_empty_logs(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run:
-        run.begin(CONFIG, "key")
+        run.begin(CONFIG, key_of("key"))
         MetricsLog(run.metrics).append(1, {"train/loss": 1.0})
         SampleLog(run.samples).append(0, "q", "a")
     assert begin(tmp_path) == ("fresh", None, 0)
@@ -75,7 +81,7 @@ def test_without_a_checkpoint_the_run_starts_over_with_empty_logs(tmp_path: Path
 def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run:
-        run.begin(CONFIG, "key")
+        run.begin(CONFIG, key_of("key"))
         save(run, 3)
         finish(run)
     before = contents(tmp_path)
@@ -86,7 +92,7 @@ def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
 def test_another_key_is_refused_with_the_keys_that_differ(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run:
-        run.begin(CONFIG, "key")
+        run.begin(CONFIG, key_of("key"))
         save(run, 3)
     other = CONFIG.replace("seed: 42", "seed: 7").replace("runs/x", "runs/y")
     with pytest.raises(RunError, match=r"unfinished run of another configuration \(different: train.seed\)") as caught:
@@ -255,9 +261,9 @@ def test_saving_a_step_again_replaces_it(tmp_path: Path) -> None:
 
 KILLED = """
 import sys, time
-from medicalgpt.runs import RunFolder
+from medicalgpt.runs import RunFolder, RunKey
 run = RunFolder(sys.argv[1])
-run.begin("a: 1\\n", "key")
+run.begin("a: 1\\n", RunKey("sft", {}, {}, {}, "0" * 64))
 def save(step, wait):
     with run.saving(step) as folder:
         (folder / "a.bin").write_bytes(b"a" * 1000)
@@ -276,11 +282,11 @@ def test_kill_9_in_the_middle_of_saving_leaves_the_checkpoint_before(tmp_path: P
         assert process.stdout.readline() == b"half\n"
         run = RunFolder(tmp_path)
         with pytest.raises(RunError, match=f"in use by process {process.pid}"):
-            run.begin("a: 1\n", "key")
+            run.begin("a: 1\n", RunKey("sft", {}, {}, {}, SHA))
         process.send_signal(signal.SIGKILL)
     assert (tmp_path / "checkpoints" / ".step-10.tmp" / "a.bin").exists()
     with run:
-        start = run.begin("a: 1\n", "key")
+        start = run.begin("a: 1\n", RunKey("sft", {}, {}, {}, SHA))
         assert (start.status, start.checkpoint) == ("resume", run.checkpoint_dir(5))
         assert [p.name for p in run.checkpoints.iterdir()] == ["step-5"]
         save(run, 10)
@@ -357,3 +363,84 @@ def test_publishing_over_a_link_leaves_what_it_points_to(tmp_path: Path) -> None
     assert [p.name for p in run.model.iterdir()] == ["new"]
     assert [p.name for p in run.path.iterdir()] == ["model"]
     assert (elsewhere / "kept").exists()
+
+
+# -- another version of the package --------------------------------------------------------------------------------------
+NEW = "1" * 64
+
+
+def stands(run: RunFolder, key: RunKey, config: str = CONFIG) -> tuple[str, str]:
+    with run:
+        start = run.begin(config, key)
+        return start.status, start.note
+
+
+def test_a_run_of_other_code_is_finished_but_not_continued(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, key_of("key"))
+        save(run, 3)
+    with pytest.raises(
+        RunError, match=r"began it and the code that makes the numbers \(data, render, .*is another now"
+    ):
+        stands(run, key_of("key", NEW))
+    assert stands(run, key_of("key")) == ("resume", "")
+    finish(run)
+    assert stands(run, key_of("key")) == ("finished", "")
+    before = contents(tmp_path)
+    status, note = stands(run, key_of("key", NEW))
+    assert status == "finished"
+    assert "whose code for the numbers is another; it stays as it is" in note
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("part", ["data", "base"])
+@pytest.mark.parametrize("done", [False, True])
+def test_other_data_or_another_base_is_another_run_whatever_the_code(tmp_path: Path, part: str, done: bool) -> None:
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, key_of("key"))
+    if done:
+        finish(run)
+    for code in (SHA, NEW):
+        with pytest.raises(RunError, match=rf"another configuration \(the settings are the same, but not: {part}"):
+            stands(run, key_of("key", code, **{part: {part: NEW}}))
+
+
+def test_a_folder_of_the_version_before_has_one_hash_only(tmp_path: Path) -> None:
+    """Its manifest's code hash still proves settings, data and base; its unfinished runs prove nothing and are refused."""
+    (tmp_path / ".run.json").write_text(json.dumps({"config_key": key_of("key").hash(), "created": "2026-01-01"}))
+    (tmp_path / "config.resolved.yaml").write_text(CONFIG)
+    run = RunFolder(tmp_path)
+    with pytest.raises(RunError, match="settings are the same, so data, base model, template or code changed"):
+        stands(run, key_of("key", NEW))
+    finish(run)
+    assert stands(run, key_of("key", NEW))[0] == "finished"
+    (tmp_path / ".run.json").unlink()
+    assert stands(run, key_of("key", NEW))[0] == "finished"
+    with pytest.raises(RunError, match="finished run of another configuration"):
+        stands(run, key_of("other", NEW))
+
+
+@pytest.mark.parametrize("parts", [True, False], ids=["with parts", "of the version before"])
+def test_a_finished_run_stays_finished_when_the_schema_gets_another_key(tmp_path: Path, parts: bool) -> None:
+    """Settings are read from its folder by today's schema; data and base must be proved by what the folder recorded."""
+
+    def today(name: str = "key", data: str = SHA, **base: str) -> RunKey:
+        settings = {"name": name, "new_key": 1}
+        inputs = {"data": data, "tokenizer": SHA}
+        return RunKey("sft", settings, inputs, {"base": SHA, **base}, NEW, lambda file: {"name": "key", "new_key": 1})
+
+    then = RunKey("sft", {"name": "key"}, {"data": SHA, "tokenizer": SHA}, {"base": SHA}, SHA)
+    run = RunFolder(tmp_path)
+    with run:
+        run.begin(CONFIG, then)
+    if not parts:
+        (tmp_path / ".run.json").unlink()
+    finish(run)
+    status, note = stands(run, today())
+    assert status == "finished"
+    assert "other names or defaults of settings" in note
+    for other in (today("other"), today(data=NEW), today(base=NEW), today(adapter=SHA)):
+        with pytest.raises(RunError, match="finished run of another configuration"):
+            stands(run, other)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from medicalgpt.errors import RunError
 from medicalgpt.runs import Manifest, Parent, code_hash, hash_file, hash_json, hash_text, hash_tree, manifest, versions
+from medicalgpt.runs.hashes import NUMBERS
 
 SHA = "ab" * 32
 VALUES: dict[str, Any] = {
@@ -155,15 +156,31 @@ def test_hash_tree_names_each_matching_file(tmp_path: Path) -> None:
         hash_tree(tmp_path / "nowhere")
 
 
-def test_code_hash_covers_every_module_and_only_those(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room", NUMBERS)
+def test_code_hash_covers_every_module_that_makes_numbers_and_only_those(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import medicalgpt
 
     (tmp_path / "__init__.py").touch()
-    (tmp_path / "room").mkdir()
-    (tmp_path / "room" / "a.py").write_text("x = 1\n")
+    for name in (room, "serve/web"):
+        (tmp_path / name / "below").mkdir(parents=True)
+        (tmp_path / name / "below" / "a.py").write_text("x = 1\n")
     monkeypatch.setattr(medicalgpt, "__file__", str(tmp_path / "__init__.py"))
     first = code_hash()
-    (tmp_path / "room" / "a.pyc").touch()
+    (tmp_path / room / "a.pyc").touch()
+    (tmp_path / "serve" / "web" / "below" / "a.py").write_text("x = 2\n")
+    (tmp_path / "__init__.py").write_text('__version__ = "0.1.1"\n')
     assert code_hash() == first
-    (tmp_path / "room" / "a.py").write_text("x = 2\n")
-    assert code_hash() != first
+    (tmp_path / room / "below" / "a.py").write_text("x = 2\n")
+    second = code_hash()
+    assert second != first
+    (tmp_path / room / "b.py").touch()
+    assert code_hash() != second
+
+
+def test_the_rooms_that_make_numbers_exist() -> None:
+    import medicalgpt
+
+    for room in NUMBERS:
+        assert (Path(medicalgpt.__file__).parent / room / "__init__.py").is_file(), room

@@ -46,11 +46,12 @@ def table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _quoted_records(text: TextIO, path: Path) -> Iterator[_Record]:
-    csv.field_size_limit(CELL_LIMIT)
     delimiter = "\t" if file_type(path) == ".tsv" else ","
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
+        # csv has one limit for the process; it is ours for this row only, as other readers may run between two rows.
+        before = csv.field_size_limit(CELL_LIMIT)
         try:
             cells = next(reader)
         except StopIteration:
@@ -60,6 +61,8 @@ def _quoted_records(text: TextIO, path: Path) -> Iterator[_Record]:
                 f"{path}:{line}: the record that begins here cannot be read ({error}); allowed: cells with line "
                 'breaks, quotes or separators inside "…", a quote itself doubled; correct the quotes'
             ) from None
+        finally:
+            csv.field_size_limit(before)
         if cells:
             yield line, cells
 

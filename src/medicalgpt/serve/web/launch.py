@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
@@ -18,6 +18,9 @@ from medicalgpt.serve.web.info import ModelInfo, describe
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import Texts
+
+if TYPE_CHECKING:  # reads its environment when it is imported
+    from gradio import Blocks
 
 _EXTRA_THREADS = 16  # for everything on the page that is not an answer
 
@@ -129,12 +132,9 @@ def _launch(
     feedback: Feedback | None,
     place: Place,
     defaults: Settings,
-) -> Any:
-    # Read when gradio is imported; nothing is reported to anybody.
+) -> "Blocks":
+    # Asked for whenever gradio would report something, so it stays for the life of the process; nobody is told anything.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # Gradio asks its own server whether it is there; a proxy must not answer for it.
-    for name in ("NO_PROXY", "no_proxy"):
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), place.host, "localhost", "127.0.0.1")))
     from medicalgpt.serve.web.events import Events
     from medicalgpt.serve.web.page import HERE, build, theme
     from medicalgpt.serve.web.shield import middleware
@@ -147,31 +147,48 @@ def _launch(
     Events(page, info, open_session, defaults.stop, feedback is not None).wire()
     page.blocks.queue(api_open=False, default_concurrency_limit=None)
     try:
-        page.blocks.launch(
-            server_name=place.host,
-            server_port=place.port,
-            share=place.share,
-            prevent_thread_lock=True,
-            quiet=True,
-            inbrowser=False,
-            inline=False,
-            show_error=False,
-            footer_links=[],
-            run_history=False,
-            enable_monitoring=False,
-            max_file_size=1,
-            max_threads=5 * place.slots + _EXTRA_THREADS,
-            ssr_mode=False,
-            mcp_server=False,
-            pwa=False,
-            state_session_capacity=200,
-            app_kwargs={"middleware": middleware(), "openapi_url": None},
-            theme=theme(),
-            css_paths=HERE / "style.css",
-        )
+        with _without_proxy(place.host):
+            page.blocks.launch(
+                server_name=place.host,
+                server_port=place.port,
+                share=place.share,
+                prevent_thread_lock=True,
+                quiet=True,
+                inbrowser=False,
+                inline=False,
+                show_error=False,
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                max_file_size=1,
+                max_threads=5 * place.slots + _EXTRA_THREADS,
+                ssr_mode=False,
+                mcp_server=False,
+                pwa=False,
+                state_session_capacity=200,
+                app_kwargs={"middleware": middleware(), "openapi_url": None},
+                theme=theme(),
+                css_paths=HERE / "style.css",
+            )
     except OSError as error:
         raise ServeError(f"port {place.port} is in use; choose another with --port") from error
     return page.blocks
+
+
+@contextmanager
+def _without_proxy(host: str) -> Iterator[None]:
+    """While it starts, gradio asks its own server whether it is there; a proxy must not answer for it."""
+    names = ("NO_PROXY", "no_proxy")
+    before = {name: os.environ.get(name) for name in names}
+    for name in names:
+        os.environ[name] = ",".join(filter(None, (before[name], host, "localhost", "127.0.0.1")))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -10,13 +10,12 @@ from medicalgpt.render.build import Prepared
 from medicalgpt.render.first_rows import SamplePrompt
 from medicalgpt.runs.metrics import SampleLog
 from medicalgpt.train.context import Context
-from medicalgpt.train.stages import objective_of
 
 
 class SampleWriter:
     """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
 
-    def __init__(self, ctx: Context, loaded: Loaded) -> None:
+    def __init__(self, ctx: Context[SupervisedConfig, Prepared], loaded: Loaded) -> None:
         self.ctx, self.loaded = ctx, loaded
         self.log = SampleLog(ctx.folder.samples)
         self.prompts = held_out_prompts(ctx)
@@ -28,7 +27,6 @@ class SampleWriter:
         # A process that was killed between these answers and the next checkpoint left some behind.
         self.log.rewind(step - 1)
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
-        assert isinstance(self.ctx.config, SupervisedConfig)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [sample for sample in self.prompts if _fits(engine, sample.prompt, sampling)]
         for sample, done in zip(fitting, engine.generate([s.prompt for s in fitting], sampling)):
@@ -51,8 +49,6 @@ def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bo
     return True
 
 
-def held_out_prompts(ctx: Context) -> list[SamplePrompt]:
+def held_out_prompts(ctx: Context[SupervisedConfig, Prepared]) -> list[SamplePrompt]:
     """The first `train.sample_count` held-out prompts. A reward model answers nothing, so it has none."""
-    assert isinstance(ctx.prepared, Prepared)
-    scores = objective_of(ctx.config).needs.scores
-    return [] if scores else ctx.prepared.first_rows.prompts[: ctx.config.train.sample_count]
+    return [] if ctx.config.scores else ctx.prepared.first_rows.prompts[: ctx.config.train.sample_count]

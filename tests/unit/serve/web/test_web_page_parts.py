@@ -1,6 +1,7 @@
 """What the page shows, says and saves."""
 
 import json
+import os
 import re
 import socket
 from dataclasses import asdict
@@ -13,9 +14,9 @@ from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export
-from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
+from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.info import describe, table
-from medicalgpt.serve.web.launch import Place, _context, _with_room, check, warnings
+from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.shield import allowed
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred
@@ -25,8 +26,8 @@ PROMPT = (Message("system", "Be brief."), Message("user", "q"))
 
 
 def talk(*answers: str) -> Conversation:
-    given = [Answer(PROMPT, text, "stop") for text in answers]
-    return Conversation([Exchange("q", given, len(given) - 1)])
+    given = [WebAnswer(PROMPT, text, "stop") for text in answers]
+    return Conversation([WebExchange("q", given, len(given) - 1)])
 
 
 # -- words --------------------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def test_thoughts_are_apart_from_the_answer() -> None:
 
 def test_messages_know_their_exchange_and_its_rating() -> None:
     conversation = Conversation(
-        [*talk("one", "two").exchanges, Exchange("r", [Answer(PROMPT, "three")]), Exchange("s")]
+        [*talk("one", "two").exchanges, WebExchange("r", [WebAnswer(PROMPT, "three")]), WebExchange("s")]
     )
     conversation.exchanges[0].answers[1].rating = False
     shown, owners = messages(conversation, ENGLISH)
@@ -242,3 +243,19 @@ def test_sharing_is_warned_of_and_never_comes_from_the_environment(monkeypatch: 
     assert "no password" in warnings(Place(host="0.0.0.0"))[0]
     monkeypatch.setenv("GRADIO_SHARE", "True")
     assert "nothing is shared without --share" in warnings(Place())[0]
+
+
+def test_a_proxy_is_passed_by_while_the_page_starts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    def start() -> None:
+        with _without_proxy("10.0.0.1"):
+            assert os.environ["NO_PROXY"] == "example.org,10.0.0.1,localhost,127.0.0.1"
+            assert os.environ["no_proxy"] == "10.0.0.1,localhost,127.0.0.1"
+            raise OSError("port in use")
+
+    with pytest.raises(OSError, match="port"):
+        start()
+    assert os.environ["NO_PROXY"] == "example.org"
+    assert "no_proxy" not in os.environ
