@@ -69,8 +69,8 @@ def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig,
 
 def _weights(model: ModelConfig) -> Any:
     """Hashes of a model's weights and template, its adapter's too, without loading them; of a Hub model its name."""
-    from medicalgpt.models.adapters import read_adapter
-    from medicalgpt.models.locate import locate
+    from medicalgpt.models.adapters import read_adapter  # lazy: heavy
+    from medicalgpt.models.locate import locate  # lazy: heavy
 
     found = locate(model.base, model.revision, model.trust_remote_code)
     if found.kind in ("adapter", "hub-adapter"):

@@ -18,7 +18,7 @@ def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
 
     Raises ModelError when the file lacks a chat template, a special token or the expected number of parameters.
     """
-    from medicalgpt.models.embeddings import rows
+    from medicalgpt.models.embeddings import rows  # lazy: heavy
 
     with _quiet():
         tokenizer = _tokenizer(model, gguf)
