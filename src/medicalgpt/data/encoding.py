@@ -35,7 +35,7 @@ _FREQUENT = (
     "，。、：；？！（）《》「」“”的一是不了在有人我他这這中大来來上个個国國和也子时時道到你地就出要以会會可那生说說年为為后後自"
     "用于於天多过過作对對行方能下发發成家心前日法学學前无無其所者之治病药藥症患服血热熱痛气氣"
 )
-_PAIRS = {
+_PAIRS: dict[str, re.Pattern[bytes]] = {
     "gb18030": re.compile(rb"[\x81-\xfe][0-9][\x81-\xfe][0-9]|[\x81-\xfe][\x40-\xfe]|[\x00-\x7f]", re.S),
     "cp950": re.compile(rb"[\x81-\xfe][\x40-\x7e\xa1-\xfe]|[\x00-\x7f]", re.S),
 }
@@ -126,8 +126,10 @@ def _score(sample: bytes, codec: str) -> float:
     frequent_set = {c for c in (ch.encode(codec, "ignore") for ch in _FREQUENT) if c}
     ranges = _COMMON_LEADS[codec]
     low = 0xA1 if codec == "gb18030" else 0x40
-    common = sum(len(u) == 2 and u[1] >= low and any(a <= u[0] <= b for a, b in ranges) for u in units) / len(units)
-    frequent = sum(u in frequent_set for u in units) / len(units)
+    common: float = sum(len(u) == 2 and u[1] >= low and any(a <= u[0] <= b for a, b in ranges) for u in units) / len(
+        units
+    )
+    frequent: float = sum(u in frequent_set for u in units) / len(units)
     if frequent >= 0.12:
         return max(common, 0.75) + frequent
     return common + frequent if len(units) < 40 and common >= 0.75 else 0.0

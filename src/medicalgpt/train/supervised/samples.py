@@ -3,7 +3,8 @@
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
-from medicalgpt.generate.engine import Engine, Sampling
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.load import Loaded
 from medicalgpt.render.build import Prepared
 from medicalgpt.render.first_rows import SamplePrompt
