@@ -97,7 +97,7 @@ def train_all(work: Path, wanted: set[str], updates: int, seed: int, safety_base
         stage(work, "orpo", "orpo", "mts", "train.epochs=1", "train.learning_rate=5e-4", *steps)
     if "rm" in wanted:
         rate = "train.learning_rate=2e-4"
-        stage(work, "rm", "rm", "mts", f"model.base={sft}", rate, "train.epochs=1", "objective.centre=0.01", *steps)
+        stage(work, "rm", "rm", "mts", f"model.base={sft}", rate, "train.epochs=1", "objective.center=0.01", *steps)
     if "safety" in wanted:
         few = ("train.learning_rate=2e-4", "train.max_steps=100", "train.tokens_per_step=2048", "train.sample_count=0")
         stage(work, "safety", "rm", "safety", f"model.base={safety_base}", *few)

@@ -72,7 +72,7 @@ class Pieces:
         form = batching or self.roles.policy.batching
         found = list(batches(self.seen.trees, form, capacity or self.capacity, 3, "cpu", items))
         for batch in found:
-            batch.extra |= self.seen.take(batch.items)
+            self.seen.attach(batch)
         return found
 
 

@@ -18,7 +18,7 @@ from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
 from medicalgpt.render.template import ChatTemplate
-from medicalgpt.serve.api.address import bind
+from medicalgpt.serve.api.access import bind
 from medicalgpt.serve.api.server import Server
 from medicalgpt.serve.api.service import Limits, Service
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -55,13 +55,13 @@ def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[l
     """Let the model answer with a text, in pieces of four characters; gives the prompts that it gets."""
     prompts: list[list[int]] = []
 
-    def submit(ids: list[int], sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
-        prompts.append(ids)
+    def submit(encoded: EncodedPrompt, sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
+        prompts.append(encoded.ids)
         for choice in range(n):
             for at in range(0, len(text), 4):
                 sink(Piece(choice, text[at : at + 4], 5))
             sink(Piece(choice, finish="stop"))
-        return Request(EncodedPrompt(ids), sampling, sink, n, top)
+        return Request(encoded, sampling, sink, n, top)
 
     monkeypatch.setattr(service.live, "submit", submit)
     return prompts

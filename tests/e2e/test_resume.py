@@ -239,8 +239,8 @@ def test_a_gradient_that_is_none_halts_before_the_weights(
 ) -> None:
     loss = SupervisedFineTuning.loss
 
-    def without_gradient(self: Any, policy: Any, batch: Any, ref: Any) -> Any:
-        out = loss(self, policy, batch, ref)
+    def without_gradient(self: Any, policy: Any, batch: Any) -> Any:
+        out = loss(self, policy, batch)
         out.sum = out.sum + torch.sqrt(out.sum * 0)  # adds 0, with the slope ∞ · 0
         return out
 

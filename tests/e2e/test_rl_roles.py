@@ -84,7 +84,7 @@ def test_a_reward_model_does_not_disturb_the_policy(bench: Bench, scorer: Path, 
     p = with_model(bench, tmp_path / "run", scorer)
     bare = pieces(config(bench, "ppo", tmp_path / "run", "rollout.completions=3"))
     assert [a.ids for g in p.groups for a in g.answers] == [a.ids for g in bare.groups for a in g.answers]
-    torch.testing.assert_close(p.seen.extra["old"], bare.seen.extra["old"], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(p.seen.targets.old, bare.seen.targets.old, rtol=1e-5, atol=1e-5)
     assert not any("reward" in name for name in p.roles.trained())
     assert p.roles.policy.model.active_adapter == "default"
 
@@ -96,7 +96,7 @@ def test_a_critic_may_start_as_the_reward_model(bench: Bench, scorer: Path, tmp_
     np.testing.assert_allclose(
         np.concatenate(score_trees(p.roles.critic, p.seen.trees)), alone(scorer, p), atol=1e-5, rtol=1e-5
     )
-    assert p.seen.extra["old_values"].std() > 0.01
+    assert p.seen.targets.old_values.std() > 0.01
     assert any(name.startswith("critic.") and "head" not in name for name in p.roles.trained())
 
 

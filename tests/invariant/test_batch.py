@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from medicalgpt.data.records import Source
 from medicalgpt.kernels.attention import TreeLayout
 from medicalgpt.models.policy import _path_lengths
+from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.render.tree import Segment, TokenTree
 
@@ -145,9 +146,10 @@ def test_leaves_are_listed_only_where_all_trees_have_as_many() -> None:
 def test_moving_a_batch_keeps_everything() -> None:
     root = Segment(np.arange(3, dtype=np.int32), np.asarray([0, 1, 1], np.float32))
     batch = pack_trees([TokenTree((root,), Source("t", 0))], items=(4,))
-    batch.extra["reference"] = torch.ones(2)
+    batch.reference, batch.rollout = torch.ones(2), RolloutTargets(torch.zeros(2), returns=torch.ones(2))
     moved = batch.to("cpu")
     assert moved.items == (4,)
     assert facts(moved) == facts(batch)
-    assert moved.extra["reference"].tolist() == [1.0, 1.0]
+    assert moved.reference.tolist() == moved.rollout.returns.tolist() == [1.0, 1.0]  # type: ignore[union-attr]
+    assert (moved.rollout.old.tolist(), moved.rollout.advantages) == ([0.0, 0.0], None)  # type: ignore[union-attr]
     assert moved.spans == batch.spans

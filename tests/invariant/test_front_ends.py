@@ -22,7 +22,7 @@ from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.chat import Chat
-from medicalgpt.serve.web.conversation import Answer, Exchange
+from medicalgpt.serve.web.conversation import WebAnswer, WebExchange
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import ENGLISH
@@ -85,7 +85,7 @@ def in_a_file(engine: Engine, seen: list[list[int]], folder: Path) -> None:
 def on_the_page(engine: Engine, seen: list[list[int]], folder: Path) -> None:
     live: Any = SimpleNamespace(engine=engine, submit=None, slots=1)
     session = Session(live, engine.context, None, ENGLISH)
-    session.conversation.exchanges = [Exchange(FIRST, [Answer((), ANSWER, "stop")])]
+    session.conversation.exchanges = [WebExchange(FIRST, [WebAnswer((), ANSWER, "stop")])]
     with pytest.MonkeyPatch.context() as patch:
         prompts = says(patch, SimpleNamespace(live=live), "")  # type: ignore[arg-type]
         list(session.ask(SECOND, Settings(system=SYSTEM, max_new_tokens=2)))

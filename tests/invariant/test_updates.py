@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,11 @@ def moved(make: Make, lora: bool, *overrides: str) -> Pieces:
     """An update under way: policy and critic have moved, some ratios are clipped, and there are advantages."""
     found = make(lora, *overrides)
     shake(found.roles.trained(), 0.03 if lora else 0.01)
-    random, extra = torch.Generator().manual_seed(0), found.seen.extra
+    random, old = torch.Generator().manual_seed(0), found.seen.targets.old
     for name in ("advantages", "old_values", "returns"):
-        extra[name] = torch.randn(extra["old"].shape, generator=random)
+        found.seen.targets = replace(found.seen.targets, **{name: torch.randn(old.shape, generator=random)})
     one_each = torch.randn(found.seen.lengths.shape, generator=random)
-    extra["advantages"] = one_each.repeat_interleave(found.seen.lengths)
+    found.seen.targets = replace(found.seen.targets, advantages=one_each.repeat_interleave(found.seen.lengths))
     return found
 
 
@@ -69,7 +70,7 @@ def learn(p: Pieces, objective: Objective, parts: Sequence[Sequence[int]], **how
     total = count = 0.0
     player: Any = p.roles.critic if critic else p.roles.policy
     for batch in (b for items in parts for b in p.batches(items, **how)):
-        out = objective.loss(player, batch, None)
+        out = objective.loss(player, batch)
         out.sum.backward()  # type: ignore[no-untyped-call]
         total, count = total + float(out.sum.detach()), count + float(out.count)
         assert float(objective.count(batch)) == float(out.count)
@@ -91,7 +92,7 @@ def test_the_first_ratio_is_1(make: Make, lora: bool, batching: str) -> None:
         for batch in p.batches(items, capacity=64):
             logps = p.roles.policy.logps(batch)[0]
             assert logps.requires_grad
-            assert float((logps - batch.extra["old"]).exp().sub(1).abs().max().detach()) < 1e-5
+            assert float((logps - batch.rollout.old).exp().sub(1).abs().max().detach()) < 1e-5
 
 
 @METHODS
@@ -99,33 +100,33 @@ def test_the_first_ratio_is_1_under_autocast(make: Make, lora: bool) -> None:
     """fp32 weights that multiply in bfloat16, as full training does on a GPU: measured as it is learned from."""
     p = make(lora)
     shake(p.roles.trained(), 0.02)
-    exact = measure(p.roles, p.groups, 128, 3).extra["old"]
+    exact = measure(p.roles, p.groups, 128, 3).targets.old
     p.roles.autocast = torch.bfloat16
     p.seen = measure(p.roles, p.groups, 128, 3)
     for batch in p.batches(range(4)):
         with p.roles.precision():
             logps = p.roles.policy.logps(batch)[0]
-        assert float((logps - batch.extra["old"]).exp().sub(1).abs().max().detach()) < 1e-5
-    assert float((p.seen.extra["old"] - exact).abs().max()) > 1e-3, "8 bits should show"
+        assert float((logps - batch.rollout.old).exp().sub(1).abs().max().detach()) < 1e-5
+    assert float((p.seen.targets.old - exact).abs().max()) > 1e-3, "8 bits should show"
 
 
 @METHODS
 def test_before_anything_was_learned_policy_and_reference_agree(make: Make, lora: bool) -> None:
     p = make(lora)
     assert float(p.seen.kl.abs().max()) < 1e-4
-    assert not p.seen.extra["old_values"].any(), "a critic starts at zero"
+    assert not p.seen.targets.old_values.any(), "a critic starts at zero"
     assert float(p.seen.entropy.min()) > 0.5
 
 
 @METHODS
 def test_the_reference_stays_where_the_policy_began(make: Make, lora: bool) -> None:
     p = make(lora)
-    before = p.seen.extra["reference"].clone()
+    before = p.seen.reference.clone()
     shake(p.roles.trained(), 0.05)
     after = measure(p.roles, p.groups, 128, 3)
-    torch.testing.assert_close(after.extra["reference"], before, rtol=1e-5, atol=1e-5)
-    assert float((after.extra["old"] - p.seen.extra["old"]).abs().max()) > 0.01
-    assert after.extra["old_values"].any()
+    torch.testing.assert_close(after.reference, before, rtol=1e-5, atol=1e-5)
+    assert float((after.targets.old - p.seen.targets.old).abs().max()) > 0.01
+    assert after.targets.old_values.any()
 
 
 # -- batching and minibatches -------------------------------------------------------------------------------------------
@@ -155,17 +156,24 @@ def test_clipping_was_at_work_above(make: Make) -> None:
     """Otherwise the tests above would hold for any clipping."""
     p = moved(make, True)
     (batch,) = p.batches(range(4), capacity=10_000)
-    clipped, count = ClippedPolicy().loss(p.roles.policy, batch, None).metrics["clip_fraction"]
+    clipped, count = ClippedPolicy().loss(p.roles.policy, batch).metrics["clip_fraction"]
     assert 0.05 < float(clipped / count) < 0.95
+
+
+def measured(p: Pieces, capacity: int) -> dict[str, torch.Tensor]:
+    """What is known of every token before anything was scored."""
+    seen = measure(p.roles, p.groups, capacity, 3)
+    found = {f.name: getattr(seen.targets, f.name) for f in fields(seen.targets)} | {"reference": seen.reference}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @METHODS
 def test_measured_values_do_not_depend_on_the_form_of_the_batch(make: Make, lora: bool) -> None:
     p = moved(make, lora)
-    packed = measure(p.roles, p.groups, 16, 3).extra
+    packed = measured(p, 16)
     for player in (p.roles.policy, p.roles.critic):
         player.batching = "padded"  # type: ignore[union-attr]
-    padded = measure(p.roles, p.groups, 500, 3).extra
+    padded = measured(p, 500)
     assert packed.keys() == padded.keys() == {"old", "reference", "old_values"}
     for name, values in packed.items():
         torch.testing.assert_close(padded[name], values, rtol=1e-4, atol=1e-5)
@@ -173,9 +181,9 @@ def test_measured_values_do_not_depend_on_the_form_of_the_batch(make: Make, lora
 
 def test_a_critic_may_be_batched_otherwise_than_the_policy(make: Make) -> None:
     p = moved(make, False)
-    packed = measure(p.roles, p.groups, 64, 3).extra["old_values"]
+    packed = measure(p.roles, p.groups, 64, 3).targets.old_values
     p.roles.critic.batching = "padded"  # type: ignore[union-attr]
-    torch.testing.assert_close(measure(p.roles, p.groups, 64, 3).extra["old_values"], packed, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(measure(p.roles, p.groups, 64, 3).targets.old_values, packed, rtol=1e-4, atol=1e-5)
 
 
 # -- the update ---------------------------------------------------------------------------------------------------------
@@ -238,14 +246,16 @@ def test_a_process_without_a_prompt_in_a_minibatch_takes_part(make: Make, batchi
     """Owning prompts 0 and 1 of four it has none in some minibatch, and still steps as often as the others."""
     p = moved(make, True, f"train.batching={batching}")
     (half,) = [Pieces(p.config, p.roles, p.groups[:2], measure(p.roles, p.groups[:2], 128, 3))]
-    half.seen.extra |= {n: p.seen.extra[n][: int(half.seen.lengths.sum())] for n in ("advantages", "returns")}
+    tokens = int(half.seen.lengths.sum())
+    known = {n: getattr(p.seen.targets, n)[:tokens] for n in ("advantages", "returns")}
+    half.seen.targets = replace(half.seen.targets, **known)
     updater = Updater(p.config, p.roles, ALONE, 128, 3, 1e-3)
     parts = list(updater._parts(4, UpdateSettings(4, 4), 0))
     assert sum(not part & {0, 1} for _, part in parts) == 8
     (nothing,) = list(updater._batches(half.seen, [], batching))
     assert bool(nothing.spans) == (batching == "tree")
     for player, objective in ((p.roles.policy, OBJECTIVES["ppo"]), (p.roles.critic, OBJECTIVES["critic"])):
-        out = objective.loss(player, nothing, None)  # type: ignore[arg-type]
+        out = objective.loss(player, nothing)  # type: ignore[arg-type]
         assert (float(out.sum.detach()), float(out.count)) == (0.0, 0.0)
         out.sum.backward()  # type: ignore[no-untyped-call]
 

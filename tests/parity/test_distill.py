@@ -45,7 +45,7 @@ def test_chunks_of_states_give_the_loss_of_full_logits(family: str, trained_head
     policy.learn_from(CausalPolicy(teacher, "padded", chunked_head=family != "bloom").requires_grad_(False))
     for model in (student, plain):
         model.get_output_embeddings().weight.requires_grad_(trained_head)
-    out = Distillation("jensen_shannon", 0.4).loss(policy, batch, None)
+    out = Distillation("jensen_shannon", 0.4).loss(policy, batch)
     rows = []
     for model in (plain, teacher):
         logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
@@ -70,6 +70,6 @@ def test_packed_is_padded() -> None:
             enable(teacher)
         policy = CausalPolicy(student, batching)  # type: ignore[arg-type]
         policy.learn_from(CausalPolicy(teacher, batching))  # type: ignore[arg-type]
-        losses.append(Distillation("reverse_kl").loss(policy, build(trees), None))
+        losses.append(Distillation("reverse_kl").loss(policy, build(trees)))
     assert losses[0].count == losses[1].count
     assert losses[0].sum.item() == pytest.approx(losses[1].sum.item(), rel=1e-5)

@@ -98,16 +98,16 @@ def answers(p: Pieces) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def expected_losses(p: Pieces) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean policy and value loss over all tokens, token by token."""
-    policy, critic, extra, i = [], [], p.seen.extra, 0
+    policy, critic, targets, i = [], [], p.seen.targets, 0
     for prompt, answer in answers(p):
         logps, entropy = distribution(p.roles.policy.model, prompt, answer)
         v = values(p, prompt, answer)
         for t in range(len(answer)):
-            advantage, old, target = (float(extra[n][i]) for n in ("advantages", "old", "returns"))
+            advantage, old, target = (float(getattr(targets, n)[i]) for n in ("advantages", "old", "returns"))
             ratio = torch.exp(logps[t] - old)
             bounded = torch.clamp(ratio, 1 - CLIP, 1 + HIGH)
             policy.append(-torch.min(ratio * advantage, bounded * advantage) - ENTROPY * entropy[t])
-            before = float(extra["old_values"][i])
+            before = float(targets.old_values[i])
             near = before + torch.clamp(v[t] - before, -VALUE_CLIP, VALUE_CLIP)
             critic.append(0.5 * torch.max((v[t] - target) ** 2, (near - target) ** 2))
             i += 1
@@ -124,7 +124,7 @@ def test_ppo_is_the_loops(bench: Bench, tmp_path: Path, lora: bool) -> None:
     assign(p.config, p.seen, Scores(scores, scores), BETA, ProcessGroup(0, 1, torch.device("cpu")))
     advantages, returns = expected_advantages(p, scores)
     for name, wanted in (("advantages", advantages), ("returns", returns)):
-        torch.testing.assert_close(p.seen.extra[name], torch.tensor(wanted).float(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(getattr(p.seen.targets, name), torch.tensor(wanted).float(), rtol=1e-4, atol=1e-4)
 
     shake(trained, 0.03 if lora else 0.012, seed=9)
     players: list[tuple[str, Any, Any]] = [
@@ -132,7 +132,7 @@ def test_ppo_is_the_loops(bench: Bench, tmp_path: Path, lora: bool) -> None:
         ("critic.", p.roles.critic, ClippedValue(VALUE_CLIP)),
     ]
     for (half, player, objective), mean in zip(players, expected_losses(p)):
-        parts = [objective.loss(player, batch, None) for batch in p.batches(range(4), capacity=64)]
+        parts = [objective.loss(player, batch) for batch in p.batches(range(4), capacity=64)]
         loss = sum(out.sum for out in parts) / sum(out.count for out in parts)
         torch.testing.assert_close(loss.detach(), mean.detach(), rtol=1e-5, atol=1e-5)
         mine = {n: q for n, q in trained.items() if n.startswith(half)}

@@ -112,7 +112,7 @@ def test_sft_loss_gradient_and_accuracy_are_those_of_trl(lora: bool, tmp_path: P
         copy_adapter(policy, trainer.model)
     trainer.model.train()
     wanted = trainer.compute_loss(trainer.model, trainer.data_collator(rows))
-    out = SupervisedFineTuning().loss(policy, pack_trees(trees), None)
+    out = SupervisedFineTuning().loss(policy, pack_trees(trees))
     assert out.count.item() == sum(label >= 0 for row in rows for label in row["labels"])
     found = out.sum / out.count
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
@@ -162,7 +162,8 @@ class Oracle:
 
     def ours(self, objective: DirectPreference, trees: list[TokenTree]) -> tuple[torch.Tensor, LossOut]:
         batch = pack_trees(trees)
-        out = objective.loss(self.policy, batch, self.module.reference_logps(batch))
+        batch.reference = self.module.reference_logps(batch)
+        out = objective.loss(self.policy, batch)
         return out.sum / out.count, out
 
 
@@ -185,7 +186,7 @@ LOSSES = [
     ("sigmoid", {"kind": "sigmoid", "beta": 0.5}),
     ("hinge", {"kind": "hinge", "beta": 0.05}),
     ("ipo", {"kind": "ipo", "beta": 0.2}),
-    ("sigmoid_norm", {"kind": "sigmoid", "beta": 2.0, "length_normalised": True}),
+    ("sigmoid_norm", {"kind": "sigmoid", "beta": 2.0, "length_normalized": True}),
 ]
 
 

@@ -81,8 +81,8 @@ class Oracle:
         batch = pack_trees(trees)
         batch.mismatched = pack_trees(others)
         total, count = module.baseline(batch)
-        batch.extra["baseline"] = total / count
-        return objective.loss(self.policy, batch, module.reference_logps(batch))
+        batch.baseline, batch.reference = total / count, module.reference_logps(batch)
+        return objective.loss(self.policy, batch)
 
 
 @pytest.fixture(scope="module", params=["full", "lora", "clamped"])

@@ -52,7 +52,7 @@ def theirs(trainer: Any, trees: list[TokenTree], weight: float) -> tuple[torch.T
 
 
 def ours_of(policy: Any, trees: list[TokenTree], weight: float) -> Any:
-    return OddsRatioPreference(weight).loss(policy, pack_trees(trees), None)
+    return OddsRatioPreference(weight).loss(policy, pack_trees(trees))
 
 
 def test_the_odds_ratio_term_and_its_gradient_are_those_of_trl(trainer: Any) -> None:

@@ -72,7 +72,7 @@ def their_batch(trainer: Any, p: Pieces, scores: np.ndarray) -> dict[str, Any]:
 def ours(p: Pieces, beta: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Our loss over rows of 64 tokens, and its gradients by TRL's names of the parameters."""
     objective = policy_objective(p.config, beta)
-    parts = [objective.loss(p.roles.policy, batch, None) for batch in p.batches(range(4), capacity=64)]
+    parts = [objective.loss(p.roles.policy, batch) for batch in p.batches(range(4), capacity=64)]
     assert len(parts) > 1
     loss = sum(out.sum for out in parts) / sum(out.count for out in parts)
     named = {n.removeprefix("policy.model."): q for n, q in p.roles.trained().items()}
@@ -93,7 +93,7 @@ def agree(bench: Bench, folder: Path, stage: str, lora: bool, theirs: dict[str, 
     found = their_batch(trainer, p, scores)
     assign(p.config, p.seen, Scores(scores, scores), BETA, ProcessGroup(0, 1, torch.device("cpu")))
     ends = p.seen.lengths.cumsum(0) - 1
-    torch.testing.assert_close(p.seen.extra["advantages"][ends], found["advantages"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(p.seen.targets.advantages[ends], found["advantages"], rtol=1e-4, atol=1e-4)
     assert float(p.seen.kl.abs().max()) > 1e-2
 
     shake(p.roles.trained(), 0.02 if lora else 0.004 if stage == "rloo" else 0.012, seed=9)
@@ -129,4 +129,4 @@ def test_the_reference_is_the_same_one(bench: Bench, tmp_path: Path) -> None:
     p = pieces(config(bench, "grpo", tmp_path / "run", *SEVERAL))
     found = their_batch(oracle(bench, tmp_path, "grpo", True), p, np.zeros(12))
     theirs = found["ref_per_token_logps"][found["completion_mask"].bool()]
-    torch.testing.assert_close(p.seen.extra["reference"], theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(p.seen.reference, theirs, rtol=1e-5, atol=1e-5)

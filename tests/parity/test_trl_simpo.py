@@ -36,7 +36,7 @@ def test_loss_gradient_and_metrics_are_those_of_trl(trainer: Any, beta: float, g
     trees, policy = preferences(), ours(lora=False)
     trainer.beta, trainer.simpo_gamma = beta, gamma
     wanted, metrics = trainer.get_batch_loss_metrics(trainer.model, padded(trees))
-    out = SimplePreference(beta, gamma).loss(policy, pack_trees(trees), None)
+    out = SimplePreference(beta, gamma).loss(policy, pack_trees(trees))
     found = out.sum / out.count
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(gradients(policy.model, found), gradients(trainer.model, wanted))

@@ -6,68 +6,30 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from medicalgpt.generate.engine import Engine
     from medicalgpt.generate.sampling import Sampling
 
 
+@option.model_command(sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one.")
 def chat(
+    options: ModelOptions,
+    sampling: option.SamplingOptions,
     model: option.Model,
     system: option.System = None,
     no_history: option.NoHistory = False,
     thinking: Annotated[
         Literal["show", "hide"], typer.Option(help="Thoughts of a model that thinks before it answers.")
     ] = "show",
-    max_new_tokens: option.MaxNewTokens = 512,
-    temperature: option.Temperature = 0.7,
-    top_p: option.TopP = 0.9,
-    top_k: option.TopK = 0,
-    repetition_penalty: option.RepetitionPenalty = 1.0,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Seed of the answers; default: a new one.", rich_help_panel="Sampling"),
-    ] = None,
-    stop: option.Stop = None,
-    template: option.Template = None,
-    family: option.Family = "auto",
-    adapter: option.Adapter = None,
-    tokenizer: option.Tokenizer = None,
-    resize_embeddings: option.ResizeEmbeddings = False,
-    revision: option.Revision = None,
-    dtype: option.Dtype = "auto",
-    quantization: option.Quantization = "none",
-    backend: option.Backend = "auto",
-    trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Talk to a model. Not a doctor: for education and research."""
-    from medicalgpt.generate.sampling import Sampling
-
-    sampling = Sampling(
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        repetition_penalty=repetition_penalty,
-        seed=new_seed() if seed is None else seed,
-        stop=tuple(stop or ()),
-    )
+    settings = sampling.sampling(new_seed())
     from medicalgpt.generate.engine import Engine
 
-    engine = Engine.open(
-        model,
-        adapter=adapter,
-        template=template,
-        family=family,
-        tokenizer=tokenizer,
-        resize_embeddings=resize_embeddings,
-        dtype=dtype,
-        trust_remote_code=trust_remote_code,
-        quantization=quantization,
-        revision=revision,
-        backend=backend,
-    )
-    talk(engine, sampling, system, history=not no_history, thinking=thinking)
+    engine = Engine.open(model, **vars(options))
+    talk(engine, settings, system, history=not no_history, thinking=thinking)
 
 
 def new_seed() -> int:

@@ -6,11 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.generate.model_options import ModelOptions
 
 _PAGE = "Page"
 
 
+@option.model_command(sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one each.")
 def demo(
+    options: ModelOptions,
+    sampling: option.SamplingOptions,
     model: option.Model,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.", rich_help_panel=_PAGE)
@@ -33,59 +37,17 @@ def demo(
     context_len: Annotated[
         int | None, typer.Option(min=16, help="Most tokens of conversation and answer; default: the model's.")
     ] = None,
-    max_new_tokens: option.MaxNewTokens = 512,
-    temperature: option.Temperature = 0.7,
-    top_p: option.TopP = 0.9,
-    top_k: option.TopK = 0,
-    repetition_penalty: option.RepetitionPenalty = 1.0,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, help="Seed of the answers; default: a new one each.", rich_help_panel="Sampling"),
-    ] = None,
-    stop: option.Stop = None,
-    template: option.Template = None,
-    family: option.Family = "auto",
-    adapter: option.Adapter = None,
-    tokenizer: option.Tokenizer = None,
-    resize_embeddings: option.ResizeEmbeddings = False,
-    revision: option.Revision = None,
-    dtype: option.Dtype = "auto",
-    quantization: option.Quantization = "none",
-    backend: option.Backend = "auto",
-    trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Talk to a model in the browser. Not a doctor: for education and research."""
-    opening = {
-        "template": template,
-        "family": family,
-        "adapter": adapter,
-        "tokenizer": tokenizer,
-        "resize_embeddings": resize_embeddings,
-        "revision": revision,
-        "dtype": dtype,
-        "quantization": quantization,
-        "backend": backend,
-        "trust_remote_code": trust_remote_code,
-    }
-    settings = {
-        "system": system or "",
-        "max_new_tokens": max_new_tokens,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "repetition_penalty": repetition_penalty,
-        "seed": seed,
-        "stop": tuple(stop or ()),
-    }
     place = {"host": host, "port": port, "share": share, "slots": slots, "context": context_len, "feedback": feedback}
-    open_page(model, opening, settings, place)
+    open_page(model, options, {"system": system or "", **vars(sampling)}, place)
 
 
-def open_page(model: str, opening: dict[str, Any], settings: dict[str, Any], place: dict[str, Any]) -> None:
+def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place: dict[str, Any]) -> None:
     """Load a model and serve the page until it is interrupted.
 
     Args:
-        opening: further arguments of `Engine.open`.
+        options: how the model is loaded.
         settings: fields of `Settings`.
         place: fields of `Place`.
 
@@ -107,5 +69,5 @@ def open_page(model: str, opening: dict[str, Any], settings: dict[str, Any], pla
 
     from medicalgpt.generate.engine import Engine
 
-    engine = Engine.open(model, **opening)
-    serve(engine, model, opening.get("adapter"), where, defaults, lambda line: typer.echo(line, err=True))
+    engine = Engine.open(model, **vars(options))
+    serve(engine, model, options.adapter, where, defaults, lambda line: typer.echo(line, err=True))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from medicalgpt.memory.footprint import Estimate
+    from medicalgpt.memory.footprint import MemoryEstimate
 
 
 def estimate(
@@ -42,7 +42,7 @@ def estimate(
     typer.echo(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
 
 
-def _report(name: str, parameters: int, estimated: "Estimate") -> str:
+def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
     from medicalgpt.memory.estimate import gigabytes
 
     setup = estimated.setup

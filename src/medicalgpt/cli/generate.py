@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from medicalgpt.generate.distributed import Workers
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 BadRows = Literal["report", "error"]
 
 
+@option.model_command(
+    tools=True,
+    sampling=option.SamplingOptions(max_new_tokens=256, temperature=0.0, top_p=1.0, seed=42),
+    seed_help="Seed of sampled answers.",
+)
 def generate(
+    options: ModelOptions,
+    sampling: option.SamplingOptions,
     model: option.Model,
     source: Annotated[
         Path, typer.Option("--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet .txt).")
@@ -32,24 +40,6 @@ def generate(
     ] = "report",
     system: option.System = None,
     no_history: option.NoHistory = False,
-    max_new_tokens: option.MaxNewTokens = 256,
-    temperature: option.Temperature = 0.0,
-    top_p: option.TopP = 1.0,
-    top_k: option.TopK = 0,
-    repetition_penalty: option.RepetitionPenalty = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of sampled answers.", rich_help_panel="Sampling")] = 42,
-    stop: option.Stop = None,
-    template: option.Template = None,
-    family: option.Family = "auto",
-    tool_format: option.ToolFormat = None,
-    adapter: option.Adapter = None,
-    tokenizer: option.Tokenizer = None,
-    resize_embeddings: option.ResizeEmbeddings = False,
-    revision: option.Revision = None,
-    dtype: option.Dtype = "auto",
-    quantization: option.Quantization = "none",
-    backend: option.Backend = "auto",
-    trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Answer every prompt of a file: rows with messages, conversations, prompt, question or instruction.
 
@@ -57,35 +47,8 @@ def generate(
     `reasoning`, calls of a row's tools to `tool_calls`, and what is wrong with a call to `tool_problems`. A text file is one
     question a line. Under torchrun the processes share the rows.
     """
-    from medicalgpt.generate.sampling import Sampling
-
-    sampling = Sampling(
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        top_k=top_k,
-        repetition_penalty=repetition_penalty,
-        seed=seed,
-        stop=tuple(stop or ()),
-    )
-    answer_file(
-        {
-            "run_or_path": model,
-            "adapter": adapter,
-            "template": template,
-            "family": family,
-            "tool_format": tool_format,
-            "tokenizer": tokenizer,
-            "resize_embeddings": resize_embeddings,
-            "dtype": dtype,
-            "trust_remote_code": trust_remote_code,
-            "quantization": quantization,
-            "revision": revision,
-            "backend": backend,
-        },
-        FileJob(source, target, batch_size, system, not no_history, resume, strict=on_bad_row == "error"),
-        sampling,
-    )
+    job = FileJob(source, target, batch_size, system, not no_history, resume, strict=on_bad_row == "error")
+    answer_file(model, options, job, sampling.sampling(42))
 
 
 @dataclass(frozen=True)
@@ -104,8 +67,8 @@ class FileJob:
     strict: bool = False
 
 
-def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> None:
-    """Answer a file on all processes of this job. `opening` are the arguments of `Engine.open`.
+def answer_file(model: str, options: ModelOptions, job: FileJob, sampling: "Sampling") -> None:
+    """Answer a file on all processes of this job.
 
     Raises:
         DataError, ServeError, ModelError, RenderError: as `run_batch` and `Engine.open`.
@@ -126,7 +89,7 @@ def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> 
     try:
         rows = workers.first_does(look)
         if rows is not None:
-            _answer(opening, job, sampling, output, workers, rows)
+            _answer(model, options, job, sampling, output, workers, rows)
         elif workers.first:
             typer.echo(f"{job.target} is complete already")
     finally:
@@ -134,7 +97,13 @@ def answer_file(opening: dict[str, Any], job: FileJob, sampling: "Sampling") -> 
 
 
 def _answer(
-    opening: dict[str, Any], job: FileJob, sampling: "Sampling", output: "Output", workers: "Workers", rows: int
+    model: str,
+    options: ModelOptions,
+    job: FileJob,
+    sampling: "Sampling",
+    output: "Output",
+    workers: "Workers",
+    rows: int,
 ) -> None:
     from medicalgpt.generate.batch import run_batch
     from medicalgpt.generate.engine import Engine
@@ -145,7 +114,7 @@ def _answer(
             typer.echo(line, err=True)
 
     say(describe(job.source, rows) + (f", shared by {workers.size} processes" if workers.size > 1 else ""))
-    engine = workers.all_do(lambda: Engine.open(**opening, say=say))
+    engine = workers.all_do(lambda: Engine.open(model, **vars(options), say=say))
     with _progress(rows, workers.first) as progress, _how_to_go_on(output.partial, workers.first):
         how: dict[str, Any] = {"batch_size": job.batch_size, "system": job.system, "history": job.history}
         how["strict"] = job.strict

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -17,6 +17,7 @@ from medicalgpt.cli.generate import FileJob, answer_file
 from medicalgpt.cli.report_errors import print_error, report_errors
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ServeError
+from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from medicalgpt.generate.sampling import Sampling
@@ -141,20 +142,20 @@ def choose_devices(gpus: str | None, only_cpu: bool) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus
 
 
-def opening(given: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `Engine.open`. Raises ServeError for flags that exclude each other."""
+def model_options(given: argparse.Namespace) -> ModelOptions:
+    """How the model is loaded. Raises ServeError for flags that exclude each other."""
     if given.load_in_8bit and given.load_in_4bit:
         raise ServeError("--load_in_8bit and --load_in_4bit exclude each other; give one of them")
-    return {
-        "run_or_path": given.base_model,
-        "adapter": given.lora_model or None,  # older command lines give an empty text for "none"
-        "template": given.template_name or None,
-        "family": given.model_type,
-        "tokenizer": given.tokenizer_path or None,
-        "resize_embeddings": given.resize_emb,
-        "quantization": "int8" if given.load_in_8bit else "nf4" if given.load_in_4bit else "none",
-        "trust_remote_code": given.trust_remote_code,
-    }
+    return ModelOptions(
+        adapter=given.lora_model or None,  # older command lines give an empty text for "none"
+        template=given.template_name or None,
+        family=given.model_type,
+        tokenizer=given.tokenizer_path or None,
+        resize_embeddings=given.resize_emb,
+        quantization="int8" if given.load_in_8bit else "nf4" if given.load_in_4bit else "none",
+        trust_remote_code=given.trust_remote_code,
+        device_map="auto" if _several(given) else None,
+    )
 
 
 def sampling(given: argparse.Namespace, seed: int) -> "Sampling":
@@ -174,7 +175,7 @@ def _talk(given: argparse.Namespace) -> None:
     settings = sampling(given, new_seed())
     from medicalgpt.generate.engine import Engine
 
-    engine = Engine.open(**opening(given), spread=_several(given))
+    engine = Engine.open(given.base_model, **vars(model_options(given)))
     talk(engine, settings, given.system_prompt, history=not given.single_tune)
 
 
@@ -189,4 +190,4 @@ def _answer_file(given: argparse.Namespace) -> None:
     target: Path = given.output_file
     begun = not target.exists() and target.with_name(target.name + ".partial").exists()
     job = FileJob(given.data_file, target, given.batch_size, given.system_prompt, not given.single_tune, resume=begun)
-    answer_file(opening(given) | {"spread": _several(given)}, job, sampling(given, SEED))
+    answer_file(given.base_model, model_options(given), job, sampling(given, SEED))

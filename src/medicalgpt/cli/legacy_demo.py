@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import typer
 
 from medicalgpt.cli.demo import open_page
-from medicalgpt.cli.legacy import Parser, add_model_flags, add_sampling_flags, choose_devices, opening, parse
+from medicalgpt.cli.legacy import Parser, add_model_flags, add_sampling_flags, choose_devices, model_options, parse
 from medicalgpt.cli.report_errors import report_errors
 
 
@@ -24,8 +25,7 @@ def gradio_demo(words: Sequence[str] | None = None) -> None:
     place = {"port": given.port, "share": given.share, "context": given.context_len}
     try:
         with report_errors():
-            how = opening(given)
-            open_page(how.pop("run_or_path"), how, settings, place)
+            open_page(given.base_model, replace(model_options(given), device_map=None), settings, place)
     except typer.Exit as ended:  # typer would turn it into an exit code by itself
         sys.exit(ended.exit_code)
 

@@ -1,8 +1,17 @@
-"""Options that every command with a model to ask has in common."""
+"""Options that every command with a model to ask has in common, and how they reach a command as two values."""
 
-from typing import Annotated, Literal
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from medicalgpt.generate.model_options import ModelOptions
+
+if TYPE_CHECKING:  # lazy: heavy
+    from medicalgpt.generate.sampling import Sampling
 
 _MODEL = "Model"
 _SAMPLING = "Sampling"
@@ -102,3 +111,101 @@ Stop = Annotated[
     list[str] | None,
     typer.Option(metavar="TEXT", help="Text that ends an answer; may be repeated.", rich_help_panel=_SAMPLING),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How answers are drawn, as a command line says it; the defaults are a command's own. `seed` None: a new one."""
+
+    max_new_tokens: int = 512
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def sampling(self, seed: int) -> "Sampling":
+        """Settings of a call, with `seed` where none was given. Raises ServeError for a value outside its range."""
+        from medicalgpt.generate.sampling import Sampling
+
+        return Sampling(**{**vars(self), "seed": seed if self.seed is None else self.seed})
+
+
+_MODEL_TYPES: dict[str, Any] = {
+    "template": Template,
+    "tool_format": ToolFormat,
+    "family": Family,
+    "adapter": Adapter,
+    "tokenizer": Tokenizer,
+    "resize_embeddings": ResizeEmbeddings,
+    "revision": Revision,
+    "dtype": Dtype,
+    "quantization": Quantization,
+    "backend": Backend,
+    "trust_remote_code": TrustRemoteCode,
+}
+_SAMPLING_TYPES: dict[str, Any] = {
+    "max_new_tokens": MaxNewTokens,
+    "temperature": Temperature,
+    "top_p": TopP,
+    "top_k": TopK,
+    "repetition_penalty": RepetitionPenalty,
+    "stop": Stop,
+}
+
+
+def model_command(
+    *, tools: bool = False, sampling: SamplingOptions | None = None, seed_help: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of a model.
+
+    The command's own function takes `options: ModelOptions`, and `sampling: SamplingOptions` where it has such options;
+    on the command line each of their fields is an option of its own.
+
+    Args:
+        tools: with `--tool-format`.
+        sampling: the defaults of the sampling options; None: the command has none.
+        seed_help: what `--seed` says.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        wanted = {name: kind for name, kind in _MODEL_TYPES.items() if tools or name != "tool_format"}
+        own = list(inspect.signature(command, eval_str=True).parameters.values())
+        own = [p for p in own if p.name not in ("options", "sampling")]
+        shared = [*(_sampling_parameters(sampling, seed_help) if sampling else ()), *_model_parameters(wanted)]
+        after = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*own, *shared]]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> None:
+            how: dict[str, Any] = {"options": ModelOptions(**{name: given.pop(name) for name in wanted})}
+            if sampling is not None:
+                drawn = {f.name: given.pop(f.name) for f in fields(SamplingOptions)}
+                how["sampling"] = SamplingOptions(**{**drawn, "stop": tuple(drawn["stop"] or ())})
+            command(**given, **how)
+
+        # What typer reads instead of the function's own.
+        run.__signature__ = inspect.Signature(after)  # type: ignore[attr-defined]  # functions have it, stubs lack it
+        run.__annotations__ = {p.name: p.annotation for p in after}
+        return run
+
+    return decorate
+
+
+def _model_parameters(wanted: dict[str, Any]) -> list[inspect.Parameter]:
+    defaults = {f.name: f.default for f in fields(ModelOptions)}
+    return [_parameter(name, kind, defaults[name]) for name, kind in wanted.items()]
+
+
+def _sampling_parameters(defaults: SamplingOptions, seed_help: str) -> list[inspect.Parameter]:
+    seed = Annotated[int | None, typer.Option(min=0, help=seed_help, rich_help_panel=_SAMPLING)]
+    kinds = {**_SAMPLING_TYPES, "seed": seed}
+    order = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop")
+    return [
+        _parameter(name, kinds[name], getattr(defaults, name) or None if name == "stop" else getattr(defaults, name))
+        for name in order
+    ]
+
+
+def _parameter(name: str, kind: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

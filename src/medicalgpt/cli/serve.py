@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
     from medicalgpt.serve.api.service import Service
@@ -14,7 +15,9 @@ _SERVER = "Server"
 _LIMITS = "Limits"
 
 
+@option.model_command(tools=True)
 def serve(
+    options: ModelOptions,
     model: option.Model,
     host: Annotated[
         str, typer.Option(help="Address to listen at; others than this machine need keys.", rich_help_panel=_SERVER)
@@ -59,22 +62,10 @@ def serve(
         float, typer.Option(min=0.1, help="Seconds until a request must be answered.", rich_help_panel=_LIMITS)
     ] = 600.0,
     system: option.System = None,
-    template: option.Template = None,
-    tool_format: option.ToolFormat = None,
-    family: option.Family = "auto",
-    adapter: option.Adapter = None,
-    tokenizer: option.Tokenizer = None,
-    resize_embeddings: option.ResizeEmbeddings = False,
-    revision: option.Revision = None,
-    dtype: option.Dtype = "auto",
-    quantization: option.Quantization = "none",
-    backend: option.Backend = "auto",
-    trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
     _check_installed()
-    from medicalgpt.serve.api.address import bind, check_host
-    from medicalgpt.serve.api.auth import ApiKeys
+    from medicalgpt.serve.api.access import ApiKeys, bind, check_host
 
     keys = ApiKeys.read(api_key_file)
     check_host(host, keys, no_auth)
@@ -84,20 +75,7 @@ def serve(
         from medicalgpt.serve.api.server import Server
         from medicalgpt.serve.api.service import Limits, Service
 
-        engine = Engine.open(
-            model,
-            adapter=adapter,
-            template=template,
-            tool_format=tool_format,
-            family=family,
-            tokenizer=tokenizer,
-            resize_embeddings=resize_embeddings,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
-            quantization=quantization,
-            revision=revision,
-            backend=backend,
-        )
+        engine = Engine.open(model, **vars(options))
         limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout)
         names = tuple(served_name or _names(model))
         with BatchingEngine(engine, slots=slots, queue=queue) as live:

@@ -23,7 +23,7 @@ def train(
     if outcome.status == "interrupted":
         typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
         raise typer.Exit(128 + outcome.signal)
-    if stage == "rm" and resolved.value.lora.enabled:
+    if resolved.value.scores and resolved.value.lora.enabled:
         # Other programs read a classifier's score at the last token that is not padding, and would take the padding
         # token from the base's config; the merged folder names the right one.
         from rich.console import Console

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from medicalgpt.config.layers import Layer, default_values, read_files, read_override
 from medicalgpt.config.problems import describe, take_out_plain_sections
+from medicalgpt.config.renamed import take_new_names
 from medicalgpt.config.yaml_text import KeyPath, flow
 from medicalgpt.errors import ConfigError
 
@@ -28,12 +29,13 @@ def load(schema: type[T], path: str | Path | None, overrides: Sequence[str] = ()
     """Read a config file (or none) and `key=value` overrides into `schema`.
 
     Mappings are merged key by key, lists are replaced. Paths in values stay relative to the current directory; paths
-    in `extends:` are relative to the file. Raises ConfigError with every problem, one line each.
+    in `extends:` are relative to the file. Keys that were renamed are read under their old names as well. Raises ConfigError with every problem, one line each.
     """
     problems: list[str] = []
     files, complete = read_files(path, problems) if path is not None else ([], True)
     merged = Layer(default_values(schema))
     for layer in [*files, *(read_override(text, problems) for text in overrides)]:
+        problems += take_new_names(layer, schema)
         problems += take_out_plain_sections(layer, schema)
         merged.lay(layer)
     try:

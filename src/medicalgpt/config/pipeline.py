@@ -1,10 +1,12 @@
 """Typed schema of a pipeline: stages that take the model of the one before, and how the models are compared."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
+from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import Section
+from medicalgpt.config.stages import STAGES
 
 
 class StageEntry(Section):
@@ -13,11 +15,16 @@ class StageEntry(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}."
     )
-    stage: Literal["pt", "sft", "dpo", "orpo", "simpo", "kto", "rm", "ppo", "rloo", "grpo", "distill"] = Field(
-        description="What `medicalgpt train` does here."
-    )
+    stage: str = Field(description="What `medicalgpt train` does here.")
     config: str | None = Field(None, description="Config file of the stage, relative to the pipeline's file.")
     set: dict[str, Any] = Field(default_factory=dict, description="Keys over the file, e.g. model.base: ${pt}.")
+
+    @field_validator("stage")
+    @classmethod
+    def _known(cls, stage: str) -> str:
+        if stage not in STAGES:
+            raise ValueError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}{did_you_mean(stage, STAGES)}")
+        return stage
 
 
 class CompareConfig(Section):

@@ -1,11 +1,11 @@
-"""Stages that learn from the model's own answers: where prompts come from, how answers are drawn and scored."""
+"""What stages share that learn from the model's own answers: how answers are drawn, scored and learned from."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.sections import OptimiserConfig, Section
+from medicalgpt.config.sections import OptimizerConfig, Section
 
 
 class RolloutConfig(Section):
@@ -45,8 +45,8 @@ class RewardConfig(Section):
 
     model: str | None = Field(None, description="A reward model: run folder, model folder, adapter folder or Hub id.")
     weight: float = Field(1.0, description="Weight of the reward model's score.")
-    normalise: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
-    clip: float | None = Field(5.0, gt=0, description="Bound on the (normalised) score; null: none.")
+    normalize: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
+    clip: float | None = Field(5.0, gt=0, description="Bound on the (normalized) score; null: none.")
     functions: list[RewardFunction] = Field(default_factory=list, description="Further scores {path, weight, timeout}.")
     missing_stop_score: float | None = Field(
         None, description="Score of an answer that did not end by itself, whatever it would get; null: its own score."
@@ -74,7 +74,7 @@ class HealthConfig(Section):
     )
 
 
-class RlTrainConfig(OptimiserConfig):
+class RlTrainConfig(OptimizerConfig):
     """One step is one update: rollouts, then some epochs of minibatches on them."""
 
     learning_rate: float = Field(2e-5, gt=0, description="Peak learning rate of the policy.")
@@ -88,12 +88,43 @@ class RlTrainConfig(OptimiserConfig):
 class PassesObjective(Section):
     """How the answers of one update are used."""
 
-    epochs: int = Field(2, ge=1, description="UpdateSettings over the answers of one update.")
-    minibatches: int = Field(2, ge=1, description="Optimiser steps of one pass.")
+    epochs: int = Field(2, ge=1, description="Passes over the answers of one update.")
+    minibatches: int = Field(2, ge=1, description="Optimizer steps of one pass.")
+
+
+class KlObjective(PassesObjective):
+    """The pull to the reference that PPO and RLOO put into the reward."""
+
+    beta: float = Field(0.05, ge=0, description="Weight of the KL to the reference (start value with target_kl).")
+    target_kl: float | None = Field(
+        None, gt=0, description="Adapt beta to this KL in nats per answer (arXiv 1909.08593); null: beta is fixed."
+    )
+    clip: float = Field(0.2, gt=0, lt=1, description="The ratio is clipped below 1 − clip.")
+    clip_high: float | None = Field(None, gt=0, description="… and above 1 + clip_high; null: clip.")
+    stop_kl: float | None = Field(
+        0.1, gt=0, description="End an update's passes when KL(old ‖ new) per token exceeds this; null: never."
+    )
+
+
+class PpoObjective(KlObjective):
+    """Proximal policy optimization (arXiv 1707.06347, 2203.02155)."""
+
+    kl_estimator: Literal["k1", "k3"] = Field("k1", description="Estimate of the per-token KL in the reward.")
+    gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
+    lam: float = Field(0.95, ge=0, le=1, description="λ of generalized advantage estimation (arXiv 1506.02438).")
+    whiten: bool = Field(True, description="Advantages of an update get mean 0 and variance 1.")
+    value_clip: float | None = Field(0.2, gt=0, description="Bound on the change of a value in an update; null: none.")
+    entropy: float = Field(0.0, ge=0, description="Weight of the entropy bonus.")
+    critic_learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the critic.")
+    critic_warmup: int = Field(0, ge=0, description="Updates in which only the critic learns.")
+    critic_init: Literal["base", "reward"] = Field("base", description="Where the critic's weights start.")
 
 
 class RlConfig(StageConfig):
-    """What all stages on the model's own answers share."""
+    """What all stages on the model's own answers share; None is a role or a part that the stage does not have."""
+
+    rollouts: ClassVar[bool] = True
+    unit: ClassVar[str] = "score"
 
     objective: PassesObjective = PassesObjective()
     train: RlTrainConfig = RlTrainConfig()
@@ -132,19 +163,25 @@ class RlConfig(StageConfig):
             )
         return self
 
+    @property
+    def scoring(self) -> RewardConfig | None:
+        """What scores the answers."""
+        return None
 
-class KlObjective(PassesObjective):
-    """The pull to the reference that PPO and RLOO put into the reward."""
+    @property
+    def kl(self) -> KlObjective | None:
+        """The KL penalty and the clipping."""
+        return None
 
-    beta: float = Field(0.05, ge=0, description="Weight of the KL to the reference (start value with target_kl).")
-    target_kl: float | None = Field(
-        None, gt=0, description="Adapt beta to this KL in nats per answer (arXiv 1909.08593); null: beta is fixed."
-    )
-    clip: float = Field(0.2, gt=0, lt=1, description="The ratio is clipped below 1 − clip.")
-    clip_high: float | None = Field(None, gt=0, description="… and above 1 + clip_high; null: clip.")
-    stop_kl: float | None = Field(
-        0.1, gt=0, description="End an update's passes when KL(old ‖ new) per token exceeds this; null: never."
-    )
+    @property
+    def critic(self) -> PpoObjective | None:
+        """How a critic is trained and turned into advantages (GAE)."""
+        return None
+
+    @property
+    def teacher(self) -> str | None:
+        """The model whose distribution is learned."""
+        return None
 
 
 class ScoredConfig(RlConfig):
@@ -153,6 +190,14 @@ class ScoredConfig(RlConfig):
     objective: KlObjective = KlObjective()
     reward: RewardConfig = RewardConfig()
 
+    @property
+    def scoring(self) -> RewardConfig:
+        return self.reward
+
+    @property
+    def kl(self) -> KlObjective:
+        return self.objective
+
     @model_validator(mode="after")
     def _scored(self) -> Self:
         if not self.reward.model and not self.reward.functions:
@@ -160,37 +205,9 @@ class ScoredConfig(RlConfig):
         return self
 
 
-class PpoObjective(KlObjective):
-    """Proximal policy optimisation (arXiv 1707.06347, 2203.02155)."""
+class GroupedConfig(ScoredConfig):
+    """A stage that compares the answers to one prompt with each other."""
 
-    kl_estimator: Literal["k1", "k3"] = Field("k1", description="Estimate of the per-token KL in the reward.")
-    gamma: float = Field(1.0, gt=0, le=1, description="Discount.")
-    lam: float = Field(0.95, ge=0, le=1, description="λ of generalised advantage estimation (arXiv 1506.02438).")
-    whiten: bool = Field(True, description="Advantages of an update get mean 0 and variance 1.")
-    value_clip: float | None = Field(0.2, gt=0, description="Bound on the change of a value in an update; null: none.")
-    entropy: float = Field(0.0, ge=0, description="Weight of the entropy bonus.")
-    critic_learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate of the critic.")
-    critic_warmup: int = Field(0, ge=0, description="Updates in which only the critic learns.")
-    critic_init: Literal["base", "reward"] = Field("base", description="Where the critic's weights start.")
-
-
-class PpoConfig(ScoredConfig):
-    """`medicalgpt train ppo`."""
-
-    objective: PpoObjective = PpoObjective()
-
-    @model_validator(mode="after")
-    def _critic(self) -> Self:
-        if self.objective.critic_init == "reward" and not self.reward.model:
-            raise ValueError("objective.critic_init=reward needs reward.model")
-        return self
-
-
-class RlooObjective(KlObjective):
-    """REINFORCE leave-one-out (arXiv 2402.14740)."""
-
-
-class _Grouped(ScoredConfig):
     @model_validator(mode="after")
     def _siblings(self) -> Self:
         if self.rollout.completions < 2:
@@ -198,45 +215,3 @@ class _Grouped(ScoredConfig):
                 f"rollout.completions={self.rollout.completions}: an answer is compared with its siblings; at least 2"
             )
         return self
-
-
-class RlooConfig(_Grouped):
-    """`medicalgpt train rloo`."""
-
-    rollout: RolloutConfig = RolloutConfig(completions=4)
-    objective: RlooObjective = RlooObjective()
-
-
-class GrpoObjective(KlObjective):
-    """Group-relative policy optimisation (arXiv 2402.03300)."""
-
-    scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
-    reduce: Literal["token", "answer"] = Field(
-        "token",
-        description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper).",
-    )
-
-
-class GrpoConfig(_Grouped):
-    """`medicalgpt train grpo`."""
-
-    rollout: RolloutConfig = RolloutConfig(completions=8)
-    objective: GrpoObjective = GrpoObjective()
-
-
-class DistillObjective(PassesObjective):
-    """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
-
-    teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")
-    divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = Field(
-        "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
-    )
-    mix: float = Field(0.5, gt=0, lt=1, description="β of the generalised Jensen–Shannon divergence.")
-    epochs: int = Field(1, ge=1, description="UpdateSettings over the answers of one update.")
-    minibatches: int = Field(1, ge=1, description="Optimiser steps of one pass.")
-
-
-class DistillConfig(RlConfig):
-    """`medicalgpt train distill`."""
-
-    objective: DistillObjective

@@ -45,7 +45,7 @@ class LoraConfig(Section):
     )
     variant: Literal["lora", "rslora", "dora", "pissa"] = Field(
         "lora",
-        description="lora, rslora (arXiv 2312.03732), dora (arXiv 2402.09353) or pissa initialisation (arXiv 2404.02948).",
+        description="lora, rslora (arXiv 2312.03732), dora (arXiv 2402.09353) or pissa initialization (arXiv 2404.02948).",
     )
 
 
@@ -98,13 +98,13 @@ class DataConfig(Section):
         return values
 
 
-class OptimiserConfig(Section):
-    """The optimiser, the schedule and the book-keeping that every stage has."""
+class OptimizerConfig(Section):
+    """The optimizer, the schedule and the book-keeping that every stage has."""
 
     learning_rate: float = Field(2e-4, gt=0, description="Peak learning rate.")
     epochs: float = Field(1.0, gt=0, description="Passes over the training data; ignored when max_steps is set.")
     max_steps: int | None = Field(
-        None, ge=1, description="Stop after this many optimiser steps (with rollouts: after this many updates)."
+        None, ge=1, description="Stop after this many optimizer steps (with rollouts: after this many updates)."
     )
     row_tokens: int | None = Field(
         None,
@@ -118,7 +118,7 @@ class OptimiserConfig(Section):
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
-    seed: int = Field(42, ge=0, description="Seed of split, order, initialisation, dropout and sampling.")
+    seed: int = Field(42, ge=0, description="Seed of split, order, initialization, dropout and sampling.")
     eval_every: int | None = Field(
         None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
     )
@@ -140,11 +140,11 @@ class OptimiserConfig(Section):
     )
 
 
-class TrainConfig(OptimiserConfig):
+class TrainConfig(OptimizerConfig):
     """What stages on fixed rows have beyond it."""
 
     tokens_per_step: int = Field(
-        8192, ge=16, description="Tokens behind one optimiser step, over all processes and accumulation."
+        8192, ge=16, description="Tokens behind one optimizer step, over all processes and accumulation."
     )
     sample_every: int | None = Field(
         None,

@@ -1,11 +1,19 @@
 """One final config class per training stage: the shared sections plus the stage's own objective and defaults."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medicalgpt.config.base import StageConfig, SupervisedConfig
-from medicalgpt.config.rl import DistillConfig, GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.config.base import DataKind, ReferenceChoice, StageConfig, SupervisedConfig
+from medicalgpt.config.rl import (
+    GroupedConfig,
+    KlObjective,
+    PassesObjective,
+    PpoObjective,
+    RlConfig,
+    RolloutConfig,
+    ScoredConfig,
+)
 from medicalgpt.config.sections import Section, TrainConfig
 
 
@@ -21,33 +29,15 @@ class SftObjective(Section):
     )
 
 
-class ReferenceChoice(Section):
-    """Where the reference of an objective comes from."""
-
-    reference: Literal["auto", "adapter_off", "model", "cached"] = Field(
-        "auto",
-        description="Where reference log-probabilities come from: the base with the adapter off, a second model, or a cache filled before training. auto: adapter_off with a fresh LoRA adapter, else cached.",
-    )
-    reference_model: str | None = Field(
-        None, description="The second model when reference is model; null: the base itself."
-    )
-
-    @model_validator(mode="after")
-    def _second_model(self) -> Self:
-        if self.reference_model and self.reference != "model":
-            raise ValueError("objective.reference_model is used with objective.reference=model only")
-        return self
-
-
 class DpoObjective(ReferenceChoice):
-    """Direct preference optimisation (arXiv 2305.18290)."""
+    """Direct preference optimization (arXiv 2305.18290)."""
 
     loss: Literal["sigmoid", "hinge", "ipo"] = Field(
         "sigmoid", description="sigmoid (arXiv 2305.18290), hinge (arXiv 2305.10425) or ipo (arXiv 2310.12036)."
     )
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels (sigmoid only).")
-    length_normalised: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
+    length_normalized: bool = Field(False, description="Divide log-ratios by the answer's length in tokens.")
     sft_weight: float = Field(0.0, ge=0, description="Adds this times the token-mean NLL of the chosen answer.")
 
     @model_validator(mode="after")
@@ -58,13 +48,13 @@ class DpoObjective(ReferenceChoice):
 
 
 class OrpoObjective(Section):
-    """Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences at once, no reference."""
+    """Odds-ratio preference optimization (arXiv 2403.07691): instructions and preferences at once, no reference."""
 
     weight: float = Field(0.1, gt=0, description="Weight λ of the odds-ratio term beside the chosen answer's NLL.")
 
 
 class SimpoObjective(Section):
-    """Simple preference optimisation (arXiv 2405.14734): mean log-probability as the reward, no reference."""
+    """Simple preference optimization (arXiv 2405.14734): mean log-probability as the reward, no reference."""
 
     beta: float = Field(2.0, gt=0, description="Scale of the reward, β times the mean log-probability per token.")
     gamma: float = Field(
@@ -73,7 +63,7 @@ class SimpoObjective(Section):
 
 
 class KtoObjective(ReferenceChoice):
-    """Kahneman–Tversky optimisation (arXiv 2402.01306): answers judged one by one."""
+    """Kahneman–Tversky optimization (arXiv 2402.01306): answers judged one by one."""
 
     beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; must be above 0.")
     desirable_weight: float = Field(1.0, gt=0, description="Weight λ_D of the desirable answers' losses.")
@@ -81,10 +71,10 @@ class KtoObjective(ReferenceChoice):
 
 
 class RmObjective(Section):
-    """Reward modelling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
+    """Reward modeling: Bradley–Terry on preference pairs (arXiv 2203.02155)."""
 
     margin: float = Field(0.0, ge=0, description="Distance the scores should keep (arXiv 2307.09288).")
-    centre: float = Field(
+    center: float = Field(
         0.0, ge=0, description="Weight of (s_c + s_r)², which keeps scores near 0 (arXiv 2312.09244)."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed share of swapped labels.")
@@ -93,10 +83,13 @@ class RmObjective(Section):
 class PtConfig(SupervisedConfig):
     """`medicalgpt train pt`."""
 
+    kind: ClassVar[DataKind] = "document"
+    unit: ClassVar[str] = "nats per token"
+
     objective: PtObjective = PtObjective()
 
 
-class _NoReplay(SupervisedConfig):
+class NoReplayConfig(SupervisedConfig):
     """Replay is a mix of running text; it has no place among dialogues or pairs."""
 
     @model_validator(mode="after")
@@ -106,13 +99,19 @@ class _NoReplay(SupervisedConfig):
         return self
 
 
-class SftConfig(_NoReplay):
+class SftConfig(NoReplayConfig):
     """`medicalgpt train sft`."""
+
+    unit: ClassVar[str] = "nats per token"
 
     objective: SftObjective = SftObjective()
 
+    @property
+    def trained_turns(self) -> Literal["assistant", "last", "all"]:
+        return self.objective.train_on
 
-class _WholeAnswers(_NoReplay):
+
+class JudgedConfig(NoReplayConfig):
     """A stage on prompts whose answers were judged as a whole."""
 
     @model_validator(mode="after")
@@ -122,8 +121,12 @@ class _WholeAnswers(_NoReplay):
         return self
 
 
-class PairConfig(_WholeAnswers):
+class PairConfig(JudgedConfig):
     """A stage on preference pairs."""
+
+    kind: ClassVar[DataKind] = "preference"
+    branches: ClassVar[int] = 2
+    unit: ClassVar[str] = "loss per pair"
 
 
 class DpoConfig(PairConfig):
@@ -131,6 +134,10 @@ class DpoConfig(PairConfig):
 
     objective: DpoObjective = DpoObjective()
     train: TrainConfig = TrainConfig(learning_rate=2e-5)
+
+    @property
+    def reference_choice(self) -> ReferenceChoice:
+        return self.objective
 
 
 class OrpoConfig(PairConfig):
@@ -147,15 +154,24 @@ class SimpoConfig(PairConfig):
     train: TrainConfig = TrainConfig(learning_rate=2e-5)
 
 
-class KtoConfig(_WholeAnswers):
+class KtoConfig(JudgedConfig):
     """`medicalgpt train kto`."""
+
+    kind: ClassVar[DataKind] = "feedback"
+    unit: ClassVar[str] = "loss per answer"
 
     objective: KtoObjective = KtoObjective()
     train: TrainConfig = TrainConfig(learning_rate=2e-5)
 
+    @property
+    def reference_choice(self) -> ReferenceChoice:
+        return self.objective
+
 
 class RmConfig(PairConfig):
     """`medicalgpt train rm`."""
+
+    scores: ClassVar[bool] = True
 
     objective: RmObjective = RmObjective()
     train: TrainConfig = TrainConfig(learning_rate=1e-4)
@@ -169,8 +185,73 @@ class RmConfig(PairConfig):
         return self
 
 
-ReferencedConfig = DpoConfig | KtoConfig
+class PpoConfig(ScoredConfig):
+    """`medicalgpt train ppo`."""
 
+    objective: PpoObjective = PpoObjective()
+
+    @property
+    def critic(self) -> PpoObjective:
+        return self.objective
+
+    @model_validator(mode="after")
+    def _critic(self) -> Self:
+        if self.objective.critic_init == "reward" and not self.reward.model:
+            raise ValueError("objective.critic_init=reward needs reward.model")
+        return self
+
+
+class RlooObjective(KlObjective):
+    """REINFORCE leave-one-out (arXiv 2402.14740)."""
+
+
+class RlooConfig(GroupedConfig):
+    """`medicalgpt train rloo`."""
+
+    rollout: RolloutConfig = RolloutConfig(completions=4)
+    objective: RlooObjective = RlooObjective()
+
+
+class GrpoObjective(KlObjective):
+    """Group-relative policy optimization (arXiv 2402.03300)."""
+
+    scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
+    reduce: Literal["token", "answer"] = Field(
+        "token",
+        description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper).",
+    )
+
+
+class GrpoConfig(GroupedConfig):
+    """`medicalgpt train grpo`."""
+
+    rollout: RolloutConfig = RolloutConfig(completions=8)
+    objective: GrpoObjective = GrpoObjective()
+
+
+class DistillObjective(PassesObjective):
+    """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
+
+    teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")
+    divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = Field(
+        "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
+    )
+    mix: float = Field(0.5, gt=0, lt=1, description="β of the generalized Jensen–Shannon divergence.")
+    epochs: int = Field(1, ge=1, description="Passes over the answers of one update.")
+    minibatches: int = Field(1, ge=1, description="Optimizer steps of one pass.")
+
+
+class DistillConfig(RlConfig):
+    """`medicalgpt train distill`."""
+
+    objective: DistillObjective
+
+    @property
+    def teacher(self) -> str:
+        return self.objective.teacher
+
+
+# Names in the order that help and messages list them. `train.stages` says which objective belongs to each.
 STAGES: dict[str, type[StageConfig]] = {
     "pt": PtConfig,
     "sft": SftConfig,
@@ -184,3 +265,8 @@ STAGES: dict[str, type[StageConfig]] = {
     "grpo": GrpoConfig,
     "distill": DistillConfig,
 }
+
+
+def stage_name(config: StageConfig) -> str:
+    """The name that `medicalgpt train` knows a stage by."""
+    return next(name for name, schema in STAGES.items() if type(config) is schema)

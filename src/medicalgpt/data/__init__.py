@@ -1,4 +1,4 @@
-"""Records (what a sample is), formats (one small file per source shape) and curation of input rows."""
+"""Records (what a sample is), the shapes they are read from, the split, and a ledger of all rows."""
 
 from medicalgpt.data.files import expand, fingerprint
 from medicalgpt.data.ledger import Ledger

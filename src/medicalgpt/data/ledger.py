@@ -12,30 +12,42 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 @dataclass
 class Ledger:
-    """Counts outcomes per input file. A row is `seen` once when read and settled once, by whoever decides its fate."""
+    """Counts outcomes per input file. A row is `seen` once when read and settled once, by whoever decides its fate.
+
+    Dropped rows are bad rows, but for the `over_length` ones among them.
+    """
 
     seen: Counter[str] = field(default_factory=Counter)
     settled: Counter[tuple[str, str]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    over_length: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
 
     def see(self, file: str, rows: int = 1) -> None:
         """Count rows read from `file`."""
         self.seen[file] += rows
 
-    def settle(self, file: str, outcome: Outcome, reason: str = "", rows: int = 1) -> None:
+    def settle(
+        self, file: str, outcome: Outcome, reason: str = "", rows: int = 1, *, over_length: bool = False
+    ) -> None:
         """Record the fate of rows of `file`.
 
+        Args:
+            over_length: they were dropped for their length alone. Such rows are no bad rows.
+
         Raises:
-            ValueError: an unknown outcome, or a dropped row without a reason.
+            ValueError: an unknown outcome, a dropped row without a reason, or over-length rows that were not dropped.
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"unknown outcome {outcome!r}; outcomes are {', '.join(OUTCOMES)}")
         if outcome == "dropped" and not reason:
             raise ValueError("a dropped row needs a reason")
+        if over_length and outcome != "dropped":
+            raise ValueError(f"over_length says why rows were dropped, and these were {outcome}")
         self.settled[(file, outcome)] += rows
         if reason:
             self.reasons[(outcome, reason)] += rows
+        self.over_length += rows if over_length else 0
 
     def warn(self, warning: str, rows: int = 1) -> None:
         """Count rows that are used though something about them is odd; no outcome of its own."""

@@ -1,11 +1,11 @@
 """From files to records: every row becomes a record, or stops the reading, or is dropped with a reason."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medicalgpt.data.bad_rows import BadRowPolicy, place
 from medicalgpt.data.files import expand
 from medicalgpt.data.formats import SHAPES, BadRow, Shape, check_columns, fold_name, shaped
 from medicalgpt.data.ledger import Ledger
@@ -13,7 +13,6 @@ from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Record, 
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.errors import DataError
 
-ROWS_BEFORE_SHARE = 200  # fewer rows say little about the share of bad ones; the end is checked in any case
 REPLACEMENT = "\ufffd"
 
 STAGE_OF: dict[Kind, str] = {
@@ -54,7 +53,7 @@ def read(
     """
     columns = dict(columns or {})
     check_columns(columns)
-    reader = _Reader(kind, columns, on_bad_row, max_bad_share, ledger)
+    reader = _Reader(kind, columns, BadRowPolicy(on_bad_row, max_bad_share, ledger))
     return reader.records(expand(paths), strict_columns)
 
 
@@ -70,7 +69,7 @@ def row_record(row: Row, file: str, columns: Mapping[str, str]) -> tuple[Shape, 
     try:
         return shape, shape.convert(named, Source(file, row.number))
     except BadRow as bad:
-        bad.allowed = shape.EXPECTS
+        bad.allowed = shape.expects
         raise
 
 
@@ -78,88 +77,50 @@ def row_record(row: Row, file: str, columns: Mapping[str, str]) -> tuple[Shape, 
 class _Reader:
     kind: Kind
     columns: dict[str, str]
-    on_bad_row: Literal["stop", "drop"]
-    max_bad_share: float
-    ledger: Ledger
-    seen: int = 0
-    bad: Counter[str] = field(default_factory=Counter)
+    policy: BadRowPolicy
     missing_columns: dict[str, str] = field(default_factory=dict)
 
     def records(self, files: Sequence[Path], strict_columns: bool) -> Iterator[Record]:
         self.missing_columns = dict(self.columns)
         for path in files:
             yield from self._file(path)
-        self._check_share(final=True)
+        self.policy.finish()
         if strict_columns and self.missing_columns:
             lost = ", ".join(f"{name}: {column}" for name, column in self.missing_columns.items())
             raise DataError(f"data.columns: no file has these columns ({lost}); correct the names or take them out")
 
     def _file(self, path: Path) -> Iterator[Record]:
-        file, rows, good = str(path), 0, 0
-        for row in open_rows(path, self.columns):
-            rows += 1
-            self.seen += 1
-            self.ledger.see(file)
+        good = 0
+
+        def convert(row: Row) -> Record:
             self._tick_off(row)
-            try:
-                shape, record = row_record(row, file, self.columns)
-                if shape.KIND not in ACCEPTED[self.kind]:
-                    if not good:
-                        raise DataError(self._other_kind(shape, row, path))
-                    raise BadRow(f"a {shape.KIND} row ({shape.NAME}) in a file of {self.kind} rows")
-            except BadRow as bad:
-                self._reject(bad, row, file)
-                continue
-            self._check_share()
+            shape, record = row_record(row, str(path), self.columns)
+            if shape.kind in ACCEPTED[self.kind]:
+                return record
+            if not good:
+                raise DataError(self._other_kind(shape, row, path))
+            raise BadRow(f"a {shape.kind} row ({shape.name}) in a file of {self.kind} rows")
+
+        for record in self.policy.read(path, open_rows(path, self.columns), convert, self._allowed):
             good += 1
             if any(REPLACEMENT in text for text in record_texts(record)):
-                self.ledger.warn("replacement character U+FFFD in the text: it was damaged before it came here")
+                self.policy.ledger.warn("replacement character U+FFFD in the text: it was damaged before it came here")
             yield record
-        if not rows:
-            raise DataError(f"{file}: the file is empty: it has no rows; take it out of the list or fill it")
 
     def _tick_off(self, row: Row) -> None:
         if self.missing_columns and row.fields is not None:
             present = {fold_name(name) for name in row.fields}
             self.missing_columns = {n: c for n, c in self.missing_columns.items() if fold_name(c) not in present}
 
-    def _reject(self, bad: BadRow, row: Row, file: str) -> None:
-        if self.on_bad_row == "stop":
-            raise DataError(
-                f"{_place(file, row)}: {_sentence(bad)}; allowed: {bad.allowed or self._allowed()}; correct the row, "
-                "or set data.on_bad_row=drop to count such rows and go on"
-            ) from None
-        self.ledger.settle(file, "dropped", bad.reason)
-        self.bad[bad.reason] += 1
-        self._check_share()
-
-    def _check_share(self, final: bool = False) -> None:
-        count = self.bad.total()
-        too_many = count > self.max_bad_share * self.seen or (final and count == self.seen)
-        if count and too_many and (final or self.seen >= ROWS_BEFORE_SHARE):
-            most = "; ".join(f"{n} × {reason}" for reason, n in self.bad.most_common(3))
-            raise DataError(
-                f"{count} of {self.seen} rows read are bad ({count / self.seen:.1%}), allowed are "
-                f"{self.max_bad_share:.1%}: {most}; correct the data, or raise data.max_bad_share"
-            )
-
     def _allowed(self) -> str:
-        return " or ".join(shape.EXPECTS for shape in SHAPES if shape.KIND in ACCEPTED[self.kind])
+        return " or ".join(shape.expects for shape in SHAPES if shape.kind in ACCEPTED[self.kind])
 
     def _other_kind(self, shape: Shape, row: Row, path: Path) -> str:
         return (
-            f"{_place(str(path), row)}: this is a {shape.KIND} row (shape {shape.NAME}), which fits "
-            f"{STAGE_OF[shape.KIND]}; here {self.kind} rows are needed: {self._allowed()}; choose the other stage or "
+            f"{place(path, row.number, row.line)}: this is a {shape.kind} row (shape {shape.name}), which fits "
+            f"{STAGE_OF[shape.kind]}; here {self.kind} rows are needed: {self._allowed()}; choose the other stage or "
             "file, or say which column holds what with data.columns"
         )
-
-
-def _place(file: str, row: Row) -> str:
-    return f"{file}:{row.number}" + (f" (line {row.line})" if row.line is not None else "")
-
-
-def _sentence(bad: BadRow) -> str:
-    return f"{bad.reason} ({bad.where})" if bad.where else bad.reason
 
 
 def record_texts(record: Record) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a sample IS: four typed records, each carrying the file and row it came from."""
+"""The four kinds of samples: document, dialogue, preference, feedback; each knows the file and row it came from."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

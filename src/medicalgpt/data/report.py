@@ -1,4 +1,4 @@
-"""What a file is: encoding, shape, columns and counts, for people who look before they train."""
+"""A report on one data file: encoding, shape, columns, counts of good and bad rows."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def detect(path: str | Path, columns: Mapping[str, str] | None = None) -> FileRe
             if len(bad_rows) < MOST_BAD_ROWS:
                 bad_rows.append((row.number, bad.reason))
             continue
-        shapes[(shape.NAME, shape.KIND)] += 1
+        shapes[(shape.name, shape.kind)] += 1
         replaced += any(REPLACEMENT in text for text in record_texts(record))
     if not rows:
         raise DataError(f"{file}: the file is empty: it has no rows; take it out of the list or fill it")

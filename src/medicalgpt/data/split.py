@@ -20,7 +20,7 @@ _KEPT = _Kept()
 
 
 def normalised(text: str) -> str:
-    """The text without what people vary when they ask the same: width, case, white space and punctuation."""
+    """The text in NFKC and folded case, without white space, punctuation and control characters: a key for duplicates."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return folded.translate(_KEPT) or "".join(text.split())
 

@@ -1,4 +1,4 @@
-"""Running text out of files of any shape, for those who need words and not samples."""
+"""Plain text out of files of any shape, for tokenizers to be trained and measured on."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ def _kind(file: Path) -> Kind:
     reason = "it has no rows"
     for row in open_rows(file, {}):
         try:
-            return row_record(row, str(file), {})[0].KIND
+            return row_record(row, str(file), {})[0].kind
         except BadRow as bad:
             reason = bad.reason
     raise DataError(f"{file}: no row can be read: {reason}; `medicalgpt data inspect` shows what is in it")

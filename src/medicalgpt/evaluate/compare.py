@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +11,14 @@ from medicalgpt.config.pipeline import CompareConfig
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Kind, Message
-from medicalgpt.generate.engine import Engine, Sampling
+from medicalgpt.data.records import Dialogue, Kind, Message
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.batches import batches
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
-from medicalgpt.objectives.dpo import segment_sums
+from medicalgpt.objectives.segments import segment_sums
 from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
@@ -86,14 +86,15 @@ def _sums(
     return sums, counts
 
 
-def _answer(out: Scores, engine: Any, config: CompareConfig) -> None:
+def _answer(out: Scores, engine: Engine, config: CompareConfig) -> None:
     """Greedy answers to held-out questions (stop rate) and to the pipeline's own questions (samples)."""
-    asked = [(Message("user", q),) for q in config.questions]
+    asked: list[tuple[Message, ...]] = [(Message("user", q),) for q in config.questions]
     if config.dialogues and config.stop_prompts:
         for row in read(config.dialogues, "dialogue", ledger=Ledger()):
             if len(asked) >= len(config.questions) + config.stop_prompts:
                 break
-            asked.append(row.messages[: max(i for i, m in enumerate(row.messages) if m.role == "assistant")])  # type: ignore[union-attr,arg-type]
+            assert isinstance(row, Dialogue)  # what the kind says
+            asked.append(row.messages[: max(i for i, m in enumerate(row.messages) if m.role == "assistant")])
     if not asked:
         return
     done = engine.generate(asked, Sampling(max_new_tokens=config.stop_tokens, temperature=0.0))

@@ -6,7 +6,7 @@ the certificate says so. It holds no path; that of a merge holds no time either:
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +80,7 @@ class Certificate:
     comparisons: list[Comparison]
     unit: Unit = "log-probability"
     allow_drift: bool = False
-    measured: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, object] = field(default_factory=dict)
 
     @property
     def tolerance(self) -> Tolerance:
@@ -135,7 +135,7 @@ class Certificate:
             f"{worst.greedy_agreement:.1%} of {worst.positions} positions{drift}"
         )
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The file's content; a number that is not finite is null."""
         worst = self.worst.as_dict()
         comparisons = [{k: v for k, v in asdict(c).items() if v is not None} for c in self.comparisons]
@@ -159,7 +159,7 @@ class Certificate:
         write_text(folder / name, json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
-def read(folder: Path) -> dict[str, Any] | None:
+def read(folder: Path) -> Mapping[str, Any] | None:
     """The certificate beside a model's weights, None where there is none; raises ModelError for a damaged one."""
     path = folder / NAME
     if not path.is_file():
@@ -180,9 +180,13 @@ def weights_hash(
     return hash_json(hash_tree(folder, patterns))
 
 
-def _finite(value: Any) -> Any:
+def _finite(values: Mapping[str, object]) -> dict[str, object]:
+    return {key: _finite_value(value) for key, value in values.items()}
+
+
+def _finite_value(value: object) -> object:
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return _finite(value)
     if isinstance(value, list):
-        return [_finite(v) for v in value]
+        return [_finite_value(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,13 +1,12 @@
-"""Do two models say the same? Both are asked for log-probabilities on the same fixed prompts, and the answers compared.
+"""Whether two models compute the same: their log-probabilities on the same fixed prompts are compared.
 
-A model takes part as a *speaker*: a function from token ids to what it says after each of them. A model in this process
-gives whole distributions; a server or another program may give its likeliest tokens only.
+A model takes part as a log-prob function: from token ids [T] to log-probabilities of the next token after each of them. A
+model in this process gives whole distributions [T, V]; a server or another program may give its likeliest tokens only.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +17,10 @@ from medicalgpt.render.template import ChatTemplate
 
 LogProbs = torch.Tensor | Sequence[Mapping[int, float]]
 """After each prompt token: log p of every next token [positions, vocabulary], or token id → log p of some of them (an
-empty mapping where nothing was said). Of a reward model: its score, [1]."""
+empty mapping where there are none). Of a reward model: its score, [1]."""
 
 LogProbFn = Callable[[Sequence[int]], LogProbs]
-"""From the token ids of a prompt to what a model says."""
+"""From the token ids of a prompt to a model's log-probabilities."""
 
 _LIKELY = (
     8  # tokens compared at a position, beside the one that stands there; far down in low precision all is rounding
@@ -43,9 +42,9 @@ _DIALOGUES = (
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two speakers are apart. `positions` were compared, in `prompts` prompts.
+    """How far two models' log-probabilities are apart. `positions` were compared, in `prompts` prompts.
 
-    `max_abs_delta` is the largest |Δ log p| in nats over the first speaker's likeliest tokens and the one that stands
+    `max_abs_delta` is the largest |Δ log p| in nats over the first model's likeliest tokens and the one that stands
     there (of reward models: |Δ score|). `mean_kl` is KL(first ‖ second) in nats per position; where the second gives some
     tokens only, the rest counts as one, which makes it a lower bound. `greedy_agreement` is the share of positions with
     the same likeliest token (of reward models: the same sign).
@@ -57,7 +56,7 @@ class Difference:
     positions: int
     prompts: int
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)
 
@@ -80,12 +79,12 @@ def probe_prompts(vocabulary: int, template: ChatTemplate | None = None) -> list
 
 
 def collect(logprob_fn: LogProbFn, prompts: Sequence[Sequence[int]]) -> list[LogProbs]:
-    """What a speaker says to each prompt, to be compared once it is gone. Keep few prompts: whole distributions are kept."""
+    """The log-probabilities of each prompt, to be compared once the model is gone. Keep few prompts: whole distributions are kept."""
     return [logprob_fn(ids) for ids in prompts]
 
 
 def compare(first: Sequence[LogProbs], second: LogProbFn, prompts: Sequence[Sequence[int]]) -> Difference:
-    """Compare what was heard of one model with a second one.
+    """Compare the collected log-probabilities of one model with a second one.
 
     Args:
         first: whole distributions (or scores), from `collect`.
@@ -142,9 +141,9 @@ def _whole(first: torch.Tensor, second: torch.Tensor, ids: Sequence[int]) -> _Pa
 
 
 def _some(first: torch.Tensor, second: Sequence[Mapping[int, float]], ids: Sequence[int]) -> _Part:
-    """Compare with a speaker that names some tokens at each position."""
+    """Compare with a log-prob function that names some tokens at each position."""
     if len(second) != len(ids):
-        raise ModelError(f"expected what is said after each of {len(ids)} tokens, got {len(second)} positions")
+        raise ModelError(f"expected log-probabilities after each of {len(ids)} tokens, got {len(second)} positions")
     first = first.float().cpu()
     gaps, kls, same = [], [], []
     for at, named in enumerate(second):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
@@ -52,7 +51,7 @@ def export_gguf(
     if is_adapted(loaded.model):
         loaded.model, merged = merge_adapter_checked(loaded.model)
         notes.append(f"the adapter was merged first: {merged.summary()}")
-    tokenizer: Any = loaded.tokenizer
+    tokenizer = loaded.tokenizer
     chosen = ChatTemplate.load(tokenizer, template) if template or tokenizer.chat_template else None
     if chosen is None:
         notes.append("no chat template: a base model; name one with --template to chat with it")

@@ -5,20 +5,22 @@ computation does not know is refused here, as the exported model would answer di
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from transformers import PreTrainedConfig
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.causal_lm import CausalLM
 
 
 @dataclass(frozen=True)
-class Family:
+class GgufFamily:
     """How llama.cpp computes a family.
 
     `permuted`: rotary pairs lie next to each other, not half a head apart. `norm_shift`: added to norm weights, which the
@@ -33,18 +35,20 @@ class Family:
 
 
 FAMILIES = {
-    "llama": Family("llama", permuted=True),
-    "mistral": Family("llama", permuted=True),
-    "qwen2": Family("qwen2"),
-    "qwen3": Family("qwen3"),
-    "gemma3_text": Family("gemma3", ("gelu_pytorch_tanh",), norm_shift=1.0, windows=True),
+    "llama": GgufFamily("llama", permuted=True),
+    "mistral": GgufFamily("llama", permuted=True),
+    "qwen2": GgufFamily("qwen2"),
+    "qwen3": GgufFamily("qwen3"),
+    "gemma3_text": GgufFamily("gemma3", ("gelu_pytorch_tanh",), norm_shift=1.0, windows=True),
 }
 """By `model_type`: LLaMA (also SmolLM2, Yi, TinyLlama …), Mistral, Qwen2 and 2.5, Qwen3 (dense), Gemma 3 (text)."""
+
+Floats = npt.NDArray[np.float32]
 
 _GEMMA_27B_LAYERS = 62  # llama.cpp knows this size by its layers and scales its attention in another way
 
 
-def family_of(config: Any) -> Family:
+def family_of(config: PreTrainedConfig) -> GgufFamily:
     """The family of a model's config.
 
     Raises:
@@ -69,7 +73,7 @@ def family_of(config: Any) -> Family:
     return family
 
 
-def describe(config: Any, family: Family) -> dict[str, int | float | str]:
+def describe(config: PreTrainedConfig, family: GgufFamily) -> dict[str, int | float | str]:
     """Metadata by key without the architecture's name in front; whole numbers, floats and strings."""
     heads, head_dim = config.num_attention_heads, _head_dim(config)
     facts: dict[str, int | float | str] = {
@@ -99,7 +103,7 @@ def describe(config: Any, family: Family) -> dict[str, int | float | str]:
     return facts
 
 
-def context_length(config: Any, family: Family) -> int:
+def context_length(config: PreTrainedConfig, family: GgufFamily) -> int:
     """The longest text for which llama.cpp computes what the model computes: its context, or its sliding window."""
     window = getattr(config, "sliding_window", None)
     slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
@@ -108,7 +112,7 @@ def context_length(config: Any, family: Family) -> int:
     return int(config.max_position_embeddings)
 
 
-def tensors(model: nn.Module, family: Family) -> Iterator[tuple[str, tuple[int, ...], Callable[[], np.ndarray]]]:
+def tensors(model: CausalLM, family: GgufFamily) -> Iterator[tuple[str, tuple[int, ...], Callable[[], Floats]]]:
     """GGUF name, shape and a function that gives the float32 values, for every tensor; one is in memory at a time.
 
     Raises:
@@ -116,11 +120,12 @@ def tensors(model: nn.Module, family: Family) -> Iterator[tuple[str, tuple[int, 
     """
     import gguf
 
-    config: Any = model.config
+    config = model.config
     number = next(key for key, name in gguf.MODEL_ARCH_NAMES.items() if name == family.architecture)
     names = gguf.get_tensor_name_map(number, config.num_hidden_layers)
     # Asked of the weights: a head that was trained apart is not the embedding's, whatever the config says.
-    tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight  # type: ignore[operator]
+    head = model.get_output_embeddings()
+    tied = head is not None and head.weight is model.get_input_embeddings().weight
     for key, value in model.state_dict().items():
         if key == "lm_head.weight" and tied:
             continue  # llama.cpp takes the embedding where there is no head
@@ -132,8 +137,8 @@ def tensors(model: nn.Module, family: Family) -> Iterator[tuple[str, tuple[int, 
         yield "rope_freqs.weight", factors.shape, lambda: factors
 
 
-def _values(key: str, value: torch.Tensor, config: Any, family: Family) -> np.ndarray:
-    array: np.ndarray = value.detach().to("cpu", torch.float32).numpy()
+def _values(key: str, value: torch.Tensor, config: PreTrainedConfig, family: GgufFamily) -> Floats:
+    array: Floats = value.detach().to("cpu", torch.float32).numpy()
     if family.permuted and ".q_proj." in key:
         array = _interleave(array, config.num_attention_heads)
     elif family.permuted and ".k_proj." in key:
@@ -145,13 +150,13 @@ def _values(key: str, value: torch.Tensor, config: Any, family: Family) -> np.nd
     return np.ascontiguousarray(array)
 
 
-def _interleave(array: np.ndarray, heads: int) -> np.ndarray:
+def _interleave(array: Floats, heads: int) -> Floats:
     """Rows of a projection [heads · D, …] with rotary pairs (i, i + D/2) side by side."""
     halves = array.reshape(heads, 2, array.shape[0] // heads // 2, *array.shape[1:])
     return halves.swapaxes(1, 2).reshape(array.shape)
 
 
-def _query_scale(config: Any) -> float:
+def _query_scale(config: PreTrainedConfig) -> float:
     """What queries must be multiplied with where llama.cpp divides attention by another number than the model."""
     theirs = _head_dim(config)
     if config.num_hidden_layers == _GEMMA_27B_LAYERS:
@@ -159,7 +164,7 @@ def _query_scale(config: Any) -> float:
     return math.sqrt(theirs / config.query_pre_attn_scalar)
 
 
-def _rope_factors(config: Any) -> np.ndarray | None:
+def _rope_factors(config: PreTrainedConfig) -> Floats | None:
     """What each rotary frequency [head_dim / 2] is divided by in Llama 3.1 and later."""
     rope = _rope(config)
     if rope.get("rope_type") != "llama3":
@@ -169,11 +174,11 @@ def _rope_factors(config: Any) -> np.ndarray | None:
     scaled, _ = ROPE_INIT_FUNCTIONS["llama3"](config, torch.device("cpu"))
     dim = _head_dim(config)
     plain = 1.0 / rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    factors: np.ndarray = (plain / scaled.double()).float().numpy()
+    factors: Floats = (plain / scaled.double()).float().numpy()
     return factors
 
 
-def _window_pattern(config: Any) -> int:
+def _window_pattern(config: PreTrainedConfig) -> int:
     """Every how many layers one sees the whole text."""
     kinds = config.layer_types
     pattern = kinds.index("full_attention") + 1 if "full_attention" in kinds else len(kinds) + 1
@@ -183,17 +188,17 @@ def _window_pattern(config: Any) -> int:
     return int(pattern)
 
 
-def _rope(config: Any) -> dict[str, Any]:
+def _rope(config: PreTrainedConfig) -> Mapping[str, Any]:
     """Rotary settings; of the layers that see the whole text where a model has two kinds."""
-    parameters: dict[str, Any] = config.rope_parameters
-    return parameters.get("full_attention", parameters)
+    full: Mapping[str, Any] = config.rope_parameters.get("full_attention", config.rope_parameters)
+    return full
 
 
-def _head_dim(config: Any) -> int:
+def _head_dim(config: PreTrainedConfig) -> int:
     return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
-def _refused(config: Any, setting: str, allowed: str) -> ModelError:
+def _refused(config: PreTrainedConfig, setting: str, allowed: str) -> ModelError:
     return ModelError(
         f"this {config.model_type} model has {setting}, which llama.cpp's computation of the family does not know "
         f"(allowed: {allowed}); it would answer differently, so it is not exported"

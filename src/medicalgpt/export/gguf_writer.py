@@ -2,19 +2,28 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
-from medicalgpt.export.gguf_families import Family, context_length, describe, family_of, tensors
+from medicalgpt.export.gguf_families import Floats, GgufFamily, context_length, describe, family_of, tensors
 from medicalgpt.gguf.vocab import SERIALISED, STOPS, Vocabulary, vocabulary
 from medicalgpt.models.adapters import is_adapted
+from medicalgpt.models.causal_lm import unwrap
+
+if TYPE_CHECKING:  # gguf is an extra
+    from gguf import GGMLQuantizationType, GGUFWriter
+
+_Planned = tuple[str, tuple[int, ...], "GGMLQuantizationType", Callable[[], Floats]]
+"""A tensor's name, shape, type and what gives its values."""
 
 GgufType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
@@ -31,7 +40,7 @@ class Exported:
 
 def write_gguf(
     model: nn.Module,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     path: Path,
     kind: GgufType,
     *,
@@ -57,10 +66,11 @@ def write_gguf(
     """
     check_target(path, kind, overwrite)
     _check_plain(model)
-    config: Any = model.config
+    inner = unwrap(model)
+    config = inner.config
     family = family_of(config)
     words = vocabulary(tokenizer, config.vocab_size, pre)
-    plan = [(tensor, shape, _type_of(tensor, shape, kind), values) for tensor, shape, values in tensors(model, family)]
+    plan = [(tensor, shape, _type_of(tensor, shape, kind), values) for tensor, shape, values in tensors(inner, family)]
     with _appearing(path) as temp:
         import gguf
 
@@ -100,7 +110,7 @@ def _check_plain(model: nn.Module) -> None:
         raise ModelError("this model is quantised already; load it with quantization=none and export it from there")
 
 
-def _type_of(tensor: str, shape: Sequence[int], kind: GgufType) -> Any:
+def _type_of(tensor: str, shape: Sequence[int], kind: GgufType) -> "GGMLQuantizationType":
     """The type a tensor is written in, one of gguf's numbers."""
     import gguf
 
@@ -114,7 +124,7 @@ def _type_of(tensor: str, shape: Sequence[int], kind: GgufType) -> Any:
     return wanted if shape[-1] % block == 0 else types.F16
 
 
-def _encoded(tensor: str, values: np.ndarray, code: Any) -> np.ndarray:
+def _encoded(tensor: str, values: Floats, code: "GGMLQuantizationType") -> npt.NDArray[np.generic]:
     """The tensor's bytes; refuses what is no number, or is none any more in float16."""
     import gguf
 
@@ -123,18 +133,18 @@ def _encoded(tensor: str, values: np.ndarray, code: Any) -> np.ndarray:
         raise ModelError(
             f"{tensor} holds numbers that {code.name.lower()} cannot (NaN, or too large); f16 ends at 65504"
         )
-    encoded: np.ndarray = gguf.quants.quantize(values, code)
+    encoded: npt.NDArray[np.generic] = gguf.quants.quantize(values, code)
     return encoded
 
 
-def _bytes(shape: Sequence[int], code: Any) -> int:
+def _bytes(shape: Sequence[int], code: "GGMLQuantizationType") -> int:
     import gguf
 
     block, size = gguf.GGML_QUANT_SIZES[code]
     return int(np.prod(shape)) // block * size
 
 
-def _write_facts(writer: Any, name: str, facts: dict[str, int | float | str], kind: GgufType) -> None:
+def _write_facts(writer: "GGUFWriter", name: str, facts: dict[str, int | float | str], kind: GgufType) -> None:
     import gguf
 
     prefix = "ALL" if kind == "f32" else "MOSTLY"
@@ -142,11 +152,22 @@ def _write_facts(writer: Any, name: str, facts: dict[str, int | float | str], ki
     writer.add_file_type(gguf.LlamaFileType[f"{prefix}_{kind.upper()}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for key, value in facts.items():
-        add = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}[type(value)]
-        add(f"{writer.arch}.{key}", value)
+        where = f"{writer.arch}.{key}"
+        if isinstance(value, str):
+            writer.add_string(where, value)
+        elif isinstance(value, int):
+            writer.add_uint32(where, value)
+        else:
+            writer.add_float32(where, value)
 
 
-def _write_words(writer: Any, words: Vocabulary, tokenizer: Any, stop_ids: Sequence[int], template: str | None) -> None:
+def _write_words(
+    writer: "GGUFWriter",
+    words: Vocabulary,
+    tokenizer: PreTrainedTokenizerBase,
+    stop_ids: Sequence[int],
+    template: str | None,
+) -> None:
     writer.add_tokenizer_model(words.kind)
     writer.add_token_list(words.tokens)
     writer.add_token_types(words.types)
@@ -177,18 +198,18 @@ def _write_words(writer: Any, words: Vocabulary, tokenizer: Any, stop_ids: Seque
         writer.add_chat_template(template)
 
 
-def _other_stops(tokenizer: Any, stop_ids: Sequence[int]) -> list[int]:
+def _other_stops(tokenizer: PreTrainedTokenizerBase, stop_ids: Sequence[int]) -> list[int]:
     """For llama.cpp's further places: the end of a turn, then what is neither that nor eos."""
     return [*stop_ids[:1], *(i for i in stop_ids[1:] if i != tokenizer.eos_token_id)]
 
 
-def _added(tokenizer: Any) -> tuple[bool, bool]:
+def _added(tokenizer: PreTrainedTokenizerBase) -> tuple[bool, bool]:
     """Whether the tokenizer puts bos before and eos behind plain text."""
     ids = tokenizer("a")["input_ids"]
     return bool(ids and ids[0] == tokenizer.bos_token_id), bool(ids and ids[-1] == tokenizer.eos_token_id)
 
 
-def _notes(plan: Sequence[Any], kind: str, config: Any, family: Family) -> list[str]:
+def _notes(plan: "Sequence[_Planned]", kind: str, config: PreTrainedConfig, family: GgufFamily) -> list[str]:
     notes = []
     fallen = [tensor for tensor, shape, code, _ in plan if len(shape) > 1 and code.name == "F16" and kind != "f16"]
     if fallen:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate
@@ -23,6 +23,19 @@ NAME = "lineage.json"
 _ROWS = ("rows", "kept", "truncated", "split", "dropped")
 
 
+LineageEntry = dict[str, Any]
+"""A stage or a step, as the JSON object it is in the file; older versions wrote fewer keys."""
+
+
+class LineageBase(TypedDict):
+    """Where it all began; null where unknown."""
+
+    name: str
+    licence: str | None
+    link: str | None
+    sha256: str | None
+
+
 @dataclass(frozen=True)
 class Lineage:
     """The base, the stages it was trained in and the steps taken since, the earliest first.
@@ -32,9 +45,9 @@ class Lineage:
     says in short.
     """
 
-    base: dict[str, Any]
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    steps: list[dict[str, Any]] = field(default_factory=list)
+    base: LineageBase
+    stages: list[LineageEntry] = field(default_factory=list)
+    steps: list[LineageEntry] = field(default_factory=list)
 
     def then(self, certificate: Certificate) -> "Lineage":
         """With one step more."""
@@ -73,7 +86,7 @@ def _own(place: Located) -> Lineage:
     return Lineage(under.base, [*under.stages, _stage(run, record)], under.steps)
 
 
-def _adapter_stages(adapter: Located) -> list[dict[str, Any]]:
+def _adapter_stages(adapter: Located) -> list[LineageEntry]:
     """The stage that an adapter's run was, after those of the adapter that it went on training."""
     run = run_of(adapter)
     if run is None:
@@ -88,7 +101,7 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def _stage(run: Path, record: manifest.Manifest) -> dict[str, Any]:
+def _stage(run: Path, record: manifest.Manifest) -> LineageEntry:
     return {
         "stage": record.stage,
         "rows": {name: record.ledger[name] for name in _ROWS if name in record.ledger},
@@ -102,7 +115,7 @@ def _stage(run: Path, record: manifest.Manifest) -> dict[str, Any]:
     }
 
 
-def _named(record: manifest.Manifest) -> dict[str, Any]:
+def _named(record: manifest.Manifest) -> LineageBase:
     """The base as a manifest names it, where it is no folder (any more)."""
     if record.base in EMBEDDED:
         return _registered(record.base, record.hashes.base)
@@ -111,7 +124,7 @@ def _named(record: manifest.Manifest) -> dict[str, Any]:
     return {"name": name, "licence": None, "link": None, "sha256": record.hashes.base}
 
 
-def _base(place: Located) -> dict[str, Any]:
+def _base(place: Located) -> LineageBase:
     if place.kind == "hub":
         link = f"https://huggingface.co/{place.path_or_id}"
         return {"name": place.path_or_id, "licence": None, "link": link, "sha256": None}
@@ -121,7 +134,7 @@ def _base(place: Located) -> dict[str, Any]:
     return {"name": folder.name, "licence": None, "link": None, "sha256": place_hash(place)}
 
 
-def _registered(name: str, sha256: str) -> dict[str, Any]:
+def _registered(name: str, sha256: str) -> LineageBase:
     model = embedded(name)
     return {"name": name, "licence": model.licence, "link": model.origin, "sha256": sha256}
 
@@ -133,6 +146,7 @@ def _is_hub_id(name: str) -> bool:
 def _read(path: Path) -> Lineage:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Lineage(dict(found["base"]), list(found["stages"]), list(found["steps"]))
+        base: LineageBase = dict(found["base"])  # type: ignore[assignment]  # as an older version wrote it
+        return Lineage(base, list(found["stages"]), list(found["steps"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged; make the model again") from error

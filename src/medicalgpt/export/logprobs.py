@@ -1,14 +1,14 @@
-"""A loaded model as a speaker: token ids in, what it says after each of them out (see runs/equivalence.py)."""
+"""Log-prob functions of a loaded model, for comparing it with another (see export/equivalence.py)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
 
 from medicalgpt.kernels import attention
-from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.causal_lm import device_of, unwrap
+from medicalgpt.models.reward import SCORE
 
 
 def language_logprobs(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
@@ -16,7 +16,7 @@ def language_logprobs(model: nn.Module) -> Callable[[Sequence[int]], torch.Tenso
 
     def logprobs(ids: Sequence[int]) -> torch.Tensor:
         with _asked(model):
-            logits = model(input_ids=_row(model, ids), use_cache=False).logits[0]
+            logits: torch.Tensor = model(input_ids=_row(model, ids), use_cache=False).logits[0]
             return torch.log_softmax(logits.float(), -1).cpu()
 
     return logprobs
@@ -26,17 +26,20 @@ def score_logprobs(model: nn.Module) -> Callable[[Sequence[int]], torch.Tensor]:
     """The score [1] that a reward model gives at a prompt's last token."""
 
     def logprobs(ids: Sequence[int]) -> torch.Tensor:
-        inner: Any = unwrap(model)
+        inner = unwrap(model)
         with _asked(model):
-            hidden = getattr(inner, inner.base_model_prefix)(input_ids=_row(model, ids), use_cache=False)[0]
-            head = inner.score
-            return head(hidden[0, -1].to(next(head.parameters()).dtype)).float().cpu()
+            hidden: torch.Tensor = getattr(inner, inner.base_model_prefix)(input_ids=_row(model, ids), use_cache=False)[
+                0
+            ]
+            head: nn.Module = getattr(inner, SCORE)
+            score: torch.Tensor = head(hidden[0, -1].to(next(head.parameters()).dtype))
+            return score.float().cpu()
 
     return logprobs
 
 
 def _row(model: nn.Module, ids: Sequence[int]) -> torch.Tensor:
-    return torch.tensor([list(ids)], device=unwrap(model).get_input_embeddings().weight.device)  # type: ignore[operator]
+    return torch.tensor([list(ids)], device=device_of(model))
 
 
 @contextmanager

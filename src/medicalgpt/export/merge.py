@@ -6,21 +6,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
-from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
+from medicalgpt.export.equivalence import LogProbFn, LogProbs, collect, compare, probe_prompts
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.logprobs import language_logprobs, score_logprobs
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
 from medicalgpt.models.adapters import attach
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.embeddings import grow, rows
 from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
@@ -83,7 +85,7 @@ def merge_adapters(
         return merge.write(temp, output.name)
 
 
-def merge_adapter_checked(model: Any) -> tuple[Any, Certificate]:
+def merge_adapter_checked(model: nn.Module) -> tuple[nn.Module, Certificate]:
     """The model with its adapter folded in, in memory, and the certificate of that.
 
     Raises:
@@ -166,16 +168,16 @@ class _Merge:
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
         comparisons: list[Comparison] = []
-        expected = collect(self._speaker(loaded.model), prompts)
+        expected = collect(self._logprob_fn(loaded.model), prompts)
         loaded.model = merge_adapter(loaded.model)
         for link, adapter in enumerate(others, 2):
-            difference = compare(expected, self._speaker(loaded.model), prompts)
+            difference = compare(expected, self._logprob_fn(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
             if self._grow_for(adapter, loaded):
                 chosen = ChatTemplate.load(loaded.tokenizer, self.template)
                 prompts = probe_prompts(rows(loaded.model), chosen)
             loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
-            expected = collect(self._speaker(loaded.model), prompts)
+            expected = collect(self._logprob_fn(loaded.model), prompts)
             loaded.model = merge_adapter(loaded.model)
         loaded.model.to(self.dtype)
         save_model(temp, loaded, chosen)
@@ -191,7 +193,7 @@ class _Merge:
         return Comparison(
             f"adapter {len(self.chain.adapters)} on its base",
             "merged weights as saved",
-            compare(expected, self._speaker(again), prompts),
+            compare(expected, self._logprob_fn(again), prompts),
             weights_hash(Path(last.path_or_id)) if last.kind == "adapter" else None,
             weights_hash(temp),
         )
@@ -207,7 +209,7 @@ class _Merge:
             trust_remote_code=self.trust_remote_code,
         )
 
-    def _speaker(self, model: Any) -> Any:
+    def _logprob_fn(self, model: nn.Module) -> LogProbFn:
         return score_logprobs(model) if self.chain.head == "score" else language_logprobs(model)
 
     def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:
@@ -224,6 +226,8 @@ class _Merge:
                 f"{adapter.path_or_id} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
                 f"({len(loaded.tokenizer)}); a chain is trained with one tokenizer, or extends it (medicalgpt vocab extend)"
             )
-        grow(loaded.model, require_map(token_map, folder, theirs, loaded.tokenizer, "of the adapters before it"))
+        grow(
+            unwrap(loaded.model), require_map(token_map, folder, theirs, loaded.tokenizer, "of the adapters before it")
+        )
         loaded.tokenizer = theirs
         return True

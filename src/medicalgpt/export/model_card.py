@@ -5,11 +5,11 @@ uploaded; that is a decision of people who read the card first.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.export.lineage import Lineage
+from medicalgpt.export.lineage import Lineage, LineageEntry
 from medicalgpt.runs.atomic import write_text
 
 NAME = "README.md"
@@ -123,7 +123,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
 def _header(lineage: Lineage, kind: str) -> str:
     """The YAML that hubs read. A JSON text is YAML as well, which settles all quoting."""
     base = lineage.base
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "license": _LICENCES.get(base["licence"] or "", "other"),
         "library_name": _library(lineage, kind),
         "pipeline_tag": "text-classification" if kind == "score" else "text-generation",
@@ -143,7 +143,7 @@ def _library(lineage: Lineage, kind: str) -> str:
     return "medicalgpt" if any(step["step"].startswith("cpu-") for step in lineage.steps) else "transformers"
 
 
-def _data(stages: Iterable[dict[str, Any]]) -> list[str]:
+def _data(stages: Iterable[LineageEntry]) -> list[str]:
     rows = [s for s in stages if "rows" in s]
     if not rows:
         return []
@@ -163,7 +163,7 @@ def _data(stages: Iterable[dict[str, Any]]) -> list[str]:
     return [*out, ""]
 
 
-def _results(stages: Iterable[dict[str, Any]]) -> list[str]:
+def _results(stages: Iterable[LineageEntry]) -> list[str]:
     """Held-out numbers at the beginning and the end of each stage, out of the manifests."""
     lines = []
     for s in stages:
@@ -177,7 +177,7 @@ def _results(stages: Iterable[dict[str, Any]]) -> list[str]:
     return ["## Held-out results\n", "| stage | number | before | after |", "|---|---|---|---|", *lines, ""]
 
 
-def _certificates(steps: Iterable[dict[str, Any]]) -> list[str]:
+def _certificates(steps: Iterable[LineageEntry]) -> list[str]:
     steps = list(steps)
     if not steps:
         return []
@@ -199,7 +199,7 @@ def _certificates(steps: Iterable[dict[str, Any]]) -> list[str]:
     return [*out, ""]
 
 
-def _measured(measured: dict[str, Any]) -> list[str]:
+def _measured(measured: Mapping[str, Any]) -> list[str]:
     before, after = measured["before"], measured["after"]
     lines = [
         f"- {name.replace('_', ' ')}: {_number(before[name])} → {_number(after[name])}"

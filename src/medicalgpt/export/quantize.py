@@ -3,7 +3,7 @@
 import gc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -96,7 +96,7 @@ class _Job:
             weights_hash(temp),
         )
         after = measure(again, self.text, temp)
-        measured: dict[str, Any] = {
+        measured: dict[str, object] = {
             "before": before.as_dict(),
             "after": after.as_dict(),
             "text": f"SHA-256 {hash_text(self.text)[:16]}…, {len(self.text)} characters",

@@ -1,9 +1,9 @@
 """A model as a Hugging Face folder."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from medicalgpt.models.adapters import is_adapted, stores_token_rows
+from medicalgpt.models.adapters import is_adapted, peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
 from medicalgpt.render.template import ChatTemplate
@@ -13,22 +13,23 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     """Adapter or full weights with tokenizer, chat template and every stop token, in Hugging Face layout."""
     model = loaded.model
     inner = unwrap(model)
-    implementation = inner.config._attn_implementation  # type: ignore[union-attr]
-    if inner.can_generate():  # type: ignore[operator]
-        generation = inner.generation_config  # type: ignore[union-attr]
-        generation.eos_token_id = template.stop_ids  # type: ignore[union-attr]
-        generation.pad_token_id = template.pad_id  # type: ignore[union-attr]
-        generation.save_pretrained(str(folder))  # type: ignore[union-attr,operator]
+    implementation = inner.config._attn_implementation
+    if inner.can_generate():
+        generation = inner.generation_config
+        generation.eos_token_id = template.stop_ids
+        generation.pad_token_id = template.pad_id
+        generation.save_pretrained(str(folder))
     else:
         # transformers' classifiers read their score at the last token that is not padding.
-        inner.config.pad_token_id = template.pad_id  # type: ignore[union-attr]
+        inner.config.pad_token_id = template.pad_id
     # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
-    chosen: dict[str, Any] = {"selected_adapters": [model.active_adapter]} if is_adapted(model) else {}
+    chosen: dict[str, object] = {"selected_adapters": [peft_model(model).active_adapter]} if is_adapted(model) else {}
     if is_adapted(model) and loaded.token_map is not None:
         loaded.token_map.write(folder)
         chosen |= {"save_embedding_layers": False} if stores_token_rows(model) else {}
-    model.save_pretrained(str(folder), safe_serialization=True, **chosen)  # type: ignore[operator]
-    inner.config._attn_implementation = implementation  # type: ignore[union-attr]
+    write: Callable[..., None] = peft_model(model).save_pretrained if is_adapted(model) else inner.save_pretrained
+    write(str(folder), safe_serialization=True, **chosen)
+    inner.config._attn_implementation = implementation
     tokenizer = template.tokenizer
     before = tokenizer.chat_template
     tokenizer.chat_template = template.source

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from medicalgpt.render.thinking import Split, ThinkingStream, split_thinking
 from medicalgpt.render.tool_formats import Call, CallProblem, ContentDelta, Delta, ToolFormat
@@ -31,7 +30,7 @@ class Answer:
 def read_answer(
     text: str,
     tool_format: ToolFormat | None = None,
-    tools: Sequence[Mapping[str, Any]] = (),
+    tools: Sequence[Mapping[str, object]] = (),
     thinking: bool = False,
 ) -> Answer:
     """Take a finished answer apart.
@@ -55,7 +54,7 @@ class AnswerStream:
     def __init__(
         self,
         tool_format: ToolFormat | None = None,
-        tools: Sequence[Mapping[str, Any]] = (),
+        tools: Sequence[Mapping[str, object]] = (),
         thinking: bool = False,
     ) -> None:
         self._thinking = ThinkingStream(thinking)

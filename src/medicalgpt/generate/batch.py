@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.errors import DataError, RenderError, ServeError
 from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.rows import BadPrompt, BatchPrompt, place, read_prompts, read_rows
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.runs.hashes import hash_file
@@ -78,10 +78,10 @@ def run_batch(
         if strict:
             _check_prompts(engine, read_prompts(source, system, history), sampling)
         how = {"system": system, "history": history, "sampling": asdict(sampling)}
-        settings = {"input": hash_file(source), "model": engine.origin, **how}
+        settings: dict[str, object] = {"input": hash_file(source), "model": engine.origin, **how}
         return output.start(settings)
 
-    def answer(window: _Window) -> list[dict[str, Any]]:
+    def answer(window: _Window) -> list[dict[str, object]]:
         return _answered(engine, window, sampling, batch_size)
 
     with output:
@@ -90,7 +90,7 @@ def run_batch(
         progress(resumed, 0)
         for rows in workers.share(_windows(asked(), resumed, _WINDOW * batch_size), answer):
             output.write(rows)
-            tokens += sum(row.get("tokens", 0) for row in rows)
+            tokens += sum(count for row in rows if isinstance(count := row.get("tokens"), int))
             progress(output.rows, tokens)
         seconds = time.perf_counter() - start
         if workers.first:
@@ -108,30 +108,35 @@ class _Window:
 
 def _check_prompts(engine: Engine, rows: Iterable[BatchPrompt], sampling: Sampling) -> None:
     for asked in rows:
-        if problem := _problem(engine, asked, sampling):
-            raise DataError(problem)
+        encoded = _encoded(engine, asked, sampling)
+        if isinstance(encoded, str):
+            raise DataError(encoded)
 
 
-def _problem(engine: Engine, row: BatchPrompt | BadPrompt, sampling: Sampling) -> str | None:
-    """Why a row cannot be asked, and where it stands."""
+def _encoded(engine: Engine, row: BatchPrompt | BadPrompt, sampling: Sampling) -> EncodedPrompt | str:
+    """A row's prompt as tokens, or why it cannot be asked and where it stands."""
     if isinstance(row, BadPrompt):
         return row.problem
     try:
-        engine.prepare(row.prompt, sampling)
+        return engine.prepare(row.prompt, sampling)
     except (ServeError, RenderError) as error:
         source = row.prompt.source
         return f"{place(Path(source.file), source.row)}: {error}"
-    return None
 
 
-def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, Any]]:
+def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: int) -> list[dict[str, object]]:
     """Output rows. A row keeps its number, and with it its seed, whatever becomes of the rows before it."""
-    problems = [_problem(engine, row, sampling) for row in window.rows]
-    fine = [(i, row) for i, row in enumerate(window.rows) if isinstance(row, BatchPrompt) and problems[i] is None]
-    prompts, numbers = [row.prompt for _, row in fine], [window.first + i for i, _ in fine]
-    answers = engine.generate(prompts, sampling, batch_size=batch_size, numbers=numbers)
-    found = {i: _row(engine, row, answer) for (i, row), answer in zip(fine, answers)}
-    return [found.get(i) or {**row.fields, "problem": problems[i]} for i, row in enumerate(window.rows)]
+    encoded = [_encoded(engine, row, sampling) for row in window.rows]
+    fine = {i: prompt for i, prompt in enumerate(encoded) if isinstance(prompt, EncodedPrompt)}
+    numbers = [window.first + i for i in fine]
+    answers = engine.generate(list(fine.values()), sampling, batch_size=batch_size, numbers=numbers)
+    completions = dict(zip(fine, answers))
+    return [
+        _row(engine, row, completions[i])
+        if i in completions and isinstance(row, BatchPrompt)
+        else {**row.fields, "problem": encoded[i]}
+        for i, row in enumerate(window.rows)
+    ]
 
 
 def _windows(rows: Iterator[BatchPrompt | BadPrompt], done: int, size: int) -> Iterator[_Window]:
@@ -141,7 +146,7 @@ def _windows(rows: Iterator[BatchPrompt | BadPrompt], done: int, size: int) -> I
         done += len(window)
 
 
-def _row(engine: Engine, asked: BatchPrompt, answer: Completion) -> dict[str, Any]:
+def _row(engine: Engine, asked: BatchPrompt, answer: Completion) -> dict[str, object]:
     """The input row as it was, with the answer; an answer that it had already is its reference."""
     tools = asked.prompt.tools
     tool_format = engine.template.tool_use.format if tools else None

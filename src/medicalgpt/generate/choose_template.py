@@ -3,20 +3,22 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import RenderError, ServeError
 from medicalgpt.models.console import to_stderr
 from medicalgpt.models.families import Architecture
 from medicalgpt.models.locate import Located
-from medicalgpt.render.template import ChatTemplate, named_templates
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template_header import named_templates
 from medicalgpt.render.tool_formats import tool_format as find_format
 
 LAST = "vicuna"  # needs nothing but an eos token
 
 
 def choose_template(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     named: str | None = None,
     saved: str | None = None,
     architecture: Architecture | None = None,

@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from medicalgpt.errors import MedicalGPTError
 
+if TYPE_CHECKING:  # torch is imported where there are several processes only
+    from torch.distributed.distributed_c10d import Store
+
 T = TypeVar("T")
-Rows = list[dict[str, Any]]
+Rows = list[dict[str, object]]
 
 _PATIENCE = timedelta(hours=12)  # the longest that one process may be behind the others, in loading for example
 _POLL = 0.02  # seconds
@@ -27,7 +30,12 @@ class Workers:
 
     rank: int = 0
     size: int = 1
-    store: Any = field(default=None, repr=False)
+    store: "Store | None" = field(default=None, repr=False)
+
+    @property
+    def _store(self) -> "Store":
+        assert self.store is not None  # one process alone never asks
+        return self.store
 
     @property
     def first(self) -> bool:
@@ -60,14 +68,13 @@ class Workers:
 
     def first_does(self, work: Callable[[], T]) -> T:
         """The first process does `work`, and all get what it gives (a value that can be pickled). Raises as `all_do`."""
-        found = self.all_do(work if self.first else lambda: None)
         if self.size == 1:
-            return found  # type: ignore[return-value]
+            return work()
         import torch.distributed as dist
 
-        told = [found]
+        told = [self.all_do(work if self.first else lambda: None)]
         dist.broadcast_object_list(told, src=0)
-        return told[0]  # type: ignore[return-value]
+        return told[0]  # type: ignore[return-value]  # None only before the first process's value has come
 
     def share(self, parts: Iterable[T], work: Callable[[T], Rows]) -> Iterator[Rows]:
         """Results of `work` on every part, in order, for the first process; nothing for the others, which must iterate, too.
@@ -85,7 +92,7 @@ class Workers:
         try:
             yield from self._share(parts, work)
         except MedicalGPTError:
-            self.store.set("failed", str(self.rank))
+            self._store.set("failed", str(self.rank))
             raise
 
     def _share(self, parts: Iterable[T], work: Callable[[T], Rows]) -> Iterator[Rows]:
@@ -108,26 +115,26 @@ class Workers:
 
     def _take(self) -> int:
         """The number of the next part that nobody has taken."""
-        if self.store.check(["failed"]):
+        if self._store.check(["failed"]):
             raise SystemExit(2)
-        return int(self.store.add("taken", 1)) - 1
+        return int(self._store.add("taken", 1)) - 1
 
     def _put(self, number: int, rows: Rows) -> None:
         # A row at a time: the store takes a few MB at once. Its count comes last and says that all are there.
         for i, row in enumerate(rows):
-            self.store.set(f"{number}/{i}", json.dumps(row))
-        self.store.set(f"{number}", str(len(rows)))
+            self._store.set(f"{number}/{i}", json.dumps(row))
+        self._store.set(f"{number}", str(len(rows)))
 
     def _is_there(self, number: int) -> bool:
-        if self.store.check(["failed"]):
+        if self._store.check(["failed"]):
             raise SystemExit(2)
-        return bool(self.store.check([f"{number}"]))
+        return bool(self._store.check([f"{number}"]))
 
     def _get(self, number: int) -> Rows:
-        keys = [f"{number}/{i}" for i in range(int(self.store.get(f"{number}")))]
-        rows = [json.loads(self.store.get(key)) for key in keys]
+        keys = [f"{number}/{i}" for i in range(int(self._store.get(f"{number}")))]
+        rows = [json.loads(self._store.get(key)) for key in keys]
         for key in (*keys, f"{number}"):
-            self.store.delete_key(key)
+            self._store.delete_key(key)
         return rows
 
 
@@ -143,16 +150,16 @@ def join() -> Workers:
         return ALONE
     import torch
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    found, rank, size = next(dist.rendezvous("env://"))
+    found, rank, size = next(rendezvous("env://"))
     # torchrun may keep the store when it starts the processes again, with what the dead ones left in it.
-    store = dist.PrefixStore(f"attempt-{_attempt()}", found)
-    dist.init_process_group(
-        "gloo", store=dist.PrefixStore("group", store), rank=rank, world_size=size, timeout=_PATIENCE
-    )
-    return Workers(rank, size, dist.PrefixStore("parts", store))
+    store = PrefixStore(f"attempt-{_attempt()}", found)
+    dist.init_process_group("gloo", store=PrefixStore("group", store), rank=rank, world_size=size, timeout=_PATIENCE)
+    return Workers(rank, size, PrefixStore("parts", store))
 
 
 def leave(workers: Workers) -> None:

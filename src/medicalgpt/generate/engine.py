@@ -1,23 +1,23 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
-from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.backends.select import backend_for
-from medicalgpt.generate.open_model import BackendName, ModelOptions, Say, on_llamacpp, on_torch, on_vllm
+from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName
+from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import StreamThread, TextStream
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import to_stderr
-from medicalgpt.models.load import Quantization
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_formats import MARKERS
@@ -51,9 +51,9 @@ class Engine:
 
     model: nn.Module | None
     """None where the backend has loaded the model itself."""
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     template: ChatTemplate
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=dict)
     """What was loaded, for comparing two calls: places, size and time of weight files, number type, template hash."""
     loaded: InitVar[Backend | None] = None
     """A backend for the model; default: the best for `model`."""
@@ -79,27 +79,22 @@ class Engine:
         adapter: str | None = None,
         template: str | None = None,
         tool_format: str | None = None,
-        dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+        dtype: Dtype = "auto",
         trust_remote_code: bool = False,
-        quantization: Quantization = "none",
+        quantization: QuantizationName = "none",
         revision: str | None = None,
         backend: BackendName = "auto",
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
-        spread: bool = False,
+        device_map: Literal["auto"] | None = None,
         say: Say = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
 
-        A .gguf file is run by llama.cpp.
+        A .gguf file is run by llama.cpp. The keywords are those of `ModelOptions`, where they are explained.
 
         Args:
-            template: a named one or a .jinja file; default: see `choose_template`.
-            family: the model family that it must be of (models/families.py).
-            tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
-            resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
-            spread: lay the layers over all GPUs that are there, instead of the whole model on one.
             say: hears what was chosen where something was missing.
 
         Raises:
@@ -108,15 +103,30 @@ class Engine:
             ServeError: no template suits the tokenizer; or vLLM or llama.cpp is asked for and not installed, or for what it
                 cannot do.
         """
-        where = {"base": run_or_path, "revision": revision, "adapter": adapter, "dtype": dtype}
-        config = ModelConfig.model_validate({**where, "trust_remote_code": trust_remote_code})
-        asked = ModelOptions(
-            config, template, tool_format, tokenizer, family, quantization, resize_embeddings, spread, backend, say
+        options = ModelOptions(
+            adapter=adapter,
+            template=template,
+            tool_format=tool_format,
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            quantization=quantization,
+            revision=revision,
+            backend=backend,
+            family=family,
+            tokenizer=tokenizer,
+            resize_embeddings=resize_embeddings,
+            device_map=device_map,
         )
-        if backend == "llamacpp" or is_gguf(run_or_path):
+        return cls.with_options(run_or_path, options, say)
+
+    @classmethod
+    def with_options(cls, run_or_path: str, options: ModelOptions, say: Say = to_stderr) -> "Engine":
+        """As `open`, with the options as one value."""
+        asked = ModelRequest.of(run_or_path, options, say)
+        if options.backend == "llamacpp" or is_gguf(run_or_path):
             opened = on_llamacpp(asked)
         else:
-            opened = on_vllm(asked) if backend == "vllm" else on_torch(asked)
+            opened = on_vllm(asked) if options.backend == "vllm" else on_torch(asked)
         return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded=opened.backend)
 
     @property
@@ -239,7 +249,7 @@ class Engine:
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _stop_text_ends(decode: Any, sampling: Sampling, rows: int) -> StopCallback:
+def _stop_text_ends(decode: Callable[[list[int]], str], sampling: Sampling, rows: int) -> StopCallback:
     texts = [TextStream(decode, sampling.stop) for _ in range(rows)]
 
     def ends(row: int, token: int) -> bool:

@@ -3,77 +3,89 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.choose_template import choose_template, saved_template
+from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.gguf.file import GgufFile, is_gguf
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
-from medicalgpt.models.load import Quantization, find, find_token_map, load
+from medicalgpt.models.load import find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
 from medicalgpt.render.template import ChatTemplate, stop_ids
 
+Origin = dict[str, object]
+"""What was loaded, as JSON values: `places`, `weights`, `template` and what else decides an answer."""
+
 Say = Callable[[str], None]
-BackendName = Literal["auto", "vllm", "llamacpp"]
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """The arguments of `Engine.open`, where they are explained."""
+class ModelRequest:
+    """A model that is asked for: where it is, how it is loaded, and who hears what was chosen where something was missing."""
 
     config: ModelConfig
-    template: str | None
-    tool_format: str | None
-    tokenizer: str | None
-    family: str
-    quantization: Quantization
-    resize_embeddings: bool
-    spread: bool
-    backend: BackendName
+    options: ModelOptions
     say: Say
+
+    @classmethod
+    def of(cls, run_or_path: str, options: ModelOptions, say: Say) -> "ModelRequest":
+        """Raises ConfigError for values that no model section may have."""
+        config = ModelConfig.model_validate(
+            {
+                "base": run_or_path,
+                "revision": options.revision,
+                "adapter": options.adapter,
+                "dtype": options.dtype,
+                "trust_remote_code": options.trust_remote_code,
+            }
+        )
+        return cls(config, options, say)
 
 
 @dataclass(frozen=True)
 class Opened:
     """An engine's parts; `model` is None where `backend` has loaded it."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     template: ChatTemplate
-    origin: dict[str, Any]
+    origin: Origin
     model: nn.Module | None = None
     backend: Backend | None = None
 
 
-def on_torch(asked: ModelOptions) -> Opened:
+def on_torch(asked: ModelRequest) -> Opened:
     """The model in this process, on the GPU where there is one. Errors as of `Engine.open`."""
     loaded = load(
         asked.config,
-        asked.quantization,
-        spread=asked.spread,
+        asked.options.quantization,
+        device_map=asked.options.device_map,
         say=asked.say,
-        family=asked.family,
-        tokenizer=asked.tokenizer,
-        resize_embeddings=asked.resize_embeddings,
+        family=asked.options.family,
+        tokenizer=asked.options.tokenizer,
+        resize_embeddings=asked.options.resize_embeddings,
     )
     kind = quantized_kind(loaded.model)
-    if kind is None and not asked.spread and torch.cuda.is_available():
+    if kind is None and asked.options.device_map is None and torch.cuda.is_available():
         loaded.model.to("cuda")
     saved = saved_template(loaded.base, loaded.adapter)
-    chosen = choose_template(loaded.tokenizer, asked.template, saved, loaded.architecture, asked.say, asked.tool_format)
+    chosen = choose_template(
+        loaded.tokenizer, asked.options.template, saved, loaded.architecture, asked.say, asked.options.tool_format
+    )
     require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
     origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
     return Opened(loaded.tokenizer, chosen, _origin(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
 
 
-def on_vllm(asked: ModelOptions) -> Opened:
+def on_vllm(asked: ModelRequest) -> Opened:
     """The model in vLLM's hands.
 
     Raises:
@@ -81,12 +93,12 @@ def on_vllm(asked: ModelOptions) -> Opened:
     """
     from transformers import GenerationConfig
 
-    from medicalgpt.generate.backends.vllm import VllmBackend
+    from medicalgpt.generate.backends.vllm import VllmBackend  # lazy: heavy
 
-    config, tokenizer = asked.config, asked.tokenizer
+    config, tokenizer = asked.config, asked.options.tokenizer
     settings = {
-        f"quantization={asked.quantization}": asked.quantization != "none",
-        "resizing": asked.resize_embeddings,
+        f"quantization={asked.options.quantization}": asked.options.quantization != "none",
+        "resizing": asked.options.resize_embeddings,
     }
     if given := [name for name, is_given in settings.items() if is_given]:
         raise ServeError(f"backend=vllm does not take {', '.join(given)}; leave it out, or the backend")
@@ -99,11 +111,11 @@ def on_vllm(asked: ModelOptions) -> Opened:
         raise ServeError(
             f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
         )
-    architecture = identify(config_of(base), asked.family, base.path_or_id)
+    architecture = identify(config_of(base), asked.options.family, base.path_or_id)
     saved = saved_template(base, adapter)
-    chosen = choose_template(loaded, asked.template, saved, architecture, asked.say, asked.tool_format)
+    chosen = choose_template(loaded, asked.options.template, saved, architecture, asked.say, asked.options.tool_format)
     try:
-        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision)
+        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision or "main")
     except OSError:  # models need not have one
         own = None
     backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
@@ -111,13 +123,13 @@ def on_vllm(asked: ModelOptions) -> Opened:
     return Opened(loaded, chosen, origin, backend=backend)
 
 
-def on_llamacpp(asked: ModelOptions) -> Opened:
+def on_llamacpp(asked: ModelRequest) -> Opened:
     """A GGUF file in llama.cpp's hands.
 
     Raises:
         ServeError: it is no GGUF file, or another backend or a setting that a file fixes is asked for.
     """
-    from medicalgpt.generate.backends.llamacpp import LlamaCppBackend
+    from medicalgpt.generate.backends.llamacpp import LlamaCppBackend  # lazy: heavy
 
     config, path = asked.config, asked.config.base
     if not is_gguf(path):
@@ -125,17 +137,17 @@ def on_llamacpp(asked: ModelOptions) -> Opened:
             f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
             "--output FILE.gguf"
         )
-    if asked.backend == "vllm":
+    if asked.options.backend == "vllm":
         raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
     settings = {
         "adapter": bool(config.adapter),
         "revision": bool(config.revision),
         "trust_remote_code": config.trust_remote_code,
         "dtype": config.dtype != "auto",
-        "quantization": asked.quantization != "none",
-        "family": asked.family != "auto",
-        "tokenizer": bool(asked.tokenizer),
-        "resizing": asked.resize_embeddings,
+        "quantization": asked.options.quantization != "none",
+        "family": asked.options.family != "auto",
+        "tokenizer": bool(asked.options.tokenizer),
+        "resizing": asked.options.resize_embeddings,
     }
     if given := [name for name, is_given in settings.items() if is_given]:
         raise ServeError(
@@ -143,17 +155,19 @@ def on_llamacpp(asked: ModelOptions) -> Opened:
             "(medicalgpt export gguf)"
         )
     file = GgufFile.read(Path(path).expanduser())
-    chosen = choose_template(file.tokenizer, asked.template, say=asked.say, tool_format=asked.tool_format)
+    chosen = choose_template(
+        file.tokenizer, asked.options.template, say=asked.say, tool_format=asked.options.tool_format
+    )
     loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
     found = file.path.stat()
     weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
-    origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
+    origin: Origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}
     return Opened(file.tokenizer, chosen, origin, backend=loaded)
 
 
-def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> dict[str, Any]:
+def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> Origin:
     places = [base, adapter] if adapter else [base]
-    weights: list[list[Any]] = []
+    weights: list[list[str | int]] = []
     for place in places:
         folder = Path(place.path_or_id)
         files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []

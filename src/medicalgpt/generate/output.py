@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from medicalgpt.errors import ServeError
 from medicalgpt.runs.atomic import explain, write_text
@@ -43,7 +43,7 @@ class Output:
             raise ServeError(f"there is no folder {self.target.parent}; make it or choose another output file")
         return False
 
-    def start(self, settings: dict[str, Any]) -> int:
+    def start(self, settings: dict[str, object]) -> int:
         """Open for writing; gives how many rows are there. A last row that was only half written is cut off.
 
         Raises:
@@ -61,7 +61,7 @@ class Output:
             raise ServeError(f"{self.partial} cannot be written: {explain(error, self.partial.parent)}") from error
         return self.rows
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
+    def write(self, rows: Sequence[dict[str, object]]) -> None:
         """Append rows and hand them to the operating system. Raises ServeError when that fails."""
         # A lone surrogate, which UTF-8 cannot hold, becomes the \\uXXXX escape that JSON has for it.
         lines = [(json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace") for row in rows]
@@ -95,7 +95,7 @@ class Output:
         if self._file is not None and not self._file.closed:
             self._file.close()
 
-    def _check_settings(self, settings: dict[str, Any]) -> None:
+    def _check_settings(self, settings: dict[str, object]) -> None:
         try:
             before = json.loads(self.settings.read_bytes())
         except (OSError, ValueError):
@@ -126,7 +126,7 @@ class Output:
                 end += len(line)
         return end
 
-    def _count(self, row: dict[str, Any]) -> None:
+    def _count(self, row: dict[str, object]) -> None:
         self.unanswered += "problem" in row
         self.stopped += bool("problem" not in row and row["stopped"])
         self.shortened += "dropped_turns" in row

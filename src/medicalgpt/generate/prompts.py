@@ -12,9 +12,6 @@ from medicalgpt.render.thinking import CLOSE, opens_thinking
 
 _TAIL = 16  # tokens; an opened thinking block is the very end of a prompt
 
-Prompt = Dialogue | Sequence[Message] | Sequence[int]
-"""Turns that end with the user or a tool, such turns as a record with its tools, or token ids."""
-
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
@@ -30,15 +27,19 @@ class EncodedPrompt:
     prefill: str = ""
 
 
+Prompt = Dialogue | Sequence[Message] | Sequence[int] | EncodedPrompt
+"""Turns that end with the user or a tool, such turns as a record with its tools, token ids, or what was encoded before."""
+
+
 def prepare(
     prompt: Prompt, template: ChatTemplate, context: int | None, max_new_tokens: int, prefill: str = ""
 ) -> EncodedPrompt:
-    """Encode a prompt as training did, leaving room for the answer.
+    """Encode a prompt as training did, leaving room for the answer; one that is encoded already stays as it is.
 
     The oldest exchanges go first; the system message and the last question always stay.
 
     Args:
-        begun: the beginning of the answer, for a conversation; what the model adds is the rest.
+        prefill: the beginning of the answer, for a conversation; what the model adds is the rest.
 
     Raises:
         ServeError: an empty prompt; or, as ContextError, a question that alone is too long (with counts).
@@ -50,6 +51,9 @@ def prepare(
             f"max_new_tokens is {max_new_tokens}, but the model's context is {context} tokens for prompt and answer "
             f"together; allowed: at most {context - 1 if context else 0}"
         )
+    if isinstance(prompt, EncodedPrompt):
+        require_room(prompt.ids, context, max_new_tokens)
+        return prompt
     if isinstance(prompt, Dialogue):
         return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, prefill)
     if not prompt:
@@ -57,9 +61,14 @@ def prepare(
     if isinstance(prompt[0], Message):
         return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens, prefill)
     ids = list(cast(Sequence[int], prompt))
-    if limit is not None and len(ids) > limit:
-        raise _too_long("the prompt", len(ids), limit, max_new_tokens)
+    require_room(ids, context, max_new_tokens)
     return EncodedPrompt(ids, 0, _thinking(template, ids))
+
+
+def require_room(ids: Sequence[int], context: int | None, max_new_tokens: int) -> None:
+    """Raises ContextError where token ids and the answer do not fit into the context together."""
+    if context is not None and len(ids) > context - max_new_tokens:
+        raise _too_long("the prompt", len(ids), context - max_new_tokens, max_new_tokens)
 
 
 def _prepare_turns(

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.open_model import Origin
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable
+from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable, peft_model
 from medicalgpt.models.load import find
+from medicalgpt.models.locate import Located
 from medicalgpt.render.template import ChatTemplate
 
 
@@ -78,14 +81,17 @@ class SharedBase:
         found = _find(base, adapters, plain, options.get("trust_remote_code", False))
         first, *others = adapters
         engines = {first: Engine.open(base, adapter=adapters[first], template=template, **options)}
-        model: Any = engines[first].model
+        model = engines[first].model
         if model is None:
             raise ServeError(
                 "several adapters on one base run on the transformers backend only; leave the other one out"
             )
-        inside = {first: model.active_adapter} | {name: f"adapter_{i}" for i, name in enumerate(others, 1)}
+        inside = {first: str(peft_model(model).active_adapter)} | {
+            name: f"adapter_{i}" for i, name in enumerate(others, 1)
+        }
         for name in others:
-            add_trained(model, inside[name], found[name][0])
+            if (place := found[name][0]) is not None:
+                add_trained(model, inside[name], place)
         for name in (*others, *([plain] if plain is not None else [])):
             origin = engines[first].origin | {"adapter": adapters.get(name)}
             engines[name] = _engine(model, found[name][1], template, origin)
@@ -108,19 +114,23 @@ class SharedBase:
         return self.engines[name]
 
 
-def _find(base: str, adapters: Mapping[str, str], plain: str | None, trust: bool) -> dict[str, tuple[Any, Any]]:
+def _find(
+    base: str, adapters: Mapping[str, str], plain: str | None, trust: bool
+) -> dict[str, tuple[Located | None, PreTrainedTokenizerBase]]:
     """Place of the adapter (None for the plain base) and tokenizer of every name; nothing heavy is loaded."""
     if not adapters or plain in adapters:
         raise ServeError(f"names of adapters: {', '.join(adapters)}; allowed: one or more, none of them {plain}")
     config = ModelConfig(base=base, trust_remote_code=trust)
-    found: dict[str, tuple[Any, Any]] = {}
+    found: dict[str, tuple[Located | None, PreTrainedTokenizerBase]] = {}
     for name, path in adapters.items():
         _, adapter, tokenizer = find(config.model_copy(update={"adapter": path}))
-        check_switchable(adapter)  # type: ignore[arg-type]
+        if adapter is None:
+            raise ServeError(f"{path} of the name {name} is not an adapter; give a run or adapter folder, or a Hub id")
+        check_switchable(adapter)
         found[name] = adapter, tokenizer
     return found | ({plain: (None, find(config)[2])} if plain is not None else {})
 
 
-def _engine(model: nn.Module, tokenizer: Any, template: str | None, origin: dict[str, Any]) -> Engine:
+def _engine(model: nn.Module, tokenizer: PreTrainedTokenizerBase, template: str | None, origin: Origin) -> Engine:
     chosen = ChatTemplate.load(tokenizer, template)
     return Engine(model, tokenizer, chosen, origin | {"template": chosen.hash})

@@ -2,7 +2,9 @@
 
 import re
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
 
 _HALF = "\ufffd"  # what decoders write for bytes that are no whole character
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -25,7 +27,7 @@ class TokenText(NamedTuple):
 class TokenTexts:
     """Texts of a tokenizer's tokens. The bytes of an answer's tokens, one after the other, are those of its text."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         self._known: dict[int, TokenText] = {}
 
@@ -36,7 +38,7 @@ class TokenTexts:
 
     def _read(self, token: int) -> TokenText:
         piece = self.tokenizer.convert_ids_to_tokens(token)
-        if piece is None:  # models may have more outputs than the tokenizer has tokens
+        if not isinstance(piece, str):  # models may have more outputs than the tokenizer has tokens
             return TokenText("", None)
         anchor, before = self._anchor
         text = self._decode([*anchor, token])[len(before) :]

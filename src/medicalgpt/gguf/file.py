@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
-from medicalgpt.gguf.header import read_header
+from medicalgpt.gguf.header import Metadata, number_of, read_header
 from medicalgpt.gguf.tokenizer import read_tokenizer
 from medicalgpt.gguf.vocab import STOPS
+
+if TYPE_CHECKING:  # transformers is imported where a tokenizer is asked for only
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class GgufFile:
     """The header of a GGUF file. `metadata` has arrays of strings as their lengths."""
 
     path: Path
-    metadata: dict[str, Any]
+    metadata: Metadata
     types: frozenset[str]
     """Types of its tensors, in gguf's names."""
 
@@ -43,9 +46,9 @@ class GgufFile:
         """What llama.cpp calls the computation."""
         return str(self.metadata["general.architecture"])
 
-    def fact(self, key: str, default: Any = None) -> Any:
+    def fact(self, key: str, default: int = 0) -> int:
         """A number of the architecture, such as "block_count"."""
-        return self.metadata.get(f"{self.architecture}.{key}", default)
+        return number_of(self.metadata, f"{self.architecture}.{key}", default)
 
     @property
     def context(self) -> int:
@@ -56,27 +59,27 @@ class GgufFile:
         """
         if not self.fact("context_length"):
             raise ModelError(f"{self.path} does not say how long a context it takes; export it again")
-        return int(self.fact("context_length"))
+        return self.fact("context_length")
 
     @property
     def numbers_per_token(self) -> int:
         """Numbers that keys and values of one token have, over all layers."""
-        heads = int(self.fact("attention.head_count", 1))
-        shared = self.fact("attention.head_count_kv", heads)
-        layers = int(self.fact("block_count", 1))
-        total = sum(shared) if isinstance(shared, list) else int(shared) * layers
-        width = int(self.fact("embedding_length", 1)) // heads
-        sizes = (self.fact(f"attention.{part}_length", width) for part in ("key", "value"))
-        return total * sum(map(int, sizes))
+        heads = self.fact("attention.head_count", 1)
+        shared = self.metadata.get(f"{self.architecture}.attention.head_count_kv", heads)  # one number, or one a layer
+        total = int(sum(shared)) if isinstance(shared, list) else int(shared) * self.fact("block_count", 1)
+        width = self.fact("embedding_length", 1) // heads
+        return total * sum(self.fact(f"attention.{part}_length", width) for part in ("key", "value"))
 
     @property
     def stop_ids(self) -> list[int]:
         """Every token that the file says ends an answer."""
-        named = [self.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eot", "eos", "eom")]
-        return list(dict.fromkeys([*self.metadata.get(STOPS, []), *(i for i in named if i is not None)]))
+        keys = [f"tokenizer.ggml.{name}_token_id" for name in ("eot", "eos", "eom")]
+        named = [number_of(self.metadata, key) for key in keys if key in self.metadata]
+        ours = self.metadata.get(STOPS, [])
+        return list(dict.fromkeys([*map(int, ours if isinstance(ours, list) else ()), *named]))
 
     @cached_property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         """Its tokenizer with the chat template; raises ModelError as `read_tokenizer`."""
         tokenizer = read_tokenizer(self.path, self.metadata)
         tokenizer.model_max_length = self.context

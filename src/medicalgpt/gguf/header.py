@@ -7,7 +7,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from medicalgpt.errors import ModelError
 
@@ -19,13 +19,24 @@ _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _LONGEST = 1 << 31  # bytes of one string or array; more is damage
 
 
+Number = int | float | bool
+Metadata = dict[str, str | Number | list[Number]]
+"""What a file says about itself, by key; an array of strings is its length."""
+
+
 @dataclass(frozen=True)
 class Header:
     """`metadata` has arrays of strings as their lengths. `end` is where the last tensor ends, in bytes."""
 
-    metadata: dict[str, Any]
+    metadata: Metadata
     types: frozenset[str]
     end: int
+
+
+def number_of(metadata: Metadata, key: str, default: int = 0) -> int:
+    """A whole number of the metadata; the default where the key is absent."""
+    found = metadata.get(key, default)
+    return default if isinstance(found, list) else int(found)
 
 
 def read_header(path: Path) -> Header:
@@ -51,7 +62,7 @@ def _read(path: Path, file: BinaryIO) -> Header:
     version, tensors, facts = _unpack(file, "IQQ")
     if version not in _VERSIONS:
         raise ModelError(f"{path} is of GGUF version {version}; allowed: {' and '.join(map(str, _VERSIONS))}")
-    metadata: dict[str, Any] = {}
+    metadata: Metadata = {}
     for _ in range(facts):
         key = _string(file)
         metadata[key] = _value(file, _unpack(file, "I")[0])
@@ -70,20 +81,21 @@ def _read(path: Path, file: BinaryIO) -> Header:
         block, size = gguf.GGML_QUANT_SIZES[kind]
         types.add(kind.name)
         end = max(end, offset + math.prod(shape) // block * size)
-    align = int(metadata.get("general.alignment", 32)) or 1
+    align = number_of(metadata, "general.alignment", 32) or 1
     return Header(metadata, frozenset(types), -(-file.tell() // align) * align + end)
 
 
-def _value(file: BinaryIO, kind: int) -> Any:
+def _value(file: BinaryIO, kind: int) -> "str | Number | list[Number]":
     if kind == _STRING:
         return _string(file)
     if kind in _NUMBERS:
-        return _unpack(file, _NUMBERS[kind])[0]
+        (number,) = _numbers(file, _NUMBERS[kind])
+        return number
     if kind != _ARRAY:
         raise EOFError
     inner, count = _unpack(file, "IQ")
     if inner in _NUMBERS:
-        return list(_unpack(file, f"{count}{_NUMBERS[inner]}"))
+        return list(_numbers(file, f"{count}{_NUMBERS[inner]}"))
     for _ in range(count):
         _value(file, inner)
     return count
@@ -93,7 +105,11 @@ def _string(file: BinaryIO) -> str:
     return _bytes(file, _unpack(file, "Q")[0]).decode()
 
 
-def _unpack(file: BinaryIO, code: str) -> tuple[Any, ...]:
+def _unpack(file: BinaryIO, code: str) -> tuple[int, ...]:
+    return struct.unpack("<" + code, _bytes(file, struct.calcsize("<" + code)))
+
+
+def _numbers(file: BinaryIO, code: str) -> tuple[Number, ...]:
     return struct.unpack("<" + code, _bytes(file, struct.calcsize("<" + code)))
 
 

@@ -1,10 +1,14 @@
 """The tokenizer in a GGUF file: as it was before the export, or else rebuilt from GGUF's own words for it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
+from medicalgpt.gguf.header import Metadata, number_of
 from medicalgpt.gguf.vocab import SERIALISED, split_digits
+
+if TYPE_CHECKING:  # transformers is imported where a tokenizer is asked for only
+    from transformers import PreTrainedTokenizerBase
 
 _GGML = "tokenizer.ggml"
 _GPT2 = ("gpt-2", "phi-2")  # rules that cut text as GPT-2 does
@@ -12,7 +16,7 @@ _DIGITS = ("smollm", "starcoder", "refact", "command-r", "codeshell")  # and tho
 _SPECIAL = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
 
-def read_tokenizer(path: Path, metadata: dict[str, Any]) -> Any:
+def read_tokenizer(path: Path, metadata: Metadata) -> "PreTrainedTokenizerBase":
     """A transformers tokenizer with the file's chat template.
 
     Args:
@@ -31,24 +35,26 @@ def read_tokenizer(path: Path, metadata: dict[str, Any]) -> Any:
     return _rebuilt(path, metadata)
 
 
-def _as_it_was(metadata: dict[str, Any]) -> Any:
+def _as_it_was(metadata: Metadata) -> "PreTrainedTokenizerBase":
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer.from_str(metadata[SERIALISED])
-    ids = {name: metadata.get(f"{_GGML}.{key}_token_id") for name, key in _SPECIAL.items()}
-    special = {name: backend.id_to_token(i) for name, i in ids.items() if i is not None}
+    backend = Tokenizer.from_str(str(metadata[SERIALISED]))
+    keys = {name: f"{_GGML}.{key}_token_id" for name, key in _SPECIAL.items()}
+    special = {name: backend.id_to_token(number_of(metadata, key)) for name, key in keys.items() if key in metadata}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
     tokenizer.chat_template = metadata.get("tokenizer.chat_template")
     return tokenizer
 
 
-def _rebuilt(path: Path, metadata: dict[str, Any]) -> Any:
+def _rebuilt(path: Path, metadata: Metadata) -> "PreTrainedTokenizerBase":
     from tokenizers import decoders
     from transformers import PreTrainedTokenizerFast
 
     try:
-        tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(path.parent), gguf_file=path.name)
+        tokenizer: PreTrainedTokenizerBase = PreTrainedTokenizerFast.from_pretrained(
+            str(path.parent), gguf_file=path.name
+        )
     except (ValueError, KeyError, OSError) as error:
         raise ModelError(f"{path}: its tokenizer cannot be read: {error}") from error
     backend = tokenizer.backend_tokenizer

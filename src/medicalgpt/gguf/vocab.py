@@ -7,9 +7,13 @@ that reading it back gives the same token ids for every text; llama.cpp has rule
 import base64
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medicalgpt.errors import ModelError
+
+if TYPE_CHECKING:  # imported where a tokenizer is built only
+    from tokenizers.pre_tokenizers import Sequence
+    from transformers import PreTrainedTokenizerBase
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 """GGUF's token types."""
@@ -28,6 +32,10 @@ _AFTER_SPECIAL = (
     "llama.cpp's own tokenizer puts a space behind special tokens, this one does not: other programs than MedicalGPT give "
     "the model slightly other prompts"
 )
+
+
+Part = dict[str, Any]
+"""A part of a tokenizer.json, whose keys depend on its "type"."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Vocabulary:
         return self.types.index(UNKNOWN) if UNKNOWN in self.types else None
 
 
-def vocabulary(tokenizer: Any, rows: int, pre: str | None = None) -> Vocabulary:
+def vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int, pre: str | None = None) -> Vocabulary:
     """Translate a tokenizer for a model with `rows` embeddings; rows without a token get a placeholder.
 
     Args:
@@ -93,7 +101,7 @@ def vocabulary(tokenizer: Any, rows: int, pre: str | None = None) -> Vocabulary:
     )
 
 
-def _sentencepiece(data: dict[str, Any], tokens: list[str], types: list[int], serialised: str) -> Vocabulary:
+def _sentencepiece(data: Part, tokens: list[str], types: list[int], serialised: str) -> Vocabulary:
     scores = _ranks(data["model"], tokens)
     types = [BYTE if _is_byte(token) else kind for token, kind in zip(tokens, types)]
     # llama.cpp looks for tokens of the user's in the text as it is, before spaces are respelled.
@@ -104,7 +112,7 @@ def _sentencepiece(data: dict[str, Any], tokens: list[str], types: list[int], se
     return Vocabulary("llama", tokens, types, serialised, scores=scores, space_prefix=prefix, notes=notes)
 
 
-def split_digits() -> Any:
+def split_digits() -> "Sequence":
     """SmolLM's rule: every digit is its own piece, cut off before spaces are grouped; GPT-2's for the rest.
 
     Without the first, "take  5 mg" (two spaces) gets tokens the model never saw in pretraining.
@@ -125,14 +133,14 @@ def _type(token: str, known: bool, special: bool | None, unknown: str | None) ->
     return CONTROL if special else USER_DEFINED
 
 
-def _unknown(model: dict[str, Any]) -> str | None:
+def _unknown(model: Part) -> str | None:
     """The token for what the vocabulary cannot spell."""
     if model["type"] == "Unigram" and model["unk_id"] is not None:
         return str(model["vocab"][model["unk_id"]][0])
     return model.get("unk_token")
 
 
-def _steps(part: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _steps(part: Part | None) -> list[Part]:
     """The steps of a serialised normalizer or pre-tokenizer, which may be a sequence, one or none."""
     if part is None:
         return []
@@ -141,7 +149,7 @@ def _steps(part: dict[str, Any] | None) -> list[dict[str, Any]]:
     return list(part.get("pretokenizers") or part.get("normalizers") or [])
 
 
-def _rule(pre_tokenizer: dict[str, Any]) -> str:
+def _rule(pre_tokenizer: Part) -> str:
     """llama.cpp's name for how a byte-level tokenizer cuts text before it merges.
 
     Raises:
@@ -175,7 +183,7 @@ def _is_byte(token: str) -> bool:
     return len(token) == 6 and token.startswith("<0x") and token.endswith(">")
 
 
-def _ranks(model: dict[str, Any], tokens: list[str]) -> list[float]:
+def _ranks(model: Part, tokens: list[str]) -> list[float]:
     """Scores of a SentencePiece BPE: the earlier a piece is merged, the higher."""
     first: dict[str, int] = {}
     for rank, merge in enumerate(model["merges"]):
@@ -185,13 +193,13 @@ def _ranks(model: dict[str, Any], tokens: list[str]) -> list[float]:
     return [float(-first[token]) if token in first else last for token in tokens]
 
 
-def _space_prefix(data: dict[str, Any]) -> bool:
+def _space_prefix(data: Part) -> bool:
     """Whether a space is put before a text."""
     steps = _steps(data["normalizer"]) + _steps(data["pre_tokenizer"])
     return any(s["type"] == "Prepend" or s.get("prepend_scheme") in ("first", "always") for s in steps)
 
 
-def _charsmap(normalizer: dict[str, Any] | None) -> bytes | None:
+def _charsmap(normalizer: Part | None) -> bytes | None:
     steps = _steps(normalizer)
     found = next((s["precompiled_charsmap"] for s in steps if s["type"] == "Precompiled"), None)
     return base64.b64decode(found) if found else None

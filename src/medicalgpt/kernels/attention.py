@@ -7,12 +7,14 @@ SDPA. On the CPU each segment is one flash-attention call; on a GPU one FlexAtte
 import contextlib
 import contextvars
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -176,7 +178,8 @@ def _flex(
     def capped(score: torch.Tensor, b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
         return torch.tanh(score / limit) * limit
 
-    attend = _compiled_flex() if q.is_cuda else flex_attention
+    plain: Callable[..., object] = flex_attention
+    attend = _compiled_flex() if q.is_cuda else plain
     out = attend(
         q,
         k,
@@ -186,18 +189,20 @@ def _flex(
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
+    assert isinstance(out, torch.Tensor)  # several only where it is asked for more than the output
     return out.transpose(1, 2).contiguous()
 
 
-_flex_cache: list = []
+@cache
+def _compiled_flex() -> Callable[..., object]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention, dynamic=True)
 
 
-def _compiled_flex():  # type: ignore[no-untyped-def]
-    if not _flex_cache:
-        from torch.nn.attention.flex_attention import flex_attention
-
-        _flex_cache.append(torch.compile(flex_attention, dynamic=True))
-    return _flex_cache[0]
+# Their own signatures name every setting; ours pass on what a model gives.
+_sdpa: Callable[..., tuple[torch.Tensor, None]] = sdpa_attention_forward
+_sdpa_mask: Callable[..., torch.Tensor | None] = sdpa_mask
 
 
 def tree_attention(
@@ -225,9 +230,7 @@ def tree_attention(
         scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
         return _capped(query, key, value, attention_mask, scale, softcap).transpose(1, 2).contiguous(), None
     if tree is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
-        )  # type: ignore[arg-type]
+        return _sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
         raise ModelError("this model's attention uses sinks or position biases, which tree batches do not support")
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
@@ -239,9 +242,10 @@ def tree_attention(
 def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:
     """No mask tensor while a tree batch is running; the usual SDPA mask otherwise."""
     if _active.get() is None:
-        return sdpa_mask(*args, **kwargs)  # type: ignore[arg-type]
-    if (witness := _witness.get()) is not None and (window := kwargs.get("local_size")):
-        witness.masked.add(int(window))  # type: ignore[call-overload]
+        return _sdpa_mask(*args, **kwargs)
+    window = kwargs.get("local_size")
+    if (witness := _witness.get()) is not None and isinstance(window, int) and window:
+        witness.masked.add(window)
     return None
 
 
@@ -266,22 +270,33 @@ def using(layout: TreeLayout) -> Iterator[None]:
         _active.reset(token)
 
 
-def enable(model: torch.nn.Module) -> None:
+class AttentionModel(Protocol):
+    """A transformers model, as far as its attention is switched; `previous_attention` is what `enable` replaced."""
+
+    config: PreTrainedConfig
+    previous_attention: str | None
+
+    def set_attn_implementation(self, attn_implementation: str) -> None:
+        """Use an attention function by its registered name."""
+        ...
+
+
+def enable(model: AttentionModel) -> None:
     """Switch a transformers model to tree attention if it goes through the attention interface; else leave it alone.
 
     Without a layout "tree" is SDPA plus soft-capping, so a model that refuses SDPA for another reason (attention sinks)
     keeps its own attention.
     """
-    capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)  # type: ignore[union-attr,operator]
+    capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
     if getattr(model, "_supports_attention_backend", False) and (getattr(model, "_supports_sdpa", False) or capped):
-        model.previous_attention = model.config._attn_implementation  # type: ignore[union-attr,assignment]
-        model.set_attn_implementation("tree")  # type: ignore[operator]
+        model.previous_attention = model.config._attn_implementation
+        model.set_attn_implementation("tree")
 
 
-def disable(model: torch.nn.Module) -> None:
+def disable(model: AttentionModel) -> None:
     """Go back to the attention the model was loaded with."""
     if (previous := getattr(model, "previous_attention", None)) is not None:
-        model.set_attn_implementation(previous)  # type: ignore[operator]
+        model.set_attn_implementation(previous)
 
 
 AttentionInterface.register("tree", tree_attention)

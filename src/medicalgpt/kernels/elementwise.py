@@ -5,30 +5,35 @@ step. Each replacement is compared with the original on random input first and l
 in the number types in which it was compared. It belongs to the modules of one model and can be taken off again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import ClassVar, Protocol, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from medicalgpt.kernels.patched import is_replaced, replace_forward, restore_forward
+from medicalgpt.kernels.autograd import AutogradContext
+from medicalgpt.kernels.patched import Network, is_replaced, replace_forward, restore_forward
 from medicalgpt.kernels.rotary import bind_rotary
 
 
 class _RmsNorm(torch.autograd.Function):
     """w·x / sqrt(mean(x²) + eps) in fp32. Keeps x and one number a row."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, x, weight, eps):  # type: ignore[no-untyped-def]
-        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+    def forward(ctx: AutogradContext, x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        scale: torch.Tensor = (
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        )
         ctx.save_for_backward(x, weight, scale)
         return (x * scale).mul_(weight)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None]:
         x, weight, scale = ctx.saved_tensors
         unit = x * scale
         grad_w = None
@@ -39,13 +44,37 @@ class _RmsNorm(torch.autograd.Function):
         return grad.addcmul_(unit, share, value=-1).mul_(scale), grad_w, None
 
 
-def _norm_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+class RmsNorm(Protocol):
+    """A norm of transformers, whose forward may be replaced."""
+
+    weight: torch.Tensor
+    plain_forward: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., D] → [..., D]."""
+        ...
+
+
+class FeedForward(Protocol):
+    """A block down(act(gate(x))·up(x)) of transformers."""
+
+    gate_proj: nn.Linear
+    up_proj: nn.Linear
+    down_proj: Callable[[torch.Tensor], torch.Tensor]
+    act_fn: Callable[[torch.Tensor], torch.Tensor]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x [..., D] → [..., D]."""
+        ...
+
+
+def _norm_forward(self: RmsNorm, x: torch.Tensor) -> torch.Tensor:
     if x.dtype != torch.float32 or torch.is_autocast_enabled(x.device.type):
-        return self.plain_forward(x)  # type: ignore[no-any-return]
-    return _RmsNorm.apply(x, self.weight, _eps(self))  # type: ignore[no-any-return]
+        return self.plain_forward(x)
+    return _RmsNorm.apply(x, self.weight, _eps(self))
 
 
-def _eps(norm: Any) -> float | None:
+def _eps(norm: object) -> float | None:
     """What is added to the mean square, under either of the names that families use."""
     eps = getattr(norm, "variance_epsilon", getattr(norm, "eps", None))
     return None if eps is None else float(eps)
@@ -54,23 +83,25 @@ def _eps(norm: Any) -> float | None:
 class _SwiGlu(torch.autograd.Function):
     """silu(gate)·up (arXiv 2002.05202). Keeps gate and up; silu(gate) is computed again instead of kept."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, gate, up):  # type: ignore[no-untyped-def]
+    def forward(ctx: AutogradContext, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(gate, up)
         return F.silu(gate).mul_(up)
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         gate, up = ctx.saved_tensors
         grad_up = F.silu(gate).mul_(upstream)
         return torch.ops.aten.silu_backward(upstream * up, gate), grad_up
 
 
-def _mlp_forward(self: Any, x: torch.Tensor) -> torch.Tensor:
+def _mlp_forward(self: FeedForward, x: torch.Tensor) -> torch.Tensor:
     gate, up = self.gate_proj(x), self.up_proj(x)
     if gate.dtype == up.dtype and _swiglu_agrees(gate.device.type, gate.dtype):
-        return self.down_proj(_SwiGlu.apply(gate, up))  # type: ignore[no-any-return]
-    return self.down_proj(self.act_fn(gate) * up)  # type: ignore[no-any-return]
+        return self.down_proj(_SwiGlu.apply(gate, up))
+    return self.down_proj(self.act_fn(gate) * up)
 
 
 @cache
@@ -91,7 +122,7 @@ def _swiglu_agrees(device: str, dtype: torch.dtype) -> bool:
 
 
 @contextmanager
-def fused_elementwise(model: nn.Module) -> Iterator[list[str]]:
+def fused_elementwise(model: Network) -> Iterator[list[str]]:
     """Run a model with the replacements inside a `with` block; afterwards it is as before."""
     try:
         yield use_fused_elementwise(model)
@@ -99,14 +130,14 @@ def fused_elementwise(model: nn.Module) -> Iterator[list[str]]:
         restore_elementwise(model)
 
 
-def restore_elementwise(model: nn.Module) -> None:
+def restore_elementwise(model: Network) -> None:
     """Take every replacement off; a model without any stays as it is."""
     for module in model.modules():
         if is_replaced(module):
             restore_forward(module)
 
 
-def use_fused_elementwise(model: nn.Module) -> list[str]:
+def use_fused_elementwise(model: Network) -> list[str]:
     """Replace what can be replaced in a transformers model in fp32; returns what was.
 
     Other models are not touched, also none of the same family; `restore_elementwise` undoes it.
@@ -129,7 +160,7 @@ def is_rms_norm(module: nn.Module) -> bool:
     return type(module).__name__.endswith("RMSNorm")
 
 
-def swiglu_parts(module: Any) -> bool:
+def swiglu_parts(module: object) -> TypeGuard[FeedForward]:
     """Whether a module has the parts of down(silu(gate(x))·up(x))."""
     parts = (getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj"))
     return (
@@ -137,7 +168,7 @@ def swiglu_parts(module: Any) -> bool:
     )
 
 
-def _replace_norm(norm: Any) -> bool:
+def _replace_norm(norm: nn.Module) -> bool:
     """Patch one norm whose output is weight·x/rms."""
     if is_replaced(norm):
         return True
@@ -159,7 +190,7 @@ def _replace_norm(norm: Any) -> bool:
     return True
 
 
-def _replace_mlp(mlp: Any) -> bool:
+def _replace_mlp(mlp: nn.Module) -> bool:
     """Patch one feed-forward block whose output is down(silu(gate(x))·up(x))."""
     if is_replaced(mlp):
         return swiglu_parts(mlp)

@@ -4,16 +4,30 @@ With p = softmax(z), H = −Σ p·log p and ∂H/∂z_j = −p_j·(log p_j + H):
 with respect to its hidden state is known as soon as its logits are.
 """
 
+from collections.abc import Callable
+from typing import ClassVar
+
 import torch
 
-from medicalgpt.kernels.head import CHUNK, Head
+from medicalgpt.kernels.autograd import AutogradContext
+from medicalgpt.kernels.head import CHUNK, Head, HeadSettings
 
 
 class _Distribution(torch.autograd.Function):
     """Saves two gradient rows [D] a position; a trained head is left to `token_logps`, which recomputes its logits."""
 
+    apply: ClassVar[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
+
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, shape, chunk):  # type: ignore[no-untyped-def]
+    def forward(
+        ctx: AutogradContext,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        shape: HeadSettings,
+        chunk: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         head, n = Head(weight, bias, *shape), len(targets)
         logps = torch.empty(n, dtype=torch.float32, device=hidden.device)
         entropy = torch.empty_like(logps)
@@ -38,7 +52,9 @@ class _Distribution(torch.autograd.Function):
         return logps, entropy
 
     @staticmethod
-    def backward(ctx, up_logps, up_entropy):  # type: ignore[no-untyped-def]
+    def backward(
+        ctx: AutogradContext, up_logps: torch.Tensor, up_entropy: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None, None, None, None]:
         of_logp, of_entropy = ctx.saved_tensors
         grad = of_logp * up_logps[:, None].to(of_logp.dtype) + of_entropy * up_entropy[:, None].to(of_logp.dtype)
         return grad, None, None, None, None, None

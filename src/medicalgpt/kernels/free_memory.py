@@ -29,7 +29,7 @@ def _system() -> int | None:
         found = _table(meminfo).get("MemAvailable:")
         return None if found is None else found * 1024
     try:
-        import psutil  # type: ignore[import-untyped]
+        import psutil
     except ImportError:
         return None
     return int(psutil.virtual_memory().available)

@@ -5,13 +5,20 @@ Full logits never exist: at most `chunk` rows of them, once. For a position with
 state is known as soon as its logits are, whatever coefficient the objective later gives it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 
+from medicalgpt.kernels.autograd import AutogradContext
+
 # Rows of logits at a time: 512 × 49k fp32 is 100 MB, and larger chunks measured no faster.
 CHUNK = 512
+
+HeadSettings = tuple[float, float | None, float]
+"""`Head.scale`, `softcap` and `temperature`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Head:
     temperature: float = 1.0
 
     @property
-    def shape(self) -> tuple[float, float | None, float]:
+    def shape(self) -> HeadSettings:
         """Everything but the tensors."""
         return self.scale, self.softcap, self.temperature
 
@@ -68,11 +75,25 @@ def _score(head: Head, h: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, 
     return picked - total.log(), best == y, head.to_raw(grad, slope)
 
 
+class _LogpsContext(AutogradContext, Protocol):
+    settings: tuple[HeadSettings, int, bool]
+
+
 class _TokenLogps(torch.autograd.Function):
     """log p(target) per position. Saves one gradient row [D] per position; a trained head recomputes its logits once."""
 
+    apply: ClassVar[Callable[..., tuple[torch.Tensor, torch.Tensor]]]
+
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, shape, chunk):  # type: ignore[no-untyped-def]
+    def forward(
+        ctx: _LogpsContext,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        shape: HeadSettings,
+        chunk: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         head = Head(weight, bias, *shape)
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
@@ -89,7 +110,9 @@ class _TokenLogps(torch.autograd.Function):
         return logps, hits
 
     @staticmethod
-    def backward(ctx, upstream, _hits):  # type: ignore[no-untyped-def]
+    def backward(
+        ctx: _LogpsContext, upstream: torch.Tensor, _hits: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, None, None, None]:
         grad_h, hidden, weight, bias, targets = ctx.saved_tensors
         shape, chunk, trained = ctx.settings
         grad_w = grad_b = None
@@ -108,8 +131,19 @@ class _TokenLogps(torch.autograd.Function):
 class _WeightedNll(torch.autograd.Function):
     """Σ −w·log p(target) with weights known beforehand, so the head's own gradient needs no second pass."""
 
+    apply: ClassVar[Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]]
+
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, weights, shape, chunk):  # type: ignore[no-untyped-def]
+    def forward(
+        ctx: AutogradContext,
+        hidden: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        shape: HeadSettings,
+        chunk: int,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         head = Head(weight, bias, *shape)
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         hits = torch.empty(len(targets), dtype=torch.bool, device=hidden.device)
@@ -128,7 +162,9 @@ class _WeightedNll(torch.autograd.Function):
         return -(logps * weights).sum(), logps, hits
 
     @staticmethod
-    def backward(ctx, upstream, _logps, _hits):  # type: ignore[no-untyped-def]
+    def backward(
+        ctx: AutogradContext, upstream: torch.Tensor, _logps: torch.Tensor, _hits: torch.Tensor
+    ) -> tuple[torch.Tensor | None, ...]:
         # In place: the buffers belong to this call alone and a graph is walked once.
         grads = [None if g is None else g.mul_(upstream.to(g.dtype)) for g in ctx.saved_tensors]
         return (*grads, None, None, None, None)

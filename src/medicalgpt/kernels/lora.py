@@ -9,15 +9,52 @@ own way stays.
 """
 
 import types
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar, Protocol, TypeGuard, final
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from medicalgpt.kernels.autograd import AutogradContext
+
 # Children of one module that are called with the same input. A group checks at every call that they really are.
 _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+
+
+class _StackedContext(AutogradContext, Protocol):
+    scales: Sequence[float]
+
+
+class LoraLinear(Protocol):
+    """peft's `tuners.lora.layer.Linear`, and what is noted on it when its forward is replaced."""
+
+    base_layer: nn.Linear
+    in_features: int
+    lora_A: Mapping[str, nn.Linear]
+    lora_B: Mapping[str, nn.Linear]
+    lora_dropout: Mapping[str, nn.Module]
+    lora_variant: Mapping[str, object]
+    scaling: Mapping[str, float]
+    active_adapters: list[str]
+    disable_adapters: bool
+    merged: bool
+    forward: Callable[..., torch.Tensor]
+    plain_forward: Callable[..., torch.Tensor]
+    lora_group: "_Group"
+    lora_index: int
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """See `nn.Module`."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """See `nn.Module`."""
+        ...
+
+    def get_delta_weight(self, adapter: str) -> torch.Tensor:
+        """s·B·A [out, in] of an adapter."""
+        ...
 
 
 class _Stacked(torch.autograd.Function):
@@ -26,8 +63,16 @@ class _Stacked(torch.autograd.Function):
     Shapes: x [..., in], Wᵢ [outᵢ, in], Aᵢ [rᵢ, in], Bᵢ [outᵢ, rᵢ]; `tensors` is W…, A…, B… in this order.
     """
 
+    apply: ClassVar[Callable[..., torch.Tensor | tuple[torch.Tensor, ...]]]
+
     @staticmethod
-    def forward(ctx, x, bias, scales, *tensors):  # type: ignore[no-untyped-def]
+    def forward(
+        ctx: _StackedContext,
+        x: torch.Tensor,
+        bias: torch.Tensor | None,
+        scales: Sequence[float],
+        *tensors: torch.Tensor,
+    ) -> torch.Tensor | tuple[torch.Tensor, ...]:
         ctx.save_for_backward(x, *tensors)
         ctx.scales = scales
         weights = tensors[: len(scales)]
@@ -35,7 +80,7 @@ class _Stacked(torch.autograd.Function):
         return y if len(scales) == 1 else y.split([len(w) for w in weights], dim=-1)
 
     @staticmethod
-    def backward(ctx, *upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: _StackedContext, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, *tensors = ctx.saved_tensors
         count = len(ctx.scales)
         a, b = tensors[count : 2 * count], tensors[2 * count :]
@@ -67,11 +112,16 @@ def _merged(scales: Sequence[float], tensors: Sequence[torch.Tensor]) -> torch.T
     return out
 
 
-def _fusable(layer: Any) -> bool:
-    """A plain fp32 LoRA layer: no dropout, no DoRA, a dense frozen base."""
+def is_lora_linear(layer: object) -> TypeGuard[LoraLinear]:
+    """Whether it is peft's LoRA layer itself, not a kind derived from it."""
     from peft.tuners.lora.layer import Linear
 
-    if type(layer) is not Linear:
+    return type(layer) is Linear
+
+
+def _fusable(layer: object) -> TypeGuard[LoraLinear]:
+    """A plain fp32 LoRA layer: no dropout, no DoRA, a dense frozen base."""
+    if not is_lora_linear(layer):
         return False
     base = layer.base_layer
     return (
@@ -84,7 +134,7 @@ def _fusable(layer: Any) -> bool:
     )
 
 
-def _plain(layer: Any, adapter: str) -> bool:
+def _plain(layer: LoraLinear, adapter: str) -> bool:
     """Whether this adapter of a layer is B·A in fp32 and nothing else."""
     return (
         isinstance(layer.lora_dropout[adapter], nn.Identity)
@@ -98,7 +148,7 @@ def _plain(layer: Any, adapter: str) -> bool:
 class _Group:
     """Layers that are computed together when the first of them is called; the others then take what waits for them."""
 
-    def __init__(self, layers: Sequence[Any]) -> None:
+    def __init__(self, layers: Sequence[LoraLinear]) -> None:
         self.layers = list(layers)
         self.input: torch.Tensor | None = None
         self.waiting: dict[int, torch.Tensor] = {}
@@ -122,7 +172,7 @@ class _Group:
             zeros = x.new_zeros
             bias = torch.cat([zeros(base.out_features) if base.bias is None else base.bias for base in bases])
         out = _Stacked.apply(x, bias, scales, *(base.weight for base in bases), *a, *b)
-        return (out,) if len(scales) == 1 else out  # type: ignore[return-value]
+        return (out,) if isinstance(out, torch.Tensor) else out
 
     def on(self, x: torch.Tensor) -> bool:
         """Whether every layer has the same one adapter on and unmerged, and the input is plain fp32."""
@@ -131,16 +181,16 @@ class _Group:
         return ready and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
 
     @staticmethod
-    def _has(layer: Any, names: list[str]) -> bool:
+    def _has(layer: LoraLinear, names: list[str]) -> bool:
         on = not layer.disable_adapters and not layer.merged
         return on and layer.active_adapters == names and names[0] in layer.lora_A
 
 
-def _forward(self: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+def _forward(self: LoraLinear, x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
     """peft's forward, by the group's product where it may be."""
     if args or kwargs or not self.lora_group.on(x):
-        return self.plain_forward(x, *args, **kwargs)  # type: ignore[no-any-return]
-    return self.lora_group(self.lora_index, x)  # type: ignore[no-any-return]
+        return self.plain_forward(x, *args, **kwargs)
+    return self.lora_group(self.lora_index, x)
 
 
 def fuse_lora(model: nn.Module) -> int:
@@ -148,8 +198,8 @@ def fuse_lora(model: nn.Module) -> int:
     done: set[int] = set()
     for module in list(model.modules()):
         for names in _SIBLINGS:
-            children = [getattr(module, name, None) for name in names]
-            if all(_fusable(c) for c in children) and len({c.in_features for c in children if c is not None}) == 1:
+            children = [child for name in names if _fusable(child := getattr(module, name, None))]
+            if len(children) == len(names) and len({child.in_features for child in children}) == 1:
                 _patch(children, done)
     for module in list(model.modules()):
         if id(module) not in done and _fusable(module):
@@ -157,7 +207,7 @@ def fuse_lora(model: nn.Module) -> int:
     return len(done)
 
 
-def _patch(layers: Sequence[Any], done: set[int]) -> None:
+def _patch(layers: Sequence[LoraLinear], done: set[int]) -> None:
     group = _Group(layers)
     for index, layer in enumerate(layers):
         layer.plain_forward = layer.forward

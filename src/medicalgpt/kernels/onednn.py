@@ -10,23 +10,25 @@ weights are not touched.
 """
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from medicalgpt.kernels.free_memory import free_main_memory
+from medicalgpt.kernels.lora import LoraLinear, is_lora_linear
+from medicalgpt.kernels.patched import Network
 
 _ROWS = 32  # what the layout is made for; it serves 1 to 1,000 rows as well (measured)
 _SHARE = 0.5  # of the free memory that copies may take
 
 
 @contextmanager
-def packed(model: nn.Module) -> Iterator[int]:
-    """Run linear layers on packed copies of their weights; gives how many do.
+def onednn_weights(model: Network) -> Iterator[int]:
+    """Run linear layers on copies of their weights in oneDNN's layout; gives how many do.
 
     Layers on a GPU, in other number types, quantised or with hooks in place of their forward stay as they are, and all
     of them where memory is short.
@@ -39,26 +41,29 @@ def packed(model: nn.Module) -> Iterator[int]:
     before = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
-            layer.forward = _product(layer)
+            vars(layer)["forward"] = _product(layer)
         yield len(layers)
     finally:
         for layer, own in zip(layers, before):
             vars(layer).pop("forward", None)
             if own is not None:
-                layer.forward = own
+                vars(layer)["forward"] = own
 
 
-def _layers(model: nn.Module) -> list[Any]:
+def _layers(model: Network) -> list[LoraLinear | nn.Linear]:
     """LoRA layers that are one product, and plain linear layers that are no part of those."""
     lora = [module for module in model.modules() if _mergeable(module)]
     # peft takes a merged adapter that is off out of the weights at its next forward, which a copy would not see.
-    late = [m for m in model.modules() if getattr(m, "merged", False) and getattr(m, "disable_adapters", False)]
-    inside = {id(part) for layer in (*lora, *late) for part in layer.modules()}
+    late: list[nn.Module] = [
+        m for m in model.modules() if getattr(m, "merged", False) and getattr(m, "disable_adapters", False)
+    ]
+    whole: list[Network] = [*lora, *late]
+    inside = {id(part) for layer in whole for part in layer.modules()}
     plain = [m for m in model.modules() if id(m) not in inside and _plain(m) and "forward" not in vars(m)]
     return [*lora, *plain]
 
 
-def _plain(layer: Any) -> bool:
+def _plain(layer: object) -> TypeGuard[nn.Linear]:
     """A dense linear layer in fp32 on the CPU."""
     if type(layer) is not nn.Linear:
         return False
@@ -66,15 +71,13 @@ def _plain(layer: Any) -> bool:
     return weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.layout == torch.strided
 
 
-def _mergeable(layer: Any) -> bool:
+def _mergeable(layer: object) -> TypeGuard[LoraLinear]:
     """A LoRA layer that is W + s·B·A and nothing else: adapters on, not merged, no DoRA; dropout is off here."""
     if not hasattr(layer, "lora_A") or not hasattr(layer, "base_layer"):
         return False
-    from peft.tuners.lora.layer import Linear
-
-    if type(layer) is not Linear or layer.merged or layer.disable_adapters or not _plain(layer.base_layer):
+    if not is_lora_linear(layer) or layer.merged or layer.disable_adapters or not _plain(layer.base_layer):
         return False
-    if "forward" in vars(layer) and not hasattr(layer, "lora_group"):  # models/fused.py computes the same
+    if "forward" in vars(layer) and not hasattr(layer, "lora_group"):  # kernels/lora.py computes the same
         return False
     return all(
         not layer.lora_variant.get(name) and layer.lora_B[name].bias is None
@@ -83,26 +86,27 @@ def _mergeable(layer: Any) -> bool:
     )
 
 
-def _base(layer: Any) -> Any:
-    return layer.base_layer if hasattr(layer, "base_layer") else layer
+def _base(layer: LoraLinear | nn.Linear) -> nn.Linear:
+    return layer if isinstance(layer, nn.Linear) else layer.base_layer
 
 
-def _product(layer: Any) -> Any:
-    """A forward for `layer` on its packed weight."""
+def _product(layer: LoraLinear | nn.Linear) -> Callable[..., torch.Tensor]:
+    """A forward for `layer` on its weight in oneDNN's layout."""
     base = _base(layer)
     weight = base.weight.detach()
-    if base is not layer:
+    if not isinstance(layer, nn.Linear):
         for name in layer.active_adapters:
             if name in layer.lora_A:
                 weight = weight + layer.get_delta_weight(name).detach()
     kept = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
     bias = None if base.bias is None else base.bias.detach()
-    plain = types.MethodType(type(layer).forward, layer)
+    plain: Callable[..., torch.Tensor] = types.MethodType(type(layer).forward, layer)
 
-    def forward(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def forward(x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
         if args or kwargs or x.dtype != torch.float32:
-            return plain(x, *args, **kwargs)  # type: ignore[no-any-return]
-        return torch.ops.mkldnn._linear_pointwise(x, kept, bias, "none", [], "")  # type: ignore[no-any-return]
+            return plain(x, *args, **kwargs)
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, kept, bias, "none", [], "")
+        return out
 
     return forward
 

@@ -4,12 +4,24 @@ Nothing here touches a class or a module of Python: other models of the same fam
 """
 
 import types
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from torch import nn
 
 _MARK = "forward_before_fusing"
+
+
+class Network(Protocol):
+    """A tree of modules, as `nn.Module` is one."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All of them."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Itself and all below it."""
+        ...
 
 
 def replace_forward(module: Any, forward: Callable[..., Any]) -> None:

@@ -11,7 +11,6 @@ Int4 keeps a scale and a zero for each group of a row and runs torch's 4-bit ker
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -177,14 +176,14 @@ class Int4Linear(nn.Module):
         """x [..., in] → [..., out] in the type of x."""
         if self.packed:
             rows = x.reshape(-1, self.in_features).bfloat16()
-            y = torch.ops.aten._weight_int4pack_mm_for_cpu(rows, self.weight, self.group, self.scale_zero)
+            y: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(rows, self.weight, self.group, self.scale_zero)
             y = y.view(*x.shape[:-1], -1).to(x.dtype)
         else:
             y = F.linear(x, self.dequantized().to(x.dtype))
         return y if self.bias is None else y + self.bias
 
 
-def factor_of(layer: Any) -> float:
+def factor_of(layer: nn.Module) -> float:
     """What an embedding multiplies its rows by (Gemma: √width)."""
     factor = getattr(layer, "scalar_embed_scale", None)
     return 1.0 if factor is None else float(factor)

@@ -6,12 +6,12 @@ every model of that family in the process, so the layers get a copy of their `fo
 
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
-from medicalgpt.kernels.patched import is_replaced, replace_forward
+from medicalgpt.kernels.autograd import AutogradContext
+from medicalgpt.kernels.patched import Network, is_replaced, replace_forward
 
 _NAME = "apply_rotary_pos_emb"
 Types = tuple[torch.dtype, torch.dtype]  # of queries and keys, and of the angles
@@ -28,8 +28,10 @@ _TRIED: tuple[Types, ...] = (
 class _Rotary(torch.autograd.Function):
     """x·cos + rotate_half(x)·sin (arXiv 2104.09864). Shapes: x [B, H, T, D]; cos, sin [B, 1, T, D]."""
 
+    apply: ClassVar[Callable[..., torch.Tensor]]
+
     @staticmethod
-    def forward(ctx, x, cos, sin):  # type: ignore[no-untyped-def]
+    def forward(ctx: AutogradContext, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(cos, sin)
         half = x.shape[-1] // 2
         out = x * cos
@@ -38,7 +40,7 @@ class _Rotary(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+    def backward(ctx: AutogradContext, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         cos, sin = ctx.saved_tensors
         half = upstream.shape[-1] // 2
         grad = upstream * cos
@@ -59,11 +61,11 @@ def _turn(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor
     """The first numbers of each head, as many as there are angles; the rest stays as it is (GLM, Phi, GPT-NeoX)."""
     width = cos.shape[-1]
     if width == x.shape[-1]:
-        return _Rotary.apply(x, cos, sin)  # type: ignore[no-any-return]
+        return _Rotary.apply(x, cos, sin)
     return torch.cat([_Rotary.apply(x[..., :width], cos, sin), x[..., width:]], -1)
 
 
-def bind_rotary(model: nn.Module) -> int:
+def bind_rotary(model: Network) -> int:
     """Give the attention layers of this model our function, where theirs is the usual one; returns how many have it.
 
     It runs in the number types in which it was found to be the same, in all others the layer's own function does.

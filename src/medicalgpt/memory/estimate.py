@@ -3,14 +3,13 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.stages import PairConfig, ReferencedConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
-from medicalgpt.memory.footprint import METHODS, Estimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.footprint import METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
 
@@ -21,7 +20,20 @@ SKIP_ENV = "MEDICALGPT_SKIP_MEMORY_CHECK"
 _QUANTIZED: dict[str, Method] = {"none": "lora", "int8": "qlora8", "nf4": "qlora4"}
 
 
-def setup_for(method: Method, dtype: DType = "auto", device: Device | None = None, **settings: object) -> Setup:
+class SetupOptions(TypedDict, total=False):
+    """The fields of `Setup` that `setup_for` leaves to its caller."""
+
+    row_tokens: int
+    rank: int
+    target_modules: tuple[str, ...] | None
+    checkpointing: bool
+    processes: int
+    new_tokens: int
+
+
+def setup_for(
+    method: Method, dtype: DType = "auto", device: Device | None = None, **settings: Unpack[SetupOptions]
+) -> Setup:
     """A Setup with types and heap as a training run would choose them.
 
     Args:
@@ -33,13 +45,13 @@ def setup_for(method: Method, dtype: DType = "auto", device: Device | None = Non
     store, compute = _types(method, dtype)
     # Holes belong to the heap of main memory; a plan for a GPU has none whatever machine asks.
     holes = device == "cpu" and can_keep_memory()
-    return Setup(method=method, dtype=store, compute=compute, heap_holes=holes, **settings)  # type: ignore[arg-type]
+    return Setup(method=method, dtype=store, compute=compute, heap_holes=holes, **settings)
 
 
 def _types(method: Method, dtype: DType) -> tuple[str, str]:
     """Storage and compute type: without an explicit type full training keeps fp32 weights and computes shorter."""
     if dtype == "auto":
-        from medicalgpt.models.load import pick_dtype
+        from medicalgpt.models.load import pick_dtype  # lazy: heavy
 
         picked = str(pick_dtype("auto")).removeprefix("torch.")
     else:
@@ -55,12 +67,11 @@ def _this_device() -> Device:
 
 def setup_of(config: StageConfig) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them."""
-    branches = 2 if isinstance(config, PairConfig) else 1
     targets = config.lora.target_modules
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
-        row_tokens=config.train.row_tokens or config.data.max_tokens * branches,
+        row_tokens=config.train.row_tokens or config.data.max_tokens * config.branches,
         rank=config.lora.rank,
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
@@ -68,7 +79,7 @@ def setup_of(config: StageConfig) -> Setup:
     )
 
 
-def estimate_stage(config: StageConfig) -> Estimate:
+def estimate_stage(config: StageConfig) -> MemoryEstimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
     setup = setup_of(config)
     model = config.model
@@ -77,15 +88,16 @@ def estimate_stage(config: StageConfig) -> Estimate:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
     estimated = estimate(trained, setup)
-    if not isinstance(config, ReferencedConfig) or config.objective.reference != "model":
+    choice = config.reference_choice
+    if choice is None or choice.reference != "model":
         return estimated
-    other = config.objective.reference_model or model.base
-    shape = shape_of_model(other, None if config.objective.reference_model else model.revision, model.trust_remote_code)
+    other = choice.reference_model or model.base
+    shape = shape_of_model(other, None if choice.reference_model else model.revision, model.trust_remote_code)
     kept = replace(setup, dtype=_types("lora", model.dtype)[0])
     return replace(estimated, reference=base_bytes(shape, kept, trained=False))
 
 
-def require_memory(config: StageConfig) -> Estimate:
+def require_memory(config: StageConfig) -> MemoryEstimate:
     """Estimate a stage and refuse it before anything is loaded if this machine cannot hold it; raises ModelError.
 
     In a distributed run the first process of a machine checks for all of them: later ones would see memory that the
@@ -97,7 +109,7 @@ def require_memory(config: StageConfig) -> Estimate:
     return estimated
 
 
-def check_fits(estimated: Estimate, free: int | None = None) -> None:
+def check_fits(estimated: MemoryEstimate, free: int | None = None) -> None:
     """Compare with the free memory of the GPU or machine.
 
     Args:
@@ -142,8 +154,9 @@ def gigabytes(size: int) -> str:
 def hardware_table(row_tokens: int = 2048, checkpointing: bool = True) -> str:
     """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there."""
     lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
-    for name, method, dtype in [(m, m, "mixed") for m in METHODS] + [("full, dtype=bfloat16", "full", "bfloat16")]:
-        setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)  # type: ignore[arg-type]
+    rows: list[tuple[str, Method, DType]] = [(m, m, "mixed") for m in METHODS]
+    for name, method, dtype in [*rows, ("full, dtype=bfloat16", "full", "bfloat16")]:
+        setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)
         cells = [f"{estimate(shape_of_size(size), setup).total / 1e9:.0f} GB" for size in LLAMA_SIZES]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

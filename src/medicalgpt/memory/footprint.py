@@ -3,13 +3,13 @@
 What the autograd graph keeps per token and layer of a LLaMA block (D hidden, Q query, K key or value, F feed-forward
 width; tests compare this list with what torch really saves):
 
-    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in lean fp32), the statistic 1
+    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in fused fp32), the statistic 1
     q, k, v          their shared input D
     attention        q Q, k K, v K, output Q, logsumexp (one per head)
     o                its input Q
     MLP norm         as above
     gate, up         their shared input D
-    activation       gate F, activated gate F (not in lean fp32), up F
+    activation       gate F, activated gate F (not in fused fp32), up F
     down             its input F
 
 Attention is fused (no score matrix), and the head's logits exist one chunk at a time.
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.shape import Linear, Shape
+from medicalgpt.memory.shape import Linear, ModelShape
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 
@@ -73,14 +73,14 @@ class Setup:
         return self.method in ("qlora8", "qlora4")
 
     @property
-    def lean(self) -> bool:
-        """Whether models/lean.py replaces blocks: weights in fp32."""
+    def fused_elementwise(self) -> bool:
+        """Whether kernels/elementwise.py replaces blocks: weights in fp32."""
         return not self.quantized and self.dtype == "float32"
 
     @property
     def tuned(self) -> bool:
         """Whether its norms and models/fused.py are at work too: fp32 throughout."""
-        return self.lean and not self.autocast
+        return self.fused_elementwise and not self.autocast
 
     @property
     def autocast(self) -> bool:
@@ -89,7 +89,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class MemoryEstimate:
     """Bytes by part for one process.
 
     `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
@@ -124,7 +124,7 @@ class Estimate:
         return self.total * self.setup.processes
 
 
-def estimate(shape: Shape, setup: Setup) -> Estimate:
+def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
     """Peak memory of one training process, in bytes by part.
 
     Counts what is alive when the second or a later accumulated row reaches the head: everything at once.
@@ -139,7 +139,7 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
-    return Estimate(
+    return MemoryEstimate(
         setup=setup,
         trained_parameters=trained,
         weights=base_bytes(shape, setup) + _casts(shape, setup) + (0 if full else trained_bytes),
@@ -152,7 +152,7 @@ def estimate(shape: Shape, setup: Setup) -> Estimate:
     )
 
 
-def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
+def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
     """The linear layers that get an adapter; raises ModelError when none is named in `setup.target_modules`."""
     wanted = setup.target_modules
     if wanted is None:
@@ -164,7 +164,7 @@ def lora_targets(shape: Shape, setup: Setup) -> tuple[Linear, ...]:
     return found
 
 
-def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
+def base_bytes(shape: ModelShape, setup: Setup, trained: bool = True) -> int:
     """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; training turns the rest to fp32."""
     size = BYTES[setup.dtype]
     linear = sum(x.inputs * x.outputs for x in shape.linears)
@@ -179,7 +179,7 @@ def base_bytes(shape: Shape, setup: Setup, trained: bool = True) -> int:
     return rest + linear // 2 + scales + 4 * scales // _NF4_SCALES + unpacked
 
 
-def _casts(shape: Shape, setup: Setup) -> int:
+def _casts(shape: ModelShape, setup: Setup) -> int:
     """Copies in the compute type that autocast makes of fp32 weights and the graph keeps until the backward pass."""
     if setup.method == "full" and setup.autocast and setup.dtype == "float32":
         linear = sum(x.inputs * x.outputs for x in shape.linears)
@@ -187,7 +187,7 @@ def _casts(shape: Shape, setup: Setup) -> int:
     return 0
 
 
-def layer_token_bytes(shape: Shape, setup: Setup) -> int:
+def layer_token_bytes(shape: ModelShape, setup: Setup) -> int:
     """Bytes kept per token of one layer (the list at the top of this file)."""
     full, size = setup.method == "full", BYTES[setup.compute]
     # Norms compute in fp32 and keep that copy of their input and the statistic; a trained norm also keeps its output.
@@ -199,12 +199,12 @@ def layer_token_bytes(shape: Shape, setup: Setup) -> int:
         attention += (shape.query + shape.key) * size
     # nf4 layers are not autocast: they answer in the type of their fp32 input.
     wide = 4 if setup.method == "qlora4" else size
-    kept = (2 if setup.lean and shape.swiglu else 3) if shape.gated else 1
+    kept = (2 if setup.fused_elementwise and shape.swiglu else 3) if shape.gated else 1
     mlp = kept * shape.feed_forward * wide
     return norms + attention + mlp + _linear_inputs(shape, setup)
 
 
-def _linear_inputs(shape: Shape, setup: Setup) -> int:
+def _linear_inputs(shape: ModelShape, setup: Setup) -> int:
     """Inputs kept for weight gradients: one shared by sibling layers, unless autocast casts it for each of them."""
     full, size = setup.method == "full", BYTES[setup.compute]
     targets = shape.linears if full else lora_targets(shape, setup)
@@ -215,7 +215,7 @@ def _linear_inputs(shape: Shape, setup: Setup) -> int:
     return inner + (shape.hidden + shape.query + shape.hidden + shape.feed_forward) * size
 
 
-def _activations(shape: Shape, setup: Setup) -> int:
+def _activations(shape: ModelShape, setup: Setup) -> int:
     """What the graph holds at the end of the forward pass, plus the working set of one layer's backward pass."""
     layer, size = layer_token_bytes(shape, setup), BYTES[setup.compute]
     stream = 4 if setup.quantized else BYTES[setup.dtype]
@@ -226,7 +226,7 @@ def _activations(shape: Shape, setup: Setup) -> int:
     return setup.row_tokens * (kept + last_norm + backward)
 
 
-def _head(shape: Shape, setup: Setup) -> int:
+def _head(shape: ModelShape, setup: Setup) -> int:
     """One chunk's logits and their gradient, two rows per position and, in full training, the head's own gradient."""
     chunk = 2 * min(HEAD_CHUNK, setup.row_tokens) * shape.vocab * 4
     size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden

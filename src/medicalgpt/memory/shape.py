@@ -32,11 +32,11 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
-    what they normalise. `plain_norms` and `swiglu` say whether models/lean.py replaces them; `head_norms` whether queries
+    what they normalise. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
     and keys are normalised; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
     (with experts: all of its active ones together).
     """
@@ -58,7 +58,7 @@ class Shape:
     linears: tuple[Linear, ...]
     tied: bool = True
 
-    def grown(self, rows: int) -> "Shape":
+    def grown(self, rows: int) -> "ModelShape":
         """The same model with `rows` embeddings, also in its head."""
         more = (rows - self.vocab) * self.hidden * self.token_matrices
         return replace(self, vocab=rows, parameters=self.parameters + more)
@@ -69,7 +69,7 @@ class Shape:
         return 1 if self.tied else 2
 
 
-def shape_of_size(size: str) -> Shape:
+def shape_of_size(size: str) -> ModelShape:
     """Shape of a LLaMA of the given size ("7B", "13B", "30B", "70B"); raises ModelError for others."""
     from transformers import LlamaConfig
 
@@ -87,7 +87,7 @@ def shape_of_size(size: str) -> Shape:
     )
 
 
-def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Shape:
+def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> ModelShape:
     """Shape of a model by name, folder or Hub id; an adapter has the shape of its base. Raises ModelError."""
     from transformers import AutoConfig
 
@@ -106,7 +106,7 @@ def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_
 def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
     from pathlib import Path
 
-    from medicalgpt.models.hub import fetch_file
+    from medicalgpt.models.hub import fetch_file  # lazy: heavy
 
     name = "adapter_config.json"
     file = fetch_file(path_or_id, name, revision) if kind == "hub-adapter" else Path(path_or_id) / name
@@ -116,12 +116,12 @@ def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
     return base
 
 
-def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
+def shape_of_config(config: Any, trust_remote_code: bool = False) -> ModelShape:
     """Shape of a transformers config. Raises ModelError for a model that is not a decoder with linear layers."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts
+    from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts  # lazy: heavy
 
     try:
         with torch.device("meta"):
@@ -141,7 +141,7 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> Shape:
     query, key = heads * head_dim, (getattr(text, "num_key_value_heads", None) or heads) * head_dim
     wide, gated = _feed_forward(text, linears, layers)
     norms, norm_width = _norms(model, layers, head_dim, query, key)
-    return Shape(
+    return ModelShape(
         # A meta model has no storage to compare, but parameters() already yields a tied weight once.
         parameters=sum(p.numel() for p in model.parameters()),
         vocab=model.get_input_embeddings().weight.shape[0],

@@ -4,22 +4,28 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.models.embeddings import trained_rows
+from medicalgpt.models.causal_lm import CausalLM, unwrap
+from medicalgpt.models.embeddings import TrainedRows, trained_rows
 from medicalgpt.models.excluded_modules import excluded_modules
 from medicalgpt.models.families import identify
 from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
 from medicalgpt.models.token_map import TokenMap
 
+if TYPE_CHECKING:  # peft is imported where there are adapters only
+    from peft import LoraConfig as PeftLora
+    from peft import PeftModel
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
 
-def read_adapter(found: Located) -> dict[str, Any]:
+
+def read_adapter(found: Located) -> dict[str, object]:
     """An adapter's adapter_config.json."""
     local = found.kind == "adapter"
     path = (
@@ -60,9 +66,9 @@ def attach(
     if quantized and lora is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter is not None:
-        options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+        options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
         try:
-            adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)  # type: ignore[arg-type]
+            adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)
         except (RuntimeError, ValueError, IndexError) as error:
             raise _misfit(adapter, error) from error
         if lora is None:
@@ -75,7 +81,7 @@ def attach(
         )
     names = linear_names(model)  # asked later, peft's own layers would be among them
     try:
-        return get_peft_model(model, _peft_config(model, lora, head, token_map))  # type: ignore[arg-type]
+        return get_peft_model(model, _peft_config(model, lora, head, token_map))
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
@@ -97,24 +103,23 @@ def _misfit(adapter: Located, error: Exception) -> ModelError:
     return ModelError(f"{adapter.path_or_id} does not fit this base model: {first[:200]}.{hint}")
 
 
-def _targets(model: Any, lora: LoraConfig) -> Any:
+def _targets(model: nn.Module, lora: LoraConfig) -> str | list[str]:
     """Layers that get an adapter, as peft wants them; of the family's those that this model has."""
     if lora.target_modules != "family":
         return lora.target_modules
-    inner = model.get_base_model() if is_adapted(model) else model
-    listed = identify(inner.config.to_dict()).lora_targets
+    listed = identify(unwrap(model).config.to_dict()).lora_targets
     if isinstance(listed, str):
         return listed
-    there = set(linear_names(inner))
+    there = set(linear_names(unwrap(model)))
     return [name for name in listed if name in there]
 
 
-def _peft_config(model: Any, lora: LoraConfig, head: str, token_map: TokenMap | None = None) -> Any:
+def _peft_config(model: nn.Module, lora: LoraConfig, head: str, token_map: TokenMap | None = None) -> "PeftLora":
     from peft import LoraConfig as PeftLora
 
     return PeftLora(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # declared as whole, computed as a fraction
         lora_dropout=lora.dropout,
         target_modules=_targets(model, lora),
         exclude_modules=excluded_modules(model) or None,
@@ -122,11 +127,11 @@ def _peft_config(model: Any, lora: LoraConfig, head: str, token_map: TokenMap | 
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
         task_type="SEQ_CLS" if head == "score" else "CAUSAL_LM",  # SEQ_CLS trains and saves the score layer as well
-        **(trained_rows(model, token_map) if token_map else {}),
+        **(trained_rows(unwrap(model), token_map) if token_map else TrainedRows()),
     )
 
 
-def _token_layers(model: nn.Module) -> list[Any]:
+def _token_layers(model: nn.Module) -> list["TrainableTokensLayer"]:
     """peft's layers that hold trained rows of an embedding or a head."""
     from peft.tuners.trainable_tokens import TrainableTokensLayer
 
@@ -153,7 +158,7 @@ def stores_token_rows(model: nn.Module) -> bool:
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     """A second adapter that starts from nothing, beside the one that is there."""
-    model.add_adapter(name, _peft_config(model, lora, "language"))  # type: ignore[operator]
+    peft_model(model).add_adapter(name, _peft_config(model, lora, "language"))
 
 
 def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
@@ -163,9 +168,9 @@ def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
         ModelError: as `check_switchable`, or its layers are not those of this model.
     """
     check_switchable(adapter)
-    options = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
+    options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
     try:
-        model.load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)  # type: ignore[operator]
+        peft_model(model).load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)
     except (RuntimeError, ValueError) as error:
         raise _misfit(adapter, error) from error
 
@@ -207,23 +212,23 @@ def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:
     from safetensors.torch import load_file
 
     config = PeftLora.from_pretrained(adapter.path_or_id)
-    config.task_type, config.modules_to_save, config.lora_dropout = "CAUSAL_LM", None, 0.0  # type: ignore[union-attr]
+    config.task_type, config.modules_to_save, config.lora_dropout = "CAUSAL_LM", None, 0.0
     weights = load_file(Path(adapter.path_or_id) / "adapter_model.safetensors")
     heads = [key for key in weights if key.endswith("score.weight")]
     if len(heads) != 1:
         raise ModelError(f"{adapter.path_or_id} holds {len(heads)} score layers; a reward model has one")
     score = weights.pop(heads[0])
-    model.add_adapter(name, config)  # type: ignore[operator]
-    found = set_peft_model_state_dict(model, weights, adapter_name=name)
+    peft_model(model).add_adapter(name, config)
+    found: Any = set_peft_model_state_dict(model, weights, adapter_name=name)  # a named tuple of torch without a type
     lost = [key for key in found.missing_keys if f".{name}." in key] + list(found.unexpected_keys)
     if lost:
         raise ModelError(f"{adapter.path_or_id} does not fit this model; first layer that differs: {lost[0]}")
     return score
 
 
-def linear_names(model: nn.Module) -> list[str]:
+def linear_names(model: nn.Module | CausalLM) -> list[str]:
     """Last path components of the model's linear layers, the head left out."""
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
+    head = getattr(model, "get_output_embeddings", lambda: None)()
     return sorted(
         {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head}
     )
@@ -232,6 +237,19 @@ def linear_names(model: nn.Module) -> list[str]:
 def is_adapted(model: nn.Module) -> bool:
     """Whether the model carries peft adapters."""
     return hasattr(model, "peft_config")
+
+
+def peft_model(model: nn.Module) -> "PeftModel":
+    """The model as peft's own type.
+
+    Raises:
+        ModelError: it carries no adapters.
+    """
+    from peft import PeftModel
+
+    if not isinstance(model, PeftModel):
+        raise ModelError(f"a {type(model).__name__} carries no adapters; attach one first (models.adapters.attach)")
+    return model
 
 
 @contextlib.contextmanager
@@ -245,7 +263,7 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
     trained = _trained(model)
     take_out_token_rows(model)  # the head is read without a forward pass, where peft would notice by itself
     try:
-        with model.disable_adapter():  # type: ignore[operator]
+        with peft_model(model).disable_adapter():
             yield
     finally:
         _restore_trained(model, trained)
@@ -257,7 +275,7 @@ def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
 
     peft's own switch freezes every adapter but the active one; two adapters that are trained in turn need both kept.
     """
-    before = model.active_adapter
+    before = peft_model(model).active_adapter
     if before == name:
         yield
         return
@@ -266,11 +284,11 @@ def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        _activate(model, before, trained)  # type: ignore[arg-type]
+        _activate(model, before, trained)
 
 
 def _activate(model: nn.Module, name: str, trained: set[int]) -> None:
-    model.set_adapter(name)  # type: ignore[operator]
+    peft_model(model).set_adapter(name)
     _restore_trained(model, trained)
 
 

@@ -5,22 +5,24 @@ rows alone. Without a map nothing is known about new tokens: their rows are the 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
+from medicalgpt.models.causal_lm import CausalLM, TokenMatrix, unwrap
 from medicalgpt.models.console import to_stderr
 from medicalgpt.models.token_map import FILE, TokenMap
 
 
-def rows(model: Any) -> int:
+def rows(model: nn.Module | CausalLM) -> int:
     """How many tokens the model has embeddings for; families pad them beyond their tokenizer's size."""
-    return int(model.get_input_embeddings().weight.shape[0])
+    return int(unwrap(model).get_input_embeddings().weight.shape[0])
 
 
-def require_rows(model: Any, tokenizer: Any, written: Iterable[int] = ()) -> None:
+def require_rows(model: nn.Module | CausalLM, tokenizer: PreTrainedTokenizerBase, written: Iterable[int] = ()) -> None:
     """Refuse a tokenizer with tokens that the model has no embedding for, if text or template can bring them.
 
     Many tokenizers have a special token more than their model has rows, for padding or images, which no text becomes.
@@ -42,8 +44,15 @@ def require_rows(model: Any, tokenizer: Any, written: Iterable[int] = ()) -> Non
         )
 
 
+class TrainedRows(TypedDict, total=False):
+    """Settings of peft's `LoraConfig`."""
+
+    trainable_token_indices: dict[str, list[int]]
+    modules_to_save: list[str]
+
+
 @torch.no_grad()
-def resize(model: Any, tokens: int, say: Callable[[str], None] = to_stderr) -> None:
+def resize(model: CausalLM, tokens: int, say: Callable[[str], None] = to_stderr) -> None:
     """Make the rows of input embeddings and head as many as the tokens, and say so.
 
     An adapter that was trained with a larger tokenizer brings rows of its own for the new tokens; where it does not, they
@@ -63,7 +72,7 @@ def resize(model: Any, tokens: int, say: Callable[[str], None] = to_stderr) -> N
 
 
 @torch.no_grad()
-def grow(model: Any, token_map: TokenMap) -> None:
+def grow(model: CausalLM, token_map: TokenMap) -> None:
     """Give a base model rows for every new token, in its input embedding and its head, tied or not.
 
     A new row is the mean of the rows of the old tokens it replaces; rows that only pad the matrix are the mean of all old
@@ -85,20 +94,20 @@ def grow(model: Any, token_map: TokenMap) -> None:
         _fill(matrix, token_map, present)
 
 
-def _ends(model: Any) -> tuple[Any, Any]:
+def _ends(model: CausalLM) -> tuple[TokenMatrix, TokenMatrix | None]:
     """Input embedding and head; None for the head of a model that scores."""
     output = getattr(model, "get_output_embeddings", lambda: None)()
     return model.get_input_embeddings(), output
 
 
-def _matrices(model: Any) -> Iterator[torch.Tensor]:
+def _matrices(model: CausalLM) -> Iterator[torch.Tensor]:
     """The tensors that have one row a token, each once."""
     inputs, output = _ends(model)
     yield inputs.weight
     if output is not None and output.weight is not inputs.weight:
         yield output.weight
-    if output is not None and isinstance(getattr(output, "bias", None), nn.Parameter):
-        yield output.bias
+    if isinstance(bias := getattr(output, "bias", None), nn.Parameter):
+        yield bias
 
 
 def _fill(matrix: torch.Tensor, token_map: TokenMap, present: int) -> None:
@@ -116,7 +125,7 @@ def _fill(matrix: torch.Tensor, token_map: TokenMap, present: int) -> None:
     matrix[padding:] = matrix[: token_map.first].float().mean(0).to(matrix.dtype)
 
 
-def trained_rows(model: nn.Module, token_map: TokenMap) -> dict[str, Any]:
+def trained_rows(model: CausalLM, token_map: TokenMap) -> "TrainedRows":
     """peft settings by which a LoRA adapter trains the rows of new tokens, and nothing else of these matrices.
 
     `trainable_token_indices` stores just those rows; `modules_to_save` would train and store both matrices whole, old

@@ -1,10 +1,8 @@
 """Linear layers on which an adapter would break the model or learn nothing, found in the model itself."""
 
-from typing import Any
-
 from torch import nn
 
-from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.causal_lm import CausalLM, unwrap
 
 # Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
 # there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.
@@ -31,10 +29,10 @@ def excluded_modules(model: nn.Module) -> list[str]:
     return found
 
 
-def _beside_the_text(model: nn.Module) -> list[str]:
+def _beside_the_text(model: CausalLM) -> list[str]:
     """Linear layers of a model for several media that are not part of its text decoder."""
-    config: Any = model.config
+    config = model.config
     if config.get_text_config() is config or not hasattr(model, "get_decoder"):
         return []
-    text = {id(module) for module in model.get_decoder().modules()}  # type: ignore[operator]
+    text = {id(module) for module in model.get_decoder().modules()}
     return [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in text]

@@ -7,7 +7,7 @@ its config.json, never by its name. `medicalgpt models families` prints it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ModelError
@@ -50,9 +50,9 @@ class Architecture:
     lora_targets: Targets = _GATED
     loads: LoadingClass = "AutoModelForCausalLM"
     remote_code: bool = False
-    mark: tuple[str, Any] | None = None
+    mark: tuple[str, object] | None = None
 
-    def describes(self, config: Mapping[str, Any]) -> bool:
+    def describes(self, config: Mapping[str, object]) -> bool:
         """Whether a config.json is one of these."""
         if config.get("model_type") != self.model_type:
             return False
@@ -73,8 +73,14 @@ class Family:
         return list(dict.fromkeys(a.model_type for a in self.architectures))
 
 
-def _own_code(model_type: str, templates: tuple[str, ...], targets: Targets = _GATED, **more: Any) -> Architecture:
-    return Architecture(model_type, templates, targets, remote_code=True, **more)
+def _own_code(
+    model_type: str,
+    templates: tuple[str, ...],
+    targets: Targets = _GATED,
+    loads: LoadingClass = "AutoModelForCausalLM",
+    mark: tuple[str, object] | None = None,
+) -> Architecture:
+    return Architecture(model_type, templates, targets, loads, remote_code=True, mark=mark)
 
 
 def _each(model_types: str, templates: tuple[str, ...], targets: Targets = _GATED) -> tuple[Architecture, ...]:
@@ -151,7 +157,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def identify(config: Mapping[str, Any], family: str = "auto", where: str = "the model") -> Architecture:
+def identify(config: Mapping[str, object], family: str = "auto", where: str = "the model") -> Architecture:
     """The line of the table for a config.json. A `model_type` of several families is that of the one named, else the first.
 
     Args:
@@ -189,7 +195,7 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def _unlisted(config: Mapping[str, Any]) -> Architecture:
+def _unlisted(config: Mapping[str, object]) -> Architecture:
     """A model of none of the families: by its own code if transformers has none for it, all its linear layers adapted."""
     code = config.get("auto_map")
     own = code if isinstance(code, dict) else {}

@@ -47,7 +47,8 @@ def _failures() -> tuple[type[Exception], ...]:
     from huggingface_hub import errors
 
     # Its HTTP library's base error is re-exported there under this name, whichever library that is.
-    return (OSError, errors.EntryNotFoundError, errors.HFValidationError, errors.HTTPError)  # type: ignore[attr-defined]
+    http: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # an import that the module does not export
+    return (OSError, errors.EntryNotFoundError, errors.HFValidationError, http)
 
 
 def _explain(repo: str, revision: str | None, error: Exception) -> ModelError:

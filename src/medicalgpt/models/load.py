@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
 from medicalgpt.models.adapters import attach, read_adapter, scores_answers
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
@@ -21,7 +23,9 @@ from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
 
 Quantization = Literal["none", "int8", "nf4"]
-Head = Literal["language", "score"]
+HeadKind = Literal["language", "score"]
+DeviceMap = Literal["auto"]
+"""transformers' `device_map`, as far as it is offered here."""
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Loaded:
     """
 
     model: nn.Module
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     base: Located
     adapter: Located | None = None
     architecture: Architecture | None = None
@@ -51,10 +55,8 @@ def pick_dtype(wanted: str) -> torch.dtype:
     return torch.float32
 
 
-def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a located model."""
-    from transformers import AutoTokenizer
-
     try:
         return AutoTokenizer.from_pretrained(
             where, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
@@ -63,7 +65,7 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         raise ModelError(f"{where}: no usable tokenizer: {error}") from error
 
 
-def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, Any]:
+def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, PreTrainedTokenizerBase]:
     """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`.
 
     Args:
@@ -78,7 +80,10 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
             raise ModelError(
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
-        found, adapter = locate(read_adapter(found)["base_model_name_or_path"], None, config.trust_remote_code), found
+        found, adapter = (
+            locate(str(read_adapter(found)["base_model_name_or_path"]), None, config.trust_remote_code),
+            found,
+        )
     place = own_place(config, adapter, tokenizer)
     revision = found.revision if place is None else None
     return found, adapter, load_tokenizer(place or found.path_or_id, revision, config.trust_remote_code)
@@ -88,7 +93,7 @@ def find_token_map(
     config: ModelConfig,
     base: Located,
     adapter: Located | None,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     asked: str | None = None,
     resizes: bool = False,
 ) -> TokenMap | None:
@@ -103,7 +108,7 @@ def find_token_map(
         ModelError: a tokenizer of another vocabulary without a map from the base's.
     """
 
-    def read(where: str) -> Any:
+    def read(where: str) -> PreTrainedTokenizerBase:
         return load_tokenizer(where, base.revision if where == base.path_or_id else None, config.trust_remote_code)
 
     return growth(config, base, adapter, tokenizer, read, asked, resizes)
@@ -113,12 +118,12 @@ def load(
     config: ModelConfig,
     quantization: Quantization = "none",
     lora: LoraConfig | None = None,
-    head: Head = "language",
+    head: HeadKind = "language",
     *,
     family: str = "auto",
     tokenizer: str | None = None,
     resize_embeddings: bool = False,
-    spread: bool = False,
+    device_map: DeviceMap | None = None,
     say: Callable[[str], None] = to_stderr,
 ) -> Loaded:
     """Load base, tokenizer and adapters.
@@ -130,7 +135,7 @@ def load(
         tokenizer: as for `find`.
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it; where a
                 token map lies beside the tokenizer or adapter, the base grows by that without being asked.
-        spread: lay the layers over all GPUs that are there, for a model that one of them cannot hold.
+        device_map: "auto" lays the layers over all GPUs that are there, for a model that one of them cannot hold.
         say: hears what was done to the embeddings.
 
     Raises:
@@ -143,11 +148,11 @@ def load(
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
-    model = load_base(found, config, quantization, head, architecture, spread)
+    model = load_base(found, config, quantization, head, architecture, device_map)
     if token_map is not None:
-        grow(model, token_map)
+        grow(unwrap(model), token_map)
     elif resize_embeddings:
-        resize(model, len(own_tokenizer), say)
+        resize(unwrap(model), len(own_tokenizer), say)
     elif config.tokenizer or adapter is not None:
         require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
@@ -172,7 +177,7 @@ def _check_quantized(
         refuse_quantized(found, f"given the adapter {adapter.path_or_id}")
 
 
-def _check_head(adapter: Located, head: Head) -> None:
+def _check_head(adapter: Located, head: HeadKind) -> None:
     """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
     scores = scores_answers(adapter)
     if scores and head == "language":
@@ -190,9 +195,9 @@ def load_base(
     found: Located,
     config: ModelConfig,
     quantization: Quantization = "none",
-    head: Head = "language",
+    head: HeadKind = "language",
     architecture: Architecture | None = None,
-    spread: bool = False,
+    device_map: DeviceMap | None = None,
 ) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface."""
     import transformers
@@ -211,14 +216,14 @@ def load_base(
         options["quantization_config"] = _quantizer(quantization, dtype)
     if quantization != "none" or (kind is not None and not for_cpu(kind)):
         options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
-    if spread:
-        options["device_map"] = "auto"
+    if device_map is not None:
+        options["device_map"] = device_map
     own = config_of(found)
     auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
         auto = transformers.AutoModelForSequenceClassification
         options["num_labels"] = 1
-    elif names_classifier(own.get("architectures")):  # type: ignore[arg-type]
+    elif names_classifier(own.get("architectures")):
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
         model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
@@ -226,10 +231,11 @@ def load_base(
         raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
     _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
-    return model  # type: ignore[no-any-return]
+    base: nn.Module = model
+    return base
 
 
-def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None:
+def _check_all_there(found: Located, head: HeadKind, missing: Iterable[str]) -> None:
     """transformers makes up weights that a file lacks; only a new reward model's score layer may be made up."""
     lost = sorted(name for name in missing if not (head == "score" and name.startswith("score.")))
     if lost:
@@ -239,20 +245,19 @@ def _check_all_there(found: Located, head: Head, missing: Iterable[str]) -> None
         )
 
 
-def names_classifier(architectures: list[str] | None) -> bool:
+def names_classifier(architectures: object) -> bool:
     """Whether a config's `architectures` say that its weights are a classifier's, score layer included."""
-    return any(str(name).endswith("ForSequenceClassification") for name in architectures or [])
+    names = architectures if isinstance(architectures, list) else []
+    return any(str(name).endswith("ForSequenceClassification") for name in names)
 
 
-def _quantizer(quantization: Quantization, dtype: torch.dtype) -> Any:
+def _quantizer(quantization: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise ModelError(
             f"quantization={quantization} needs bitsandbytes; install it with: pip install 'medicalgpt[quant]'"
         ) from error
-    from transformers import BitsAndBytesConfig
-
     if quantization == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

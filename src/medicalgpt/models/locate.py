@@ -15,7 +15,7 @@ from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.families import FAMILIES, family_of, identify
 from medicalgpt.models.hub import fetch_file, list_files
 
-Kind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
+LocatedKind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -31,7 +31,7 @@ class Located:
     """
 
     path_or_id: str
-    kind: Kind
+    kind: LocatedKind
     revision: str | None = None
 
 

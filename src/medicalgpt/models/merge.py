@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.adapters import is_adapted, read_adapter, scores_answers, take_out_token_rows
-from medicalgpt.models.load import Head
+from medicalgpt.models.adapters import is_adapted, peft_model, read_adapter, scores_answers, take_out_token_rows
+from medicalgpt.models.load import HeadKind
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantized_kind, refuse_quantized
 
@@ -20,7 +20,7 @@ class Chain:
     adapters: tuple[Located, ...]
 
     @property
-    def head(self) -> Head:
+    def head(self) -> HeadKind:
         """What the adapters were trained for."""
         return "score" if scores_answers(self.adapters[0]) else "language"
 
@@ -63,4 +63,5 @@ def merge_adapter(model: nn.Module) -> nn.Module:
             f"merging into quantised weights ({kind}) would change the model; load the base with quantization=none first"
         )
     take_out_token_rows(model)  # peft folds in only what is not in yet
-    return model.merge_and_unload()  # type: ignore[operator,no-any-return]
+    plain: nn.Module = peft_model(model).merge_and_unload()
+    return plain

@@ -6,12 +6,13 @@ tree + chunked head (fastest) → padded + chunked head → padded + the model's
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from medicalgpt.errors import ModelError
 from medicalgpt.kernels.attention import TreeLayout, using
 from medicalgpt.kernels.entropy import plain_distribution, token_distribution
 from medicalgpt.kernels.head import CHUNK, Head, token_logps, weighted_nll
@@ -93,7 +94,9 @@ class CausalPolicy(nn.Module):
     def head(self) -> Head:
         """The output layer as tensors."""
         inner = unwrap(self.model)
-        layer, config = inner.get_output_embeddings(), inner.config.get_text_config()  # type: ignore[operator,union-attr]
+        layer, config = inner.get_output_embeddings(), inner.config.get_text_config()
+        if layer is None:
+            raise ModelError(f"{type(inner).__name__} has no output layer, and so no probabilities of tokens")
         scale = getattr(config, "logit_scale", None) or 1.0
         if divisor := getattr(config, "logits_scaling", None):
             scale = scale / divisor
@@ -103,15 +106,15 @@ class CausalPolicy(nn.Module):
     def _states(self, batch: TreeBatch) -> torch.Tensor:
         """Hidden states [N, D] that predict the batch's targets."""
         inner = unwrap(self.model)
-        decoder = inner.get_decoder()  # type: ignore[operator]
+        decoder = inner.get_decoder()
         with self._call(batch) as kwargs:
-            hidden = decoder(use_cache=False, **kwargs)[0]
+            hidden: torch.Tensor = decoder(use_cache=False, **kwargs)[0]
         return hidden.reshape(-1, hidden.shape[-1])[batch.at]
 
     def _rows(self, batch: TreeBatch) -> torch.Tensor:
         """The model's own logits [N, V] that predict the batch's targets."""
         with self._call(batch) as kwargs:
-            logits = self.model(use_cache=False, **kwargs).logits
+            logits: torch.Tensor = self.model(use_cache=False, **kwargs).logits
         rows = logits.reshape(-1, logits.shape[-1])[batch.at].float()
         return rows if self.temperature == 1.0 else rows / self.temperature
 
@@ -121,7 +124,7 @@ class CausalPolicy(nn.Module):
         return logps, rows.argmax(-1) == batch.targets
 
     @contextlib.contextmanager
-    def _call(self, batch: TreeBatch) -> Iterator[dict[str, Any]]:
+    def _call(self, batch: TreeBatch) -> Iterator[dict[str, object]]:
         """The forward pass's keyword arguments, with NEFTune's noise where it is on."""
         noisy = self._noisy(batch) if self.neftune_alpha and self.training else None
         with call(batch, noisy) as kwargs:
@@ -129,16 +132,16 @@ class CausalPolicy(nn.Module):
 
     def _noisy(self, batch: TreeBatch) -> torch.Tensor:
         """NEFTune (arXiv 2310.05914): uniform noise of size alpha / sqrt(length · dim), length being the path's own."""
-        embeds = unwrap(self.model).get_input_embeddings()(batch.input_ids)  # type: ignore[operator]
+        embeds = unwrap(self.model).get_input_embeddings()(batch.input_ids)
         lengths = _path_lengths(batch).to(embeds.device)
         size = self.neftune_alpha / torch.sqrt(lengths * embeds.shape[-1])
         return embeds + torch.empty_like(embeds).uniform_(-1, 1) * size[..., None].to(embeds.dtype)
 
 
 @contextlib.contextmanager
-def call(batch: TreeBatch, embeds: torch.Tensor | None = None) -> Iterator[dict[str, Any]]:
+def call(batch: TreeBatch, embeds: torch.Tensor | None = None) -> Iterator[dict[str, object]]:
     """Keyword arguments of a decoder's forward pass on a batch, with the tree layout active while it runs."""
-    inputs: dict[str, Any] = {"input_ids": batch.input_ids} if embeds is None else {"inputs_embeds": embeds}
+    inputs: dict[str, object] = {"input_ids": batch.input_ids} if embeds is None else {"inputs_embeds": embeds}
     if not batch.spans:
         yield {**inputs, "attention_mask": batch.attention_mask}
         return

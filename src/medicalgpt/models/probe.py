@@ -71,7 +71,7 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
     model.eval()
     try:
         inner = unwrap(model)
-        trees = probe_trees(int(inner.config.get_text_config().vocab_size))  # type: ignore[union-attr,operator]
+        trees = probe_trees(int(inner.config.get_text_config().vocab_size))
         device = next(model.parameters()).device
         padded = pad_trees(trees).to(device)
         truth = CausalPolicy(model, "padded", chunked_head=False).logps(padded)[0]
@@ -81,13 +81,13 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
             disable(inner)
             return Probe("padded", chunked, why and f"the chunked head {why}")
         packed = pack_trees(trees).to(device)
-        if inner.config._attn_implementation != "tree":  # type: ignore[union-attr]
+        if inner.config._attn_implementation != "tree":
             return Probe(
                 "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
             )
         with traced() as witness:
             tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
-        why_tree = why_tree or witness.objection(inner.config.get_text_config())  # type: ignore[union-attr,operator]
+        why_tree = why_tree or witness.objection(inner.config.get_text_config())
         tree = not why_tree
         if not tree:
             disable(inner)

@@ -6,7 +6,6 @@ computing the prompt of a pair once.
 """
 
 import contextlib
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +16,8 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, call
 from medicalgpt.models.probe import Probe, probe_trees, rounding
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
+
+SCORE = "score"  # what transformers' classifiers call their last layer
 
 
 class RewardPolicy(nn.Module):
@@ -48,12 +49,13 @@ class RewardPolicy(nn.Module):
         return contextlib.nullcontext() if self.adapter is None else adapter_on(self.model, self.adapter)
 
     def _read(self, batch: TreeBatch, at: torch.Tensor) -> torch.Tensor:
-        inner: Any = unwrap(self.model)
+        inner = unwrap(self.model)
         with self.role(), call(batch) as kwargs:
-            hidden = getattr(inner, inner.base_model_prefix)(use_cache=False, **kwargs)[0]
+            hidden: torch.Tensor = getattr(inner, inner.base_model_prefix)(use_cache=False, **kwargs)[0]
         states = hidden.reshape(-1, hidden.shape[-1])[at]
-        head = inner.score if self.head is None else self.head
-        return head(states.to(next(head.parameters()).dtype))[:, 0].float()  # type: ignore[no-any-return]
+        head: nn.Module = getattr(inner, SCORE) if self.head is None else self.head
+        scores: torch.Tensor = head(states.to(next(head.parameters()).dtype))
+        return scores[:, 0].float()
 
 
 @torch.no_grad()
@@ -62,7 +64,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
     training = model.training
     model.eval()
     try:
-        inner: Any = unwrap(model)
+        inner = unwrap(model)
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
         parameter = next(model.parameters())
         truth = RewardPolicy(model, "padded").scores(pad_trees(trees).to(parameter.device))

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
 
@@ -93,7 +94,7 @@ def _replaces(entries: Mapping[str, list[int]], first: int) -> tuple[tuple[int, 
     return tuple(out)
 
 
-def vocabulary_hash(tokenizer: Any) -> str:
+def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 over what every id of a tokenizer means: the same for two tokenizers that fit the same embeddings."""
     table = sorted(tokenizer.get_vocab().items(), key=lambda entry: (entry[1], entry[0]))
     return hashlib.sha256(json.dumps(table, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
@@ -35,8 +36,8 @@ def growth(
     config: ModelConfig,
     base: Located,
     adapter: Located | None,
-    tokenizer: Any,
-    read: Callable[[str], Any],
+    tokenizer: PreTrainedTokenizerBase,
+    read: Callable[[str], PreTrainedTokenizerBase],
     asked: str | None = None,
     resizes: bool = False,
 ) -> TokenMap | None:
@@ -78,7 +79,9 @@ def growth(
     return require_map(token_map, source, tokenizer, of_base, base.path_or_id)
 
 
-def require_map(token_map: TokenMap, source: Path, tokenizer: Any, of_base: Any, base: str) -> TokenMap:
+def require_map(
+    token_map: TokenMap, source: Path, tokenizer: PreTrainedTokenizerBase, of_base: PreTrainedTokenizerBase, base: str
+) -> TokenMap:
     """The map in `source`, if it leads from the vocabulary of `of_base` to that of `tokenizer`.
 
     Raises:
@@ -117,7 +120,7 @@ def _same_file(folder: Path, base: Located) -> bool:
     return ours.is_file() and theirs.is_file() and ours.read_bytes() == theirs.read_bytes()
 
 
-def _check_same(asked: str, other: Any, source: Path, tokenizer: Any) -> None:
+def _check_same(asked: str, other: PreTrainedTokenizerBase, source: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     if vocabulary_hash(other) != vocabulary_hash(tokenizer):
         raise ModelError(
             f"{asked} has {len(other)} tokens, but the adapter {source} was trained with its own of {len(tokenizer)}; leave "
@@ -125,7 +128,9 @@ def _check_same(asked: str, other: Any, source: Path, tokenizer: Any) -> None:
         )
 
 
-def _check_ids(source: Path, tokenizer: Any, base: Located, of_base: Any) -> None:
+def _check_ids(
+    source: Path, tokenizer: PreTrainedTokenizerBase, base: Located, of_base: PreTrainedTokenizerBase
+) -> None:
     """Without a map every token of the base must have kept its id; tokens behind them need rows, see `require_rows`."""
     table = tokenizer.get_vocab()
     if any(table.get(token) != i for token, i in of_base.get_vocab().items()):

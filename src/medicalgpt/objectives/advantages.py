@@ -38,7 +38,7 @@ def per_completion(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
 def gae(
     rewards: torch.Tensor, values: torch.Tensor, lengths: torch.Tensor, gamma: float = 1.0, lam: float = 0.95
 ) -> torch.Tensor:
-    """Generalised advantage estimation (arXiv 1506.02438) for every token [N].
+    """Generalized advantage estimation (arXiv 1506.02438) for every token [N].
 
     δ_t = r_t + γ·V_{t+1} − V_t and A_t = δ_t + γλ·A_{t+1}. V_t is the value before token t is drawn; behind the last
     token the value is 0, also where a completion was cut at its length limit.
@@ -78,7 +78,7 @@ def leave_one_out(scores: torch.Tensor) -> torch.Tensor:
 def group_relative(scores: torch.Tensor, scale: bool = True) -> torch.Tensor:
     """Score minus the group's mean, over its standard deviation with `scale` [G, n] (GRPO, arXiv 2402.03300).
 
-    Without `scale`: Dr. GRPO (arXiv 2503.20783), which does not favour prompts whose answers score alike.
+    Without `scale`: Dr. GRPO (arXiv 2503.20783), which does not favor prompts whose answers score alike.
     """
     if scores.shape[1] < 2:
         raise ValueError(f"a group needs at least 2 completions a prompt, not {scores.shape[1]}")

@@ -9,11 +9,11 @@ With student p, teacher q and mixture m = β·q + (1−β)·p, per sampled token
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import Literal, final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective
+from medicalgpt.objectives.base import B, LossOut, Student, TokenObjective
 
 Divergence = Literal["forward_kl", "reverse_kl", "jensen_shannon"]
 
@@ -34,10 +34,8 @@ def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 @final
 @dataclass(frozen=True)
-class Distillation(TokenObjective):
+class Distillation(TokenObjective[Student[B], B]):
     """Mean over all sampled tokens of the divergence from the teacher that the policy carries."""
-
-    needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, teacher=True)
 
     kind: Divergence = "jensen_shannon"
     mix: float = 0.5
@@ -46,6 +44,6 @@ class Distillation(TokenObjective):
         """The divergence [n] of two tables of log-probabilities [n, V]."""
         return divergence(student, teacher, self.kind, self.mix)
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: Student[B], batch: B) -> LossOut:
         losses, count = policy.against_teacher(batch, self), self.count(batch)
         return LossOut(losses.sum(), count, "token", {"divergence": (losses.detach().sum(), count)})

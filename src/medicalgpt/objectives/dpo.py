@@ -1,4 +1,4 @@
-"""Direct preference optimisation (arXiv 2305.18290) with hinge (2305.10425) and IPO (2310.12036) variants.
+"""Direct preference optimization (arXiv 2305.18290) with hinge (2305.10425) and IPO (2310.12036) variants.
 
 With r = log π(y|x) − log π_ref(y|x) for chosen (c) and rejected (r) answers and Δ = r_c − r_r:
 
@@ -8,12 +8,22 @@ With r = log π(y|x) − log π_ref(y|x) for chosen (c) and rejected (r) answers
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
+from medicalgpt.objectives.base import (
+    B,
+    LanguagePolicy,
+    LossOut,
+    Metrics,
+    Needs,
+    PairObjective,
+    given,
+    share_above_zero,
+)
+from medicalgpt.objectives.segments import segment_sums
 
 Kind = Literal["sigmoid", "hinge", "ipo"]
 
@@ -36,40 +46,27 @@ def dpo_loss(
     return -(1 - label_smoothing) * F.logsigmoid(beta * delta) - label_smoothing * F.logsigmoid(-beta * delta)
 
 
-def segment_sums(values: torch.Tensor, segment: torch.Tensor, segments: int) -> torch.Tensor:
-    """Sum of `values` [N] within each segment [segments]."""
-    return torch.zeros(segments, dtype=values.dtype, device=values.device).index_add(0, segment, values)
-
-
-def pair_means(logps: torch.Tensor, batch: Any) -> torch.Tensor:
-    """Mean log-probability per token [P, 2] of each pair's chosen and rejected answer, from log-probabilities [N]."""
-    pairs = batch.leaves.reshape(-1, 2)
-    lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]
-    return segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs] / lengths
-
-
 @final
 @dataclass(frozen=True)
-class DirectPreference(PairObjective):
+class DirectPreference(PairObjective[LanguagePolicy[B], B]):
     """DPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
-    needs: ClassVar[Needs] = Needs(data="preference", reference=True)
+    needs: ClassVar[Needs] = Needs(reference=True)
 
     beta: float = 0.1
     kind: Kind = "sigmoid"
     label_smoothing: float = 0.0
-    length_normalised: bool = False
+    length_normalized: bool = False
     sft_weight: float = 0.0
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
-        if ref is None:
-            raise ValueError("DPO needs reference log-probabilities")
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
+        ref = given(batch.reference, "DPO", "reference log-probabilities")
         logps, _ = policy.logps(batch)
         pairs = batch.leaves.reshape(-1, 2)
         lengths = segment_sums(batch.weights, batch.segment, batch.segments)[pairs]  # [P, 2]
         summed = segment_sums(logps * batch.weights, batch.segment, batch.segments)[pairs]
         ratios = summed - segment_sums(ref * batch.weights, batch.segment, batch.segments)[pairs]
-        scores = ratios / lengths if self.length_normalised or self.kind == "ipo" else ratios
+        scores = ratios / lengths if self.length_normalized or self.kind == "ipo" else ratios
         losses = dpo_loss(scores[:, 0], scores[:, 1], self.beta, self.kind, self.label_smoothing)
         if self.sft_weight:
             losses = losses - self.sft_weight * summed[:, 0] / lengths[:, 0]
@@ -79,14 +76,14 @@ class DirectPreference(PairObjective):
     @torch.no_grad()
     def _metrics(
         self,
-        batch: Any,
+        batch: B,
         scores: torch.Tensor,
         summed: torch.Tensor,
         lengths: torch.Tensor,
         logps: torch.Tensor,
         ref: torch.Tensor,
         count: torch.Tensor,
-    ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    ) -> Metrics:
         rewards = self.beta * scores.detach()
         margin = rewards[:, 0] - rewards[:, 1]
         gap = ref - logps.detach()

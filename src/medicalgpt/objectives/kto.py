@@ -1,4 +1,4 @@
-"""Kahneman–Tversky optimisation (arXiv 2402.01306): answers that were judged one by one, without a counterpart.
+"""Kahneman–Tversky optimization (arXiv 2402.01306): answers that were judged one by one, without a counterpart.
 
 With r = log π(y|x) − log π_ref(y|x) of an answer, and z the mean of the same over prompts with the answers of others, never
 below 0 and without gradient:
@@ -10,12 +10,22 @@ z estimates how far the policy has moved from the reference as a whole: an answe
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Objective, Policy, share_above_zero
-from medicalgpt.objectives.dpo import segment_sums
+from medicalgpt.objectives.base import (
+    B,
+    Batch,
+    LanguagePolicy,
+    LossOut,
+    Metrics,
+    Needs,
+    Objective,
+    given,
+    share_above_zero,
+)
+from medicalgpt.objectives.segments import segment_sums
 
 
 def kto_values(ratios: torch.Tensor, desirable: torch.Tensor, baseline: torch.Tensor, beta: float) -> torch.Tensor:
@@ -25,26 +35,26 @@ def kto_values(ratios: torch.Tensor, desirable: torch.Tensor, baseline: torch.Te
 
 @final
 @dataclass(frozen=True)
-class UnpairedFeedback(Objective):
+class UnpairedFeedback(Objective[LanguagePolicy[B], B]):
     """KTO on feedback trees: a prompt, one answer, and the verdict on it."""
 
-    needs: ClassVar[Needs] = Needs(data="feedback", reference=True, baseline=True)
+    needs: ClassVar[Needs] = Needs(reference=True, baseline=True)
 
     beta: float = 0.1
     desirable_weight: float = 1.0
     undesirable_weight: float = 1.0
 
-    def count(self, batch: Any) -> torch.Tensor:
-        return batch.weights.new_tensor(float(len(batch.desirable)))  # type: ignore[no-any-return]
+    def count(self, batch: B) -> torch.Tensor:
+        return batch.weights.new_tensor(float(len(batch.desirable)))
 
-    def baseline(self, policy: Policy, mismatched: Any, ref: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        ratios = _ratios(policy.logps(mismatched)[0], mismatched, ref)
+    def baseline(self, policy: LanguagePolicy[B], mismatched: B) -> tuple[torch.Tensor, torch.Tensor]:
+        ratios = _ratios(policy.logps(mismatched)[0], mismatched)
         return ratios.sum(), mismatched.weights.new_tensor(float(len(ratios)))
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
         logps, _ = policy.logps(batch)
-        ratios, good = _ratios(logps, batch, ref), batch.desirable
-        baseline = batch.extra["baseline"].clamp(min=0)
+        ratios, good = _ratios(logps, batch), batch.desirable
+        baseline = given(batch.baseline, "KTO", "the step's baseline").clamp(min=0)
         values = kto_values(ratios, good, baseline, self.beta)
         losses = torch.where(good, self.desirable_weight, self.undesirable_weight) * (1 - torch.sigmoid(values))
         count = self.count(batch)
@@ -52,7 +62,7 @@ class UnpairedFeedback(Objective):
             leaves = batch.leaves.reshape(-1)
             means = segment_sums(logps * batch.weights, batch.segment, batch.segments)[leaves]
             means = means / segment_sums(batch.weights, batch.segment, batch.segments)[leaves]
-            metrics = {
+            metrics: Metrics = {
                 "rewards/accuracy": (share_above_zero(values).float(), count),
                 "kl_baseline": (baseline * count, count),
             }
@@ -62,11 +72,13 @@ class UnpairedFeedback(Objective):
                 metrics[f"logps/{name}"] = (means[kind].sum(), many)
         return LossOut(losses.sum(), count, "answer", metrics)
 
+    def advice(self, desirable: int, undesirable: int) -> str | None:
+        return weight_advice(desirable, undesirable, self.desirable_weight, self.undesirable_weight)
 
-def _ratios(logps: torch.Tensor, batch: Any, ref: torch.Tensor | None) -> torch.Tensor:
+
+def _ratios(logps: torch.Tensor, batch: Batch) -> torch.Tensor:
     """log π − log π_ref of each tree's answer [S], summed over its tokens."""
-    if ref is None:
-        raise ValueError("KTO needs reference log-probabilities")
+    ref = given(batch.reference, "KTO", "reference log-probabilities")
     return segment_sums((logps - ref) * batch.weights, batch.segment, batch.segments)[batch.leaves.reshape(-1)]
 
 

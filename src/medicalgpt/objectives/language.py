@@ -4,33 +4,27 @@ Both minimise Σ wᵢ·(−log p(tokenᵢ | path before it)) / Σ wᵢ. They dif
 carry weight, which the renderer decides.
 """
 
-from typing import Any, ClassVar, final
+from typing import final
 
-import torch
-
-from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective, token_metrics
+from medicalgpt.objectives.base import B, LanguagePolicy, LossOut, TokenObjective, token_metrics
 
 
-def _nll(policy: Policy, batch: Any) -> LossOut:
+def _nll(policy: LanguagePolicy[B], batch: B) -> LossOut:
     total, logps, hits = policy.nll(batch)
     return LossOut(total, batch.weights.sum(), "token", token_metrics(logps, hits, batch.weights))
 
 
 @final
-class Pretraining(TokenObjective):
+class Pretraining(TokenObjective[LanguagePolicy[B], B]):
     """PT: every token of every document is predicted."""
 
-    needs: ClassVar[Needs] = Needs(data="document")
-
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
         return _nll(policy, batch)
 
 
 @final
-class SupervisedFineTuning(TokenObjective):
+class SupervisedFineTuning(TokenObjective[LanguagePolicy[B], B]):
     """SFT: the assistant's text and its stop token are predicted."""
 
-    needs: ClassVar[Needs] = Needs(data="dialogue")
-
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
         return _nll(policy, batch)

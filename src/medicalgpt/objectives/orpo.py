@@ -1,4 +1,4 @@
-"""Odds-ratio preference optimisation (arXiv 2403.07691): instructions and preferences in one loss, without a reference.
+"""Odds-ratio preference optimization (arXiv 2403.07691): instructions and preferences in one loss, without a reference.
 
 With ℓ(y) = mean log-probability per token of an answer and odds(y) = e^ℓ / (1 − e^ℓ):
 
@@ -6,13 +6,13 @@ With ℓ(y) = mean log-probability per token of an answer and odds(y) = e^ℓ / 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
-from medicalgpt.objectives.dpo import pair_means
+from medicalgpt.objectives.base import B, LanguagePolicy, LossOut, PairObjective, share_above_zero
+from medicalgpt.objectives.segments import pair_means
 
 # A mean log-probability of exactly 0 has infinite odds; fp32 cannot tell anything nearer to 0 from it.
 _CERTAIN = -1e-7
@@ -26,14 +26,12 @@ def log_odds_ratio(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor
 
 @final
 @dataclass(frozen=True)
-class OddsRatioPreference(PairObjective):
+class OddsRatioPreference(PairObjective[LanguagePolicy[B], B]):
     """ORPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
-
-    needs: ClassVar[Needs] = Needs(data="preference")
 
     weight: float = 0.1
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
         logps, hits = policy.logps(batch)
         means = pair_means(logps, batch)
         ratio = log_odds_ratio(means[:, 0], means[:, 1])

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation (arXiv 1707.06347) of a language model against a score (arXiv 2203.02155).
+"""Proximal policy optimization (arXiv 1707.06347) of a language model against a score (arXiv 2203.02155).
 
 With ratio ρ = π(token) / π_old(token) and advantage A, per token:
 
@@ -9,11 +9,11 @@ Both are means over all tokens of a minibatch.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 
-from medicalgpt.objectives.base import LossOut, Needs, Policy, TokenObjective
+from medicalgpt.objectives.base import B, Critic, LanguagePolicy, LossOut, Metrics, TokenObjective, given, rollout_of
 
 
 def clipped_policy_loss(
@@ -35,7 +35,7 @@ def clipped_value_loss(
 
 def ratio_metrics(
     log_ratio: torch.Tensor, advantages: torch.Tensor, clip_low: float, clip_high: float, count: torch.Tensor
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+) -> Metrics:
     """Mean ratio, share of tokens whose gradient the clipping stopped, and k3 estimate of KL(π_old ‖ π)."""
     ratio = log_ratio.detach().exp()
     clipped = ((ratio > 1 + clip_high) & (advantages > 0)) | ((ratio < 1 - clip_low) & (advantages < 0))
@@ -48,23 +48,22 @@ def ratio_metrics(
 
 @final
 @dataclass(frozen=True)
-class ClippedPolicy(TokenObjective):
-    """The policy's half. The batch brings `old` and `advantages` [N] in `extra`."""
-
-    needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
+class ClippedPolicy(TokenObjective[LanguagePolicy[B], B]):
+    """The policy's half. The batch brings `rollout.old` and `rollout.advantages` [N]."""
 
     clip_low: float = 0.2
     clip_high: float = 0.2
     entropy: float = 0.0
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
-        old, advantages, count = batch.extra["old"], batch.extra["advantages"], self.count(batch)
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
+        rollout, count = rollout_of(batch, "PPO"), self.count(batch)
+        advantages = given(rollout.advantages, "PPO", "advantages")
         entropy: torch.Tensor | None = None
         if self.entropy:
             logps, entropy = policy.distribution(batch)
         else:
             logps = policy.logps(batch)[0]
-        log_ratio = logps - old
+        log_ratio = logps - rollout.old
         losses = clipped_policy_loss(log_ratio.exp(), advantages, self.clip_low, self.clip_high)
         metrics = ratio_metrics(log_ratio, advantages, self.clip_low, self.clip_high, count)
         if entropy is not None:
@@ -74,15 +73,15 @@ class ClippedPolicy(TokenObjective):
 
 @final
 @dataclass(frozen=True)
-class ClippedValue(TokenObjective):
-    """The critic's half. The batch brings `old_values` and `returns` [N] in `extra`."""
-
-    needs: ClassVar[Needs] = Needs(data="dialogue", rollouts=True, critic=True)
+class ClippedValue(TokenObjective[Critic[B], B]):
+    """The critic's half. The batch brings `rollout.old_values` and `rollout.returns` [N]."""
 
     clip: float | None = 0.2
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
-        values, count = policy.values(batch), self.count(batch)
-        old, returns = batch.extra["old_values"], batch.extra["returns"]
+    def loss(self, policy: Critic[B], batch: B) -> LossOut:
+        rollout, count = rollout_of(batch, "PPO's critic"), self.count(batch)
+        old = given(rollout.old_values, "PPO's critic", "its old values")
+        returns = given(rollout.returns, "PPO's critic", "returns")
+        values = policy.values(batch)
         losses = clipped_value_loss(values, old, returns, self.clip)
         return LossOut(losses.sum(), count, "token", {"value_loss": (losses.detach().sum(), count)})

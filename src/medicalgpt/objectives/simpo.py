@@ -1,4 +1,4 @@
-"""Simple preference optimisation (arXiv 2405.14734): the mean log-probability is the reward, and no reference is needed.
+"""Simple preference optimization (arXiv 2405.14734): the mean log-probability is the reward, and no reference is needed.
 
 With ℓ(y) = mean log-probability per token of an answer and a target margin γ between the rewards β·ℓ:
 
@@ -6,13 +6,13 @@ With ℓ(y) = mean log-probability per token of an answer and a target margin γ
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
 
-from medicalgpt.objectives.base import LossOut, Needs, PairObjective, Policy, share_above_zero
-from medicalgpt.objectives.dpo import pair_means
+from medicalgpt.objectives.base import B, LanguagePolicy, LossOut, PairObjective, share_above_zero
+from medicalgpt.objectives.segments import pair_means
 
 
 def simpo_loss(chosen: torch.Tensor, rejected: torch.Tensor, beta: float, gamma: float) -> torch.Tensor:
@@ -22,15 +22,13 @@ def simpo_loss(chosen: torch.Tensor, rejected: torch.Tensor, beta: float, gamma:
 
 @final
 @dataclass(frozen=True)
-class SimplePreference(PairObjective):
+class SimplePreference(PairObjective[LanguagePolicy[B], B]):
     """SimPO on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
-
-    needs: ClassVar[Needs] = Needs(data="preference")
 
     beta: float = 2.0
     gamma: float = 1.0
 
-    def loss(self, policy: Policy, batch: Any, ref: torch.Tensor | None) -> LossOut:
+    def loss(self, policy: LanguagePolicy[B], batch: B) -> LossOut:
         means = pair_means(policy.logps(batch)[0], batch)
         losses = simpo_loss(means[:, 0], means[:, 1], self.beta, self.gamma)
         count = self.count(batch)

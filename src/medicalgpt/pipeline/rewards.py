@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import StageEntry
 from medicalgpt.runs import manifest
 from medicalgpt.runs.metrics import read as read_metrics
 from medicalgpt.runs.reward_report import lines, read_report
 
-ROLLOUTS = ("ppo", "rloo", "grpo", "distill")
 _SHOWN = ("score", "reward", "kl", "stop_rate", "length", "answer_loss")
 
 
@@ -17,10 +17,10 @@ def reward_facts(folder: Path, stages: list[StageEntry]) -> dict[str, Any]:
     """Per stage: a reward model's report in words, or held-out numbers before and after with sample answers."""
     out: dict[str, Any] = {}
     for stage in stages:
-        run = folder / stage.name
-        if stage.stage == "rm" and (report := read_report(run / "model")) is not None:
+        run, schema = folder / stage.name, stage_schema(stage.stage)
+        if schema.scores and (report := read_report(run / "model")) is not None:
             out[stage.name] = {"report": lines(report), "accuracy": report.as_dict()["accuracy"]}
-        elif stage.stage in ROLLOUTS:
+        elif schema.rollouts:
             record = manifest.read(run)
             out[stage.name] = {"before": record.before, "after": record.after, "samples": _samples(run)}
     return out

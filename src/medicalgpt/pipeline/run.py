@@ -74,8 +74,8 @@ class Pipeline:
         Raises:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
         """
-        from medicalgpt.export.merge import merge_run
-        from medicalgpt.train.stage import run_stage
+        from medicalgpt.export.merge import merge_run  # lazy: heavy
+        from medicalgpt.train.stage import run_stage  # lazy: heavy
 
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None
@@ -93,7 +93,7 @@ class Pipeline:
 
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
-        answering = {e.name: self.places[e.name] for e in self.config.stages if e.stage != "rm"}
+        answering = {name: self.places[name] for name, stage in self._stages.items() if not stage.value.scores}
         trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
         places = {"base": self.config.base} | answering
         models = {name: ModelConfig(base=place, trust_remote_code=trust) for name, place in places.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.pipeline import rewards
@@ -16,7 +17,6 @@ from medicalgpt.runs.hashes import hash_json, hash_tree
 from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
-_UNITS = {"pt": "nats per token", "sft": "nats per token"}
 _PERCENT = {"preference accuracy", "stop rate"}
 
 
@@ -46,9 +46,9 @@ def write_summary(
 
 
 def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
-    from medicalgpt.evaluate.compare import score
-    from medicalgpt.models.embedded.registry import cache_root
-    from medicalgpt.models.load import load
+    from medicalgpt.evaluate.compare import score  # lazy: heavy
+    from medicalgpt.models.embedded.registry import cache_root  # lazy: heavy
+    from medicalgpt.models.load import load  # lazy: heavy
 
     console.print(f"measuring {name} …")
     key = hash_json([_weights(model), config.compare.model_dump()])
@@ -129,14 +129,15 @@ def _figure(folder: Path, stages: list[StageEntry]) -> None:
     axes = figure.subplots(1, len(stages), squeeze=False)
     for axis, stage in zip(axes[0], stages):
         lines = read_metrics(folder / stage.name / "metrics.jsonl")
-        curve = "score" if stage.stage in rewards.ROLLOUTS else "loss"
+        schema = stage_schema(stage.stage)
+        curve = "score" if schema.rollouts else "loss"
         for key, style in ((f"train/{curve}", "-"), (f"eval/{curve}", "o")):
             points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
             axis.plot(*zip(*points), style, label=key) if points else None
         axis.set(
             title=stage.name,
             xlabel="step",
-            ylabel=_UNITS.get(stage.stage, "loss per pair" if curve == "loss" else curve),
+            ylabel=schema.unit,
         )
         axis.legend()
     figure.savefig(folder / "loss.png", dpi=120)

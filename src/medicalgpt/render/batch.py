@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.render.tree import TokenTree
 
 
@@ -25,7 +26,7 @@ class Span:
 
 @dataclass
 class TreeBatch:
-    """A batch for one forward pass.
+    """A batch for one forward pass; implements `objectives.base.Batch`.
 
     Shapes: input_ids, position_ids [B, T]; `at`, `targets`, `weights`, `segment` [N], where `at` indexes the flattened
     [B*T] hidden states. `leaves` [S, k] holds segment numbers of each tree's leaves where every tree has k of them.
@@ -50,14 +51,16 @@ class TreeBatch:
     attention_mask: torch.Tensor | None = None
     desirable: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.bool))
     mismatched: "TreeBatch | None" = None
-    extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    reference: torch.Tensor | None = None
+    baseline: torch.Tensor | None = None
+    rollout: RolloutTargets | None = None
 
     def to(self, device: torch.device | str, **_: object) -> "TreeBatch":
         """The same batch with its tensors on `device`."""
         moved: dict[str, Any] = {
             k: v.to(device) if isinstance(v, torch.Tensor | TreeBatch) else v for k, v in self.__dict__.items()
         }
-        moved["extra"] = {k: v.to(device) for k, v in self.extra.items()}
+        moved["rollout"] = None if self.rollout is None else self.rollout.map(lambda values: values.to(device))
         return TreeBatch(**moved)
 
 

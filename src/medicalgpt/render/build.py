@@ -3,8 +3,9 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.files import fingerprint
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Document, Kind, Message, Record
+from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Record
 from medicalgpt.data.split import choose_eval, group_key, leaks
 from medicalgpt.errors import DataError, RenderError
 from medicalgpt.render import store
+from medicalgpt.render.first_rows import FirstRows, held_out_files, read_first_rows
 from medicalgpt.render.rows import (
     Rendered,
     TrainOn,
@@ -32,7 +34,7 @@ from medicalgpt.render.template import ChatTemplate
 
 @dataclass
 class Prepared:
-    """Token stores of a stage. `held_out` is None when the run has no held-out set."""
+    """Token stores of a stage, and its first rows in words. `held_out` is None when the run has no held-out set."""
 
     train: TreeStore
     held_out: TreeStore | None
@@ -41,6 +43,7 @@ class Prepared:
     hashes: dict[str, str]
     notes: list[str] = field(default_factory=list)
     cached: bool = False
+    first_rows: FirstRows = field(default_factory=FirstRows)
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,23 @@ class Renderer:
         if isinstance(record, Document):
             return render_document(record, self.template, limit)
         if isinstance(record, Dialogue):
-            return render_dialogue(
-                _with_system(record, self.data.system), self.template, limit, self.train_on, self.data.over_length
-            )
-        branches = render_feedback if self.kind == "feedback" else render_preference
-        return branches(_with_system(record, self.data.system), self.template, limit, self.data.over_length)
+            record = replace(record, messages=_with_system(record.messages, self.data.system))
+            return render_dialogue(record, self.template, limit, self.train_on, self.data.over_length)
+        record = replace(record, prompt=_with_system(record.prompt, self.data.system))
+        if isinstance(record, Feedback) or self.kind == "feedback":
+            return render_feedback(record, self.template, limit, self.data.over_length)
+        return render_preference(record, self.template, limit, self.data.over_length)
 
-    def read(self, paths: list[str], ledger: Ledger) -> Iterator[Record]:
-        """Records of some of the config's files, bad rows treated as the config says; raises DataError."""
-        d, strict = self.data, paths is self.data.train  # a mapping is written for the training files
+    def read_train(self, ledger: Ledger) -> Iterator[Record]:
+        """Records of data.train; every column of data.columns must be in some of its files. Raises DataError."""
+        return self._read(self.data.train, ledger, strict_columns=True)
+
+    def read_eval(self, ledger: Ledger) -> Iterator[Record]:
+        """Records of data.eval; data.columns was written for data.train and need not fit. Raises DataError."""
+        return self._read(self.data.eval, ledger, strict_columns=False)
+
+    def _read(self, paths: Sequence[str], ledger: Ledger, strict_columns: bool) -> Iterator[Record]:
+        d = self.data
         return read(
             paths,
             self.kind,
@@ -75,7 +86,7 @@ class Renderer:
             on_bad_row=d.on_bad_row,
             max_bad_share=d.max_bad_share,
             ledger=ledger,
-            strict_columns=strict,
+            strict_columns=strict_columns,
         )
 
 
@@ -99,10 +110,18 @@ def prepare(
     cached = (folder / "ledger.json").is_file()
     if not cached:
         _build(job, folder)
+    first_rows = _first_rows(job, folder)
     meta = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))
     stores = {name: TreeStore(folder / name) for name in ("train", "held_out", "replay") if (folder / name).is_dir()}
     return Prepared(
-        stores["train"], stores.get("held_out"), stores.get("replay"), meta["ledger"], hashes, meta["notes"], cached
+        stores["train"],
+        stores.get("held_out"),
+        stores.get("replay"),
+        meta["ledger"],
+        hashes,
+        meta["notes"],
+        cached,
+        first_rows,
     )
 
 
@@ -122,22 +141,26 @@ def _key(job: Renderer, hashes: dict[str, str]) -> str:
 
 def _build(job: Renderer, folder: Path) -> None:
     """Write all stores under a temporary folder beside `folder`; the ledger file comes last and marks it complete."""
-    ledger = Ledger()
+    ledger, first_rows = Ledger(), FirstRows()
     notes: list[str] = []
     held = _held_out_keys(job, notes)
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as temp:
-        names = {"train": job.data.train} | ({"held_out": job.data.eval} if job.data.eval else {})
         writers = {
             name: StoreWriter(Path(temp) / name)
             for name in ("train", "held_out")
             if name == "train" or job.data.eval or held
         }
-        for name, paths in names.items():
-            for record in job.read(paths, ledger):
-                target = "held_out" if held and name == "train" and group_key(record) in held else name
-                _write(job, record, writers[target], ledger)
+        for record in job.read_train(ledger):
+            held_out = bool(held) and group_key(record) in held
+            first_rows.add_training(record)
+            if held_out:
+                first_rows.add_held_out(record)
+            _write(job, record, writers["held_out" if held_out else "train"], ledger)
+        for record in job.read_eval(ledger) if job.data.eval else ():
+            first_rows.add_held_out(record)
+            _write(job, record, writers["held_out"], ledger)
         if job.data.replay and job.kind == "document":
             writers["replay"] = StoreWriter(Path(temp) / "replay")
             for record in read(job.data.replay, "document", ledger=ledger, strict_columns=False):
@@ -151,10 +174,25 @@ def _build(job: Renderer, folder: Path) -> None:
         raise DataError(
             f"no row of data.train is left to train on: {ledger.as_dict()['reasons'] or 'all were held out'}"
         )
+    if job.kind != "document":
+        first_rows.save(folder, held_out_files(job.data))
     text = json.dumps({"ledger": ledger.as_dict(), "notes": notes}, ensure_ascii=False, indent=1)
     partial = folder / ".ledger.json"
     partial.write_text(text, encoding="utf-8")
     partial.replace(folder / "ledger.json")
+
+
+def _first_rows(job: Renderer, folder: Path) -> FirstRows:
+    """The first rows kept beside the stores. Stores of an earlier version have none: the data is read once more for them."""
+    if job.kind == "document":
+        return FirstRows()
+    files = held_out_files(job.data)
+    found = FirstRows.load(folder, files)
+    if found is None:
+        found = read_first_rows(job.data, job.kind, job.seed)
+        with suppress(OSError):  # a cache that may not be written to serves as it is
+            found.save(folder, files)
+    return found
 
 
 def _publish(built: Path, target: Path) -> None:
@@ -175,14 +213,12 @@ def _write(job: Renderer, record: Record, writer: StoreWriter, ledger: Ledger) -
         rendered = Rendered((), "dropped", f"cannot be rendered: {type(error).__name__}")
     for tree in rendered.trees:
         writer.add(tree)
-    ledger.settle(file, rendered.outcome, rendered.reason)
+    ledger.settle(file, rendered.outcome, rendered.reason, over_length=rendered.over_length)
 
 
 def _check_share(job: Renderer, ledger: Ledger) -> None:
     """Rows that cannot be rendered count as bad rows too; over-length drops do not."""
-    bad = sum(
-        n for (outcome, reason), n in ledger.reasons.items() if outcome == "dropped" and "longer than" not in reason
-    )
+    bad = ledger.total("dropped") - ledger.over_length
     rows = sum(ledger.seen.values())
     if rows and bad / rows > job.data.max_bad_share:
         raise DataError(
@@ -195,8 +231,8 @@ def _held_out_keys(job: Renderer, notes: list[str]) -> set[str]:
     """Keys of the questions or documents held out of data.train; empty when data.eval is given or nothing is held out."""
     data = job.data
     if data.eval:
-        ours = {group_key(r) for r in job.read(data.train, Ledger())}
-        shared = leaks(ours, {group_key(r) for r in job.read(data.eval, Ledger())})
+        ours = {group_key(r) for r in job.read_train(Ledger())}
+        shared = leaks(ours, {group_key(r) for r in job.read_eval(Ledger())})
         if shared:
             notes.append(
                 f"warning: {shared} held-out questions or documents also stand in data.train; held-out numbers flatter"
@@ -204,22 +240,16 @@ def _held_out_keys(job: Renderer, notes: list[str]) -> set[str]:
         return set()
     if data.eval_fraction == 0:
         return set()
-    keys = [group_key(r) for r in job.read(data.train, Ledger())]
+    keys = [group_key(r) for r in job.read_train(Ledger())]
     if len(set(keys)) < 2:
         notes.append("one distinct question or document: nothing can be held out, so there are no held-out numbers")
         return set()
     return choose_eval(keys, data.eval_fraction, job.seed)
 
 
-def _with_system(record: Any, system: str | None) -> Any:
-    """The record with the configured system message in front, unless it has one."""
-    name = "messages" if isinstance(record, Dialogue) else "prompt"
-    turns = getattr(record, name)
-    if not system or turns[0].role == "system":
-        return record
-    from dataclasses import replace
-
-    return replace(record, **{name: (Message("system", system), *turns)})
+def _with_system(turns: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
+    """The turns with the configured system message in front, unless they have one."""
+    return turns if not system or turns[0].role == "system" else (Message("system", system), *turns)
 
 
 def replay_choice(train: TreeStore, replay: TreeStore, share: float, seed: int) -> np.ndarray:

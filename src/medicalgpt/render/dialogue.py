@@ -6,18 +6,16 @@ Both are found by rendering, never guessed from markers.
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.render.template_text import TemplateText
 from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_turns import read_back
 
-if TYPE_CHECKING:
-    from medicalgpt.render.template import ChatTemplate
 
-
-def stop_token(template: "ChatTemplate") -> str:
+def stop_token(template: TemplateText) -> str:
     """The special token that ends an assistant turn, found by rendering a probe.
 
     Raises:
@@ -30,7 +28,7 @@ def stop_token(template: "ChatTemplate") -> str:
 
 
 def answer_span(
-    template: "ChatTemplate", messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()
+    template: TemplateText, messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()
 ) -> tuple[str, int, int]:
     """Text of the conversation up to assistant turn `turn`, with the start of its answer and the end of its stop token.
 
@@ -56,8 +54,8 @@ def answer_span(
     return full, len(prompt), len(prompt) + stops[-1].end()
 
 
-def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
-    """The answer's text must stand alone between generation prompt and stop token."""
+def _check_body(template: TemplateText, body: str, message: Message) -> None:
+    """Raise RenderError unless the answer's text stands alone between generation prompt and stop token."""
     if message.tool_calls:
         _check_calls(template, body, message)
         return
@@ -74,7 +72,7 @@ def _check_body(template: "ChatTemplate", body: str, message: Message) -> None:
         )
 
 
-def _check_thoughts(template: "ChatTemplate", kept: bool) -> None:
+def _check_thoughts(template: TemplateText, kept: bool) -> None:
     if not kept:
         raise RenderError(
             f"chat template '{template.name}' leaves out or changes the thoughts of an answer; choose a data.template that "
@@ -91,8 +89,8 @@ def _thoughts_and_answer(text: str) -> tuple[str, str]:
     return before.strip().removeprefix(OPEN).strip(), after.strip()
 
 
-def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
-    """A call must be read back as it was: the whole body is trained, and what it teaches must be a call."""
+def _check_calls(template: TemplateText, body: str, message: Message) -> None:
+    """Raise RenderError unless the calls can be read back from the body: all of it is trained, so it must be a call."""
     _check_names(template, body, [call["name"] for call in message.tool_calls], "the assistant's tool calls")
     own_thoughts, content = _thoughts_and_answer(message.content)
     if own_thoughts:
@@ -103,7 +101,7 @@ def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
             f"chat template '{template.name}' leaves out what the assistant says beside its tool calls; choose a "
             "data.template that writes it, or take it out of the data"
         )
-    parsed = read_back(template, body)
+    parsed = read_back(template.tool_use, body)
     if parsed is not None and parsed.calls != message.tool_calls:
         raise RenderError(
             f"the assistant's tool calls cannot be read back as they were from the text that chat template "
@@ -111,8 +109,8 @@ def _check_calls(template: "ChatTemplate", body: str, message: Message) -> None:
         )
 
 
-def _check_names(template: "ChatTemplate", text: str, names: Sequence[str], what: str) -> None:
-    """Many templates know no tools; what they leave out must not go unnoticed."""
+def _check_names(template: TemplateText, text: str, names: Sequence[str], what: str) -> None:
+    """Raise RenderError where a template left tool names out: many have no place for tools and skip them."""
     if any(name not in text for name in names):
         raise RenderError(
             f"chat template '{template.name}' leaves out {what} of this conversation; choose a data.template that "
@@ -120,7 +118,7 @@ def _check_names(template: "ChatTemplate", text: str, names: Sequence[str], what
         )
 
 
-def check_content(template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> None:
+def check_content(template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> None:
     """Refuse text that spells a special token: it would be read as control, not as text.
 
     Raises:
@@ -139,7 +137,7 @@ def _json(value: dict[str, Any]) -> str:
 
 
 def conversation_parts(
-    template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
+    template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
 ) -> tuple[list[str], list[int | None]] | None:
     """Consecutive parts of the rendered conversation; owner is the assistant turn a part answers for, or None.
 
@@ -170,7 +168,7 @@ def conversation_parts(
 
 
 def prompt_parts(
-    template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
+    template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
 ) -> list[str]:
     """Parts of a conversation that ends with a user or tool turn, generation prompt included.
 

@@ -6,6 +6,7 @@ log-probabilities can be cached.
 """
 
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 
@@ -14,7 +15,13 @@ from medicalgpt.render.tree import Segment, TokenTree
 
 
 class Mismatched(Sequence[TokenTree]):
-    """Tree i is the prompt of `prompts[i]` with the answer of `answers[partners[i]]`, its end cut off beyond `max_tokens`."""
+    """Mismatched pairs, as TRL calls them: tree i is the prompt of `prompts[i]` with the answer of `answers[partners[i]]`.
+
+    Args:
+        prompts, answers: trees of a prompt and one answer each.
+        partners: [len(prompts)] indices into `answers`.
+        max_tokens: the answer is cut at its end so that prompt and answer have no more tokens.
+    """
 
     def __init__(
         self, prompts: Sequence[TokenTree], answers: Sequence[TokenTree], partners: np.ndarray, max_tokens: int
@@ -24,7 +31,14 @@ class Mismatched(Sequence[TokenTree]):
     def __len__(self) -> int:
         return len(self.prompts)
 
-    def __getitem__(self, i: int) -> TokenTree:  # type: ignore[override]
+    @overload
+    def __getitem__(self, i: int) -> TokenTree: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[TokenTree]: ...
+    def __getitem__(self, i: int | slice) -> TokenTree | list[TokenTree]:
+        """A tree, built when it is asked for."""
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(len(self)))]
         own, other = self.prompts[i], self.answers[int(self.partners[i])].segments[1]
         prompt = own.segments[0]
         room = self.max_tokens - len(prompt)  # at least one token: the prompt came with an answer of its own

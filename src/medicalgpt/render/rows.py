@@ -20,11 +20,19 @@ OverLength = Literal["truncate", "split", "drop"]
 
 @dataclass(frozen=True)
 class Rendered:
-    """The trees of one row and how the row ends in the ledger."""
+    """The trees of one row and how the row ends in the ledger.
+
+    `over_length`: it was dropped because it has more than max_tokens tokens, which is no fault of the row.
+    """
 
     trees: tuple[TokenTree, ...]
     outcome: Outcome = "kept"
     reason: str = ""
+    over_length: bool = False
+
+
+def _too_long(reason: str) -> Rendered:
+    return Rendered((), "dropped", reason, over_length=True)
 
 
 class VerificationError(RenderError):
@@ -115,12 +123,12 @@ def render_dialogue(
     if all(len(ids) <= max_tokens for ids, _ in chains):
         return Rendered(_trees(chains, row.source))
     if over_length == "drop":
-        return Rendered((), "dropped", f"longer than {max_tokens} tokens")
+        return _too_long(f"longer than {max_tokens} tokens")
     if over_length == "split":
         return _split(row, template, max_tokens, train_on)
     messages = shorten(template, row.messages, row.tools, max_tokens, keep=1)
     if messages is None:
-        return Rendered((), "dropped", f"answer and template alone are longer than {max_tokens} tokens")
+        return _too_long(f"answer and template alone are longer than {max_tokens} tokens")
     return Rendered(_trees(_dialogue_chains(template, messages, row.tools, train_on), row.source), "truncated")
 
 
@@ -196,7 +204,7 @@ def _split(row: Dialogue, template: ChatTemplate, max_tokens: int, train_on: Tra
             continue
         fitted = shorten(template, (*head, *exchange), row.tools, max_tokens, keep=1)
         if fitted is None:
-            return Rendered((), "dropped", f"an answer alone is longer than {max_tokens} tokens")
+            return _too_long(f"an answer alone is longer than {max_tokens} tokens")
         pieces.append(fitted)
     if train_on == "last":
         pieces = pieces[-1:]
@@ -235,15 +243,16 @@ def _render_answers(
     over_length: OverLength,
 ) -> Rendered:
     """The row's prompt with a branch for each answer; the prompt is shortened until the longest of them fits."""
-    prompt, outcome = row.prompt, "kept"
+    prompt = row.prompt
+    outcome: Outcome = "kept"
     longest = max(answers, key=lambda c: _length(template, (*prompt, *c), row.tools))
     if _length(template, (*prompt, *longest), row.tools) > max_tokens:
         if over_length != "truncate":
-            return Rendered((), "dropped", f"longer than {max_tokens} tokens")
+            return _too_long(f"longer than {max_tokens} tokens")
         keep = sum(m.role == "assistant" for m in longest)
         short = shorten(template, (*prompt, *longest), row.tools, max_tokens, keep=keep)
         if short is None:
-            return Rendered((), "dropped", f"answer and template alone are longer than {max_tokens} tokens")
+            return _too_long(f"answer and template alone are longer than {max_tokens} tokens")
         prompt, outcome = short[: len(short) - len(longest)], "truncated"
     branches = []
     for answer in answers:
@@ -254,7 +263,7 @@ def _render_answers(
                 (), "dropped", "the template rewrites earlier turns, so a multi-turn answer has no single text"
             )
         branches.append(chains[0])
-    return Rendered((fork(branches, row.source),), outcome)  # type: ignore[arg-type]
+    return Rendered((fork(branches, row.source),), outcome)
 
 
 def fork(branches: Sequence[tuple[np.ndarray, np.ndarray]], source: Source) -> TokenTree:

@@ -10,7 +10,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -82,7 +82,14 @@ class TreeStore(Sequence[TokenTree]):
     def __len__(self) -> int:
         return len(self.sources)
 
-    def __getitem__(self, index: int) -> TokenTree:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> TokenTree: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TokenTree]: ...
+    def __getitem__(self, index: int | slice) -> TokenTree | list[TokenTree]:
+        """A tree, its arrays mapped from disk; raises IndexError."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         if not 0 <= index < len(self):
             raise IndexError(index)
         parts = tuple(

@@ -5,15 +5,12 @@ What a template writes is found by rendering a small conversation with it, never
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 from medicalgpt.render.thinking import CLOSE
 from medicalgpt.render.tool_formats import FORMATS, Parsed, ToolFormat, named_in, suited
-
-if TYPE_CHECKING:
-    from medicalgpt.render.template import ChatTemplate
 
 Turn = dict[str, Any]
 Render = Callable[[list[Turn], Sequence[dict[str, Any]], bool], str]
@@ -129,12 +126,12 @@ def with_ids(messages: Sequence[Message]) -> list[Turn]:
 
 
 def as_turns(
-    template: "ChatTemplate", messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    use: ToolUse, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
 ) -> tuple[list[Turn], Sequence[dict[str, Any]]]:
-    """The turns and tools that the template itself is given."""
-    if not tools and not any(m.role == "tool" or m.tool_calls for m in messages):
-        return [m.as_dict() for m in messages], ()
-    use = template.tool_use
+    """The turns and tools to render a conversation with tools, calls or results from.
+
+    A template that writes tools itself gets them as they are; for others they stand in ordinary turns, and no tools are left.
+    """
     if use.native or use.format is None:
         return with_ids(messages), tools
     turns = [_ordinary(message, use) for message in messages]
@@ -176,7 +173,6 @@ def _with_tools(turns: list[Turn], text: str, use: ToolUse) -> list[Turn]:
     return [{**first, "content": f"{text}\n\n{first['content']}"}, *turns[1:]]
 
 
-def read_back(template: "ChatTemplate", body: str) -> Parsed | None:
+def read_back(use: ToolUse, body: str) -> Parsed | None:
     """An answer's text as calls, or None where the template writes them in a form that is none of ours."""
-    use = template.tool_use
     return use.format.parse(body) if use.format else None

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import RunError
 from medicalgpt.runs import metrics
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Lines = Sequence[dict[str, Any]]
+Lines = Sequence[metrics.Line]
 
 _BLUE, _RED, _GREEN, _GREY = "#2563ab", "#c2410c", "#15803d", "#475569"
 _REWARDS = (("chosen", _GREEN), ("rejected", _RED), ("margin", _BLUE))

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from medicalgpt.errors import RunError
 
@@ -50,7 +50,7 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def hash_json(value: Any) -> str:
+def hash_json(value: object) -> str:
     """SHA-256 of a JSON value, whatever the order of its keys; raises ValueError for NaN and TypeError for objects."""
     return hash_text(json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False))
 

@@ -2,25 +2,23 @@
 
 import logging
 import os
-import sys
-import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from medicalgpt.errors import RunError
+from filelock import FileLock, Timeout
 
-if sys.platform != "win32":
-    import fcntl
+from medicalgpt.errors import RunError
 
 _log = logging.getLogger(__name__)
 
 
 class FolderLock:
-    """An advisory lock on a file, gone when its process dies. Without flock (Windows) it only notes the process id."""
+    """An advisory lock on a file, gone when its process dies; a forked child does not inherit it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd: int | None = None
+        # preserve_lock_file also keeps filelock from falling back to a marker file, which a killed process leaves behind.
+        self._lock = FileLock(path, thread_local=False, preserve_lock_file=True, on_acquired=_write_pid)
 
     def acquire(self) -> None:
         """Take the lock or fail at once.
@@ -28,58 +26,37 @@ class FolderLock:
         Raises:
             RunError: another holder has it; the message names its process.
         """
+        if self._lock.is_locked:  # filelock would count this as a nested hold
+            raise self._in_use()
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise self._in_use() from None
         except OSError as error:
-            raise RunError(f"{self.path.parent} cannot be used as a run folder: {error.strerror}") from error
-        try:
-            self._flock(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
-        _held.add(self)
-        with suppress(OSError):  # the number only helps people; a full disk must not stop a run here
-            os.ftruncate(fd, 0)
-            os.write(fd, str(os.getpid()).encode())
-
-    def _flock(self, fd: int) -> None:
-        if sys.platform == "win32":
-            return
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(fd, 32).decode("ascii", "replace") or "of unknown number"
-            raise RunError(
-                f"{self.path.parent} is in use by process {holder}: "
-                "wait until it ends, stop it, or choose another output_dir"
-            ) from None
-        except OSError as error:  # some network file systems have no locks
+            if error.filename is not None:  # opening the file failed, not locking it
+                raise RunError(f"{self.path.parent} cannot be used as a run folder: {error.strerror}") from error
+            # Some network file systems have no locks.
             _log.warning("%s: no lock (%s); start only one process for this folder", self.path, error.strerror)
+
+    def _in_use(self) -> RunError:
+        try:
+            holder = self.path.read_bytes()[:32].decode("ascii", "replace")
+        except OSError:  # Windows lets nobody else read a locked file
+            holder = ""
+        return RunError(
+            f"{self.path.parent} is in use by process {holder or 'of unknown number'}: "
+            "wait until it ends, stop it, or choose another output_dir"
+        )
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
-        if self._fd is not None:
+        if self._lock.is_locked:
             with suppress(OSError):
-                os.ftruncate(self._fd, 0)
-            self.drop()
-
-    def drop(self) -> None:
-        """Close the file without touching what it says."""
-        fd, self._fd = self._fd, None
-        _held.discard(self)
-        if fd is not None:
-            os.close(fd)
+                os.truncate(self.path, 0)
+            self._lock.release()
 
 
-_held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
-
-
-def _drop_all() -> None:
-    for lock in list(_held):
-        lock.drop()
-
-
-if sys.platform != "win32":
-    # A forked data worker shares the lock and may outlive a killed trainer: it must not keep the folder locked.
-    os.register_at_fork(after_in_child=_drop_all)
+def _write_pid(fd: int) -> None:
+    with suppress(OSError):  # the number only helps people; a full disk must not stop a run here
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())

@@ -10,7 +10,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+)
 
 from medicalgpt import __version__
 from medicalgpt.errors import RunError
@@ -40,7 +49,7 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -151,10 +160,10 @@ def portable(path: str | Path, start: str | Path) -> str:
     try:
         common = os.path.commonpath([full, base])
     except ValueError:  # two drives on Windows
-        return _without_home(full)
+        return _homeless(full, _home())
     home = _home()
     if home is not None and Path(full).is_relative_to(home) and not Path(common).is_relative_to(home):
-        return _without_home(full)
+        return _homeless(full, home)
     return Path(os.path.relpath(full, base)).as_posix()
 
 
@@ -166,15 +175,18 @@ def _home() -> str | None:
     return None if home == os.path.dirname(home) else home
 
 
-def _without_home(value: Any) -> Any:
+def _without_home(value: JsonValue) -> JsonValue:
     """A JSON value in which no text names the home folder, and so the user."""
     home = _home()
     if home is None:
         return value
     if isinstance(value, dict):
-        return {_without_home(key): _without_home(inner) for key, inner in value.items()}
+        return {_homeless(key, home): _without_home(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_without_home(inner) for inner in value]
-    if isinstance(value, str):
-        return re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", value)
-    return value
+    return _homeless(value, home) if isinstance(value, str) else value
+
+
+def _homeless(text: str, home: str | None) -> str:
+    """A text with `~` for the home folder."""
+    return text if home is None else re.sub(rf"(?<![\w./~-]){re.escape(home)}(?![\w.-])", "~", text)

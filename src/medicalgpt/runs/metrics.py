@@ -18,6 +18,9 @@ from medicalgpt.runs.atomic import explain, write_bytes
 NONFINITE = "nonfinite"
 Value = SupportsFloat | str | None
 
+Line = dict[str, Any]
+"""A line as it was written: "step" and whatever a stage called its numbers, which no schema knows."""
+
 
 @final
 class MetricsLog:
@@ -37,11 +40,11 @@ class MetricsLog:
         reserved = sorted({"step", NONFINITE} & values.keys())
         if reserved:
             raise ValueError(f"a metric cannot be called {reserved[0]!r}")
-        line: dict[str, Any] = {"step": step}
+        line: dict[str, int | float | str | bool | list[str] | None] = {"step": step}
         broken = []
         for name, value in values.items():
-            line[name] = _plain(value)
-            if isinstance(line[name], float) and not math.isfinite(line[name]):
+            line[name] = plain = _plain(value)
+            if isinstance(plain, float) and not math.isfinite(plain):
                 line[name] = None
                 broken.append(name)
         if broken:
@@ -64,7 +67,7 @@ class SampleLog:
     def append(
         self,
         step: int,
-        prompt: str | Sequence[Mapping[str, Any]],
+        prompt: str | Sequence[Mapping[str, object]],
         answer: str,
         *,
         reference: str | None = None,
@@ -78,7 +81,7 @@ class SampleLog:
         `stopped` whether the model ended it with a stop token, `source` the row it came from, `score` what the reward
         gave for it. Raises RunError.
         """
-        line: dict[str, Any] = {"step": step, "prompt": prompt, "answer": answer}
+        line: dict[str, object] = {"step": step, "prompt": prompt, "answer": answer}
         line |= {"reference": reference, "stopped": stopped, "source": source, "score": score}
         _append(self.path, {name: value for name, value in line.items() if value is not None})
 
@@ -87,7 +90,7 @@ class SampleLog:
         _rewind(self.path, step)
 
 
-def read(path: str | Path) -> list[dict[str, Any]]:
+def read(path: str | Path) -> list[Line]:
     """All lines of a log; a last line torn by a killed process is left out.
 
     Raises:
@@ -103,7 +106,7 @@ def _plain(value: Value) -> int | float | str | bool | None:
     return int(value) if isinstance(value, numbers.Integral) else float(value)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[bytes, Line]]:
     try:
         *whole, rest = path.read_bytes().split(b"\n")
     except OSError as error:
@@ -118,7 +121,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
         yield rest, parsed
 
 
-def _parse(raw: bytes) -> dict[str, Any] | None:
+def _parse(raw: bytes) -> Line | None:
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
@@ -143,7 +146,7 @@ def _mend(path: Path) -> None:
     write_bytes(path, b"".join(raw + b"\n" for raw, _ in _lines(path)))
 
 
-def _append(path: Path, line: Mapping[str, Any]) -> None:
+def _append(path: Path, line: Mapping[str, object]) -> None:
     text = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
     # A lone surrogate in a generated text becomes its JSON escape and reads back as what it was.
     data = text.encode("utf-8", "backslashreplace")

@@ -152,7 +152,7 @@ def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey
     return "different: " + ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
 
 
-def _leaves(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
     if isinstance(node, dict) and node:
         for key, inner in node.items():
             yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))

@@ -4,13 +4,16 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medicalgpt.runs import figures, metrics
 from medicalgpt.runs import manifest as manifests
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.manifest import Manifest
+
+if TYPE_CHECKING:  # jinja2 is imported where a page is written only
+    from jinja2 import Template
 
 _TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards", "rollouts": "Rollouts"}
 _OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
@@ -41,7 +44,7 @@ def write(folder: str | Path, manifest: Manifest | None = None) -> Path:
     return run.report
 
 
-def _template() -> Any:
+def _template() -> "Template":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -69,7 +72,7 @@ def _facts(record: Manifest) -> list[tuple[str, str]]:
     ]
 
 
-def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, object]]:
     """One table per ledger: the manifest holds a single one, or one per data set (train, eval, …)."""
     named = {"": ledger} if "rows" in ledger else {k: v for k, v in ledger.items() if isinstance(v, dict)}
     return [
@@ -92,9 +95,9 @@ def _headline(record: Manifest) -> list[tuple[str, float | None, float | None, f
     return rows
 
 
-def _samples(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _samples(samples: Sequence[metrics.Line]) -> list[dict[str, object]]:
     """Per prompt its turns, the reference and the first and last answer; the answers between stay in samples.jsonl."""
-    by_prompt: dict[str, list[Mapping[str, Any]]] = {}
+    by_prompt: dict[str, list[metrics.Line]] = {}
     for sample in sorted(samples, key=lambda sample: sample["step"]):
         key = json.dumps([sample.get("source"), sample["prompt"]], sort_keys=True)
         by_prompt.setdefault(key, []).append(sample)
@@ -116,7 +119,7 @@ def _data_uri(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     """Whole numbers with thousands separators, others with four significant digits, nothing as a dash."""
     if value is None:
         return "–"

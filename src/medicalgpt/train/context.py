@@ -4,6 +4,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from rich.console import Console
 
@@ -14,6 +15,9 @@ from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.run_key import RunKey
 from medicalgpt.train.rl.prompts import PromptSet
+
+C = TypeVar("C", bound=StageConfig)
+D = TypeVar("D", Prepared, PromptSet)
 
 
 @dataclass
@@ -28,14 +32,14 @@ class Outcome:
 
 
 @dataclass
-class Context:
-    """What the parts of a stage share."""
+class Context(Generic[C, D]):
+    """What the parts of a stage share: a config and the data that its kind of stage reads."""
 
-    config: StageConfig
+    config: C
     name: str
     console: Console
     template: ChatTemplate
-    prepared: Prepared | PromptSet
+    prepared: D
     folder: RunFolder
     key: RunKey
     base: dict[str, str]

@@ -50,19 +50,20 @@ def inspect(paths: Sequence[str], data: DataConfig, model: str, count: int = 3) 
 
 
 def _render(found: Inspection, kind: Kind, files: list[str], renderer: Renderer, count: int) -> None:
-    ledger, lengths = Ledger(), []
+    ledger, lengths, shown = Ledger(), list[int](), 0
     for record in read(files, kind, columns=renderer.data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=ledger):
         trees: Sequence[TokenTree] = ()
         try:
             rendered = renderer.render(record)
             trees = rendered.trees
-            ledger.settle(record.source.file, rendered.outcome, rendered.reason)
+            ledger.settle(record.source.file, rendered.outcome, rendered.reason, over_length=rendered.over_length)
         except RenderError as error:
             ledger.settle(record.source.file, "dropped", f"cannot be rendered: {error}")
             if isinstance(error, VerificationError):
                 found.refused.append((str(record.source), error.expected, error.decoded))
         lengths += [len(t) for t in trees]
-        if trees and len([r for r in found.rows if r[0].startswith(kind)]) < count:
+        if trees and shown < count:
+            shown += 1
             found.rows.append((f"{kind} {record.source}", show(trees[0], renderer.template)))
     ledger.check()
     found.kinds[kind], found.lengths[kind] = ledger, np.asarray(lengths)

@@ -1,15 +1,31 @@
 """Metric sums between two log lines, reduced over ranks as Σ sums / Σ counts."""
 
 import math
-from typing import Any
+from typing import Protocol, TypedDict
 
 import torch
+
+
+class Reducer(Protocol):
+    """Sums a tensor over all processes: an accelerator, or the process group of reinforcement learning."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def reduce(self, tensor: torch.Tensor, how: str = ..., /) -> torch.Tensor: ...
+
+
+class MeterState(TypedDict):
+    """Sums [sum, count] by name, and tokens, over all processes."""
+
+    sums: dict[str, list[float]]
+    tokens: int
 
 
 class Meter:
     """Adds (sum, count) pairs; `drain` gives global means and starts anew."""
 
-    def __init__(self, accelerator: Any) -> None:
+    def __init__(self, accelerator: Reducer) -> None:
         self.accelerator = accelerator
         self.sums: dict[str, list[float]] = {}
         self.tokens = 0
@@ -51,14 +67,14 @@ class Meter:
         self.sums, self.tokens = {}, 0
         return values, tokens
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> MeterState:
         """Global sums for a checkpoint (the same on every rank)."""
         names = sorted(self.sums)
         table = torch.tensor([*(self.sums[n] for n in names), [float(self.tokens), 0.0]], dtype=torch.float64)
-        table = self.accelerator.reduce(table.to(self.accelerator.device), "sum").cpu().tolist()
-        return {"sums": dict(zip(names, table)), "tokens": int(table[-1][0])}
+        totals = self.accelerator.reduce(table.to(self.accelerator.device), "sum").cpu().tolist()
+        return {"sums": dict(zip(names, totals)), "tokens": int(totals[-1][0])}
 
-    def restore(self, state: dict[str, Any], main: bool) -> None:
+    def restore(self, state: MeterState, main: bool) -> None:
         """Take sums back from a checkpoint: rank 0 holds them, the others start at zero."""
         self.sums = {n: list(p) if main else [0.0, 0.0] for n, p in state["sums"].items()}
         self.tokens = state["tokens"] if main else 0

@@ -1,5 +1,6 @@
 """From a stage's config to the pieces it trains with: objective, model, batching, reference, plan."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,29 +14,31 @@ from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.probe import probe
+from medicalgpt.models.probe import Probe, probe
 from medicalgpt.models.quantized import refuse_quantized
 from medicalgpt.models.reward import RewardPolicy, probe_scores
-from medicalgpt.train.stages import objective_of
 
 Policy = CausalPolicy | RewardPolicy
 AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 """The number type behind each answer of `mixed_precision`; None is no autocast."""
 
 
-def load_policy(config: StageConfig) -> tuple[Loaded, Policy, str]:
+def load_policy(config: SupervisedConfig) -> tuple[Loaded, Policy, str]:
     """The model to train as a policy, and one line on how it will be batched."""
-    scores = objective_of(config).needs.scores
-    loaded = load_trained(config, scores)
-    return (loaded, *as_policy(loaded, config, scores))
+    loaded = load_trained(config)
+    if config.scores:
+        return (loaded, *as_scorer(loaded, config))
+    policy, note = as_policy(loaded, config)
+    policy.neftune_alpha = config.train.neftune_alpha
+    return loaded, policy, note
 
 
-def load_trained(config: StageConfig, scores: bool = False) -> Loaded:
+def load_trained(config: StageConfig) -> Loaded:
     """The model a stage trains, with its fresh adapter, or with every weight trained."""
     lora = config.lora if config.lora.enabled else None
     if lora is None:
         refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
-    loaded = load(_with_dtype(config), config.quantization, lora, "score" if scores else "language")
+    loaded = load(_with_dtype(config), config.quantization, lora, "score" if config.scores else "language")
     keep_differentiable(loaded.model)
     if not config.lora.enabled:
         for parameter in loaded.model.parameters():
@@ -43,27 +46,31 @@ def load_trained(config: StageConfig, scores: bool = False) -> Loaded:
     return loaded
 
 
-def as_policy(loaded: Loaded, config: StageConfig, scores: bool = False) -> tuple[Policy, str]:
-    """A loaded model, all its adapters in place, as the policy objectives see, and how it will be batched.
+def as_policy(loaded: Loaded, config: StageConfig) -> tuple[CausalPolicy, str]:
+    """A loaded language model, all its adapters in place, as a policy, and how it will be batched.
 
     Raises:
         ConfigError: train.batching=tree on a model that cannot.
     """
+    found, note = _batching(loaded, config, probe)
+    return CausalPolicy(loaded.model, found.batching, found.chunked_head), note
+
+
+def as_scorer(loaded: Loaded, config: StageConfig) -> tuple[RewardPolicy, str]:
+    """A loaded reward model, and how it will be batched; raises as `as_policy` does."""
+    found, note = _batching(loaded, config, probe_scores)
+    return RewardPolicy(loaded.model, found.batching), note
+
+
+def _batching(loaded: Loaded, config: StageConfig, ask: Callable[[nn.Module, str], Probe]) -> tuple[Probe, str]:
+    """What the model itself says it can do, once it is as fast as it gets."""
     optimize_for_training(loaded.model)
-    found = (probe_scores if scores else probe)(loaded.model, config.train.batching)
+    found = ask(loaded.model, config.train.batching)
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
-    policy: Policy
-    if scores:
-        policy = RewardPolicy(loaded.model, found.batching)
-    else:
-        policy = CausalPolicy(loaded.model, found.batching, found.chunked_head)
-        if isinstance(config, SupervisedConfig):
-            policy.neftune_alpha = config.train.neftune_alpha
     if config.train.gradient_checkpointing:
         checkpoint_activations(unwrap(loaded.model))
-    note = f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
-    return policy, note
+    return found, f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
 
 
 def keep_differentiable(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Proofs on real rows before step 0; any that fails stops the run."""
+"""Checks on the real rows before step 0; one that fails stops the run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def preflight(
     Raises:
         RenderError: naming the promise, what was found, and what to do.
     """
-    embeddings = unwrap(model).get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+    embeddings = unwrap(model).get_input_embeddings().weight.shape[0]
     largest, trained = 0, 0
     for tree in trees:
         largest = max(largest, max(int(s.ids.max()) for s in tree.segments))

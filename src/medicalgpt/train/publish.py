@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from medicalgpt.train.context import Context
 
 
 def publish(
-    ctx: Context,
+    ctx: Context[Any, Any],
     loaded: Loaded,
     tokens: int,
     before: dict[str, float],

@@ -1,8 +1,7 @@
 """The frozen model that an objective compares its policy with."""
 
-from medicalgpt.config.base import StageConfig
+from medicalgpt.config.base import ReferenceChoice, StageConfig
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.config.stages import ReferencedConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.load import Quantization, load
 from medicalgpt.models.locate import locate
@@ -11,14 +10,13 @@ from medicalgpt.models.probe import probe
 from medicalgpt.train.policy import keep_differentiable
 
 
-def reference_kind(config: StageConfig) -> str:
+def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
     """Where the reference comes from: "adapter_off", "model" or "cached".
 
     Raises:
         ConfigError: adapter_off without a fresh adapter: the base would not be the model that training started from.
     """
-    assert isinstance(config, ReferencedConfig)
-    kind = config.objective.reference
+    kind = choice.reference
     base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
     continued = config.model.adapter or base.kind in ("adapter", "hub-adapter")
     fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
@@ -32,10 +30,10 @@ def reference_kind(config: StageConfig) -> str:
     return kind
 
 
-def load_reference(config: ReferencedConfig, batching: Batching) -> CausalPolicy:
+def load_reference(config: StageConfig, choice: ReferenceChoice, batching: Batching) -> CausalPolicy:
     """The second, frozen model that the objective was asked to compare with."""
-    name = config.objective.reference_model or config.model.base
-    adapter = None if config.objective.reference_model else config.model.adapter
+    name = choice.reference_model or config.model.base
+    adapter = None if choice.reference_model else config.model.adapter
     return open_reference(
         config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, batching
     )

@@ -144,7 +144,7 @@ def _warnings(report: RewardReport) -> list[str]:
     return found
 
 
-def reward_report(ctx: Context, trainer: Any) -> RewardReport | None:
+def reward_report(ctx: Context[Any, Any], trainer: Any) -> RewardReport | None:
     """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
     policy, held_out = trainer.module.policy, trainer.held_out
     if not isinstance(policy, RewardPolicy) or held_out is None:

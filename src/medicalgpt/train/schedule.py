@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+Schedule = Literal["cosine", "linear", "constant", "wsd"]
 DECAY_SHARE = 0.2  # of a WSD run: the last fifth decays (arXiv 2404.06395 uses 10–20 %)
 
 
@@ -11,7 +12,7 @@ def warmup_steps(warmup: float, steps: int) -> int:
     return min(steps, math.ceil(warmup * steps) if warmup < 1 else round(warmup))
 
 
-def factor(step: int, steps: int, warmup: float, schedule: Literal["cosine", "linear", "constant", "wsd"]) -> float:
+def factor(step: int, steps: int, warmup: float, schedule: Schedule) -> float:
     """Multiplier of the peak learning rate at optimiser step `step` (0-based) of `steps`."""
     warm = warmup_steps(warmup, steps)
     if step < warm:

@@ -9,9 +9,10 @@ import torch
 from accelerate import PartialState
 
 from medicalgpt.config import Resolved, dump, load
-from medicalgpt.config.base import StageConfig
+from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
-from medicalgpt.config.stages import SftConfig
+from medicalgpt.config.stages import stage_name
 from medicalgpt.errors import ConfigError, MedicalGPTError
 from medicalgpt.kernels.malloc import restore_memory
 from medicalgpt.models.embedded.registry import cache_root
@@ -27,8 +28,9 @@ from medicalgpt.train.context import Context, Outcome, recall
 from medicalgpt.train.context import console as make_console
 from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.train.rl.stage import other_hashes, train_rl
-from medicalgpt.train.stages import objective_of, stage_name
 from medicalgpt.train.supervised.run import train_supervised
+
+AnyContext = Context[Any, Any]
 
 
 def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcome:
@@ -37,7 +39,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     Raises:
         MedicalGPTError: bad input, a failed proof, or a run that had to stop.
     """
-    config: StageConfig = resolved.value
+    config: SupervisedConfig | RlConfig = resolved.value
     state = PartialState(cpu=not torch.cuda.is_available())
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
     start = _begin(ctx, dump(resolved), state)
@@ -48,7 +50,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         return recall(ctx.folder.path)
     with ctx.folder:
         try:
-            return (train_rl if isinstance(config, RlConfig) else train_supervised)(ctx, start, parents)
+            return (train_rl if config.rollouts else train_supervised)(ctx, start, parents)
         except MedicalGPTError:
             if ctx.rank == 0:
                 withdraw(ctx.folder)
@@ -57,11 +59,11 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
             restore_memory()
 
 
-def _in_turn(state: PartialState, act: Callable[[], Context]) -> Context:
+def _in_turn(state: PartialState, act: Callable[[], AnyContext]) -> AnyContext:
     """One process of each machine acts first, the others find its results in the cache; its error is everyone's."""
     if state.num_processes == 1:
         return act()
-    found: Context | None = None
+    found: AnyContext | None = None
     error: MedicalGPTError | None = None
     if state.is_local_main_process:
         try:
@@ -75,7 +77,7 @@ def _in_turn(state: PartialState, act: Callable[[], Context]) -> Context:
     return found or act()
 
 
-def _open(config: StageConfig, rank: int, world: int) -> Context:
+def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyContext:
     """Locate the base, read and render the data, and name everything the run depends on."""
     name, console = stage_name(config), make_console(rank)
     model = config.model
@@ -88,18 +90,18 @@ def _open(config: StageConfig, rank: int, world: int) -> Context:
         prepared = read_prompt_set(config.data, template, config.rollout.max_new_tokens, config.train.seed)
         base |= other_hashes(config)
     else:
-        kind = objective_of(config).needs.data
-        train_on = config.objective.train_on if isinstance(config, SftConfig) else "assistant"
-        prepared = prepare(config.data, kind, template, cache_root(), config.train.seed, train_on)
+        prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
     key = RunKey(name, _settings(config), prepared.hashes, base, code_hash(), partial(_settings_in, type(config)))
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
 
 
 def _settings(config: StageConfig) -> dict[str, Any]:
     """The settings that a run's numbers depend on; its files enter by their content."""
-    return config.model_dump(
-        mode="json",
-        exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
+    return first_names(
+        config.model_dump(
+            mode="json",
+            exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
+        )
     )
 
 
@@ -111,7 +113,7 @@ def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None
         return None
 
 
-def _begin(ctx: Context, text: str, state: PartialState) -> StartState:
+def _begin(ctx: AnyContext, text: str, state: PartialState) -> StartState:
     """Rank 0 claims the folder; the others are told how the run starts."""
     said: list[Any] = [None]
     if ctx.rank == 0:

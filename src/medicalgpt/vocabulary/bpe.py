@@ -9,11 +9,11 @@ token, and a text in which no new token occurs is encoded as before.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 from tokenizers import Tokenizer
 
 from medicalgpt.errors import ModelError
+from medicalgpt.gguf.vocab import Part
 
 SPACE = "▁"  # how SentencePiece writes a space
 
@@ -68,7 +68,7 @@ class GrowingBpe:
 
     def __init__(self, backend: Tokenizer) -> None:
         text = backend.to_str()
-        self.data: dict[str, Any] = json.loads(text)
+        self.data: Part = json.loads(text)
         model = self.data["model"]
         if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
             raise ModelError("a BPE tokenizer with word affixes (CLIP, old GPT) cannot be extended")

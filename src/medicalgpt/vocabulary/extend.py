@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.load import load_tokenizer
@@ -84,7 +84,7 @@ def extend(
     return report
 
 
-def growing(tokenizer: Any, where: str) -> Growing:
+def growing(tokenizer: PreTrainedTokenizerBase, where: str) -> Growing:
     """A copy of a tokenizer that can grow. Raises ModelError for kinds that cannot."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     kind = type(backend.model).__name__ if backend is not None else type(tokenizer).__name__
@@ -146,7 +146,7 @@ def _publish(target: Path, write: Callable[[Path], None]) -> None:
 def _write(
     temp: Path,
     found: Located,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     grown: Growing,
     built: Tokenizer,
     token_map: TokenMap,
@@ -163,7 +163,7 @@ def _write(
     _prove(tokenizer, load_tokenizer(str(temp), None, trust_remote_code), built, grown)
 
 
-def _prove(old: Any, new: Any, built: Tokenizer, grown: Growing) -> None:
+def _prove(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, built: Tokenizer, grown: Growing) -> None:
     """What must not change did not, and what is read back from the folder is what was built.
 
     Raises:

@@ -11,7 +11,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tokenizers import Tokenizer, models, trainers
 
@@ -168,7 +167,7 @@ def _merges(rows: Counter[str], letters: int, wanted: Wanted) -> list[tuple[str,
         show_progress=False,
     )
     inner.train_from_iterator((row for row, count in sorted(rows.items()) for _ in range(count)), trainer)
-    learnt: Any = json.loads(inner.to_str())["model"]["merges"]
+    learnt: list[tuple[str, str]] = json.loads(inner.to_str())["model"]["merges"]
     return [(a, b) for a, b in learnt]
 
 

@@ -3,7 +3,8 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.vocabulary.bpe import Spelling, is_byte, is_byte_level
 
@@ -14,7 +15,7 @@ _TRADITIONAL = frozenset("們這為個國說時會發對藥診療壓風減臨檢
 
 
 @dataclass
-class Count:
+class TokenCounts:
     """One tokenizer on the texts of one language.
 
     `partial` counts tokens that stand for parts of characters (bytes), `unknown` unknown tokens, `changed` texts that are
@@ -28,14 +29,14 @@ class Count:
 
 
 @dataclass
-class Row:
+class LanguageCounts:
     """One language: texts and characters, and both tokenizers on them; `unlike` are texts that both encode differently."""
 
     language: str
     texts: int
     characters: int
-    old: Count
-    new: Count
+    old: TokenCounts
+    new: TokenCounts
     unlike: int
 
     @property
@@ -44,10 +45,10 @@ class Row:
         return 1 - self.new.tokens / self.old.tokens if self.old.tokens else 0.0
 
 
-class Meter:
+class TokenizerMeter:
     """Counts what a tokenizer does to texts."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
         backend = tokenizer.backend_tokenizer
         spelling = Spelling(is_byte_level(backend.to_str()))
@@ -58,7 +59,7 @@ class Meter:
             if token not in special and (spelling.text(token) is None if spelling.byte_level else is_byte(token))
         }
 
-    def read(self, text: str, count: Count) -> list[int]:
+    def read(self, text: str, count: TokenCounts) -> list[int]:
         """Encode a text, add to `count`, and give the ids."""
         # Not through the tokenizer itself, which warns of every text that is longer than a model's context.
         ids: list[int] = self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False).ids
@@ -70,13 +71,13 @@ class Meter:
         return ids
 
 
-def compare(old: Any, new: Any, texts: Iterable[str]) -> list[Row]:
+def compare(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, texts: Iterable[str]) -> list[LanguageCounts]:
     """Both tokenizers on every text, by language, the language with most characters first."""
-    rows: dict[str, Row] = {}
-    before, after = Meter(old), Meter(new)
+    rows: dict[str, LanguageCounts] = {}
+    before, after = TokenizerMeter(old), TokenizerMeter(new)
     for text in texts:
         name = language(text)
-        row = rows.setdefault(name, Row(name, 0, 0, Count(), Count(), 0))
+        row = rows.setdefault(name, LanguageCounts(name, 0, 0, TokenCounts(), TokenCounts(), 0))
         row.texts += 1
         row.characters += len(text)
         row.unlike += before.read(text, row.old) != after.read(text, row.new)
@@ -99,7 +100,7 @@ def language(text: str) -> str:
     return "zh-Hans" if simplified > traditional else "zh-Hant"
 
 
-def lines(rows: Sequence[Row]) -> list[str]:
+def lines(rows: Sequence[LanguageCounts]) -> list[str]:
     """The table in words and numbers, one language a line, and under it what is not as it should be."""
     out = [
         f"{'language':<9}{'characters':>12}{'tokens/char before':>20}{'after':>8}{'saved':>8}{'parts of characters':>22}"

@@ -17,7 +17,7 @@ def find_model(folder: Path) -> Path | None:
 
 def parse(path: Path) -> Any:
     """The ModelProto in a file. Raises ModelError when there is none."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
     messages: Any = sentencepiece_model_pb2

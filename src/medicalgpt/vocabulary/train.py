@@ -8,13 +8,13 @@ from typing import Literal
 
 from medicalgpt.errors import ModelError
 
-Kind = Literal["unigram", "bpe", "bytes"]
+TokenizerKind = Literal["unigram", "bpe", "bytes"]
 
-FILES: dict[Kind, str] = {"unigram": "tokenizer.model", "bpe": "tokenizer.model", "bytes": "tokenizer.json"}
+FILES: dict[TokenizerKind, str] = {"unigram": "tokenizer.model", "bpe": "tokenizer.model", "bytes": "tokenizer.json"}
 _LINE = 4192  # bytes: SentencePiece leaves out longer sentences without a word
 
 
-def train(texts: Iterable[str], target: Path, size: int, kind: Kind) -> Path:
+def train(texts: Iterable[str], target: Path, size: int, kind: TokenizerKind) -> Path:
     """Learn `size` tokens and write them into the folder `target`; returns the file.
 
     Raises:
@@ -50,7 +50,7 @@ def _bytes(texts: Iterable[str], size: int) -> bytes:
     return inner.to_str(pretty=True).encode("utf-8")
 
 
-def _sentencepiece(texts: Iterable[str], size: int, kind: Kind) -> bytes:
+def _sentencepiece(texts: Iterable[str], size: int, kind: TokenizerKind) -> bytes:
     import sentencepiece
 
     out = io.BytesIO()

@@ -6,11 +6,11 @@ replaces and a trifle for each token saved: enough to be taken in their place, a
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from tokenizers import Tokenizer
 
 from medicalgpt.errors import ModelError
+from medicalgpt.gguf.vocab import Part
 from medicalgpt.vocabulary.bpe import Spelling, split_at
 
 # SentencePiece keeps scores in fp32, whose steps near −100 are 8e-6.
@@ -21,8 +21,8 @@ class GrowingUnigram:
     """A unigram tokenizer to which pieces are added; the interface is that of GrowingBpe."""
 
     def __init__(self, backend: Tokenizer) -> None:
-        self.data: dict[str, Any] = json.loads(backend.to_str())
-        self.pieces: list[list[Any]] = self.data["model"]["vocab"]
+        self.data: Part = json.loads(backend.to_str())
+        self.pieces: list[list[str | float]] = self.data["model"]["vocab"]
         self.spelling = Spelling(byte_level=False)
         self.old = backend.model
         added = {t["content"]: t["id"] for t in self.data["added_tokens"]}

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from medicalgpt.cli import app, demo, legacy_demo
 from medicalgpt.errors import ServeError
+from medicalgpt.generate.model_options import ModelOptions
 
 
 @pytest.fixture
@@ -28,18 +29,18 @@ def test_every_option_arrives(opened: list[Any]) -> None:
     assert result.exit_code == 0, result.output
     ((model, opening, settings, place),) = opened
     assert model == "m"
-    assert opening == {
-        "template": "vicuna",
-        "family": "llama",
-        "adapter": "a",
-        "tokenizer": "t",
-        "resize_embeddings": True,
-        "revision": "r",
-        "dtype": "float32",
-        "quantization": "nf4",
-        "backend": "vllm",
-        "trust_remote_code": True,
-    }
+    assert opening == ModelOptions(
+        template="vicuna",
+        family="llama",
+        adapter="a",
+        tokenizer="t",
+        resize_embeddings=True,
+        revision="r",
+        dtype="float32",
+        quantization="nf4",
+        backend="vllm",
+        trust_remote_code=True,
+    )
     assert settings == {
         "system": "S",
         "max_new_tokens": 9,
@@ -80,15 +81,15 @@ def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPa
     legacy_demo.gradio_demo(words.split())
     ((model, opening, settings, place),) = opened
     assert model == "B"
-    assert opening == {
-        "adapter": "L",
-        "template": "vicuna",
-        "family": "qwen",
-        "tokenizer": "T",
-        "resize_embeddings": True,
-        "quantization": "nf4",
-        "trust_remote_code": False,
-    }
+    assert opening == ModelOptions(
+        adapter="L",
+        template="vicuna",
+        family="qwen",
+        tokenizer="T",
+        resize_embeddings=True,
+        quantization="nf4",
+        trust_remote_code=False,
+    )
     assert settings == {
         "system": "S",
         "max_new_tokens": 5,

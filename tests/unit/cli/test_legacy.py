@@ -168,7 +168,7 @@ def test_only_cpu_and_gpus_hide_devices(script: Script, words: list[str], visibl
 def test_several_gpus_hold_one_model(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     from medicalgpt.models import load
 
-    laid: list[bool] = []
+    laid: list[str | None] = []
 
     def spy(*args: Any) -> torch.nn.Module:
         laid.append(args[-1])
@@ -176,7 +176,7 @@ def test_several_gpus_hold_one_model(script: Script, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(load, "load_base", spy)
     assert script.answers("--gpus", "0,1") == script.answers("--gpus", "0")
-    assert laid == [True, False]
+    assert laid == ["auto", None]
 
 
 # -- answers ------------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ def _convert(row: dict[str, Any], columns: dict[str, str] | None = None) -> Any:
 
 
 def _name(row: dict[str, Any], columns: dict[str, str] | None = None) -> str:
-    return shaped(row, columns or {})[0].NAME
+    return shaped(row, columns or {})[0].name
 
 
 def _reason(row: dict[str, Any], columns: dict[str, str] | None = None) -> str:

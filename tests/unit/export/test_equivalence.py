@@ -1,4 +1,4 @@
-"""Comparing two speakers: numbers derived by hand, partial speakers, and what must be refused."""
+"""Comparing two log-prob functions: numbers derived by hand, partial ones, and what must be refused."""
 
 import math
 
@@ -27,7 +27,7 @@ def test_numbers_of_two_distributions_are_those_derived_by_hand() -> None:
     assert (found.greedy_agreement, found.positions, found.prompts) == (0.5, 2, 1)
 
 
-def test_a_speaker_that_names_some_tokens_is_compared_on_those() -> None:
+def test_a_logprob_fn_that_names_some_tokens_is_compared_on_those() -> None:
     first = always([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1]])
     said = [{0: LN(0.4), 1: LN(0.25)}, {}]
     found = compare([first], lambda ids: said, [[0, 1]])

@@ -7,7 +7,7 @@ import torch
 from tests.tiny import tiny_model
 
 from medicalgpt.kernels import onednn as module
-from medicalgpt.kernels.onednn import packed
+from medicalgpt.kernels.onednn import onednn_weights
 from medicalgpt.models.optimize import optimize_for_training
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
@@ -33,7 +33,7 @@ def test_the_same_logits_and_everything_as_before_afterwards(tuned: bool) -> Non
     if tuned:
         optimize_for_training(model)
     before, own = model(input_ids=IDS).logits, forwards(model)
-    with packed(model) as layers:
+    with onednn_weights(model) as layers:
         assert layers == 2 * 7 + 1  # seven in each of two layers, and the head
         torch.testing.assert_close(model(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-3)
         weight = model.get_base_model().model.layers[0].mlp.up_proj.weight
@@ -47,18 +47,18 @@ def test_the_same_logits_and_everything_as_before_afterwards(tuned: bool) -> Non
 def test_nothing_is_copied_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = adapted()
     monkeypatch.setattr(module, "free_main_memory", lambda: 100_000)
-    with packed(model) as layers:
+    with onednn_weights(model) as layers:
         assert layers == 0
 
 
 def test_other_number_types_are_left_alone() -> None:
-    with packed(tiny_model().bfloat16()) as layers:
+    with onednn_weights(tiny_model().bfloat16()) as layers:
         assert layers == 0
 
 
 def test_forwards_come_back_after_an_error() -> None:
     model = adapted()
     own = forwards(model)
-    with pytest.raises(IndexError), packed(model):
+    with pytest.raises(IndexError), onednn_weights(model):
         model(input_ids=torch.tensor([[99999]]))
     assert forwards(model) == own

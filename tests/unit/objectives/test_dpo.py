@@ -18,10 +18,11 @@ class Batch:
     weights: torch.Tensor
     leaves: torch.Tensor
     segments: int = 6
+    reference: torch.Tensor | None = None
 
 
-def two_pairs() -> Batch:
-    return Batch(torch.tensor([1, 1, 2, 4, 5, 5]), torch.ones(6), torch.tensor([[1, 2], [4, 5]]))
+def two_pairs(reference: torch.Tensor | None = None) -> Batch:
+    return Batch(torch.tensor([1, 1, 2, 4, 5, 5]), torch.ones(6), torch.tensor([[1, 2], [4, 5]]), 6, reference)
 
 
 class Says:
@@ -106,7 +107,7 @@ def test_segment_sums() -> None:
 
 
 def test_a_batch_of_two_pairs() -> None:
-    out = DirectPreference(beta=0.1).loss(POLICY, two_pairs(), REFERENCE)
+    out = DirectPreference(beta=0.1).loss(POLICY, two_pairs(REFERENCE))
     # 0.554355 (β·Δ = 0.3) + 0.854355 (β·Δ = -0.3)
     assert out.sum.item() == pytest.approx(1.408710, abs=1e-5)
     assert (out.count.item(), out.unit) == (2.0, "pair")
@@ -114,14 +115,14 @@ def test_a_batch_of_two_pairs() -> None:
 
 def test_gradients_push_the_answers_apart() -> None:
     policy = Says(*POLICY.values.tolist())
-    DirectPreference(beta=0.1).loss(policy, two_pairs(), REFERENCE).sum.backward()
+    DirectPreference(beta=0.1).loss(policy, two_pairs(REFERENCE)).sum.backward()
     # ∂ -ln σ(βΔ) / ∂ r_c = -β·σ(-βΔ): -0.1·σ(-0.3) = -0.0425557 and -0.1·σ(0.3) = -0.0574443; + for rejected.
     wanted = [-0.0425557, -0.0425557, 0.0425557, -0.0574443, 0.0574443, 0.0574443]
     assert policy.values.grad.tolist() == pytest.approx(wanted, abs=1e-6)  # type: ignore[union-attr]
 
 
 def test_metrics() -> None:
-    out = DirectPreference(beta=0.1).loss(POLICY, two_pairs(), REFERENCE)
+    out = DirectPreference(beta=0.1).loss(POLICY, two_pairs(REFERENCE))
     # Rewards are β times the log-ratios: pair 1 (0.2, -0.1), pair 2 (-0.1, 0.2).
     assert mean(out, "rewards/chosen") == pytest.approx(0.05)
     assert mean(out, "rewards/rejected") == pytest.approx(0.05)
@@ -133,14 +134,14 @@ def test_metrics() -> None:
 
 
 def test_kl_is_k3() -> None:
-    out = DirectPreference().loss(POLICY, two_pairs(), REFERENCE)
+    out = DirectPreference().loss(POLICY, two_pairs(REFERENCE))
     # k3 = e^g - 1 - g with g = ref - policy per token: four tokens of g = -1 (e^-1 = 0.367879), two of g = +1
     # (e - 2 = 0.718282): (4·0.367879 + 2·0.718282) / 6 = 0.484680
     assert mean(out, "kl") == pytest.approx(0.484680, abs=1e-6)
 
 
 def test_kl_survives_a_collapsed_policy() -> None:
-    out = DirectPreference().loss(Says(-5000.0, -2.0, -4.0, -3.0, -1.0, -1.0), two_pairs(), REFERENCE)
+    out = DirectPreference().loss(Says(-5000.0, -2.0, -4.0, -3.0, -1.0, -1.0), two_pairs(REFERENCE))
     assert math.isfinite(mean(out, "kl"))
 
 
@@ -149,7 +150,7 @@ def test_kl_survives_a_collapsed_policy() -> None:
 )
 def test_step_0(objective: DirectPreference) -> None:
     """Policy and reference agree: margin and KL are exactly 0, and a tie is neither right nor wrong."""
-    out = objective.loss(POLICY, two_pairs(), POLICY.values.detach().clone())
+    out = objective.loss(POLICY, two_pairs(POLICY.values.detach().clone()))
     assert mean(out, "rewards/margin") == 0.0
     assert mean(out, "rewards/accuracy") == 0.5
     assert mean(out, "kl") == 0.0
@@ -159,43 +160,43 @@ def test_step_0(objective: DirectPreference) -> None:
 
 
 def test_ipo_counts_per_token() -> None:
-    out = DirectPreference(beta=0.1, kind="ipo").loss(POLICY, two_pairs(), REFERENCE)
+    out = DirectPreference(beta=0.1, kind="ipo").loss(POLICY, two_pairs(REFERENCE))
     # Pair 1: 2/2 - (-1)/1 = 2, (2 - 5)² = 9. Pair 2: -1/1 - 2/2 = -2, (-2 - 5)² = 49.
     assert out.sum.item() == pytest.approx(58.0)
     assert mean(out, "rewards/chosen") == pytest.approx(0.1 * (1 - 1) / 2, abs=1e-7)
 
 
 def test_length_normalised() -> None:
-    out = DirectPreference(beta=1.0, length_normalised=True).loss(POLICY, two_pairs(), REFERENCE)
+    out = DirectPreference(beta=1.0, length_normalized=True).loss(POLICY, two_pairs(REFERENCE))
     # Δ per token is 2 and -2: ln(1 + e^-2) + ln(1 + e^2) = 0.126928 + 2.126928
     assert out.sum.item() == pytest.approx(2.253856, abs=1e-5)
 
 
 def test_the_sft_term_is_the_chosen_answers_nll_per_token() -> None:
-    plain = DirectPreference(beta=0.1).loss(POLICY, two_pairs(), REFERENCE).sum.item()
-    mixed = DirectPreference(beta=0.1, sft_weight=0.5).loss(POLICY, two_pairs(), REFERENCE).sum.item()
+    plain = DirectPreference(beta=0.1).loss(POLICY, two_pairs(REFERENCE)).sum.item()
+    mixed = DirectPreference(beta=0.1, sft_weight=0.5).loss(POLICY, two_pairs(REFERENCE)).sum.item()
     # 0.5·(3/2 + 3/1)
     assert mixed - plain == pytest.approx(2.25, abs=1e-5)
 
 
 def test_token_weights_count() -> None:
-    batch = two_pairs()
+    batch = two_pairs(REFERENCE)
     batch.weights = torch.tensor([0.5, 1.0, 1.0, 1.0, 1.0, 1.0])
     # Pair 1: chosen 0.5·1 + 1·1 = 1.5 instead of 2, so Δ = 2.5; per token 1.5 / 1.5 - (-1) = 2 as before.
-    out = DirectPreference(beta=1.0, kind="hinge").loss(POLICY, batch, REFERENCE)
+    out = DirectPreference(beta=1.0, kind="hinge").loss(POLICY, batch)
     assert out.sum.item() == pytest.approx(0.0 + 4.0)  # 1 - 2.5 < 0, 1 + 3
-    ipo = DirectPreference(beta=0.1, kind="ipo").loss(POLICY, batch, REFERENCE)
+    ipo = DirectPreference(beta=0.1, kind="ipo").loss(POLICY, batch)
     assert ipo.sum.item() == pytest.approx(58.0)
 
 
 def test_without_a_reference_there_is_no_dpo() -> None:
     assert DirectPreference.needs.reference
     with pytest.raises(ValueError, match="needs reference"):
-        DirectPreference().loss(POLICY, two_pairs(), None)
+        DirectPreference().loss(POLICY, two_pairs())
 
 
 def test_an_empty_row_counts_nothing() -> None:
-    batch = Batch(torch.empty(0, dtype=torch.long), torch.empty(0), torch.empty(0, dtype=torch.long), 0)
-    out = DirectPreference().loss(Says(), batch, torch.empty(0))
+    batch = Batch(torch.empty(0, dtype=torch.long), torch.empty(0), torch.empty(0, dtype=torch.long), 0, torch.empty(0))
+    out = DirectPreference().loss(Says(), batch)
     assert (out.sum.item(), out.count.item()) == (0.0, 0.0)
     assert all(float(total) == 0.0 == float(count) for total, count in out.metrics.values())

@@ -1,7 +1,7 @@
 """KTO by numbers worked out by hand."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,16 +20,18 @@ class Batch:
     leaves: torch.Tensor
     desirable: torch.Tensor
     segments: int = 6
-    extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    baseline: torch.Tensor | None = None
+    reference: torch.Tensor | None = None
 
 
-def three(baseline: float = 0.0) -> Batch:
+def three(baseline: float, reference: torch.Tensor | None) -> Batch:
     return Batch(
         torch.tensor([1, 1, 3, 5, 5]),
         torch.ones(5),
         torch.tensor([[1], [3], [5]]),
         torch.tensor([True, False, False]),
-        extra={"baseline": torch.tensor(baseline)},
+        baseline=torch.tensor(baseline),
+        reference=reference,
     )
 
 
@@ -46,7 +48,7 @@ def test_values_are_measured_from_the_baseline() -> None:
 
 
 def test_a_batch_of_three_answers() -> None:
-    out = UnpairedFeedback(beta=0.5).loss(Says(*VALUES), three(1.0), REFERENCE)
+    out = UnpairedFeedback(beta=0.5).loss(Says(*VALUES), three(1.0, REFERENCE))
     # Values 0.5·(3 − 1) = 1, 0.5·(1 + 1) = 1, 0.5·(1 − 1) = 0; 1 − σ(1) = 0.268941, 1 − σ(0) = 0.5
     assert out.sum.item() == pytest.approx(2 * 0.268941 + 0.5, abs=1e-6)
     assert (out.count.item(), out.unit) == (3.0, "answer")
@@ -61,42 +63,42 @@ def test_a_batch_of_three_answers() -> None:
 def test_each_kind_has_its_weight() -> None:
     out = UnpairedFeedback(beta=0.5, desirable_weight=2.0, undesirable_weight=0.5)
     # 2·0.268941 + 0.5·(0.268941 + 0.5)
-    assert out.loss(Says(*VALUES), three(1.0), REFERENCE).sum.item() == pytest.approx(0.922353, abs=1e-6)
-    assert out.count(three()).item() == 3.0  # weights do not count as more answers
+    assert out.loss(Says(*VALUES), three(1.0, REFERENCE)).sum.item() == pytest.approx(0.922353, abs=1e-6)
+    assert out.count(three(0.0, None)).item() == 3.0  # weights do not count as more answers
 
 
 def test_a_baseline_below_zero_counts_as_zero() -> None:
-    found = UnpairedFeedback().loss(Says(*VALUES), three(-7.0), REFERENCE)
-    assert found.sum.item() == UnpairedFeedback().loss(Says(*VALUES), three(0.0), REFERENCE).sum.item()
+    found = UnpairedFeedback().loss(Says(*VALUES), three(-7.0, REFERENCE))
+    assert found.sum.item() == UnpairedFeedback().loss(Says(*VALUES), three(0.0, REFERENCE)).sum.item()
     assert mean(found, "kl_baseline") == 0.0
 
 
 def test_gradients_pull_good_answers_up_and_push_bad_ones_down() -> None:
     policy = Says(*VALUES)
-    UnpairedFeedback(beta=0.5).loss(policy, three(1.0), REFERENCE).sum.backward()
+    UnpairedFeedback(beta=0.5).loss(policy, three(1.0, REFERENCE)).sum.backward()
     # ∂(1 − σ(v)) = −β·σ(v)·(1 − σ(v)) for good ones, + for bad: σ(1)·σ(−1) = 0.196612, σ(0)² = 0.25
     wanted = [-0.098306, -0.098306, 0.098306, 0.125, 0.125]
     assert policy.values.grad.tolist() == pytest.approx(wanted, abs=1e-6)  # type: ignore[union-attr]
 
 
 def test_the_baseline_is_a_sum_over_answers_and_their_number() -> None:
-    total, count = UnpairedFeedback().baseline(Says(*VALUES), three(), REFERENCE)
+    total, count = UnpairedFeedback().baseline(Says(*VALUES), three(0.0, REFERENCE))
     assert (total.item(), count.item()) == (3.0, 3.0)  # 3 − 1 + 1
 
 
 def test_step_0_costs_one_half() -> None:
-    out = UnpairedFeedback().loss(Says(*VALUES), three(), torch.tensor(VALUES))
+    out = UnpairedFeedback().loss(Says(*VALUES), three(0.0, torch.tensor(VALUES)))
     assert out.sum.item() / out.count.item() == 0.5
     assert mean(out, "rewards/accuracy") == 0.5
 
 
 def test_an_empty_row_counts_nothing() -> None:
     none = torch.empty(0, dtype=torch.long)
-    batch = Batch(none, torch.empty(0), none, torch.empty(0, dtype=torch.bool), 0, {"baseline": torch.tensor(1.0)})
-    out = UnpairedFeedback().loss(Says(), batch, torch.empty(0))
+    batch = Batch(none, torch.empty(0), none, torch.empty(0, dtype=torch.bool), 0, torch.tensor(1.0), torch.empty(0))
+    out = UnpairedFeedback().loss(Says(), batch)
     assert (out.sum.item(), out.count.item()) == (0.0, 0.0)
     assert all(float(total) == 0.0 == float(count) for total, count in out.metrics.values())
-    assert [v.item() for v in UnpairedFeedback().baseline(Says(), batch, torch.empty(0))] == [0.0, 0.0]
+    assert [v.item() for v in UnpairedFeedback().baseline(Says(), batch)] == [0.0, 0.0]
 
 
 def test_without_a_reference_there_is_no_kto() -> None:
@@ -104,7 +106,7 @@ def test_without_a_reference_there_is_no_kto() -> None:
     calls: list[Any] = [UnpairedFeedback().loss, UnpairedFeedback().baseline]
     for call in calls:
         with pytest.raises(ValueError, match="needs reference"):
-            call(Says(*VALUES), three(), None)
+            call(Says(*VALUES), three(0.0, None))
 
 
 @pytest.mark.parametrize(

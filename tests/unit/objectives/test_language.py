@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from medicalgpt.config.stages import PtConfig, SftConfig
 from medicalgpt.objectives.base import Objective, token_metrics
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
 
@@ -28,7 +29,7 @@ class Halves:
 
 @pytest.mark.parametrize("objective", [Pretraining(), SupervisedFineTuning()])
 def test_loss_is_a_weighted_sum_over_a_weighted_count(objective: Objective) -> None:
-    out = objective.loss(Halves(), Batch(), None)
+    out = objective.loss(Halves(), Batch())
     # (1·1 + 0.5·2 + 1·3)·ln 2 over 1 + 0.5 + 1
     assert out.sum.item() == pytest.approx(5 * math.log(2))
     assert (out.count.item(), out.unit) == (2.5, "token")
@@ -40,7 +41,7 @@ def test_loss_is_a_weighted_sum_over_a_weighted_count(objective: Objective) -> N
 
 
 def test_needs_are_facts() -> None:
-    assert (Pretraining.needs.data, SupervisedFineTuning.needs.data) == ("document", "dialogue")
+    assert (PtConfig.kind, SftConfig.kind) == ("document", "dialogue")
     assert not Pretraining.needs.reference
     assert not SupervisedFineTuning.needs.reference
 
@@ -61,5 +62,5 @@ def test_no_positions_count_nothing() -> None:
         def nll(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             return torch.zeros(()), self.values, torch.empty(0, dtype=torch.bool)
 
-    out = SupervisedFineTuning().loss(Silent(), Empty(), None)
+    out = SupervisedFineTuning().loss(Silent(), Empty())
     assert (out.sum.item(), out.count.item()) == (0.0, 0.0)

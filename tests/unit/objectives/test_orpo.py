@@ -33,7 +33,7 @@ def test_a_batch_of_two_pairs() -> None:
     # Means: pair 1 chosen (ln ½ + ln ½)/2 = ln ½, rejected ln ¼; odds 1 and 1/3, log ratio ln 3.
     #        pair 2 chosen ln ¼, rejected (ln ½ + ln ½)/2 = ln ½; log ratio −ln 3.
     policy = Says(half, half, 2 * half, 2 * half, half, half)
-    out = OddsRatioPreference(weight=0.5).loss(policy, two_pairs(), None)
+    out = OddsRatioPreference(weight=0.5).loss(policy, two_pairs())
     # NLL: ln 2 + 2·ln 2. Odds: −ln σ(ln 3) = −ln ¾ and −ln σ(−ln 3) = −ln ¼, halved by the weight.
     assert float(out.sum.detach()) == pytest.approx(3 * math.log(2) + 0.5 * (math.log(4 / 3) + math.log(4)), abs=1e-6)
     assert (float(out.count), out.unit) == (2.0, "pair")
@@ -45,7 +45,7 @@ def test_a_batch_of_two_pairs() -> None:
 
 def test_the_chosen_answer_is_pulled_up_and_the_rejected_one_pushed_down() -> None:
     policy = Says(-1.0, -1.0, -1.0, -1.0, -1.0, -1.0)
-    OddsRatioPreference(weight=1.0).loss(policy, two_pairs(), None).sum.backward()
+    OddsRatioPreference(weight=1.0).loss(policy, two_pairs()).sum.backward()
     grad = policy.values.grad
     assert grad is not None
     assert (grad[[0, 1, 3]] < 0).all()

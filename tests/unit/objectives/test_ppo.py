@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.ppo import ClippedPolicy, ClippedValue, clipped_policy_loss, clipped_value_loss
 from medicalgpt.objectives.rloo import LeaveOneOut
@@ -18,7 +19,8 @@ HALF, LN2 = math.log(0.5), math.log(2)
 class Batch:
     """Two answers to one prompt: segment 1 has two tokens, segment 2 one."""
 
-    extra: dict[str, torch.Tensor]
+    rollout: RolloutTargets
+    reference: torch.Tensor | None = None
     segment: torch.Tensor = field(default_factory=lambda: torch.tensor([1, 1, 2]))
     weights: torch.Tensor = field(default_factory=lambda: torch.ones(3))
 
@@ -41,7 +43,9 @@ class Says:
 
 
 def batch(advantages: list[float], **more: list[float]) -> Batch:
-    return Batch({"old": torch.full((3,), HALF), "advantages": torch.tensor(advantages)} | tensors(more))
+    found = tensors(more)
+    reference = found.pop("reference", None)
+    return Batch(RolloutTargets(torch.full((3,), HALF), torch.tensor(advantages), **found), reference)
 
 
 def tensors(found: dict[str, list[float]]) -> dict[str, torch.Tensor]:
@@ -96,7 +100,7 @@ def test_the_value_loss_of_a_token(value: float, old: float, target: float, clip
 def test_ppo_on_a_batch() -> None:
     # π_old = ½ everywhere; π = ½, ¾, ¼: ratios 1, 1.5, 0.5 with A = 1, 1, −1.
     policy = Says([HALF, math.log(0.75), math.log(0.25)], [0.3, 0.5, 0.7])
-    out = ClippedPolicy(entropy=0.1).loss(policy, batch([1.0, 1.0, -1.0]), None)
+    out = ClippedPolicy(entropy=0.1).loss(policy, batch([1.0, 1.0, -1.0]))
     # −1, −1.2 (clipped) and 0.8 (clipped), minus 0.1·(0.3 + 0.5 + 0.7).
     assert float(out.sum.detach()) == pytest.approx(-1 - 1.2 + 0.8 - 0.15, abs=1e-6)
     assert (float(out.count), out.unit) == (3.0, "token")
@@ -115,12 +119,12 @@ def test_ppo_on_a_batch() -> None:
 def test_without_an_entropy_bonus_nothing_pays_for_it() -> None:
     policy = Says([HALF] * 3)
     policy.distribution = None  # type: ignore[assignment,method-assign]
-    assert float(ClippedPolicy().loss(policy, batch([1.0, 2.0, -4.0]), None).sum.detach()) == pytest.approx(1.0)
+    assert float(ClippedPolicy().loss(policy, batch([1.0, 2.0, -4.0])).sum.detach()) == pytest.approx(1.0)
 
 
 def test_the_critic_on_a_batch() -> None:
     seen = batch([0.0] * 3, old_values=[0.0, 0.0, 1.0], returns=[2.0, 0.1, 1.0])
-    out = ClippedValue(0.2).loss(Says([1.0, 3.0, 1.1]), seen, None)
+    out = ClippedValue(0.2).loss(Says([1.0, 3.0, 1.1]), seen)
     # ½·1.8², ½·2.9² and ½·0.1².
     assert float(out.sum.detach()) == pytest.approx(0.5 * (1.8**2 + 2.9**2 + 0.1**2))
     assert mean(out, "value_loss") == pytest.approx(float(out.sum.detach()) / 3)
@@ -129,12 +133,12 @@ def test_the_critic_on_a_batch() -> None:
 def test_rloo_takes_an_answer_as_one_action() -> None:
     # Answer 1: ratios 1.2 and 1.25 make 1.5, clipped to 1.2 with A = 2: −2.4. Answer 2: ½ with A = −2: clipped 0.8·2.
     policy = Says([math.log(0.6), math.log(0.625), math.log(0.25)])
-    out = LeaveOneOut().loss(policy, batch([2.0, 2.0, -2.0]), None)
+    out = LeaveOneOut().loss(policy, batch([2.0, 2.0, -2.0]))
     assert float(out.sum.detach()) == pytest.approx(-2.4 + 1.6, abs=1e-6)
     assert (float(out.count), out.unit) == (2.0, "answer")
     assert mean(out, "clip_fraction") == 1.0
     inside = Says([math.log(0.55), HALF, HALF])  # ratios 1.1 and 1
-    out = LeaveOneOut().loss(inside, batch([2.0, 2.0, -2.0]), None)
+    out = LeaveOneOut().loss(inside, batch([2.0, 2.0, -2.0]))
     assert float(out.sum.detach()) == pytest.approx(-2.2 + 2.0, abs=1e-6)
     out.sum.backward()
     # Both tokens of an answer carry its whole ratio: ∂(−ρA)/∂ log π = −1.1·2 at each.
@@ -152,12 +156,10 @@ def test_rloo_takes_an_answer_as_one_action() -> None:
 )
 def test_grpo_on_a_batch(reduce: Any, loss: float, count: float) -> None:
     seen = batch([1.0, 1.0, -2.0], reference=[HALF] * 3)
-    out = GroupRelative(beta=0.3, reduce=reduce).loss(Says([HALF, math.log(0.75), HALF]), seen, None)
+    out = GroupRelative(beta=0.3, reduce=reduce).loss(Says([HALF, math.log(0.75), HALF]), seen)
     assert float(out.sum.detach()) == pytest.approx(loss, abs=1e-6)
     assert (float(out.count), out.unit) == (count, reduce)
 
 
 def test_grpo_without_a_pull_needs_no_reference() -> None:
-    assert float(GroupRelative().loss(Says([HALF] * 3), batch([1.0, 1.0, -2.0]), None).sum.detach()) == pytest.approx(
-        0.0
-    )
+    assert float(GroupRelative().loss(Says([HALF] * 3), batch([1.0, 1.0, -2.0])).sum.detach()) == pytest.approx(0.0)

@@ -44,13 +44,13 @@ def test_label_smoothing_is_a_mix_of_both_orders() -> None:
 
 
 def test_centre_costs_the_squared_sum_only() -> None:
-    assert per_pair(2.0, 2.0, centre=0.1) == pytest.approx(math.log(2) + 0.1 * 16)
-    assert per_pair(2.0, -2.0, centre=0.1) == pytest.approx(per_pair(2.0, -2.0))
+    assert per_pair(2.0, 2.0, center=0.1) == pytest.approx(math.log(2) + 0.1 * 16)
+    assert per_pair(2.0, -2.0, center=0.1) == pytest.approx(per_pair(2.0, -2.0))
 
 
 def test_a_batch_of_two_pairs() -> None:
     policy: Any = Scores(math.log(3), 0.0, 0.0, math.log(3))
-    out = RewardModelling().loss(policy, two_pairs(), None)
+    out = RewardModelling().loss(policy, two_pairs())
     assert float(out.sum.detach()) == pytest.approx(math.log(4 / 3) + math.log(4))
     assert (float(out.count), out.unit) == (2.0, "pair")
     assert mean(out, "rewards/accuracy") == 0.5

@@ -28,7 +28,7 @@ VALUES = (-1.0, -2.0, -4.0, -3.0, -2.0, -2.4)
 
 
 def test_a_batch_of_two_pairs() -> None:
-    out = SimplePreference(beta=2.0, gamma=1.0).loss(Says(*VALUES), two_pairs(), None)
+    out = SimplePreference(beta=2.0, gamma=1.0).loss(Says(*VALUES), two_pairs())
     # ln(1 + e^-(5 - 1)) = 0.018150 and ln(1 + e^(1.6 + 1)) = 2.671645
     assert float(out.sum.detach()) == pytest.approx(0.018150 + 2.671645, abs=1e-5)
     assert (float(out.count), out.unit) == (2.0, "pair")
@@ -37,13 +37,13 @@ def test_a_batch_of_two_pairs() -> None:
     assert mean(out, "rewards/target_reached") == 0.5
     assert mean(out, "logps/chosen") == pytest.approx((-1.5 - 3) / 2)
     assert mean(out, "logps/rejected") == pytest.approx((-4 - 2.2) / 2)
-    higher = SimplePreference(beta=2.0, gamma=6.0).loss(Says(*VALUES), two_pairs(), None)
+    higher = SimplePreference(beta=2.0, gamma=6.0).loss(Says(*VALUES), two_pairs())
     assert (mean(higher, "rewards/accuracy"), mean(higher, "rewards/target_reached")) == (0.5, 0.0)
 
 
 def test_gradients_are_shared_among_the_tokens_of_an_answer() -> None:
     policy = Says(*VALUES)
-    SimplePreference(beta=2.0, gamma=1.0).loss(policy, two_pairs(), None).sum.backward()
+    SimplePreference(beta=2.0, gamma=1.0).loss(policy, two_pairs()).sum.backward()
     # ∂ / ∂ token = ∓ β·σ(-(βΔ - γ)) / length: σ(-4) = 0.017986, σ(2.6) = 0.930862
     wanted = [-0.017986, -0.017986, 0.035972, -1.861723, 0.930862, 0.930862]
     assert policy.values.grad.tolist() == pytest.approx(wanted, abs=1e-5)  # type: ignore[union-attr]
@@ -51,5 +51,5 @@ def test_gradients_are_shared_among_the_tokens_of_an_answer() -> None:
 
 def test_an_empty_row_counts_nothing() -> None:
     batch = Batch(torch.empty(0, dtype=torch.long), torch.empty(0), torch.empty(0, dtype=torch.long), 0)
-    out = SimplePreference().loss(Says(), batch, None)
+    out = SimplePreference().loss(Says(), batch)
     assert (out.sum.item(), out.count.item()) == (0.0, 0.0)

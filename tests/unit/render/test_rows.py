@@ -108,7 +108,7 @@ def test_drop(template: ChatTemplate) -> None:
     size = tokens(template, *row.messages)
     assert render_dialogue(row, template, size, over_length="drop").outcome == "kept"
     rendered = render_dialogue(row, template, size - 1, over_length="drop")
-    assert rendered == Rendered((), "dropped", f"longer than {size - 1} tokens")
+    assert rendered == Rendered((), "dropped", f"longer than {size - 1} tokens", over_length=True)
 
 
 def test_split_trains_every_answer_once(template: ChatTemplate) -> None:
@@ -135,7 +135,7 @@ def test_split_drops_a_row_with_an_answer_that_cannot_fit(template: ChatTemplate
     rendered = render_dialogue(
         dialogue(user("One?"), says("First."), user("Two?"), says(LONG)), template, 60, over_length="split"
     )
-    assert rendered == Rendered((), "dropped", "an answer alone is longer than 60 tokens")
+    assert rendered == Rendered((), "dropped", "an answer alone is longer than 60 tokens", over_length=True)
 
 
 def test_split_with_train_on_last_keeps_the_last_piece(template: ChatTemplate) -> None:
@@ -268,7 +268,9 @@ def test_the_longer_branch_decides(template: ChatTemplate, longer: str) -> None:
     answers = {"chosen": "Yes.", "rejected": "No."} | {longer: LONG}
     row = preference(answers["chosen"], answers["rejected"])
     assert render_preference(row, template, 60).reason == "answer and template alone are longer than 60 tokens"
-    assert render_preference(row, template, 60, "drop") == Rendered((), "dropped", "longer than 60 tokens")
+    assert render_preference(row, template, 60, "drop") == Rendered(
+        (), "dropped", "longer than 60 tokens", over_length=True
+    )
     assert render_preference(row, template, 60, "split").outcome == "dropped"  # an answer cannot be split
 
 

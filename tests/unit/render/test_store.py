@@ -49,6 +49,12 @@ def test_indices_beyond_the_end_are_errors(tmp_path: Path) -> None:
             store[index]
 
 
+def test_a_slice_is_a_list_of_trees(tmp_path: Path) -> None:
+    store = write(tmp_path / "s", TREES)
+    assert [tree.source for tree in store[1:9:2]] == [TREES[1].source, TREES[3].source]
+    assert store[4:] == []
+
+
 def test_an_empty_store(tmp_path: Path) -> None:
     store = write(tmp_path / "s", [])
     assert (len(store), store.trained, store.lengths.tolist(), list(store)) == (0, 0, [], [])

@@ -11,7 +11,8 @@ from tests.tiny import tiny_tokenizer
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError
 from medicalgpt.render.rows import TrainOn, encode_conversation, render_dialogue
-from medicalgpt.render.template import ChatTemplate, named_templates
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template_header import named_templates
 
 TALK = (Message("system", "Be brief."), user("Hi"), says("Hello."), user("Bye"))
 ALL = (*SPECIAL, *FAMILIES)

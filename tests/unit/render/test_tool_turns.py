@@ -11,8 +11,8 @@ from tests.texts import FAMILIES, SPECIAL, byte_level, says, user
 from medicalgpt.data.records import Dialogue, Message, Preference, Source
 from medicalgpt.errors import RenderError
 from medicalgpt.render.rows import render_dialogue, render_preference
-from medicalgpt.render.template import ChatTemplate, named_templates
-from medicalgpt.render.template_header import named_info
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.template_header import named_info, named_templates
 from medicalgpt.render.tool_formats import FORMATS
 
 DOSE = {

@@ -6,12 +6,14 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from medicalgpt.errors import RunError
 from medicalgpt.runs import RunFolder, RunKey
+from medicalgpt.runs.lock import FolderLock
 
 KEY = RunKey("sft", {}, {}, {}, "0" * 64)
 HOLDER = """
@@ -81,3 +83,15 @@ def test_a_file_system_without_locks_gives_a_warning(
     with caplog.at_level(logging.WARNING), RunFolder(tmp_path) as run:
         assert run.begin("a: 1\n", KEY).status == "fresh"
     assert "start only one process" in caplog.text
+
+
+def test_one_holder_cannot_take_its_folder_twice_and_any_thread_may_give_it_back(tmp_path: Path) -> None:
+    lock, other = FolderLock(tmp_path / ".lock"), FolderLock(tmp_path / ".lock")
+    lock.acquire()
+    with pytest.raises(RunError, match=f"in use by process {os.getpid()}"):
+        lock.acquire()
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    other.acquire()
+    other.release()

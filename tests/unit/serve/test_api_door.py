@@ -12,9 +12,8 @@ from tests.serving import endless, engine_of, served
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.decoder.pool import Pool
-from medicalgpt.serve.api.address import check_host, named_locally
+from medicalgpt.serve.api.access import ApiKeys, check_host, named_locally
 from medicalgpt.serve.api.app import create_app
-from medicalgpt.serve.api.auth import ApiKeys
 from medicalgpt.serve.api.service import Limits, Service
 
 PATH = "/v1/chat/completions"

@@ -32,7 +32,7 @@ def chain(ids: list[int]) -> TokenTree:
 def test_an_answer_that_was_cut_is_scored_at_a_stop_token() -> None:
     model = RewardPolicy(classifier().eval(), "padded")
     wanted = np.concatenate(score_trees(model, [chain([8, 9, STOP]), chain([8, 9, 10, 11, STOP])]))
-    config = RewardConfig(model="rm", normalise=False, clip=None, missing_stop_penalty=0)
+    config = RewardConfig(model="rm", normalize=False, clip=None, missing_stop_penalty=0)
     found = Rewards(config, 4, model, STOP)([group()])
     np.testing.assert_allclose(found.score, wanted, atol=1e-5)
     cut = np.concatenate(score_trees(model, [chain([8, 9, 10, 11])]))

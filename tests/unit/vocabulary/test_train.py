@@ -10,11 +10,11 @@ from tokenizers import Tokenizer
 from medicalgpt.errors import ModelError
 from medicalgpt.vocabulary.learn import Wanted
 from medicalgpt.vocabulary.pieces import read_pieces
-from medicalgpt.vocabulary.train import Kind, train
+from medicalgpt.vocabulary.train import TokenizerKind, train
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_sentencepiece_writes_any_text_and_reads_it_back(kind: Kind, tmp_path: Path) -> None:
+def test_sentencepiece_writes_any_text_and_reads_it_back(kind: TokenizerKind, tmp_path: Path) -> None:
     path = train(CHINESE, tmp_path / "own", 1200, kind)
     model = sentencepiece.SentencePieceProcessor(model_file=str(path))
     assert model.get_piece_size() == 1200
@@ -39,7 +39,7 @@ def test_byte_level_writes_any_text_and_reads_it_back(tmp_path: Path) -> None:
     ("kind", "size", "says"),
     [("bytes", 200, "too small"), ("bytes", 90_000, "has enough for"), ("unigram", 90_000, "cannot learn 90000")],
 )
-def test_sizes_that_the_text_cannot_give_are_refused(kind: Kind, size: int, says: str, tmp_path: Path) -> None:
+def test_sizes_that_the_text_cannot_give_are_refused(kind: TokenizerKind, size: int, says: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=says):
         train(CHINESE[:1], tmp_path / "own", size, kind)
     assert not (tmp_path / "own").exists()

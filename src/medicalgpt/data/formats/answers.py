@@ -5,7 +5,7 @@ from typing import Any
 
 from medicalgpt.data.formats.fields import BadRow, checked_text, required_text, type_name
 from medicalgpt.data.formats.names import CONVERSATIONS, QUESTION
-from medicalgpt.data.formats.pairs import asked
+from medicalgpt.data.formats.questions import question_turns
 from medicalgpt.data.formats.turns import parse_turn, parse_turns
 from medicalgpt.data.records import Message
 
@@ -30,7 +30,7 @@ def prompt_turns(row: Mapping[str, Any]) -> Turns | None:
         return (parse_turn(value),)
     if isinstance(value, list) or name in (*CONVERSATIONS, "messages"):
         return tuple(parse_turns(value, name))
-    return asked(row, required_text(row, (name,)))
+    return question_turns(row, required_text(row, (name,)))
 
 
 def answer_turns(row: Mapping[str, Any], name: str) -> Turns:

@@ -6,23 +6,15 @@ from typing import Any, Final
 from medicalgpt.data.formats.answers import Turns, answer_turns, prompt_turns, without_prompt
 from medicalgpt.data.formats.fields import BadRow, find, type_name
 from medicalgpt.data.formats.names import CONVERSATIONS, PROMPTS, REPLIES, VERDICT
+from medicalgpt.data.formats.shape import Shape
 from medicalgpt.data.formats.tools import parse_tools
 from medicalgpt.data.formats.turns import check_turns, parse_turns, with_system
-from medicalgpt.data.records import Feedback, Kind, Source
-
-NAME: Final = "feedback"
-KIND: Final[Kind] = "feedback"
-EXPECTS: Final = (
-    "a prompt (conversations, prompt, messages, question or instruction) with an answer (completion, answer, response or "
-    "output; without one, the last turn of conversations or messages) and a verdict (desirable, kto_tag or label: true or "
-    "false)"
-)
-COLUMNS: Final = frozenset((*PROMPTS, *REPLIES, *VERDICT, "input", "history", "system", "tools"))
+from medicalgpt.data.records import Feedback, Source
 
 _SPELLED = {"true": True, "false": False, "1": True, "0": False}
 
 
-def matches(row: Mapping[str, Any]) -> bool:
+def _matches(row: Mapping[str, Any]) -> bool:
     """Whether the row has this shape.
 
     Many data sets have a `label` that says something else, such as a number or a topic; only true and false count.
@@ -31,7 +23,7 @@ def matches(row: Mapping[str, Any]) -> bool:
     return named or ("label" in row and str(row["label"]).strip().casefold() in ("true", "false"))
 
 
-def convert(row: Mapping[str, Any], source: Source) -> Feedback:
+def _convert(row: Mapping[str, Any], source: Source) -> Feedback:
     """The row as feedback. Raises BadRow."""
     desirable = _verdict(row)
     prompt, answer = _parts(row)
@@ -42,7 +34,7 @@ def convert(row: Mapping[str, Any], source: Source) -> Feedback:
 
 def _verdict(row: Mapping[str, Any]) -> bool:
     name = find(row, VERDICT)
-    assert name is not None, "matches() has seen it"
+    assert name is not None, "_matches() has seen it"
     value = row[name]
     found = None if value is None else _SPELLED.get(str(value).strip().casefold())
     if found is None:
@@ -66,3 +58,17 @@ def _parts(row: Mapping[str, Any]) -> tuple[Turns, Turns]:
     if turns[-1].role != "assistant":
         raise BadRow("there is no answer: the last turn is not from the assistant, and no column holds a completion")
     return turns[:-1], turns[-1:]
+
+
+FEEDBACK: Final = Shape(
+    name="feedback",
+    kind="feedback",
+    expects=(
+        "a prompt (conversations, prompt, messages, question or instruction) with an answer (completion, answer, response or "
+        "output; without one, the last turn of conversations or messages) and a verdict (desirable, kto_tag or label: true or "
+        "false)"
+    ),
+    columns=frozenset((*PROMPTS, *REPLIES, *VERDICT, "input", "history", "system", "tools")),
+    matches=_matches,
+    convert=_convert,
+)

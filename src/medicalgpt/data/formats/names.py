@@ -1,4 +1,4 @@
-"""Column names: what each is called in the wild, how they are folded, and how `data.columns` overrides them."""
+"""Column names: their synonyms in public data sets, how they are folded, and how `data.columns` overrides them."""
 
 from collections.abc import Mapping
 from typing import Any

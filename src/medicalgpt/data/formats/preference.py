@@ -7,25 +7,13 @@ from typing import Any, Final
 from medicalgpt.data.formats.answers import Turns, answer_turns, prompt_turns, without_prompt
 from medicalgpt.data.formats.fields import BadRow
 from medicalgpt.data.formats.names import PROMPTS
+from medicalgpt.data.formats.shape import Shape
 from medicalgpt.data.formats.tools import parse_tools
 from medicalgpt.data.formats.turns import check_turns, with_system
-from medicalgpt.data.records import Kind, Preference, Source
-
-NAME: Final = "preference"
-KIND: Final[Kind] = "preference"
-EXPECTS: Final = (
-    "a prompt (conversations, prompt, messages, question or instruction) with chosen and rejected, each text, a turn, "
-    "or a list of turns that ends with the assistant; without a prompt, two conversations that begin alike"
-)
-COLUMNS: Final = frozenset((*PROMPTS, "chosen", "rejected", "input", "history", "system", "tools"))
+from medicalgpt.data.records import Preference, Source
 
 
-def matches(row: Mapping[str, Any]) -> bool:
-    """Whether the row has this shape; one answer without the other is a bad row of this shape."""
-    return "chosen" in row or "rejected" in row
-
-
-def convert(row: Mapping[str, Any], source: Source) -> Preference:
+def _convert(row: Mapping[str, Any], source: Source) -> Preference:
     """The row as a preference. Raises BadRow."""
     chosen, rejected = answer_turns(row, "chosen"), answer_turns(row, "rejected")
     if _same(chosen, rejected):
@@ -47,7 +35,7 @@ def convert(row: Mapping[str, Any], source: Source) -> Preference:
 
 
 def _same(chosen: Turns, rejected: Turns) -> bool:
-    """White space around the words makes no preference."""
+    """Whether two answers differ in nothing but white space around their text."""
     return len(chosen) == len(rejected) and all(
         (a.role, a.content.strip(), a.tool_calls) == (b.role, b.content.strip(), b.tool_calls)
         for a, b in zip(chosen, rejected)
@@ -65,3 +53,16 @@ def _parted(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
     if not all(part and part[0].role == "assistant" for part in parts):
         raise BadRow("chosen and rejected do not part at an assistant turn")
     return chosen[:shared], *parts
+
+
+PREFERENCE: Final = Shape(
+    name="preference",
+    kind="preference",
+    expects=(
+        "a prompt (conversations, prompt, messages, question or instruction) with chosen and rejected, each text, a turn, "
+        "or a list of turns that ends with the assistant; without a prompt, two conversations that begin alike"
+    ),
+    columns=frozenset((*PROMPTS, "chosen", "rejected", "input", "history", "system", "tools")),
+    matches=lambda row: "chosen" in row or "rejected" in row,  # one without the other is a bad row of this shape
+    convert=_convert,
+)

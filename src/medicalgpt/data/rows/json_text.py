@@ -92,6 +92,7 @@ class _Values:
     """JSON values one after another from a text stream, holding one chunk or one value at a time."""
 
     _SPACE = re.compile(r"[ \t\r\n]*")
+    _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
     _DECODER = json.JSONDecoder()
 
     def __init__(self, text: TextIO, path: Path) -> None:
@@ -137,9 +138,10 @@ class _Values:
         ) from None
 
     def _cut_off(self, error: json.JSONDecodeError) -> bool:
-        # A value cut by the chunk's end fails there, or as a string without an end; any other failure is a real one,
-        # and must not make us read the rest of a large file. The longest token, a surrogate pair, has 12 characters.
-        return error.msg.startswith("Unterminated string") or error.pos >= len(self.buffer) - 16
+        # A value cut by the chunk's end fails there, or where a string without an end begins; any other failure is a real
+        # one, and must not make us read the rest of a large file. The longest token, a surrogate pair, has 12 characters.
+        open_string = self.buffer.startswith('"', error.pos) and not self._STRING.match(self.buffer, error.pos)
+        return open_string or error.pos >= len(self.buffer) - 16
 
     def _more(self) -> None:
         self.line += self.buffer.count("\n", 0, self.at)

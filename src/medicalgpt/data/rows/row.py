@@ -1,4 +1,4 @@
-"""What every reader yields."""
+"""One row of an input file, as every reader of this package yields it."""
 
 from dataclasses import dataclass
 from typing import Any

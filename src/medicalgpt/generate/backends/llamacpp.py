@@ -10,7 +10,6 @@ import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import Any
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
@@ -121,7 +120,7 @@ class _Call:
             return self.ends(number, token)
 
 
-def _settings(sampling: Sampling) -> dict[str, Any]:
+def _settings(sampling: Sampling) -> dict[str, object]:
     """Our settings by llama.cpp's names, in the order in which the other backends apply them; all else off."""
     return {
         "samplers": ["penalties", "temperature", "top_k", "top_p"],

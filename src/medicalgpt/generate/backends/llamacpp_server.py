@@ -11,11 +11,13 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from medicalgpt.errors import ServeError
@@ -28,6 +30,20 @@ _START_SECONDS = 300.0  # a busy machine may take its time
 _WITH_IDS = {"return_tokens": True, "verbose": True}
 
 
+Reply = dict[str, Any]
+"""What llama.cpp answers: parsed JSON of its own form, of which a few keys are read."""
+
+
+class _LlamaServer(Protocol):
+    """A server of xllamacpp, which has no types."""
+
+    listening_address: str
+
+    def handle_completions(self, request: Mapping[str, object]) -> Reply:
+        """Answer a request."""
+        ...
+
+
 class Server:
     """Answers requests about token ids."""
 
@@ -38,14 +54,14 @@ class Server:
             ServeError: the bindings are not installed, or llama.cpp does not take the file.
         """
         self.file = file
-        self._bindings: Any = _bindings()
+        self._bindings = _bindings()
         # Where all weights are exact, halves among keys and values would be the largest error of all.
         self._exact = file.types == {"F32"}
         self._total = _CACHE_BYTES // (file.numbers_per_token * (4 if self._exact else 2)) // _ROUND * _ROUND
         self.context = max(1, min(file.context, self._total - _SPARE))
         """Most tokens of prompt and answer together."""
         self._slots, self._tokens = 0, 0
-        self._server: Any = None
+        self._server: _LlamaServer | None = None
         self.make_room(1, 1)
 
     def make_room(self, slots: int, tokens: int) -> int:
@@ -68,7 +84,7 @@ class Server:
         self._server = self._load()
         return slots
 
-    def _load(self) -> Any:
+    def _load(self) -> _LlamaServer:
         bindings = self._bindings
         params = bindings.CommonParams()
         params.model.path = str(self.file.path)
@@ -87,7 +103,7 @@ class Server:
             if sys.platform != "win32" and len(folder) < 80:  # a socket's name is short
                 params.hostnames = [f"{folder}/llama.sock"]
             try:
-                server = bindings.Server(params)
+                server: _LlamaServer = bindings.Server(params)
             except (RuntimeError, OSError) as error:
                 raise ServeError(
                     f"llama.cpp cannot load {self.file.path}: the file is damaged, or memory is short, or its architecture "
@@ -96,7 +112,7 @@ class Server:
             _await(server.listening_address, key)
         return server
 
-    def ask(self, slot: int, prompt: Sequence[int], max_tokens: int, **settings: Any) -> dict[str, Any]:
+    def ask(self, slot: int, prompt: Sequence[int], max_tokens: int, **settings: object) -> Reply:
         """One request in llama.cpp's own words; what the slot holds of the prompt already is not computed again.
 
         Returns:
@@ -106,10 +122,10 @@ class Server:
             ServeError: llama.cpp refuses.
         """
         # Only this form has ids.
-        found: dict[str, Any] = self._request(slot, prompt, max_tokens, settings | _WITH_IDS)["__verbose"]
+        found: Reply = self._request(slot, prompt, max_tokens, settings | _WITH_IDS)["__verbose"]
         return found
 
-    def logps(self, ids: Sequence[int], first: int = 1) -> np.ndarray:
+    def logps(self, ids: Sequence[int], first: int = 1) -> npt.NDArray[np.float32]:
         """Log-probabilities float32 [len(ids) - first + 1, V] of the token behind ids[:first], ids[:first + 1] … ids.
 
         Slow for what it is: half a second a position with 50,000 tokens, as all go through JSON.
@@ -133,9 +149,10 @@ class Server:
             found.append({entry["id"]: entry["logprob"] for entry in entries})
         return found
 
-    def _request(self, slot: int, prompt: Sequence[int], max_tokens: int, settings: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, slot: int, prompt: Sequence[int], max_tokens: int, settings: Mapping[str, object]) -> Reply:
         request = {"prompt": list(prompt), "max_tokens": max_tokens, "id_slot": slot, "cache_prompt": True}
-        answer: dict[str, Any] = self._server.handle_completions(request | settings)
+        assert self._server is not None  # `make_room` has loaded it
+        answer: Reply = self._server.handle_completions({**request, **settings})
         if "error" in answer:
             raise ServeError(f"llama.cpp refuses a prompt of {len(prompt)} tokens: {answer['error'].get('message')}")
         return answer
@@ -152,7 +169,7 @@ def _await(address: str, key: str) -> None:
     A server that is let go before its loop and its door are under way never ends (xllamacpp 2026.10).
     """
     url = urlsplit(address)
-    door: Any = url.path if url.scheme == "unix" else (url.hostname, url.port)
+    door: str | tuple[str | None, int | None] = url.path if url.scheme == "unix" else (url.hostname, url.port)
     body = json.dumps({"prompt": [0], "n_predict": 1})
     head = f"POST /completion HTTP/1.0\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n"
     try:
@@ -167,7 +184,7 @@ def _await(address: str, key: str) -> None:
         raise ServeError(f"llama.cpp's server does not start: {status.decode(errors='replace')}")
 
 
-def _bindings() -> Any:
+def _bindings() -> ModuleType:
     try:
         return importlib.import_module("xllamacpp")
     except ImportError as error:

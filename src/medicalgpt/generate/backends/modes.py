@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import nn
 from transformers import GenerationConfig
 
 from medicalgpt.kernels import attention
+from medicalgpt.models.causal_lm import CausalLM
+
+_SETTINGS = "generation_config"
 
 
-def context_of(inner: Any) -> int | None:
+def context_of(inner: CausalLM) -> int | None:
     """Most tokens of prompt and answer together, as far as a model's config says."""
     found = getattr(inner.config.get_text_config(), "max_position_embeddings", None)
     return int(found) if found else None
@@ -31,7 +33,7 @@ def inference(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def own_attention(model: Any) -> Iterator[None]:
+def own_attention(model: CausalLM) -> Iterator[None]:
     """The attention a model was loaded with: without a tree, tree attention has no soft-capping (Gemma 2)."""
     tree = getattr(model.config, "_attn_implementation", None) == "tree"
     if tree:
@@ -44,7 +46,7 @@ def own_attention(model: Any) -> Iterator[None]:
 
 
 @contextmanager
-def attention_named(model: Any, name: str) -> Iterator[None]:
+def attention_named(model: CausalLM, name: str) -> Iterator[None]:
     """A registered attention function in place of the model's present one."""
     before = model.config._attn_implementation
     model.set_attn_implementation(name)
@@ -55,13 +57,13 @@ def attention_named(model: Any, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def own_settings_aside(*models: Any) -> Iterator[None]:
+def own_settings_aside(*models: nn.Module | CausalLM) -> Iterator[None]:
     """`generate` fills gaps from the model's generation_config.json; only `Sampling` shall decide here."""
-    before = [model.generation_config for model in models]
+    before = [getattr(model, _SETTINGS) for model in models]
     try:
         for model in models:
-            model.generation_config = GenerationConfig()
+            setattr(model, _SETTINGS, GenerationConfig())
         yield
     finally:
         for model, own in zip(models, before):
-            model.generation_config = own
+            setattr(model, _SETTINGS, own)

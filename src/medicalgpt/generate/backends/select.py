@@ -6,11 +6,10 @@ states, position biases and caches of a kind of their own fail here or before, a
 
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import nn
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from medicalgpt.generate.backends.base import Backend
@@ -18,13 +17,13 @@ from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.backends.decoder.kv import Slots, Step
 from medicalgpt.generate.backends.modes import attention_named, inference, own_attention
 from medicalgpt.generate.backends.transformers import TransformersBackend
-from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.causal_lm import CausalLM, device_of, unwrap
 from medicalgpt.models.probe import rounding
 
 _PROMPTS, _NEW = (9, 5), 3  # tokens of the prompts, and steps behind the first; the second prompt enters a step later
 _LIKELY = 8  # tokens compared at each position; far down in low precision all is rounding
 
-_known: "weakref.WeakKeyDictionary[nn.Module, bool]" = weakref.WeakKeyDictionary()
+_known: "weakref.WeakKeyDictionary[CausalLM, bool]" = weakref.WeakKeyDictionary()
 
 
 def backend_for(model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> Backend:
@@ -35,7 +34,7 @@ def backend_for(model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> Backe
     return Decoder(model, stop_ids) if _known[inner] else TransformersBackend(model, stop_ids, pad_id)
 
 
-def _decodes(model: nn.Module, inner: Any) -> bool:
+def _decodes(model: nn.Module, inner: CausalLM) -> bool:
     if not getattr(inner, "_supports_attention_backend", False):
         return False
     vocabulary = int(inner.config.get_text_config().vocab_size)
@@ -59,16 +58,16 @@ def _decodes(model: nn.Module, inner: Any) -> bool:
     return bool(gap <= rounding(model))
 
 
-def _own(model: Any, texts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:
+def _own(model: nn.Module, texts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:
     """Log-probabilities [positions, V] behind the prompt and each later token, by the model as it is."""
     for ids, prompt in zip(texts, _PROMPTS):
-        logits = model(input_ids=torch.tensor([ids], device=_device(model)), use_cache=False).logits[0, prompt - 1 :]
+        logits = model(input_ids=torch.tensor([ids], device=device_of(model)), use_cache=False).logits[0, prompt - 1 :]
         yield torch.log_softmax(logits.float(), -1)
 
 
-def _decoded(inner: Any, slots: Slots, texts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:
+def _decoded(inner: CausalLM, slots: Slots, texts: Sequence[Sequence[int]]) -> Iterator[torch.Tensor]:
     """The same by the decoder's way."""
-    device = _device(inner)
+    device = device_of(inner)
     slots.reserve(max(map(len, texts)))
     out: list[list[torch.Tensor]] = [[] for _ in texts]
     for now in range(_NEW + 1):
@@ -89,7 +88,7 @@ def _decoded(inner: Any, slots: Slots, texts: Sequence[Sequence[int]]) -> Iterat
         yield torch.stack(rows)
 
 
-def _windows(config: Any) -> list[int | None]:
+def _windows(config: PreTrainedConfig) -> list[int | None]:
     """The sliding window of each layer as transformers' own cache reads the config; another kind of layer fails."""
     windows: list[int | None] = []
     for layer in DynamicCache(config=config).layers:
@@ -100,7 +99,3 @@ def _windows(config: Any) -> list[int | None]:
         else:
             raise TypeError(f"cache layer {type(layer).__name__}")
     return windows
-
-
-def _device(model: Any) -> torch.device:
-    return unwrap(model).get_input_embeddings().weight.device  # type: ignore[operator,union-attr,return-value]

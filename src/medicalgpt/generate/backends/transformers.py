@@ -2,8 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import nn
@@ -22,9 +21,9 @@ from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import check_numbers, invert
 from medicalgpt.generate.backends.modes import context_of, inference, own_attention, own_settings_aside
-from medicalgpt.generate.backends.padding import takes_padding
+from medicalgpt.generate.backends.padding import GENERATE, takes_padding
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.causal_lm import device_of, unwrap
 
 
 class TransformersBackend:
@@ -32,7 +31,7 @@ class TransformersBackend:
 
     def __init__(self, model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> None:
         self.model = model
-        self.inner: Any = unwrap(model)
+        self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
         self.pad_id = pad_id
         self._lock = threading.Lock()  # generation settings lie on the model: one call at a time
@@ -67,7 +66,8 @@ class TransformersBackend:
     def _batch(
         self, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int], ends: StopCallback | None
     ) -> list[list[int]]:
-        device = self.inner.get_input_embeddings().weight.device
+        device = device_of(self.model)
+        generate: Callable[..., torch.Tensor] = getattr(self.model, GENERATE)
         width = max(len(ids) for ids in prompts)
         # [B, T], padded on the left, so that the next token stands behind every prompt
         inputs = torch.tensor([[self.pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
@@ -80,7 +80,7 @@ class TransformersBackend:
             own_settings_aside(self.model, self.inner),
         ):
             try:
-                out = self.model.generate(  # type: ignore[operator]
+                out = generate(
                     input_ids=inputs,
                     attention_mask=mask,
                     generation_config=self._settings(sampling),
@@ -141,7 +141,7 @@ class _Watch(StoppingCriteria):
         self.lengths: dict[int, int] = {}
         self.steps = 0
 
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: object) -> torch.Tensor:
         self.steps += 1
         tokens = input_ids[:, -1].tolist()
         for row in sorted(self.open):

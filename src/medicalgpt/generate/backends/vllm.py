@@ -6,8 +6,9 @@ Written against the interface of vLLM 0.11 to 0.33; vLLM needs a GPU, so the tes
 import importlib
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from medicalgpt.errors import ServeError
@@ -33,8 +34,8 @@ class VllmBackend:
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
         self.stop_ids = list(stop_ids)
-        options: dict[str, Any] = {}
-        self.lora: Any = None
+        options: dict[str, object] = {}
+        self.lora: object = None
         if adapter is not None:
             if not Path(adapter.path_or_id).is_dir():
                 raise ServeError(f"{adapter.path_or_id}: vLLM takes adapters from a local folder; download it first")
@@ -116,13 +117,13 @@ class VllmBackend:
         return False
 
 
-def _rank(config: dict[str, Any]) -> int:
+def _rank(config: Mapping[str, Any]) -> int:
     """The least rank that vLLM can be told which holds an adapter's ranks."""
     needed = max(config["r"], *(config.get("rank_pattern") or {}).values(), 0)
     return next((rank for rank in _RANKS if rank >= needed), needed)
 
 
-def _vllm(module: str) -> Any:
+def _vllm(module: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -55,7 +55,9 @@ class BatchingEngine:
         self.close()
 
     def submit(self, prompt: Prompt, sampling: Sampling, sink: Sink, *, n: int = 1, top: int | None = None) -> Request:
-        """Ask for `n` answers; with `top` every token comes with its log-probability and those of the `top` likeliest.
+        """Ask for `n` answers.
+
+        With `top` every token comes with its log-probability and those of the `top` likeliest.
 
         Raises:
             ServeError, RenderError: as `Engine.prepare`; a value out of range; or a backend without log-probabilities.

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
 from medicalgpt.gguf.vocab import split_digits
 from medicalgpt.models.embedded.registry import EmbeddedModel
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
@@ -18,13 +18,15 @@ def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
 
     Raises ModelError when the file lacks a chat template, a special token or the expected number of parameters.
     """
+    from medicalgpt.models.embeddings import rows
+
     with _quiet():
         tokenizer = _tokenizer(model, gguf)
         network = _network(gguf)
     parameters = sum(p.numel() for p in network.parameters())
     if parameters != model.parameters:
         raise ModelError(f"{model.name}: {gguf.name} has {parameters:,} parameters, expected {model.parameters:,}")
-    if len(tokenizer) > network.get_input_embeddings().weight.shape[0]:
+    if len(tokenizer) > rows(network):
         raise ModelError(f"{model.name}: {len(tokenizer)} tokens but fewer embeddings; the file is damaged")
     config = network.config
     config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -47,11 +49,11 @@ def _network(gguf: Path) -> "PreTrainedModel":
         del network.hf_quantizer
     if hasattr(network.config, "quantization_config"):
         del network.config.quantization_config
-    network.is_quantized = False
+    vars(network)["is_quantized"] = False
     return network
 
 
-def _tokenizer(model: EmbeddedModel, gguf: Path) -> Any:
+def _tokenizer(model: EmbeddedModel, gguf: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
@@ -71,7 +73,7 @@ def _tokenizer(model: EmbeddedModel, gguf: Path) -> Any:
     return tokenizer
 
 
-def _generation_config(model: EmbeddedModel, tokenizer: Any) -> "GenerationConfig":
+def _generation_config(model: EmbeddedModel, tokenizer: "PreTrainedTokenizerBase") -> "GenerationConfig":
     from transformers import GenerationConfig
 
     stops = [tokenizer.convert_tokens_to_ids(t) for t in model.stop_tokens]

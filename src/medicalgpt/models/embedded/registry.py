@@ -179,4 +179,4 @@ def is_pulled(model: EmbeddedModel) -> bool:
         origin = json.loads((model_folder(model) / ORIGIN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return origin.get("gguf_sha256") == model.gguf_sha256 and origin.get("recipe") == RECIPE
+    return bool(origin.get("gguf_sha256") == model.gguf_sha256 and origin.get("recipe") == RECIPE)

@@ -1,8 +1,9 @@
 """Tool formats: how tools, calls and results are written into a conversation, and read back from an answer."""
 
+from medicalgpt.data.tool_schemas import check_tools
 from medicalgpt.render.tool_formats.base import ToolFormat, Tools
 from medicalgpt.render.tool_formats.choose import FORMATS, MARKERS, named_in, suited, tool_format
-from medicalgpt.render.tool_formats.problems import CallProblem, check_tools
+from medicalgpt.render.tool_formats.problems import CallProblem
 from medicalgpt.render.tool_formats.stream import Call, CallDelta, CallStream, ContentDelta, Delta, Parsed
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Calls that cannot be used, and the check of a call against the tools it may name."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from medicalgpt.data.formats.fields import type_name
-from medicalgpt.errors import DataError
+from medicalgpt.data.tool_schemas import parameters
 
 Kind = Literal[
     "unfinished", "invalid_json", "not_a_call", "unknown_tool", "missing_argument", "wrong_type", "bad_value"
@@ -34,30 +34,13 @@ class CallProblem:
     argument: str | None = None
 
 
-def check_tools(tools: Iterable[Mapping[str, Any]]) -> None:
-    """Refuse tools whose parameters no call could be checked against.
-
-    Raises:
-        DataError: naming the tool, and what is wrong with its JSON schema.
-    """
-    for tool in tools:
-        function = tool["function"]
-        try:
-            Draft202012Validator.check_schema(_parameters(function))
-        except SchemaError as error:
-            raise DataError(
-                f"tool '{function['name'][:64]}': parameters is no JSON schema (at {error.json_path}: "
-                f"'{error.validator}' is not kept); see https://json-schema.org"
-            ) from None
-
-
 class CallChecker:
     """Checks calls against tools. Without tools every call passes, as there is nothing to check it against."""
 
     def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
         # An empty registry: a schema of a client's must not make this machine fetch an address.
         self._validators = {
-            tool["function"]["name"]: Draft202012Validator(_parameters(tool["function"]), registry=Registry())
+            tool["function"]["name"]: Draft202012Validator(parameters(tool["function"]), registry=Registry())
             for tool in tools
         }
 
@@ -79,11 +62,6 @@ class CallChecker:
 def shown_name(name: object) -> str | None:
     """A name that a model wrote, when it is one: anything else could be text in the wrong place."""
     return name if isinstance(name, str) and _NAME.fullmatch(name) else None
-
-
-def _parameters(function: Mapping[str, Any]) -> Any:
-    value = function.get("parameters")
-    return {} if value is None else value
 
 
 def _rank(error: ValidationError) -> int:

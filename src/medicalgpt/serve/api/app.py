@@ -1,7 +1,5 @@
 """The app: paths and what answers them."""
 
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
@@ -17,7 +15,7 @@ def create_app(service: Service) -> FastAPI:
     """The API over a model whose `BatchingEngine` is running. No pages, no cross-origin access."""
     app = FastAPI(title="MedicalGPT", docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(service.live, service.room)
-    app.add_middleware(Gateway, service=service, metrics=metrics)  # type: ignore[arg-type]
+    app.add_middleware(Gateway, service=service, metrics=metrics)
     errors.install(app)
 
     @app.post("/v1/chat/completions")
@@ -31,11 +29,11 @@ def create_app(service: Service) -> FastAPI:
         return await completions.complete(request, service)
 
     @app.get("/v1/models")
-    async def _models() -> dict[str, Any]:
+    async def _models() -> dict[str, object]:
         return {"object": "list", "data": [_model(service, name) for name in service.names]}
 
     @app.get("/v1/models/{name:path}")
-    async def _one_model(name: str) -> dict[str, Any]:
+    async def _one_model(name: str) -> dict[str, object]:
         if name not in service.names:
             raise ApiError(404, "this model is not served here", param="model", code="model_not_found")
         return _model(service, name)
@@ -53,7 +51,7 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def _model(service: Service, name: str) -> dict[str, Any]:
+def _model(service: Service, name: str) -> dict[str, object]:
     context = service.live.engine.context
     return {
         "id": name,

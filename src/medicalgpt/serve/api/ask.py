@@ -11,9 +11,9 @@ from medicalgpt.generate.prompts import EncodedPrompt, Prompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.serve.api.errors import ApiError, refused
 from medicalgpt.serve.api.exchange import Exchange
-from medicalgpt.serve.api.job import Inbox
 from medicalgpt.serve.api.schema import CompletionParams
 from medicalgpt.serve.api.service import Service
+from medicalgpt.serve.api.stream import Inbox
 
 T = TypeVar("T")
 _SEEDS = 2**63
@@ -102,7 +102,7 @@ def submit(
         sampling = replace(base, max_new_tokens=_room(asked, service, encoded))
         sink = inbox.sink(i * asked.n, asked.n)
         try:
-            request = service.live.submit(encoded.ids, sampling, sink, n=asked.n, top=top)
+            request = service.live.submit(encoded, sampling, sink, n=asked.n, top=top)
         except MedicalGPTError as error:
             raise refused(error, service.stopping) from None
         exchange.requests.append(request)

@@ -9,12 +9,11 @@ from starlette.responses import Response
 from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.generate.answer import AnswerDelta, AnswerStream, ReasoningDelta
 from medicalgpt.render.tool_formats import CallDelta, ContentDelta
-from medicalgpt.serve.api import ask, logprobs, reply
+from medicalgpt.serve.api import ask, logprobs, stream
 from medicalgpt.serve.api.exchange import Exchange
-from medicalgpt.serve.api.job import News
 from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
-from medicalgpt.serve.api.shape import Choice, Shape
+from medicalgpt.serve.api.stream import Choice, Envelope, News
 from medicalgpt.serve.api.turns import conversation, offer_of
 
 
@@ -33,14 +32,14 @@ async def complete(request: Request, service: Service) -> Response:
     answers = [AnswerStream(offer.format, offer.tools, encoded.thinking) for _ in range(asked.n)]
     for answer in answers:
         answer.push(encoded.prefill)  # half a call gives nothing yet
-    shape = ChatShape(service, encoded.dropped_turns, answers, asked.logprobs)
+    envelope = ChatEnvelope(service, encoded.dropped_turns, answers, asked.logprobs)
     if asked.stream:
         options = asked.stream_options
-        return reply.EventStream(shape, inbox, exchange, bool(options and options.include_usage))
-    return await reply.whole(shape, inbox, exchange)
+        return stream.EventStream(envelope, inbox, exchange, bool(options and options.include_usage))
+    return await stream.whole(envelope, inbox, exchange)
 
 
-class ChatShape(Shape):
+class ChatEnvelope(Envelope):
     """Choices with a message, or with what it grows by."""
 
     kind, chunk_kind, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
@@ -50,11 +49,11 @@ class ChatShape(Shape):
         self.answers, self.scored = answers, scored
 
     def opening(self) -> list[Choice]:
-        """See `Shape`."""
+        """See `Envelope`."""
         return [self._piece(i, {"role": "assistant", "content": ""}) for i in range(len(self.answers))]
 
     def pieces(self, news: News) -> list[Choice]:
-        """See `Shape`."""
+        """See `Envelope`."""
         answer = self.answers[news.choice]
         deltas = [*answer.push(news.text), *(answer.finish() if news.finish else ())]
         found = [self._piece(news.choice, delta) for delta in map(_delta, deltas)]
@@ -69,7 +68,7 @@ class ChatShape(Shape):
         return found
 
     def merged(self, pieces: Sequence[Choice]) -> Choice:
-        """See `Shape`."""
+        """See `Envelope`."""
         content = "".join(piece["delta"].get("content") or "" for piece in pieces)
         calls = [call for piece in pieces for call in piece["delta"].get("tool_calls", ())]
         thoughts = "".join(piece["delta"].get("reasoning_content", "") for piece in pieces)

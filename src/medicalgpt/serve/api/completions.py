@@ -6,14 +6,13 @@ from typing import Any
 from fastapi import Request
 from starlette.responses import Response
 
-from medicalgpt.serve.api import ask, reply
+from medicalgpt.serve.api import ask, stream
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.exchange import Exchange
-from medicalgpt.serve.api.job import News
 from medicalgpt.serve.api.logprobs import TextLogprobs
 from medicalgpt.serve.api.schema import CompletionRequest, parse
 from medicalgpt.serve.api.service import Service
-from medicalgpt.serve.api.shape import Choice, Shape
+from medicalgpt.serve.api.stream import Choice, Envelope, News
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -28,11 +27,11 @@ async def complete(request: Request, service: Service) -> Response:
     prompts = await ask.on_reader(service, _all_ids, asked.prompt, service)
     all_ready = await ask.read(prompts, asked, service)
     inbox = ask.submit(all_ready, asked, asked.top, service, exchange)
-    shape = TextShape(service, answers, asked.top is not None)
+    envelope = TextEnvelope(service, answers, asked.top is not None)
     if asked.stream:
         options = asked.stream_options
-        return reply.EventStream(shape, inbox, exchange, bool(options and options.include_usage))
-    return await reply.whole(shape, inbox, exchange)
+        return stream.EventStream(envelope, inbox, exchange, bool(options and options.include_usage))
+    return await stream.whole(envelope, inbox, exchange)
 
 
 def _all_ids(prompts: Sequence[str | list[int]], service: Service) -> list[list[int]]:
@@ -51,7 +50,7 @@ def _ids(prompt: str | list[int], place: int, service: Service) -> list[int]:
     return prompt
 
 
-class TextShape(Shape):
+class TextEnvelope(Envelope):
     """Choices with text; whole ones and pieces look alike."""
 
     kind = chunk_kind = "text_completion"
@@ -62,11 +61,11 @@ class TextShape(Shape):
         self.logprobs = [TextLogprobs(service.texts) if scored else None for _ in range(answers)]
 
     def opening(self) -> list[Choice]:
-        """See `Shape`."""
+        """See `Envelope`."""
         return []
 
     def pieces(self, news: News) -> list[Choice]:
-        """See `Shape`."""
+        """See `Envelope`."""
         writer = self.logprobs[news.choice]
         scores = writer.push(news.scored) if writer else None
         if not (news.text or news.scored or news.finish):
@@ -74,7 +73,7 @@ class TextShape(Shape):
         return [{"index": news.choice, "text": news.text, "logprobs": scores, "finish_reason": news.finish}]
 
     def merged(self, pieces: Sequence[Choice]) -> Choice:
-        """See `Shape`."""
+        """See `Envelope`."""
         scores: dict[str, list[Any]] | None = None
         if pieces[0]["logprobs"] is not None:
             scores = {key: [x for piece in pieces for x in piece["logprobs"][key]] for key in pieces[0]["logprobs"]}

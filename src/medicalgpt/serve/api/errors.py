@@ -3,7 +3,6 @@
 import logging
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -32,7 +31,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, object]:
         """What the client is sent."""
         kinds = {401: "authentication_error", 429: "rate_limit_error", 503: "service_unavailable"}
         kind = kinds.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")

@@ -8,12 +8,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medicalgpt.serve.api.address import named_locally
+from medicalgpt.serve.api.access import named_locally
 from medicalgpt.serve.api.errors import LOG, ApiError, failed
 from medicalgpt.serve.api.exchange import CLIENT_LEFT, Exchange
 from medicalgpt.serve.api.metrics import Metrics
-from medicalgpt.serve.api.reply import event
 from medicalgpt.serve.api.service import Service
+from medicalgpt.serve.api.stream import event
 
 OPEN_TO_ALL = frozenset({"/health"})
 KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models")

@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.serve.api.errors import ApiError
@@ -17,7 +17,7 @@ IGNORED: Final = frozenset(
 )
 """Fields about book-keeping at OpenAI; they cannot change an answer."""
 
-NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
+NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "logit_bias": ({},),
@@ -41,16 +41,16 @@ class _Fields(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nulls(cls, given: Any) -> Any:
+    def _without_nulls(cls, given: object) -> object:
         """OpenAI's clients write null for what was not set."""
         return {k: v for k, v in given.items() if v is not None} if isinstance(given, dict) else given
 
 
-def _as_list(value: Any) -> Any:
+def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _joined_text(value: Any) -> Any:
+def _joined_text(value: object) -> object:
     """The text of a message's content, which may come in parts."""
     if not isinstance(value, list):
         return value
@@ -94,7 +94,7 @@ class CompletionParams(_Fields):
 
     @model_validator(mode="before")
     @classmethod
-    def _known(cls, given: Any) -> Any:
+    def _known(cls, given: object) -> object:
         """Leave out what has no effect, and say so of what would have one that this server cannot give."""
         if not isinstance(given, dict):
             return given
@@ -133,7 +133,7 @@ class ChatMessage(_Fields):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_sent_back(cls, given: Any) -> Any:
+    def _as_sent_back(cls, given: object) -> object:
         """An answer of ours may be sent back with all its fields; names and earlier thoughts have no place in a template."""
         if not isinstance(given, dict):
             return given
@@ -181,7 +181,7 @@ class NamedChoice(_Fields):
 ChoiceWord = Literal["auto", "none", "required"]
 
 
-def _as_choice(value: Any) -> Any:
+def _as_choice(value: object) -> object:
     """One message for a choice that is neither word nor name."""
     if value in get_args(ChoiceWord):
         return value
@@ -217,7 +217,7 @@ class ChatRequest(CompletionParams):
         return self
 
 
-def _as_prompts(value: Any) -> Any:
+def _as_prompts(value: object) -> object:
     """One text, several, one list of token ids, or several: always several."""
     if isinstance(value, str):
         return [value]
@@ -263,11 +263,11 @@ def parse(kind: type[T], body: bytes) -> T:
     raise ApiError(400, "; ".join(told) + more, param=_place(problems[0]))
 
 
-def _place(problem: Any) -> str:
+def _place(problem: ErrorDetails) -> str:
     return ".".join(str(part)[:64] for part in problem["loc"])
 
 
-def _told(kind: type[CompletionParams], problem: Any) -> str:
+def _told(kind: type[CompletionParams], problem: ErrorDetails) -> str:
     place = _place(problem)
     if problem["type"] == "extra_forbidden":
         near = did_you_mean(place, kind.model_fields) if len(problem["loc"]) == 1 else ""

@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """As uvicorn does, but a stop that went well is no death by signal: the process exits with 0."""
         with super().capture_signals():
             yield

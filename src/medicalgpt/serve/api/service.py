@@ -8,7 +8,7 @@ from medicalgpt.errors import ServeError
 from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.token_text import TokenTexts
 from medicalgpt.runs.hashes import hash_json
-from medicalgpt.serve.api.auth import ApiKeys
+from medicalgpt.serve.api.access import ApiKeys
 from medicalgpt.serve.api.exchange import Room
 
 

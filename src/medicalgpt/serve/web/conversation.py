@@ -11,7 +11,7 @@ Ending = Literal["stop", "length", "stopped", "failed"]
 
 
 @dataclass(eq=False)
-class Answer:
+class WebAnswer:
     """One answer, in the making while `ending` is None.
 
     `prompt` are the turns that the model read, without those that did not fit; `rating` is what the user thinks of it.
@@ -36,15 +36,15 @@ class Answer:
 
 
 @dataclass(eq=False)
-class Exchange:
+class WebExchange:
     """A question with its answers in the order given; `shown` is the one that the conversation goes on from."""
 
     question: str
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[WebAnswer] = field(default_factory=list)
     shown: int = 0
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> WebAnswer | None:
         """The answer that is shown; None before the first one is begun."""
         return self.answers[self.shown] if self.answers else None
 
@@ -57,10 +57,10 @@ class Exchange:
 class Conversation:
     """Exchanges in order."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[WebExchange] = field(default_factory=list)
 
     @property
-    def last(self) -> Exchange | None:
+    def last(self) -> WebExchange | None:
         """The one that can be asked again."""
         return self.exchanges[-1] if self.exchanges else None
 

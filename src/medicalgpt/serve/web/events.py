@@ -1,10 +1,11 @@
 """What happens on the page: Gradio's events on one side, a session per browser tab on the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.info import ModelInfo
@@ -14,7 +15,10 @@ from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import Texts, other, preferred
 from medicalgpt.serve.web.view import as_typed, messages, ratings, version
 
-Changes = dict[Any, Any]
+Changes = dict[Block, Any]
+Value = Any
+"""What a setting's component holds; Gradio does not say what that is."""
+
 _NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
 _TO_QUESTION = "() => { document.querySelector('#ask textarea').focus(); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
@@ -89,22 +93,22 @@ class Events:
         return self._everything(session)
 
     # -- asking ---------------------------------------------------------------------------------------------------------
-    def ask(self, request: gr.Request, question: str, *values: Any) -> Iterator[Changes]:
+    def ask(self, request: gr.Request, question: str, *values: Value) -> Iterator[Changes]:
         """A new question."""
         session = self._session(request)
         yield from self._follow(session, session.ask(question or "", self._settings(values)))
 
-    def example(self, request: gr.Request, chosen: gr.SelectData, *values: Any) -> Iterator[Changes]:
+    def example(self, request: gr.Request, chosen: gr.SelectData, *values: Value) -> Iterator[Changes]:
         """One of the example questions."""
         session = self._session(request)
         yield from self._follow(session, session.ask(chosen.value["text"], self._settings(values)))
 
-    def again(self, request: gr.Request, *values: Any) -> Iterator[Changes]:
+    def again(self, request: gr.Request, *values: Value) -> Iterator[Changes]:
         """Another answer to the last question."""
         session = self._session(request)
         yield from self._follow(session, session.again(self._settings(values)))
 
-    def edit(self, request: gr.Request, edited: gr.EditData, *values: Any) -> Iterator[Changes]:
+    def edit(self, request: gr.Request, edited: gr.EditData, *values: Value) -> Iterator[Changes]:
         """A question in other words."""
         session = self._session(request)
         number = self._owner(session, edited.index)
@@ -171,14 +175,14 @@ class Events:
             self.sessions[key] = self.open_session(preferred(request.headers.get("accept-language", "")))
         return self.sessions[key]
 
-    def _settings(self, values: tuple[Any, ...]) -> Settings:
+    def _settings(self, values: tuple[Value, ...]) -> Settings:
         system, longest, temperature, top_p, top_k, penalty, seed = values
         whole = None if seed is None else int(seed)
         return Settings(system or "", int(longest), temperature, top_p, int(top_k), penalty, whole, self.stop_texts)
 
-    def _owner(self, session: Session, index: Any) -> int:
+    def _owner(self, session: Session, index: int | Sequence[int]) -> int:
         """The number of the exchange that a message of the chat belongs to."""
-        place = index[0] if isinstance(index, list | tuple) else index
+        place = index[0] if isinstance(index, Sequence) else index
         return messages(session.conversation, session.texts)[1][place]
 
     def _everything(self, session: Session) -> Changes:

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from medicalgpt.serve.web.conversation import Conversation
 from medicalgpt.serve.web.info import ModelInfo
@@ -25,8 +24,8 @@ def markdown(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:
 
 def as_json(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:
     """The same with the settings of every answer; `messages` is a dialogue that `train sft` reads."""
-    messages: list[dict[str, Any]] = []
-    answers: list[dict[str, Any]] = []
+    messages: list[dict[str, object]] = []
+    answers: list[dict[str, object]] = []
     if system := _system(conversation):
         messages.append({"role": "system", "content": system})
     for exchange in conversation.exchanges:

@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.data.formats import BadRow
 from medicalgpt.data.reader import row_record
 from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import open_rows
 from medicalgpt.errors import MedicalGPTError, ServeError
-from medicalgpt.serve.web.conversation import Answer
+from medicalgpt.serve.web.conversation import WebAnswer
 
 if sys.platform != "win32":
     import fcntl
@@ -53,7 +52,7 @@ class Feedback:
         _check(self.pairs, "preference")
         _check(self.verdicts, "feedback")
 
-    def rate(self, answers: Sequence[Answer], answer: Answer, verdict: bool | None) -> Saved:
+    def rate(self, answers: Sequence[WebAnswer], answer: WebAnswer, verdict: bool | None) -> Saved:
         """Keep the verdict on one of a question's `answers`; None takes it back, and a new one replaces the old.
 
         Raises:
@@ -77,32 +76,32 @@ class Feedback:
                 raise
         return Saved(len(rows), True)
 
-    def _forget(self, answer: Answer) -> None:
+    def _forget(self, answer: WebAnswer) -> None:
         """Take out what an earlier verdict on this answer has written: it is no longer what the user thinks."""
         answer.rating = None
         for path in (self.pairs, self.verdicts):
             _remove(path, answer.id)
 
-    def _pair(self, answer: Answer, other: Answer) -> dict[str, Any]:
+    def _pair(self, answer: WebAnswer, other: WebAnswer) -> dict[str, object]:
         good, bad = (answer, other) if answer.rating else (other, answer)
         return {"messages": _turns(answer), "chosen": good.text, "rejected": bad.text} | self._about(good, bad)
 
-    def _verdict(self, answer: Answer) -> dict[str, Any]:
+    def _verdict(self, answer: WebAnswer) -> dict[str, object]:
         row = {"messages": _turns(answer), "completion": answer.text, "desirable": answer.rating}
         return row | self._about(answer)
 
-    def _about(self, *answers: Answer) -> dict[str, Any]:
+    def _about(self, *answers: WebAnswer) -> dict[str, object]:
         ids = [answer.id for answer in answers]
         return {"answers": ids, "model": self.model, "rated": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _is_counterpart(answer: Answer, other: Answer) -> bool:
+def _is_counterpart(answer: WebAnswer, other: WebAnswer) -> bool:
     rated_otherwise = other.rating is not None and other.rating is not answer.rating
     # Prompts differ when the system message was changed, or when a longer answer left less room for old turns.
     return rated_otherwise and other.prompt == answer.prompt and other.text.strip() != answer.text.strip()
 
 
-def _turns(answer: Answer) -> list[dict[str, Any]]:
+def _turns(answer: WebAnswer) -> list[dict[str, object]]:
     return [turn.as_dict() for turn in answer.prompt]
 
 
@@ -116,7 +115,7 @@ def _check(path: Path, kind: Kind) -> None:
         raise ServeError(f"--feedback: {path} cannot be written: {error.strerror}; choose another place") from error
     except (BadRow, MedicalGPTError, StopIteration):
         raise ServeError(f"--feedback: {path} is no file of {kind} rows; choose another name") from None
-    found = kind if shape is None else shape.KIND
+    found = kind if shape is None else shape.kind
     if found != kind:
         raise ServeError(f"--feedback: {path} holds {found} rows, here {kind} rows are written; choose another name")
 
@@ -136,7 +135,7 @@ def _held(path: Path) -> Iterator[int]:
             os.close(fd)
 
 
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def _append(path: Path, rows: Sequence[dict[str, object]]) -> None:
     if not rows:
         return
     data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8", "backslashreplace")
@@ -166,8 +165,9 @@ def _remove(path: Path, answer: str) -> None:
                 file.flush()
                 os.fsync(new)
             os.replace(temporary, path)
-        finally:
+        except BaseException:  # not finally: after the replacing, `temporary` is the next holder's
             temporary.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager

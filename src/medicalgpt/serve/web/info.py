@@ -1,7 +1,7 @@
 """What is known about the model on the page: where it comes from, how it was trained, what it reached, its licence."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -34,12 +34,14 @@ class ModelInfo:
     weights: str
     template: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """For an exported conversation."""
         return {"name": self.name, "base": self.base, "adapter": self.adapter, "stages": list(self.stages)}
 
 
-def describe(name: str, adapter: str | None, origin: dict[str, Any], context: int | None, template: str) -> ModelInfo:
+def describe(
+    name: str, adapter: str | None, origin: Mapping[str, Any], context: int | None, template: str
+) -> ModelInfo:
     """Everything that can be read from the folders of a model; nothing is fetched.
 
     Args:

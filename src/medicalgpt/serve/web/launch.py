@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
@@ -18,6 +18,9 @@ from medicalgpt.serve.web.info import ModelInfo, describe
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import Texts
+
+if TYPE_CHECKING:  # reads its environment when it is imported
+    from gradio import Blocks
 
 _EXTRA_THREADS = 16  # for everything on the page that is not an answer
 
@@ -129,7 +132,7 @@ def _launch(
     feedback: Feedback | None,
     place: Place,
     defaults: Settings,
-) -> Any:
+) -> "Blocks":
     # Asked for whenever gradio would report something, so it stays for the life of the process; nobody is told anything.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from medicalgpt.serve.web.events import Events

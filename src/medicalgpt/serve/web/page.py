@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from medicalgpt.serve.web.info import ModelInfo, table
 from medicalgpt.serve.web.settings import Settings
@@ -16,7 +17,7 @@ TITLE = "MedicalGPT"
 _FONTS = ("system-ui", "Segoe UI", "Noto Sans", "PingFang TC", "Microsoft JhengHei", "Noto Sans TC", "sans-serif")
 
 
-def theme() -> Any:
+def theme() -> gr.themes.Base:
     """Calm colours with enough contrast, and only fonts that the machine has."""
     return gr.themes.Default(
         primary_hue="teal",
@@ -44,38 +45,38 @@ def theme() -> Any:
 class Page:
     """Every component that is read or changed."""
 
-    blocks: Any
-    language: Any
-    dark: Any
-    disclaimer: Any
-    chat: Any
-    status: Any
-    earlier: Any
-    version: Any
-    later: Any
-    versions: Any
-    ask: Any
-    send: Any
-    stop: Any
-    clear: Any
-    settings: Any
-    system: Any
-    max_new_tokens: Any
-    temperature: Any
-    top_p: Any
-    top_k: Any
-    repetition_penalty: Any
-    seed: Any
-    about: Any
-    facts: Any
-    export: Any
-    markdown: Any
-    json: Any
-    export_hint: Any
-    file: Any
+    blocks: gr.Blocks
+    language: gr.Button
+    dark: gr.Button
+    disclaimer: gr.HTML
+    chat: gr.Chatbot
+    status: gr.HTML
+    earlier: gr.Button
+    version: gr.HTML
+    later: gr.Button
+    versions: gr.Row
+    ask: gr.Textbox
+    send: gr.Button
+    stop: gr.Button
+    clear: gr.Button
+    settings: gr.Accordion
+    system: gr.Textbox
+    max_new_tokens: gr.Slider
+    temperature: gr.Slider
+    top_p: gr.Slider
+    top_k: gr.Slider
+    repetition_penalty: gr.Slider
+    seed: gr.Number
+    about: gr.Accordion
+    facts: gr.HTML
+    export: gr.Accordion
+    markdown: gr.Button
+    json: gr.Button
+    export_hint: gr.HTML
+    file: gr.JSON
 
     @property
-    def sampling(self) -> list[Any]:
+    def sampling(self) -> list[gr.components.Component]:
         """The inputs of `Settings`, in its order."""
         return [getattr(self, field.name) for field in fields(Settings) if field.name != "stop"]
 
@@ -126,8 +127,16 @@ def _talk() -> dict[str, Any]:
         parts["later"] = gr.Button(size="sm", min_width=0, elem_id="later")
     with gr.Row(elem_id="asking"):
         # Both wait for the tab's session: what is asked while the page is still being filled gets lost in Gradio's streams.
-        box: dict[str, Any] = {"show_label": False, "container": False, "interactive": False}
-        parts["ask"] = gr.Textbox(lines=1, max_lines=6, scale=1, min_width=0, elem_id="ask", **box)
+        parts["ask"] = gr.Textbox(
+            lines=1,
+            max_lines=6,
+            scale=1,
+            min_width=0,
+            elem_id="ask",
+            show_label=False,
+            container=False,
+            interactive=False,
+        )
         parts["send"] = gr.Button(variant="primary", interactive=False, min_width=0, scale=0, elem_id="send")
         parts["stop"] = gr.Button(variant="stop", min_width=0, scale=0, visible=False, elem_id="stop")
         parts["clear"] = gr.Button(min_width=0, scale=0, elem_id="clear")
@@ -159,7 +168,7 @@ def _side(defaults: Settings, longest: int) -> dict[str, Any]:
     return parts
 
 
-def words(page: Page, info: ModelInfo, texts: Texts, rated: bool) -> dict[Any, dict[str, Any]]:
+def words(page: Page, info: ModelInfo, texts: Texts, rated: bool) -> dict[Block, dict[str, Any]]:
     """Changes that put every fixed word of the page into a language."""
     hints = [texts.export_hint, texts.feedback_hint] if rated else [texts.export_hint]
     named = {name: {"label": getattr(texts, name)} for name in ("max_new_tokens", "top_p", "repetition_penalty")}

@@ -14,7 +14,7 @@ from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.render.thinking import OPEN
-from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
+from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import Texts
@@ -62,7 +62,7 @@ class Session:
                 return
             if number is not None:
                 self.conversation.cut(number)
-            self.conversation.exchanges.append(Exchange(question.strip()))
+            self.conversation.exchanges.append(WebExchange(question.strip()))
             self.draft = "" if number is None else None
             yield from self._answer(settings)
 
@@ -136,7 +136,7 @@ class Session:
             encoded = self._prepare(prompt, sampling)
             used = asdict(settings) | {"seed": sampling.seed}
             turns = _read(prompt, encoded)
-            answer = Answer(turns, dropped_turns=encoded.dropped_turns, settings=used, opened=encoded.thinking)
+            answer = WebAnswer(turns, dropped_turns=encoded.dropped_turns, settings=used, opened=encoded.thinking)
             exchange.answers.append(answer)
             exchange.shown = before
             yield from self._stream(answer, encoded, sampling)
@@ -169,10 +169,10 @@ class Session:
             tokens = len(template.prompt_ids(fixed))
             raise ServeError(self.texts.too_long.format(tokens=tokens, limit=limit, room=room)) from error
 
-    def _stream(self, answer: Answer, encoded: EncodedPrompt, sampling: Sampling) -> News:
+    def _stream(self, answer: WebAnswer, encoded: EncodedPrompt, sampling: Sampling) -> News:
         """Let the answer grow until it ends, by itself or not."""
         news: SimpleQueue[Piece | Exception | None] = SimpleQueue()
-        request = self.live.submit(encoded.ids, sampling, news.put)
+        request = self.live.submit(encoded, sampling, news.put)
         self._running = request, news
         began = time.monotonic()
         try:
@@ -198,7 +198,7 @@ class Session:
         load = self.live.load
         return self.texts.waiting if load.waiting and load.active >= self.live.slots else self.texts.reading
 
-    def _report(self, answer: Answer) -> None:
+    def _report(self, answer: WebAnswer) -> None:
         texts = self.texts
         if not answer.text.strip():
             self.note(texts.stopped if answer.ending == "stopped" else texts.empty)
@@ -211,7 +211,7 @@ class Session:
         self.note(" ".join(told))
 
 
-def _take(answer: Answer, item: Piece | Exception | None) -> None:
+def _take(answer: WebAnswer, item: Piece | Exception | None) -> None:
     """Add what came to an answer; raises what ended it."""
     if item is None:
         answer.ending = "stopped"

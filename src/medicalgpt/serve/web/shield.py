@@ -5,7 +5,11 @@ here passes. The policy keeps the browser from asking any other host for anythin
 """
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:  # the web framework is an extra
+    from starlette.middleware import Middleware
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _ALLOWED: Final = re.compile(
     r"/|/config/?|/theme\.css|/(assets|static|svelte)/.*|/favicon\.ico|/manifest\.json|/robots\.txt"
@@ -26,7 +30,7 @@ _POLICY: Final = "; ".join(
         "base-uri 'self'",
     )
 )
-_HEADERS: Final = (
+_HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"content-security-policy", _POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
@@ -34,7 +38,7 @@ _HEADERS: Final = (
 )
 
 
-def middleware() -> list[Any]:
+def middleware() -> "list[Middleware]":
     """For the application's constructor."""
     from starlette.middleware import Middleware
 
@@ -49,21 +53,21 @@ def allowed(path: str) -> bool:
 class Shield:
     """ASGI middleware: 404 for what is not needed, and the policy on every answer."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: "ASGIApp") -> None:
         self.app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
 
-        async def with_policy(message: Any) -> None:
+        async def with_policy(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 names = {name for name, _ in _HEADERS}
                 kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in names]
-                message = message | {"headers": [*kept, *_headers(scope["path"])]}
+                message = {**message, "headers": [*kept, *_headers(scope["path"])]}
             await send(message)
 
         if allowed(scope["path"]):

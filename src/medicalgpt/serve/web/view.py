@@ -1,10 +1,9 @@
 """What the page shows of a conversation."""
 
 import re
-from typing import Any
 
 from medicalgpt.render.thinking import ThinkingStream
-from medicalgpt.serve.web.conversation import Answer, Conversation
+from medicalgpt.serve.web.conversation import Conversation, WebAnswer
 from medicalgpt.serve.web.texts import Texts
 
 _JOINER = "\u2060"
@@ -28,9 +27,9 @@ def parts(text: str) -> tuple[str, str, bool]:
     return first.reasoning + last.reasoning, first.answer + last.answer, not stream.thinking
 
 
-def messages(conversation: Conversation, texts: Texts) -> tuple[list[dict[str, Any]], list[int]]:
+def messages(conversation: Conversation, texts: Texts) -> tuple[list[dict[str, object]], list[int]]:
     """The conversation as Gradio's messages, and for each of them the number of its exchange."""
-    shown: list[dict[str, Any]] = []
+    shown: list[dict[str, object]] = []
     owners: list[int] = []
     for number, exchange in enumerate(conversation.exchanges):
         turns = [_message("user", exchange.question)]
@@ -56,7 +55,7 @@ def version(conversation: Conversation, texts: Texts) -> str:
     return texts.version.format(number=last.shown + 1, of=len(last.answers))
 
 
-def _answer(answer: Answer, texts: Texts) -> list[dict[str, Any]]:
+def _answer(answer: WebAnswer, texts: Texts) -> list[dict[str, object]]:
     thought, rest, complete = parts(answer.text)
     turns = []
     if thought:
@@ -71,6 +70,6 @@ def _metadata(title: str, pending: bool) -> dict[str, str]:
     return {"title": title, "status": "pending" if pending else "done"}
 
 
-def _message(role: str, text: str) -> dict[str, Any]:
+def _message(role: str, text: str) -> dict[str, object]:
     # Not a bare string, which Gradio would strip of its indentation.
     return {"role": role, "content": [{"type": "text", "text": harmless(text)}]}

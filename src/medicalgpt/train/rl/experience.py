@@ -1,51 +1,59 @@
 """What an update learns from: log-probabilities, values and advantages of every sampled token, tree by tree."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from medicalgpt.config.rl import GrpoConfig, PpoConfig, RlConfig, RlooConfig
+from medicalgpt.config.rl import PpoObjective, RlConfig
 from medicalgpt.models.batches import batches
 from medicalgpt.objectives import advantages
+from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.roles import Roles
 from medicalgpt.train.rl.rollout import Group
+from medicalgpt.train.stages import policy_objective
 
 
 @dataclass
 class Experience:
     """The answers of one process. Token tensors [T] lie end to end over trees; `lengths` [answers] cuts them.
 
-    `extra` holds what objectives ask for by name: old, reference, old_values, returns, advantages.
+    `targets` and `reference` [T] are what objectives read of a batch.
     """
 
     trees: list[TokenTree]
     lengths: torch.Tensor
     entropy: torch.Tensor
-    extra: dict[str, torch.Tensor]
+    targets: RolloutTargets
+    reference: torch.Tensor
     score: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     total: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
     def __post_init__(self) -> None:
         self.ends = np.cumsum([tree.trained for tree in self.trees])
 
-    def take(self, items: Sequence[int]) -> dict[str, torch.Tensor]:
-        """Token values of several trees [N], in the order a batch of them lists its positions."""
+    def attach(self, batch: TreeBatch) -> TreeBatch:
+        """Put what is known of its trees' tokens [N] into a batch, on its device; returns the batch."""
+        index, device = self._places(batch.items), batch.weights.device
+        batch.rollout = self.targets.map(lambda values: values[index].to(device))
+        batch.reference = self.reference[index].to(device)
+        return batch
+
+    def _places(self, items: Sequence[int]) -> torch.Tensor:
+        """Where the tokens of several trees lie [N], in the order a batch of them lists its positions."""
         starts = np.concatenate([[0], self.ends])
         where = [np.arange(starts[i], self.ends[i]) for i in items]
-        index = torch.from_numpy(np.concatenate(where)) if where else torch.empty(0, dtype=torch.long)
-        return {name: values[index] for name, values in self.extra.items()}
+        return torch.from_numpy(np.concatenate(where)) if where else torch.empty(0, dtype=torch.long)
 
     @property
     def kl(self) -> torch.Tensor:
         """KL to the reference of every answer [answers], nats (k1)."""
-        gap = self.extra["old"] - self.extra["reference"]
-        return advantages.per_completion(gap, self.lengths)
+        return advantages.per_completion(self.targets.old - self.reference, self.lengths)
 
 
 @torch.no_grad()
@@ -71,34 +79,34 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
             for batch in batches(trees, critic.batching, capacity, filler, device):
                 put(batch, old_values=critic.values(batch))
     lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers])
-    return Experience(trees, lengths, found.pop("entropy"), found)
+    targets = RolloutTargets(found["old"], old_values=found.get("old_values"))
+    return Experience(trees, lengths, found["entropy"], targets, found["reference"])
 
 
 def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: ProcessGroup) -> dict[str, float]:
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
-    if isinstance(config, PpoConfig):
-        return _with_critic(config, seen, beta, world)
-    if not isinstance(config, RlooConfig | GrpoConfig):  # distillation has no use for advantages
-        return {}
+    values = seen.targets.old_values
+    if config.critic is not None and values is not None:
+        return _with_critic(config.critic, seen, values, beta, world)
     n = config.rollout.completions
-    if isinstance(config, RlooConfig):
-        found = advantages.leave_one_out((seen.total - beta * seen.kl).view(-1, n))
-    else:
-        found = advantages.group_relative(seen.total.view(-1, n), config.objective.scale)
-    seen.extra["advantages"] = found.reshape(-1).repeat_interleave(seen.lengths)
+    found = policy_objective(config).advantages(seen.total.view(-1, n), (beta * seen.kl).view(-1, n))
+    if found is not None:
+        seen.targets = replace(seen.targets, advantages=found.reshape(-1).repeat_interleave(seen.lengths))
     return {}
 
 
-def _with_critic(config: PpoConfig, seen: Experience, beta: float, world: ProcessGroup) -> dict[str, float]:
-    o, extra = config.objective, seen.extra
-    kl = advantages.kl_terms(extra["old"], extra["reference"], o.kl_estimator)
+def _with_critic(
+    o: PpoObjective, seen: Experience, values: torch.Tensor, beta: float, world: ProcessGroup
+) -> dict[str, float]:
+    """Advantages by GAE from the critic's values [T], and the returns that the critic is fitted to."""
+    kl = advantages.kl_terms(seen.targets.old, seen.reference, o.kl_estimator)
     rewards = advantages.token_rewards(seen.total, kl, seen.lengths, beta)
-    found = advantages.gae(rewards, extra["old_values"], seen.lengths, o.gamma, o.lam)
-    extra["returns"] = found + extra["old_values"]
-    extra["advantages"] = whitened(found, world) if o.whiten else found
-    left, whole = variance(extra["returns"] - extra["old_values"], world), variance(extra["returns"], world)
+    found = advantages.gae(rewards, values, seen.lengths, o.gamma, o.lam)
+    returns = found + values
+    seen.targets = replace(seen.targets, returns=returns, advantages=whitened(found, world) if o.whiten else found)
+    left, whole = variance(returns - values, world), variance(returns, world)
     return {"explained_variance": 1 - left / whole if whole > 0 else 0.0}
 
 

@@ -13,15 +13,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
 from rich.console import Console
+from safetensors.torch import save_file
 
-from medicalgpt.config.rl import PpoConfig, RlConfig, ScoredConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.objectives.ppo import ClippedValue
+from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.train.rl import checkpoint, health
+from medicalgpt.train import checkpoint, random_state
+from medicalgpt.train.rl import health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
 from medicalgpt.train.rl.process_group import ProcessGroup
@@ -31,6 +35,14 @@ from medicalgpt.train.rl.rollout import Group, Rollouts, RolloutSampler, require
 from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.signals import StopSignal
 from medicalgpt.train.stages import policy_objective
+
+
+class LoopState(BaseModel):
+    """What a checkpoint keeps of the loop: the weight of the KL, and the held-out scores and numbers before step 1."""
+
+    beta: float
+    start: list[list[float]]
+    first: dict[str, float]
 
 
 @dataclass
@@ -55,11 +67,10 @@ class RlTrainer:
 
     def __post_init__(self) -> None:
         c = self.config
-        self.pull = c.objective if isinstance(c, ScoredConfig) else None
-        self.beta = self.pull.beta if self.pull else 0.0
+        self.beta = c.kl.beta if c.kl else 0.0
         per_epoch = len(self.rows) / c.rollout.prompts
         self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
-        self.value = ClippedValue(c.objective.value_clip) if isinstance(c, PpoConfig) else None
+        self.value = ClippedValue[TreeBatch](c.critic.value_clip) if c.critic else None
         self.stop = StopSignal(self.console, "update")
         # Opening a log mends it, so only the process that writes it may.
         writes = self.world.rank == 0
@@ -101,8 +112,8 @@ class RlTrainer:
         learned = self._learn(seen, owned, len(rows))
         self.step += 1
         line = self._line(seen, rolled, learned | known | rates, time.perf_counter() - begin)
-        if self.pull:
-            self.beta = health.adapted(self.beta, line["train/kl"], self.pull.target_kl)
+        if self.config.kl:
+            self.beta = health.adapted(self.beta, line["train/kl"], self.config.kl.target_kl)
         return self._after(line)
 
     def _prompts(self, update: int) -> list[PromptRow]:
@@ -116,15 +127,15 @@ class RlTrainer:
         return [self.rows[int(orders[epoch][at])] for epoch, at in places]
 
     def _learn(self, seen: Experience, owned: Sequence[int], total: int) -> dict[str, float]:
-        o = self.config.objective
-        warming = isinstance(self.config, PpoConfig) and self.step < self.config.objective.critic_warmup
+        o, kl, critic = self.config.objective, self.config.kl, self.config.critic
+        warming = critic is not None and self.step < critic.critic_warmup
         return self.updater.run(
             seen,
             policy_objective(self.config, self.beta),
             self.value,
             owned,
             total,
-            UpdateSettings(o.epochs, o.minibatches, self.pull.stop_kl if self.pull else None),
+            UpdateSettings(o.epochs, o.minibatches, kl.stop_kl if kl else None),
             self.step,
             train_policy=not warming,
         )
@@ -221,20 +232,28 @@ class RlTrainer:
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save(self) -> None:
-        randoms = self.world.gather(checkpoint.random_state())
+        random = random_state.gather(self.world.size)
         if self.world.rank == 0:
-            state = {"beta": self.beta, "tokens": self.tokens, "start": self.start, "first": self.first}
+            state = LoopState(beta=self.beta, start=self.start, first=self.first).model_dump()
+            pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
             with self.folder.saving(self.step) as temp:
-                checkpoint.save(temp, self.updater, state, randoms)
+                save_file(checkpoint.tensors(self.updater.roles.trained()), temp / checkpoint.WEIGHTS)
+                checkpoint.write(
+                    temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
+                )
             self.folder.prune(self.config.train.keep_checkpoints)
         if self.world.size > 1:
             torch.distributed.barrier()
 
     def _restore(self, start: StartState) -> None:
         assert start.checkpoint is not None
-        state = checkpoint.restore(start.checkpoint, self.updater, self.world.rank)
-        self.step, self.beta, self.tokens = start.step, state["beta"], state["tokens"]
-        self.start, self.first = state["start"], state["first"]
+        saved = checkpoint.read(start.checkpoint, "rl", self.world.size)
+        saved.load_weights(self.updater.roles.trained())
+        saved.load_optimizer(self.updater.optimizer)
+        saved.load_random(self.world.rank)
+        state = saved.load_state(LoopState)
+        self.step, self.tokens = start.step, saved.pending.total_tokens
+        self.beta, self.start, self.first = state.beta, state.start, state.first
         for log in (self.log, self.samples):
             if log is not None:
                 log.rewind(start.step)

@@ -1,29 +1,30 @@
-"""The prompts of a run: dialogues without their last answer, or rows that are prompts; split, cut and counted."""
+"""The prompts of a reinforcement-learning run: read, cut to length, encoded and split."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from medicalgpt.config.sections import DataConfig
+from medicalgpt.data.bad_rows import BadRowPolicy
 from medicalgpt.data.files import expand, fingerprint
 from medicalgpt.data.formats import BadRow, check_columns, fold_row
 from medicalgpt.data.formats.names import rename
-from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.ledger import Ledger, Outcome
+from medicalgpt.data.prompts import ALLOWED, parse_prompt
 from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.split import choose_eval, group_key, leaks
 from medicalgpt.errors import DataError, RenderError, ServeError
 from medicalgpt.generate.prompts import prepare
-from medicalgpt.generate.rows import explain_bad, parse_prompt
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
 
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One prompt: its turns, the ids the model gets, and the answer that stood in the data, if any."""
+    """One prompt of a run: its turns, the token ids the model gets, and the answer that stood in the data, if any."""
 
     dialogue: Dialogue
     ids: tuple[int, ...]
@@ -80,68 +81,57 @@ def read_prompt_set(data: DataConfig, template: ChatTemplate, new_tokens: int, s
     return PromptSet(train, held, ledger.as_dict(), hashes, notes)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Reader:
     data: DataConfig
     template: ChatTemplate
     new_tokens: int
     ledger: Ledger
-    bad: Counter[str] = field(default_factory=Counter)
 
     def rows(self, paths: Sequence[str]) -> list[PromptRow]:
-        found = [row for path in expand(paths) for row in self._file(path)]
-        seen, bad = sum(self.ledger.seen.values()), self.bad.total()
-        if bad > self.data.max_bad_share * seen:
-            raise DataError(
-                f"{bad} of {seen} rows are bad ({bad / seen:.1%}), more than data.max_bad_share="
-                f"{self.data.max_bad_share:.0%}: {dict(self.bad.most_common(3))}; correct the data, or raise it"
-            )
-        return found
+        """The usable prompts of some files. Raises DataError as `BadRowPolicy`."""
+        policy = BadRowPolicy(self.data.on_bad_row, self.data.max_bad_share, self.ledger)
+        kept = []
+        for path in expand(paths):
+            convert = partial(self._prompt, path)
+            for found in policy.read(path, open_rows(path, self.data.columns), convert, lambda: ALLOWED):
+                self.ledger.settle(str(path), found.outcome, found.reason, over_length=found.row is None)
+                if found.row is not None:
+                    kept.append(found.row)
+        policy.finish()
+        return kept
 
-    def _file(self, path: Path) -> Iterator[PromptRow]:
-        rows = 0
-        for row in open_rows(path, self.data.columns):
-            rows += 1
-            self.ledger.see(str(path))
-            try:
-                found, outcome = self._prompt(row, path)
-            except BadRow as bad:
-                if self.data.on_bad_row == "stop":
-                    raise DataError(
-                        f"{explain_bad(bad, row, path)}; correct the row, or set data.on_bad_row=drop to count such "
-                        "rows and go on"
-                    ) from None
-                self.bad[bad.reason] += 1
-                self.ledger.settle(str(path), "dropped", bad.reason)
-                continue
-            if found is None:
-                self.ledger.settle(str(path), "dropped", outcome)
-                continue
-            self.ledger.settle(str(path), "truncated" if outcome else "kept")
-            yield found
-        if not rows:
-            raise DataError(f"{path}: the file is empty: it has no rows; take it out of the list or fill it")
-
-    def _prompt(self, row: Row, path: Path) -> tuple[PromptRow | None, str]:
-        """The prompt (None: over-length and dropped) and what happened to it; raises BadRow."""
+    def _prompt(self, path: Path, row: Row) -> "_Encoded":
+        """One row with the ids the model gets; raises BadRow."""
         if row.fields is not None:
             row = replace(row, fields=rename(fold_row(row.fields), self.data.columns)[0])
         asked = parse_prompt(row, path, self.data.system)
+        too_long = f"the prompt leaves no room for {self.new_tokens} new tokens in {self.data.max_tokens}"
         try:
             ready = prepare(asked.prompt, self.template, self.data.max_tokens, self.new_tokens)
         except RenderError as error:
             raise BadRow(str(error)) from None
         except ServeError as error:
             if self.data.over_length == "drop":
-                return None, f"the prompt leaves no room for {self.new_tokens} new tokens in {self.data.max_tokens}"
+                return _Encoded(None, "dropped", too_long)
             raise BadRow(
                 f"{error} (data.max_tokens, rollout.max_new_tokens), or set data.over_length=drop to count such prompts"
             ) from None
         if ready.dropped_turns and self.data.over_length == "drop":
-            return None, f"the prompt leaves no room for {self.new_tokens} new tokens in {self.data.max_tokens}"
+            return _Encoded(None, "dropped", too_long)
         turns = asked.prompt.messages
         if ready.dropped_turns:
             head = tuple(t for t in turns[:1] if t.role == "system")
             turns = (*head, *turns[len(head) + ready.dropped_turns :])
         dialogue = replace(asked.prompt, messages=turns)
-        return PromptRow(dialogue, tuple(ready.ids), asked.reference), "truncated" if ready.dropped_turns else ""
+        found = PromptRow(dialogue, tuple(ready.ids), asked.reference)
+        return _Encoded(found, "truncated" if ready.dropped_turns else "kept")
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A prompt, or None where it is over-length and dropped, and how its row ends in the ledger."""
+
+    row: PromptRow | None
+    outcome: Outcome
+    reason: str = ""

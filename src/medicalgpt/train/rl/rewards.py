@@ -43,7 +43,7 @@ class Rewards:
         self.sources: list[tuple[str, float, Source]] = []
         if model is not None:
             bound = config.clip if config.clip is not None else math.inf
-            shift, scale = (mean, std) if config.normalise else (0.0, 1.0)
+            shift, scale = (mean, std) if config.normalize else (0.0, 1.0)
             self.sources.append(("model", config.weight, _model(model, stop_id, shift, scale, bound)))
         for entry in config.functions:
             scorer = open_function(entry, config.allow_remote)

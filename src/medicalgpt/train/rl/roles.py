@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from medicalgpt.config.rl import DistillConfig, PpoConfig, RewardConfig, RlConfig, ScoredConfig
+from medicalgpt.config.rl import PpoObjective, RewardConfig, RlConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
@@ -112,23 +112,22 @@ def open_roles(config: RlConfig) -> Roles:
             "pipeline's or reward model's run has it in RUN/merged"
         )
     loaded = load_trained(config)
-    scoring = config.reward if isinstance(config, ScoredConfig) else None
+    scoring = config.scoring
     where = _scorer_of(scoring.model) if scoring and scoring.model else None
     shared = where is not None and config.lora.enabled and _same_base(where, base)
     report = _check_scorer(scoring, where, loaded.tokenizer) if scoring and where else None
     heads = _attach(loaded, config, where if shared else None)
     policy, note = as_policy(loaded, config)
-    policy = cast(CausalPolicy, policy)
     policy.temperature = config.rollout.temperature
     roles = Roles(loaded, policy, report=report, notes=[f"batching: {policy.batching}" + note.partition(" (")[2]])
     roles.autocast = AUTOCAST[mixed_precision(config)]
     if where is not None and scoring is not None:
         roles.reward = heads.get("reward") or _separate(where, config, trained=False, scores=True)
-    if isinstance(config, DistillConfig):
-        roles.teacher = open_teacher(config, policy, loaded.tokenizer)
+    if config.teacher is not None:
+        roles.teacher = open_teacher(config.teacher, config, policy, loaded.tokenizer)
         policy.learn_from(roles.teacher)
-    if isinstance(config, PpoConfig):
-        roles.critic = heads.get("critic") or _separate_critic(config, base, where)
+    if config.critic is not None:
+        roles.critic = heads.get("critic") or _separate_critic(config, config.critic, base, where)
     for role in (roles.reward, roles.critic):
         if role is not None and role.adapter is not None:
             role.batching = policy.batching
@@ -193,8 +192,8 @@ def _attach(loaded: Loaded, config: RlConfig, scorer: Located | None) -> dict[st
     if scorer is not None:
         score = adapters.add_scorer(model, "reward", scorer)
         out["reward"] = RewardPolicy(model, head=_linear(score), adapter="reward")
-    if isinstance(config, PpoConfig) and config.lora.enabled:
-        if config.objective.critic_init == "reward":
+    if config.critic is not None and config.lora.enabled:
+        if config.critic.critic_init == "reward":
             if scorer is None:
                 raise ConfigError(
                     "objective.critic_init=reward: the reward model is no adapter of the policy's base, so it cannot be the "
@@ -220,7 +219,7 @@ def _linear(weight: torch.Tensor) -> nn.Linear:
 
 
 def _width(model: nn.Module) -> int:
-    return int(unwrap(model).config.get_text_config().hidden_size)  # type: ignore[operator,union-attr]
+    return int(unwrap(model).config.get_text_config().hidden_size)
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -244,9 +243,11 @@ def _separate(where: Located, config: RlConfig, trained: bool, scores: bool) -> 
     return RewardPolicy(inner, probe_scores(inner, config.train.batching).batching)
 
 
-def _separate_critic(config: PpoConfig, base: Located, scorer: Located | None) -> RewardPolicy:
+def _separate_critic(
+    config: RlConfig, critic_config: PpoObjective, base: Located, scorer: Located | None
+) -> RewardPolicy:
     """A critic with weights of its own, for full training."""
-    as_scorer = config.objective.critic_init == "reward"
+    as_scorer = critic_config.critic_init == "reward"
     start = scorer if as_scorer else base
     assert start is not None
     critic = _separate(start, config, trained=True, scores=as_scorer)

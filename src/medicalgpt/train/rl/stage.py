@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from medicalgpt.config.rl import DistillConfig, PpoConfig, RlConfig, ScoredConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
-from medicalgpt.objectives.distill import Distillation
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
@@ -31,13 +30,12 @@ from medicalgpt.train.rl.roles import Roles, open_roles
 from medicalgpt.train.rl.rollout import RolloutSampler
 from medicalgpt.train.rl.teacher import TeacherScore
 from medicalgpt.train.rl.update import Updater
+from medicalgpt.train.stages import objective_of
 
 
-def train_rl(ctx: Context, start: StartState, parents: tuple[Path, ...]) -> Outcome:
+def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
     config, prompts = ctx.config, ctx.prepared
-    assert isinstance(config, RlConfig)
-    assert isinstance(prompts, PromptSet)
     require_memory(config)
     world = _world(ctx)
     _check(config, world)
@@ -65,7 +63,7 @@ def train_rl(ctx: Context, start: StartState, parents: tuple[Path, ...]) -> Outc
     return Outcome("finished", ctx.folder.path, before, after)
 
 
-def _world(ctx: Context) -> ProcessGroup:
+def _world(ctx: Context[RlConfig, PromptSet]) -> ProcessGroup:
     cuda = torch.cuda.is_available()
     return ProcessGroup(
         ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
@@ -79,7 +77,9 @@ def _check(config: RlConfig, world: ProcessGroup) -> None:
         raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
 
 
-def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, world: ProcessGroup) -> RlTrainer:
+def _trainer(
+    ctx: Context[RlConfig, PromptSet], config: RlConfig, roles: Roles, prompts: PromptSet, world: ProcessGroup
+) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
     if torch.cuda.is_available() and config.quantization == "none":
@@ -89,7 +89,7 @@ def _trainer(ctx: Context, config: RlConfig, roles: Roles, prompts: PromptSet, w
         checkpoint_activations(unwrap(roles.policy.model))
         if roles.critic is not None:
             checkpoint_activations(unwrap(roles.critic.model))
-    rate = config.objective.critic_learning_rate if isinstance(config, PpoConfig) else 0.0
+    rate = config.critic.critic_learning_rate if config.critic else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
     sampler = RolloutSampler(
@@ -115,15 +115,20 @@ def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
 
 
 def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rewards | TeacherScore:
-    if isinstance(config, DistillConfig):
-        return TeacherScore(roles.policy, Distillation(config.objective.divergence, config.objective.mix), capacity)
-    assert isinstance(config, ScoredConfig)
+    if config.scoring is None:
+        compare = objective_of(config)
+        if not callable(compare):
+            raise ConfigError(
+                f"nothing scores the answers of {type(config).__name__}: return a RewardConfig section in its property "
+                "`scoring`, or learn from a teacher with an objective that can be called on two tables of log-probabilities"
+            )
+        return TeacherScore(roles.policy, compare, capacity)
     report = roles.report
     mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
-    return Rewards(config.reward, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
+    return Rewards(config.scoring, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
 
 
-def _announce(ctx: Context, roles: Roles, prompts: PromptSet) -> None:
+def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSet) -> None:
     trained = sum(p.numel() for p in roles.trained().values())
     ledger = prompts.ledger
     rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
@@ -141,7 +146,7 @@ def _announce(ctx: Context, roles: Roles, prompts: PromptSet) -> None:
         )
 
 
-def _trackers(ctx: Context, config: RlConfig) -> Any:
+def _trackers(ctx: Context[RlConfig, PromptSet], config: RlConfig) -> Any:
     """Loggers beside metrics.jsonl, through accelerate; only the first process speaks."""
     if not config.report_to or ctx.rank != 0:
         return None
@@ -157,13 +162,13 @@ def _trackers(ctx: Context, config: RlConfig) -> Any:
 def other_hashes(config: RlConfig) -> dict[str, str]:
     """SHA-256 of what beside base and data decides the outcome: reward model or teacher, and the user's own functions."""
     out: dict[str, str] = {}
-    if isinstance(config, DistillConfig):
-        out["teacher"] = base_hashes(locate(config.objective.teacher), None)["base"]
-    if not isinstance(config, ScoredConfig):
+    if config.teacher is not None:
+        out["teacher"] = base_hashes(locate(config.teacher), None)["base"]
+    if config.scoring is None:
         return out
-    if config.reward.model:
-        out["reward"] = base_hashes(locate(config.reward.model), None)["base"]
-    for entry in config.reward.functions:
+    if config.scoring.model:
+        out["reward"] = base_hashes(locate(config.scoring.model), None)["base"]
+    for entry in config.scoring.functions:
         file = Path(entry.path.rpartition(":")[0])
         if file.is_file():
             out[f"reward {entry.path}"] = hash_file(file)

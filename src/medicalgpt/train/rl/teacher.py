@@ -6,26 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from medicalgpt.config.rl import DistillConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.batches import batches
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.objectives.distill import Distillation
+from medicalgpt.objectives.base import Compare
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.train.reference import open_reference
 from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.rollout import Group
 
 
-def open_teacher(config: DistillConfig, policy: CausalPolicy, tokenizer: object) -> CausalPolicy:
+def open_teacher(name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object) -> CausalPolicy:
     """The frozen teacher, with the policy's temperature.
 
     Raises:
         ConfigError: its tokenizer is another one, so that its distributions are over other tokens.
     """
-    name = config.objective.teacher
     found = locate(name)
     theirs = load_tokenizer(found.path_or_id, found.revision)
     if theirs.get_vocab() != tokenizer.get_vocab():  # type: ignore[attr-defined]
@@ -44,7 +43,7 @@ class TeacherScore:
     """Scores answers by minus their mean divergence from the teacher, in nats per token."""
 
     policy: CausalPolicy
-    objective: Distillation
+    compare: Compare
     capacity: int
 
     @torch.no_grad()
@@ -54,7 +53,7 @@ class TeacherScore:
         trees = [g.tree for g in groups]
         device = next(self.policy.parameters()).device
         for batch in batches(trees, self.policy.batching, self.capacity, device=device):
-            found = self.policy.against_teacher(batch, self.objective).cpu()
+            found = self.policy.against_teacher(batch, self.compare).cpu()
             sizes = [len(a.ids) for i in batch.items for a in groups[i].answers]
             means = iter([-float(part.mean()) for part in found.split(sizes)])
             for i in batch.items:

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +12,9 @@ import torch
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.models.batches import batches
-from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.objectives.base import Objective, Policy
+from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.train.meter import Meter
@@ -22,6 +22,8 @@ from medicalgpt.train.rl.experience import Experience
 from medicalgpt.train.rl.process_group import ProcessGroup
 from medicalgpt.train.rl.roles import Roles
 from medicalgpt.train.schedule import factor
+
+Player = TypeVar("Player", CausalPolicy, RewardPolicy)
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class Updater:
     def run(
         self,
         seen: Experience,
-        objective: Objective,
-        value: ClippedValue | None,
+        objective: Objective[CausalPolicy, TreeBatch],
+        value: ClippedValue[TreeBatch] | None,
         owned: Sequence[int],
         total: int,
         passes: UpdateSettings,
@@ -113,7 +115,7 @@ class Updater:
         self,
         seen: Experience,
         items: Sequence[int],
-        objective: Objective,
+        objective: Objective[CausalPolicy, TreeBatch],
         stop_kl: float | None,
         meter: Meter,
         update: int,
@@ -127,7 +129,7 @@ class Updater:
         return self._apply(self.policy, "policy", update)
 
     def _value_step(
-        self, seen: Experience, items: Sequence[int], value: ClippedValue, meter: Meter, update: int
+        self, seen: Experience, items: Sequence[int], value: ClippedValue[TreeBatch], meter: Meter, update: int
     ) -> float:
         critic = self.roles.critic
         assert critic is not None
@@ -137,8 +139,8 @@ class Updater:
 
     def _backward(
         self,
-        model: CausalPolicy | RewardPolicy,
-        objective: Objective,
+        model: Player,
+        objective: Objective[Player, TreeBatch],
         seen: Experience,
         items: Sequence[int],
         meter: Meter,
@@ -150,17 +152,16 @@ class Updater:
         for batch in parts:
             with recomputing(model):
                 with self.roles.precision():
-                    out = objective.loss(cast(Policy, model), batch, None)
-                (out.sum / count).backward()  # type: ignore[no-untyped-call]
+                    out = objective.loss(model, batch)
+                (out.sum / count).backward()
             meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
 
-    def _batches(self, seen: Experience, items: Sequence[int], batching: Any) -> Iterator[TreeBatch]:
+    def _batches(self, seen: Experience, items: Sequence[int], batching: Batching) -> Iterator[TreeBatch]:
         found = batches(seen.trees, batching, self.capacity, self.filler, self.world.device, items)
         # A process without a prompt in this minibatch still takes part in every sum.
         nothing = pack_trees if batching == "tree" else pad_trees
         for batch in found if items else [nothing([], (), self.filler).to(self.world.device)]:
-            batch.extra |= {k: v.to(self.world.device) for k, v in seen.take(batch.items).items()}
-            yield batch
+            yield seen.attach(batch)
 
     def _apply(self, parameters: list[torch.nn.Parameter], who: str, update: int) -> float:
         """Sum the gradients over processes, clip, step; a gradient that is not finite stops the run before it is used."""

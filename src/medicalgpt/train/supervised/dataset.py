@@ -54,7 +54,7 @@ class PlanDataset(Dataset[TreeBatch]):
         build = pack_trees if self.batching == "tree" else pad_trees
         batch = build([self.trees[j] for j in items], items, self.filler)
         if self.reference is not None:
-            batch.extra["reference"] = torch.from_numpy(self.reference.take(items))
+            batch.reference = torch.from_numpy(self.reference.take(items))
         if self.mismatched is not None:
             batch.mismatched = self.mismatched[i]
         return batch

@@ -1,6 +1,7 @@
 """What the distributed wrapper sees: one module whose forward pass is one objective on one batch."""
 
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -8,7 +9,7 @@ from torch import nn
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.objectives.base import Objective, Policy
+from medicalgpt.objectives.base import Objective
 from medicalgpt.render.batch import TreeBatch
 
 
@@ -19,7 +20,10 @@ class StageModule(nn.Module):
     """
 
     def __init__(
-        self, policy: CausalPolicy | RewardPolicy, objective: Objective, reference: CausalPolicy | None = None
+        self,
+        policy: CausalPolicy | RewardPolicy,
+        objective: Objective[Any, TreeBatch],
+        reference: CausalPolicy | None = None,
     ) -> None:
         super().__init__()
         self.policy = policy
@@ -29,8 +33,7 @@ class StageModule(nn.Module):
 
     def forward(self, batch: TreeBatch) -> dict[str, Any]:
         """Sum and count of the loss and of every metric."""
-        ref = self.reference_logps(batch) if self.objective.needs.reference else None
-        out = self.objective.loss(cast(Policy, self.policy), batch, ref)
+        out = self.objective.loss(self.policy, self._with_reference(batch))
         return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
 
     @torch.no_grad()
@@ -38,14 +41,19 @@ class StageModule(nn.Module):
         """Sum and count of the objective's baseline on the batch's mismatched rows."""
         if batch.mismatched is None:
             raise ValueError("the batch has no mismatched rows to estimate the baseline on")
-        ref = self.reference_logps(batch.mismatched) if self.objective.needs.reference else None
-        return self.objective.baseline(cast(Policy, self.policy), batch.mismatched, ref)
+        return self.objective.baseline(self.policy, self._with_reference(batch.mismatched))
+
+    def _with_reference(self, batch: TreeBatch) -> TreeBatch:
+        """The batch with log π_ref where the objective needs it; the caller's batch keeps none that was computed here."""
+        if not self.objective.needs.reference:
+            return batch
+        return replace(batch, reference=self.reference_logps(batch))
 
     @torch.no_grad()
     def reference_logps(self, batch: TreeBatch) -> torch.Tensor:
         """log π_ref [N] at the batch's weighted positions."""
-        if "reference" in batch.extra:
-            return batch.extra["reference"]
+        if batch.reference is not None:
+            return batch.reference
         if self._reference[0] is not None:
             return self._reference[0].logps(batch)[0]
         if isinstance(self.policy, RewardPolicy):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from medicalgpt.config.base import StageConfig, SupervisedConfig
-from medicalgpt.config.stages import PairConfig
 from medicalgpt.models.batches import row_costs
 from medicalgpt.models.policy import Batching
 from medicalgpt.render.build import Prepared, replay_choice
@@ -41,8 +40,7 @@ def make_plan(config: SupervisedConfig, prepared: Prepared, batching: Batching, 
     trees = Trees(tuple(parts))
     others = partners(config, prepared)
     lengths = row_costs(trees, others[0], batching)
-    branches = 2 if isinstance(config, PairConfig) else 1
-    capacity = t.row_tokens or config.data.max_tokens * branches
+    capacity = t.row_tokens or config.data.max_tokens * config.branches
     rows_per_step = max(1, round(t.tokens_per_step / capacity))
     if rows_per_step % world:
         rows_per_step = max(world, round(rows_per_step / world) * world)

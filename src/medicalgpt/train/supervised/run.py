@@ -2,26 +2,22 @@
 
 import hashlib
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 import torch
 
 from medicalgpt.config.base import SupervisedConfig
-from medicalgpt.config.stages import KtoConfig, ReferencedConfig
-from medicalgpt.data.ledger import Ledger
-from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Feedback, Message, Preference
-from medicalgpt.errors import RenderError
+from medicalgpt.data.records import Message
+from medicalgpt.errors import ConfigError, RenderError
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.batches import costs
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.objectives.kto import weight_advice
 from medicalgpt.render.build import Prepared
 from medicalgpt.render.rows import encode_conversation
+from medicalgpt.render.template import ChatTemplate
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.train.context import Context, Outcome
@@ -38,10 +34,8 @@ from medicalgpt.train.supervised.reference_cache import ReferenceCache, compute
 from medicalgpt.train.supervised.session import build_trainer
 
 
-def train_supervised(ctx: Context, start: StartState, parents: tuple[Path, ...]) -> Outcome:
+def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     config, console, prepared = ctx.config, ctx.console, ctx.prepared
-    assert isinstance(config, SupervisedConfig)
-    assert isinstance(prepared, Prepared)
     require_memory(config)
     torch.manual_seed(config.train.seed)
     loaded, policy, note = load_policy(config)
@@ -75,15 +69,12 @@ def _size(policy: Policy) -> str:
     return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
 
 
-def _preflight(ctx: Context, prepared: Prepared, loaded: Loaded) -> None:
+def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loaded: Loaded) -> None:
     """Print the ledger, the proofs and one row with its trained tokens in colour."""
     for note in prepared.notes:
         ctx.console.print(note, highlight=False)
-    if isinstance(ctx.config, KtoConfig):
-        o = ctx.config.objective
-        advice = weight_advice(*prepared.train.verdicts, o.desirable_weight, o.undesirable_weight)
-        if advice:
-            ctx.console.print(advice, highlight=False)
+    if advice := objective_of(ctx.config).advice(*prepared.train.verdicts):
+        ctx.console.print(advice, highlight=False)
     ledger = prepared.ledger
     ctx.console.print(
         "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
@@ -91,44 +82,36 @@ def _preflight(ctx: Context, prepared: Prepared, loaded: Loaded) -> None:
     )
     for reason, count in ledger["reasons"].items():
         ctx.console.print(f"  {count} {reason}", highlight=False)
-    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(ctx))
+    proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(prepared, ctx.template))
     ctx.console.print(as_table(proofs))
     if ctx.console.is_terminal:  # a log file must not hold patient text
         ctx.console.print(show(prepared.train[0], ctx.template))
 
 
-def _conversations(ctx: Context, count: int = 8) -> list[tuple[Message, ...]]:
-    """The first few finished conversations of the training data."""
-    data, kind = ctx.config.data, objective_of(ctx.config).needs.data
-    if kind == "document":
-        return []
+def _conversations(prepared: Prepared, template: ChatTemplate) -> list[tuple[Message, ...]]:
+    """The first few conversations of the training data that the template can render."""
     found: list[tuple[Message, ...]] = []
-    for record in islice(
-        read(data.train, kind, columns=data.columns, on_bad_row="drop", max_bad_share=1.0, ledger=Ledger()), count
-    ):
-        messages: tuple[Message, ...] = ()
-        if isinstance(record, Dialogue):
-            messages = record.messages
-        elif isinstance(record, Preference):
-            messages = (*record.prompt, record.chosen[0])
-        elif isinstance(record, Feedback):
-            messages = (*record.prompt, record.answer[0])
+    for messages in prepared.first_rows.conversations:
         with suppress(RenderError):  # a row the template refuses was settled when it was rendered
-            encode_conversation(ctx.template, messages, (), {len(messages) - 1})
+            encode_conversation(template, messages, (), {len(messages) - 1})
             found.append(messages)
     return found
 
 
-def _reference(ctx: Context, policy: Policy, plan: Plan) -> CausalPolicy | None:
-    config = ctx.config
-    if not isinstance(config, ReferencedConfig) or isinstance(policy, RewardPolicy):
+def _reference(ctx: Context[SupervisedConfig, Prepared], policy: Policy, plan: Plan) -> CausalPolicy | None:
+    config, choice = ctx.config, ctx.config.reference_choice
+    if not objective_of(config).needs.reference:
         return None
-    kind = reference_kind(config)
+    if choice is None or isinstance(policy, RewardPolicy):
+        raise ConfigError(
+            f"stage {ctx.name}: its objective needs a reference, but {type(config).__name__}.reference_choice says nothing of "
+            "where it comes from; return a ReferenceChoice section there (a language model's stage only)"
+        )
+    kind = reference_kind(config, choice)
     if kind == "model":
-        return load_reference(config, policy.batching)
+        return load_reference(config, choice, policy.batching)
     if kind == "cached":
         # The stores' folder is named after everything that decides which rows they hold, and in which order.
-        assert isinstance(ctx.prepared, Prepared)
         facts = {
             "rows": ctx.prepared.train.folder.parent.name,
             "base": ctx.base,

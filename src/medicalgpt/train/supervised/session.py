@@ -7,8 +7,9 @@ from transformers import TrainingArguments
 from transformers.integrations import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
-from medicalgpt.config.sections import TrainConfig
+from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.models.load import Loaded
+from medicalgpt.render.build import Prepared
 from medicalgpt.train.context import Context
 from medicalgpt.train.policy import mixed_precision
 from medicalgpt.train.supervised.callbacks import ProgressCallback, SampleCallback, StopCallback
@@ -18,7 +19,7 @@ from medicalgpt.train.supervised.samples import SampleWriter
 from medicalgpt.train.supervised.trainer import StageTrainer
 
 
-def arguments(ctx: Context, plan: Plan) -> TrainingArguments:
+def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan) -> TrainingArguments:
     """transformers' arguments for our plan: one epoch over all rows of the run, in order."""
     t, precision = ctx.config.train, mixed_precision(ctx.config)
     return TrainingArguments(
@@ -50,10 +51,11 @@ def arguments(ctx: Context, plan: Plan) -> TrainingArguments:
     )
 
 
-def build_trainer(ctx: Context, module: StageModule, plan: Plan, loaded: Loaded) -> tuple[Any, StopCallback]:
+def build_trainer(
+    ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan, loaded: Loaded
+) -> tuple[Any, StopCallback]:
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
-    assert isinstance(t, TrainConfig)
     trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, (t.schedule, t.warmup))
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:

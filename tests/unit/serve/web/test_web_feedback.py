@@ -12,14 +12,14 @@ from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Feedback as Row
 from medicalgpt.data.records import Message, Preference
 from medicalgpt.errors import ServeError
-from medicalgpt.serve.web.conversation import Answer
+from medicalgpt.serve.web.conversation import WebAnswer
 from medicalgpt.serve.web.feedback import Feedback, Saved
 
 PROMPT = (Message("system", "Be brief."), Message("user", "發燒怎麼辦？"))
 
 
-def answer(text: str, prompt: tuple[Message, ...] = PROMPT, ending: str = "stop") -> Answer:
-    return Answer(prompt, text, ending)  # type: ignore[arg-type]
+def answer(text: str, prompt: tuple[Message, ...] = PROMPT, ending: str = "stop") -> WebAnswer:
+    return WebAnswer(prompt, text, ending)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -167,3 +167,19 @@ def test_a_rating_that_cannot_be_written_is_told_and_not_shown(kept: Feedback, m
     assert one.rating is None
     assert kept.rate([one], one, True) == Saved(0, True)
     assert len(verdicts(kept)) == 1
+
+
+def test_the_next_holders_temporary_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Feedback(tmp_path / "ratings.jsonl", "m")
+    answers = [answer("good"), answer("bad")]
+    kept.rate(answers, answers[0], True)
+    replace, written = os.replace, []
+
+    def and_the_next_one_begins(source: Path, target: Path) -> None:
+        replace(source, target)
+        source.write_text("of another thread")
+        written.append(source)
+
+    monkeypatch.setattr(os, "replace", and_the_next_one_begins)
+    kept.rate(answers, answers[0], None)
+    assert [path.read_text() for path in written] == ["of another thread"] * 2  # pairs and verdicts

@@ -14,7 +14,7 @@ from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export
-from medicalgpt.serve.web.conversation import Answer, Conversation, Exchange
+from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.info import describe, table
 from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
 from medicalgpt.serve.web.settings import Settings
@@ -26,8 +26,8 @@ PROMPT = (Message("system", "Be brief."), Message("user", "q"))
 
 
 def talk(*answers: str) -> Conversation:
-    given = [Answer(PROMPT, text, "stop") for text in answers]
-    return Conversation([Exchange("q", given, len(given) - 1)])
+    given = [WebAnswer(PROMPT, text, "stop") for text in answers]
+    return Conversation([WebExchange("q", given, len(given) - 1)])
 
 
 # -- words --------------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_thoughts_are_apart_from_the_answer() -> None:
 
 def test_messages_know_their_exchange_and_its_rating() -> None:
     conversation = Conversation(
-        [*talk("one", "two").exchanges, Exchange("r", [Answer(PROMPT, "three")]), Exchange("s")]
+        [*talk("one", "two").exchanges, WebExchange("r", [WebAnswer(PROMPT, "three")]), WebExchange("s")]
     )
     conversation.exchanges[0].answers[1].rating = False
     shown, owners = messages(conversation, ENGLISH)

@@ -10,6 +10,7 @@ from tests.tiny import tiny_tokenizer
 from medicalgpt.errors import BusyError, ServeError
 from medicalgpt.generate.live.engine import LoadStats
 from medicalgpt.generate.live.request import Piece, Request
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.serve.web import session as module
 from medicalgpt.serve.web.session import Session
@@ -30,12 +31,12 @@ class Script:
         self.requests: list[Request] = []
         self.opened = threading.Event()
 
-    def submit(self, ids: list[int], sampling: Any, sink: Any) -> Any:
+    def submit(self, encoded: EncodedPrompt, sampling: Any, sink: Any) -> Any:
         pieces = next(self.answers)
         if isinstance(pieces, Exception):
             raise pieces
-        self.asked.append((list(ids), sampling))
-        self.requests.append(Request(SimpleNamespace(ids=ids), sampling, sink))  # type: ignore[arg-type]
+        self.asked.append((list(encoded.ids), sampling))
+        self.requests.append(Request(encoded, sampling, sink))
         for piece in pieces:
             if piece == "…":
                 self.opened.set()

@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,10 +13,12 @@ from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
 from medicalgpt.generate.backends.modes import attention_named, context_of, inference
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.kernels.onednn import packed
+from medicalgpt.kernels.onednn import onednn_weights
 from medicalgpt.models.causal_lm import unwrap
 
-_WORTH_PACKING = 12  # steps after which packed weights have paid for their making (0.7 ms a MB against 0.04 a step)
+_WORTH_COPYING = (
+    12  # steps after which copies in oneDNN's layout have paid for their making (0.7 ms a MB against 0.04 a step)
+)
 
 
 class Decoder:
@@ -25,7 +26,7 @@ class Decoder:
 
     def __init__(self, model: nn.Module, stop_ids: Sequence[int]) -> None:
         self.model = model
-        self.inner: Any = unwrap(model)
+        self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
         self._lock = threading.Lock()  # the attention function is set on the model: one call at a time
         self._lent = False
@@ -50,7 +51,7 @@ class Decoder:
         flat = [(i, seed) for i, own in enumerate(seeds) for seed in own]
         rows = [SequenceState(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
         try:
-            with self.decoding(sampling.max_new_tokens >= _WORTH_PACKING):
+            with self.decoding(sampling.max_new_tokens >= _WORTH_COPYING):
                 pool = Pool(self.inner, self.stop_ids, min(batch_size, len(rows)), ends)
                 # Completions of one prompt stay together, so that its keys are needed for a short while only.
                 pool.add(sorted(rows, key=lambda row: (-len(row.prompt), row.number)))
@@ -66,7 +67,7 @@ class Decoder:
     @contextmanager
     def decoding(self, pack: bool = True) -> Iterator[None]:
         """The model for this thread alone, ready for a pool; `pack` lays its weights out for speed, on a CPU."""
-        weights = packed(self.inner) if pack else nullcontext()
+        weights = onednn_weights(self.inner) if pack else nullcontext()
         with self._lock, inference(self.model), attention_named(self.inner, "slots"), weights:
             yield
 
@@ -82,7 +83,10 @@ class Decoder:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory ran out, on a GPU or not."""
+    """Whether an error says that memory ran out, on a GPU or not.
+
+    torch has a class for a GPU's errors only: its CPU allocator raises a plain RuntimeError, known by its words alone.
+    """
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 

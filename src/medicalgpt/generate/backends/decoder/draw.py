@@ -84,7 +84,7 @@ def _next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence
     if young:
         logits[torch.tensor(young)[:, None], torch.tensor(list(stop_ids), dtype=torch.long)] = float("-inf")
     if sampling.greedy:
-        return logits.argmax(-1).tolist()  # type: ignore[no-any-return]
+        return logits.argmax(-1).tolist()
     if sampling.temperature != 1:
         logits /= sampling.temperature
     uniform = torch.tensor([[row.random.random()] for row in rows], dtype=torch.float64, device=logits.device)
@@ -94,7 +94,7 @@ def _next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence
 def sample(logits: torch.Tensor, uniform: torch.Tensor, top_k: int, top_p: float) -> list[int]:
     """Token ids drawn from logits [B, V] (temperature applied) with uniform numbers [B, 1]."""
     if not top_k and top_p == 1:
-        return invert(torch.softmax(logits.double(), -1), uniform)[:, 0].tolist()  # type: ignore[no-any-return]
+        return invert(torch.softmax(logits.double(), -1), uniform)[:, 0].tolist()
     drawn = torch.empty(len(logits), dtype=torch.long, device=logits.device)
     rest = torch.arange(len(logits), device=logits.device)
     for count in (top_k,) if top_k else _CANDIDATES:
@@ -105,7 +105,7 @@ def sample(logits: torch.Tensor, uniform: torch.Tensor, top_k: int, top_p: float
     if len(rest):
         kept = _warped(logits[rest], top_k, top_p)
         drawn[rest] = invert(torch.softmax(kept.double(), -1), uniform[rest])[:, 0]
-    return drawn.tolist()  # type: ignore[no-any-return]
+    return drawn.tolist()
 
 
 def _among(
@@ -132,5 +132,5 @@ def _among(
 def _warped(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
     none = torch.empty(0, dtype=torch.long)
     if top_k:
-        logits = TopKLogitsWarper(top_k)(none, logits)  # type: ignore[arg-type]
-    return TopPLogitsWarper(top_p)(none, logits) if top_p < 1 else logits  # type: ignore[arg-type,no-any-return]
+        logits = TopKLogitsWarper(top_k)(none, logits)
+    return TopPLogitsWarper(top_p)(none, logits) if top_p < 1 else logits

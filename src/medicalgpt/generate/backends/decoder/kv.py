@@ -19,6 +19,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.kernels.attention import TreeLayout, by_segment
 from medicalgpt.render.batch import Span
 
+_LAYER = "layer_idx"  # what transformers' attention layers call their number
 BLOCK = 64  # tokens by which slots grow
 Snapshot = dict[int, tuple[torch.Tensor, torch.Tensor]]
 
@@ -175,7 +176,7 @@ def slot_attention(
         raise ModelError("this model's attention uses sinks or position biases, which slots do not support")
     step, under_way = slots.step, len(slots.step.held)
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
-    layer = slots.layer(int(module.layer_idx), sliding_window, key, value)  # type: ignore[arg-type]
+    layer = slots.layer(int(getattr(module, _LAYER)), sliding_window, key, value)
     outs = []
     if under_way:
         layer.append(step, key[:, :, :under_way], value[:, :, :under_way])

@@ -4,7 +4,6 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -12,6 +11,7 @@ from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import next_tokens
 from medicalgpt.generate.backends.decoder.kv import Slots, Snapshot, Step
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.causal_lm import CausalLM
 
 _PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory
 
@@ -68,7 +68,7 @@ class CachedPrompt:
 class Pool:
     """Rows under way, `active[i]` in slot i; the others wait in the order they came. Call `step` while `busy`."""
 
-    def __init__(self, model: Any, stop_ids: Sequence[int], size: int, ends: StopCallback | None = None) -> None:
+    def __init__(self, model: CausalLM, stop_ids: Sequence[int], size: int, ends: StopCallback | None = None) -> None:
         self.model, self.size, self.ends = model, size, ends
         self.stop_ids = list(stop_ids)
         self.device = model.get_input_embeddings().weight.device
@@ -161,7 +161,7 @@ class Pool:
                 use_cache=False,
                 logits_to_keep=step.last,
             )
-        return out.logits[0].float()  # type: ignore[no-any-return]
+        return out.logits[0].float()
 
     def _take(self, logits: torch.Tensor) -> list[SequenceState]:
         """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""

@@ -1,0 +1,41 @@
+"""Which model is opened and how, as chat, demo, serve, generate and `Engine.open` say it. Nothing heavy is imported here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+QuantizationName = Literal["none", "int8", "nf4"]
+BackendName = Literal["auto", "vllm", "llamacpp"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How a model is loaded.
+
+    Attributes:
+        adapter: a LoRA adapter or run folder for the model; None: the one it names itself, if any.
+        template: a named chat template or a .jinja file; None: see `choose_template`.
+        tool_format: how tool calls are written; None: as the template says.
+        dtype: number type of the weights; auto takes bfloat16 on hardware that multiplies it fast.
+        trust_remote_code: run Python code that comes with the model.
+        quantization: weights in 8 or 4 bits (bitsandbytes).
+        revision: branch, tag or commit of a Hub model.
+        backend: vllm or llamacpp; auto: this process, or llama.cpp for a .gguf file.
+        family: the model family that it must be of (models/families.py); auto finds it.
+        tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
+        resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+        device_map: "auto" lays the layers over all GPUs that are there, instead of the whole model on one.
+    """
+
+    adapter: str | None = None
+    template: str | None = None
+    tool_format: str | None = None
+    dtype: Dtype = "auto"
+    trust_remote_code: bool = False
+    quantization: QuantizationName = "none"
+    revision: str | None = None
+    backend: BackendName = "auto"
+    family: str = "auto"
+    tokenizer: str | None = None
+    resize_embeddings: bool = False
+    device_map: Literal["auto"] | None = None
