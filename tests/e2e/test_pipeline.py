@@ -131,7 +131,7 @@ def test_a_second_call_trains_and_merges_nothing(
         raise AssertionError("a finished stage was touched")
 
     monkeypatch.setattr(trainer.StageTrainer, "__init__", never)
-    monkeypatch.setattr("medicalgpt.export.merge.fold", never)
+    monkeypatch.setattr("medicalgpt.export.merge.merge_adapter", never)
     monkeypatch.setattr("medicalgpt.evaluate.compare.score", never)
     monkeypatch.setattr("medicalgpt.models.load.load", never)
     monkeypatch.setattr("medicalgpt.models.load.load_base", never)

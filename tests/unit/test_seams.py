@@ -11,6 +11,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,7 @@ def private(name: object) -> bool:
     return isinstance(name, str) and name.startswith("_") and not name.startswith("__") and name != "_"
 
 
+@cache
 def modules() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SRC.rglob("*.py"))}
 
@@ -346,10 +348,9 @@ def test_private_names_of_other_libraries_are_listed() -> None:
     assert not foreign, f"look for these in a test above and add them to PRIVATE: {sorted(foreign)}"
 
 
-def overrides(base: type, tree: ast.Module) -> set[str]:
-    """Private names of classes that name `base` as their base, which the source of `base` knows as well."""
-    known = "".join(inspect.getsource(c) for c in base.__mro__ if c.__module__.split(".")[0] not in ("builtins", "abc"))
-    found = set()
+def overrides(base: type, known: str, tree: ast.Module) -> set[str]:
+    """Private names of classes that name `base` as their base, which the source of `base` (`known`) has as well."""
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and any(ast.unparse(b).split(".")[-1] == base.__name__ for b in node.bases):
             names = set(defined(ast.Module(node.body, [])))
@@ -360,7 +361,8 @@ def overrides(base: type, tree: ast.Module) -> set[str]:
 @pytest.mark.parametrize("base", [Trainer, HfQuantizer, nn.Module], ids=lambda c: c.__name__)
 def test_private_methods_that_override_are_listed(base: type) -> None:
     """A name of ours that the base class has by accident would be an override, too."""
-    found = {name for tree in modules().values() for name in overrides(base, tree)}
+    known = "".join(inspect.getsource(c) for c in base.__mro__ if c.__module__.split(".")[0] not in ("builtins", "abc"))
+    found = {name for tree in modules().values() for name in overrides(base, known, tree)}
     assert found <= PRIVATE.keys()
     if base is Trainer:
         assert {"_created_lr_scheduler", "_save_checkpoint"} <= found
