@@ -1,3 +1,107 @@
-"""MedicalGPT: a base language model and medical text in; a medical assistant, measured and served, out."""
+"""MedicalGPT: a base language model and medical text in; a medical assistant, measured and served, out.
+
+The names below are the public API; each is imported when it is first used, so `import medicalgpt` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from medicalgpt import _moved
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` below imports a name when it is asked for
+    from medicalgpt.api.data import inspect, read, render
+    from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
+    from medicalgpt.api.training import load_config, train
+    from medicalgpt.data.records import Dialogue, Message
+    from medicalgpt.errors import (
+        BusyError,
+        ConfigError,
+        ContextError,
+        DataError,
+        MedicalGPTError,
+        ModelError,
+        RenderError,
+        RunError,
+        ServeError,
+    )
+    from medicalgpt.generate.engine import Completion, Engine
+    from medicalgpt.generate.sampling import Sampling
+    from medicalgpt.objectives.base import Objective
+    from medicalgpt.pipeline.run import Pipeline
+    from medicalgpt.runs.run import Metrics, Run
+    from medicalgpt.train.stages import register_stage
+
+_HOMES = {
+    "medicalgpt.api.data": ("inspect", "read", "render"),
+    "medicalgpt.api.publish": ("estimate", "export_gguf", "merge", "quantize"),
+    "medicalgpt.runs.run": ("Metrics", "Run"),
+    "medicalgpt.api.training": ("load_config", "train"),
+    "medicalgpt.data.records": ("Dialogue", "Message"),
+    "medicalgpt.errors": (
+        "BusyError",
+        "ConfigError",
+        "ContextError",
+        "DataError",
+        "MedicalGPTError",
+        "ModelError",
+        "RenderError",
+        "RunError",
+        "ServeError",
+    ),
+    "medicalgpt.generate.engine": ("Completion", "Engine"),
+    "medicalgpt.generate.sampling": ("Sampling",),
+    "medicalgpt.objectives.base": ("Objective",),
+    "medicalgpt.pipeline.run": ("Pipeline",),
+    "medicalgpt.train.stages": ("register_stage",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BusyError",
+    "Completion",
+    "ConfigError",
+    "ContextError",
+    "DataError",
+    "Dialogue",
+    "Engine",
+    "MedicalGPTError",
+    "Message",
+    "Metrics",
+    "ModelError",
+    "Objective",
+    "Pipeline",
+    "RenderError",
+    "Run",
+    "RunError",
+    "Sampling",
+    "ServeError",
+    "estimate",
+    "export_gguf",
+    "inspect",
+    "load_config",
+    "merge",
+    "quantize",
+    "read",
+    "register_stage",
+    "render",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'medicalgpt' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    value = getattr(import_module(home), name)
+    # A name like `train` is also a room; importing the room would otherwise take the function's place.
+    globals()[name] = value
+    return value
+
+
+_moved.install()
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "__version__"})

@@ -55,13 +55,10 @@ medicalgpt chat --model {name}
 ```
 
 ```python
-from medicalgpt.data.records import Message
-from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.sampling import Sampling
+from medicalgpt import Engine
 
 engine = Engine.open("{name}")
-(answer,) = engine.generate([[Message("user", "What is a fever?")]], Sampling(max_new_tokens=256, temperature=0.0))
-print(answer.text)
+print(engine.chat("What is a fever?", max_new_tokens=256))
 ```
 """
 _LOAD_SCORES = """\

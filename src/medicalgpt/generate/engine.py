@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import InitVar, dataclass, field, replace
-from typing import Literal
+from os import PathLike, fspath
+from typing import Any, Literal
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, StopCallback
 from medicalgpt.generate.backends.select import backend_for
@@ -21,6 +23,8 @@ from medicalgpt.models.console import to_stderr
 from medicalgpt.render.template import ChatTemplate, stop_ids
 from medicalgpt.render.thinking import CLOSE, OPEN
 from medicalgpt.render.tool_formats import MARKERS
+
+GREEDY = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,9 @@ class Completion:
     prompt_tokens: int
     dropped_turns: int = 0
     thinking: bool = False
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass
@@ -74,7 +81,7 @@ class Engine:
     @classmethod
     def open(
         cls,
-        run_or_path: str,
+        run_or_path: str | PathLike[str],
         *,
         adapter: str | None = None,
         template: str | None = None,
@@ -117,7 +124,7 @@ class Engine:
             resize_embeddings=resize_embeddings,
             device_map=device_map,
         )
-        return cls.with_options(run_or_path, options, say)
+        return cls.with_options(fspath(run_or_path), options, say)
 
     @classmethod
     def with_options(cls, run_or_path: str, options: ModelOptions, say: Say = to_stderr) -> "Engine":
@@ -143,10 +150,32 @@ class Engine:
         """
         return prepare(prompt, self.template, self.context, sampling.max_new_tokens, prefill)
 
+    def chat(
+        self, prompt: Prompt, sampling: Sampling | None = None, *, system: str | None = None, **settings: Any
+    ) -> Completion:
+        """Answer one question, or the last turn of a conversation.
+
+        Args:
+            prompt: text of a user, or turns.
+            sampling: how tokens are drawn; None: greedy, at most 256 tokens.
+            system: a system message before a text.
+            settings: fields of `Sampling` in place of one: `max_new_tokens=64, temperature=0.7, seed=1`.
+
+        Raises:
+            ServeError, RenderError: as `prepare`; or a setting out of its range.
+        """
+        if sampling is not None and settings:
+            raise ServeError(f"give either a Sampling or {', '.join(settings)}, not both")
+        if system is not None:
+            if not isinstance(prompt, str):
+                raise ServeError("system goes with a text; a conversation holds its own system turn")
+            prompt = [Message("system", system), Message("user", prompt)]
+        return self.generate([prompt], sampling or Sampling(**settings))[0]
+
     def generate(
         self,
         prompts: Sequence[Prompt],
-        sampling: Sampling,
+        sampling: Sampling = GREEDY,
         *,
         batch_size: int = 8,
         numbers: Sequence[int] | None = None,
@@ -159,6 +188,8 @@ class Engine:
         Raises:
             ServeError, RenderError: as `prepare`, before anything is generated; or the backend's ServeError.
         """
+        if isinstance(prompts, str):
+            raise ServeError("generate takes a list of prompts; for one question there is Engine.chat")
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
         encoded, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
@@ -203,7 +234,13 @@ class Engine:
         seeds = [[row_seed(sampling.seed, number * n + j) for j in range(n)] for number in numbers]
         return self.backend.run([r.ids for r in encoded], sampling, seeds, batch_size=batch_size, ends=ends)
 
-    def stream(self, prompt: Prompt, sampling: Sampling, *, index: int = 0) -> Generator[str, None, Completion]:
+    def stream(
+        self,
+        prompt: Prompt,
+        sampling: Sampling = GREEDY,
+        *,
+        index: int = 0,
+    ) -> Generator[str, None, Completion]:
         """Answer one prompt piece by piece; the pieces are whole characters and together the answer's text.
 
         The generator's return value is the `Completion`. Closing it stops the model after the token it is at.

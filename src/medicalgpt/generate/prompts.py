@@ -1,6 +1,6 @@
 """From what is asked to the token ids a model is given, shortened when it does not fit into the context."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -27,8 +27,10 @@ class EncodedPrompt:
     prefill: str = ""
 
 
-Prompt = Dialogue | Sequence[Message] | Sequence[int] | EncodedPrompt
-"""Turns that end with the user or a tool, such turns as a record with its tools, token ids, or what was encoded before."""
+Turn = Message | Mapping[str, Any]
+Prompt = str | Dialogue | Sequence[Turn] | Sequence[int] | EncodedPrompt
+"""One user turn as text; turns that end with the user or a tool, as records or as `{"role": …, "content": …}`; such turns as a
+record with its tools; token ids; or what was encoded before."""
 
 
 def prepare(
@@ -58,11 +60,35 @@ def prepare(
         return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, prefill)
     if not prompt:
         raise ServeError("the prompt is empty; give at least one user turn or one token")
-    if isinstance(prompt[0], Message):
-        return _prepare_turns(cast(Sequence[Message], prompt), (), template, limit, max_new_tokens, prefill)
+    if isinstance(prompt, str):
+        return _prepare_turns([Message("user", prompt)], (), template, limit, max_new_tokens, prefill)
+    if isinstance(prompt[0], Message | Mapping):
+        turns = [as_message(turn) for turn in cast(Sequence[Turn], prompt)]
+        return _prepare_turns(turns, (), template, limit, max_new_tokens, prefill)
     ids = list(cast(Sequence[int], prompt))
     require_room(ids, context, max_new_tokens)
     return EncodedPrompt(ids, 0, _thinking(template, ids))
+
+
+def as_message(turn: Turn) -> Message:
+    """A turn as a record.
+
+    Raises:
+        ServeError: a mapping without a known role and text.
+    """
+    if isinstance(turn, Message):
+        return turn
+    role, content = turn.get("role"), turn.get("content")
+    if (
+        role not in ("system", "user", "assistant", "tool")
+        or not isinstance(content, str)
+        or set(turn) - {"role", "content"}
+    ):
+        raise ServeError(
+            f"a turn has the keys {', '.join(map(str, turn))}; give a Message, or role (system, user, assistant, tool) and "
+            "content as text"
+        )
+    return Message(role, content)
 
 
 def require_room(ids: Sequence[int], context: int | None, max_new_tokens: int) -> None:

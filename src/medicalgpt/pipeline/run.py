@@ -16,6 +16,7 @@ from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
+from medicalgpt.runs.run import Run
 
 _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
 
@@ -60,7 +61,8 @@ class Pipeline:
         ConfigError: a mistake in the pipeline's file, a stage's config or an override.
     """
 
-    def __init__(self, file: str, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, file: str | Path, overrides: Sequence[str] = ()) -> None:
+        file = str(file)
         resolved, per_stage = split_overrides(file, overrides)
         self.config, self.console = resolved.value, Console(soft_wrap=True)
         self.places = {"base": self.config.base}
@@ -77,6 +79,10 @@ class Pipeline:
     def folder(self, name: str) -> Path:
         """The run folder of a stage."""
         return Path(self._stages[name].value.output_dir)
+
+    def run(self, name: str) -> Run:
+        """The run of a stage that was begun: numbers, samples, report. Raises RunError where there is none yet."""
+        return Run(self.folder(name))
 
     def train(self, name: str) -> Path:
         """Train one stage and merge its adapter; what is finished is left alone. Returns its run folder.

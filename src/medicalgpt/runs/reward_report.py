@@ -27,6 +27,9 @@ class RewardReport:
     by_length: dict[str, Estimate] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return "\n".join(lines(self))
+
     def as_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
         return asdict(self)

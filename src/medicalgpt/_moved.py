@@ -1,0 +1,54 @@
+"""Old homes of modules whose names were printed in notebooks: they are found in their new place for one more version."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MOVED = {
+    "medicalgpt.models.quiet": "medicalgpt.models.console",
+    "medicalgpt.train": "medicalgpt.training",
+    "medicalgpt.train.inspect": "medicalgpt.training.inspect",
+    "medicalgpt.train.reward": "medicalgpt.runs.reward_report",
+}
+"""Old module → new one. Everything that is public has its name in `medicalgpt` itself."""
+
+
+class _OldRoom(ModuleType):
+    """Importing the old room `medicalgpt.train` takes the place of the function of that name, so it answers as one."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As `medicalgpt.train`."""
+        return importlib.import_module("medicalgpt.api.training").train(*args, **kwargs)
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Asked last, so only about names that nothing else knows."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self, is_package=True) if fullname in MOVED else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _OldRoom(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        name, new = module.__name__, MOVED[module.__name__]
+        warnings.warn(
+            f"{name} is {new} now; what is public is in `medicalgpt` itself, e.g. `from medicalgpt import Engine`",
+            DeprecationWarning,
+            stacklevel=6,  # past importlib's own frames: the line that imports the old name
+        )
+        found = importlib.import_module(new)
+        vars(module).update({key: value for key, value in vars(found).items() if not key.startswith("__")})
+
+
+def install() -> None:
+    """Let Python ask for old names here, once."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

@@ -1,0 +1,124 @@
+"""Look at data as training will see it: rows as records, records as token trees, and counts of all of it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from medicalgpt.config import load
+from medicalgpt.config.sections import DataConfig
+from medicalgpt.data import reader
+from medicalgpt.data.files import expand
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.records import Kind, Record
+from medicalgpt.data.report import detect
+from medicalgpt.errors import DataError
+from medicalgpt.models.load import load_tokenizer
+from medicalgpt.models.locate import locate
+from medicalgpt.render.build import Renderer
+from medicalgpt.render.template import ChatTemplate
+from medicalgpt.render.tree import TokenTree
+from medicalgpt.train import inspect as inspection
+from medicalgpt.train.inspect import Inspection
+
+Paths = str | Path | Sequence[str | Path]
+
+
+def _listed(paths: Paths) -> list[str]:
+    return [str(paths)] if isinstance(paths, str | Path) else [str(p) for p in paths]
+
+
+def _data(paths: list[str], settings: Mapping[str, Any]) -> DataConfig:
+    values = {"train": paths, **settings}
+    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None]
+    return load(DataConfig, None, words).value
+
+
+def inspect(
+    paths: Paths,
+    *,
+    model: str = "smollm2-135m",
+    rows: int = 3,
+    columns: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> Inspection:
+    """What is in files: shapes, encodings, the row ledger, token lengths, and some rendered rows.
+
+    Args:
+        model: whose tokenizer and template render the rows.
+        rows: how many rendered rows of each kind are kept.
+        columns: canonical names to the files' columns, as `data.columns`.
+        settings: other keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format` …
+
+    Returns:
+        `.files`, `.kinds` (a ledger for each kind), `.lengths` (tokens of each tree), `.rows`, `.refused`.
+
+    Raises:
+        DataError: a file that cannot be read at all. ConfigError, ModelError, RenderError: a setting, the tokenizer or template.
+    """
+    files = _listed(paths)
+    return inspection.inspect(files, _data(files, {"columns": dict(columns or {}), **settings}), model, rows)
+
+
+def read(
+    paths: Paths,
+    kind: Kind | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    on_bad_row: Literal["stop", "drop"] = "stop",
+    max_bad_share: float = 0.05,
+) -> Iterator[Record]:
+    """Rows of files and folders as records: documents, dialogues, preferences or feedback.
+
+    Args:
+        kind: "document", "dialogue", "preference" or "feedback"; None: what the files hold.
+        columns: canonical names to the files' columns.
+        on_bad_row: "stop" at the first row that cannot be used, or "drop" up to `max_bad_share` of them.
+
+    Raises:
+        DataError: at once for paths and columns; while iterating for a bad file or row, with its place.
+    """
+    files = _listed(paths)
+    if kind is None:
+        kinds = dict.fromkeys(found.kind for path in expand(files) if (found := detect(path, dict(columns or {}))).kind)
+        if len(kinds) != 1:
+            raise DataError(
+                f"{', '.join(files)}: holds {', '.join(map(str, kinds)) or 'no known kind of row'}; name one with kind=…"
+            )
+        (kind,) = kinds
+    assert kind is not None
+    return reader.read(
+        files, kind, columns=columns, on_bad_row=on_bad_row, max_bad_share=max_bad_share, ledger=Ledger()
+    )
+
+
+def render(
+    records: Record | Iterable[Record],
+    *,
+    model: str = "smollm2-135m",
+    train_on: Literal["assistant", "last", "all"] = "assistant",
+    **settings: Any,
+) -> Iterator[TokenTree]:
+    """Token trees of records, as training would see them: token ids, loss weights and parents of every segment.
+
+    Args:
+        records: one record or many.
+        model: whose tokenizer and template are used.
+        train_on: which turns of a dialogue carry loss.
+        settings: keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format`, `system` …
+
+    Raises:
+        RenderError: a row that the template refuses, with its place. ConfigError, ModelError: a setting, the tokenizer.
+    """
+    template_name, tool_format = settings.get("template"), settings.get("tool_format")
+    template = ChatTemplate.load(load_tokenizer(locate(model).path_or_id), template_name, tool_format)
+    data = _data(["records"], settings)  # no file is read; the section must name one
+    return _trees([records] if isinstance(records, Record) else records, data, template, train_on)
+
+
+def _trees(records: Iterable[Record], data: DataConfig, template: ChatTemplate, train_on: Any) -> Iterator[TokenTree]:
+    renderers: dict[str, Renderer] = {}
+    for record in records:
+        kind = type(record).__name__.lower()
+        renderer = renderers.setdefault(kind, Renderer(data, kind, template, train_on, seed=0))  # type: ignore[arg-type]  # the class's name is its kind
+        yield from renderer.render(record).trees
