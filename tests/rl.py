@@ -11,11 +11,12 @@ from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.generate.engine import Engine
 from medicalgpt.models.batches import batches
 from medicalgpt.render.batch import TreeBatch
+from medicalgpt.rewards.answers import Group
 from medicalgpt.train.context import Outcome
 from medicalgpt.train.rl.experience import Experience, measure
 from medicalgpt.train.rl.prompts import PromptSet
 from medicalgpt.train.rl.roles import Roles, open_roles
-from medicalgpt.train.rl.rollout import Group, RolloutSampler
+from medicalgpt.train.rl.rollout import RolloutSampler
 from medicalgpt.train.stage import _open, run_stage
 from tests.stages import Bench
 

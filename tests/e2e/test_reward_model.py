@@ -13,7 +13,7 @@ from medicalgpt.cli import app
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.load import load
-from medicalgpt.train.reward import score_file
+from medicalgpt.rewards.reward_model import score_file
 
 WAYS = {"lora": [], "full": ["lora.enabled=false"], "padded": ["train.batching=padded"]}
 

@@ -25,9 +25,9 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.load import load
 from medicalgpt.models.reward import RewardPolicy, probe_scores
+from medicalgpt.rewards.reward_model import score_trees
 from medicalgpt.runs import report
 from medicalgpt.runs.reward_report import read_report
-from medicalgpt.train.reward import score_trees
 
 WAYS = {"lora": (), "full": ("lora.enabled=false",)}
 

@@ -17,10 +17,10 @@ from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.ppo import ClippedPolicy, ClippedValue
 from medicalgpt.objectives.rloo import LeaveOneOut
+from medicalgpt.rewards.answers import Group
 from medicalgpt.train.policy import checkpoint_activations
 from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.rollout import Group
 from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.stages import policy_objective
 

@@ -15,9 +15,9 @@ from tests.trees import assert_same_gradients
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.train.rl.experience import assign, measure
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.stages import policy_objective
 
 BETA, TEMPERATURE = 0.3, 0.7

@@ -14,7 +14,7 @@ from medicalgpt.export.quantize import Method as QuantizationMethod
 from medicalgpt.export.quantize import Quantized
 from medicalgpt.memory import footprint, shape
 from medicalgpt.memory.estimate import Device, DType, setup_for
-from medicalgpt.memory.footprint import Estimate, Method
+from medicalgpt.memory.footprint import MemoryEstimate, Method
 
 PathLike = str | Path
 
@@ -133,7 +133,7 @@ def estimate(
     device: Device | None = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
-) -> Estimate:
+) -> MemoryEstimate:
     """Memory of training in bytes by part (`.parts`, `.total`), from the model's configuration alone.
 
     Args:

@@ -115,10 +115,8 @@ def _words(values: Mapping[str, Value]) -> list[str]:
 
 
 def _path(value: object) -> str:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Run):
-        return str(value.path)
+    if isinstance(value, Path | Run):
+        return str(value.path if isinstance(value, Run) else value)
     raise ConfigError(
         f"a {type(value).__name__} is no value of a config key; allowed: text, numbers, lists, mappings, paths"
     )

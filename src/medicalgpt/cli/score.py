@@ -27,8 +27,8 @@ def score(
     from medicalgpt.config.sections import ModelConfig
     from medicalgpt.errors import ModelError
     from medicalgpt.models.load import load
+    from medicalgpt.rewards.reward_model import score_file
     from medicalgpt.runs.reward_report import lines
-    from medicalgpt.train.reward import score_file
 
     if target is not None and target.exists():
         raise ModelError(f"{target} exists already; name another --output or remove it")

@@ -47,7 +47,7 @@ def _load_plugins(file: str, overrides: Sequence[str]) -> None:
     """Run the files that the pipeline names, so that their stages are known when its config is checked."""
     plugins = peek(file, [o for o in overrides if o.split("=")[0] == "plugins"], "plugins")
     if isinstance(plugins, list) and plugins and all(isinstance(path, str) for path in plugins):
-        from medicalgpt.train.plugins import load_plugins
+        from medicalgpt.train.plugins import load_plugins  # lazy: heavy
 
         load_plugins(plugins, Path(file).parent)
 

@@ -10,7 +10,17 @@ from medicalgpt.errors import RunError
 
 _BLOCK = 1 << 20
 
-NUMBERS: Final = ("data", "render", "models", "kernels", "objectives", "generate", "train")
+NUMBERS: Final = (
+    "data",
+    "render",
+    "models",
+    "kernels",
+    "objectives",
+    "generate",
+    "rewards",
+    "checkpoints",
+    "train",
+)
 """The rooms whose code makes a run's numbers: from a file to a tree, a batch, log-probabilities, a loss, a step, and the
 answers that reinforcement learning draws. The others show, check, serve or save what came out, or their outcome enters as a
 hash of its own (settings, tokenizer, base weights): a word of the web page or a new version number changes no run.

@@ -1,9 +1,11 @@
 """Metric sums between two log lines, reduced over ranks as Σ sums / Σ counts."""
 
 import math
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 import torch
+
+from medicalgpt.checkpoints.saved_files import MeterState
 
 
 class Reducer(Protocol):
@@ -13,13 +15,6 @@ class Reducer(Protocol):
     def device(self) -> torch.device: ...
 
     def reduce(self, tensor: torch.Tensor, how: str = ..., /) -> torch.Tensor: ...
-
-
-class MeterState(TypedDict):
-    """Sums [sum, count] by name, and tokens, over all processes."""
-
-    sums: dict[str, list[float]]
-    tokens: int
 
 
 class Meter:

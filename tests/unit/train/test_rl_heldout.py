@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.unit.train.test_rl_rewards import group
+from tests.unit.rewards.test_rl_rewards import group
 
+from medicalgpt.rewards.answers import Answer, Group
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.train.rl.heldout import HeldOut
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.rollout import Answer, Group, Rollouts
+from medicalgpt.train.rl.rollout import Rollouts
 
 NOW = Scores(np.asarray([1.0, 3.0, 2.0, 2.0]), np.asarray([0.0, 3.0, 2.0, 1.0]))
 START = [[0.0, -1.0], [2.0, 1.0], [1.0, 0.0], [1.0, -1.0]]

@@ -12,10 +12,10 @@ from medicalgpt.objectives import advantages
 from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.tree import TokenTree
+from medicalgpt.rewards.answers import Group
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.rewards import Scores
 from medicalgpt.train.rl.roles import Roles
-from medicalgpt.train.rl.rollout import Group
 from medicalgpt.train.stages import policy_objective
 
 

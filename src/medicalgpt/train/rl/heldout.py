@@ -13,12 +13,12 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.render.rows import render_dialogue
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
+from medicalgpt.rewards.answers import Group, PromptRow
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.runs.intervals import ratio
 from medicalgpt.train.rl.experience import Experience
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.prompts import PromptRow
-from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.rollout import Group, Rollouts
+from medicalgpt.train.rl.rollout import Rollouts
 
 
 @dataclass

@@ -17,21 +17,21 @@ from pydantic import BaseModel
 from rich.console import Console
 from safetensors.torch import save_file
 
+from medicalgpt.checkpoints import checkpoint, random_state
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.render.batch import TreeBatch
+from medicalgpt.rewards.answers import Group, PromptRow
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.train import checkpoint, random_state
 from medicalgpt.train.rl import health
 from medicalgpt.train.rl.experience import Experience, assign, measure
 from medicalgpt.train.rl.heldout import HeldOut
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.prompts import PromptRow
-from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.rollout import Group, Rollouts, RolloutSampler, require_answers
+from medicalgpt.train.rl.rollout import Rollouts, RolloutSampler, require_answers
 from medicalgpt.train.rl.update import Updater, UpdateSettings
 from medicalgpt.train.signals import StopSignal
 from medicalgpt.train.stages import policy_objective

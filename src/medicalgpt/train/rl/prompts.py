@@ -13,27 +13,13 @@ from medicalgpt.data.formats import BadRow, check_columns, fold_row
 from medicalgpt.data.formats.names import rename
 from medicalgpt.data.ledger import Ledger, Outcome
 from medicalgpt.data.prompts import ALLOWED, parse_prompt
-from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.split import choose_eval, group_key, leaks
 from medicalgpt.errors import DataError, RenderError, ServeError
 from medicalgpt.generate.prompts import prepare
 from medicalgpt.render.build import tokenizer_hash
 from medicalgpt.render.template import ChatTemplate
-
-
-@dataclass(frozen=True, slots=True)
-class PromptRow:
-    """One prompt of a run: its turns, the token ids the model gets, and the answer that stood in the data, if any."""
-
-    dialogue: Dialogue
-    ids: tuple[int, ...]
-    reference: str | None
-
-    @property
-    def source(self) -> Source:
-        """The row it came from."""
-        return self.dialogue.source
+from medicalgpt.rewards.answers import PromptRow
 
 
 @dataclass

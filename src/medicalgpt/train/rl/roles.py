@@ -25,11 +25,11 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.render.build import tokenizer_hash
+from medicalgpt.rewards.reward_model import require_scorer
 from medicalgpt.runs.folder import MERGED_FROM
 from medicalgpt.runs.reward_report import FILE, RewardReport, read_report
 from medicalgpt.train.policy import AUTOCAST, as_policy, load_trained, mixed_precision
 from medicalgpt.train.reference import open_reference
-from medicalgpt.train.reward import require_scorer
 from medicalgpt.train.rl.teacher import open_teacher
 
 

@@ -5,48 +5,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from medicalgpt.config.rl import RolloutConfig
 from medicalgpt.errors import RunError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.tree import Segment, TokenTree
-from medicalgpt.train.rl.prompts import PromptRow
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One completion; `ids` include the stop token when `stopped`."""
-
-    ids: tuple[int, ...]
-    text: str
-    stopped: bool
-
-
-@dataclass
-class Group:
-    """A prompt with its completions."""
-
-    row: PromptRow
-    answers: list[Answer]
-
-    @property
-    def tree(self) -> TokenTree:
-        """Prompt without weight, every token of every completion with weight 1."""
-        return self._grown([a.ids for a in self.answers])
-
-    def closed_tree(self, stop_id: int) -> TokenTree:
-        """The tree that a reward model reads: it learnt to score at the stop token, so answers that were cut get one.
-
-        At the token where an answer happens to be cut its score would be noise.
-        """
-        return self._grown([a.ids if a.stopped else (*a.ids, stop_id) for a in self.answers])
-
-    def _grown(self, answers: Sequence[Sequence[int]]) -> TokenTree:
-        prompt = np.asarray(self.row.ids, np.int32)
-        leaves = [Segment(np.asarray(ids, np.int32), np.ones(len(ids), np.float32), 0) for ids in answers]
-        return TokenTree((Segment(prompt, np.zeros(len(prompt), np.float32)), *leaves), self.row.source)
+from medicalgpt.rewards.answers import Answer, Group, PromptRow
 
 
 @dataclass

@@ -14,6 +14,8 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
+from medicalgpt.rewards.answers import PromptRow
+from medicalgpt.rewards.sources import Rewards
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
@@ -24,8 +26,7 @@ from medicalgpt.train.rl.experience import measure
 from medicalgpt.train.rl.heldout import HeldOut, reference_trees
 from medicalgpt.train.rl.loop import RlTrainer
 from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.prompts import PromptRow, PromptSet
-from medicalgpt.train.rl.rewards import Rewards
+from medicalgpt.train.rl.prompts import PromptSet
 from medicalgpt.train.rl.roles import Roles, open_roles
 from medicalgpt.train.rl.rollout import RolloutSampler
 from medicalgpt.train.rl.teacher import TeacherScore

@@ -14,9 +14,9 @@ from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import Compare
 from medicalgpt.render.build import tokenizer_hash
+from medicalgpt.rewards.answers import Group
+from medicalgpt.rewards.sources import Scores
 from medicalgpt.train.reference import open_reference
-from medicalgpt.train.rl.rewards import Scores
-from medicalgpt.train.rl.rollout import Group
 
 
 def open_teacher(name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object) -> CausalPolicy:

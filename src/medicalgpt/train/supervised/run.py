@@ -25,12 +25,12 @@ from medicalgpt.train.policy import AUTOCAST, Policy, load_policy, mixed_precisi
 from medicalgpt.train.preflight import as_table, preflight, show
 from medicalgpt.train.publish import publish
 from medicalgpt.train.reference import load_reference, reference_kind
-from medicalgpt.train.reward import reward_report
 from medicalgpt.train.stages import objective_of
 from medicalgpt.train.supervised.dataset import held_out_rows
 from medicalgpt.train.supervised.module import StageModule
 from medicalgpt.train.supervised.plan import Plan, make_plan
 from medicalgpt.train.supervised.reference_cache import ReferenceCache, compute
+from medicalgpt.train.supervised.reward_report import reward_report
 from medicalgpt.train.supervised.session import build_trainer
 
 

@@ -18,11 +18,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
+from medicalgpt.checkpoints import checkpoint, random_state
 from medicalgpt.models.adapters import trainable
 from medicalgpt.render.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.train import checkpoint, random_state
 from medicalgpt.train.schedule import Schedule, factor
 from medicalgpt.train.stages import StageObjective
 from medicalgpt.train.supervised.dataset import PlanDataset, loader

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import Trainer
 
+from medicalgpt.checkpoints import checkpoint, random_state
+from medicalgpt.checkpoints.checkpoint import Kind, Pending, Snapshot
 from medicalgpt.errors import RunError
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train import checkpoint, random_state
-from medicalgpt.train.checkpoint import Kind, Pending, Snapshot
 from medicalgpt.train.rl.loop import LoopState
 from medicalgpt.train.supervised.trainer import PRIVATE_OVERRIDES, StageTrainer
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +19,7 @@ from medicalgpt.render.build import prepare
 from medicalgpt.render.template import ChatTemplate
 from medicalgpt.render.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
-from medicalgpt.runs.reward_report import RewardReport, lines
-from medicalgpt.train.context import AnyContext
+from medicalgpt.runs.reward_report import RewardReport
 
 BINS = 5
 # A correlation of score and length above this is called out: a quarter of the scores' variance.
@@ -141,16 +139,4 @@ def _warnings(report: RewardReport) -> list[str]:
             f"score and length correlate at {report.length_correlation:+.2f}: the model may reward length. Balance the lengths of "
             "chosen and rejected answers"
         )
-    return found
-
-
-def reward_report(ctx: AnyContext, trainer: Any) -> RewardReport | None:
-    """A reward model's numbers on its held-out pairs, printed and returned; None for other stages."""
-    policy, held_out = trainer.module.policy, trainer.held_out
-    if not isinstance(policy, RewardPolicy) or held_out is None:
-        return None
-    trees = [held_out.trees[i] for i in range(len(held_out.trees))]
-    found = evaluate(np.stack(score_trees(policy, trees)), answer_lengths(trees))
-    for line in lines(found):
-        ctx.console.print(line, highlight=False)
     return found

@@ -22,11 +22,10 @@ from typing import Any, Final, Literal, Protocol
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
+from medicalgpt.checkpoints.old_checkpoints import OldCheckpoint, modern, recognize
+from medicalgpt.checkpoints.random_state import RandomState, restore
+from medicalgpt.checkpoints.saved_files import ELSE, MeterState, Model, json_object, loaded, parsed, shapes, weights
 from medicalgpt.errors import RunError
-from medicalgpt.train.meter import MeterState
-from medicalgpt.train.old_checkpoints import OldCheckpoint, modern, recognize
-from medicalgpt.train.random_state import RandomState, restore
-from medicalgpt.train.saved_files import ELSE, Model, json_object, loaded, parsed, shapes, weights
 
 FORMAT: Final = 1
 HEADER, WEIGHTS, OPTIMIZER, SCHEDULER = "checkpoint.json", "trainable.safetensors", "optimizer.pt", "scheduler.pt"

@@ -3,7 +3,7 @@
 import json
 import pickle
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -60,3 +60,10 @@ def loaded(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
         raise RunError(f"{path} cannot be read: {type(error).__name__}; {ELSE}") from error
+
+
+class MeterState(TypedDict):
+    """Sums [sum, count] by name, and tokens, over all processes."""
+
+    sums: dict[str, list[float]]
+    tokens: int

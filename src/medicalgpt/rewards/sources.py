@@ -9,9 +9,9 @@ import numpy as np
 from medicalgpt.config.rl import RewardConfig
 from medicalgpt.errors import RunError
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.train.reward import score_trees
-from medicalgpt.train.rl.functions import Scorer, open_function
-from medicalgpt.train.rl.rollout import Group
+from medicalgpt.rewards.answers import Group
+from medicalgpt.rewards.functions import Scorer, open_function
+from medicalgpt.rewards.reward_model import score_trees
 
 Source = Callable[[Sequence[Group]], np.ndarray]
 """Scores [answers] of all answers of the groups, in order."""

@@ -9,10 +9,9 @@ from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RunError
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.render.tree import Segment, TokenTree
-from medicalgpt.train.reward import score_trees
-from medicalgpt.train.rl.prompts import PromptRow
-from medicalgpt.train.rl.rewards import Rewards
-from medicalgpt.train.rl.rollout import Answer, Group
+from medicalgpt.rewards.answers import Answer, Group, PromptRow
+from medicalgpt.rewards.reward_model import score_trees
+from medicalgpt.rewards.sources import Rewards
 
 STOP = 2
 
@@ -41,7 +40,7 @@ def test_an_answer_that_was_cut_is_scored_at_a_stop_token() -> None:
 
 
 def test_scores_are_normalised_clipped_weighted_and_penalised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medicalgpt.train.rl.rewards.score_trees", lambda model, trees: [np.asarray([3.0, -9.0])])
+    monkeypatch.setattr("medicalgpt.rewards.sources.score_trees", lambda model, trees: [np.asarray([3.0, -9.0])])
     config = RewardConfig(model="rm", weight=2.0, clip=2.0, missing_stop_penalty=0.5, length_penalty=0.1)
     model = RewardPolicy(classifier().eval(), "padded")
     found = Rewards(config, 4, model, STOP, mean=1.0, std=2.0)([group()])
@@ -51,7 +50,7 @@ def test_scores_are_normalised_clipped_weighted_and_penalised(monkeypatch: pytes
 
 
 def test_a_cut_answer_can_be_given_a_fixed_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medicalgpt.train.rl.rewards.score_trees", lambda model, trees: [np.asarray([3.0, 9.0])])
+    monkeypatch.setattr("medicalgpt.rewards.sources.score_trees", lambda model, trees: [np.asarray([3.0, 9.0])])
     model = RewardPolicy(classifier().eval(), "padded")
     found = Rewards(RewardConfig(model="rm", missing_stop_score=-1.5, missing_stop_penalty=0.5), 4, model, STOP)(
         [group()]
@@ -62,7 +61,7 @@ def test_a_cut_answer_can_be_given_a_fixed_score(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_wrong_number_of_scores_names_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medicalgpt.train.rl.rewards.score_trees", lambda model, trees: [np.asarray([3.0])])
+    monkeypatch.setattr("medicalgpt.rewards.sources.score_trees", lambda model, trees: [np.asarray([3.0])])
     model = RewardPolicy(classifier().eval(), "padded")
     with pytest.raises(RunError, match="1 scores for 2 answers") as refused:
         Rewards(RewardConfig(model="rm"), 4, model, STOP)([group()])

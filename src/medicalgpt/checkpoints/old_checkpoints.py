@@ -12,8 +12,8 @@ from typing import Literal, TypedDict, final
 import torch
 from pydantic import BaseModel
 
-from medicalgpt.train.random_state import RandomState
-from medicalgpt.train.saved_files import parsed
+from medicalgpt.checkpoints.random_state import RandomState
+from medicalgpt.checkpoints.saved_files import parsed
 
 _STEP = re.compile(r"step-(\d+)")
 _RANDOM = re.compile(r"(?:random|rng_state)(?:_(\d+))?\.(?:pt|pth)")

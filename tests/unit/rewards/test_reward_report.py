@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from medicalgpt.rewards.reward_model import evaluate
 from medicalgpt.runs.reward_report import lines
-from medicalgpt.train.reward import evaluate
 
 
 def test_numbers_by_hand() -> None:

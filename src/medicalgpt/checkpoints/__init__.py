@@ -1,0 +1,1 @@
+"""The state of a run on disk, one format for supervised training and reinforcement learning."""
