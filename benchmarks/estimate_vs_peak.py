@@ -77,8 +77,8 @@ def _row(tokens: int) -> Any:
     import torch
 
     from medicalgpt.data.records import Source
-    from medicalgpt.render.batch import pack_trees
-    from medicalgpt.render.tree import chain
+    from medicalgpt.rendering.batch import pack_trees
+    from medicalgpt.rendering.tree import chain
 
     trees = []
     for number, start in enumerate(range(0, tokens, DOCUMENT)):

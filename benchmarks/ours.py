@@ -27,13 +27,13 @@ from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.objectives.reward import RewardModelling
-from medicalgpt.render.pack import plan_run
-from medicalgpt.render.tree import Segment, TokenTree, chain
+from medicalgpt.rendering.pack import plan_run
+from medicalgpt.rendering.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train.supervised.dataset import PlanDataset
-from medicalgpt.train.supervised.module import StageModule
-from medicalgpt.train.supervised.reference_cache import compute
-from medicalgpt.train.supervised.trainer import StageTrainer
+from medicalgpt.training.supervised.dataset import PlanDataset
+from medicalgpt.training.supervised.module import StageModule
+from medicalgpt.training.supervised.reference_cache import compute
+from medicalgpt.training.supervised.trainer import StageTrainer
 
 
 def sft_tree(row: dict, number: int) -> TokenTree:

@@ -54,7 +54,7 @@ def main() -> None:
 
     from medicalgpt.config import load, stage_schema
     from medicalgpt.models.load import load_tokenizer
-    from medicalgpt.train.stage import run_stage
+    from medicalgpt.training.stage import run_stage
 
     rows = qa_rows(load_tokenizer(a.model), a.n, 512)
     (work / "prompts.jsonl").write_text("".join(json.dumps({"messages": r["prompt"]}) + "\n" for r in rows), "utf-8")

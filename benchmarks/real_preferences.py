@@ -25,7 +25,7 @@ from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import load as load_model
 from medicalgpt.pipeline.table import show
 from medicalgpt.runs.reward_report import lines, read_report
-from medicalgpt.train.stage import run_stage
+from medicalgpt.training.stage import run_stage
 from real_data import ASK, REAL, pairs, split
 
 HEALTH = ("Physical Health", "Mental Health")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.export.gguf_writer import GgufType, write_gguf
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 from tests.tiny import tiny_model, tiny_tokenizer
 
 

@@ -10,14 +10,14 @@ import torch
 from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.generate.engine import Engine
 from medicalgpt.models.batches import batches
-from medicalgpt.render.batch import TreeBatch
+from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.rewards.answers import Group
-from medicalgpt.train.context import Outcome
-from medicalgpt.train.rl.experience import Experience, measure
-from medicalgpt.train.rl.prompts import PromptSet
-from medicalgpt.train.rl.roles import Roles, open_roles
-from medicalgpt.train.rl.rollout import RolloutSampler
-from medicalgpt.train.stage import _open, run_stage
+from medicalgpt.training.context import Outcome
+from medicalgpt.training.rl.experience import Experience, measure
+from medicalgpt.training.rl.prompts import PromptSet
+from medicalgpt.training.rl.roles import Roles, open_roles
+from medicalgpt.training.rl.rollout import RolloutSampler
+from medicalgpt.training.stage import _open, run_stage
 from tests.stages import Bench
 
 REWARDS = Path(__file__).with_name("rewards.py")

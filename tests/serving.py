@@ -17,7 +17,7 @@ from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.access import bind
 from medicalgpt.serve.api.server import Server
 from medicalgpt.serve.api.service import Limits, Service

@@ -12,9 +12,9 @@ import torch
 
 from medicalgpt.config import Resolved, load, stage_schema
 from medicalgpt.models.probe import probe_trees
-from medicalgpt.render.batch import TreeBatch, pad_trees
-from medicalgpt.train.context import Outcome
-from medicalgpt.train.stage import run_stage
+from medicalgpt.rendering.batch import TreeBatch, pad_trees
+from medicalgpt.training.context import Outcome
+from medicalgpt.training.stage import run_stage
 from tests.tiny import save_tiny
 
 _COMPLAINTS = ("fever", "cough", "headache", "high blood pressure", "糖尿病", "發燒", "back pain", "asthma")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from medicalgpt.data.records import Source
-from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.rendering.tree import Segment, TokenTree
 
 Shape = Sequence[tuple[int, int]]  # (tokens, parent) of each segment, parents first
 

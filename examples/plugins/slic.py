@@ -17,7 +17,7 @@ from medicalgpt.config.sections import Section, TrainConfig
 from medicalgpt.config.stages import PairConfig
 from medicalgpt.objectives.base import B, LanguagePolicy, LossOut, PairObjective, share_above_zero
 from medicalgpt.objectives.segments import pair_means
-from medicalgpt.train.stages import register_stage
+from medicalgpt.training.stages import register_stage
 
 
 def slic_loss(chosen: torch.Tensor, rejected: torch.Tensor, margin: float, weight: float) -> torch.Tensor:

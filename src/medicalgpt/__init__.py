@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
     from medicalgpt.objectives.base import Objective
     from medicalgpt.pipeline.run import Pipeline
     from medicalgpt.runs.run import Metrics, Run
-    from medicalgpt.train.stages import register_stage
+    from medicalgpt.training.stages import register_stage
 
 _HOMES = {
     "medicalgpt.api.data": ("inspect", "read", "render"),
@@ -54,7 +54,7 @@ _HOMES = {
     "medicalgpt.generate.sampling": ("Sampling",),
     "medicalgpt.objectives.base": ("Objective",),
     "medicalgpt.pipeline.run": ("Pipeline",),
-    "medicalgpt.train.stages": ("register_stage",),
+    "medicalgpt.training.stages": ("register_stage",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -16,7 +16,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.memory import estimate
-from medicalgpt.train.supervised import run
+from medicalgpt.training.supervised import run
 
 SECRET = "Mrs. Ngo-Lindqvist has syphilis"  # stands for patient text: it must never show up in a message
 GOOD = {"messages": [{"role": "user", "content": SECRET}, {"role": "assistant", "content": "Rest."}]}

@@ -12,7 +12,7 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 pytestmark = pytest.mark.slow
 MODEL = "smollm2-135m"

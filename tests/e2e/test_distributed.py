@@ -15,7 +15,7 @@ from tests.numerics import EXACT, Walk, assert_exact, assert_rounding, float64, 
 from tests.stages import Bench, child, column, largest_gap, manifest, metrics, weights
 from tests.tiny import tiny_tokenizer
 
-from medicalgpt.train.supervised import run as supervised
+from medicalgpt.training.supervised import run as supervised
 
 # Four rows a step, two on each process; the rows of an epoch are no multiple of four.
 OPTIONS = ("train.tokens_per_step=256", "train.max_steps=null", "train.epochs=1", "train.log_every=2")

@@ -18,7 +18,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models import load as loading
 from medicalgpt.pipeline import run as pipeline
-from medicalgpt.train.supervised import trainer
+from medicalgpt.training.supervised import trainer
 
 STAGES = ("pt", "sft", "dpo")
 KINDS = {"pt": ("documents", documents), "sft": ("dialogues", dialogues), "dpo": ("preferences", preferences)}

@@ -20,8 +20,8 @@ from medicalgpt.config.stages import RlooConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.train.plugins import load_plugins
-from medicalgpt.train.stages import STAGES, register_stage, unregister_stage
+from medicalgpt.training.plugins import load_plugins
+from medicalgpt.training.stages import STAGES, register_stage, unregister_stage
 
 SLIC = Path(__file__).resolve().parents[2] / "examples" / "plugins" / "slic.py"
 
@@ -158,17 +158,17 @@ def test_a_stage_on_the_models_own_answers(bench: Bench, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\n", "registers no stage; call medicalgpt.train.stages.register_stage"),
+        ("x = 1\n", "registers no stage; call medicalgpt.training.stages.register_stage"),
         ("raise RuntimeError('boom')\n", "cannot be imported: RuntimeError: boom"),
         ("import nothing_of_that_name\n", "cannot be imported: ModuleNotFoundError"),
         (
-            "from medicalgpt.train.stages import STAGES, register_stage\n"
+            "from medicalgpt.training.stages import STAGES, register_stage\n"
             "class Mine(STAGES['dpo'].config): ...\n"
             "register_stage('dpo', Mine, STAGES['dpo'].objective)\n",
             r"stage 'dpo' exists already \(DpoConfig\); choose another name than pt, sft",
         ),
         (
-            "from medicalgpt.train.stages import STAGES, register_stage\n"
+            "from medicalgpt.training.stages import STAGES, register_stage\n"
             "class Mine(STAGES['dpo'].config): ...\n"
             "register_stage('mine', Mine, STAGES['dpo'].objective)\n"
             "register_stage('mine', Mine, STAGES['dpo'].objective)\n",

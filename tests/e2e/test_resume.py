@@ -20,9 +20,9 @@ from medicalgpt.cli import app
 from medicalgpt.errors import RunError
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train import publish
-from medicalgpt.train.supervised import run as supervised
-from medicalgpt.train.supervised import trainer
+from medicalgpt.training import publish
+from medicalgpt.training.supervised import run as supervised
+from medicalgpt.training.supervised import trainer
 
 # Dropout and NEFTune draw random numbers every step; metric lines, evaluations and samples fall between checkpoints.
 OPTIONS = (

@@ -18,8 +18,8 @@ from tests.rl import scored_by, train, words
 from tests.stages import Bench, child, command, largest_gap, manifest, weights
 from tests.tiny import tiny_tokenizer
 
-from medicalgpt.train.rl import loop
-from medicalgpt.train.rl import stage as rl_stage
+from medicalgpt.training.rl import loop
+from medicalgpt.training.rl import stage as rl_stage
 
 CLOCK = ("seconds", "per_second", "rollout_share")
 # The reward draws random numbers, β is adapted, and log lines, evaluations and samples fall between checkpoints.

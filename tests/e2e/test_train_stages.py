@@ -32,7 +32,7 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, ModelError
 from medicalgpt.models.load import load_base
 from medicalgpt.models.locate import locate
-from medicalgpt.train import publish
+from medicalgpt.training import publish
 
 LN2 = math.log(2)
 COMPLETE = ["config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl", "model", "report.html"]

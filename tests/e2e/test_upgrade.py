@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 import medicalgpt
 from medicalgpt.pipeline.run import run_pipeline
-from medicalgpt.train.supervised import trainer
+from medicalgpt.training.supervised import trainer
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from medicalgpt.data.texts import texts
 from medicalgpt.export.merge import merge_run
 from medicalgpt.models.load import load as load_model
 from medicalgpt.models.locate import locate
-from medicalgpt.train.stage import run_stage
+from medicalgpt.training.stage import run_stage
 
 pytestmark = pytest.mark.slow
 

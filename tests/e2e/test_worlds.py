@@ -8,7 +8,7 @@ from tests.stages import Bench, column, write
 from tests.tiny import save_tiny, tiny_tokenizer
 
 from medicalgpt.config import load, stage_schema
-from medicalgpt.train.stage import run_stage
+from medicalgpt.training.stage import run_stage
 
 STAGES = pytest.mark.parametrize("stage", ["ppo", "rloo", "grpo"])
 LETTERS = "abcd"

@@ -15,9 +15,9 @@ from tests.numerics import Walk, float64, walking
 from transformers import TrainerCallback
 
 from medicalgpt.config import load, stage_schema
-from medicalgpt.train.context import Outcome
-from medicalgpt.train.stage import run_stage
-from medicalgpt.train.supervised import trainer
+from medicalgpt.training.context import Outcome
+from medicalgpt.training.stage import run_stage
+from medicalgpt.training.supervised import trainer
 
 
 class _Interrupt(TrainerCallback):

@@ -11,8 +11,8 @@ from medicalgpt.data.records import Source
 from medicalgpt.kernels.attention import TreeLayout
 from medicalgpt.models.policy import _path_lengths
 from medicalgpt.objectives.base import RolloutTargets
-from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.rendering.tree import Segment, TokenTree
 
 FILLER = 9_999
 

@@ -18,15 +18,15 @@ from medicalgpt.generate.batch import run_batch
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.rows import render_dialogue
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.rows import render_dialogue
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.chat import Chat
 from medicalgpt.serve.web.conversation import WebAnswer, WebExchange
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import ENGLISH
-from medicalgpt.train.rl.prompts import read_prompt_set
+from medicalgpt.training.rl.prompts import read_prompt_set
 
 SYSTEM, FIRST, ANSWER, SECOND = "Be brief.", "What is a fever?", "  38 degrees,\nor more. ", "發燒怎麼辦？"
 TURNS = (

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medicalgpt.render.pack import WINDOW_ROWS, best_fit, by_length, pack_epoch, plan_run
+from medicalgpt.rendering.pack import WINDOW_ROWS, best_fit, by_length, pack_epoch, plan_run
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=120)
 CAPACITY = st.integers(16, 50)  # below the longest item now and then

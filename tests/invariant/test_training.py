@@ -15,7 +15,7 @@ from medicalgpt.config import load
 from medicalgpt.config.stages import STAGES
 from medicalgpt.runs import figures
 from medicalgpt.runs.metrics import read
-from medicalgpt.train.stage import run_stage
+from medicalgpt.training.stage import run_stage
 
 WORDS = ["fever", "cough", "pain", "salt", "sleep", "water", "doctor", "tablet", "blood", "heart"]
 FULL, LORA = {"lora.enabled": False}, {"lora.rank": 4}

@@ -18,11 +18,11 @@ from medicalgpt.objectives.grpo import GroupRelative
 from medicalgpt.objectives.ppo import ClippedPolicy, ClippedValue
 from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.rewards.answers import Group
-from medicalgpt.train.policy import checkpoint_activations
-from medicalgpt.train.rl.experience import measure
-from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.rl.update import Updater, UpdateSettings
-from medicalgpt.train.stages import policy_objective
+from medicalgpt.training.policy import checkpoint_activations
+from medicalgpt.training.rl.experience import measure
+from medicalgpt.training.rl.process_group import ProcessGroup
+from medicalgpt.training.rl.update import Updater, UpdateSettings
+from medicalgpt.training.stages import policy_objective
 
 ALONE = ProcessGroup(0, 1, torch.device("cpu"))
 METHODS = pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])

@@ -11,7 +11,7 @@ from medicalgpt.kernels.attention import enable
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.objectives.distill import Distillation, divergence
-from medicalgpt.render.batch import pack_trees, pad_trees
+from medicalgpt.rendering.batch import pack_trees, pad_trees
 
 gkd = pytest.importorskip("trl.experimental.gkd.gkd_trainer")
 

@@ -9,7 +9,7 @@ from tests.trees import PAIR, THREE_LEVELS, assert_same_gradients, gradients, gr
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.entropy import token_distribution
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.render.batch import pack_trees, pad_trees
+from medicalgpt.rendering.batch import pack_trees, pad_trees
 
 
 def written_out(case: Case) -> tuple[torch.Tensor, torch.Tensor]:

@@ -25,10 +25,10 @@ from medicalgpt.models.adapters import attach, trainable
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded, load
 from medicalgpt.objectives.language import SupervisedFineTuning
-from medicalgpt.render.batch import pack_trees, pad_trees
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.train.policy import as_policy
-from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.rendering.batch import pack_trees, pad_trees
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.training.policy import as_policy
+from medicalgpt.training.supervised.module import StageModule
 
 LORA = LoraConfig(rank=4, alpha=8)
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "families.md"

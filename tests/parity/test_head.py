@@ -9,7 +9,7 @@ from tests.trees import PAIR, THREE_LEVELS, assert_same_gradients, gradients, gr
 
 from medicalgpt.kernels.head import Head, token_logps, weighted_nll
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.render.batch import pad_trees
+from medicalgpt.rendering.batch import pad_trees
 
 ROWS, WIDTH, VOCABULARY = 23, 12, 31
 CHUNKS = [1, 7, 23, 512]  # one row, an uneven rest, exactly all, more than there are

@@ -15,9 +15,9 @@ from tests.trees import assert_same_gradients
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.rewards.sources import Scores
-from medicalgpt.train.rl.experience import assign, measure
-from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.stages import policy_objective
+from medicalgpt.training.rl.experience import assign, measure
+from medicalgpt.training.rl.process_group import ProcessGroup
+from medicalgpt.training.stages import policy_objective
 
 BETA, GAMMA, LAM, T, CLIP, HIGH, VALUE_CLIP, ENTROPY = 0.2, 0.95, 0.9, 0.7, 0.2, 0.3, 0.15, 0.05
 SETTINGS = (

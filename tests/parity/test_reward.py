@@ -21,8 +21,8 @@ from medicalgpt.models.adapters import _peft_config
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.reward import RewardModelling
-from medicalgpt.render.batch import pack_trees, pad_trees
-from medicalgpt.render.tree import TokenTree
+from medicalgpt.rendering.batch import pack_trees, pad_trees
+from medicalgpt.rendering.tree import TokenTree
 
 FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma3", "glm4"]
 

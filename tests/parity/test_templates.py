@@ -8,7 +8,7 @@ import pytest
 from tests.texts import FAMILIES, SPECIAL, byte_level, says, user
 
 from medicalgpt.data.records import Message
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 SYSTEM = Message("system", "Be brief.")
 TALKS = {

@@ -15,8 +15,8 @@ from medicalgpt.kernels.elementwise import use_fused_elementwise
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.models.reward import probe_scores
-from medicalgpt.render.batch import pack_trees, pad_trees
-from medicalgpt.train.policy import checkpoint_activations
+from medicalgpt.rendering.batch import pack_trees, pad_trees
+from medicalgpt.training.policy import checkpoint_activations
 
 TREE_FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "glm4", "cohere"]
 ROWS = {

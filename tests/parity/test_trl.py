@@ -19,11 +19,11 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import LossOut
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
-from medicalgpt.render.batch import TreeBatch, pack_trees
-from medicalgpt.render.rows import render_dialogue, render_preference
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tree import TokenTree
-from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.rendering.batch import TreeBatch, pack_trees
+from medicalgpt.rendering.rows import render_dialogue, render_preference
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tree import TokenTree
+from medicalgpt.training.supervised.module import StageModule
 
 QUESTION, FEVER, SALT = "What is a fever?", "38 degrees or more.", "Less salt, more movement, and tablets."
 PLAIN = {"bf16": False, "gradient_checkpointing": False, "report_to": "none", "max_length": None, "use_cpu": True}

@@ -16,10 +16,10 @@ from medicalgpt.kernels import attention
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.objectives.base import LossOut
 from medicalgpt.objectives.kto import UnpairedFeedback
-from medicalgpt.render.batch import pack_trees
-from medicalgpt.render.kto_pairs import mismatch
-from medicalgpt.render.tree import TokenTree
-from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.rendering.batch import pack_trees
+from medicalgpt.rendering.kto_pairs import mismatch
+from medicalgpt.rendering.tree import TokenTree
+from medicalgpt.training.supervised.module import StageModule
 
 
 def answers() -> list[TokenTree]:

@@ -12,8 +12,8 @@ from tests.trees import assert_same_gradients, gradients
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 from medicalgpt.objectives.orpo import OddsRatioPreference
-from medicalgpt.render.batch import pack_trees
-from medicalgpt.render.tree import TokenTree
+from medicalgpt.rendering.batch import pack_trees
+from medicalgpt.rendering.tree import TokenTree
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
 
 from medicalgpt.rewards.sources import Scores
-from medicalgpt.train.rl.experience import assign, measure
-from medicalgpt.train.rl.process_group import ProcessGroup
-from medicalgpt.train.stages import policy_objective
+from medicalgpt.training.rl.experience import assign, measure
+from medicalgpt.training.rl.process_group import ProcessGroup
+from medicalgpt.training.stages import policy_objective
 
 BETA, TEMPERATURE = 0.3, 0.7
 SEVERAL = ("rollout.completions=3", f"rollout.temperature={TEMPERATURE}", "lora.rank=4", "lora.alpha=16")

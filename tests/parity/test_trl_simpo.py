@@ -13,7 +13,7 @@ from tests.trees import assert_same_gradients, gradients
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 
 from medicalgpt.objectives.simpo import SimplePreference
-from medicalgpt.render.batch import pack_trees
+from medicalgpt.rendering.batch import pack_trees
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,8 @@ import medicalgpt
 from medicalgpt.kernels import lora
 from medicalgpt.kernels.rotary import bind_rotary
 from medicalgpt.models import quantized
-from medicalgpt.train.policy import keep_differentiable
-from medicalgpt.train.supervised.trainer import StageTrainer
+from medicalgpt.training.policy import keep_differentiable
+from medicalgpt.training.supervised.trainer import StageTrainer
 
 SRC = Path(medicalgpt.__file__).parent
 

@@ -15,11 +15,11 @@ from medicalgpt.data.report import detect
 from medicalgpt.errors import DataError
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
-from medicalgpt.render.build import Renderer
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tree import TokenTree
-from medicalgpt.train import inspect as inspection
-from medicalgpt.train.inspect import Inspection
+from medicalgpt.rendering.build import Renderer
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tree import TokenTree
+from medicalgpt.training import inspect as inspection
+from medicalgpt.training.inspect import Inspection
 
 Paths = str | Path | Sequence[str | Path]
 

@@ -14,8 +14,8 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.export.merge import merge_run
 from medicalgpt.pipeline.run import Interrupted
 from medicalgpt.runs.run import Run
-from medicalgpt.train.context import Outcome
-from medicalgpt.train.stage import run_stage
+from medicalgpt.training.context import Outcome
+from medicalgpt.training.stage import run_stage
 
 PathLike = str | Path
 Value = Any

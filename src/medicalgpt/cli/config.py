@@ -60,6 +60,6 @@ def resolve(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugi
 def _load(plugins: list[str] | None) -> None:
     """Run the user's files first, so that their stages are known; without any nothing heavy is imported."""
     if plugins:
-        from medicalgpt.train.plugins import load_plugins
+        from medicalgpt.training.plugins import load_plugins
 
         load_plugins(plugins)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from medicalgpt.train.inspect import Inspection
+    from medicalgpt.training.inspect import Inspection
 
 app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def inspect(
     """
     from medicalgpt.config import load
     from medicalgpt.config.sections import DataConfig
-    from medicalgpt.train.inspect import inspect as look
+    from medicalgpt.training.inspect import inspect as look
 
     columns = {name: there for name, _, there in (c.partition("=") for c in column or [])}
     values = {

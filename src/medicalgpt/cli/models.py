@@ -91,7 +91,7 @@ def list_templates() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from medicalgpt.render.template_header import named_info, named_templates
+    from medicalgpt.rendering.template_header import named_info, named_templates
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "ends an answer", "system message", "by default", "source"):

@@ -21,11 +21,11 @@ def train(
 ) -> None:
     """Train one stage into a run folder. The same command again goes on where it was stopped."""
     if plugin:
-        from medicalgpt.train.plugins import load_plugins
+        from medicalgpt.training.plugins import load_plugins
 
         load_plugins(plugin)
     resolved = load(stage_schema(stage), config, overrides or [])
-    from medicalgpt.train.stage import run_stage
+    from medicalgpt.training.stage import run_stage
 
     outcome = run_stage(resolved)
     if outcome.status == "interrupted":

@@ -19,9 +19,9 @@ from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.objectives.segments import segment_sums
-from medicalgpt.render.build import prepare
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tree import TokenTree
+from medicalgpt.rendering.build import prepare
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, exp, ratio, share
 
 

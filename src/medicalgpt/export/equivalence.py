@@ -13,7 +13,7 @@ import torch
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ModelError
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 LogProbs = torch.Tensor | Sequence[Mapping[int, float]]
 """After each prompt token: log p of every next token [positions, vocabulary], or token id → log p of some of them (an

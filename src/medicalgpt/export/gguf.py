@@ -18,7 +18,7 @@ from medicalgpt.gguf.file import GgufFile
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.embeddings import rows
 from medicalgpt.models.load import load
-from medicalgpt.render.template import ChatTemplate, stop_ids
+from medicalgpt.rendering.template import ChatTemplate, stop_ids
 from medicalgpt.runs.hashes import hash_file
 
 

@@ -29,8 +29,8 @@ from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, merge_adapter
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import require_map
-from medicalgpt.render.build import tokenizer_hash
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.build import tokenizer_hash
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import check_base
 from medicalgpt.runs.folder import MERGED, MERGED_FROM, RunFolder

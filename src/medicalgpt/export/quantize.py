@@ -23,7 +23,7 @@ from medicalgpt.models.embeddings import rows
 from medicalgpt.models.load import Loaded, Quantization, load
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantize_for_cpu, refuse_quantized
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs.hashes import hash_text
 
 Method = Literal["int8", "nf4", "cpu-int8", "cpu-int4"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from medicalgpt.models.adapters import is_adapted, peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 
 def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from medicalgpt.render.thinking import Split, ThinkingStream, split_thinking
-from medicalgpt.render.tool_formats import Call, CallProblem, ContentDelta, Delta, ToolFormat
+from medicalgpt.rendering.thinking import Split, ThinkingStream, split_thinking
+from medicalgpt.rendering.tool_formats import Call, CallProblem, ContentDelta, Delta, ToolFormat
 
 
 @dataclass(frozen=True, slots=True)

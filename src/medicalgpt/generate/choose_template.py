@@ -10,9 +10,9 @@ from medicalgpt.errors import RenderError, ServeError
 from medicalgpt.models.console import to_stderr
 from medicalgpt.models.families import Architecture
 from medicalgpt.models.locate import Located
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.template_header import named_templates
-from medicalgpt.render.tool_formats import tool_format as find_format
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.template_header import named_templates
+from medicalgpt.rendering.tool_formats import tool_format as find_format
 
 LAST = "vicuna"  # needs nothing but an eos token
 

@@ -20,9 +20,9 @@ from medicalgpt.generate.stream import StreamThread, TextStream
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import to_stderr
-from medicalgpt.render.template import ChatTemplate, stop_ids
-from medicalgpt.render.thinking import CLOSE, OPEN
-from medicalgpt.render.tool_formats import MARKERS
+from medicalgpt.rendering.template import ChatTemplate, stop_ids
+from medicalgpt.rendering.thinking import CLOSE, OPEN
+from medicalgpt.rendering.tool_formats import MARKERS
 
 GREEDY = Sampling()
 

@@ -20,7 +20,7 @@ from medicalgpt.models.families import identify
 from medicalgpt.models.load import find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
-from medicalgpt.render.template import ChatTemplate, stop_ids
+from medicalgpt.rendering.template import ChatTemplate, stop_ids
 
 Origin = dict[str, object]
 """What was loaded, as JSON values: `places`, `weights`, `template` and what else decides an answer."""

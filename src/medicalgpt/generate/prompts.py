@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.errors import ContextError, ServeError
-from medicalgpt.render.dialogue import check_content
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.thinking import CLOSE, opens_thinking
+from medicalgpt.rendering.dialogue import check_content
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.thinking import CLOSE, opens_thinking
 
 _TAIL = 16  # tokens; an opened thinking block is the very end of a prompt
 

@@ -17,7 +17,7 @@ from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable, peft_model
 from medicalgpt.models.load import find
 from medicalgpt.models.locate import Located
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 
 class Selected:

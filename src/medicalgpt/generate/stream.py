@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.thinking import partial_match
+from medicalgpt.rendering.thinking import partial_match
 
 _POLL_SECONDS = 0.2  # Windows delivers Ctrl-C only between waits
 _HALF = "\ufffd"  # what decoders write for bytes that are no whole character

@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from medicalgpt.errors import ModelError
-from medicalgpt.render.batch import Span
+from medicalgpt.rendering.batch import Span
 
 _active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
 _witness: contextvars.ContextVar["AttentionTrace | None"] = contextvars.ContextVar("tree_witness", default=None)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from medicalgpt.models.policy import Batching
-from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.render.pack import best_fit, by_length
-from medicalgpt.render.tree import TokenTree
+from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.rendering.pack import best_fit, by_length
+from medicalgpt.rendering.tree import TokenTree
 
 
 def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:

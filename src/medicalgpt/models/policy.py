@@ -17,7 +17,7 @@ from medicalgpt.kernels.attention import TreeLayout, using
 from medicalgpt.kernels.entropy import plain_distribution, token_distribution
 from medicalgpt.kernels.head import CHUNK, Head, token_logps, weighted_nll
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.render.batch import TreeBatch
+from medicalgpt.rendering.batch import TreeBatch
 
 Batching = Literal["tree", "padded"]
 

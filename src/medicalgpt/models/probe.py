@@ -16,8 +16,8 @@ from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, CausalPolicy
-from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.rendering.tree import Segment, TokenTree
 
 # Largest difference of a log-probability that is still rounding. fp32 rounding in a 30-layer model is about 1e-5.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}

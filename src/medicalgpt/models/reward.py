@@ -15,7 +15,7 @@ from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, call
 from medicalgpt.models.probe import Probe, probe_trees, rounding
-from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 
 SCORE = "score"  # what transformers' classifiers call their last layer
 

@@ -47,7 +47,7 @@ def _load_plugins(file: str, overrides: Sequence[str]) -> None:
     """Run the files that the pipeline names, so that their stages are known when its config is checked."""
     plugins = peek(file, [o for o in overrides if o.split("=")[0] == "plugins"], "plugins")
     if isinstance(plugins, list) and plugins and all(isinstance(path, str) for path in plugins):
-        from medicalgpt.train.plugins import load_plugins  # lazy: heavy
+        from medicalgpt.training.plugins import load_plugins  # lazy: heavy
 
         load_plugins(plugins, Path(file).parent)
 
@@ -91,7 +91,7 @@ class Pipeline:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
         """
         from medicalgpt.export.merge import merge_run  # lazy: heavy
-        from medicalgpt.train.stage import run_stage  # lazy: heavy
+        from medicalgpt.training.stage import run_stage  # lazy: heavy
 
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None

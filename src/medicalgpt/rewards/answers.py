@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medicalgpt.data.records import Dialogue, Source
-from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.rendering.tree import Segment, TokenTree
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import Loaded, names_classifier
 from medicalgpt.models.reward import RewardPolicy, probe_scores
-from medicalgpt.render.build import prepare
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tree import TokenTree
+from medicalgpt.rendering.build import prepare
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.runs.intervals import Estimate, ratio, share
 from medicalgpt.runs.reward_report import RewardReport
 

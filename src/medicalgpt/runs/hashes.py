@@ -12,14 +12,14 @@ _BLOCK = 1 << 20
 
 NUMBERS: Final = (
     "data",
-    "render",
+    "rendering",
     "models",
     "kernels",
     "objectives",
     "generate",
     "rewards",
     "checkpoints",
-    "train",
+    "training",
 )
 """The rooms whose code makes a run's numbers: from a file to a tree, a batch, log-probabilities, a loss, a step, and the
 answers that reinforcement learning draws. The others show, check, serve or save what came out, or their outcome enters as a

@@ -9,7 +9,7 @@ from rich.text import Text
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
-from medicalgpt.render.thinking import ThinkingStream
+from medicalgpt.rendering.thinking import ThinkingStream
 from medicalgpt.serve.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:  # importing the engine takes seconds, and this file needs only its interface

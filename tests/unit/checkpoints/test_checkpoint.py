@@ -17,8 +17,8 @@ from medicalgpt.checkpoints import checkpoint, random_state
 from medicalgpt.checkpoints.checkpoint import Kind, Pending, Snapshot
 from medicalgpt.errors import RunError
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.train.rl.loop import LoopState
-from medicalgpt.train.supervised.trainer import PRIVATE_OVERRIDES, StageTrainer
+from medicalgpt.training.rl.loop import LoopState
+from medicalgpt.training.supervised.trainer import PRIVATE_OVERRIDES, StageTrainer
 
 STATE: dict[str, Any] = {"beta": 0.1, "start": [[0.25, 1.0], []], "first": {"eval/score": float("nan"), "eval/kl": 3.5}}
 PENDING = Pending(sums={"loss": [0.1 + 0.2, 3.0]}, tokens=7, total_tokens=40)

@@ -4,7 +4,7 @@ from tests.golden_templates import GOLDEN
 from typer.testing import CliRunner
 
 from medicalgpt.cli.models import app
-from medicalgpt.render.template_header import named_info
+from medicalgpt.rendering.template_header import named_info
 
 
 def test_every_template_is_listed_with_what_its_head_says() -> None:

@@ -13,8 +13,8 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.errors import DataError
 from medicalgpt.generate.rows import BadPrompt, count_prompts, read_rows
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.train.rl.prompts import PromptSet, read_prompt_set
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 
 GOOD = '{"question": "Fever?", "answer": "38."}'
 

@@ -12,10 +12,10 @@ from tests.texts import byte_level
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Dialogue, Message
-from medicalgpt.render.rows import render_dialogue
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tool_formats import FORMATS, check_tools
-from medicalgpt.render.tool_formats.problems import CallChecker
+from medicalgpt.rendering.rows import render_dialogue
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tool_formats import FORMATS, check_tools
+from medicalgpt.rendering.tool_formats.problems import CallChecker
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples" / "data" / "tools"
 

@@ -9,7 +9,7 @@ from tests.tiny import tiny_model, tiny_tokenizer
 from medicalgpt.errors import ModelError
 from medicalgpt.export.equivalence import collect, compare, probe_prompts
 from medicalgpt.export.logprobs import language_logprobs
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 LN = math.log
 

@@ -15,7 +15,7 @@ from medicalgpt.generate.output import Output
 from medicalgpt.generate.questions import describe
 from medicalgpt.generate.rows import count_prompts, read_prompts
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 
 def write(path: Path, *rows: Any) -> Path:

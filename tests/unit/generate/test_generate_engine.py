@@ -18,7 +18,7 @@ from medicalgpt.errors import ModelError, RenderError, ServeError
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 QUESTIONS = ["What is a fever?", "高血壓的症狀?", "How is high blood pressure treated in an old person with diabetes?"]
 

@@ -18,7 +18,7 @@ from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 QUESTIONS = ["What is a fever?", "高血壓的症狀?", "How is high blood pressure treated?", "A fever", "糖尿病", "a", "bb"]
 

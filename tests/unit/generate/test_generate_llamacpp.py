@@ -17,7 +17,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError, ServeError
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 pytest.importorskip("xllamacpp")
 

@@ -6,7 +6,7 @@ from tests.tiny import tiny_tokenizer
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError, ServeError
 from medicalgpt.generate.prompts import prepare
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 
 SYSTEM = Message("system", "Be brief.")
 TURNS = [

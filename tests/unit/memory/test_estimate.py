@@ -23,7 +23,7 @@ from medicalgpt.memory.shape import shape_of_config, shape_of_model, shape_of_si
 from medicalgpt.models.adapters import attach
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.render.batch import Span, TreeBatch
+from medicalgpt.rendering.batch import Span, TreeBatch
 
 TOKENS = 64
 DIMENSIONS = {

@@ -16,7 +16,7 @@ from medicalgpt.models.adapters import attach, linear_names
 from medicalgpt.models.families import FAMILIES, Architecture, family_of, identify, is_native
 from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
-from medicalgpt.render.template_header import named_templates
+from medicalgpt.rendering.template_header import named_templates
 
 EVERY = [pytest.param(name, a, id=f"{name}-{a.model_type}") for name, f in FAMILIES.items() for a in f.architectures]
 # Named templates that the table counts on; those that this tree does not have yet are left out when one is chosen.

@@ -14,8 +14,8 @@ from medicalgpt.kernels.lora import fuse_lora
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.objectives.dpo import DirectPreference
-from medicalgpt.render.batch import TreeBatch, pack_trees, pad_trees
-from medicalgpt.train.supervised.module import StageModule
+from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.training.supervised.module import StageModule
 
 ALPHA, DIM = 5.0, 32
 

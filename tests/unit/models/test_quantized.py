@@ -19,7 +19,7 @@ from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
 from medicalgpt.models.merge import find_chain
 from medicalgpt.models.quantized import located_kind, quantize_for_cpu, quantized_kind
-from medicalgpt.train.policy import load_trained
+from medicalgpt.training.policy import load_trained
 
 IDS = torch.arange(5, 45).tolist()
 METHODS = ("cpu-int8", "cpu-int4")

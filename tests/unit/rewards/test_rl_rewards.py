@@ -8,7 +8,7 @@ from medicalgpt.config.rl import RewardConfig
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RunError
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.render.tree import Segment, TokenTree
+from medicalgpt.rendering.tree import Segment, TokenTree
 from medicalgpt.rewards.answers import Answer, Group, PromptRow
 from medicalgpt.rewards.reward_model import score_trees
 from medicalgpt.rewards.sources import Rewards

@@ -10,7 +10,7 @@ from tests.serving import ask, engine_of, says, served, written
 
 from medicalgpt.data.records import Message
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 

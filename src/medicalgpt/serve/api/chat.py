@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.generate.answer import AnswerDelta, AnswerStream, ReasoningDelta
-from medicalgpt.render.tool_formats import CallDelta, ContentDelta
+from medicalgpt.rendering.tool_formats import CallDelta, ContentDelta
 from medicalgpt.serve.api import ask, logprobs, stream
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.schema import ChatRequest, parse

@@ -8,8 +8,8 @@ from medicalgpt.data.formats.fields import BadRow
 from medicalgpt.data.formats.tools import calls_from_turn, in_call_order
 from medicalgpt.data.records import Message
 from medicalgpt.errors import DataError, RenderError
-from medicalgpt.render.template import ChatTemplate
-from medicalgpt.render.tool_formats import ToolFormat, check_tools
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.tool_formats import ToolFormat, check_tools
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.schema import ChatMessage, ChatRequest, NamedChoice
 

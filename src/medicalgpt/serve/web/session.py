@@ -13,7 +13,7 @@ from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.render.thinking import OPEN
+from medicalgpt.rendering.thinking import OPEN
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.settings import Settings

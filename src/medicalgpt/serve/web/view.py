@@ -2,7 +2,7 @@
 
 import re
 
-from medicalgpt.render.thinking import ThinkingStream
+from medicalgpt.rendering.thinking import ThinkingStream
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer
 from medicalgpt.serve.web.texts import Texts
 

@@ -11,7 +11,7 @@ from medicalgpt.errors import BusyError, ServeError
 from medicalgpt.generate.live.engine import LoadStats
 from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt
-from medicalgpt.render.template import ChatTemplate
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.web import session as module
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings

@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.attention import TreeLayout, by_segment
-from medicalgpt.render.batch import Span
+from medicalgpt.rendering.batch import Span
 
 _LAYER = "layer_idx"  # what transformers' attention layers call their number
 BLOCK = 64  # tokens by which slots grow

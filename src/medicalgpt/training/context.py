@@ -1,0 +1,63 @@
+"""What the parts of a stage share, and how a stage ends."""
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.console import Console
+
+from medicalgpt.config.base import StageConfig
+from medicalgpt.rendering.build import Prepared
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.runs import manifest
+from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.run_key import RunKey
+from medicalgpt.training.rl.prompts import PromptSet
+
+C = TypeVar("C", bound=StageConfig)
+D = TypeVar("D", Prepared, PromptSet)
+
+
+@dataclass
+class Outcome:
+    """How a stage ended: "finished", "already finished" or "interrupted" (with the signal's number)."""
+
+    status: str
+    folder: Path
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+    signal: int = 0
+
+
+@dataclass
+class Context(Generic[C, D]):
+    """What the parts of a stage share: a config and the data that its kind of stage reads."""
+
+    config: C
+    name: str
+    console: Console
+    template: ChatTemplate
+    prepared: D
+    folder: RunFolder
+    key: RunKey
+    base: dict[str, str]
+    rank: int
+    world: int
+    started: float = field(default_factory=time.perf_counter)
+
+
+AnyContext = Context[Any, Any]
+"""Of a stage on rows from files, or of one on the model's own answers."""
+
+
+def recall(folder: Path) -> Outcome:
+    """The outcome of a run that was finished before."""
+    found = manifest.read(folder)
+    return Outcome("already finished", folder, dict(found.before), dict(found.after))  # type: ignore[arg-type]
+
+
+def console(rank: int) -> Console:
+    """Where rank 0 speaks; the others are silent."""
+    return Console(file=sys.stderr, quiet=rank != 0, soft_wrap=True)

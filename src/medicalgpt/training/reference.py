@@ -1,0 +1,55 @@
+"""The frozen model that an objective compares its policy with."""
+
+from medicalgpt.config.base import ReferenceChoice, StageConfig
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.models.load import Quantization, load
+from medicalgpt.models.locate import locate
+from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.models.probe import probe
+from medicalgpt.training.policy import keep_differentiable
+
+
+def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
+    """Where the reference comes from: "adapter_off", "model" or "cached".
+
+    Raises:
+        ConfigError: adapter_off without a fresh adapter: the base would not be the model that training started from.
+    """
+    kind = choice.reference
+    base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
+    continued = config.model.adapter or base.kind in ("adapter", "hub-adapter")
+    fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
+    if kind == "auto":
+        return "adapter_off" if fresh else "cached"
+    if kind == "adapter_off" and not fresh:
+        raise ConfigError(
+            "objective.reference=adapter_off needs a fresh LoRA adapter (lora.enabled, no model.adapter, no pissa): only then "
+            "is the base with the adapter off the model that training starts from; use cached or model"
+        )
+    return kind
+
+
+def load_reference(config: StageConfig, choice: ReferenceChoice, batching: Batching) -> CausalPolicy:
+    """The second, frozen model that the objective was asked to compare with."""
+    name = choice.reference_model or config.model.base
+    adapter = None if choice.reference_model else config.model.adapter
+    return open_reference(
+        config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, batching
+    )
+
+
+def open_reference(model: ModelConfig, quantization: Quantization, batching: Batching) -> CausalPolicy:
+    """A frozen model that runs batches as the policy does.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    loaded = load(model, quantization, None)
+    keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
+    found = probe(loaded.model, batching)
+    reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+    if found.batching != batching:
+        raise ConfigError(f"the reference model cannot run {batching} batches as the policy does: {found.reason}")
+    reference.requires_grad_(False)
+    return reference.eval()

@@ -1,0 +1,176 @@
+"""One reinforcement-learning stage from its config to a finished run folder."""
+
+import random
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medicalgpt.config.rl import RlConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.memory.estimate import require_memory
+from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.locate import locate
+from medicalgpt.rewards.answers import PromptRow
+from medicalgpt.rewards.sources import Rewards
+from medicalgpt.runs.bases import base_hashes
+from medicalgpt.runs.folder import StartState
+from medicalgpt.runs.hashes import hash_file
+from medicalgpt.training.context import Context, Outcome
+from medicalgpt.training.policy import checkpoint_activations, mixed_precision
+from medicalgpt.training.publish import publish
+from medicalgpt.training.rl.experience import measure
+from medicalgpt.training.rl.heldout import HeldOut, reference_trees
+from medicalgpt.training.rl.loop import RlTrainer
+from medicalgpt.training.rl.process_group import ProcessGroup
+from medicalgpt.training.rl.prompts import PromptSet
+from medicalgpt.training.rl.roles import Roles, open_roles
+from medicalgpt.training.rl.rollout import RolloutSampler
+from medicalgpt.training.rl.teacher import TeacherScore
+from medicalgpt.training.rl.update import Updater
+from medicalgpt.training.stages import objective_of
+
+
+def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
+    """Train the policy of a stage; raises MedicalGPTError."""
+    config, prompts = ctx.config, ctx.prepared
+    require_memory(config)
+    world = _world(ctx)
+    _check(config, world)
+    torch.manual_seed(config.train.seed)
+    # Our own draws have seeds of their own; a reward function may use these.
+    random.seed(f"{config.train.seed}:{ctx.rank}")
+    np.random.seed([config.train.seed, ctx.rank])
+    roles = open_roles(config)
+    _announce(ctx, roles, prompts)
+    trainer = _trainer(ctx, config, roles, prompts, world)
+    if start.checkpoint is not None:
+        ctx.console.print(f"resuming from {start.checkpoint}")
+    trainer.trackers = _trackers(ctx, config)
+    try:
+        before, after = trainer.run(start)
+    finally:
+        if trainer.trackers is not None:
+            trainer.trackers.end_training()
+    if trainer.stop.number is not None and trainer.step < trainer.updates:
+        return Outcome("interrupted", ctx.folder.path, before, signal=trainer.stop.number)
+    if ctx.rank == 0:
+        publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
+    if world.size > 1:
+        torch.distributed.barrier()
+    return Outcome("finished", ctx.folder.path, before, after)
+
+
+def _world(ctx: Context[RlConfig, PromptSet]) -> ProcessGroup:
+    cuda = torch.cuda.is_available()
+    return ProcessGroup(
+        ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+    )
+
+
+def _check(config: RlConfig, world: ProcessGroup) -> None:
+    if config.rollout.prompts % world.size:
+        raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
+    if mixed_precision(config) == "fp16":
+        raise ConfigError("model.dtype=float16 needs loss scaling, which ratios do not bear; use bfloat16 or float32")
+
+
+def _trainer(
+    ctx: Context[RlConfig, PromptSet], config: RlConfig, roles: Roles, prompts: PromptSet, world: ProcessGroup
+) -> RlTrainer:
+    filler = ctx.template.pad_id or 0
+    capacity = config.train.row_tokens or 2 * config.data.max_tokens
+    if torch.cuda.is_available() and config.quantization == "none":
+        for module in roles.modules():
+            module.to(world.device)
+    if config.train.gradient_checkpointing:
+        checkpoint_activations(unwrap(roles.policy.model))
+        if roles.critic is not None:
+            checkpoint_activations(unwrap(roles.critic.model))
+    rate = config.critic.critic_learning_rate if config.critic else 0.0
+    updater = Updater(config, roles, world, capacity, filler, rate)
+    rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
+    sampler = RolloutSampler(
+        Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
+    )
+    rows = spread(prompts.held_out, config.train.eval_prompts)
+    held_out = HeldOut(
+        rows,
+        sampler.greedy,
+        partial(measure, roles, capacity=capacity, filler=filler, with_critic=False),
+        rewards,
+        reference_trees(rows, ctx.template, config.data.max_tokens),
+        world,
+    )
+    return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.console)
+
+
+def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
+    """At most `count` rows, taken evenly from beginning to end: several files follow one another."""
+    if len(rows) <= count:
+        return rows
+    return [rows[i * len(rows) // count] for i in range(count)]
+
+
+def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rewards | TeacherScore:
+    if config.scoring is None:
+        compare = objective_of(config)
+        if not callable(compare):
+            raise ConfigError(
+                f"nothing scores the answers of {type(config).__name__}: return a RewardConfig section in its property "
+                "`scoring`, or learn from a teacher with an objective that can be called on two tables of log-probabilities"
+            )
+        return TeacherScore(roles.policy, compare, capacity)
+    report = roles.report
+    mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
+    return Rewards(config.scoring, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
+
+
+def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSet) -> None:
+    trained = sum(p.numel() for p in roles.trained().values())
+    ledger = prompts.ledger
+    rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
+    for line in (
+        *prompts.notes,
+        f"prompts: {rows}; {len(prompts.train)} to train on, {len(prompts.held_out)} held out",
+        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
+    ):
+        ctx.console.print(line, highlight=False)
+    if roles.report is not None:
+        a = roles.report.accuracy
+        ctx.console.print(
+            f"reward model: right on {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] of {a.rows} held-out pairs",
+            highlight=False,
+        )
+
+
+def _trackers(ctx: Context[RlConfig, PromptSet], config: RlConfig) -> Any:
+    """Loggers beside metrics.jsonl, through accelerate; only the first process speaks."""
+    if not config.report_to or ctx.rank != 0:
+        return None
+    from accelerate import Accelerator
+
+    found = Accelerator(
+        log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=not torch.cuda.is_available()
+    )
+    found.init_trackers("tensorboard" if config.report_to == ["tensorboard"] else "medicalgpt")
+    return found
+
+
+def other_hashes(config: RlConfig) -> dict[str, str]:
+    """SHA-256 of what beside base and data decides the outcome: reward model or teacher, and the user's own functions."""
+    out: dict[str, str] = {}
+    if config.teacher is not None:
+        out["teacher"] = base_hashes(locate(config.teacher), None)["base"]
+    if config.scoring is None:
+        return out
+    if config.scoring.model:
+        out["reward"] = base_hashes(locate(config.scoring.model), None)["base"]
+    for entry in config.scoring.functions:
+        file = Path(entry.path.rpartition(":")[0])
+        if file.is_file():
+            out[f"reward {entry.path}"] = hash_file(file)
+    return out

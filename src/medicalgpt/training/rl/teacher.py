@@ -1,0 +1,62 @@
+"""The teacher of on-policy distillation, and its judgement of answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medicalgpt.config.rl import RlConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.models.batches import batches
+from medicalgpt.models.load import load_tokenizer
+from medicalgpt.models.locate import locate
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.objectives.base import Compare
+from medicalgpt.rendering.build import tokenizer_hash
+from medicalgpt.rewards.answers import Group
+from medicalgpt.rewards.sources import Scores
+from medicalgpt.training.reference import open_reference
+
+
+def open_teacher(name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object) -> CausalPolicy:
+    """The frozen teacher, with the policy's temperature.
+
+    Raises:
+        ConfigError: its tokenizer is another one, so that its distributions are over other tokens.
+    """
+    found = locate(name)
+    theirs = load_tokenizer(found.path_or_id, found.revision)
+    if theirs.get_vocab() != tokenizer.get_vocab():  # type: ignore[attr-defined]
+        raise ConfigError(
+            f"objective.teacher={name} has another vocabulary ({len(theirs)} tokens, {tokenizer_hash(theirs)[:8]}); distillation "
+            "compares token by token. Choose a teacher of the student's family"
+        )
+    model = config.model.model_copy(update={"base": name, "revision": None, "adapter": None})
+    teacher = open_reference(model, "none", policy.batching)
+    teacher.temperature = policy.temperature
+    return teacher
+
+
+@dataclass
+class TeacherScore:
+    """Scores answers by minus their mean divergence from the teacher, in nats per token."""
+
+    policy: CausalPolicy
+    compare: Compare
+    capacity: int
+
+    @torch.no_grad()
+    def __call__(self, groups: Sequence[Group]) -> Scores:
+        """Scores of every answer, group by group."""
+        out: dict[int, list[float]] = {}
+        trees = [g.tree for g in groups]
+        device = next(self.policy.parameters()).device
+        for batch in batches(trees, self.policy.batching, self.capacity, device=device):
+            found = self.policy.against_teacher(batch, self.compare).cpu()
+            sizes = [len(a.ids) for i in batch.items for a in groups[i].answers]
+            means = iter([-float(part.mean()) for part in found.split(sizes)])
+            for i in batch.items:
+                out[i] = [next(means) for _ in groups[i].answers]
+        score = np.asarray([one for i in range(len(groups)) for one in out[i]])
+        return Scores(score, score, {"teacher": score})

@@ -1,0 +1,67 @@
+"""What the distributed wrapper sees: one module whose forward pass is one objective on one batch."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from medicalgpt.models.adapters import adapter_off
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.rendering.batch import TreeBatch
+from medicalgpt.training.stages import StageObjective
+
+
+class StageModule(nn.Module):
+    """A policy, an objective and, when the objective needs one, a reference.
+
+    The reference is the policy's own base with the adapter off, a second frozen policy, or values cached in the batch.
+    """
+
+    def __init__(
+        self,
+        policy: CausalPolicy | RewardPolicy,
+        objective: StageObjective,
+        reference: CausalPolicy | None = None,
+    ) -> None:
+        super().__init__()
+        self.policy = policy
+        self.objective = objective
+        # A tuple hides the frozen model from parameters(), state dicts and gradient synchronisation.
+        self._reference = (reference,)
+
+    def forward(self, batch: TreeBatch) -> dict[str, Any]:
+        """Sum and count of the loss and of every metric."""
+        out = self.objective.loss(self.policy, self._with_reference(batch))
+        return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
+
+    @torch.no_grad()
+    def baseline(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sum and count of the objective's baseline on the batch's mismatched rows."""
+        if batch.mismatched is None:
+            raise ValueError("the batch has no mismatched rows to estimate the baseline on")
+        return self.objective.baseline(self.policy, self._with_reference(batch.mismatched))
+
+    def _with_reference(self, batch: TreeBatch) -> TreeBatch:
+        """The batch with log π_ref where the objective needs it; the caller's batch keeps none that was computed here."""
+        if not self.objective.needs.reference:
+            return batch
+        return replace(batch, reference=self.reference_logps(batch))
+
+    @torch.no_grad()
+    def reference_logps(self, batch: TreeBatch) -> torch.Tensor:
+        """log π_ref [N] at the batch's weighted positions."""
+        if batch.reference is not None:
+            return batch.reference
+        if self._reference[0] is not None:
+            return self._reference[0].logps(batch)[0]
+        if isinstance(self.policy, RewardPolicy):
+            raise ValueError("a reward model has no log-probabilities")
+        training = self.policy.training
+        self.policy.eval()
+        try:
+            with adapter_off(self.policy.model):
+                return self.policy.logps(batch)[0]
+        finally:
+            self.policy.train(training)

@@ -1,0 +1,67 @@
+"""The numbers of a supervised run: what its metrics lines hold, and the means over the held-out set."""
+
+import time
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol, final
+
+import torch
+
+from medicalgpt.rendering.batch import TreeBatch
+from medicalgpt.training.meter import Meter, Reducer
+from medicalgpt.training.supervised.module import StageModule
+
+
+class Autocasting(Reducer, Protocol):
+    """An accelerator: sums over processes, and the number type of forward passes."""
+
+    def autocast(self) -> AbstractContextManager[None]: ...
+
+
+@final
+class TrainNumbers:
+    """Sums since the last metrics line, all tokens before it, and the clock of the training steps alone."""
+
+    def __init__(self, accelerator: Reducer) -> None:
+        self.meter = Meter(accelerator)
+        self.tokens = 0
+        self._start = time.perf_counter()
+
+    def start_clock(self) -> None:
+        """Count the time from now on."""
+        self._start = time.perf_counter()
+
+    def leave_out(self, seconds: float) -> None:
+        """Take time that was not spent on training off the clock."""
+        self._start += seconds
+
+    def line(self, grad_norm: float, learning_rate: float) -> dict[str, float]:
+        """The metrics line of the steps since the last one, over all processes; the sums start anew."""
+        now = time.perf_counter()
+        values, tokens = self.meter.drain()
+        self.tokens += tokens
+        line = {f"train/{k}": v for k, v in values.items()}
+        line["train/grad_norm"], line["train/learning_rate"] = grad_norm, learning_rate
+        line["train/tokens"] = self.tokens
+        line["train/tokens_per_second"] = tokens / max(1e-9, now - self._start)
+        return line
+
+
+def flat(line: dict[str, float]) -> dict[str, float]:
+    """A metrics line with the names that callbacks of transformers expect: loss, eval_loss, …"""
+    return {k.removeprefix("train/").replace("eval/", "eval_"): v for k, v in line.items()}
+
+
+@torch.no_grad()
+def held_out_means(
+    module: StageModule, batches: Iterable[TreeBatch], accelerator: Autocasting, device: torch.device
+) -> dict[str, float]:
+    """Mean loss and metrics of `batches` over all processes, as eval/…; the module is left in training mode."""
+    module.eval()
+    meter = Meter(accelerator)
+    for batch in batches:
+        with accelerator.autocast():
+            out = module(batch.to(device))
+        meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
+    module.train()
+    return {f"eval/{k}": v for k, v in meter.drain()[0].items()}

@@ -1,0 +1,69 @@
+"""Reference log-probabilities computed once before training and kept on disk, keyed by content."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.rendering.batch import pack_trees, pad_trees
+from medicalgpt.rendering.tree import TokenTree
+
+
+class ReferenceCache:
+    """log π_ref of every weighted token of every tree, in the order batches list them."""
+
+    def __init__(self, values: np.ndarray, ends: np.ndarray) -> None:
+        self.values, self.ends = values, ends
+
+    def take(self, items: Sequence[int]) -> np.ndarray:
+        """Values of several trees, concatenated [N]."""
+        starts = np.concatenate([[0], self.ends])
+        parts = [self.values[starts[i] : self.ends[i]] for i in items]
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    @classmethod
+    def load(cls, path: Path) -> "ReferenceCache":
+        with np.load(path) as data:
+            return cls(data["values"], data["ends"])
+
+    def save(self, path: Path) -> None:
+        """Write the cache under its name in one step."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        temp = path.with_suffix(".tmp.npz")
+        np.savez(temp, values=self.values, ends=self.ends)
+        temp.replace(path)
+
+
+@torch.no_grad()
+def compute(
+    policy: CausalPolicy,
+    trees: Sequence[TokenTree],
+    rows: Sequence[Sequence[int]],
+    batching: Batching,
+    filler: int,
+    rank: int = 0,
+    world: int = 1,
+) -> ReferenceCache:
+    """Run the reference over all trees; ranks share the rows and exchange the results."""
+    training = policy.training
+    policy.eval()
+    device = next(policy.parameters()).device
+    build = pack_trees if batching == "tree" else pad_trees
+    found: dict[int, np.ndarray] = {}
+    for items in rows[rank::world]:
+        batch = build([trees[i] for i in items], items, filler).to(device)
+        values = policy.logps(batch)[0].float().cpu().numpy()
+        sizes = [trees[i].trained for i in items]
+        found |= dict(zip(items, np.split(values, np.cumsum(sizes)[:-1])))
+    policy.train(training)
+    if world > 1:
+        shared: list[Any] = [None] * world
+        torch.distributed.all_gather_object(shared, found)
+        found = {k: v for part in shared for k, v in part.items()}
+    ordered = [found[i] for i in range(len(trees))]
+    return ReferenceCache(
+        np.concatenate(ordered) if ordered else np.empty(0, np.float32), np.cumsum([len(v) for v in ordered])
+    )

@@ -1,0 +1,54 @@
+"""Sample answers during training, written to samples.jsonl by the same engine that serves."""
+
+from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.data.records import Message
+from medicalgpt.errors import MedicalGPTError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.load import Loaded
+from medicalgpt.rendering.build import Prepared
+from medicalgpt.rendering.first_rows import SamplePrompt
+from medicalgpt.runs.metrics import SampleLog
+from medicalgpt.training.context import Context
+
+
+class SampleWriter:
+    """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
+
+    def __init__(self, ctx: Context[SupervisedConfig, Prepared], loaded: Loaded) -> None:
+        self.ctx, self.loaded = ctx, loaded
+        self.log = SampleLog(ctx.folder.samples)
+        self.prompts = held_out_prompts(ctx)
+
+    def write(self, step: int) -> None:
+        """Answer greedily and append to samples.jsonl; the model's mode and the random state are left as they were."""
+        if not self.prompts:
+            return
+        # A process that was killed between these answers and the next checkpoint left some behind.
+        self.log.rewind(step - 1)
+        engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
+        sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
+        fitting = [sample for sample in self.prompts if _fits(engine, sample.prompt, sampling)]
+        for sample, done in zip(fitting, engine.generate([s.prompt for s in fitting], sampling)):
+            self.log.append(
+                step,
+                [m.as_dict() for m in sample.prompt],
+                done.text,
+                reference=sample.reference,
+                stopped=done.stopped,
+                source=str(sample.source),
+            )
+
+
+def _fits(engine: Engine, prompt: tuple[Message, ...], sampling: Sampling) -> bool:
+    """Whether the model's context has room for a prompt and its answer; a sample is not worth stopping a run for."""
+    try:
+        engine.prepare(prompt, sampling)
+    except MedicalGPTError:
+        return False
+    return True
+
+
+def held_out_prompts(ctx: Context[SupervisedConfig, Prepared]) -> list[SamplePrompt]:
+    """The first `train.sample_count` held-out prompts. A reward model answers nothing, so it has none."""
+    return [] if ctx.config.scores else ctx.prepared.first_rows.prompts[: ctx.config.train.sample_count]

@@ -1,0 +1,235 @@
+"""The one trainer: transformers.Trainer's loop with our batches, our normalization and our checkpoints.
+
+Losses come as a sum and a count of the objective's unit. Every micro-batch's sum is divided by the count of the whole
+optimizer step over all accumulation steps and ranks, so neither batch shape nor world size changes the gradient.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn, final
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerControl, TrainingArguments
+
+from medicalgpt.checkpoints import checkpoint, random_state
+from medicalgpt.models.adapters import trainable
+from medicalgpt.rendering.batch import TreeBatch
+from medicalgpt.runs.folder import RunFolder, StartState
+from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
+from medicalgpt.training.schedule import Schedule, factor
+from medicalgpt.training.stages import StageObjective
+from medicalgpt.training.supervised.dataset import PlanDataset, loader
+from medicalgpt.training.supervised.module import StageModule
+from medicalgpt.training.supervised.nonfinite import halt
+from medicalgpt.training.supervised.numbers import TrainNumbers, flat, held_out_means
+
+# Every private method of transformers.Trainer that `StageTrainer` overrides.
+PRIVATE_OVERRIDES = (
+    "_get_num_items_in_batch",
+    "_prepare_inputs",
+    "_clip_grad_norm",
+    "_save_checkpoint",
+    "_load_from_checkpoint",
+)
+
+
+@final
+class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
+    """Trains a `StageModule` over a planned dataset; the only subclass of transformers.Trainer in this package."""
+
+    control: TrainerControl
+    lr_scheduler: LambdaLR | None
+    optimizer: Optimizer
+
+    def __init__(
+        self,
+        module: StageModule,
+        args: TrainingArguments,
+        train: PlanDataset,
+        held_out: PlanDataset | None,
+        folder: RunFolder,
+        schedule: tuple[Schedule, float],
+    ) -> None:
+        self.module, self.folder, self.held_out, self.schedule = module, folder, held_out, schedule
+        self.loss_is_scaled_for_ga = True
+        super().__init__(model=module, args=args, train_dataset=train, eval_dataset=held_out)
+        self.numbers = TrainNumbers(self.accelerator)
+        self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
+        self.answer: Callable[[int], None] = lambda step: None
+        self._evaluated: tuple[int, dict[str, float]] = (-1, {})
+        self._step_rows: list[str] = []
+
+    @property
+    def tokens(self) -> int:
+        """Tokens seen up to the last metrics line, over all processes."""
+        return self.numbers.tokens
+
+    def run(self, start: StartState) -> dict[str, float]:
+        """Train from the start or from a checkpoint; returns the held-out numbers of step 0."""
+        if start.checkpoint is None:
+            before = self.evaluate()
+            self.answer(0)
+            self._loop(None)
+            return before
+        if self.metrics_log is not None:
+            self.metrics_log.rewind(start.step)
+            SampleLog(self.folder.samples).rewind(start.step)
+        self.accelerator.wait_for_everyone()
+        self._evaluated = (start.step, held_out_numbers(self.folder.metrics, start.step))
+        before = held_out_numbers(self.folder.metrics, 0)
+        self._loop(start.checkpoint)
+        return before
+
+    def _loop(self, resume: Path | None) -> None:
+        self.numbers.start_clock()
+        try:
+            self.train(resume_from_checkpoint=str(resume) if resume else None)
+        except BaseException:
+            # The loop skips this when it breaks off, but callbacks hold signals, the terminal and open files.
+            self.callback_handler.on_train_end(self.args, self.state, self.control)
+            raise
+
+    # -- data --------------------------------------------------------------------------------------------------------
+    def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
+        return loader(self.train_dataset, self.args.process_index, self.args.world_size)
+
+    def _get_num_items_in_batch(self, batch_samples: list[TreeBatch], device: torch.device) -> torch.Tensor:
+        """Units of the whole optimizer step, over accumulation and ranks."""
+        self._step_rows = [row for batch in batch_samples for row in batch.rows]
+        self.numbers.meter.tokens += sum(batch.tokens for batch in batch_samples)
+        self._set_baseline(batch_samples)
+        count = sum(float(self._objective.count(batch)) for batch in batch_samples)
+        total: torch.Tensor = self.accelerator.reduce(torch.tensor([count], dtype=torch.float64, device=device), "sum")
+        return total.clamp(min=1e-9)[0]
+
+    def _set_baseline(self, batches: Sequence[TreeBatch]) -> None:
+        """Where the objective needs it: its mean over the mismatched rows of all batches and ranks, put into every batch."""
+        if not self._objective.needs.baseline:
+            return
+        module = self.accelerator.unwrap_model(self.model)
+        training = module.training
+        module.eval()
+        total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        for batch in batches:
+            with self.accelerator.autocast():
+                pair = module.baseline(batch.to(self.args.device))
+            total += torch.stack([value.double() for value in pair])
+            batch.mismatched = None
+        module.train(training)
+        total = self.accelerator.reduce(total, "sum")
+        for batch in batches:
+            batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
+
+    @property
+    def _objective(self) -> StageObjective:
+        return self.module.objective
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+    def _prepare_inputs(self, inputs: TreeBatch) -> TreeBatch:
+        return inputs.to(self.args.device)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: TreeBatch,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        out = model(inputs)
+        self.numbers.meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
+        # The wrapper averages gradients over ranks; the objective is a sum over them.
+        loss: torch.Tensor = out["sum"] * (self.args.world_size / num_items_in_batch)
+        return loss.float()
+
+    def floating_point_ops(self, inputs: TreeBatch) -> int:
+        return 0  # we report tokens per second; benchmarks count FLOPs themselves
+
+    def training_step(
+        self, model: nn.Module, inputs: TreeBatch, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        if not torch.isfinite(loss):
+            self._halt("loss", inputs.rows)
+        return loss
+
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float | None:
+        norm: torch.Tensor | float | None = super()._clip_grad_norm(model)
+        if norm is not None and not torch.isfinite(torch.as_tensor(float(norm))):
+            self._halt("gradient norm", self._step_rows)
+        return norm
+
+    def _halt(self, what: str, rows: Sequence[str]) -> NoReturn:
+        raise halt(self.folder.path, what, self.state.global_step, self.args.process_index, rows)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
+        if self.lr_scheduler is None:
+            kind, warmup = self.schedule
+            self.lr_scheduler = LambdaLR(
+                self.optimizer if optimizer is None else optimizer,
+                lambda step: factor(step, num_training_steps, warmup, kind),
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    # -- numbers -----------------------------------------------------------------------------------------------------
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Write one metrics line from the meter; `logs` is the Trainer's own and gives gradient norm and learning rate."""
+        if "loss" not in logs:
+            return
+        self._publish(self.numbers.line(float(logs["grad_norm"]), float(logs["learning_rate"])))
+        self.numbers.start_clock()
+
+    def _publish(self, line: dict[str, float]) -> None:
+        if self.metrics_log is not None:
+            self.metrics_log.append(self.state.global_step, line)
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, flat(line))
+
+    @torch.no_grad()
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Mean loss and metrics over the held-out set, written as eval/…; once a step, however often it is asked."""
+        if self.held_out is None:
+            return {}
+        if self._evaluated[0] == self.state.global_step and self._evaluated[1]:
+            return self._evaluated[1]
+        before = time.perf_counter()
+        batches: Iterable[TreeBatch] = loader(self.held_out, self.args.process_index, self.args.world_size)
+        if self._objective.needs.baseline:
+            batches = list(batches)
+            self._set_baseline(batches)
+        values = held_out_means(self.module, batches, self.accelerator, self.args.device)
+        self._publish(values)
+        self._evaluated = (self.state.global_step, values)
+        self.numbers.leave_out(time.perf_counter() - before)  # evaluation is not training time
+        return values
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+    def _save_checkpoint(self, model: nn.Module, trial: object = None) -> None:
+        """Everything a resume needs, written by rank 0 under a temporary name and renamed when complete."""
+        random = random_state.gather(self.args.world_size)
+        pending = checkpoint.Pending(**self.numbers.meter.state(), total_tokens=self.tokens)
+        if self.is_world_process_zero():
+            step, state = self.state.global_step, dataclasses.asdict(self.state)
+            with self.folder.saving(step) as temp:
+                save_file(checkpoint.tensors(trainable(self.module)), temp / checkpoint.WEIGHTS)
+                checkpoint.write(
+                    temp,
+                    checkpoint.Snapshot(
+                        "supervised", step, self.optimizer, random, pending, state, scheduler=self.lr_scheduler
+                    ),
+                )
+            self.folder.prune(self.args.save_total_limit or 1)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Trained weights and pending sums; optimizer, schedule, random and Trainer's state are read by the base class."""
+        saved = checkpoint.read(Path(resume_from_checkpoint), "supervised", self.args.world_size)
+        saved.load_weights(trainable(self.module))
+        self.numbers.tokens = saved.pending.total_tokens
+        self.numbers.meter.restore(saved.pending.meter(), main=self.is_world_process_zero())
