@@ -73,7 +73,7 @@ def bind_rotary(model: Network) -> int:
     known: dict[int, Callable[..., Any] | None] = {}
     bound = 0
     for layer in model.modules():
-        own = type(layer).forward
+        own: Any = type(layer).forward
         caller = _caller(own)
         if caller is None:
             continue
