@@ -73,15 +73,15 @@ def bind_rotary(model: Network) -> int:
     known: dict[int, Callable[..., Any] | None] = {}
     bound = 0
     for layer in model.modules():
-        own = type(layer).forward
-        # A decorated forward, or one that somebody replaced on this very module, is left to its owner.
-        if not isinstance(own, types.FunctionType) or _NAME not in own.__code__.co_names:
+        own: Any = type(layer).forward
+        caller = _caller(own)
+        if caller is None:
             continue
         if is_replaced(layer):
             bound += 1
             continue
-        original = own.__globals__.get(_NAME)
-        if original is None or "forward" in vars(layer):
+        original = caller.__globals__.get(_NAME)
+        if original is None or "forward" in vars(layer):  # replaced by somebody on this very module: theirs
             continue
         if id(original) not in known:
             known[id(original)] = _checked(original, next(model.parameters()).device)
@@ -92,10 +92,25 @@ def bind_rotary(model: Network) -> int:
     return bound
 
 
+def _caller(function: object) -> types.FunctionType | None:
+    """The function that calls apply_rotary_pos_emb: this one, or the one inside its decorators."""
+    if not isinstance(function, types.FunctionType):
+        return None
+    if _NAME in function.__code__.co_names:
+        return function
+    return _caller(getattr(function, "__wrapped__", None))
+
+
 def _with_global(function: types.FunctionType, value: Callable[..., Any]) -> types.FunctionType:
-    """A copy of a function that finds `value` under the name apply_rotary_pos_emb."""
-    scope = {**function.__globals__, _NAME: value}
-    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    """A copy of a function, with copies of its decorators, that finds `value` under the name apply_rotary_pos_emb."""
+    scope, cells = function.__globals__, function.__closure__
+    if _NAME in function.__code__.co_names:
+        scope = {**scope, _NAME: value}
+    else:
+        inner = function.__wrapped__  # type: ignore[attr-defined]  # there, as `_caller` came through it
+        new = types.CellType(_with_global(inner, value))
+        cells = tuple(new if cell.cell_contents is inner else cell for cell in cells or ())
+    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
 
