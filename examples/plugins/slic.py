@@ -13,11 +13,18 @@ from typing import final
 import torch
 from pydantic import Field
 
-from medicalgpt.config.sections import Section, TrainConfig
-from medicalgpt.config.stages import PairConfig
-from medicalgpt.objectives.base import B, LanguagePolicy, LossOut, PairObjective, share_above_zero
-from medicalgpt.objectives.segments import pair_means
-from medicalgpt.training.stages import register_stage
+from medicalgpt.extend import (
+    B,
+    LanguagePolicy,
+    LossOut,
+    PairConfig,
+    PairObjective,
+    Section,
+    TrainConfig,
+    pair_means,
+    register_stage,
+    share_above_zero,
+)
 
 
 def slic_loss(chosen: torch.Tensor, rejected: torch.Tensor, margin: float, weight: float) -> torch.Tensor:

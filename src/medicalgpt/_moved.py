@@ -13,7 +13,7 @@ MOVED = {
     "medicalgpt.models.quiet": "medicalgpt.models.console",
     "medicalgpt.train": "medicalgpt.training",
     "medicalgpt.train.inspect": "medicalgpt.training.inspect",
-    "medicalgpt.rewards.reward_model": "medicalgpt.runs.reward_report",
+    "medicalgpt.train.reward": "medicalgpt.runs.reward_report",
 }
 """Old module → new one. Everything that is public has its name in `medicalgpt` itself."""
 

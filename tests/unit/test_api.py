@@ -87,7 +87,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_that_names_the_others() 
 def test_functions_stay_functions_whatever_is_imported_besides() -> None:
     code = "import medicalgpt.cli, medicalgpt.pipeline.run, medicalgpt.api.data, medicalgpt, inspect\n"
     code += "print([n for n in medicalgpt.__all__ if inspect.ismodule(getattr(medicalgpt, n))])"
-    assert _python(code).strip().endswith("[]")
+    assert _python(code).splitlines()[0] == "[]"
 
 
 @pytest.mark.parametrize("old", sorted(_moved.MOVED))
@@ -113,7 +113,7 @@ def test_old_notebooks_and_model_cards_run_as_they_were_printed() -> None:
         "import medicalgpt; print(callable(medicalgpt.train))"
     )
     assert "inspect read_report lines" in out
-    assert out.splitlines()[-1] == "True" or "True" in out
+    assert "\nTrue\n" in out
 
 
 def test_what_we_print_for_users_names_the_front_door_only() -> None:
@@ -129,4 +129,4 @@ def test_what_we_print_for_users_names_the_front_door_only() -> None:
         line for text in texts for line in re.findall(r"^(?:from|import) medicalgpt[\w.]* ?.*", text, re.MULTILINE)
     ]
     assert len(printed) > 5
-    assert [line for line in printed if re.match(r"(from|import) medicalgpt\.", line)] == []
+    assert [line for line in printed if re.match(r"(from|import) medicalgpt\.(?!extend )", line)] == []

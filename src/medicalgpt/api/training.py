@@ -14,7 +14,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.export.merge import merge_run
 from medicalgpt.pipeline.run import Interrupted
 from medicalgpt.runs.run import Run
-from medicalgpt.training.context import Outcome
+from medicalgpt.training.context import Outcome, Status
 from medicalgpt.training.stage import run_stage
 
 PathLike = str | Path
@@ -92,7 +92,7 @@ def train(
         model = str(model.model) if isinstance(model, Run) else model
         resolved = load_config(stage, config, overrides, data=data, output_dir=output_dir, model=model, **sections)
     outcome = train_stage(resolved, tuple(p.path if isinstance(p, Run) else Path(p) for p in parents))
-    if outcome.status == "interrupted":
+    if outcome.status is Status.INTERRUPTED:
         raise Interrupted(stage, outcome.signal)
     return Run(outcome.folder)
 
@@ -101,7 +101,7 @@ def train_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outc
     """Run a stage whose config is complete; a reward model trained with LoRA is merged, too. Raises MedicalGPTError."""
     outcome = run_stage(resolved, parents)
     config: StageConfig = resolved.value
-    finished, first = outcome.status != "interrupted", int(os.environ.get("RANK", "0")) == 0
+    finished, first = outcome.status is not Status.INTERRUPTED, int(os.environ.get("RANK", "0")) == 0
     if finished and first and config.scores and config.lora.enabled:
         # Other programs read a classifier's score at the last token that is not padding, and would take the padding
         # token from the base's config; the merged folder names the right one.

@@ -1,6 +1,5 @@
 """`medicalgpt train STAGE --config FILE [key=value …]`."""
 
-import os
 from typing import Annotated, Optional
 
 import typer
@@ -25,19 +24,10 @@ def train(
 
         load_plugins(plugin)
     resolved = load(stage_schema(stage), config, overrides or [])
-    from medicalgpt.training.stage import run_stage
+    from medicalgpt.api.training import train_stage
 
-    outcome = run_stage(resolved)
+    outcome = train_stage(resolved)
     if outcome.status == "interrupted":
         typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
         raise typer.Exit(128 + outcome.signal)
-    if resolved.value.scores and resolved.value.lora.enabled:
-        # Other programs read a classifier's score at the last token that is not padding, and would take the padding
-        # token from the base's config; the merged folder names the right one.
-        from rich.console import Console
-
-        from medicalgpt.export.merge import merge_run
-
-        if int(os.environ.get("RANK", "0")) == 0:
-            merge_run(outcome.folder, Console(stderr=True, soft_wrap=True))
     typer.echo(f"{outcome.status}: {outcome.folder}")

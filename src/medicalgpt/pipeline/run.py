@@ -91,6 +91,7 @@ class Pipeline:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
         """
         from medicalgpt.export.merge import merge_run  # lazy: heavy
+        from medicalgpt.training.context import Status  # lazy: heavy
         from medicalgpt.training.stage import run_stage  # lazy: heavy
 
         stage, at = self._stages[name], self.names.index(name)
@@ -99,7 +100,7 @@ class Pipeline:
             raise RunError(f"{name} comes after {before}, which is not finished; train {before} first")
         self.console.rule(f"{name} ({self.config.stages[at].stage})")
         outcome = run_stage(stage, () if before is None else (self.folder(before),))
-        if outcome.status == "interrupted":
+        if outcome.status is Status.INTERRUPTED:
             raise Interrupted(name, outcome.signal)
         if stage.value.lora.enabled:
             merge_run(outcome.folder, self.console, stage.value.model.trust_remote_code)

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,11 +21,19 @@ C = TypeVar("C", bound=StageConfig)
 D = TypeVar("D", Prepared, PromptSet)
 
 
+class Status(StrEnum):
+    """The ends that a call to train can have."""
+
+    FINISHED = "finished"
+    ALREADY_FINISHED = "already finished"
+    INTERRUPTED = "interrupted"
+
+
 @dataclass
 class Outcome:
-    """How a stage ended: "finished", "already finished" or "interrupted" (with the signal's number)."""
+    """How a stage ended; `signal` is the number of the one that interrupted it."""
 
-    status: str
+    status: Status
     folder: Path
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
@@ -55,7 +64,7 @@ AnyContext = Context[Any, Any]
 def recall(folder: Path) -> Outcome:
     """The outcome of a run that was finished before."""
     found = manifest.read(folder)
-    return Outcome("already finished", folder, dict(found.before), dict(found.after))  # type: ignore[arg-type]
+    return Outcome(Status.ALREADY_FINISHED, folder, dict(found.before), dict(found.after))  # type: ignore[arg-type]
 
 
 def console(rank: int) -> Console:

@@ -19,7 +19,7 @@ from medicalgpt.rewards.sources import Rewards
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.training.context import Context, Outcome
+from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
 from medicalgpt.training.publish import publish
 from medicalgpt.training.rl.experience import measure
@@ -56,12 +56,12 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         if trainer.trackers is not None:
             trainer.trackers.end_training()
     if trainer.stop.number is not None and trainer.step < trainer.updates:
-        return Outcome("interrupted", ctx.folder.path, before, signal=trainer.stop.number)
+        return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=trainer.stop.number)
     if ctx.rank == 0:
         publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
     if world.size > 1:
         torch.distributed.barrier()
-    return Outcome("finished", ctx.folder.path, before, after)
+    return Outcome(Status.FINISHED, ctx.folder.path, before, after)
 
 
 def _world(ctx: Context[RlConfig, PromptSet]) -> ProcessGroup:

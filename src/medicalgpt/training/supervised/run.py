@@ -20,7 +20,7 @@ from medicalgpt.rendering.rows import encode_conversation
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_json
-from medicalgpt.training.context import Context, Outcome
+from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.policy import AUTOCAST, Policy, load_policy, mixed_precision
 from medicalgpt.training.preflight import as_table, preflight, show
 from medicalgpt.training.publish import publish
@@ -53,14 +53,14 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
         console.print(f"resuming from {start.checkpoint}")
     before = trainer.run(start)
     if stop.signal is not None and trainer.state.global_step < trainer.state.max_steps:
-        return Outcome("interrupted", ctx.folder.path, before, signal=stop.signal)
+        return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=stop.signal)
     after = trainer.evaluate()
     trainer.answer(trainer.state.global_step)
     if ctx.rank == 0:
         report = reward_report(ctx, trainer)
         publish(ctx, loaded, trainer.tokens, before, after, parents, report)
     trainer.accelerator.wait_for_everyone()
-    return Outcome("finished", ctx.folder.path, before, after)
+    return Outcome(Status.FINISHED, ctx.folder.path, before, after)
 
 
 def _size(policy: Policy) -> str:
