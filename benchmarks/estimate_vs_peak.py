@@ -2,7 +2,7 @@
 
     python benchmarks/estimate_vs_peak.py [--tokens 1024 2048] [--methods full lora qlora8 qlora4] [--json FILE]
 
-Each case is a process of its own: two optimiser steps of two accumulated rows, through the same policy, tree attention,
+Each case is a process of its own: two optimizer steps of two accumulated rows, through the same policy, tree attention,
 chunked head and AdamW as a training run. The peak is the process's largest resident set less that of the interpreter
 with torch, transformers and peft imported. Exits with 1 when an estimate is off by more than 20 %.
 """

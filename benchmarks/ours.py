@@ -26,7 +26,7 @@ from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.objectives.language import SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
-from medicalgpt.objectives.reward import RewardModelling
+from medicalgpt.objectives.reward import RewardModeling
 from medicalgpt.rendering.pack import plan_run
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
@@ -128,7 +128,7 @@ def main() -> None:
     objectives = {
         "sft": SupervisedFineTuning,
         "dpo": DirectPreference,
-        "rm": RewardModelling,
+        "rm": RewardModeling,
         "orpo": OddsRatioPreference,
     }
     objective = objectives[a.what]()

@@ -20,7 +20,7 @@ from medicalgpt.pipeline.run import run_pipeline
 
 REAL = Path(os.environ.get("MEDICALGPT_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 GAP = 0.1  # of the human FactualF1 grades, below which a pair says little
-ASK = "Summarise this consultation for the record.\n\n"
+ASK = "Summarize this consultation for the record.\n\n"
 
 
 def write(path: Path, rows: list[dict]) -> None:

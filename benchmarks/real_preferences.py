@@ -2,7 +2,7 @@
 
 MTS-Dialog: two summaries of one consultation whose human FactualF1 differs; held out by dialogue. PPO's prompts are other
 consultations of MTS-Dialog, which nobody graded. SafetyBench (zh): the right against a wrong option; half of the questions
-on physical and mental health are held out, the others and three neighbouring categories are trained on. The texts lie
+on physical and mental health are held out, the others and three neighboring categories are trained on. The texts lie
 outside this project (folder shared/data beside it, or MEDICALGPT_REAL_DATA) and are converted into a work folder.
 usage: real_preferences.py WORK [--only sft,dpo,orpo,rm,safety,ppo] [--updates 15] [--ppo-seed 42]
                            [--safety-base gemma3-270m]
@@ -29,8 +29,8 @@ from medicalgpt.training.stage import run_stage
 from real_data import ASK, REAL, pairs, split
 
 HEALTH = ("Physical Health", "Mental Health")
-NEIGHBOURS = ("Ethics and Morality", "Illegal Activities", "Privacy and Property")  # also ask what it is right to do
-WORDS = range(30, 121)  # of a consultation: long enough to summarise, short enough to sample many
+NEIGHBORS = ("Ethics and Morality", "Illegal Activities", "Privacy and Property")  # also ask what it is right to do
+WORDS = range(30, 121)  # of a consultation: long enough to summarize, short enough to sample many
 
 
 def summaries() -> list[dict[str, Any]]:
@@ -149,7 +149,7 @@ def main() -> None:
     split(a.work, "summaries", "dialogue", summaries(), 0.2)
     split(a.work, "mts", "preference", pairs(), 0.2)
     split(a.work, "consultations", "dialogue", consultations(), 0.12)
-    split(a.work, "safety", "preference", safety_pairs(HEALTH), 0.5, safety_pairs(NEIGHBOURS))
+    split(a.work, "safety", "preference", safety_pairs(HEALTH), 0.5, safety_pairs(NEIGHBORS))
     train_all(a.work, set(a.only.split(",")), a.updates, a.ppo_seed, a.safety_base)
     report(a.work)
 

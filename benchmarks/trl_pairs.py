@@ -67,7 +67,7 @@ def reward_trainer(model: str, tokenizer: Any, data: Dataset, max_tokens: int) -
 
 
 def orpo_trainer(model: str, tokenizer: Any, data: Dataset, max_tokens: int) -> Any:
-    """Odds-ratio preference optimisation with TRL's defaults."""
+    """Odds-ratio preference optimization with TRL's defaults."""
     from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
     loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)

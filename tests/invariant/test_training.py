@@ -142,7 +142,7 @@ def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: 
 def test_padded_training_is_tree_training(run: Any, stage: str, method: dict[str, Any]) -> None:
     tree = assert_same(run, stage, *(keys(method, batching=form) for form in ("tree", "padded")))
     assert len(tree.lines) == 3
-    assert tree.series("loss")[2] < tree.series("loss")[0]  # something was learnt
+    assert tree.series("loss")[2] < tree.series("loss")[0]  # something was learned
 
 
 @METHODS

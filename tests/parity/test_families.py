@@ -42,7 +42,7 @@ def plain(folder: Path) -> Any:
 
 
 def with_adapter(base: Path) -> nn.Module:
-    """A plain model with an adapter that has learnt something: with B = 0 no gradient would reach A."""
+    """A plain model with an adapter that has learned something: with B = 0 no gradient would reach A."""
     model = attach(plain(base), LORA, None, quantized=False)
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -53,21 +53,21 @@ def with_adapter(base: Path) -> nn.Module:
 
 
 def step(loaded: Loaded, batching: str, loss: torch.Tensor, slopes: dict[str, torch.Tensor]) -> None:
-    """One optimiser step on the trees, whose loss and gradients must be those of the branches one by one."""
+    """One optimizer step on the trees, whose loss and gradients must be those of the branches one by one."""
     config = load_config(stage_schema("sft"), None, ["data.train=[x.jsonl]", "output_dir=x"]).value
     policy, note = as_policy(loaded, config)
     assert policy.batching == batching, note
     batch = (pack_trees if batching == "tree" else pad_trees)(TREES)
     module = StageModule(policy, SupervisedFineTuning()).train()
-    learnt = trainable(loaded.model)
-    optimiser = torch.optim.AdamW(learnt.values(), lr=1e-3)
+    learned = trainable(loaded.model)
+    optimizer = torch.optim.AdamW(learned.values(), lr=1e-3)
     out = module(batch)
     first = out["sum"] / out["count"]
     torch.testing.assert_close(first.detach(), loss, rtol=0, atol=1e-4)
     first.backward()
-    assert_same_gradients({name: p.grad for name, p in learnt.items() if p.grad is not None}, slopes)
-    assert min(float(p.grad.abs().max()) for p in learnt.values()) > 0
-    optimiser.step()
+    assert_same_gradients({name: p.grad for name, p in learned.items() if p.grad is not None}, slopes)
+    assert min(float(p.grad.abs().max()) for p in learned.values()) > 0
+    optimizer.step()
     with torch.no_grad():
         out = module(batch)
     assert out["sum"] / out["count"] < first

@@ -20,7 +20,7 @@ from medicalgpt.kernels import attention
 from medicalgpt.models.adapters import _peft_config
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.reward import RewardPolicy, probe_scores
-from medicalgpt.objectives.reward import RewardModelling
+from medicalgpt.objectives.reward import RewardModeling
 from medicalgpt.rendering.batch import pack_trees, pad_trees
 from medicalgpt.rendering.tree import TokenTree
 
@@ -115,7 +115,7 @@ def test_loss_and_gradient_are_those_of_trl(lora: bool, margin: float, centre: f
     trainer.model.train()
     collate = DataCollatorForPreference(pad_token_id=tiny_tokenizer().pad_token_id)
     wanted = trainer.compute_loss(trainer.model, collate(examples))
-    out = RewardModelling(margin, centre).loss(RewardPolicy(model).train(), pack_trees(rows))
+    out = RewardModeling(margin, centre).loss(RewardPolicy(model).train(), pack_trees(rows))
     found = out.sum / out.count
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
     assert_same_gradients(gradients(model, found), gradients(trainer.model, wanted))

@@ -121,7 +121,7 @@ def test_sft_loss_gradient_and_accuracy_are_those_of_trl(lora: bool, tmp_path: P
     assert_same_gradients(gradients(policy.model, found), gradients(trainer.model, wanted))
 
 
-# -- direct preference optimisation --------------------------------------------------------------------------------
+# -- direct preference optimization --------------------------------------------------------------------------------
 
 
 class Oracle:

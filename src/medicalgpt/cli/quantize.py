@@ -11,7 +11,7 @@ from medicalgpt.cli.merge import AllowDrift
 
 def quantize(
     model: option.Model,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the quantised model.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the quantized model.")],
     method: Annotated[
         Literal["int8", "nf4", "cpu-int8", "cpu-int4"],
         typer.Option(help="int8 and nf4: bitsandbytes, for GPUs; cpu-int8 and cpu-int4: for machines without one."),
@@ -25,7 +25,7 @@ def quantize(
     trust_remote_code: option.TrustRemoteCode = False,
     allow_drift: AllowDrift = False,
 ) -> None:
-    """Quantise a model's weights; compare and measure it before and after; certificate and model card."""
+    """Quantize a model's weights; compare and measure it before and after; certificate and model card."""
     from medicalgpt.export.quantize import quantize as make
 
     done = make(

@@ -124,7 +124,7 @@ class _FileReader:
         try:
             data = path.read_bytes()
         except OSError as error:
-            reason = f"no such file{_neighbours(path)}" if isinstance(error, FileNotFoundError) else error.strerror
+            reason = f"no such file{_neighbors(path)}" if isinstance(error, FileNotFoundError) else error.strerror
             self.problems.append(f"{asked_at}{shown}: {reason}")
             return None
         try:
@@ -161,7 +161,7 @@ class _FileReader:
         self.layers.append(Layer(parsed.value, places))
 
 
-def _neighbours(path: Path) -> str:
+def _neighbors(path: Path) -> str:
     """A file beside a missing one with a similar name, the ending aside."""
     try:
         names = {Path(name).stem: name for name in os.listdir(path.parent) if name.endswith((".yaml", ".yml"))}

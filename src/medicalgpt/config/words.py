@@ -76,7 +76,7 @@ def walk(schema: type[BaseModel], path: KeyPath) -> Iterator[Kind]:
 
 
 def type_words(kind: Kind, choices: bool = False) -> str:
-    """The type in plain words, e.g. "number or null"; with `choices` the words of a Literal are spelt out."""
+    """The type in plain words, e.g. "number or null"; with `choices` the words of a Literal are spelled out."""
     words = []
     for branch in sorted(_branches(kind), key=lambda branch: branch.annotation is type(None)):
         annotation, origin, args = branch.annotation, get_origin(branch.annotation), get_args(branch.annotation)

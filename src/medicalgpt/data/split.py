@@ -19,7 +19,7 @@ class _Kept(dict[int, int | None]):
 _KEPT = _Kept()
 
 
-def normalised(text: str) -> str:
+def normalized(text: str) -> str:
     """The text in NFKC and folded case, without white space, punctuation and control characters: a key for duplicates."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return folded.translate(_KEPT) or "".join(text.split())
@@ -37,7 +37,7 @@ def group_key(record: Record) -> str:
             texts = [m.content for m in record.messages if m.role == "user"][:1]
         case Preference() | Feedback():
             texts = [m.content for m in record.prompt if m.role == "user"]
-    joined = "\n".join(normalised(text) for text in texts)
+    joined = "\n".join(normalized(text) for text in texts)
     return blake2b(joined.encode(), digest_size=8).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""certificate.json: proof, beside the weights, of how far a merged, quantised or exported model is from the one before.
+"""certificate.json: proof, beside the weights, of how far a merged, quantized or exported model is from the one before.
 
 A step whose result differs by more than its tolerance fails and publishes nothing; with drift allowed it is published and
 the certificate says so. It holds no path; that of a merge holds no time either: the same merge writes the same file.

@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from medicalgpt.errors import ModelError
 from medicalgpt.export.gguf_families import Floats, GgufFamily, context_length, describe, family_of, tensors
-from medicalgpt.gguf.vocab import SERIALISED, STOPS, Vocabulary, vocabulary
+from medicalgpt.gguf.vocab import SERIALIZED, STOPS, Vocabulary, vocabulary
 from medicalgpt.models.adapters import is_adapted
 from medicalgpt.models.causal_lm import unwrap
 
@@ -52,7 +52,7 @@ def write_gguf(
 ) -> Exported:
     """Write a model of a supported family without adapters; the file appears when it is complete.
 
-    Norms, biases and other vectors stay in float32. A tensor whose rows do not divide into a quantised type's blocks is
+    Norms, biases and other vectors stay in float32. A tensor whose rows do not divide into a quantized type's blocks is
     written in float16; embedding and head are never below 8 bits. Both as llama.cpp does.
 
     Args:
@@ -61,7 +61,7 @@ def write_gguf(
         pre: llama.cpp's name of the tokenizer's rule of cutting text, where it is not found by itself.
 
     Raises:
-        ModelError: another family, a setting or tokenizer that llama.cpp does not know, a quantised model or one with an
+        ModelError: another family, a setting or tokenizer that llama.cpp does not know, a quantized model or one with an
             adapter, or a file that is there already or cannot be written.
     """
     check_target(path, kind, overwrite)
@@ -107,7 +107,7 @@ def _check_plain(model: nn.Module) -> None:
     if is_adapted(model):
         raise ModelError("this model carries an adapter; merge it first (models.merge.fold), then export")
     if getattr(model, "is_quantized", False):
-        raise ModelError("this model is quantised already; load it with quantization=none and export it from there")
+        raise ModelError("this model is quantized already; load it with quantization=none and export it from there")
 
 
 def _type_of(tensor: str, shape: Sequence[int], kind: GgufType) -> "GGMLQuantizationType":
@@ -180,7 +180,7 @@ def _write_words(
         writer.add_add_space_prefix(words.space_prefix)
     if words.charsmap:
         writer.add_precompiled_charsmap(words.charsmap)
-    writer.add_string(SERIALISED, words.serialised)
+    writer.add_string(SERIALIZED, words.serialized)
     for add, index in (
         (writer.add_bos_token_id, tokenizer.bos_token_id),
         (writer.add_eos_token_id, tokenizer.eos_token_id),

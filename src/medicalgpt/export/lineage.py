@@ -136,7 +136,7 @@ def _base(place: Located) -> LineageBase:
 
 def _registered(name: str, sha256: str) -> LineageBase:
     model = embedded(name)
-    return {"name": name, "licence": model.licence, "link": model.origin, "sha256": sha256}
+    return {"name": name, "licence": model.license, "link": model.origin, "sha256": sha256}
 
 
 def _is_hub_id(name: str) -> bool:

@@ -28,7 +28,7 @@ _SHOWN = (
     "answer_loss",
 )
 
-_LICENCES = {"Apache-2.0": "apache-2.0", "Gemma Terms of Use": "gemma", "MIT": "mit"}
+_LICENSES = {"Apache-2.0": "apache-2.0", "Gemma Terms of Use": "gemma", "MIT": "mit"}
 
 _LIMITS = """\
 ## Intended use and limits
@@ -95,7 +95,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
     base = lineage.base
     link = f"[{base['name']}]({base['link']})" if base["link"] else f"`{base['name']}`"
     stages = " → ".join(str(stage["stage"]).upper() for stage in lineage.stages) or "none"
-    licence = base["licence"] or "not known to MedicalGPT: state it before you publish, this model inherits its terms"
+    license = base["licence"] or "not known to MedicalGPT: state it before you publish, this model inherits its terms"
     parts = [
         _header(lineage, kind),
         f"# {name}\n",
@@ -103,7 +103,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
         if kind != "score"
         else "A reward model that ranks medical answers, made with MedicalGPT. It writes none.\n",
         f"- **Base:** {link}" + (f", SHA-256 `{base['sha256']}`" if base["sha256"] else ""),
-        f"- **Licence:** {licence}",
+        f"- **License:** {license}",
         f"- **Training:** {stages}",
         f"- **Made for use by:** {', '.join(step['step'] for step in lineage.steps) or 'nothing more'}\n",
         *_data(lineage.stages),
@@ -121,7 +121,7 @@ def _header(lineage: Lineage, kind: str) -> str:
     """The YAML that hubs read. A JSON text is YAML as well, which settles all quoting."""
     base = lineage.base
     values: dict[str, object] = {
-        "license": _LICENCES.get(base["licence"] or "", "other"),
+        "license": _LICENSES.get(base["licence"] or "", "other"),
         "library_name": _library(lineage, kind),
         "pipeline_tag": "text-classification" if kind == "score" else "text-generation",
         "tags": ["medical", "medicalgpt", *sorted({str(s["stage"]) for s in lineage.stages if "rows" in s})],

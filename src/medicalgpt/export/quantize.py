@@ -1,4 +1,4 @@
-"""From a full-precision model to a quantised one in a folder of its own, compared and measured before anyone sees it."""
+"""From a full-precision model to a quantized one in a folder of its own, compared and measured before anyone sees it."""
 
 import gc
 from dataclasses import dataclass
@@ -49,12 +49,12 @@ def quantize(
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> Quantized:
-    """Quantise a whole model's weights into a new folder that `Engine.open` loads.
+    """Quantize a whole model's weights into a new folder that `Engine.open` loads.
 
     `int8` and `nf4` are bitsandbytes' (GPU or CPU), `cpu-int8` and `cpu-int4` our own for the CPU.
 
     Raises:
-        ModelError: an adapter (merge it first), a reward model, quantised weights, or a result beyond the tolerance.
+        ModelError: an adapter (merge it first), a reward model, quantized weights, or a result beyond the tolerance.
         DataError: the text cannot be read. ServeError, RenderError: no chat template. RunError: the disk failed.
     """
     sample = read_text(text or default_text())
@@ -63,7 +63,7 @@ def quantize(
         raise ModelError(
             f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …"
         )
-    refuse_quantized(found, "quantised again")
+    refuse_quantized(found, "quantized again")
     with new_folder(output) as temp:
         job = _Job(found, method, template, trust_remote_code, sample)
         done = job.write(temp, allow_drift)
@@ -82,7 +82,7 @@ class _Job:
     text: str
 
     def write(self, temp: Path, allow_drift: bool) -> Quantized:
-        """Measure, quantise and save into the hidden folder, read back, measure again and compare."""
+        """Measure, quantize and save into the hidden folder, read back, measure again and compare."""
         before, expected, prompts = self._quantize_and_save(temp)
         gc.collect()  # one model at a time
         again = Engine.open(str(temp), dtype="float32", trust_remote_code=self.trust_remote_code)
@@ -106,7 +106,7 @@ class _Job:
         return Quantized(certificate, before, after)
 
     def _quantize_and_save(self, temp: Path) -> tuple[Cost, list[LogProbs], list[list[int]]]:
-        """What the full-precision model costs and says; the quantised one is on the disk then."""
+        """What the full-precision model costs and says; the quantized one is on the disk then."""
         loaded = self._load("none")
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
@@ -122,7 +122,7 @@ class _Job:
         return cost, expected, prompts
 
     def _load(self, quantization: Quantization) -> Loaded:
-        """The model in fp32; on the GPU where the quantised one will run there."""
+        """The model in fp32; on the GPU where the quantized one will run there."""
         config = ModelConfig(
             base=self.found.path_or_id,
             revision=self.found.revision,

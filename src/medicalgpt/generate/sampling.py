@@ -1,4 +1,4 @@
-"""How tokens are drawn: the settings, and one seed per answer so that an answer does not depend on its neighbours."""
+"""How tokens are drawn: the settings, and one seed per answer so that an answer does not depend on its neighbors."""
 
 import hashlib
 import math

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
 from medicalgpt.gguf.header import Metadata, number_of
-from medicalgpt.gguf.vocab import SERIALISED, split_digits
+from medicalgpt.gguf.vocab import SERIALIZED, split_digits
 
 if TYPE_CHECKING:  # transformers is imported where a tokenizer is asked for only
     from transformers import PreTrainedTokenizerBase
@@ -25,7 +25,7 @@ def read_tokenizer(path: Path, metadata: Metadata) -> "PreTrainedTokenizerBase":
     Raises:
         ModelError: GGUF's words for it are not known here; prompts would get other tokens than in training.
     """
-    if SERIALISED in metadata:
+    if SERIALIZED in metadata:
         return _as_it_was(metadata)
     kind, rule = metadata.get(f"{_GGML}.model"), metadata.get(f"{_GGML}.pre")
     if kind not in ("gpt2", "llama"):
@@ -39,7 +39,7 @@ def _as_it_was(metadata: Metadata) -> "PreTrainedTokenizerBase":
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer.from_str(str(metadata[SERIALISED]))
+    backend = Tokenizer.from_str(str(metadata[SERIALIZED]))
     keys = {name: f"{_GGML}.{key}_token_id" for name, key in _SPECIAL.items()}
     special = {name: backend.id_to_token(number_of(metadata, key)) for name, key in keys.items() if key in metadata}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)

@@ -1,6 +1,6 @@
 """A tokenizer in GGUF's words: its kind, its rule of cutting text, every token with its type, merges or scores.
 
-The file also carries the tokenizer as `tokenizers` serialises it (the key that the GGUF specification has for this), so
+The file also carries the tokenizer as `tokenizers` serializes it (the key that the GGUF specification has for this), so
 that reading it back gives the same token ids for every text; llama.cpp has rules of its own for a few rare texts.
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported where a tokenizer is built only
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 """GGUF's token types."""
 
-SERIALISED = "tokenizer.huggingface.json"
+SERIALIZED = "tokenizer.huggingface.json"
 """The GGUF specification's key for a whole tokenizer.json."""
 
 STOPS = "medicalgpt.stop_token_ids"
@@ -45,7 +45,7 @@ class Vocabulary:
     kind: str
     tokens: list[str]
     types: list[int]
-    serialised: str
+    serialized: str
     pre: str | None = None
     merges: list[str] | None = None
     scores: list[float] | None = None
@@ -73,8 +73,8 @@ def vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int, pre: str | None 
         raise ModelError(
             f"the tokenizer ({type(tokenizer).__name__}) has no tokenizer.json form; GGUF export needs one"
         )
-    serialised = backend.to_str()
-    data = json.loads(serialised)
+    serialized = backend.to_str()
+    data = json.loads(serialized)
     model = data["model"]
     ids = {i: token for token, i in backend.get_vocab(with_added_tokens=True).items()}
     if max(ids) >= rows:
@@ -85,23 +85,23 @@ def vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int, pre: str | None 
     if model["type"] == "BPE" and any(s["type"] == "ByteLevel" for s in _steps(data["pre_tokenizer"])):
         rule = pre or _rule(data["pre_tokenizer"])
         merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-        return Vocabulary("gpt2", tokens, types, serialised, pre=rule, merges=merges)
+        return Vocabulary("gpt2", tokens, types, serialized, pre=rule, merges=merges)
     if pre:
         raise ModelError(f"--pre {pre}: only byte-level BPE has such a rule, this tokenizer is of another kind")
     if model["type"] == "BPE" and model.get("byte_fallback"):
-        return _sentencepiece(data, tokens, types, serialised)
+        return _sentencepiece(data, tokens, types, serialized)
     if model["type"] == "Unigram":
         scores = [float(score) for _, score in model["vocab"]]
         scores += [0.0] * (rows - len(scores))
         prefix, charsmap = _space_prefix(data), _charsmap(data["normalizer"])
-        return Vocabulary("t5", tokens, types, serialised, scores=scores, space_prefix=prefix, charsmap=charsmap)
+        return Vocabulary("t5", tokens, types, serialized, scores=scores, space_prefix=prefix, charsmap=charsmap)
     raise ModelError(
         f"a {model['type']} tokenizer of this kind has no word in GGUF; supported are byte-level BPE, SentencePiece BPE "
         "with byte fallback, and Unigram"
     )
 
 
-def _sentencepiece(data: Part, tokens: list[str], types: list[int], serialised: str) -> Vocabulary:
+def _sentencepiece(data: Part, tokens: list[str], types: list[int], serialized: str) -> Vocabulary:
     scores = _ranks(data["model"], tokens)
     types = [BYTE if _is_byte(token) else kind for token, kind in zip(tokens, types)]
     # llama.cpp looks for tokens of the user's in the text as it is, before spaces are respelled.
@@ -109,7 +109,7 @@ def _sentencepiece(data: Part, tokens: list[str], types: list[int], serialised: 
     first = any(step.get("prepend_scheme") == "first" for step in _steps(data["pre_tokenizer"]))
     notes = (_AFTER_SPECIAL,) if first else ()
     prefix = _space_prefix(data)
-    return Vocabulary("llama", tokens, types, serialised, scores=scores, space_prefix=prefix, notes=notes)
+    return Vocabulary("llama", tokens, types, serialized, scores=scores, space_prefix=prefix, notes=notes)
 
 
 def split_digits() -> "Sequence":
@@ -141,7 +141,7 @@ def _unknown(model: Part) -> str | None:
 
 
 def _steps(part: Part | None) -> list[Part]:
-    """The steps of a serialised normalizer or pre-tokenizer, which may be a sequence, one or none."""
+    """The steps of a serialized normalizer or pre-tokenizer, which may be a sequence, one or none."""
     if part is None:
         return []
     if part["type"] != "Sequence":

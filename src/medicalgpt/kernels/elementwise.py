@@ -197,7 +197,7 @@ def _replace_mlp(mlp: nn.Module) -> bool:
     if not swiglu_parts(mlp):
         return False
     weight = mlp.gate_proj.weight
-    if weight.dtype != torch.float32:  # quantised
+    if weight.dtype != torch.float32:  # quantized
         return False
     x = torch.randn(2, weight.shape[-1], generator=torch.Generator().manual_seed(0)).to(weight.device)
     with torch.no_grad():

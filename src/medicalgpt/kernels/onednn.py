@@ -30,7 +30,7 @@ _SHARE = 0.5  # of the free memory that copies may take
 def onednn_weights(model: Network) -> Iterator[int]:
     """Run linear layers on copies of their weights in oneDNN's layout; gives how many do.
 
-    Layers on a GPU, in other number types, quantised or with hooks in place of their forward stay as they are, and all
+    Layers on a GPU, in other number types, quantized or with hooks in place of their forward stay as they are, and all
     of them where memory is short.
     """
     layers = _layers(model)

@@ -3,7 +3,7 @@
 What the autograd graph keeps per token and layer of a LLaMA block (D hidden, Q query, K key or value, F feed-forward
 width; tests compare this list with what torch really saves):
 
-    attention norm   its input D, its normalised input D (only if the norm itself is trained, never in fused fp32), the statistic 1
+    attention norm   its input D, its normalized input D (only if the norm itself is trained, never in fused fp32), the statistic 1
     q, k, v          their shared input D
     attention        q Q, k K, v K, output Q, logsumexp (one per head)
     o                its input Q
@@ -29,7 +29,7 @@ BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 HEAD_CHUNK = 512
 """Rows of logits that exist at a time (models/head.py)."""
 
-# bitsandbytes' nf4 with double quantisation: a 1-byte scale per 64 weights, an fp32 scale per 256 of those.
+# bitsandbytes' nf4 with double quantization: a 1-byte scale per 64 weights, an fp32 scale per 256 of those.
 _NF4_BLOCK, _NF4_SCALES = 64, 256
 # Heap that lies free between living tensors and fits none of the next ones, as a share of the activations of a step
 # without checkpointing. Measured by benchmarks/estimate_vs_peak.py with glibc 2.36 and models/heap.py.
@@ -165,7 +165,7 @@ def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
 
 
 def base_bytes(shape: ModelShape, setup: Setup, trained: bool = True) -> int:
-    """Weights of the base. Quantisation stores linear layers in 8 or 4 bits; training turns the rest to fp32."""
+    """Weights of the base. Quantization stores linear layers in 8 or 4 bits; training turns the rest to fp32."""
     size = BYTES[setup.dtype]
     linear = sum(x.inputs * x.outputs for x in shape.linears)
     if not setup.quantized:

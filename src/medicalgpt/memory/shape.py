@@ -36,8 +36,8 @@ class ModelShape:
     """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
-    what they normalise. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
-    and keys are normalised; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
+    what they normalize. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
+    and keys are normalized; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
     (with experts: all of its active ones together).
     """
 

@@ -59,7 +59,7 @@ def attach(
     A new one also trains the rows of the tokens that `token_map` added.
 
     Raises:
-        ModelError: target modules that the model does not have, or a PiSSA start on quantised weights.
+        ModelError: target modules that the model does not have, or a PiSSA start on quantized weights.
     """
     from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 

@@ -1,4 +1,4 @@
-"""One loading path for every base model: embedded, folder or Hub; full precision or quantised; with or without adapters."""
+"""One loading path for every base model: embedded, folder or Hub; full precision or quantized; with or without adapters."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -139,7 +139,7 @@ def load(
         say: hears what was done to the embeddings.
 
     Raises:
-        ModelError: nothing at that place, unsafe weights, a base of another family, or quantisation without its library.
+        ModelError: nothing at that place, unsafe weights, a base of another family, or quantization without its library.
     """
     quiet()
     found, adapter, own_tokenizer = find(config, tokenizer)
@@ -163,7 +163,7 @@ def load(
 def _check_quantized(
     found: Located, quantization: Quantization, lora: LoraConfig | None, adapter: Located | None
 ) -> None:
-    """Weights that were quantised once and saved answer as they are: no training, no adapters of ours, no second rounding."""
+    """Weights that were quantized once and saved answer as they are: no training, no adapters of ours, no second rounding."""
     kind = located_kind(found)
     if kind is None:
         return
@@ -171,7 +171,7 @@ def _check_quantized(
         refuse_quantized(found, "trained")
     if quantization != "none":
         raise ModelError(
-            f"{found.path_or_id} has quantised weights already ({kind}); leave quantization={quantization} out"
+            f"{found.path_or_id} has quantized weights already ({kind}); leave quantization={quantization} out"
         )
     if adapter is not None and for_cpu(kind):
         refuse_quantized(found, f"given the adapter {adapter.path_or_id}")

@@ -38,7 +38,7 @@ class Located:
 def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Located:
     """Find a model by embedded name, local folder, run folder or Hub id, in this order, and check that it is safe.
 
-    An embedded model without licence terms to accept is pulled on first use. A local folder that bears the name of an
+    An embedded model without license terms to accept is pulled on first use. A local folder that bears the name of an
     embedded model is reached as ./name.
 
     Raises:

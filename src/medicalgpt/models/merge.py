@@ -31,7 +31,7 @@ def find_chain(
     """Locate a base and its adapters; where `model` is an adapter itself, it is the first one, on its own base.
 
     Raises:
-        ModelError: nothing to merge, something that is no adapter, quantised weights, or reward and language adapters mixed.
+        ModelError: nothing to merge, something that is no adapter, quantized weights, or reward and language adapters mixed.
     """
     found = locate(model, revision, trust_remote_code)
     chain = [locate(a, None, trust_remote_code) for a in adapters]
@@ -54,13 +54,13 @@ def merge_adapter(model: nn.Module) -> nn.Module:
     """The plain model with the active adapter folded into its weights.
 
     Raises:
-        ModelError: there is no adapter, or the base is quantised.
+        ModelError: there is no adapter, or the base is quantized.
     """
     if not is_adapted(model):
         raise ModelError("this model has no adapter to merge")
     if kind := quantized_kind(model):
         raise ModelError(
-            f"merging into quantised weights ({kind}) would change the model; load the base with quantization=none first"
+            f"merging into quantized weights ({kind}) would change the model; load the base with quantization=none first"
         )
     take_out_token_rows(model)  # peft folds in only what is not in yet
     plain: nn.Module = peft_model(model).merge_and_unload()

@@ -1,4 +1,4 @@
-"""Models whose weights were quantised once and saved: the two CPU kinds of our own, and how any kind is recognised.
+"""Models whose weights were quantized once and saved: the two CPU kinds of our own, and how any kind is recognized.
 
 Our kinds are registered with transformers, so that `from_pretrained` builds 8- and 4-bit layers from the entry
 `quantization_config` of config.json: {"quant_method": "medicalgpt-cpu", "method": "cpu-int8", "group": 32, …}.
@@ -31,7 +31,7 @@ class CpuQuantization(QuantizationConfigMixin):
 
     def __init__(self, method: str = "cpu-int8", group: int = GROUP, tied: bool = False, **_: object) -> None:
         if method not in get_args(CpuMethod):
-            raise ValueError(f"quantisation method {method!r} is unknown; allowed: {', '.join(get_args(CpuMethod))}")
+            raise ValueError(f"quantization method {method!r} is unknown; allowed: {', '.join(get_args(CpuMethod))}")
         self.quant_method = _NAME  # type: ignore[assignment]  # declared as transformers' own methods only
         self.method, self.group, self.tied = method, group, tied
 
@@ -66,7 +66,7 @@ class CpuQuantizer(HfQuantizer):
 
 
 def swap_layers(model: CausalLM, config: CpuQuantization) -> int:
-    """Replace linear layers and the embedding table by quantised ones; returns how many.
+    """Replace linear layers and the embedding table by quantized ones; returns how many.
 
     On the meta device the new layers are empty, elsewhere they hold the weights of the old ones. Embedding and head are
     in 8 bits with either method: they decide the answer's last digits.
@@ -116,10 +116,10 @@ def quantize_for_cpu(model: nn.Module, method: CpuMethod, group: int = GROUP) ->
     """Turn a full-precision causal LM on the CPU into an 8- or 4-bit one that `save_pretrained` writes as such.
 
     Raises:
-        ModelError: it is quantised already, is adapted, or has no linear layers.
+        ModelError: it is quantized already, is adapted, or has no linear layers.
     """
     if kind := quantized_kind(model):
-        raise ModelError(f"the model is quantised already ({kind}); quantise the full-precision one")
+        raise ModelError(f"the model is quantized already ({kind}); quantize the full-precision one")
     if hasattr(model, "peft_config"):
         raise ModelError("the model carries an adapter; merge it first (medicalgpt merge)")
     inner = unwrap(model)
@@ -128,7 +128,7 @@ def quantize_for_cpu(model: nn.Module, method: CpuMethod, group: int = GROUP) ->
     config = CpuQuantization(method, group, tied)
     model.float()
     if swap_layers(inner, config) < 2:
-        raise ModelError(f"{type(model).__name__} has no linear layers of torch's own; there is nothing to quantise")
+        raise ModelError(f"{type(model).__name__} has no linear layers of torch's own; there is nothing to quantize")
     if tied:
         # The head has no weight any more that transformers could tie or ask for.
         inner.config.get_text_config().tie_word_embeddings = False
@@ -139,7 +139,7 @@ def quantize_for_cpu(model: nn.Module, method: CpuMethod, group: int = GROUP) ->
 
 
 def quantized_kind(model: nn.Module) -> str | None:
-    """int8, nf4, cpu-int8, cpu-int4, or another method's name for quantised weights; None for plain ones."""
+    """int8, nf4, cpu-int8, cpu-int4, or another method's name for quantized weights; None for plain ones."""
     return _kind_of(getattr(unwrap(model).config, "quantization_config", None))
 
 
@@ -173,9 +173,9 @@ def for_cpu(kind: str | None) -> bool:
 
 
 def refuse_quantized(found: Located, what: str) -> None:
-    """Raises ModelError for a model folder with quantised weights where full-precision ones are needed."""
+    """Raises ModelError for a model folder with quantized weights where full-precision ones are needed."""
     if kind := located_kind(found):
         raise ModelError(
-            f"{found.path_or_id} has quantised weights ({kind}) and cannot be {what}: rounded weights take no small changes. "
+            f"{found.path_or_id} has quantized weights ({kind}) and cannot be {what}: rounded weights take no small changes. "
             "Use the full-precision model it was made from; for QLoRA, train that one with quantization=nf4"
         )

@@ -82,5 +82,5 @@ def group_relative(scores: torch.Tensor, scale: bool = True) -> torch.Tensor:
     """
     if scores.shape[1] < 2:
         raise ValueError(f"a group needs at least 2 completions a prompt, not {scores.shape[1]}")
-    centred = scores - scores.mean(1, keepdim=True)
-    return centred / (scores.std(1, keepdim=True) + 1e-4) if scale else centred
+    centered = scores - scores.mean(1, keepdim=True)
+    return centered / (scores.std(1, keepdim=True) + 1e-4) if scale else centered

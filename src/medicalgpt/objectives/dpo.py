@@ -34,7 +34,7 @@ def dpo_loss(
     """Loss per pair [P] from policy-to-reference log-ratios of the chosen and rejected answers [P].
 
     Raises:
-        ValueError: beta is not above 0 (the loss would be a constant and nothing would be learnt).
+        ValueError: beta is not above 0 (the loss would be a constant and nothing would be learned).
     """
     if beta <= 0:
         raise ValueError(f"beta must be above 0, not {beta}")

@@ -1,6 +1,6 @@
 """Next-token prediction: continued pretraining and supervised fine-tuning.
 
-Both minimise Σ wᵢ·(−log p(tokenᵢ | path before it)) / Σ wᵢ. They differ only in the data they read and in which tokens
+Both minimize Σ wᵢ·(−log p(tokenᵢ | path before it)) / Σ wᵢ. They differ only in the data they read and in which tokens
 carry weight, which the renderer decides.
 """
 

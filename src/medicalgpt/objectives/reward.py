@@ -28,7 +28,7 @@ def bradley_terry_loss(
 
 @final
 @dataclass(frozen=True)
-class RewardModelling(PairObjective[Scorer[B], B]):
+class RewardModeling(PairObjective[Scorer[B], B]):
     """Bradley–Terry on preference trees: the prompt once, the chosen branch first, the rejected branch second."""
 
     margin: float = 0.0

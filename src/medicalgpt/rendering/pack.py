@@ -67,7 +67,7 @@ def pack_epoch(lengths: np.ndarray, capacity: int, seed: int, epoch: int, padded
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Every packed row of a run in order; `rows_per_step` of them make one optimiser step.
+    """Every packed row of a run in order; `rows_per_step` of them make one optimizer step.
 
     The last step of the run may be short; it is filled with empty rows, which carry no loss, so that every rank of a
     distributed run makes the same number of passes.
@@ -101,7 +101,7 @@ def plan_run(
     Args:
         lengths: tokens of each tree; for padded batches, those of its padded rows.
         capacity: tokens of one packed row.
-        rows_per_step: packed rows behind one optimiser step, over all ranks.
+        rows_per_step: packed rows behind one optimizer step, over all ranks.
         epochs: passes over the data; ignored when `max_steps` is set.
     """
     first = pack_epoch(lengths, capacity, seed, 0, padded)

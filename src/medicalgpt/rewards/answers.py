@@ -45,7 +45,7 @@ class Group:
         return self._grown([a.ids for a in self.answers])
 
     def closed_tree(self, stop_id: int) -> TokenTree:
-        """The tree that a reward model reads: it learnt to score at the stop token, so answers that were cut get one.
+        """The tree that a reward model reads: it learned to score at the stop token, so answers that were cut get one.
 
         At the token where an answer happens to be cut its score would be noise.
         """

@@ -90,9 +90,9 @@ def _rewards(lines: Lines) -> "Figure | None":
     if not _has(lines, "rewards/margin", anywhere=True):
         return None
     figure, (top, bottom) = _canvas(2)
-    for name, colour in _REWARDS:
-        _train(top, lines, f"train/rewards/{name}", name, colour)
-        _held_out(top, lines, f"eval/rewards/{name}", "", colour)
+    for name, color in _REWARDS:
+        _train(top, lines, f"train/rewards/{name}", name, color)
+        _held_out(top, lines, f"eval/rewards/{name}", "", color)
     _train(bottom, lines, "train/rewards/accuracy", "training", _BLUE)
     _held_out(bottom, lines, "eval/rewards/accuracy", "held-out", _RED)
     top.axhline(0, color="#94a3b8", linewidth=0.8)
@@ -115,17 +115,17 @@ def _canvas(rows: int) -> "tuple[Figure, Sequence[Axes]]":
     return figure, list(axes)
 
 
-def _train(axes: "Axes", lines: Lines, key: str, label: str, colour: str) -> None:
+def _train(axes: "Axes", lines: Lines, key: str, label: str, color: str) -> None:
     steps, values = _series(lines, key)
     if steps:
         few = "." if len(steps) < 20 else ""  # a line through one point cannot be seen
-        axes.plot(steps, values, color=colour, linewidth=1.0, marker=few, label=label or "_")
+        axes.plot(steps, values, color=color, linewidth=1.0, marker=few, label=label or "_")
 
 
-def _held_out(axes: "Axes", lines: Lines, key: str, label: str, colour: str) -> None:
+def _held_out(axes: "Axes", lines: Lines, key: str, label: str, color: str) -> None:
     steps, values = _series(lines, key)
     if steps:
-        axes.plot(steps, values, color=colour, linestyle="none", marker="o", markersize=5, label=label or "_")
+        axes.plot(steps, values, color=color, linestyle="none", marker="o", markersize=5, label=label or "_")
 
 
 def _series(lines: Lines, key: str) -> tuple[list[int], list[float]]:
@@ -143,7 +143,7 @@ def _finish(axes: "Axes", title: str, unit: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title, fontsize=12, loc="left")
-    axes.set_xlabel("optimiser step", fontsize=11)
+    axes.set_xlabel("optimizer step", fontsize=11)
     axes.set_ylabel(unit, fontsize=11)
     axes.tick_params(labelsize=10, labelbottom=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

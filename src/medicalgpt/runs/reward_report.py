@@ -11,7 +11,7 @@ FILE = "reward.json"
 
 @dataclass
 class RewardReport:
-    """Numbers of a reward model on pairs. Scores have no unit; `mean` and `std` normalise them for PPO.
+    """Numbers of a reward model on pairs. Scores have no unit; `mean` and `std` normalize them for PPO.
 
     `length_accuracy` is what always taking the longer answer would reach; `calibration_error` the mean gap between
     σ(|margin|) and the share of right pairs over five equal bins (expected calibration error, arXiv 1706.04599).

@@ -13,7 +13,7 @@ def warmup_steps(warmup: float, steps: int) -> int:
 
 
 def factor(step: int, steps: int, warmup: float, schedule: Schedule) -> float:
-    """Multiplier of the peak learning rate at optimiser step `step` (0-based) of `steps`."""
+    """Multiplier of the peak learning rate at optimizer step `step` (0-based) of `steps`."""
     warm = warmup_steps(warmup, steps)
     if step < warm:
         return (step + 1) / (warm + 1)

@@ -41,7 +41,7 @@ from medicalgpt.objectives.kto import UnpairedFeedback
 from medicalgpt.objectives.language import Pretraining, SupervisedFineTuning
 from medicalgpt.objectives.orpo import OddsRatioPreference
 from medicalgpt.objectives.ppo import ClippedPolicy
-from medicalgpt.objectives.reward import RewardModelling
+from medicalgpt.objectives.reward import RewardModeling
 from medicalgpt.objectives.rloo import LeaveOneOut
 from medicalgpt.objectives.simpo import SimplePreference
 from medicalgpt.rendering.batch import TreeBatch
@@ -84,9 +84,9 @@ def _kto(config: KtoConfig) -> UnpairedFeedback[TreeBatch]:
     return UnpairedFeedback(o.beta, o.desirable_weight, o.undesirable_weight)
 
 
-def _rm(config: RmConfig) -> RewardModelling[TreeBatch]:
+def _rm(config: RmConfig) -> RewardModeling[TreeBatch]:
     o = config.objective
-    return RewardModelling(o.margin, o.center, o.label_smoothing)
+    return RewardModeling(o.margin, o.center, o.label_smoothing)
 
 
 def _grpo(config: GrpoConfig) -> GroupRelative[TreeBatch]:

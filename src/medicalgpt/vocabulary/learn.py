@@ -167,8 +167,8 @@ def _merges(rows: Counter[str], letters: int, wanted: Wanted) -> list[tuple[str,
         show_progress=False,
     )
     inner.train_from_iterator((row for row, count in sorted(rows.items()) for _ in range(count)), trainer)
-    learnt: list[tuple[str, str]] = json.loads(inner.to_str())["model"]["merges"]
-    return [(a, b) for a, b in learnt]
+    learned: list[tuple[str, str]] = json.loads(inner.to_str())["model"]["merges"]
+    return [(a, b) for a, b in learned]
 
 
 def _counts(merges: Sequence[tuple[str, str]], rows: Counter[str]) -> dict[str, int]:

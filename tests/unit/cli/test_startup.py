@@ -31,7 +31,7 @@ SURFACE = {
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",
-    "models pull": "name --from --accept-licence",
+    "models pull": "name --from --accept-license",
     "models templates": "",
     "pipeline run": "file overrides",
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",

@@ -169,7 +169,7 @@ def test_values_that_no_config_can_hold(line: str, problem: str) -> None:
     assert messages(f"{GOOD}{line}\n")[0].startswith(f"c.yaml:4: {problem}")
 
 
-def test_missing_file_suggests_a_neighbour_and_does_not_ask_for_its_keys() -> None:
+def test_missing_file_suggests_a_neighbor_and_does_not_ask_for_its_keys() -> None:
     Path("sft.yaml").write_text(GOOD)
     with pytest.raises(ConfigError) as caught:
         load(SftConfig, "sftt.yaml", ["train.seed=x"])

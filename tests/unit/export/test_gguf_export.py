@@ -221,10 +221,10 @@ def test_a_wrong_name_or_type_is_refused_before_anything_is_loaded(tmp_path: Pat
         write(None, tmp_path / "m.gguf", "q6_k")
 
 
-def test_a_quantised_model_is_refused(tmp_path: Path) -> None:
+def test_a_quantized_model_is_refused(tmp_path: Path) -> None:
     model = tiny_model()
     model.is_quantized = True
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="quantized already"):
         write(model, tmp_path / "m.gguf")
 
 

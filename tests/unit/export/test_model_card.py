@@ -16,7 +16,7 @@ STAGE = {
 
 
 @pytest.mark.parametrize(
-    ("licence", "stated"),
+    ("license", "stated"),
     [
         ("Apache-2.0", {"license": "apache-2.0"}),
         ("on: 'a' \"b\" # 使用條款", {"license": "other", "license_name": "on: 'a' \"b\" # 使用條款"}),
@@ -32,9 +32,9 @@ STAGE = {
     ],
 )
 def test_the_hub_reads_the_head_as_it_was_meant(
-    licence: str | None, stated: dict[str, str], kind: str, library: str, task: str
+    license: str | None, stated: dict[str, str], kind: str, library: str, task: str
 ) -> None:
-    base = {"name": "base", "licence": licence, "link": "https://huggingface.co/1e5/no", "sha256": None}
+    base = {"name": "base", "licence": license, "link": "https://huggingface.co/1e5/no", "sha256": None}
     read = ModelCard(card("assistant", Lineage(base, [STAGE]), kind), ignore_metadata_errors=False)
     assert read.data.to_dict() == {
         **stated,

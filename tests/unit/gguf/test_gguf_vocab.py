@@ -19,7 +19,7 @@ from medicalgpt.gguf.vocab import (
     BYTE,
     CONTROL,
     RULES,
-    SERIALISED,
+    SERIALIZED,
     UNKNOWN,
     UNUSED,
     USER_DEFINED,
@@ -114,7 +114,7 @@ def test_llama_cpp_and_the_file_cut_texts_as_the_tokenizer_does(name: str, tmp_p
 def test_a_file_of_another_program_gives_the_same_tokens(name: str, tmp_path: Path) -> None:
     tokenizer = KINDS[name][0]()
     file = written(tmp_path, tokenizer)
-    del file.metadata[SERIALISED]
+    del file.metadata[SERIALIZED]
     assert ids(file.tokenizer) == ids(tokenizer)
     assert file.tokenizer.eos_token_id == tokenizer.eos_token_id
 

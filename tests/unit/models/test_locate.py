@@ -36,7 +36,7 @@ def test_an_embedded_model_is_pulled_on_first_use(monkeypatch):
 
 
 def test_an_embedded_model_with_terms_is_not_pulled_by_itself():
-    with pytest.raises(ModelError, match=r"Gemma Terms of Use.*models pull gemma3-270m --accept-licence"):
+    with pytest.raises(ModelError, match=r"Gemma Terms of Use.*models pull gemma3-270m --accept-license"):
         locate("gemma3-270m")
 
 

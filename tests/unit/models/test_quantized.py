@@ -125,7 +125,7 @@ def test_a_model_says_what_its_rounded_weights_say_and_survives_saving(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("quantised")
+    path = tmp_path_factory.mktemp("quantized")
     model = tiny_model()
     quantize_for_cpu(model, "cpu-int8")
     model.save_pretrained(path)
@@ -133,17 +133,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_quantised_weights_are_not_trained_merged_or_quantised_again(folder: Path, tmp_path: Path) -> None:
+def test_quantized_weights_are_not_trained_merged_or_quantized_again(folder: Path, tmp_path: Path) -> None:
     config = ModelConfig(base=str(folder))
-    with pytest.raises(ModelError, match=r"quantised weights \(cpu-int8\) and cannot be trained"):
+    with pytest.raises(ModelError, match=r"quantized weights \(cpu-int8\) and cannot be trained"):
         load(config, lora=LoraConfig())
     bench = Bench(tmp_path)
     full = bench.config("sft", tmp_path / "run", f"model.base={folder}", "lora.enabled=false").value
     with pytest.raises(ModelError, match="cannot be trained"):
         load_trained(full)
-    with pytest.raises(ModelError, match=r"quantised weights already \(cpu-int8\); leave quantization=nf4 out"):
+    with pytest.raises(ModelError, match=r"quantized weights already \(cpu-int8\); leave quantization=nf4 out"):
         load(config, "nf4")
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="quantized already"):
         quantize_for_cpu(load(config).model, "cpu-int4")
     adapter = _adapter(tmp_path / "adapter", folder)
     with pytest.raises(ModelError, match="cannot be merged into"):

@@ -80,7 +80,7 @@ def test_a_damaged_origin_file_counts_as_not_pulled(cache):
     assert not is_pulled(model)
 
 
-def test_list_shows_licence_size_parameters_and_what_is_pulled(cache):
+def test_list_shows_license_size_parameters_and_what_is_pulled(cache):
     _pretend_pulled("smollm2-135m")
     result = CliRunner().invoke(app, ["list"])
     assert result.exit_code == 0

@@ -166,7 +166,7 @@ def test_ipo_counts_per_token() -> None:
     assert mean(out, "rewards/chosen") == pytest.approx(0.1 * (1 - 1) / 2, abs=1e-7)
 
 
-def test_length_normalised() -> None:
+def test_length_normalized() -> None:
     out = DirectPreference(beta=1.0, length_normalized=True).loss(POLICY, two_pairs(REFERENCE))
     # Δ per token is 2 and -2: ln(1 + e^-2) + ln(1 + e^2) = 0.126928 + 2.126928
     assert out.sum.item() == pytest.approx(2.253856, abs=1e-5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.unit.objectives.test_dpo import mean, two_pairs
 
-from medicalgpt.objectives.reward import RewardModelling, bradley_terry_loss
+from medicalgpt.objectives.reward import RewardModeling, bradley_terry_loss
 
 
 class Scores:
@@ -50,7 +50,7 @@ def test_centre_costs_the_squared_sum_only() -> None:
 
 def test_a_batch_of_two_pairs() -> None:
     policy: Any = Scores(math.log(3), 0.0, 0.0, math.log(3))
-    out = RewardModelling().loss(policy, two_pairs())
+    out = RewardModeling().loss(policy, two_pairs())
     assert float(out.sum.detach()) == pytest.approx(math.log(4 / 3) + math.log(4))
     assert (float(out.count), out.unit) == (2.0, "pair")
     assert mean(out, "rewards/accuracy") == 0.5

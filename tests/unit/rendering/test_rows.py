@@ -167,7 +167,7 @@ def test_an_answer_that_decodes_to_another_text_is_refused() -> None:
 
 
 def test_compatibility_forms_are_the_same_text() -> None:
-    """SentencePiece models normalise by NFKC; that is no reason to refuse a full-width comma."""
+    """SentencePiece models normalize by NFKC; that is no reason to refuse a full-width comma."""
     from tokenizers import Tokenizer, normalizers
     from transformers import PreTrainedTokenizerFast
 

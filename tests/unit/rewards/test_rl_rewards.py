@@ -39,7 +39,7 @@ def test_an_answer_that_was_cut_is_scored_at_a_stop_token() -> None:
     assert group().tree.segments[2].ids.tolist() == [8, 9, 10, 11], "what is learned from stays as it was sampled"
 
 
-def test_scores_are_normalised_clipped_weighted_and_penalised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_normalized_clipped_weighted_and_penalized(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.rewards.sources.score_trees", lambda model, trees: [np.asarray([3.0, -9.0])])
     config = RewardConfig(model="rm", weight=2.0, clip=2.0, missing_stop_penalty=0.5, length_penalty=0.1)
     model = RewardPolicy(classifier().eval(), "padded")

@@ -52,7 +52,7 @@ def test_the_lines_show_the_measured_values_with_units(tmp_path: Path) -> None:
     assert list(training.get_xdata()) == [1, 2, 3, 4, 5]
     assert [v for v in training.get_ydata() if v == v] == [3.0, 1.5, 0.75, 0.6]  # the NaN of step 3 is a gap
     assert (list(held_out.get_xdata()), list(held_out.get_ydata())) == ([0, 5], [3.0, 1.0])
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("optimiser step", "loss (nats per token)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("optimizer step", "loss (nats per token)")
     rewards = figures._rewards(metrics.read(preference_run(tmp_path / "p.jsonl")))
     assert rewards is not None
     assert [axes.get_ylabel() for axes in rewards.axes] == ["reward (β × nats)", "share of pairs"]

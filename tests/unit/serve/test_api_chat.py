@@ -107,8 +107,8 @@ def test_log_probabilities_spell_the_answer(client: TestClient, stream: bool) ->
         choice = client.post(PATH, json=body(**fields)).json()["choices"][0]
         text, entries = choice["message"]["content"], choice["logprobs"]["content"]
     assert len(entries) == 12
-    spelt = bytes(byte for entry in entries for byte in entry["bytes"])
-    assert spelt.decode(errors="replace").startswith(text)  # a tiny model writes broken characters
+    spelled = bytes(byte for entry in entries for byte in entry["bytes"])
+    assert spelled.decode(errors="replace").startswith(text)  # a tiny model writes broken characters
     for entry in entries:
         assert entry["logprob"] <= 0
         assert len(entry["top_logprobs"]) == 3

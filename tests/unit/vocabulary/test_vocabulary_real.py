@@ -1,4 +1,4 @@
-"""Real Chinese consultations: what an extension learnt on nine tenths of them saves on the last tenth."""
+"""Real Chinese consultations: what an extension learned on nine tenths of them saves on the last tenth."""
 
 import os
 from pathlib import Path

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
-    """Dequantise `gguf` and write config, weights, tokenizer, chat template and generation config into `out`.
+    """Dequantize `gguf` and write config, weights, tokenizer, chat template and generation config into `out`.
 
     Raises ModelError when the file lacks a chat template, a special token or the expected number of parameters.
     """
@@ -44,7 +44,7 @@ def _network(gguf: Path) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM
 
     network = AutoModelForCausalLM.from_pretrained(str(gguf.parent), gguf_file=gguf.name, dtype=torch.float32)
-    # Weights are plain floats by now, but save_pretrained would still take the model for a quantised one.
+    # Weights are plain floats by now, but save_pretrained would still take the model for a quantized one.
     if hasattr(network, "hf_quantizer"):
         del network.hf_quantizer
     if hasattr(network.config, "quantization_config"):

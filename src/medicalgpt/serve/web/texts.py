@@ -74,8 +74,8 @@ class Texts:
     context: str
     weights: str
     template: str
-    licence: str
-    licence_unknown: str
+    license: str
+    license_unknown: str
     held_out: str
     before: str
     after: str
@@ -150,8 +150,8 @@ ENGLISH: Final = Texts(
     context="Context",
     weights="Weights",
     template="Chat template",
-    licence="Licence",
-    licence_unknown="not stated; see the page of the base model",
+    license="Licence",
+    license_unknown="not stated; see the page of the base model",
     held_out="On held-out data",
     before="before",
     after="after",
@@ -233,8 +233,8 @@ CHINESE: Final = Texts(
     context="上下文長度",
     weights="權重",
     template="對話範本",
-    licence="授權",
-    licence_unknown="未載明，請見基礎模型的頁面",
+    license="授權",
+    license_unknown="未載明，請見基礎模型的頁面",
     held_out="保留資料上的數字",
     before="訓練前",
     after="訓練後",

@@ -1,4 +1,4 @@
-"""Some passes of minibatches over one update's answers: the policy's half, then the critic's, each with its optimiser."""
+"""Some passes of minibatches over one update's answers: the policy's half, then the critic's, each with its optimizer."""
 
 import contextlib
 import time
@@ -37,7 +37,7 @@ class UpdateSettings:
 
 @dataclass
 class Updater:
-    """Holds the optimiser: one group of parameters for the policy, one for the critic, each with its learning rate."""
+    """Holds the optimizer: one group of parameters for the policy, one for the critic, each with its learning rate."""
 
     config: RlConfig
     roles: Roles

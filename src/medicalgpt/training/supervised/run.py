@@ -70,7 +70,7 @@ def _size(policy: Policy) -> str:
 
 
 def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loaded: Loaded) -> None:
-    """Print the ledger, the proofs and one row with its trained tokens in colour."""
+    """Print the ledger, the proofs and one row with its trained tokens in color."""
     for note in prepared.notes:
         ctx.console.print(note, highlight=False)
     if advice := objective_of(ctx.config).advice(*prepared.train.verdicts):

@@ -165,7 +165,7 @@ def test_a_chain_of_runs_is_told_down_to_its_base(tmp_path: Path) -> None:
     second = _run(tmp_path / "dpo", stage="dpo", base=str(first / "merged"), before={"eval/loss": 0.693}, after=numbers)
     info = describe(str(second), None, {"places": [str(second / "model")], "dtype": "torch.float32"}, 512, "chatml")
     assert info.stages == ("sft", "dpo")
-    assert (info.name, info.base, info.licence, info.weights) == ("dpo", "smollm2-135m", "Apache-2.0", "float32")
+    assert (info.name, info.base, info.license, info.weights) == ("dpo", "smollm2-135m", "Apache-2.0", "float32")
     assert info.numbers == (
         ("loss", "0.693", "0.500"),
         ("rewards/accuracy", "–", "77.8%"),
@@ -183,13 +183,13 @@ def test_an_adapter_beside_a_base_is_found_too(tmp_path: Path) -> None:
     assert (info.stages, info.adapter, info.numbers) == (("sft",), "sft", (("perplexity", "–", "36.5"),))
 
 
-def test_a_model_card_states_the_licence(tmp_path: Path) -> None:
+def test_a_model_card_states_the_license(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n# <b>x</b>")
     info = describe(str(tmp_path), None, {"places": [str(tmp_path)]}, None, "<b>")
-    assert info.licence == "mit"
+    assert info.license == "mit"
     assert "<b>" not in table(info, ENGLISH)
     assert ENGLISH.no_run in table(info, ENGLISH)
-    assert ENGLISH.licence_unknown in table(describe("a/b", None, {}, None, "t"), ENGLISH)
+    assert ENGLISH.license_unknown in table(describe("a/b", None, {}, None, "t"), ENGLISH)
 
 
 def test_the_longest_answer_leaves_room_for_a_question() -> None:
