@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow bench docs dist lock clean setup
+.PHONY: demo demo-ppo test check coverage slow kernels bench docs dist lock clean setup
 
 setup: $(READY)
 
@@ -45,6 +45,10 @@ coverage: $(READY)
 # End-to-end runs on the embedded model, and on real medical text where it lies beside the project.
 slow: $(READY)
 	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs
+
+# The parity and invariant tests with the kernels that older and newer machines would choose: about 10 minutes.
+kernels: $(READY)
+	$(BIN)/python -m tests.kernels
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py

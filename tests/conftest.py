@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kernels import header
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
 _USERS_CACHE = os.environ.get("MEDICALGPT_CACHE")
+
+
+def pytest_report_header() -> str | None:
+    """What a run with the kernels of another machine computes with."""
+    return header()
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,4 +41,4 @@ def _pulled_models(request: pytest.FixtureRequest, _own_cache: None) -> Iterator
 def _one_thread() -> None:
     """Tiny models run slower on many threads, and sums stay in one order. Tests that need no torch do not load it."""
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+        sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
