@@ -42,7 +42,7 @@ def test_no_file_has_a_name_that_explains_nothing() -> None:
 # These numbers may fall, not grow. By hand, import lines left out:
 #   git grep -hw Any -- 'src/**/*.py' | grep -v import | grep -ow Any | wc -l
 #   git grep -h 'type: ignore' -- 'src/**/*.py' | wc -l
-MOST_ANY, MOST_IGNORES, MOST_CASTS = 400, 40, 12
+MOST_ANY, MOST_IGNORES, MOST_UNEXPLAINED, MOST_CASTS = 400, 40, 24, 12
 _IGNORE = re.compile(r"# type: ignore(\[[a-z, -]+\])?(\s+# \S.*)?")
 
 
@@ -56,10 +56,11 @@ def test_any_is_rare() -> None:
     assert sum(len(re.findall(r"\bAny\b", line)) for line in lines) < MOST_ANY
 
 
-def test_few_lines_are_kept_from_the_type_checker_and_each_says_which_error() -> None:
+def test_few_lines_are_kept_from_the_type_checker_and_say_from_which_error_and_why() -> None:
     found = [match for line in _source_lines() if (match := _IGNORE.search(line))]
     assert len(found) < MOST_IGNORES
     assert [match.string.strip() for match in found if match.group(1) is None] == []
+    assert sum(match.group(2) is None for match in found) <= MOST_UNEXPLAINED
 
 
 def test_casts_are_rare() -> None:

@@ -5,9 +5,8 @@ uploaded; that is a decision of people who read the card first.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from medicalgpt.export.lineage import Lineage, LineageEntry
 from medicalgpt.runs.atomic import write_text
@@ -196,7 +195,7 @@ def _certificates(steps: Iterable[LineageEntry]) -> list[str]:
     return [*out, ""]
 
 
-def _measured(measured: Mapping[str, Any]) -> list[str]:
+def _measured(measured: LineageEntry) -> list[str]:
     before, after = measured["before"], measured["after"]
     lines = [
         f"- {name.replace('_', ' ')}: {_number(before[name])} → {_number(after[name])}"

@@ -1,11 +1,15 @@
 """The dimensions of a model that decide its memory, read from its config alone (a model without storage on "meta")."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import locate, read_config
+
+if TYPE_CHECKING:  # torch and transformers are imported where a model is described only
+    from torch import nn
+    from transformers import PreTrainedConfig
 
 # LLaMA 7B, 13B and 33B ("30B", arXiv 2302.13971) and Llama 2 70B (arXiv 2307.09288): hidden, feed-forward, layers,
 # heads, key-value heads.
@@ -116,7 +120,7 @@ def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
     return base
 
 
-def shape_of_config(config: Any, trust_remote_code: bool = False) -> ModelShape:
+def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False) -> ModelShape:
     """Shape of a transformers config. Raises ModelError for a model that is not a decoder with linear layers."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -162,7 +166,7 @@ def shape_of_config(config: Any, trust_remote_code: bool = False) -> ModelShape:
     )
 
 
-def _linears(model: Any, head: Any) -> list[Linear]:
+def _linears(model: "nn.Module", head: object) -> list[Linear]:
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 
@@ -175,12 +179,12 @@ def _linears(model: Any, head: Any) -> list[Linear]:
     return found
 
 
-def _feed_forward(text: Any, linears: tuple[Linear, ...], layers: int) -> tuple[int, bool]:
+def _feed_forward(text: "PreTrainedConfig", linears: tuple[Linear, ...], layers: int) -> tuple[int, bool]:
     """Width per token and whether the block is gated (gate and up, apart or fused, beside down)."""
     experts = getattr(text, "num_experts_per_tok", None)
     if experts and getattr(text, "moe_intermediate_size", None):
         shared = getattr(text, "n_shared_experts", None) or 0
-        return text.moe_intermediate_size * (experts + shared), True
+        return int(text.moe_intermediate_size) * (experts + shared), True
     wide = getattr(text, "intermediate_size", None) or getattr(text, "n_inner", None) or 4 * text.hidden_size
     # Some families give a width per layer.
     wide = max(wide) if isinstance(wide, list | tuple) else wide
@@ -191,7 +195,7 @@ def _feed_forward(text: Any, linears: tuple[Linear, ...], layers: int) -> tuple[
     return wide, outputs >= 2 * wide * layers
 
 
-def _norms(model: Any, layers: int, head_dim: int, query: int, key: int) -> tuple[int, int]:
+def _norms(model: "nn.Module", layers: int, head_dim: int, query: int, key: int) -> tuple[int, int]:
     """Norms per layer and their summed width; a norm over one head's width runs over all of its heads."""
     count = width = 0
     for name, parameter in model.named_parameters():
