@@ -1,10 +1,11 @@
 """Linear layers and embeddings whose weights are kept in 8 or 4 bits, for models that answer on a CPU.
 
 Int8 keeps one scale per output channel. A row of activations is written as 128·high + low, two rows of 8-bit numbers, so
-that both products are sums of integers: exact, the same in every batch, and at home in the CPU's 8-bit units. What is
-rounded is the activation, at 1/16,256 of its row's largest number. The weight-only kernel of torch (`_weight_int8pack_mm`)
-is as fast for one row, but rounds activations and results to bfloat16, a hundred times as coarse, and is slower than fp32
-from eight rows on; this one is faster than fp32 for any number of rows.
+that both products are sums of integers: exact, the same in every batch, and at home in the CPU's 8-bit units; a CPU
+without them adds the same integers in fp32. What is rounded is the activation, at 1/16,256 of its row's largest number.
+The weight-only kernel of torch (`_weight_int8pack_mm`) is as fast for one row, but rounds activations and results to
+bfloat16, a hundred times as coarse, and is slower than fp32 from eight rows on; with 8-bit units this one is faster than
+fp32 for any number of rows.
 
 Int4 keeps a scale and a zero for each group of a row and runs torch's 4-bit kernel, in bfloat16: half the memory of int8.
 """
@@ -18,6 +19,8 @@ from torch import nn
 
 _HIGH = 128
 _STEPS = 127 * _HIGH  # an activation is a whole number of steps; the high part then fits into 8 bits
+_EXACT = 2**24 // 127**2  # so many products of 8-bit numbers have a sum that fp32 holds exactly, in any order
+_AT_ONCE = 2**20  # weights that are copied to fp32 at a time: 4 MiB
 GROUP = 32  # weights that share a scale and a zero in 4 bits
 
 
@@ -51,10 +54,21 @@ def int8_product(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> 
     step = torch.linalg.vector_norm(rows, math.inf, 1, keepdim=True).clamp_min_(1e-30).mul_(1 / _STEPS)
     low = rows / step
     high = (low / _HIGH).round_()
-    parts = torch.cat((high, low.sub_(high, alpha=_HIGH).round_())).to(torch.int8)
-    sums = torch._int_mm(parts, weight.t()).float()
+    sums = _whole_sums(torch.cat((high, low.sub_(high, alpha=_HIGH).round_())), weight)
     out = torch.add(sums[len(rows) :], sums[: len(rows)], alpha=_HIGH).mul_(scale).mul_(step)
     return out.view(*x.shape[:-1], -1).to(x.dtype)
+
+
+def _whole_sums(parts: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """parts [rows, in], whole numbers of 8 bits in fp32, times int8 weight [out, in]; no sum is rounded before it is whole."""
+    if _int8_units():
+        return torch._int_mm(parts.to(torch.int8), weight.t()).float()
+    sums = []
+    for some in weight.split(max(1, _AT_ONCE // weight.shape[1])):
+        columns = zip(parts.split(_EXACT, 1), some.float().split(_EXACT, 1))
+        first, *rest = (a @ b.t() for a, b in columns)
+        sums.append(sum((part.int() for part in rest), first.int()).float() if rest else first)
+    return torch.cat(sums, 1)
 
 
 class Int8Linear(nn.Module):
@@ -199,6 +213,13 @@ def _int8_works() -> bool:
         return bool((torch._int_mm(a, b.t()) == 64 * 127 * 127).all())
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
+
+
+@lru_cache
+def _int8_units() -> bool:
+    """Whether torch's 8-bit product is fast here. With AVX2 alone it adds one by one, 12 to 60 times slower than fp32."""
+    found = torch.cpu.get_capabilities()
+    return found.get("architecture") != "x86_64" or any(found.get(name) for name in ("avx512_f", "avx_vnni"))
 
 
 @lru_cache

@@ -63,6 +63,19 @@ def test_the_8_bit_product_of_a_row_does_not_depend_on_its_batch() -> None:
     assert torch.equal(layer(x), torch.cat([layer(row[None]) for row in x]))
 
 
+@pytest.mark.parametrize("inputs", [33, 1040, 1041, 2500])
+def test_integers_added_in_fp32_give_the_same_bits(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(5, inputs), torch.randint(-127, 128, (70, inputs), dtype=torch.int8)
+    x[0], weight[0] = 3.0, 127  # the largest sums there are
+    scale, found = torch.rand(70), []
+    monkeypatch.setattr(layers, "_AT_ONCE", 30 * inputs)  # three pieces of the weight
+    for units in (True, False):
+        monkeypatch.setattr(layers, "_int8_units", lambda units=units: units)
+        found.append(layers.int8_product(x, weight, scale))
+    assert torch.equal(*found)
+
+
 def test_the_8_bit_product_keeps_a_nan() -> None:
     layer = layers.Int8Linear.of(nn.Linear(32, 16))
     assert bool(layer(torch.full((1, 32), torch.nan)).isnan().all())
