@@ -143,7 +143,7 @@ def wrong_fold(model: Any) -> Any:
 def test_a_wrong_merge_is_caught_and_not_published(
     chain: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(merged, "fold", wrong_fold)
+    monkeypatch.setattr(merged, "merge_adapter", wrong_fold)
     out = tmp_path / "whole"
     done = run("merge", "--model", chain["first"], "--output", out)
     assert done.exit_code == 2

@@ -381,7 +381,7 @@ def test_a_run_of_other_code_is_finished_but_not_continued(tmp_path: Path) -> No
         run.begin(CONFIG, key_of("key"))
         save(run, 3)
     with pytest.raises(
-        RunError, match=r"began it and the code that makes the numbers \(data, render, .*is another now"
+        RunError, match=r"began it and the code that makes the numbers \(data, rendering, .*is another now"
     ):
         stands(run, key_of("key", NEW))
     assert stands(run, key_of("key")) == ("resume", "")

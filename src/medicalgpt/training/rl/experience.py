@@ -113,7 +113,8 @@ def _with_critic(
 def whitened(values: torch.Tensor, world: ProcessGroup) -> torch.Tensor:
     """Mean 0 and variance 1 over all tokens of all processes."""
     total, count = world.sums(float(values.double().sum()), len(values))
-    return (values - total / count) / (variance(values, world) ** 0.5 + 1e-8)
+    white: torch.Tensor = (values - total / count) / (variance(values, world) ** 0.5 + 1e-8)
+    return white
 
 
 def variance(values: torch.Tensor, world: ProcessGroup) -> float:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.base import SupervisedConfig

@@ -8,7 +8,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn, final
+from typing import Any, NoReturn, final
 
 import torch
 from safetensors.torch import save_file
@@ -40,8 +40,12 @@ PRIVATE_OVERRIDES = (
 )
 
 
+LoopBatch = Any
+"""A `TreeBatch` where transformers' loop expects a dictionary."""
+
+
 @final
-class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
+class StageTrainer(Trainer):
     """Trains a `StageModule` over a planned dataset; the only subclass of transformers.Trainer in this package."""
 
     control: TrainerControl
@@ -98,6 +102,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
 
     # -- data --------------------------------------------------------------------------------------------------------
     def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
+        assert isinstance(self.train_dataset, PlanDataset)
         return loader(self.train_dataset, self.args.process_index, self.args.world_size)
 
     def _get_num_items_in_batch(self, batch_samples: list[TreeBatch], device: torch.device) -> torch.Tensor:
@@ -132,27 +137,28 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         return self.module.objective
 
     # -- one step ----------------------------------------------------------------------------------------------------
-    def _prepare_inputs(self, inputs: TreeBatch) -> TreeBatch:
+    def _prepare_inputs(self, inputs: LoopBatch) -> LoopBatch:
         return inputs.to(self.args.device)
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: TreeBatch,
+        inputs: LoopBatch,
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
+        assert num_items_in_batch is not None
         out = model(inputs)
         self.numbers.meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
         # The wrapper averages gradients over ranks; the objective is a sum over them.
         loss: torch.Tensor = out["sum"] * (self.args.world_size / num_items_in_batch)
         return loss.float()
 
-    def floating_point_ops(self, inputs: TreeBatch) -> int:
+    def floating_point_ops(self, inputs: LoopBatch) -> int:
         return 0  # we report tokens per second; benchmarks count FLOPs themselves
 
     def training_step(
-        self, model: nn.Module, inputs: TreeBatch, num_items_in_batch: torch.Tensor | None = None
+        self, model: nn.Module, inputs: LoopBatch, num_items_in_batch: torch.Tensor | int | None = None
     ) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
@@ -160,7 +166,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]  # transformers has no types
         return loss
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float | None:
-        norm: torch.Tensor | float | None = super()._clip_grad_norm(model)
+        norm: torch.Tensor | float | None = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]  # transformers leaves it bare
         if norm is not None and not torch.isfinite(torch.as_tensor(float(norm))):
             self._halt("gradient norm", self._step_rows)
         return norm
