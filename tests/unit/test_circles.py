@@ -15,7 +15,7 @@ PACKAGE = "medicalgpt"
 SOURCE = Path(__file__).resolve().parents[2] / "src" / PACKAGE
 MARK = "# lazy:"
 LARGEST_ROOM = 0.12
-LARGEST_FLOOR = 0.14
+LARGEST_FLOOR = 0.12
 
 # Front ends import late so that `medicalgpt --help` and bad options answer before torch is loaded.
 LAZY_ROOMS = ("__init__.py", "api", "cli", "config", "data", "serve")

@@ -1,4 +1,4 @@
-"""What a model costs and what it is worth, measured here and now: perplexity on a text, size on disk, decoding speed."""
+"""Benchmark of one model before and after quantizing: perplexity on a text, bytes on disk, tokens per second."""
 
 import math
 import time

@@ -83,19 +83,19 @@ def _ratios(logps: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def weight_advice(desirable: int, undesirable: int, desirable_weight: float, undesirable_weight: float) -> str | None:
-    """What to say where both kinds do not pull alike; None where they do.
+    """A warning where the weighted counts of desirable and undesirable answers are out of balance; else None.
 
     The paper (section 4.2) asks for λ_D·n_D / (λ_U·n_U) between 1 and 4/3. A quarter beyond either end is let pass.
     """
     counts = f"{desirable} desirable and {undesirable} undesirable rows"
     if not desirable or not undesirable:
         return f"warning: {counts}; KTO learns from the contrast of both kinds, add rows of the other one"
-    pull = desirable_weight * desirable / (undesirable_weight * undesirable)
-    if 1 / 1.25 <= pull <= 4 / 3 * 1.25:
+    balance = desirable_weight * desirable / (undesirable_weight * undesirable)
+    if 1 / 1.25 <= balance <= 4 / 3 * 1.25:
         return None
     low, high = (undesirable_weight * undesirable / desirable * share for share in (1, 4 / 3))
     other = desirable_weight * desirable / undesirable
     return (
-        f"warning: {counts}, weighted {pull:.2f} to 1; the paper advises between 1 and 1.33. Set objective.desirable_weight "
+        f"warning: {counts}, weighted {balance:.2f} to 1; the paper advises between 1 and 1.33. Set objective.desirable_weight "
         f"to {low:.2f} … {high:.2f}, or objective.undesirable_weight to {other * 0.75:.2f} … {other:.2f}, not both"
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next safe place; a second Ctrl-C ends at once."""
+"""Graceful stop: Ctrl-C and SIGTERM are noted and obeyed after the current step; a second Ctrl-C ends the process at once."""
 
 import signal
 import time
