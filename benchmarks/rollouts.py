@@ -1,10 +1,11 @@
 """Sampled answers a second, by our engine or by `transformers.generate`, on the same prompts with the same settings.
 
-usage: rollouts.py {ours|theirs|singly} {equal|varied} MODEL --rows FOLDER [-n 32]
+usage: rollouts.py {ours|theirs|singly|continuous} {equal|varied} MODEL --rows FOLDER [-n 32]
 equal: every answer has exactly 64 tokens. varied: each answer has as many tokens as its question's reference answer, at
 most 256. In both, stop tokens are forbidden before that, so both sides make the same number of tokens. Ours takes all
 prompts at once; theirs is what a user writes: batches of 32 in the order given, padded on the left, finished rows waiting
-for the longest; singly is theirs with one prompt at a time. FOLDER holds rows.py with the questions (MedQuAD).
+for the longest; singly is theirs with one prompt at a time; continuous is transformers' continuous
+batching, at most 32 rows in a step. FOLDER holds rows.py with the questions (MedQuAD).
 """
 
 import argparse
@@ -78,10 +79,44 @@ def theirs(model: str, prompts: list[list[int]], lengths: list[int], batch: int 
     return sum(lengths), time.perf_counter() - start
 
 
+def continuous(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[int, float]:
+    """New tokens and seconds of transformers' continuous batching; its pages hold 32 tokens and are not shared."""
+    from transformers import AutoModelForCausalLM, ContinuousBatchingConfig, GenerationConfig
+
+    loaded = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    sampling = GenerationConfig(
+        do_sample=True, temperature=TEMPERATURE, top_p=TOP_P, top_k=0, max_new_tokens=max(lengths), eos_token_id=-1
+    )
+    longest = max(map(len, prompts)) + max(lengths)
+    pages = ContinuousBatchingConfig(
+        page_size=32,
+        num_blocks=BATCH * -(-longest // 32),
+        max_batch_tokens=max(256, longest),
+        max_requests_per_batch=BATCH,
+        allow_block_sharing=False,
+        seed=0,
+    )
+    start = time.perf_counter()
+    with loaded.continuous_batching_context_manager(
+        generation_config=sampling, continuous_batching_config=pages, warmup=False
+    ) as manager:
+        wanted = {
+            manager.add_request(prompt, max_new_tokens=length, eos_token_id=-1): length
+            for prompt, length in zip(prompts, lengths)
+        }
+        found = {}
+        while len(found) < len(wanted):
+            if (answer := manager.get_result(timeout=600)) is None:
+                raise SystemExit("continuous batching stopped before its answers were done")
+            found[answer.request_id] = len(answer.generated_tokens)
+    assert found == wanted
+    return sum(lengths), time.perf_counter() - start
+
+
 def main() -> None:
     """Time one side on one kind of lengths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=["ours", "theirs", "singly"])
+    parser.add_argument("side", choices=["ours", "theirs", "singly", "continuous"])
     parser.add_argument("kind", choices=["equal", "varied"])
     parser.add_argument("model")
     parser.add_argument("--rows", required=True)
@@ -95,8 +130,8 @@ def main() -> None:
     prompts = [row["input_ids"][: row["prompt_len"]] for row in rows]
     answers = [min(LONGEST, len(row["input_ids"]) - row["prompt_len"]) for row in rows]
     lengths = [EQUAL] * len(rows) if a.kind == "equal" else answers
-    if a.side == "ours":
-        tokens, seconds = ours(a.model, prompts, lengths)
+    if a.side in ("ours", "continuous"):
+        tokens, seconds = (ours if a.side == "ours" else continuous)(a.model, prompts, lengths)
     else:
         tokens, seconds = theirs(a.model, prompts, lengths, BATCH if a.side == "theirs" else 1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -35,7 +35,7 @@ from medicalgpt.training.rl.teacher import open_teacher
 
 @dataclass
 class Roles:
-    """The models of an RL stage: policy, critic, reference, reward model. `reference` is None when it is the policy's base with adapters off."""
+    """Policy, critic, reference and reward model. `reference` is None when it is the policy's base with adapters off."""
 
     loaded: Loaded
     policy: CausalPolicy
