@@ -4,12 +4,12 @@ The names below are the public API; each is imported when it is first used, so `
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from medicalgpt import _moved
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as typing's, without the time that importing it takes
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` below imports a name when it is asked for
     from medicalgpt.api.data import inspect, read, render
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize

@@ -2,12 +2,13 @@
 
 import importlib
 import sys
-import warnings
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # as typing's: importing the package must cost nothing
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+    from typing import Any
 
 MOVED = {
     "medicalgpt.models.quiet": "medicalgpt.models.console",
@@ -18,26 +19,30 @@ MOVED = {
 """Old module → new one. Everything that is public has its name in `medicalgpt` itself."""
 
 
-class _OldRoom(ModuleType):
+class _OldRoom(type(sys)):  # type: ignore[misc]  # the class of modules, without importing types
     """Importing the old room `medicalgpt.train` takes the place of the function of that name, so it answers as one."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
         """As `medicalgpt.train`."""
         return importlib.import_module("medicalgpt.api.training").train(*args, **kwargs)
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Asked last, so only about names that nothing else knows."""
+class _Finder:
+    """Finder and loader (importlib.abc); asked last, so only about names that nothing else knows."""
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> ModuleSpec | None:
-        return ModuleSpec(fullname, self, is_package=True) if fullname in MOVED else None
+        if fullname not in MOVED:
+            return None
+        return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type]  # a loader by its methods
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> "ModuleType":
         return _OldRoom(spec.name)
 
-    def exec_module(self, module: ModuleType) -> None:
+    def exec_module(self, module: "ModuleType") -> None:
+        import warnings
+
         name, new = module.__name__, MOVED[module.__name__]
         warnings.warn(
             f"{name} is {new} now; what is public is in `medicalgpt` itself, e.g. `from medicalgpt import Engine`",
