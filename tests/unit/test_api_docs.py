@@ -144,6 +144,8 @@ def test_what_may_be_asked(place: Path) -> None:
         engine.chat(text, Sampling(6), temperature=0.5)
     with pytest.raises(ServeError, match="list of prompts"):
         engine.generate(text)
+    with pytest.raises(ServeError, match="a list of turns"):
+        engine.generate(turns)
     with pytest.raises(ServeError, match="role"):
         engine.chat([{"role": "doctor", "content": "x"}])
     with pytest.raises(ServeError, match="own system turn"):
