@@ -158,7 +158,7 @@ def test_a_stage_on_the_models_own_answers(bench: Bench, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\n", "registers no stage; call medicalgpt.training.stages.register_stage"),
+        ("x = 1\n", "registers no stage; call medicalgpt.extend.register_stage"),
         ("raise RuntimeError('boom')\n", "cannot be imported: RuntimeError: boom"),
         ("import nothing_of_that_name\n", "cannot be imported: ModuleNotFoundError"),
         (

@@ -11,7 +11,20 @@ from tests.stages import SMALL, dialogues
 from tests.tiny import save_tiny
 
 import medicalgpt
-from medicalgpt import ConfigError, Engine, ModelError, Run, RunError, Sampling, ServeError, load_config, train
+from medicalgpt import (
+    ConfigError,
+    DataError,
+    Engine,
+    ModelError,
+    Pipeline,
+    RenderError,
+    Run,
+    RunError,
+    Sampling,
+    ServeError,
+    load_config,
+    train,
+)
 from medicalgpt.runs.run import Metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +120,8 @@ def test_wrong_calls_say_what_is_right(place: Path) -> None:
     assert config.origin["lora.rank"] == "override"
     with pytest.raises(ConfigError, match="give keys to load_config"):
         train("sft", config=config, data="b.jsonl")
+    with pytest.raises(ConfigError, match=r"no config of dpo; load it with load_config\('dpo'"):
+        train("dpo", config=config)
     with pytest.raises(ConfigError, match="learning_rat"):
         load_config("sft", data="a", output_dir="b", train={"learning_rat": 1.0})
     with pytest.raises(ConfigError, match="sftt"):
@@ -129,7 +144,56 @@ def test_what_may_be_asked(place: Path) -> None:
         engine.chat(text, Sampling(6), temperature=0.5)
     with pytest.raises(ServeError, match="list of prompts"):
         engine.generate(text)
+    with pytest.raises(ServeError, match="a list of turns"):
+        engine.generate(turns)
     with pytest.raises(ServeError, match="role"):
         engine.chat([{"role": "doctor", "content": "x"}])
     with pytest.raises(ServeError, match="own system turn"):
         engine.chat(turns, system="Be brief.")
+
+
+def test_overrides_are_a_mapping_or_words(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    file = Path("configs/pipelines/dpo.yaml")
+    for given in ({"output_dir": Path("runs/x")}, ["output_dir=runs/x"], "output_dir=runs/x"):
+        assert Pipeline(file, given).folder("sft") == Path("runs/x/sft")
+    config = load_config("sft", data="a", output_dir="b", overrides={"train": {"seed": 7}, "data.system": None})
+    assert (config.value.train.seed, config.value.data.system) == (7, None)
+    assert load_config("sft", data="a", output_dir="b", overrides="train.seed=8").value.train.seed == 8
+
+
+def test_a_run_stands_for_its_folder(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "config.resolved.yaml").write_text("output_dir: begun\n", encoding="utf-8")
+    run = Run(begun)
+    assert not run.finished
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "a", "answer": "b"}\n', encoding="utf-8")
+    calls = (
+        lambda: train("sft", model=run, data=rows, output_dir=tmp_path / "next"),
+        lambda: medicalgpt.merge(run, tmp_path / "merged"),
+        lambda: medicalgpt.export_gguf(run, tmp_path / "model.gguf"),
+        lambda: medicalgpt.quantize(run, tmp_path / "small", "cpu-int8"),
+        lambda: medicalgpt.estimate(run),
+        lambda: medicalgpt.inspect(rows, model=run),
+        lambda: Engine.open(run),
+    )
+    for call in calls:
+        with pytest.raises(ModelError, match="begun is an unfinished run"):
+            call()
+
+
+def test_reading_and_rendering_refuse_what_they_do_not_know(place: Path) -> None:
+    rows = place / "examples/data/dialogues/en.jsonl"
+    with pytest.raises(DataError, match="kind is 'dialog'; allowed: document, dialogue"):
+        medicalgpt.read(rows, "dialog")  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(ConfigError, match="on_bad_row"):
+        medicalgpt.read(rows, on_bad_row="skip")  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(DataError, match="name one with kind="):
+        medicalgpt.read(place / "examples/data")
+    good = list(medicalgpt.read(rows))[:2]
+    bad = medicalgpt.Dialogue((medicalgpt.Message("assistant", "x"),), good[0].source)
+    with pytest.raises(RenderError, match=r"en\.jsonl:1: .*on_bad_row='drop'"):
+        list(medicalgpt.render([bad], model=place / "tiny"))
+    assert len(list(medicalgpt.render([bad, *good], model=place / "tiny", on_bad_row="drop", max_tokens=2048))) == 2

@@ -1,18 +1,17 @@
 """Look at data as training will see it: rows as records, records as token trees, and counts of all of it."""
 
-import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from medicalgpt.config import load
+from medicalgpt.config import load, override_words
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data import reader
 from medicalgpt.data.files import expand
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Kind, Record
 from medicalgpt.data.report import detect
-from medicalgpt.errors import DataError
+from medicalgpt.errors import DataError, RenderError
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.rendering.build import Renderer
@@ -21,23 +20,23 @@ from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.training import inspect as inspection
 from medicalgpt.training.inspect import Inspection
 
-Paths = str | Path | Sequence[str | Path]
+PathLike = str | os.PathLike[str]
+Paths = PathLike | Sequence[PathLike]
 
 
 def _listed(paths: Paths) -> list[str]:
-    return [str(paths)] if isinstance(paths, str | Path) else [str(p) for p in paths]
+    return [os.fspath(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
 
 
 def _data(paths: list[str], settings: Mapping[str, Any]) -> DataConfig:
-    values = {"train": paths, **settings}
-    words = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items() if value is not None]
-    return load(DataConfig, None, words).value
+    values = {**settings, "train": paths}
+    return load(DataConfig, None, override_words({k: v for k, v in values.items() if v is not None})).value
 
 
 def inspect(
     paths: Paths,
     *,
-    model: str = "smollm2-135m",
+    model: PathLike = "smollm2-135m",
     rows: int = 3,
     columns: Mapping[str, str] | None = None,
     **settings: Any,
@@ -57,7 +56,7 @@ def inspect(
         DataError: a file that cannot be read at all. ConfigError, ModelError, RenderError: a setting, the tokenizer or template.
     """
     files = _listed(paths)
-    return inspection.inspect(files, _data(files, {"columns": dict(columns or {}), **settings}), model, rows)
+    return inspection.inspect(files, _data(files, {"columns": dict(columns or {}), **settings}), os.fspath(model), rows)
 
 
 def read(
@@ -76,9 +75,11 @@ def read(
         on_bad_row: "stop" at the first row that cannot be used, or "drop" up to `max_bad_share` of them.
 
     Raises:
-        DataError: at once for paths and columns; while iterating for a bad file or row, with its place.
+        DataError: at once for paths, kind and columns; while iterating for a bad file or row, with its place.
+        ConfigError: another word for bad rows, or a share that is none.
     """
     files = _listed(paths)
+    _data(files or ["none"], {"on_bad_row": on_bad_row, "max_bad_share": max_bad_share})
     if kind is None:
         kinds = dict.fromkeys(found.kind for path in expand(files) if (found := detect(path, dict(columns or {}))).kind)
         if len(kinds) != 1:
@@ -86,7 +87,8 @@ def read(
                 f"{', '.join(files)}: holds {', '.join(map(str, kinds)) or 'no known kind of row'}; name one with kind=…"
             )
         (kind,) = kinds
-    assert kind is not None
+    if kind not in get_args(Kind):
+        raise DataError(f"kind is {kind!r}; allowed: {', '.join(get_args(Kind))}")
     return reader.read(
         files, kind, columns=columns, on_bad_row=on_bad_row, max_bad_share=max_bad_share, ledger=Ledger()
     )
@@ -95,7 +97,7 @@ def read(
 def render(
     records: Record | Iterable[Record],
     *,
-    model: str = "smollm2-135m",
+    model: PathLike = "smollm2-135m",
     train_on: Literal["assistant", "last", "all"] = "assistant",
     **settings: Any,
 ) -> Iterator[TokenTree]:
@@ -105,14 +107,18 @@ def render(
         records: one record or many.
         model: whose tokenizer and template are used.
         train_on: which turns of a dialogue carry loss.
-        settings: keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format`, `system` …
+        settings: keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format`, `system`, `on_bad_row` …
+
+    Returns:
+        The trees of one record after the other: one each, or several for a split or long one; none for one that is dropped
+        because it is too long, or because the template refuses it and `on_bad_row` is "drop".
 
     Raises:
-        RenderError: a row that the template refuses, with its place. ConfigError, ModelError: a setting, the tokenizer.
+        RenderError: while iterating, for a row that the template refuses, with its place.
+        ConfigError, ModelError: a setting, the tokenizer.
     """
-    template_name, tool_format = settings.get("template"), settings.get("tool_format")
-    template = ChatTemplate.load(load_tokenizer(locate(model).path_or_id), template_name, tool_format)
     data = _data(["records"], settings)  # no file is read; the section must name one
+    template = ChatTemplate.load(load_tokenizer(locate(os.fspath(model)).path_or_id), data.template, data.tool_format)
     return _trees([records] if isinstance(records, Record) else records, data, template, train_on)
 
 
@@ -121,4 +127,12 @@ def _trees(records: Iterable[Record], data: DataConfig, template: ChatTemplate, 
     for record in records:
         kind = type(record).__name__.lower()
         renderer = renderers.setdefault(kind, Renderer(data, kind, template, train_on, seed=0))  # type: ignore[arg-type]  # the class's name is its kind
-        yield from renderer.render(record).trees
+        try:
+            trees = renderer.render(record).trees
+        except RenderError as error:
+            if data.on_bad_row == "drop":
+                continue
+            raise RenderError(
+                f"{record.source}: {error}; fix the row, or leave it out with on_bad_row='drop'"
+            ) from error
+        yield from trees

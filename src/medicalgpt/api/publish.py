@@ -1,5 +1,6 @@
 """Make a model ready for others: merge, quantize, export, and know beforehand what training takes."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from medicalgpt.memory import footprint, shape
 from medicalgpt.memory.estimate import Device, DType, setup_for
 from medicalgpt.memory.footprint import MemoryEstimate, Method
 
-PathLike = str | Path
+PathLike = str | os.PathLike[str]
 
 
 def merge(
@@ -40,10 +41,10 @@ def merge(
     Raises:
         ModelError: the folder is there already, an adapter of another base, or a result beyond the tolerance.
     """
-    chain = [adapters] if isinstance(adapters, str | Path) else adapters
+    chain = [adapters] if isinstance(adapters, str | os.PathLike) else adapters
     return merge_adapters(
-        str(model),
-        [str(adapter) for adapter in chain],
+        os.fspath(model),
+        [os.fspath(adapter) for adapter in chain],
         Path(output),
         dtype=dtype,
         template=template,
@@ -74,7 +75,7 @@ def quantize(
         ModelError: the folder is there already, an adapter that is not merged, or a result beyond the tolerance.
     """
     return quantizing.quantize(
-        str(model),
+        os.fspath(model),
         Path(output),
         method,
         text=None if text is None else Path(text),
@@ -109,8 +110,8 @@ def export_gguf(
         ModelError: the file is there already, a family that llama.cpp does not know here, or a result beyond the tolerance.
     """
     config = ModelConfig(
-        base=str(model),
-        adapter=None if adapter is None else str(adapter),
+        base=os.fspath(model),
+        adapter=None if adapter is None else os.fspath(adapter),
         revision=revision,
         dtype=dtype,
         trust_remote_code=trust_remote_code,
@@ -147,7 +148,10 @@ def estimate(
     """
     if (model is None) == (params is None):
         raise ModelError("give either a model or params (7B, 13B, 30B, 70B)")
-    found = shape.shape_of_size(params) if params else shape.shape_of_model(str(model), revision, trust_remote_code)
+    if model is None:
+        found = shape.shape_of_size(params or "")
+    else:
+        found = shape.shape_of_model(os.fspath(model), revision, trust_remote_code)
     setup = setup_for(
         method, dtype, device, row_tokens=max_tokens, processes=processes, rank=rank, checkpointing=checkpointing
     )

@@ -1,6 +1,5 @@
 """Train a stage from Python: the same schema, checks and run folder as `medicalgpt train`."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import Resolved, load, stage_schema
+from medicalgpt.config import Overrides, Resolved, load, override_words, stage_schema
 from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.export.merge import merge_run
@@ -17,7 +16,7 @@ from medicalgpt.runs.run import Run
 from medicalgpt.training.context import Outcome, Status
 from medicalgpt.training.stage import run_stage
 
-PathLike = str | Path
+PathLike = str | os.PathLike[str]
 Value = Any
 """A value of a config key: whatever YAML can say, and paths."""
 
@@ -25,7 +24,7 @@ Value = Any
 def load_config(
     stage: str,
     path: PathLike | None = None,
-    overrides: Mapping[str, Value] | Sequence[str] = (),
+    overrides: Overrides = (),
     **sections: Value,
 ) -> Resolved[Any]:
     """The checked config of a stage: defaults, then the file, then `overrides`, then `sections`.
@@ -42,7 +41,6 @@ def load_config(
     Raises:
         ConfigError: every problem, one a line.
     """
-    words = list(overrides) if not isinstance(overrides, Mapping) else _words(overrides)
     flat: dict[str, Value] = {}
     for name, value in sections.items():
         if value is None:
@@ -51,10 +49,11 @@ def load_config(
         if isinstance(value, Mapping):
             flat |= {f"{name}.{key}": inner for key, inner in value.items()}
         elif short is not None:
-            flat[short] = [value] if name == "data" and isinstance(value, PathLike) else value
+            flat[short] = [value] if name == "data" and isinstance(value, str | os.PathLike) else value
         else:
             flat[name] = value
-    return load(stage_schema(stage), path, [*words, *_words(flat)])
+    file = None if path is None else os.fspath(path)
+    return load(stage_schema(stage), file, [*override_words(overrides), *override_words(flat)])
 
 
 def train(
@@ -64,8 +63,8 @@ def train(
     data: Value = None,
     output_dir: PathLike | None = None,
     model: Value = None,
-    overrides: Mapping[str, Value] | Sequence[str] = (),
-    parents: Sequence[PathLike | Run] = (),
+    overrides: Overrides = (),
+    parents: PathLike | Sequence[PathLike] = (),
     **sections: Value,
 ) -> Run:
     """Train one stage into a run folder; the same call again goes on where it was stopped, or finds it finished.
@@ -77,7 +76,7 @@ def train(
         output_dir: the run folder.
         model: an embedded model's name, a folder, a finished run, a Hub id, or the `model` section as a mapping.
         overrides: dotted keys, `{"train.max_steps": 50}`.
-        parents: runs that this one continues, for the manifest.
+        parents: a run, or several, that this one continues, for the manifest.
         sections: other top-level keys, e.g. `train={"max_steps": 50}`, `lora={"rank": 16}`.
 
     Raises:
@@ -85,13 +84,17 @@ def train(
             saved a checkpoint.
     """
     if isinstance(config, Resolved):
+        if type(config.value) is not stage_schema(stage):
+            raise ConfigError(f"the loaded config is no config of {stage}; load it with load_config({stage!r}, …)")
         if any(v is not None for v in (data, output_dir, model)) or overrides or sections:
             raise ConfigError("a loaded config is complete; give keys to load_config, not to train")
         resolved = config
     else:
-        model = str(model.model) if isinstance(model, Run) else model
+        if isinstance(model, Run) and model.finished:
+            model = model.model
         resolved = load_config(stage, config, overrides, data=data, output_dir=output_dir, model=model, **sections)
-    outcome = train_stage(resolved, tuple(p.path if isinstance(p, Run) else Path(p) for p in parents))
+    before = [parents] if isinstance(parents, str | os.PathLike) else parents
+    outcome = train_stage(resolved, tuple(Path(p) for p in before))
     if outcome.status is Status.INTERRUPTED:
         raise Interrupted(stage, outcome.signal)
     return Run(outcome.folder)
@@ -105,18 +108,5 @@ def train_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outc
     if finished and first and config.scores and config.lora.enabled:
         # Other programs read a classifier's score at the last token that is not padding, and would take the padding
         # token from the base's config; the merged folder names the right one.
-        merge_run(outcome.folder, Console(stderr=True, soft_wrap=True))
+        merge_run(outcome.folder, Console(stderr=True, soft_wrap=True), config.model.trust_remote_code)
     return outcome
-
-
-def _words(values: Mapping[str, Value]) -> list[str]:
-    """`key=value` as on the command line; values as JSON, which YAML reads."""
-    return [f"{key}={json.dumps(value, ensure_ascii=False, default=_path)}" for key, value in values.items()]
-
-
-def _path(value: object) -> str:
-    if isinstance(value, Path | Run):
-        return str(value.path if isinstance(value, Run) else value)
-    raise ConfigError(
-        f"a {type(value).__name__} is no value of a config key; allowed: text, numbers, lists, mappings, paths"
-    )

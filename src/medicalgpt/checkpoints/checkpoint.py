@@ -82,7 +82,7 @@ class Snapshot:
 
 
 def tensors(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, torch.Tensor]:
-    """Trained weights as they go into `WEIGHTS`."""
+    """Trained weights as they go into trainable.safetensors."""
     return {name: parameter.detach().contiguous() for name, parameter in parameters.items()}
 
 

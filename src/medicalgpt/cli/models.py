@@ -77,7 +77,7 @@ def pull_model(
     accept_license: Annotated[
         bool,
         typer.Option(
-            "--accept-license", "--accept-license", help="Accept the license terms of a model that has some to accept."
+            "--accept-license", "--accept-licence", help="Accept the license terms of a model that has some to accept."
         ),
     ] = False,
 ) -> None:

@@ -2,6 +2,17 @@
 
 from medicalgpt.config.loader import Resolved, dump, load, peek
 from medicalgpt.config.lookup import did_you_mean, stage_schema
+from medicalgpt.config.overrides import Overrides, override_words
 from medicalgpt.config.stages import STAGES
 
-__all__ = ["STAGES", "Resolved", "did_you_mean", "dump", "load", "peek", "stage_schema"]
+__all__ = [
+    "STAGES",
+    "Overrides",
+    "Resolved",
+    "did_you_mean",
+    "dump",
+    "load",
+    "override_words",
+    "peek",
+    "stage_schema",
+]

@@ -12,7 +12,7 @@ from medicalgpt.errors import DataError
 TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".md")
 ALLOWED = f"allowed: {', '.join(TYPES)}, each also with .gz"
 
-# A data folder often holds its own description; training on a licence text is never what was meant.
+# A data folder often holds its own description; training on a license text is never what was meant.
 _ABOUT_FILES = {"readme", "license", "licence", "notice", "changelog", "contributing", "citation", "disclaimer"}
 
 

@@ -42,7 +42,7 @@ def export_gguf(
         allow_drift: publish the file also where llama.cpp says something else than the model.
 
     Raises:
-        ModelError: as `load`, `fold` and `write_gguf`, or a merge or a file that says something else than the model.
+        ModelError: as `load`, `merge_adapter` and `write_gguf`, or a merge or a file that says something else than the model.
         RenderError: the template does not fit the tokenizer.
     """
     check_target(path, kind, overwrite)

@@ -105,7 +105,7 @@ def check_target(path: Path, kind: str, overwrite: bool) -> None:
 def _check_plain(model: nn.Module) -> None:
     """Refuse weights that are not the model's own numbers; raises ModelError."""
     if is_adapted(model):
-        raise ModelError("this model carries an adapter; merge it first (models.merge.fold), then export")
+        raise ModelError("this model carries an adapter; merge it first (medicalgpt merge), then export")
     if getattr(model, "is_quantized", False):
         raise ModelError("this model is quantized already; load it with quantization=none and export it from there")
 

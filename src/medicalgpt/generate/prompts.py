@@ -58,6 +58,10 @@ def prepare(
         return prompt
     if isinstance(prompt, Dialogue):
         return _prepare_turns(prompt.messages, prompt.tools, template, limit, max_new_tokens, prefill)
+    if isinstance(prompt, Message | Mapping):
+        raise ServeError(
+            "a turn alone is no prompt; give a list of turns, and for several prompts a list of such lists"
+        )
     if not prompt:
         raise ServeError("the prompt is empty; give at least one user turn or one token")
     if isinstance(prompt, str):

@@ -1,6 +1,6 @@
 """Log-probability and entropy of the next-token distribution, in chunks, both with gradient.
 
-With p = softmax(z), H = −Σ p·log p and ∂H/∂z_j = −p_j·(log p_j + H): as in models/head.py the gradient of each position
+With p = softmax(z), H = −Σ p·log p and ∂H/∂z_j = −p_j·(log p_j + H): as in kernels/head.py the gradient of each position
 with respect to its hidden state is known as soon as its logits are.
 """
 

@@ -27,12 +27,12 @@ METHODS: tuple[Method, ...] = ("full", "lora", "qlora8", "qlora4")
 BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 HEAD_CHUNK = 512
-"""Rows of logits that exist at a time (models/head.py)."""
+"""Rows of logits that exist at a time (kernels/head.py)."""
 
 # bitsandbytes' nf4 with double quantization: a 1-byte scale per 64 weights, an fp32 scale per 256 of those.
 _NF4_BLOCK, _NF4_SCALES = 64, 256
 # Heap that lies free between living tensors and fits none of the next ones, as a share of the activations of a step
-# without checkpointing. Measured by benchmarks/estimate_vs_peak.py with glibc 2.36 and models/heap.py.
+# without checkpointing. Measured by benchmarks/estimate_vs_peak.py with glibc 2.36 and kernels/malloc.py.
 # bitsandbytes' CPU build also unpacks weights and keeps copies that this share stands for.
 _HEAP_HOLES = {"full": 0.25, "lora": 0.25, "qlora8": 1.2, "qlora4": 1.2}
 
@@ -79,7 +79,7 @@ class Setup:
 
     @property
     def tuned(self) -> bool:
-        """Whether its norms and models/fused.py are at work too: fp32 throughout."""
+        """Whether its norms and kernels/lora.py are at work too: fp32 throughout."""
         return self.fused_elementwise and not self.autocast
 
     @property
@@ -195,7 +195,7 @@ def layer_token_bytes(shape: ModelShape, setup: Setup) -> int:
     norms = shape.norm_width * (4 + output) + 4 * shape.norms
     attention = (2 * shape.query + 2 * shape.key) * size + 4 * shape.heads
     if setup.tuned and not full and not shape.head_norms:
-        # Query, key and value are slices of one product (models/fused.py): the value keeps the other two alive.
+        # Query, key and value are slices of one product (kernels/lora.py): the value keeps the other two alive.
         attention += (shape.query + shape.key) * size
     # nf4 layers are not autocast: they answer in the type of their fp32 input.
     wide = 4 if setup.method == "qlora4" else size

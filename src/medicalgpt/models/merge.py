@@ -1,4 +1,4 @@
-"""Fold LoRA adapters into their base. Whether the result says the same is proved elsewhere (runs/equivalence.py)."""
+"""Fold LoRA adapters into their base. Whether the result says the same is proved elsewhere (export/equivalence.py)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import Resolved, load, peek, stage_schema
+from medicalgpt.config import Overrides, Resolved, load, override_words, peek, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError, RunError
@@ -57,13 +57,17 @@ class Pipeline:
 
     All configs are checked here, before anything is trained.
 
+    Args:
+        file: the pipeline's YAML file.
+        overrides: dotted keys, `{"output_dir": "runs/mine", "sft.train.max_steps": 50}`, or words as on the command line.
+
     Raises:
         ConfigError: a mistake in the pipeline's file, a stage's config or an override.
     """
 
-    def __init__(self, file: str | Path, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, file: str | Path, overrides: Overrides = ()) -> None:
         file = str(file)
-        resolved, per_stage = split_overrides(file, overrides)
+        resolved, per_stage = split_overrides(file, override_words(overrides))
         self.config, self.console = resolved.value, Console(soft_wrap=True)
         self.places = {"base": self.config.base}
         self._stages = {

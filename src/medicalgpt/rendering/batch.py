@@ -32,7 +32,7 @@ class TreeBatch:
     [B*T] hidden states. `leaves` [S, k] holds segment numbers of each tree's leaves where every tree has k of them.
     `ends` [leaves] indexes the hidden state of each leaf's last weighted token (its stop token), tree by tree.
     `desirable` [S] holds the verdicts of feedback trees; `mismatched` their prompts with the answers to others, one tree
-    for each (`render.mismatch`).
+    for each (`rendering.kto_pairs`).
     """
 
     input_ids: torch.Tensor

@@ -35,9 +35,9 @@ def share(hits: float, rows: int) -> Estimate:
     if rows == 0:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
     p = hits / rows
-    centre = (p + Z * Z / (2 * rows)) / (1 + Z * Z / rows)
+    center = (p + Z * Z / (2 * rows)) / (1 + Z * Z / rows)
     half = Z * math.sqrt(p * (1 - p) / rows + Z * Z / (4 * rows * rows)) / (1 + Z * Z / rows)
-    return Estimate(p, max(0.0, centre - half), min(1.0, centre + half), rows)
+    return Estimate(p, max(0.0, center - half), min(1.0, center + half), rows)
 
 
 def exp(estimate: Estimate) -> Estimate:

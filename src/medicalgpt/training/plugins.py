@@ -50,5 +50,5 @@ def _load(path: Path, shown: str) -> None:
         raise ConfigError(f"plugin {shown} cannot be imported: {type(error).__name__}: {error}") from error
     if not set(STAGES) - known:
         raise ConfigError(
-            f"plugin {shown} registers no stage; call medicalgpt.training.stages.register_stage(name, config, objective) in it"
+            f"plugin {shown} registers no stage; call medicalgpt.extend.register_stage(name, config, objective) in it"
         )

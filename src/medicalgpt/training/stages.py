@@ -129,8 +129,8 @@ def register_stage(name: str, config: type[C], objective: Callable[[C], StageObj
         )
     if not (inspect.isclass(config) and issubclass(config, SupervisedConfig | RlConfig)):
         raise ConfigError(
-            f"stage {name!r}: {config!r} is no config class; write a subclass of medicalgpt.config.base.SupervisedConfig or "
-            "medicalgpt.config.rl.RlConfig"
+            f"stage {name!r}: {config!r} is no config class; write a subclass of medicalgpt.extend.SupervisedConfig or "
+            "medicalgpt.extend.RlConfig"
         )
     if known := [other for other, stage in STAGES.items() if stage.config is config]:
         raise ConfigError(f"stage {name!r}: {config.__name__} belongs to stage {known[0]!r}; write a subclass of it")
@@ -155,7 +155,7 @@ def objective_of(config: StageConfig) -> StageObjective:
     if not isinstance(found, Objective):
         raise ConfigError(
             f"stage {name!r}: its factory returned {type(found).__name__}; it must return an instance of a subclass of "
-            "medicalgpt.objectives.base.Objective"
+            "medicalgpt.extend.Objective"
         )
     return found
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from medicalgpt.cli import app
 
@@ -48,6 +49,8 @@ COMMANDS = ["", "config", "data", "export", "models", "pipeline", "vocab", *SURF
 PROBE = """
 import sys
 from typer.testing import CliRunner
+from typer.testing import CliRunner
+
 from medicalgpt.cli import app
 for words in sys.argv[1:]:
     done = CliRunner().invoke(app, [*words.split(), "--help"])
@@ -73,6 +76,13 @@ def test_the_public_surface() -> None:
     assert {name: words - {"--help"} for name, words in found.items()} == {
         n: set(w.split()) for n, w in SURFACE.items()
     }
+
+
+def test_an_option_that_was_spelled_otherwise_is_still_known() -> None:
+    for option in ("--accept-license", "--accept-licence"):
+        done = CliRunner().invoke(app, ["models", "pull", "no-such-model", option])
+        assert "no-such-model" in done.output + str(done.exception)
+        assert "No such option" not in done.output
 
 
 def test_help_of_every_command_imports_nothing_heavy() -> None:

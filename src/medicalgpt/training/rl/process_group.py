@@ -1,6 +1,6 @@
 """The processes of a run: sums over all of them, and gradients added up by hand.
 
-Each process holds a part of an update's prompts, so their numbers of forward passes differ; a wrapper that synchronises
+Each process holds a part of an update's prompts, so their numbers of forward passes differ; a wrapper that synchronizes
 inside the backward pass would wait for ever.
 """
 

@@ -1,4 +1,4 @@
-"""The teacher of on-policy distillation, and its judgement of answers."""
+"""The teacher of on-policy distillation, and its judgment of answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -28,7 +28,7 @@ class StageModule(nn.Module):
         super().__init__()
         self.policy = policy
         self.objective = objective
-        # A tuple hides the frozen model from parameters(), state dicts and gradient synchronisation.
+        # A tuple hides the frozen model from parameters(), state dicts and gradient synchronization.
         self._reference = (reference,)
 
     def forward(self, batch: TreeBatch) -> dict[str, Any]:
