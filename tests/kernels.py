@@ -1,4 +1,4 @@
-"""The parity and invariant tests with the kernels of other machines: `python -m tests.kernels`, or `make kernels`.
+"""The parity and invariant tests with the kernels of other machines: `make kernels`, or `python -m tests.kernels [SETTING…]`.
 
 PyTorch, oneDNN and MKL choose their kernels when the process starts, by what the CPU can do and by these variables. What a
 setting really changes is seen in the digits: digests of a softmax by PyTorch, of a product by MKL and of one by oneDNN. A setting
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 # Oldest kernels first. MKL listens to MKL_ENABLE_INSTRUCTIONS on Intel's processors only, to MKL_CBWR everywhere.
 SETTINGS: dict[str, dict[str, str]] = {
@@ -22,7 +22,7 @@ SETTINGS: dict[str, dict[str, str]] = {
         "MKL_CBWR": "COMPATIBLE",
         "OMP_NUM_THREADS": "1",
     },
-    "sse, two threads": {
+    "sse-two-threads": {
         "ATEN_CPU_CAPABILITY": "default",
         "ONEDNN_MAX_CPU_ISA": "AVX",
         "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
@@ -34,7 +34,7 @@ SETTINGS: dict[str, dict[str, str]] = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX2",
         "OMP_NUM_THREADS": "1",
     },
-    "two threads": {"OMP_NUM_THREADS": "2"},
+    "two-threads": {"OMP_NUM_THREADS": "2"},
 }
 VARIABLES = sorted({name for setting in SETTINGS.values() for name in setting} - {"OMP_NUM_THREADS"})
 TESTS = ("tests/parity", "tests/invariant")
@@ -85,13 +85,16 @@ def header(env: Mapping[str, str] = os.environ) -> str | None:
     return f"kernels: {named}, threads {env.get('OMP_NUM_THREADS', '1')}"
 
 
-def main() -> int:
+def main(names: Sequence[str]) -> int:
     """Run the tests once for each kind of kernels that `make test` does not run here; the number of failed runs."""
+    if unknown := sorted({*names} - {*SETTINGS}):
+        sys.exit(f"unknown settings: {', '.join(unknown)}; allowed: {', '.join(SETTINGS)}")
     plain = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, "OMP_NUM_THREADS")}
     os.environ.clear()
     os.environ.update(plain)
     seen, failed = {(*kernels().values(), "1"): "make test"}, []
-    for name, setting in SETTINGS.items():
+    for name in names or SETTINGS:
+        setting = SETTINGS[name]
         now = (*kernels(**setting).values(), setting["OMP_NUM_THREADS"])
         if now in seen:
             print(f"== {name}: the kernels of {seen[now]} on this machine; left out", flush=True)
@@ -112,4 +115,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["fingerprint"]:
         print(json.dumps(fingerprint()))
     else:
-        sys.exit(main())
+        sys.exit(main(sys.argv[1:]))
