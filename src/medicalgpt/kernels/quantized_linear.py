@@ -217,7 +217,7 @@ def _int8_works() -> bool:
 
 @lru_cache
 def _int8_units() -> bool:
-    """Whether torch's 8-bit product is fast here. With AVX2 alone it adds one by one, 12 to 60 times slower than fp32."""
+    """Whether torch's 8-bit product is fast here. With AVX2 alone it adds one by one, 5 to 60 times slower than fp32."""
     found = torch.cpu.get_capabilities()
     return found.get("architecture") != "x86_64" or any(found.get(name) for name in ("avx512_f", "avx_vnni"))
 
