@@ -1,19 +1,14 @@
 """Real medical text, where it lies beside the project: encodings, shapes and counts as found by hand."""
 
-import os
 from pathlib import Path
 
 import pytest
+from tests.realdata import NEEDS_REAL, REAL
 
 from medicalgpt.data import Ledger, detect, group_key, read
 from medicalgpt.errors import DataError
 
-REAL = Path(os.environ.get("MEDICALGPT_REAL_DATA") or Path(__file__).resolve().parents[3].parent / "shared/data")
-
-pytestmark = [
-    pytest.mark.realdata,
-    pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL} (set MEDICALGPT_REAL_DATA)"),
-]
+pytestmark = NEEDS_REAL
 
 
 def _file(pattern: str) -> Path:

@@ -1,20 +1,14 @@
 """Real Chinese consultations: what an extension learned on nine tenths of them saves on the last tenth."""
 
-import os
 from pathlib import Path
 
-import pytest
+from tests.realdata import NEEDS_REAL, REAL
 from tests.vocabularies import ENGLISH, both, extended, tokenizer_folder
 
 from medicalgpt.data.texts import texts
 from medicalgpt.vocabulary.report import compare
 
-REAL = Path(os.environ.get("MEDICALGPT_REAL_DATA") or Path(__file__).resolve().parents[4].parent / "shared/data")
-
-pytestmark = [
-    pytest.mark.realdata,
-    pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL} (set MEDICALGPT_REAL_DATA)"),
-]
+pytestmark = NEEDS_REAL
 
 
 def test_consultations_become_half_as_long_and_english_stays(tmp_path: Path) -> None:
