@@ -1,10 +1,13 @@
 """The four kinds of samples: document, dialogue, preference, feedback; each knows the file and row it came from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 Kind = Literal["document", "dialogue", "preference", "feedback"]
+Tools = Sequence[dict[str, Any]]
+"""OpenAI-style descriptions of functions that a model may call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +23,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn. `tool_calls` holds OpenAI-style calls of an assistant turn (`{"name": …, "arguments": …}`)."""
+    """One turn. `tool_calls` holds OpenAI-style calls of an assistant turn (`{"name": …, "arguments": …}`).
+
+    `weight` is the loss weight that the data gives the turn, from 0 (context, not learned) to 1; None where it says nothing.
+    It is no part of what was said: two turns with the same words are equal.
+    """
 
     role: Role
     content: str
     tool_calls: tuple[dict[str, Any], ...] = ()
+    weight: float | None = field(default=None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The mapping chat templates expect."""
@@ -36,10 +44,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Running text for continued pretraining."""
+    """Running text for continued pretraining. Where it `ends` with its last word a document end follows; a passage does not.
+
+    `weight` multiplies the loss weight of its tokens.
+    """
 
     text: str
     source: Source
+    weight: float = 1.0
+    ends: bool = True
 
 
 @dataclass(frozen=True, slots=True)

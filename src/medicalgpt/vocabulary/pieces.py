@@ -1,42 +1,50 @@
-"""Tokens from a list instead of from counting: one a line, or the pieces of a tokenizer trained elsewhere."""
+"""Tokens from a list instead of from counting, or the pieces of a tokenizer trained elsewhere."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from medicalgpt.data.encoding import find_encoding
+from medicalgpt.config.sections import Encodings
 from medicalgpt.errors import DataError, ModelError
 from medicalgpt.vocabulary.bpe import SPACE, GrowingBpe, Spelling, is_byte_level
 from medicalgpt.vocabulary.learn import Growing, Wanted
+from medicalgpt.vocabulary.piece_list import read_list
 from medicalgpt.vocabulary.sentencepiece import parse
 
 
-def read_pieces(path: Path, wanted: Wanted) -> list[str]:
-    """Texts of a piece list (.txt), a SentencePiece model (.model) or a tokenizer (.json), the most important first.
+def read_pieces(
+    path: Path, wanted: Wanted, say: Callable[[str], None] = lambda line: None, encoding: Encodings = "auto"
+) -> list[str]:
+    """Texts of a piece list (.txt, .vocab), a SentencePiece model (.model) or a tokenizer (.json), the most important first.
 
-    A list is taken as it is (`▁` stands for a space); of a trained tokenizer, what `wanted` allows.
+    A list is taken as it is (`▁` stands for a space), without a second column and control tokens; of a trained tokenizer,
+    what `wanted` allows.
+
+    Args:
+        say: gets a line about what was left out of a list.
+        encoding: of a list that has no byte order mark and is no UTF-8.
 
     Raises:
         DataError: no such file, another type, or one that cannot be read.
     """
-    readers = {".txt": _lines, ".model": _sentencepiece, ".json": _tokenizer_json}
-    if path.suffix not in readers:
-        raise DataError(f"{path}: pieces come from a .txt (one a line), a SentencePiece .model or a tokenizer.json")
+    listed = path.suffix in (".txt", ".vocab")
+    if not listed and path.suffix not in (".model", ".json"):
+        raise DataError(
+            f"{path}: pieces come from a .txt or .vocab (one a line), a SentencePiece .model or a tokenizer.json"
+        )
     if not path.is_file():
         raise DataError(f"{path} is no file")
     try:
-        found = readers[path.suffix](path)
+        if listed:
+            found = [line.replace(SPACE, " ") for line in read_list(path, say, encoding)]
+        else:
+            found = _sentencepiece(path) if path.suffix == ".model" else _tokenizer_json(path)
     except (OSError, ValueError, KeyError, TypeError, ModelError) as error:
         raise DataError(f"{path} cannot be read: {type(error).__name__}; expected a {path.suffix} of pieces") from error
-    own = [piece for piece in dict.fromkeys(found) if piece and (path.suffix == ".txt" or wanted.allows(piece))]
+    own = [piece for piece in dict.fromkeys(found) if piece and (listed or wanted.allows(piece))]
     if not own:
         raise DataError(f"{path} holds no piece that may become a token; --ascii also takes pieces with ASCII letters")
     return own
-
-
-def _lines(path: Path) -> list[str]:
-    text = path.read_bytes().decode(find_encoding(path).name)
-    return [line.rstrip().replace(SPACE, " ") for line in text.lstrip("\ufeff").splitlines()]
 
 
 def _sentencepiece(path: Path) -> list[str]:

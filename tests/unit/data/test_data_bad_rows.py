@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from tests.tiny import tiny_tokenizer
 
+from medicalgpt.config.rl import RewardConfig, RewardFunction
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.ledger import Ledger, warning_lines
 from medicalgpt.data.reader import read
 from medicalgpt.errors import DataError
 from medicalgpt.generate.rows import BadPrompt, count_prompts, read_rows
 from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rewards.sources import Functions
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 
 GOOD = '{"question": "Fever?", "answer": "38."}'
@@ -101,3 +103,34 @@ def test_a_prompt_that_is_too_long_is_no_bad_row(tmp_path: Path) -> None:
     found = prompts(path, over_length="drop", max_tokens=64, max_bad_share=0.0)
     assert (len(found.train), found.ledger["dropped"]) == (1, 9)
     assert found.ledger["reasons"] == {"dropped: the prompt leaves no room for 8 new tokens in 64": 9}
+
+
+def test_prompts_name_the_columns_that_neither_they_nor_a_reward_reads(tmp_path: Path) -> None:
+    row = {"question": "Fever?", "answer": "38.", "ward": "4", "Key": "A", "tools": [], "reasons": "r"}
+    turns = [{"role": "user", "content": "Fever?", "mood": "calm"}]
+    path = write(tmp_path / "rows.jsonl", json.dumps(row), json.dumps({"messages": turns, "ward": 4}))
+    found = prompts(path)
+    assert found.ledger["files"][str(path)]["unread"] == {"key": 1, "mood (of turns)": 1, "reasons": 1, "ward": 2}
+    functions, _ = Functions.open(
+        RewardConfig(
+            functions=[RewardFunction(name="choice_letter", column="key"), RewardFunction(name="length", limit=9)]
+        ),
+        found.train[:1],
+    )
+    found.columns_read(functions.columns)
+    assert found.ledger["files"][str(path)]["unread"] == {"mood (of turns)": 1, "reasons": 1, "ward": 2}
+    assert warning_lines(found.ledger)[-1] == "  warning: 2 rows: the column 'ward' was not read"
+
+
+def test_prompts_with_mapped_columns_name_what_is_left(tmp_path: Path) -> None:
+    row = {"ask_me": "Fever?", "key": "38.", "text": "x"}
+    path = write(tmp_path / "rows.jsonl", json.dumps(row))
+    found = prompts(path, columns={"question": "ask_me", "answer": "key"})
+    assert found.train[0].reference == "38."
+    assert found.ledger["files"][str(path)]["unread"] == {"text": 1}
+
+
+def test_prompts_stop_with_a_setting_to_copy(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *[json.dumps({"patient_asks": "Fever?", "doctor": "38."})] * 2)
+    said = refusal(lambda: prompts(path))
+    assert said.endswith("""; perhaps 'data.columns={"question": "patient_asks", "answer": "doctor"}'""")

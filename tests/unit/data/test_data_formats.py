@@ -106,6 +106,16 @@ CALL = {"name": "dose", "arguments": {"kg": 70}}
 TOOL = {"type": "function", "function": {"name": "dose", "parameters": {"type": "object"}}}
 
 
+@pytest.mark.parametrize("role", ["user", "system", "tool"])
+def test_calls_of_others_than_the_assistant_are_refused(role: str) -> None:
+    said = f"a turn of role {role} has tool_calls; only the assistant calls tools"
+    turn = {"role": role, "content": "x"}
+    for extra in ({"tool_calls": [CALL]}, {"tool_calls": "?"}, {"content": [{"type": "tool_call", "value": CALL}]}):
+        assert _reason({"messages": [{**turn, **extra}]}).startswith(said)
+    asked = {"role": "user", "content": "q", "tool_calls": []}
+    assert _convert({"messages": [asked, {"role": "assistant", "content": "r", "tool_calls": None}]}).messages == QA
+
+
 def test_openai_tools_and_calls() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "dose", "arguments": '{"kg": 70}'}}
     row = {

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from medicalgpt.data.rows import Row, json_text, open_rows, whole_text
+from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.rows import Reading, Row, json_object, json_text, json_values, open_rows, whole_text
 from medicalgpt.errors import DataError
 
 
@@ -45,7 +47,7 @@ def test_jsonl_that_is_a_list_gets_a_hint(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7, 16, 1 << 20])
 def test_json_lists_and_objects_in_any_chunking(tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_text, "_CHUNK", chunk)
+    monkeypatch.setattr(json_values, "CHUNK", chunk)
     values = [{"a": 'quo"te \\ 🩺', "b": [1, -2.5e10, None, True, {"c": "]}"}]}, {}, {"a": "血压\n" * 30}]
     texts = json.dumps(values), json.dumps(values, indent=2, ensure_ascii=False), f" \n{json.dumps(values)}\n"
     for text in texts:
@@ -74,7 +76,7 @@ def test_json_lists_and_objects_in_any_chunking(tmp_path: Path, chunk: int, monk
 def test_broken_json_is_placed_on_its_line(
     tmp_path: Path, text: str, place: str, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_text, "_CHUNK", chunk)
+    monkeypatch.setattr(json_values, "CHUNK", chunk)
     with pytest.raises(DataError) as error:
         _rows(tmp_path / "a.json", text)
     assert f"a.json{place}" in str(error.value)
@@ -100,7 +102,7 @@ def test_neither_rows_nor_an_early_error_read_ahead_more_than_a_chunk(
     tmp_path: Path, text: str, rows: int, error: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = _CountingText(text)
-    monkeypatch.setattr(json_text, "open_text", lambda path, newline: contextlib.nullcontext(opened))
+    monkeypatch.setattr(json_text, "open_text", lambda path, **_: contextlib.nullcontext(opened))
     reader = json_text.json_rows(tmp_path / "a.json")
     assert len(list(itertools.islice(reader, rows))) == rows
     if error:
@@ -108,6 +110,84 @@ def test_neither_rows_nor_an_early_error_read_ahead_more_than_a_chunk(
             next(reader)
     assert opened.given == 1 << 20
     assert len(text) > 3 << 20
+
+
+PAIRS = [{"question": f"Is {n} mg of folic acid a usual dose?", "answer": "Yes."} for n in range(5)]
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
+@pytest.mark.parametrize("held", [0, 60, 1 << 24])
+def test_one_object_around_the_rows(tmp_path: Path, chunk: int, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_values, "CHUNK", chunk)
+    monkeypatch.setattr(json_object, "HELD", held)
+    for whole in (
+        {"version": "1", "authors": ["x", "y"], "data": PAIRS},
+        {"data": PAIRS, "license": {"id": 3}, "empty": []},
+        {f"id-{n}": pair for n, pair in enumerate(PAIRS)},
+    ):
+        for text in (json.dumps(whole), json.dumps(whole, indent=1) + "\n"):
+            rows = _rows(tmp_path / "a.json", text)
+            assert [(row.number, row.fields) for row in rows] == list(enumerate(PAIRS, 1))
+    rows = _rows(tmp_path / "a.json", json.dumps({"items": [PAIRS[0], 7, PAIRS[1]]}))
+    assert [(row.number, row.fields) for row in rows] == [(1, PAIRS[0]), (2, None), (3, PAIRS[1])]
+    # Two rows under one key are two rows.
+    assert _fields(tmp_path / "a.json", '{"x": {"text": "a"}, "x": {"text": "b"}}') == [{"text": "a"}, {"text": "b"}]
+
+
+@pytest.mark.parametrize("held", [0, 1 << 24])
+def test_one_object_that_is_a_row(tmp_path: Path, held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_object, "HELD", held)
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]
+    for row in (
+        {"messages": turns, "notes": [{"a": 1}, {"b": 2}]},
+        PAIRS[0],
+        {"id": 1},
+        {},
+        {"a": 1, "b": {"c": [[1]]}},
+    ):
+        assert _fields(tmp_path / "a.json", json.dumps(row)) == [row]
+    row = {"visit": turns, "n": 3}
+    assert _fields(tmp_path / "a.json", json.dumps(row), {"messages": "Visit"}) == [row]
+    # Objects one after another are rows, whatever is in them.
+    rows = [{"a": {"b": 1}}, {"c": [{"d": 1}]}, {"e": 1}]
+    if held:
+        assert _fields(tmp_path / "a.json", "\n".join(map(json.dumps, rows))) == rows
+
+
+@pytest.mark.parametrize("held", [0, 1 << 24])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"train": [{"a": 1}], "test": [{"a": 2}]}', "one object with several lists of objects (train, test)"),
+        ('{"train": [{"a": 1}], "train": [{"a": 2}]}', "one object with several lists of objects (train, train)"),
+        ('{"data": [{"a": 1}, {"b": oops}]}', "not valid JSON: Expecting value"),
+        ('{"data": [{"a": 1}]', "not valid JSON: Expecting ',' delimiter"),
+        ('{"data": [{"a": 1} {"a": 1}]}', "not valid JSON: expecting ',' or ']' after row 1"),
+        ('{"a": 1,}', "not valid JSON: Expecting property name enclosed in double quotes"),
+        ('{"a" 1}', "not valid JSON: Expecting ':' delimiter"),
+    ],
+)
+def test_one_object_that_cannot_be_read(
+    tmp_path: Path, text: str, said: str, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_object, "HELD", held)
+    with pytest.raises(DataError) as error:
+        _rows(tmp_path / "a.json", text)
+    assert said in str(error.value)
+
+
+def test_rows_of_a_large_object_come_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_object, "HELD", 1 << 16)
+    for text in (
+        '{"data": [' + ", ".join(f'{{"text": "{n}"}}' for n in range(200_000)) + "]}",
+        "{" + ", ".join(f'"{n}": {{"text": "{n}"}}' for n in range(200_000)) + "}",
+    ):
+        opened = _CountingText(text)
+        monkeypatch.setattr(json_text, "open_text", lambda *_, opened=opened, **__: contextlib.nullcontext(opened))
+        reader = json_text.json_rows(tmp_path / "a.json")
+        assert [row.fields for row in itertools.islice(reader, 3)] == [{"text": str(n)} for n in range(3)]
+        assert opened.given == 1 << 20
+        assert len(text) > 3 << 20
 
 
 def test_csv_with_header_multi_line_cells_and_quotes(tmp_path: Path) -> None:
@@ -225,3 +305,91 @@ def test_a_large_text_file_without_breaks_stays_bounded(tmp_path: Path) -> None:
     texts = [str((row.fields or {})["text"]) for row in _rows(tmp_path / "a.txt", text)]
     assert "".join(texts) == text
     assert max(map(len, texts)) == 4 * whole_text.PIECE
+
+
+LINED = (
+    "High blood pressure seldom causes symptoms, so it is found by measuring it at rest on several days.",
+    "血压应在安静休息五分钟之后测量，测量前半小时内不要吸烟、喝咖啡或者运动，并且把手臂放在与心脏同高的位置，每次连续测两遍取平均值，还要记下测量的时间。",
+)
+
+
+def _lines_file(path: Path, between: str = "\n", count: int = 12) -> Path:
+    path.write_text(between.join(LINED[i % 2] for i in range(count)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_document_a_line_is_noticed_and_read_so_on_request(tmp_path: Path) -> None:
+    path = _lines_file(tmp_path / "a.txt")
+    (row,) = open_rows(path, {})
+    assert "data.txt=line" in row.note
+    ledger = Ledger()
+    assert len(list(read([path], "document", ledger=ledger))) == 1
+    assert ledger.as_dict()["warnings"] == {row.note: 1}
+    assert detect(path).notes == (row.note,)
+    by_line = Reading(txt="line")
+    path.write_text(path.read_text(encoding="utf-8").replace("\n", "\n\n", 1), encoding="utf-8")
+    rows = list(open_rows(path, {}, by_line))
+    assert [(row.number, row.note) for row in rows] == [(n, "") for n in (1, *range(3, 14))]
+    assert [row.fields for row in rows[:2]] == [{"text": text} for text in LINED]
+    assert detect(path, reading=by_line).rows == 12
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n\n".join(LINED * 6),  # paragraphs
+        "\n".join(LINED * 3),  # few of them
+        "Take the tablet in the morning with a full glass of water and stay upright\nfor half an hour; "
+        "do not lie down before you have eaten something\n" * 30,  # wrapped at a margin
+        "Fever\nCough\nRash\n" * 30,
+    ],
+)
+def test_other_text_is_no_document_a_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text, encoding="utf-8")
+    assert [row.note for row in open_rows(tmp_path / "a.txt", {})] == [""]
+
+
+def test_markdown_is_a_document_whatever_its_lines(tmp_path: Path) -> None:
+    path = _lines_file(tmp_path / "a.md")
+    assert [row.note for row in open_rows(path, {}, Reading(txt="line"))] == [""]
+
+
+def test_a_large_file_of_lines_says_so_once(tmp_path: Path) -> None:
+    path = _lines_file(tmp_path / "a.txt", count=15_000)
+    rows = list(open_rows(path, {}))
+    assert len(rows) > 2
+    assert [bool(row.note) for row in rows] == [True] + [False] * (len(rows) - 1)
+    assert len(list(open_rows(path, {}, Reading(txt="line")))) == 15_000
+
+
+def test_what_a_parquet_column_holds_does_not_spoil_the_others(tmp_path: Path) -> None:
+    bad = pyarrow.Array.from_buffers(
+        pyarrow.string(), 2, [None, pyarrow.py_buffer(struct.pack("3i", 0, 2, 4)), pyarrow.py_buffer(b"ab\xff\xfe")]
+    )
+    columns = {
+        "text": pyarrow.array(["Rest and drink.", "Wash your hands."]),
+        "note": bad,
+        "seen": pyarrow.array([1_700_000_000_123_456_789, None], pyarrow.timestamp("ns", "Mars/Base")),
+        "at": pyarrow.array([10**15, 0], pyarrow.timestamp("s")),
+        "code": pyarrow.array(["J11", "J11"]).dictionary_encode(),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    ledger = Ledger()
+    records = list(read([tmp_path / "a.parquet"], "document", ledger=ledger))
+    assert [record.text for record in records] == ["Rest and drink.", "Wash your hands."]  # type: ignore[union-attr]
+    unread = {name: rows for (_, name), rows in ledger.unread.items()}
+    assert unread == {"note": 2, "seen": 1, "at": 2, "code": 2}
+    pyarrow.parquet.write_table(pyarrow.table({"text": bad}), tmp_path / "b.parquet")
+    report = detect(tmp_path / "b.parquet")
+    assert (report.rows, report.reasons) == (2, {"text is bytes, not text": 1})
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(
+        pyarrow.table({"text": [f"Wash your hands {i} times." for i in range(999)]}), path, compression="none"
+    )
+    data = path.read_bytes()
+    path.write_bytes(data[:200] + b"\xff" * 200 + data[400:])
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet file"):
+        list(open_rows(path, {}))

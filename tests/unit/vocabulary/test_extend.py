@@ -171,6 +171,71 @@ def test_pieces_of_a_list_become_tokens(kind: str, tmp_path: Path) -> None:
     assert len(model.tokenize(spelled)) == 1
 
 
+WORDS = ["心肌梗塞", "▁warfarin", "糖尿病", "type 2", "高血壓"]
+OWN = ["心肌梗塞", " warfarin", "糖尿病", "type 2", "高血壓"]
+TABLE_IDS = "<unk>\t0\n<s>\t1\n</s>\t2\n" + "".join(f"{w}\t{i * i + 3}\n" for i, w in enumerate(WORDS))
+TABLE_SCORES = "<unk>\t0\n<0x0A>\t0\n" + "".join(f"{w}\t{-1.5 * i - 2}\n" for i, w in enumerate(WORDS))
+FREQUENCIES = [
+    ["心肌梗塞 90 n", "高血壓 7 n", "▁warfarin 80 eng", "糖尿病 70 nz", "type 2 50 n"],
+    ["高血壓 7", "心肌梗塞 90", "糖尿病 8"],
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "pieces", "said"),
+    [
+        ("a.txt", "\n".join(WORDS), OWN, []),
+        ("a.txt", "[PAD]\n[unused1]\n[CT]\n心悸\n<5\n<|im_end|>\n", ["[CT]", "心悸", "<5"], ["3 control tokens"]),
+        ("a.txt", TABLE_IDS, OWN, ["8 lines have an id", "3 control tokens"]),
+        ("a.vocab", TABLE_SCORES, OWN, ["7 lines have a score", "2 control tokens"]),
+        ("a.vocab", "<unk>\t0\n<s>\t0\n</s>\t0\n呼\t-0\n吸\t-1\n", ["呼", "吸"], ["5 lines have a score", "3 control"]),
+        ("a.txt", "\n".join(FREQUENCIES[0]), OWN, ["5 lines have a score or frequency"]),
+        ("a.txt", "\n".join(FREQUENCIES[1]), ["心肌梗塞", "糖尿病", "高血壓"], ["3 lines have a score or frequency"]),
+        (
+            "a.txt",
+            "高血壓,7\n心肌梗塞, 90\n糖尿病，8\n",
+            ["心肌梗塞", "糖尿病", "高血壓"],
+            ["3 lines have a score or frequency"],
+        ),
+        ("a.txt", "1,25-二羟维生素D\n2,3-二磷酸甘油酸\n", ["1,25-二羟维生素D", "2,3-二磷酸甘油酸"], []),
+        ("a.txt", "factor 8\nfactor 9\n血友病\n凝血\n", ["factor 8", "factor 9", "血友病", "凝血"], []),
+    ],
+)
+def test_a_second_column_and_control_tokens_are_left_out_of_a_list(
+    name: str, text: str, pieces: list[str], said: list[str], tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert read_pieces(tmp_path / name, Wanted(0), lines.append) == pieces
+    assert len(lines) == len(said)
+    assert all(expected in line for expected, line in zip(said, lines))
+
+
+def test_a_list_in_another_encoding(tmp_path: Path) -> None:
+    words = "高血压是常见的慢性病 9\n患者应当在医生的指导下服药 8\n糖尿病的治疗和护理 5\n"
+    for codec in ("gbk", "utf-16"):
+        (tmp_path / "a.txt").write_bytes(words.encode(codec))
+        assert read_pieces(tmp_path / "a.txt", Wanted(0)) == [line[:-2] for line in words.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("心悸\t3\n氣促\n頭暈\t5\n", 2),
+        ("心悸\t3\n\n氣促\t多\n頭暈\t5\n", 3),
+        ("心悸\n氣促\n頭暈\t5\n", 3),
+        ("心悸\t心跳得很快\n氣促\t呼吸困難\n", 1),
+        ("心悸 3\n氣促 9 n\n頭暈\n", 3),
+    ],
+)
+def test_a_list_of_mixed_lines_is_refused_with_the_line(text: str, line: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        read_pieces(path, Wanted(0))
+    assert str(refused.value).startswith(f"{path}:{line}: this line is unlike most others")
+
+
 def test_pieces_that_find_no_room_are_counted(tmp_path: Path) -> None:
     found = pair("byte-level", tmp_path, corpus=(), size=12, pieces=["心肌梗塞", "動脈粥樣硬化", "慢性阻塞性肺病"])
     assert found.report.left_out == 2

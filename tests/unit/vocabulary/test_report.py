@@ -7,6 +7,7 @@ from tests.texts import byte_level
 from tests.tiny import tiny_tokenizer
 from tests.vocabularies import CHINESE, ENGLISH, both, encode, extended, tokenizer_folder
 
+from medicalgpt.data.rows import Reading
 from medicalgpt.data.texts import texts
 from medicalgpt.errors import DataError
 from medicalgpt.vocabulary.report import compare, language, lines
@@ -69,3 +70,23 @@ def test_texts_are_read_from_files_of_any_shape(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text("nothing\n")
     with pytest.raises(DataError, match=r"d\.jsonl: no row can be read"):
         list(texts([tmp_path / "d.jsonl"]))
+
+
+def test_what_is_left_out_of_a_corpus_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "Fever?", "answer": "38."}\nnot json\n{"question": "No answer?"}\n')
+    (tmp_path / "b.txt").write_text("")
+    (tmp_path / "c.pdf").write_text("x")
+    said: list[str] = []
+    assert list(texts([tmp_path], say=said.append)) == ["Fever?", "38."]
+    assert said == [
+        f"{tmp_path}: 1 not read: 1 × .pdf",
+        f"{tmp_path / 'a.jsonl'}: 1 of 3 rows left out: not valid JSON",
+        f"{tmp_path / 'a.jsonl'}: 1 of 3 rows left out: answer is missing",
+        f"{tmp_path / 'b.txt'}: the file is empty: it has no rows",
+    ]
+
+
+def test_a_corpus_in_an_encoding_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("Âgé de 60 ans, fièvre à 39 °C.\nGrippe.\n".encode("cp1252"))
+    found = texts([tmp_path / "a.txt"], Reading("cp1252", "line"))
+    assert list(found) == ["Âgé de 60 ans, fièvre à 39 °C.", "Grippe."]

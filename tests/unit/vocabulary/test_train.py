@@ -6,7 +6,9 @@ import pytest
 import sentencepiece
 from tests.vocabularies import CHINESE, HELD_OUT
 from tokenizers import Tokenizer
+from typer.testing import CliRunner
 
+from medicalgpt.cli.vocab import app
 from medicalgpt.errors import ModelError
 from medicalgpt.vocabulary.learn import Wanted
 from medicalgpt.vocabulary.pieces import read_pieces
@@ -49,3 +51,23 @@ def test_a_file_that_is_there_is_left_alone(tmp_path: Path) -> None:
     train(CHINESE, tmp_path, 400, "bytes")
     with pytest.raises(ModelError, match=r"exists already"):
         train(CHINESE, tmp_path, 400, "bytes")
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "big5", "gb18030"])
+def test_a_list_of_terms_is_read_in_its_encoding(codec: str, tmp_path: Path) -> None:
+    terms = ["黃耆", "當歸", "麥門冬", "酸棗仁", "肉蓯蓉", "山茱萸"]
+    path = tmp_path / "terms.txt"
+    path.write_bytes("\n".join(terms).encode(codec))
+    assert read_pieces(path, Wanted(10)) == terms
+
+
+def test_the_command_says_what_a_folder_holds_beside_text(tmp_path: Path) -> None:
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    (ward / "a.txt").write_text("\n".join(CHINESE), encoding="utf-8")
+    (ward / "b.pdf").write_text("x")
+    result = CliRunner().invoke(
+        app, ["train", "--corpus", str(ward), "--output", str(tmp_path / "own"), "--size", "600", "--kind", "bytes"]
+    )
+    assert result.exit_code == 0, result.output
+    assert f"{ward}: 1 not read: 1 × .pdf" in result.stderr

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from medicalgpt.data.formats.fields import find
-from medicalgpt.data.formats.names import CONVERSATIONS
+from medicalgpt.data.formats.fields import CONVERSATIONS, SYSTEM, TOOLS, find, find_in
 from medicalgpt.data.formats.shape import Shape
 from medicalgpt.data.formats.tools import parse_tools
-from medicalgpt.data.formats.turns import check_turns, parse_turns, with_system
+from medicalgpt.data.formats.turns import check_turns, row_turns, with_system
 from medicalgpt.data.records import Dialogue, Source
 
 
@@ -20,9 +19,9 @@ def _from_sharegpt(row: Mapping[str, Any], source: Source) -> Dialogue:
 
 
 def _dialogue(row: Mapping[str, Any], name: str, source: Source) -> Dialogue:
-    turns = with_system(row, parse_turns(row.get(name), name))
+    turns = with_system(row, row_turns(row, name))
     check_turns(turns)
-    return Dialogue(turns, source, parse_tools(row.get("tools")))
+    return Dialogue(turns, source, parse_tools(row.get(find_in(row, (TOOLS,)) or "tools")))
 
 
 MESSAGES: Final = Shape(
@@ -32,7 +31,7 @@ MESSAGES: Final = Shape(
         "messages as a list of {role, content}: one system turn first or none, then user or tool and assistant in turn, "
         "an assistant turn last; optional tools and system"
     ),
-    columns=frozenset(("messages", "tools", "system")),
+    columns=frozenset(("messages", *TOOLS, *SYSTEM)),
     matches=lambda row: "messages" in row,
     convert=_from_messages,
 )
@@ -43,7 +42,7 @@ SHAREGPT: Final = Shape(
         "conversations as a list of {from, value}: one system turn first or none, then human or observation and gpt or "
         "function_call in turn, gpt last; optional tools and system"
     ),
-    columns=frozenset((*CONVERSATIONS, "tools", "system")),
+    columns=frozenset((*CONVERSATIONS, *TOOLS, *SYSTEM)),
     matches=lambda row: any(name in row for name in CONVERSATIONS),
     convert=_from_sharegpt,
 )

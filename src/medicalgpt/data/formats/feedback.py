@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from medicalgpt.data.formats.answers import Turns, answer_turns, prompt_turns, without_prompt
-from medicalgpt.data.formats.fields import BadRow, find, type_name
-from medicalgpt.data.formats.names import CONVERSATIONS, PROMPTS, REPLIES, VERDICT
+from medicalgpt.data.formats.columns import peek
+from medicalgpt.data.formats.fields import CHOICE, CONVERSATIONS, PROMPTS, REPLIES, VERDICT, BadRow, find, type_name
 from medicalgpt.data.formats.shape import Shape
 from medicalgpt.data.formats.tools import parse_tools
-from medicalgpt.data.formats.turns import check_turns, parse_turns, with_system
+from medicalgpt.data.formats.turns import check_turns, row_turns, with_system
 from medicalgpt.data.records import Feedback, Source
 
 _SPELLED = {"true": True, "false": False, "1": True, "0": False}
@@ -20,7 +20,11 @@ def _matches(row: Mapping[str, Any]) -> bool:
     Many data sets have a `label` that says something else, such as a number or a topic; only true and false count.
     """
     named = "desirable" in row or "kto_tag" in row
-    return named or ("label" in row and str(row["label"]).strip().casefold() in ("true", "false"))
+    return named or (
+        "label" in row
+        and isinstance(row["label"], str | bool)
+        and str(row["label"]).strip().casefold() in ("true", "false")
+    )
 
 
 def _convert(row: Mapping[str, Any], source: Source) -> Feedback:
@@ -36,7 +40,7 @@ def _verdict(row: Mapping[str, Any]) -> bool:
     name = find(row, VERDICT)
     assert name is not None, "_matches() has seen it"
     value = row[name]
-    found = None if value is None else _SPELLED.get(str(value).strip().casefold())
+    found = None if not isinstance(value, str | int | float) else _SPELLED.get(str(value).strip().casefold())
     if found is None:
         raise BadRow(f"{name} is {type_name(value)}, not true or false")
     return found
@@ -45,8 +49,8 @@ def _verdict(row: Mapping[str, Any]) -> bool:
 def _parts(row: Mapping[str, Any]) -> tuple[Turns, Turns]:
     """The prompt and the answer, which may be the last turn of a whole conversation."""
     reply = find(row, REPLIES)
-    whole = next((name for name in (*CONVERSATIONS, "messages") if row.get(name) is not None), None)
-    if reply is not None and (row[reply] is not None or whole is None):
+    whole = next((name for name in (*CONVERSATIONS, "messages") if peek(row, name) is not None), None)
+    if reply is not None and (peek(row, reply) is not None or whole is None):
         turns = prompt_turns(row)
         if turns is None:
             raise BadRow("the prompt is missing (conversations, prompt, messages, question or instruction)")
@@ -54,7 +58,7 @@ def _parts(row: Mapping[str, Any]) -> tuple[Turns, Turns]:
         return prompt, without_prompt(prompt, answer_turns(row, reply))
     if whole is None:
         raise BadRow("the answer is missing (completion, answer, response or output)")
-    turns = with_system(row, parse_turns(row[whole], whole))
+    turns = with_system(row, row_turns(row, whole))
     if turns[-1].role != "assistant":
         raise BadRow("there is no answer: the last turn is not from the assistant, and no column holds a completion")
     return turns[:-1], turns[-1:]
@@ -68,7 +72,7 @@ FEEDBACK: Final = Shape(
         "output; without one, the last turn of conversations or messages) and a verdict (desirable, kto_tag or label: true or "
         "false)"
     ),
-    columns=frozenset((*PROMPTS, *REPLIES, *VERDICT, "input", "history", "system", "tools")),
+    columns=frozenset((*PROMPTS, *REPLIES, *VERDICT, "input", "history", "system", "tools", *CHOICE)),
     matches=_matches,
     convert=_convert,
 )

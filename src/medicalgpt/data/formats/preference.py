@@ -5,17 +5,19 @@ from itertools import takewhile
 from typing import Any, Final
 
 from medicalgpt.data.formats.answers import Turns, answer_turns, prompt_turns, without_prompt
-from medicalgpt.data.formats.fields import BadRow
-from medicalgpt.data.formats.names import PROMPTS
+from medicalgpt.data.formats.fields import CHOICE, CHOSEN, PROMPTS, REJECTED, BadRow, find
 from medicalgpt.data.formats.shape import Shape
 from medicalgpt.data.formats.tools import parse_tools
-from medicalgpt.data.formats.turns import check_turns, with_system
+from medicalgpt.data.formats.turns import check_turns, parse_turns, with_system
 from medicalgpt.data.records import Preference, Source
 
 
 def _convert(row: Mapping[str, Any], source: Source) -> Preference:
     """The row as a preference. Raises BadRow."""
-    chosen, rejected = answer_turns(row, "chosen"), answer_turns(row, "rejected")
+    good, bad = find(row, CHOSEN), find(row, REJECTED)
+    if good is None and bad is not None and (whole := _whole(row)):
+        row, good = whole, "chosen"
+    chosen, rejected = answer_turns(row, good or "chosen"), answer_turns(row, bad or "rejected")
     if _same(chosen, rejected):
         raise BadRow("chosen and rejected are the same")
     prompt = prompt_turns(row)
@@ -32,6 +34,16 @@ def _convert(row: Mapping[str, Any], source: Source) -> Preference:
         except BadRow as bad:
             raise BadRow(f"{name}: {bad.reason}", bad.where) from None
     return Preference(prompt, chosen, rejected, source, parse_tools(row.get("tools")))
+
+
+def _whole(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """ms-swift's rows: `messages` end with the chosen answer. They are parted here."""
+    turns = row.get("messages")
+    if not isinstance(turns, list) or not turns:
+        return None
+    last = parse_turns(turns, "messages")[-1].role == "assistant"
+    parted = {"messages": turns[:-1], "chosen": turns[-1:]} if last else {}
+    return {**row, **parted} if parted else None
 
 
 def _same(chosen: Turns, rejected: Turns) -> bool:
@@ -62,7 +74,9 @@ PREFERENCE: Final = Shape(
         "a prompt (conversations, prompt, messages, question or instruction) with chosen and rejected, each text, a turn, "
         "or a list of turns that ends with the assistant; without a prompt, two conversations that begin alike"
     ),
-    columns=frozenset((*PROMPTS, "chosen", "rejected", "input", "history", "system", "tools")),
-    matches=lambda row: "chosen" in row or "rejected" in row,  # one without the other is a bad row of this shape
+    columns=frozenset((*PROMPTS, *CHOSEN, *REJECTED, "input", "history", "system", "tools", *CHOICE)),
+    matches=lambda row: any(
+        name in row for name in (*CHOSEN, *REJECTED)
+    ),  # one without the other is a bad row of this shape
     convert=_convert,
 )

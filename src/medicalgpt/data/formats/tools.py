@@ -1,6 +1,7 @@
 """Tools and tool calls in OpenAI's spelling, from any of the spellings that data sets use."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,11 @@ def parse_tools(value: object) -> tuple[dict[str, Any], ...]:
         function = tool.get("function", tool) if isinstance(tool, Mapping) else None
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise BadRow("tools has an entry without a name")
+        check_json(function, "tools")
+        if not isinstance(function.get("parameters"), Mapping | bool | None):
+            raise BadRow(f"tools has an entry whose parameters are {type_name(function['parameters'])}, not an object")
+        if not isinstance(function.get("description"), str | None):
+            raise BadRow(f"tools has an entry whose description is {type_name(function['description'])}, not text")
         tools.append({"type": "function", "function": dict(function)})
     return tuple(tools)
 
@@ -97,4 +103,35 @@ def parse_call(call: object) -> dict[str, Any]:
             raise BadRow("the arguments of a tool call are not JSON") from None
     if not isinstance(arguments, Mapping | None):
         raise BadRow("the arguments of a tool call are not an object")
+    check_json([call["name"], arguments], "a tool call")
     return {"name": call["name"], "arguments": dict(arguments or {})}
+
+
+MOST_DEPTH = 64
+
+
+def check_json(value: object, label: str) -> None:
+    """Prove that a structure can be written as JSON text, and read back.
+
+    Raises:
+        BadRow: a number that is none (NaN), half of a surrogate pair, another type than JSON has, or too deep.
+    """
+    waiting: list[tuple[object, int]] = [(value, 0)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > MOST_DEPTH:
+            raise BadRow(f"{label}: nested deeper than {MOST_DEPTH}")
+        if isinstance(item, str):
+            if not item.isascii() and any("\ud800" <= c <= "\udfff" for c in item):
+                raise BadRow(f"{label}: half of a surrogate pair (broken \\ud83d-like escape)")
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                raise BadRow(f"{label}: a number that JSON cannot write (NaN or infinite)")
+        elif isinstance(item, Mapping):
+            if not all(isinstance(key, str) for key in item):
+                raise BadRow(f"{label}: a name that is not text")
+            waiting += [(part, depth + 1) for pair in item.items() for part in pair]
+        elif isinstance(item, list | tuple):
+            waiting += [(part, depth + 1) for part in item]
+        elif not isinstance(item, bool | int | None):
+            raise BadRow(f"{label}: a value of type {type(item).__name__}, which JSON cannot write")

@@ -3,8 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from medicalgpt.data.formats.fields import BadRow, checked_text, decoded, optional_text, type_name
-from medicalgpt.data.formats.tools import calls_from_text, calls_from_turn, in_call_order
+from medicalgpt.data.formats.columns import Columns, holds, is_media
+from medicalgpt.data.formats.fields import (
+    SYSTEM,
+    WEIGHT,
+    BadRow,
+    checked_text,
+    decoded,
+    fold_name,
+    optional_text,
+    type_name,
+)
+from medicalgpt.data.formats.spelled import is_spelled, pair_as_turns, spelled_turns
+from medicalgpt.data.formats.tools import calls_from_text, calls_from_turn, in_call_order, parse_call
+from medicalgpt.data.formats.weights import weight_of
 from medicalgpt.data.records import Message, Role
 
 ROLES: dict[str, Role] = {
@@ -16,12 +28,36 @@ ROLES: dict[str, Role] = {
 ROLES_ALLOWED = "system, user or human, assistant or gpt, function_call, tool or observation"
 
 
+_READ = frozenset(("role", "from", "content", "value", "tool_calls", "tool_call_id", "id", *WEIGHT))
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+
+
+def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
+    """As `parse_turns`, of a column; keys of turns that nothing reads are noted in the row."""
+    value = row[name]
+    turns = parse_turns(value, name)
+    if isinstance(row, Columns) and isinstance(value, list):
+        row.turn_keys |= {fold_name(k) for t in value for k in unread_keys(t)}
+    return turns
+
+
+def unread_keys(turn: object) -> list[str]:
+    """Keys of a turn that hold something and that nothing reads."""
+    if not isinstance(turn, Mapping) or not ("role" in turn or "from" in turn):
+        return []
+    known = _READ if turn.get("role") != "tool" else _READ | {"name"}
+    return [k for k in turn.keys() - known if k not in _THOUGHTS and holds(turn[k])]
+
+
 def parse_turns(value: object, label: str) -> list[Message]:
-    """Turns from a list of {role, content} or {from, value}; a blank system turn counts as none.
+    """Turns from a list of {role, content}, {from, value} or {human, assistant}, or from text with `Human:` and
+    `Assistant:` in front of them; a blank system turn counts as none.
 
     Raises:
         BadRow: not such a list, an unknown role, or a turn without text (only an assistant turn with calls may be so).
     """
+    if isinstance(value, str) and is_spelled(value):
+        return spelled_turns(value)
     value = decoded(value, label)
     if value is None:
         raise BadRow(f"{label} is null or blank")
@@ -30,13 +66,12 @@ def parse_turns(value: object, label: str) -> list[Message]:
     if not value:
         raise BadRow(f"{label} has no turns")
     messages = []
-    for number, turn in enumerate(in_call_order(value), 1):
+    for number, item in enumerate(in_call_order(value), 1):
         try:
-            message = parse_turn(turn)
+            found = [parse_turn(turn) for turn in pair_as_turns(item)]
         except BadRow as bad:
             raise BadRow(bad.reason, f"{label}, turn {number}") from None
-        if message.role != "system" or message.content:
-            messages.append(message)
+        messages += [m for m in found if m.role != "system" or m.content]
     return messages
 
 
@@ -52,14 +87,34 @@ def parse_turn(turn: object) -> Message:
     content = turn["content"] if turn.get("content") is not None else turn.get("value")
     role = _role(spelled)
     label = f"the text of a turn (role {role})"
+    if any(is_media(fold_name(key)) and turn[key] not in (None, "", [], False) for key in turn):
+        raise BadRow("a turn has a picture, sound or film beside its text (images and sound are not read)")
+    weight = weight_of(turn, "a turn")
     if str(spelled).strip().casefold() == "function_call":
-        return Message("assistant", "", calls_from_text(checked_text(content, label)))
+        return Message("assistant", "", calls_from_text(checked_text(content, label)), weight)
     calls = calls_from_turn(turn) if role == "assistant" else ()
-    text = _joined(content) if isinstance(content, list) else content
+    thoughts = next((turn[key] for key in _THOUGHTS if turn.get(key)), None)
+    text: object = content
+    if isinstance(content, list):
+        text, part_thoughts, part_calls = _joined(content)
+        thoughts, calls = part_thoughts or thoughts, (*calls, *part_calls)
+    if role != "assistant" and (calls or holds(turn.get("tool_calls"))):
+        raise BadRow(f"a turn of role {role} has tool_calls; only the assistant calls tools")
+    if thoughts:
+        text = _with_thoughts(text, thoughts, role)
     blank = text is None or (isinstance(text, str) and not text.strip())
     if blank and (calls or role == "system"):
-        return Message(role, "", calls)
-    return Message(role, checked_text(text, label), calls)
+        return Message(role, "", calls, weight)
+    return Message(role, checked_text(text, label), calls, weight)
+
+
+def _with_thoughts(text: object, thoughts: object, role: Role) -> object:
+    """An answer with its thoughts in front, as templates write them."""
+    if role != "assistant":
+        raise BadRow(f"a turn of role {role} has thoughts; only the assistant's are read")
+    if isinstance(text, str) and text.lstrip().startswith("<think>"):
+        raise BadRow("a turn has its thoughts twice: in a key of their own and within its text")
+    return f"<think>\n{checked_text(thoughts, 'the thoughts of a turn')}\n</think>\n\n{text or ''}"
 
 
 def _role(spelled: Any) -> Role:
@@ -74,16 +129,30 @@ def _role(spelled: Any) -> Role:
     return role
 
 
-def _joined(parts: list[Any]) -> str:
-    texts = []
+def _joined(parts: list[Any]) -> tuple[str, str, tuple[dict[str, Any], ...]]:
+    """Text, thoughts and calls of a turn in parts."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
-        elif isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
+            continue
+        kind = part.get("type", "text") if isinstance(part, Mapping) else None
+        value = part.get("text", part.get("value")) if kind is not None else None
+        if isinstance(part, Mapping) and any(part.get(key) is not None for key in WEIGHT):
+            raise BadRow("a part of a turn has a loss weight; weights are read of whole turns")
+        if kind == "text" and isinstance(value, str):
+            texts.append(value)
+        elif kind in ("reasoning", "thinking") and isinstance(value, str):
+            thoughts.append(value)
+        elif kind == "tool_call":
+            calls += calls_from_text(value) if isinstance(value, str) else [parse_call(value)]
+        elif kind in ("text", "reasoning", "thinking"):
+            raise BadRow(f"a {kind} part of a turn has no text under 'text' or 'value'")
         else:
             raise BadRow("a turn has a part that is not text (images and sound are not read)")
-    return "".join(texts)
+    return "".join(texts), "".join(thoughts), tuple(calls)
 
 
 def with_system(row: Mapping[str, Any], messages: Iterable[Message]) -> tuple[Message, ...]:
@@ -92,7 +161,7 @@ def with_system(row: Mapping[str, Any], messages: Iterable[Message]) -> tuple[Me
     Raises:
         BadRow: `system` and a system turn say different things.
     """
-    turns, system = tuple(messages), optional_text(row, "system")
+    turns, system = tuple(messages), optional_text(row, SYSTEM)
     if not system or (turns and turns[0] == Message("system", system)):
         return turns
     if turns and turns[0].role == "system":

@@ -1,41 +1,46 @@
-"""Rows of .jsonl (an object a line) and .json (a list of objects, or objects one after another)."""
+"""Rows of .jsonl (an object a line) and .json (a list of objects, objects one after another, or one object around them)."""
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
 
-from medicalgpt.data.encoding import is_damaged, open_text
+from medicalgpt.config.sections import Encodings
+from medicalgpt.data.encoding import is_damaged, numbered_lines, open_text
+from medicalgpt.data.formats.fields import KNOWN_NAMES, fold_name
+from medicalgpt.data.rows.json_columns import NO_NAMES, by_position, names_in, table_rows
+from medicalgpt.data.rows.json_object import entry_rows, object_row, object_rows
+from medicalgpt.data.rows.json_values import JsonValues
 from medicalgpt.data.rows.row import Row
-from medicalgpt.errors import DataError
+from medicalgpt.data.rows.squad import is_article
 
-_CHUNK = 1 << 20  # characters
-
+_ARTICLE = "a SQuAD article, which holds many questions (a file of such is named .json)"
 NOT_DECODED = "bytes that are no text in the file's encoding"
-_LIST_LINE = "a JSON list, not an object (a file that is one list of rows is named .json)"
 
 
-def jsonl_rows(path: Path, tolerant: bool = False) -> Iterator[Row]:
+def jsonl_rows(path: Path, encoding: Encodings = "auto", tolerant: bool = False) -> Iterator[Row]:
     """An object a line; blank lines are no rows. A line that is no object becomes a row with a problem.
 
     `tolerant`: so does a line that does not decode.
 
     Raises:
-        DataError: the file cannot be read or decoded.
+        DataError: the file cannot be read or decoded, or a line has no end.
     """
-    with open_text(path, newline="\n", tolerant=tolerant) as text:
-        for number, line in enumerate(text, 1):
-            line = line.strip()
-            if tolerant and is_damaged(line):
-                yield Row(number, None, NOT_DECODED)
-            elif line:
-                yield _jsonl_row(number, line)
+    for number, line in jsonl_lines(path, encoding, tolerant):
+        yield Row(number, None, NOT_DECODED) if tolerant and is_damaged(line) else jsonl_row(number, line)
 
 
-def _jsonl_row(number: int, line: str) -> Row:
+def jsonl_lines(path: Path, encoding: Encodings = "auto", tolerant: bool = False) -> Iterator[tuple[int, str]]:
+    """Numbers and lines that hold something, for `jsonl_row`; arguments and errors as of `jsonl_rows`."""
+    lines = numbered_lines(path, newline="\n", encoding=encoding, tolerant=tolerant)
+    return ((number, line.strip()) for number, line in lines)
+
+
+def jsonl_row(number: int, line: str) -> Row:
+    """The row of a line."""
     try:
-        return _object_row(number, json.loads(line))
+        value = json.loads(line)
+        return Row(number, None, _ARTICLE) if is_article(value) else object_row(number, value)
     except json.JSONDecodeError as error:  # .msg and .colno only: str(error.doc) is the row
         hint = "; a file that is one list of rows is named .json" if line.startswith("[") else ""
         return Row(number, None, "not valid JSON", f"{error.msg}, column {error.colno}{hint}")
@@ -43,108 +48,42 @@ def _jsonl_row(number: int, line: str) -> Row:
         return Row(number, None, "not usable JSON", "a number too long or lists nested too deep")
 
 
-def _object_row(number: int, value: object) -> Row:
-    if isinstance(value, dict):
-        return Row(number, value)
-    if isinstance(value, list):
-        return Row(number, None, _LIST_LINE)
-    return Row(number, None, "JSON, but not an object")
+def json_rows(path: Path, columns: Mapping[str, str] | None = None, encoding: Encodings = "auto") -> Iterator[Row]:
+    """A list of objects (or of lists), objects one after another, or one object that holds them in a list, under keys or as columns.
 
-
-def json_rows(path: Path) -> Iterator[Row]:
-    """A list of objects, or objects one after another.
+    Args:
+        columns: as `open_rows`; an object with such a column is a row.
 
     Raises:
-        DataError: the file cannot be read or decoded, or holds a syntax error (nothing after it can be told apart).
+        DataError: the file cannot be read or decoded, holds a syntax error (nothing after it can be told apart), or one object
+            with several lists, or with columns that do not match.
     """
-    with open_text(path, newline="\n") as text:
-        values = _Values(text, path)
+    with open_text(path, newline="\n", encoding=encoding) as text:
+        values = JsonValues(text, path)
         opening = values.peek()
         if opening == "{":
-            number = 0
-            while values.peek():
-                number += 1
-                yield _object_row(number, values.take())
+            known = KNOWN_NAMES | {fold_name(column) for column in (columns or {}).values()}
+            yield from object_rows(values, known)
         elif opening == "[":
-            yield from _list_rows(values)
+            yield from _listed(values.items(), columns or {})
+            if values.peek():
+                values.fail("more text after the closing ']'")
         elif opening:
             values.fail("it begins with neither '[' nor '{'")
 
 
-def _list_rows(values: "_Values") -> Iterator[Row]:
-    values.skip()
+def _listed(values: Iterator[object], columns: Mapping[str, str]) -> Iterator[Row]:
+    """The rows of a list: its objects, or lists of cells below a first list with the columns' names."""
+    first = list(islice(values, 1))
+    if first and isinstance(first[0], list):
+        if names := names_in(first[0], columns, KNOWN_NAMES):
+            yield from table_rows(names, values)
+            return
+        if names := by_position(first[0], columns):
+            yield from table_rows(names, chain(first, values))
+            return
     number = 0
-    while values.peek() != "]" or number:
-        number += 1
-        yield _object_row(number, values.take())
-        following = values.peek()
-        if following == "]":
-            break
-        if following != ",":
-            values.fail(f"expecting ',' or ']' after row {number}")
-        values.skip()
-    values.skip()
-    if values.peek():
-        values.fail("more text after the closing ']'")
-
-
-class _Values:
-    """JSON values one after another from a text stream, holding one chunk or one value at a time."""
-
-    _SPACE = re.compile(r"[ \t\r\n]*")
-    _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-    _DECODER = json.JSONDecoder()
-
-    def __init__(self, text: TextIO, path: Path) -> None:
-        self.text, self.path = text, path
-        self.buffer, self.at, self.line, self.ended = "", 0, 1, False
-
-    def peek(self) -> str:
-        """The next character that is not white space, "" at the end."""
-        while True:
-            space = self._SPACE.match(self.buffer, self.at)
-            self.at = space.end() if space else self.at
-            if self.at < len(self.buffer) or self.ended:
-                return self.buffer[self.at : self.at + 1]
-            self._more()
-
-    def skip(self) -> None:
-        """Pass over the character that `peek` returned."""
-        self.at += 1
-
-    def take(self) -> Any:
-        """Decode the next value."""
-        self.peek()
-        while True:
-            try:
-                value, end = self._DECODER.raw_decode(self.buffer, self.at)
-            except json.JSONDecodeError as error:
-                if self.ended or not self._cut_off(error):
-                    self.fail(error.msg, error.pos)
-            except (ValueError, RecursionError):
-                self.fail("a number too long or lists nested too deep")
-            else:
-                if end < len(self.buffer) or self.ended:  # else a number could go on in the next chunk
-                    self.at = end
-                    return value
-            self._more()
-
-    def fail(self, problem: str, at: int | None = None) -> NoReturn:
-        """Raise DataError with the line."""
-        line = self.line + self.buffer.count("\n", 0, self.at if at is None else at)
-        raise DataError(
-            f"{self.path}:{line}: not valid JSON: {problem}; allowed: a list of objects, or objects one after another; "
-            "correct the file (if each line is an object of its own, name it .jsonl)"
-        ) from None
-
-    def _cut_off(self, error: json.JSONDecodeError) -> bool:
-        # A value cut by the chunk's end fails there, or where a string without an end begins; any other failure is a real
-        # one, and must not make us read the rest of a large file. The longest token, a surrogate pair, has 12 characters.
-        open_string = self.buffer.startswith('"', error.pos) and not self._STRING.match(self.buffer, error.pos)
-        return open_string or error.pos >= len(self.buffer) - 16
-
-    def _more(self) -> None:
-        self.line += self.buffer.count("\n", 0, self.at)
-        rest = self.buffer[self.at :]
-        chunk = self.text.read(max(_CHUNK, len(rest)))  # doubling keeps the time linear in the value's length
-        self.buffer, self.at, self.ended = rest + chunk, 0, not chunk
+    for value in chain(first, values):
+        for row in entry_rows(number + 1, value):
+            number = row.number
+            yield Row(number, None, NO_NAMES) if isinstance(value, list) else row

@@ -1,39 +1,40 @@
-"""Rows of tables: CSV and TSV with or without a header, and Parquet."""
+"""Rows of tables: CSV and TSV with or without a header."""
 
 import csv
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
-from typing import Any, TextIO
+from typing import TextIO
 
-from medicalgpt.data.encoding import open_text
-from medicalgpt.data.files import file_type, is_gzip, open_bytes
-from medicalgpt.data.formats.names import KNOWN_NAMES, fold_name
-from medicalgpt.data.rows.row import Row
+from medicalgpt.config.sections import Encodings
+from medicalgpt.data.encoding import LONGEST_LINE, bounded_lines, numbered_lines, open_text
+from medicalgpt.data.files import file_type
+from medicalgpt.data.formats.fields import KNOWN_NAMES, fold_name
+from medicalgpt.data.rows.row import Row, UnknownHeader
 from medicalgpt.errors import DataError
 
-CELL_LIMIT = 64 << 20  # characters: an open quote must not swallow a file larger than memory
+CELL_LIMIT = LONGEST_LINE  # an open quote must not swallow a file larger than memory
+
+_UNNAMED = "{} columns (not shown, as the first row may be data)"
 
 _Record = tuple[int, list[str]]  # line where it begins, cells
 
 
-def table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def table_rows(path: Path, columns: Mapping[str, str], encoding: Encodings = "auto") -> Iterator[Row]:
     """Rows of a CSV or TSV file; the number counts records below the header.
 
     Raises:
         DataError: no header and no positional `columns`, a column twice, or quotes that do not close.
     """
-    plain = file_type(path) == ".tsv" and _is_plain(path)
-    with open_text(path, newline="") as text:
-        records = _plain_records(text) if plain else _quoted_records(text, path)
+    plain = file_type(path) == ".tsv" and _is_plain(path, encoding)
+    with open_text(path, newline="", encoding=encoding) as text:
+        records = _plain_records(text, path) if plain else _quoted_records(text, path)
         first = next(records, None)
         if first is None:
             return
-        names = _header(first[1], records, columns, path)
+        names = header(first[1], records, columns, path)
         if names is None:
             names = [str(i) for i in range(len(first[1]))]
             records = chain([first], records)
@@ -47,7 +48,7 @@ def table_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
 
 def _quoted_records(text: TextIO, path: Path) -> Iterator[_Record]:
     delimiter = "\t" if file_type(path) == ".tsv" else ","
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    reader = csv.reader(bounded_lines(text, path), delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         # csv has one limit for the process; it is ours for this row only, as other readers may run between two rows.
@@ -67,15 +68,14 @@ def _quoted_records(text: TextIO, path: Path) -> Iterator[_Record]:
             yield line, cells
 
 
-def _is_plain(path: Path) -> bool:
+def _is_plain(path: Path, encoding: Encodings) -> bool:
     """Whether every line of a TSV has as many tabs as the first: then a quote is a character, not a bracket."""
-    with open_text(path, newline="\n") as text:
-        counts = {line.count("\t") for line in text if line.strip()}
+    counts = {line.count("\t") for _, line in numbered_lines(path, newline="\n", encoding=encoding)}
     return len(counts) == 1 and counts != {0}
 
 
-def _plain_records(text: TextIO) -> Iterator[_Record]:
-    for number, line in enumerate(text, 1):
+def _plain_records(text: TextIO, path: Path) -> Iterator[_Record]:
+    for number, line in enumerate(bounded_lines(text, path), 1):
         if line.strip():
             yield number, [_unquote(cell) for cell in line.rstrip("\r\n").split("\t")]
 
@@ -87,8 +87,17 @@ def _unquote(cell: str) -> str:
     return inner.replace('""', '"') if wrapped else cell
 
 
-def _header(first: list[str], following: Iterator[_Record], columns: Mapping[str, str], path: Path) -> list[str] | None:
-    """The column names when `first` is a header row, None when `columns` names columns by position."""
+def header(
+    first: list[str], following: Iterator[tuple[int, list[str]]], columns: Mapping[str, str], path: Path
+) -> list[str] | None:
+    """The column names when `first` is a header row, None when `columns` names columns by position.
+
+    Args:
+        following: lines and cells of the records behind it; looked at only where its names say nothing.
+
+    Raises:
+        UnknownHeader: none of its names is known. DataError: a column twice, or a position that rows do not have.
+    """
     positions = {str(i) for i in range(len(first))}
     folded = [fold_name(cell) for cell in first]
     wanted = {fold_name(column) for column in columns.values()}
@@ -102,10 +111,14 @@ def _header(first: list[str], following: Iterator[_Record], columns: Mapping[str
             )
         return None
     if not known and not wanted & set(folded):
-        raise DataError(
-            f"{path}: no column has a name we know: {_described(first, following)}; say which column holds what, for "
+        body = [cells for _, cells in islice(following, 20)]
+        named = _is_header(first, body)
+        described = ", ".join(cell.strip() or "(unnamed)" for cell in first) if named else _UNNAMED.format(len(first))
+        raise UnknownHeader(
+            f"{path}: no column has a name we know: {described}; say which column holds what, for "
             "example data.columns={question: NAME, answer: NAME} (without a header row by position: "
-            'data.columns={text: "0"}), or convert the file'
+            'data.columns={text: "0"}), or convert the file',
+            [dict(zip(map(str.strip, first), cells)) for cells in body if named and len(cells) == len(first)],
         )
     twice = [name for name, n in Counter(folded).items() if n > 1 and (name in KNOWN_NAMES or name in wanted)]
     if twice:
@@ -113,34 +126,13 @@ def _header(first: list[str], following: Iterator[_Record], columns: Mapping[str
     return [cell.strip() for cell in first]
 
 
-def _described(first: list[str], following: Iterator[_Record]) -> str:
-    """The names, if this looks like a header; a first row that may be a patient's words is never shown."""
+def _is_header(first: list[str], body: list[list[str]]) -> bool:
+    """Whether the first row of a table looks like a header; one that may be a patient's words is never shown."""
     longest = max((len(cell) for cell in first), default=0)
-    body = [max(map(len, cells), default=0) for _, cells in islice(following, 20)]
-    if longest <= 40 and body and median(body) >= 3 * longest and not any(c.strip().isdecimal() for c in first):
-        return ", ".join(cell.strip() or "(unnamed)" for cell in first)
-    return f"{len(first)} columns (not shown, as the first row may be data)"
-
-
-def parquet_rows(path: Path) -> Iterator[Row]:
-    """Rows of a Parquet file, read in small batches.
-
-    Raises:
-        DataError: the file is not Parquet or is damaged.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    number = 0
-    try:
-        with open_bytes(path) as raw, tempfile.TemporaryFile() as spare:
-            if is_gzip(path):  # Parquet is read from its end, so it must be seekable
-                shutil.copyfileobj(raw, spare, 1 << 20)
-            source: Any = spare if is_gzip(path) else raw
-            for batch in pyarrow.parquet.ParquetFile(source).iter_batches(batch_size=256):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield Row(number, fields)
-    except (pyarrow.ArrowException, EOFError, OSError) as error:
-        kind = type(error).__name__
-        raise DataError(f"{path}: not a readable Parquet file after row {number} ({kind}); write it again") from None
+    widths = [max(map(len, cells), default=0) for cells in body]
+    return (
+        longest <= 40
+        and bool(widths)
+        and median(widths) >= 3 * longest
+        and not any(cell.strip().isdecimal() for cell in first)
+    )
