@@ -38,6 +38,7 @@ SETTINGS: dict[str, dict[str, str]] = {
 }
 VARIABLES = sorted({name for setting in SETTINGS.values() for name in setting} - {"OMP_NUM_THREADS"})
 TESTS = ("tests/parity", "tests/invariant")
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 # They compare text, not numbers that a kernel makes.
 LEFT_OUT = ("tests/parity/test_templates.py", "tests/invariant/test_front_ends.py", "tests/invariant/test_ledger.py")
 
@@ -102,6 +103,8 @@ def main(names: Sequence[str]) -> int:
         seen[now], started = name, time.monotonic()
         print(f"== {name}: {' '.join(f'{k}={v}' for k, v in setting.items())}", flush=True)
         words = ["-m", "pytest", "-v", "-m", "not slow", *TESTS, *(f"--ignore={path}" for path in LEFT_OUT)]
+        if setting["OMP_NUM_THREADS"] == "1":
+            words += PARALLEL
         env = {**plain, **setting, "MEDICALGPT_KERNELS": name}
         if subprocess.run([sys.executable, *words], env=env).returncode:
             failed.append(name)

@@ -120,3 +120,29 @@ def test_padding_fraction() -> None:
     # Rows of 10 hold 9 and 4: of 20, 13 are filled.
     plan = plan_run(np.asarray([9, 4]), 10, 1, 1.0, None, 0)
     assert plan.padding_fraction(np.asarray([9, 4]), 10) == 1 - 13 / 20
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=40),
+    rows_per_step=st.integers(1, 5),
+    epochs=st.lists(st.integers(1, 4), min_size=2, max_size=3, unique=True).map(sorted),
+)
+def test_a_longer_plan_begins_with_the_shorter_one_and_passes_over_nothing(
+    lengths: list[int], rows_per_step: int, epochs: list[int]
+) -> None:
+    """Each time the shorter run has come to its end, whose last step need not be full."""
+    sizes, stretched = np.asarray(lengths), list[tuple[int, float]]()
+    before: tuple[tuple[int, ...], ...] = ()
+    for count in epochs:
+        plan = plan_run(sizes, 64, rows_per_step, count, None, 3, stretched=stretched)
+        assert plan.rows[: len(before)] == before
+        assert set(Counter(i for row in plan.rows for i in row).values()) == {count}
+        assert len(plan.rows) == plan.steps * rows_per_step
+        before = plan.rows
+        stretched.append((plan.steps, float(count)))
+
+
+def test_a_run_that_was_stopped_before_its_end_needs_no_empty_rows() -> None:
+    sizes = np.full(10, 64)
+    assert plan_run(sizes, 64, 4, 2, None, 3, stretched=[(2, 1.0)]) == plan_run(sizes, 64, 4, 2, None, 3)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import quick_and_slow
 from tests.numerics import EXACT, assert_same_training
 from tests.tiny import save_tiny, tiny_tokenizer
 
@@ -123,7 +124,7 @@ def assert_same(run: Any, stage: str, *ways: dict[str, Any], close: dict[str, fl
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo", "kto"])
+@pytest.mark.parametrize("stage", quick_and_slow(["sft", "dpo"], ["pt", "simpo", "kto"]))
 def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: dict[str, Any]) -> None:
     """One step over the whole data, as one row and as many small ones (and padded ones)."""
     one, many, padded = (
@@ -138,7 +139,7 @@ def test_row_size_and_accumulation_change_nothing(run: Any, stage: str, method: 
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["pt", "sft", "dpo", "simpo", "kto"])
+@pytest.mark.parametrize("stage", quick_and_slow(["sft", "dpo"], ["pt", "simpo", "kto"]))
 def test_padded_training_is_tree_training(run: Any, stage: str, method: dict[str, Any]) -> None:
     tree = assert_same(run, stage, *(keys(method, batching=form) for form in ("tree", "padded")))
     assert len(tree.lines) == 3
@@ -146,7 +147,7 @@ def test_padded_training_is_tree_training(run: Any, stage: str, method: dict[str
 
 
 @METHODS
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", quick_and_slow(["dpo"], ["sft"]))
 def test_recomputing_activations_changes_nothing(run: Any, stage: str, method: dict[str, Any]) -> None:
     """Bit by bit, as the same sums are made in the same order."""
     stored, recomputed = (run(stage, **keys(method, gradient_checkpointing=on)) for on in (False, True))
@@ -193,6 +194,7 @@ def test_the_baseline_is_that_of_the_whole_step(run: Any, tmp_path: Path) -> Non
             assert changed.series(name) == pytest.approx(runs[0].series(name), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_every_source_of_kto_s_reference_is_the_same_reference(run: Any) -> None:
     """Good answers outweigh bad ones, so that answers as such become likelier and the baseline rises above 0."""
     settings = {**LORA, "objective.undesirable_weight": 0.01, "train.learning_rate": 3e-3}

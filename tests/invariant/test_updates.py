@@ -31,7 +31,8 @@ OBJECTIVES: dict[str, Objective] = {
     "ppo": ClippedPolicy(entropy=0.05),
     "rloo": LeaveOneOut(),
     "grpo by token": GroupRelative(beta=0.1),
-    "grpo by answer": GroupRelative(beta=0.1, reduce="answer"),
+    "grpo by answer": GroupRelative(beta=0.1, loss_type="grpo"),
+    "grpo by answer and sequence": GroupRelative(0.1, 0.1, beta=0.1, loss_type="grpo", ratio="sequence"),
     "critic": ClippedValue(),
 }
 

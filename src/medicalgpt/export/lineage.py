@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate
-from medicalgpt.models.adapters import read_adapter
+from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.runs import manifest
@@ -80,7 +80,7 @@ def _own(place: Located) -> Lineage:
         under = Lineage(_named(record))
     elif _is_adapter(below):
         adapter = Located(str(below), "adapter")
-        under = lineage_of(locate(str(read_adapter(adapter)["base_model_name_or_path"])), [adapter])
+        under = lineage_of(locate(base_name(adapter)), [adapter])
     else:
         under = _own(Located(str(below), "model"))
     return Lineage(under.base, [*under.stages, _stage(run, record)], under.steps)

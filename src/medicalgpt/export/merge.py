@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ModelError
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
@@ -101,6 +102,7 @@ def merge_adapter_checked(model: nn.Module) -> tuple[nn.Module, Certificate]:
     return folded, certificate
 
 
+@private_files()
 def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -> None:
     """Fold a finished run's adapter into its base, into the folder `merged` beside it, once; checked by the certificate.
 
@@ -165,8 +167,8 @@ class _Merge:
         first, *others = self.chain.adapters
         head = self.chain.head
         loaded = load(self._config(self.chain.base, first), head=head)
-        chosen = ChatTemplate.load(loaded.tokenizer, self.template)
-        prompts = probe_prompts(rows(loaded.model), chosen)
+        chosen = ChatTemplate.for_documents(loaded.tokenizer, self.template)
+        prompts = _prompts(loaded, chosen)
         comparisons: list[Comparison] = []
         expected = collect(self._logprob_fn(loaded.model), prompts)
         loaded.model = merge_adapter(loaded.model)
@@ -174,8 +176,8 @@ class _Merge:
             difference = compare(expected, self._logprob_fn(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
             if self._grow_for(adapter, loaded):
-                chosen = ChatTemplate.load(loaded.tokenizer, self.template)
-                prompts = probe_prompts(rows(loaded.model), chosen)
+                chosen = ChatTemplate.for_documents(loaded.tokenizer, self.template)
+                prompts = _prompts(loaded, chosen)
             loaded.model = attach(loaded.model, None, adapter, quantized=False, head=head)
             expected = collect(self._logprob_fn(loaded.model), prompts)
             loaded.model = merge_adapter(loaded.model)
@@ -231,3 +233,8 @@ class _Merge:
         )
         loaded.tokenizer = theirs
         return True
+
+
+def _prompts(loaded: Loaded, template: ChatTemplate) -> list[list[int]]:
+    """What the model is asked before and after; without dialogues where there is no template to write them with."""
+    return probe_prompts(rows(loaded.model), None if template.documents_only else template)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from medicalgpt.config.emergency import numbers
 from medicalgpt.export.lineage import Lineage, LineageEntry
 from medicalgpt.runs.atomic import write_text
 
@@ -38,14 +39,15 @@ For education and research: explaining general medical knowledge to people who c
   pharmacist, nurse or other qualified professional.
 - **It can be wrong while sounding sure:** it may invent facts, doses, studies and sources, and miss an emergency. Held-out numbers
   do not make a model safe.
-- Not for diagnosis, treatment, prescriptions, doses or triage, and not for emergencies: call your local emergency number.
+- Not for diagnosis, treatment, prescriptions, doses or triage, and not for emergencies: call the emergency number of the place
+  where you are ({en}).
 - Before anyone else uses it: clinical validation, supervision by professionals, and the law that applies (medical devices, data
   protection, consent) are up to whoever deploys it.
 - A trained model can repeat what it was trained on. If the data held patient records, treat the weights as confidentially as
   those, and do not publish them.
 
 本模型僅供教育與研究使用，不是醫療器材，不能取代醫師、藥師、護理師或其他合格的專業人員。模型可能出錯而說得很肯定；請勿依其回答決定診斷、
-治療、用藥或劑量。遇到緊急狀況，請立即撥打當地急救電話。
+治療、用藥或劑量。遇到緊急狀況，請立即撥打所在地的急救電話（{tw}）。
 """
 
 _LOAD_TEXT = """\
@@ -111,7 +113,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
         "## How to use it\n",
         _how(kind).format(name=name),
         _READERS[_library(lineage, kind)],
-        _LIMITS,
+        _LIMITS.format(en=numbers("en"), tw=numbers("zh-TW")),
     ]
     return "\n".join(parts)
 

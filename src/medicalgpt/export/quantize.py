@@ -59,7 +59,7 @@ def quantize(
     """
     sample = read_text(text or default_text())
     found = locate(model, revision, trust_remote_code)
-    if found.kind in ("adapter", "hub-adapter"):
+    if found.is_adapter:
         raise ModelError(
             f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …"
         )

@@ -1,8 +1,11 @@
 """A model as a Hugging Face folder."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from medicalgpt.export.read_back import check_saved
+from medicalgpt.models.adapter_config import write_base
 from medicalgpt.models.adapters import is_adapted, peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
@@ -10,7 +13,11 @@ from medicalgpt.rendering.template import ChatTemplate
 
 
 def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
-    """Adapter or full weights with tokenizer, chat template and every stop token, in Hugging Face layout."""
+    """Adapter or full weights with tokenizer, chat template and every stop token, in Hugging Face layout, read back.
+
+    Raises:
+        ModelError: a tensor is not on the disk as it is in memory.
+    """
     model = loaded.model
     inner = unwrap(model)
     implementation = inner.config._attn_implementation
@@ -24,14 +31,33 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
         inner.config.pad_token_id = template.pad_id
     # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
     chosen: dict[str, object] = {"selected_adapters": [peft_model(model).active_adapter]} if is_adapted(model) else {}
-    if is_adapted(model) and loaded.token_map is not None:
-        loaded.token_map.write(folder)
-        chosen |= {"save_embedding_layers": False} if stores_token_rows(model) else {}
+    if is_adapted(model):
+        if loaded.token_map is not None:
+            loaded.token_map.write(folder)
+        if loaded.token_map is None or stores_token_rows(model):
+            # Else peft stores whole matrices of the base: beside rows it trained, and beside an adapter on the head.
+            chosen |= {"save_embedding_layers": False}
     write: Callable[..., None] = peft_model(model).save_pretrained if is_adapted(model) else inner.save_pretrained
     write(str(folder), safe_serialization=True, **chosen)
+    if is_adapted(model):
+        _sort_sets(
+            folder / "adapter_config.json", vars(peft_model(model).peft_config[peft_model(model).active_adapter])
+        )
+        write_base(folder, loaded.base)
     inner.config._attn_implementation = implementation
+    check_saved(folder, model)
     tokenizer = template.tokenizer
     before = tokenizer.chat_template
-    tokenizer.chat_template = template.source
+    tokenizer.chat_template = template.source or None
     tokenizer.save_pretrained(str(folder))
     tokenizer.chat_template = before
+
+
+def _sort_sets(file: Path, settings: Mapping[str, object]) -> None:
+    """Names that peft keeps in a set come out in another order in every process; equal runs must leave equal files."""
+    written = json.loads(file.read_text(encoding="utf-8"))
+    unordered = [
+        name for name, value in settings.items() if isinstance(value, set) and isinstance(written.get(name), list)
+    ]
+    written |= {name: sorted(written[name]) for name in unordered}
+    file.write_text(json.dumps(written, indent=2, sort_keys=True), encoding="utf-8")

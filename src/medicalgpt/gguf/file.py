@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from medicalgpt.errors import ModelError
 from medicalgpt.gguf.header import Metadata, number_of, read_header
 from medicalgpt.gguf.tokenizer import read_tokenizer
-from medicalgpt.gguf.vocab import STOPS
+from medicalgpt.gguf.vocab import STOPS, UNUSED, placeholder
 
 if TYPE_CHECKING:  # transformers is imported where a tokenizer is asked for only
     from transformers import PreTrainedTokenizerBase
@@ -77,6 +77,14 @@ class GgufFile:
         named = [number_of(self.metadata, key) for key in keys if key in self.metadata]
         ours = self.metadata.get(STOPS, [])
         return list(dict.fromkeys([*map(int, ours if isinstance(ours, list) else ()), *named]))
+
+    @property
+    def unused_ids(self) -> list[int]:
+        """Ids that no token has: rows beyond the tokenizer, which converters mark and give a name of their own."""
+        types = self.metadata.get("tokenizer.ggml.token_type")
+        marked = [i for i, kind in enumerate(types) if kind == UNUSED] if isinstance(types, list) else []
+        names = self.tokenizer.convert_ids_to_tokens(marked)
+        return [i for i, name in zip(marked, names) if name in (None, placeholder(i))]
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerBase":

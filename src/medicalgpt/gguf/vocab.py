@@ -80,7 +80,7 @@ def vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int, pre: str | None 
     if max(ids) >= rows:
         raise ModelError(f"the tokenizer has tokens up to id {max(ids)}, the model only {rows} embeddings")
     added = {token["id"]: token["special"] for token in data["added_tokens"]}
-    tokens = [ids.get(i, f"[PAD{i}]") for i in range(rows)]
+    tokens = [ids.get(i, placeholder(i)) for i in range(rows)]
     types = [_type(tokens[i], i in ids, added.get(i), _unknown(model)) for i in range(rows)]
     if model["type"] == "BPE" and any(s["type"] == "ByteLevel" for s in _steps(data["pre_tokenizer"])):
         rule = pre or _rule(data["pre_tokenizer"])
@@ -99,6 +99,11 @@ def vocabulary(tokenizer: "PreTrainedTokenizerBase", rows: int, pre: str | None 
         f"a {model['type']} tokenizer of this kind has no word in GGUF; supported are byte-level BPE, SentencePiece BPE "
         "with byte fallback, and Unigram"
     )
+
+
+def placeholder(row: int) -> str:
+    """What a row without a token is called, here and by llama.cpp's own converter."""
+    return f"[PAD{row}]"
 
 
 def _sentencepiece(data: Part, tokens: list[str], types: list[int], serialized: str) -> Vocabulary:

@@ -44,10 +44,10 @@ class _Distribution(torch.autograd.Function):
             entropy[part] = -(p * log_p).sum(-1)
             if of_logp is not None and of_entropy is not None:
                 toward = -p * (log_p + entropy[part, None])
-                of_entropy[part] = head.to_raw(toward, slope).to(weight.dtype) @ weight
+                of_entropy[part] = head.to_raw(toward, slope).to(weight.dtype) @ head.rows
                 grad = p.neg_()
                 grad[torch.arange(len(y), device=y.device), y] += 1.0
-                of_logp[part] = head.to_raw(grad, slope).to(weight.dtype) @ weight
+                of_logp[part] = head.to_raw(grad, slope).to(weight.dtype) @ head.rows
         ctx.save_for_backward(of_logp, of_entropy)
         return logps, entropy
 

@@ -13,37 +13,49 @@ import torch
 import torch.nn.functional as F
 
 from medicalgpt.kernels.autograd import AutogradContext
+from medicalgpt.kernels.known_tokens import KnownTokens
 
 # Rows of logits at a time: 512 × 49k fp32 is 100 MB, and larger chunks measured no faster.
 CHUNK = 512
 
-HeadSettings = tuple[float, float | None, float]
-"""`Head.scale`, `softcap` and `temperature`."""
+HeadSettings = tuple[float, float | None, float, KnownTokens | None]
+"""`Head.scale`, `softcap`, `temperature` and `known`."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What turns a hidden state into logits: z = cap·tanh(scale·(h·Wᵀ + b) / cap) / temperature."""
+    """What turns a hidden state into logits: z = cap·tanh(scale·(h·Wᵀ + b) / cap) / temperature.
+
+    With `known` only the ids that stand for a token have a share, and rows behind the last of them are not multiplied.
+    """
 
     weight: torch.Tensor
     bias: torch.Tensor | None = None
     scale: float = 1.0
     softcap: float | None = None
     temperature: float = 1.0
+    known: KnownTokens | None = None
 
     @property
     def shape(self) -> HeadSettings:
         """Everything but the tensors."""
-        return self.scale, self.softcap, self.temperature
+        return self.scale, self.softcap, self.temperature, self.known
+
+    @property
+    def rows(self) -> torch.Tensor:
+        """The rows [V, D] that are multiplied."""
+        return self.weight if self.known is None else self.known.cut(self.weight)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """fp32 logits [n, V] of hidden states [n, D]."""
-        z = F.linear(hidden.to(self.weight.dtype), self.weight, self.bias).float()
+        """fp32 logits [n, V] of hidden states [n, D]; V as in `rows`."""
+        bias = self.bias if self.bias is None or self.known is None else self.known.cut(self.bias)
+        z = F.linear(hidden.to(self.weight.dtype), self.rows, bias).float()
         if self.scale != 1.0:
             z = z * self.scale
         if self.softcap:
             z = torch.tanh(z / self.softcap) * self.softcap
-        return z if self.temperature == 1.0 else z / self.temperature
+        z = z if self.temperature == 1.0 else z / self.temperature
+        return z if self.known is None else self.known.forbid(z)
 
     def to_raw(self, grad: torch.Tensor, slope: torch.Tensor | None) -> torch.Tensor:
         """∂/∂z [n, V] turned into ∂/∂(h·Wᵀ + b), in its own memory; `slope` as `slope_of` gives it."""
@@ -102,7 +114,7 @@ class _TokenLogps(torch.autograd.Function):
             part = slice(i, i + chunk)
             logps[part], hits[part], grad = _score(head, hidden[part], targets[part])
             if grad_h is not None:
-                grad_h[part] = grad.to(weight.dtype) @ weight
+                grad_h[part] = grad.to(weight.dtype) @ head.rows
         trained = weight.requires_grad or (bias is not None and bias.requires_grad)
         ctx.save_for_backward(grad_h, *((hidden, weight, bias, targets) if trained else (None, weight, bias, None)))
         ctx.settings = (shape, chunk, trained)
@@ -155,7 +167,7 @@ class _WeightedNll(torch.autograd.Function):
             logps[part], hits[part], grad = _score(head, hidden[part], targets[part])
             grad = grad.mul_(-weights[part, None]).to(weight.dtype)
             if grad_h is not None:
-                grad_h[part] = grad @ weight
+                grad_h[part] = grad @ head.rows
             _add_head_grads(grad, hidden[part], grad_w, grad_b)
         ctx.save_for_backward(grad_h, grad_w, grad_b)
         ctx.mark_non_differentiable(logps, hits)
@@ -174,9 +186,9 @@ def _add_head_grads(
     grad: torch.Tensor, hidden: torch.Tensor, grad_w: torch.Tensor | None, grad_b: torch.Tensor | None
 ) -> None:
     if grad_w is not None:
-        grad_w.addmm_(grad.t(), hidden.to(grad.dtype))
+        grad_w[: grad.shape[1]].addmm_(grad.t(), hidden.to(grad.dtype))
     if grad_b is not None:
-        grad_b.add_(grad.sum(0))
+        grad_b[: grad.shape[1]].add_(grad.sum(0))
 
 
 def token_logps(

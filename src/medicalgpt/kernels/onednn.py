@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from medicalgpt.kernels.free_memory import free_main_memory
+from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.kernels.lora import LoraLinear, is_lora_linear
 from medicalgpt.kernels.patched import Network
 
@@ -27,8 +28,10 @@ _SHARE = 0.5  # of the free memory that copies may take
 
 
 @contextmanager
-def onednn_weights(model: Network) -> Iterator[int]:
+def onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTokens | None = None) -> Iterator[int]:
     """Run linear layers on copies of their weights in oneDNN's layout; gives how many do.
+
+    With `known` the copy of the layer `head` has the rows of these tokens only, and so have its logits.
 
     Layers on a GPU, in other number types, quantized or with hooks in place of their forward stay as they are, and all
     of them where memory is short.
@@ -41,7 +44,7 @@ def onednn_weights(model: Network) -> Iterator[int]:
     before = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
-            vars(layer)["forward"] = _product(layer)
+            vars(layer)["forward"] = _product(layer, known if layer is head else None)
         yield len(layers)
     finally:
         for layer, own in zip(layers, before):
@@ -90,7 +93,7 @@ def _base(layer: LoraLinear | nn.Linear) -> nn.Linear:
     return layer if isinstance(layer, nn.Linear) else layer.base_layer
 
 
-def _product(layer: LoraLinear | nn.Linear) -> Callable[..., torch.Tensor]:
+def _product(layer: LoraLinear | nn.Linear, known: KnownTokens | None = None) -> Callable[..., torch.Tensor]:
     """A forward for `layer` on its weight in oneDNN's layout."""
     base = _base(layer)
     weight = base.weight.detach()
@@ -98,8 +101,10 @@ def _product(layer: LoraLinear | nn.Linear) -> Callable[..., torch.Tensor]:
         for name in layer.active_adapters:
             if name in layer.lora_A:
                 weight = weight + layer.get_delta_weight(name).detach()
-    kept = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
     bias = None if base.bias is None else base.bias.detach()
+    if known is not None:
+        weight, bias = known.cut(weight), None if bias is None else known.cut(bias)
+    kept = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
     plain: Callable[..., torch.Tensor] = types.MethodType(type(layer).forward, layer)
 
     def forward(x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:

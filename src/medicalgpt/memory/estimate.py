@@ -151,12 +151,23 @@ def gigabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e9:.2f} GB"
 
 
-def hardware_table(row_tokens: int = 2048, checkpointing: bool = True) -> str:
-    """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there."""
+LARGEST_GPU = 80  # GB: of the GPUs that are rented by the hour most; what takes more is marked in the table
+
+
+def hardware_table(row_tokens: int = 1024, checkpointing: bool = False) -> str:
+    """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there.
+
+    Its last row says what the mark means: more than one GPU holds, and a model is not sharded over several here.
+    """
     lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
     rows: list[tuple[str, Method, DType]] = [(m, m, "mixed") for m in METHODS]
     for name, method, dtype in [*rows, ("full, dtype=bfloat16", "full", "bfloat16")]:
         setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)
-        cells = [f"{estimate(shape_of_size(size), setup).total / 1e9:.0f} GB" for size in LLAMA_SIZES]
+        sizes = [estimate(shape_of_size(size), setup).total / 1e9 for size in LLAMA_SIZES]
+        cells = [f"{size:.0f} GB{' †' if size > LARGEST_GPU else ''}" for size in sizes]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    sharding = (
+        f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or sharding, which MedicalGPT does not do"
+    )
+    lines.append(f"| {sharding} |" + " |" * len(LLAMA_SIZES))
     return "\n".join(lines)

@@ -153,13 +153,18 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
 
 
 def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
-    """The linear layers that get an adapter; raises ModelError when none is named in `setup.target_modules`."""
+    """The linear layers that get an adapter, the head where it is named.
+
+    Raises:
+        ModelError: none is named in `setup.target_modules`.
+    """
     wanted = setup.target_modules
     if wanted is None:
         return shape.linears
-    found = tuple(x for x in shape.linears if x.kind in wanted)
+    there = (*shape.linears, *([shape.head] if shape.head else []))
+    found = tuple(x for x in there if any(x.is_called(target) for target in wanted))
     if not found:
-        names = ", ".join(sorted({x.kind for x in shape.linears}))
+        names = ", ".join(sorted({x.kind for x in there}))
         raise ModelError(f"lora.target_modules [{', '.join(wanted)}] match no linear layer; this model has: {names}")
     return found
 
@@ -207,7 +212,7 @@ def layer_token_bytes(shape: ModelShape, setup: Setup) -> int:
 def _linear_inputs(shape: ModelShape, setup: Setup) -> int:
     """Inputs kept for weight gradients: one shared by sibling layers, unless autocast casts it for each of them."""
     full, size = setup.method == "full", BYTES[setup.compute]
-    targets = shape.linears if full else lora_targets(shape, setup)
+    targets = shape.linears if full else tuple(x for x in lora_targets(shape, setup) if x != shape.head)
     inner = 0 if full or setup.tuned else setup.rank * len(targets) * size // shape.layers
     own_copies = setup.autocast and (setup.dtype == "float32" or not full)
     if own_copies:
@@ -227,7 +232,12 @@ def _activations(shape: ModelShape, setup: Setup) -> int:
 
 
 def _head(shape: ModelShape, setup: Setup) -> int:
-    """One chunk's logits and their gradient, two rows per position and, in full training, the head's own gradient."""
+    """One chunk's logits and their gradient, two rows per position and, in full training, the head's own gradient.
+
+    A head with an adapter is run by the model itself: logits of a whole row, their logarithms and one gradient.
+    """
+    if setup.method != "full" and shape.head in lora_targets(shape, setup):
+        return 3 * setup.row_tokens * shape.vocab * 4 + 2 * setup.row_tokens * shape.hidden * BYTES[setup.compute]
     chunk = 2 * min(HEAD_CHUNK, setup.row_tokens) * shape.vocab * 4
     size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden
     rows = 2 * setup.row_tokens * shape.hidden * size

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.hub import hub_token
-from medicalgpt.models.locate import locate, read_config
+from medicalgpt.hub.huggingface import hub_token
+from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.locate import locate
 
 if TYPE_CHECKING:  # torch and transformers are imported where a model is described only
     from torch import nn
@@ -31,13 +32,17 @@ class Linear:
 
     @property
     def kind(self) -> str:
-        """The last part of its name, by which LoRA targets are chosen."""
+        """The last part of its name."""
         return self.name.rsplit(".", 1)[-1]
+
+    def is_called(self, target: str) -> bool:
+        """Whether a LoRA target means it: its name or the end of it, as peft reads them."""
+        return f".{self.name}".endswith(f".{target}")
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Dimensions of a decoder. `linears` are all linear layers but the head; widths are per layer.
+    """Dimensions of a decoder. `linears` are all linear layers but `head`; widths are per layer.
 
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
     what they normalize. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
@@ -61,11 +66,13 @@ class ModelShape:
     norm_width: int
     linears: tuple[Linear, ...]
     tied: bool = True
+    head: Linear | None = None
 
     def grown(self, rows: int) -> "ModelShape":
         """The same model with `rows` embeddings, also in its head."""
         more = (rows - self.vocab) * self.hidden * self.token_matrices
-        return replace(self, vocab=rows, parameters=self.parameters + more)
+        head = self.head and replace(self.head, outputs=rows)
+        return replace(self, vocab=rows, parameters=self.parameters + more, head=head)
 
     @property
     def token_matrices(self) -> int:
@@ -78,7 +85,7 @@ def shape_of_size(size: str) -> ModelShape:
     from transformers import LlamaConfig
 
     if size.upper() not in LLAMA_SIZES:
-        raise ModelError(f"size {size!r} is unknown; allowed: {', '.join(LLAMA_SIZES)}; or name a model with --model")
+        raise ModelError(f"size {size!r} is unknown; allowed: {', '.join(LLAMA_SIZES)}; or name a model instead")
     hidden, wide, layers, heads, key_heads = LLAMA_SIZES[size.upper()]
     return shape_of_config(
         LlamaConfig(
@@ -95,29 +102,17 @@ def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_
     """Shape of a model by name, folder or Hub id; an adapter has the shape of its base. Raises ModelError."""
     from transformers import AutoConfig
 
-    located = locate(name_or_path, revision, trust_remote_code)
-    if located.kind in ("adapter", "hub-adapter"):
-        return shape_of_model(_base_of(located.path_or_id, located.kind, revision), None, trust_remote_code)
+    _, located = down_to_base(locate(name_or_path, revision, trust_remote_code), trust_remote_code)
     try:
         config = AutoConfig.from_pretrained(
-            located.path_or_id, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
+            located.path_or_id, revision=located.revision, token=hub_token(), trust_remote_code=trust_remote_code
         )
-    except (ValueError, KeyError, OSError) as error:
-        raise ModelError(f"{name_or_path}: transformers cannot read this model's config.json: {error}") from error
-    return shape_of_config(config, trust_remote_code)
-
-
-def _base_of(path_or_id: str, kind: str, revision: str | None) -> str:
-    from pathlib import Path
-
-    from medicalgpt.models.hub import fetch_file  # lazy: heavy
-
-    name = "adapter_config.json"
-    file = fetch_file(path_or_id, name, revision) if kind == "hub-adapter" else Path(path_or_id) / name
-    base = read_config(file).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise ModelError(f"{file} names no base model (base_model_name_or_path); give the base model instead")
-    return base
+        return shape_of_config(config, trust_remote_code)
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises what a damaged value leads to, and so does reading it
+        said = error if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
+        raise ModelError(f"{name_or_path}: transformers cannot read this model's config.json: {said}") from error
 
 
 def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False) -> ModelShape:
@@ -163,6 +158,7 @@ def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False)
         linears=linears,
         head_norms=any(n.endswith(("q_norm.weight", "k_norm.weight")) for n, _ in model.named_parameters()),
         tied=head is None or head.weight is model.get_input_embeddings().weight,
+        head=next((Linear(n, m.in_features, m.out_features) for n, m in model.named_modules() if m is head), None),
     )
 
 

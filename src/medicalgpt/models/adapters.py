@@ -1,8 +1,7 @@
 """LoRA adapters through peft: attaching, continuing, switching off for the reference, saving."""
 
 import contextlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,12 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.models.causal_lm import CausalLM, unwrap
+from medicalgpt.hub.huggingface import hub_token
+from medicalgpt.models.adapter_config import read_adapter
+from medicalgpt.models.causal_lm import CausalLM, head_name, output_head, unwrap
 from medicalgpt.models.embeddings import TrainedRows, trained_rows
 from medicalgpt.models.excluded_modules import excluded_modules
 from medicalgpt.models.families import identify
-from medicalgpt.models.hub import fetch_file, hub_token
 from medicalgpt.models.locate import Located
 from medicalgpt.models.token_map import TokenMap
 
@@ -23,22 +23,6 @@ if TYPE_CHECKING:  # peft is imported where there are adapters only
     from peft import LoraConfig as PeftLora
     from peft import PeftModel
     from peft.tuners.trainable_tokens import TrainableTokensLayer
-
-
-def read_adapter(found: Located) -> dict[str, object]:
-    """An adapter's adapter_config.json."""
-    local = found.kind == "adapter"
-    path = (
-        Path(found.path_or_id) / "adapter_config.json"
-        if local
-        else fetch_file(found.path_or_id, "adapter_config.json", found.revision)
-    )
-    config = json.loads(path.read_text(encoding="utf-8"))
-    if not config.get("base_model_name_or_path"):
-        raise ModelError(
-            f"{found.path_or_id}: adapter_config.json does not name its base model; set model.base and model.adapter"
-        )
-    return dict(config)
 
 
 def scores_answers(adapter: Located) -> bool:
@@ -69,7 +53,7 @@ def attach(
         options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
         try:
             adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)
-        except (RuntimeError, ValueError, IndexError) as error:
+        except Exception as error:  # peft raises what a damaged config or weight file leads to
             raise _misfit(adapter, error) from error
         if lora is None:
             write_token_rows(adapted)
@@ -81,17 +65,33 @@ def attach(
         )
     names = linear_names(model)  # asked later, peft's own layers would be among them
     try:
-        return get_peft_model(model, _peft_config(model, lora, head, token_map))
+        adapted = get_peft_model(model, _peft_config(model, lora, head, token_map))
     except ValueError as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
             f"{', '.join(names)}; all-linear takes them all"
         ) from error
+    if isinstance(lora.target_modules, list):
+        _require_met(adapted, lora.target_modules, names)
+    return adapted
+
+
+def _require_met(adapted: nn.Module, wanted: Sequence[str], names: Sequence[str]) -> None:
+    """peft is content when one name of a list fits; each of them must, or it would be a setting without effect."""
+    from peft.tuners.lora import LoraLayer
+
+    met = [name for name, module in unwrap(adapted).named_modules() if isinstance(module, LoraLayer)]
+    lost = [name for name in wanted if not any(f".{place}".endswith(f".{name}") for place in met)]
+    if lost:
+        raise ModelError(
+            f"lora.target_modules: no layer that can learn is called {', '.join(lost)}. This model's linear layers are "
+            f"{', '.join(names)}; take the name out, or correct it"
+        )
 
 
 def _misfit(adapter: Located, error: Exception) -> ModelError:
     """An adapter whose layers or shapes are not those of the base."""
-    text = str(error)
+    text = str(error) if isinstance(error, (RuntimeError, ValueError)) else f"{type(error).__name__}: {error}"
     resized = "size mismatch" in text and any(name in text for name in ("embed", "lm_head", "wte"))
     hint = (
         " Its embeddings have another number of tokens: it was trained with another tokenizer; give that one with "
@@ -99,7 +99,7 @@ def _misfit(adapter: Located, error: Exception) -> ModelError:
         if resized
         else ""
     )
-    first = next((line.strip() for line in text.splitlines() if "size mismatch" in line), text.splitlines()[0])
+    first = next((line.strip() for line in text.splitlines() if "size mismatch" in line), text.partition("\n")[0])
     return ModelError(f"{adapter.path_or_id} does not fit this base model: {first[:200]}.{hint}")
 
 
@@ -157,8 +157,22 @@ def stores_token_rows(model: nn.Module) -> bool:
 
 
 def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
-    """A second adapter that starts from nothing, beside the one that is there."""
-    peft_model(model).add_adapter(name, _peft_config(model, lora, "language"))
+    """A second adapter that starts from nothing, beside the one that is there; not on the head, whose output it never uses.
+
+    Raises:
+        ModelError: its layers would be none but the head.
+    """
+    config = _peft_config(model, lora, "language")
+    head = head_name(model)
+    if head is not None and isinstance(lora.target_modules, list):
+        config.exclude_modules = [*(config.exclude_modules or []), head]
+    try:
+        peft_model(model).add_adapter(name, config)
+    except ValueError as error:
+        raise ModelError(
+            f"lora.target_modules={lora.target_modules} leaves no layer for the {name}, which does not use the head; name "
+            "another one, or take all-linear"
+        ) from error
 
 
 def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
@@ -171,7 +185,7 @@ def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
     options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
     try:
         peft_model(model).load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:
         raise _misfit(adapter, error) from error
 
 
@@ -211,9 +225,12 @@ def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:
     from peft import set_peft_model_state_dict
     from safetensors.torch import load_file
 
-    config = PeftLora.from_pretrained(adapter.path_or_id)
+    try:
+        config = PeftLora.from_pretrained(adapter.path_or_id)
+        weights = load_file(Path(adapter.path_or_id) / "adapter_model.safetensors")
+    except Exception as error:
+        raise _misfit(adapter, error) from error
     config.task_type, config.modules_to_save, config.lora_dropout = "CAUSAL_LM", None, 0.0
-    weights = load_file(Path(adapter.path_or_id) / "adapter_model.safetensors")
     heads = [key for key in weights if key.endswith("score.weight")]
     if len(heads) != 1:
         raise ModelError(f"{adapter.path_or_id} holds {len(heads)} score layers; a reward model has one")
@@ -228,7 +245,7 @@ def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:
 
 def linear_names(model: nn.Module | CausalLM) -> list[str]:
     """Last path components of the model's linear layers, the head left out."""
-    head = getattr(model, "get_output_embeddings", lambda: None)()
+    head = output_head(model)
     return sorted(
         {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head}
     )
@@ -237,6 +254,16 @@ def linear_names(model: nn.Module | CausalLM) -> list[str]:
 def is_adapted(model: nn.Module) -> bool:
     """Whether the model carries peft adapters."""
     return hasattr(model, "peft_config")
+
+
+def on_head(model: nn.Module) -> bool:
+    """Whether the head carries a LoRA adapter. Read as a matrix it would leave the adapter out, and train nothing of it."""
+    if not is_adapted(model):
+        return False
+    from peft.tuners.lora import LoraLayer
+
+    head = output_head(unwrap(model))
+    return head is not None and any(isinstance(part, LoraLayer) for part in head.modules())
 
 
 def peft_model(model: nn.Module) -> "PeftModel":

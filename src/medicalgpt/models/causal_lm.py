@@ -136,6 +136,19 @@ def unwrap(model: nn.Module | CausalLM) -> CausalLM:
     return inner
 
 
+def output_head(model: nn.Module | CausalLM) -> nn.Module | None:
+    """The layer that makes logits of states; None for a model that scores."""
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    return head if isinstance(head, nn.Module) else None
+
+
+def head_name(model: nn.Module | CausalLM) -> str | None:
+    """The head's name in the model; None where there is none."""
+    inner = unwrap(model)
+    head = output_head(inner)
+    return None if head is None else next((name for name, module in inner.named_modules() if module is head), None)
+
+
 def device_of(model: nn.Module | CausalLM) -> torch.device:
     """Where token ids have to lie: the device of the embedding table, also of a model laid over several."""
     return unwrap(model).get_input_embeddings().weight.device

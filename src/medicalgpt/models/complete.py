@@ -33,8 +33,11 @@ def check_complete(folder: Path, names: Iterable[str]) -> None:
 
 def _listed(index: Path) -> set[str]:
     try:
-        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        listed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        if not all(isinstance(name, str) for name in listed):
+            raise TypeError("a file name is no text")
+        return listed
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{index} is not a readable list of weight files; copy or download the model again") from error
 
 
@@ -43,5 +46,7 @@ def _fault(path: Path) -> str | None:
     try:
         with safe_open(path, framework="numpy"):
             return None
+    except OSError as error:
+        return error.strerror or "no ordinary file"
     except SafetensorError as error:
         return f"{path.stat().st_size} bytes: {str(error).removeprefix('Error while deserializing header: ')}"

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from medicalgpt.models.causal_lm import CausalLM, unwrap
+from medicalgpt.models.causal_lm import CausalLM, output_head, unwrap
 
 # Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
 # there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.
@@ -29,10 +29,31 @@ def excluded_modules(model: nn.Module) -> list[str]:
     return found
 
 
+def unreached_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Weights that no loss on text reaches, whatever is trained: towers for pictures and sound, and indexers' choices."""
+    inner = unwrap(model)
+    found = [p for m in inner.modules() if type(m).__name__.endswith("Indexer") for p in m.parameters()]
+    text = _text_decoder(inner)
+    if text is None:
+        return found
+    head = output_head(inner) or getattr(inner, "score", None)
+    parts = [text, *([head] if isinstance(head, nn.Module) else [])]
+    read = {id(p) for module in parts for p in module.parameters()}
+    return found + [p for p in inner.parameters() if id(p) not in read]
+
+
 def _beside_the_text(model: CausalLM) -> list[str]:
     """Linear layers of a model for several media that are not part of its text decoder."""
+    decoder = _text_decoder(model)
+    if decoder is None:
+        return []
+    text = {id(module) for module in decoder.modules()}
+    return [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in text]
+
+
+def _text_decoder(model: CausalLM) -> nn.Module | None:
+    """The decoder of a model for several media; None for one that reads text only."""
     config = model.config
     if config.get_text_config() is config or not hasattr(model, "get_decoder"):
-        return []
-    text = {id(module) for module in model.get_decoder().modules()}
-    return [n for n, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) not in text]
+        return None
+    return model.get_decoder()

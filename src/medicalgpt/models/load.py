@@ -9,14 +9,15 @@ from torch import nn
 from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
-from medicalgpt.errors import ModelError
+from medicalgpt.errors import MedicalGPTError, ModelError
+from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.kernels import attention
-from medicalgpt.models.adapters import attach, read_adapter, scores_answers
+from medicalgpt.models.adapter_config import base_name
+from medicalgpt.models.adapters import attach, scores_answers
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
-from medicalgpt.models.hub import hub_token
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
 from medicalgpt.models.token_map import TokenMap
@@ -61,8 +62,16 @@ def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: b
         return AutoTokenizer.from_pretrained(
             where, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{where}: no usable tokenizer: {error}") from error
+    except MedicalGPTError:
+        raise
+    except Exception as error:  # a damaged tokenizer.json raises a bare Exception, a damaged config what it leads to
+        raise ModelError(f"{where}: no usable tokenizer: {_said(error)}; copy or download the model again") from error
+
+
+def _said(error: Exception) -> str:
+    """The beginning of what a library says; the kind of error with it, where the words alone may be a mere key."""
+    words = str(error)[:2_000]
+    return words if isinstance(error, (OSError, ValueError)) and words else f"{type(error).__name__}: {words}"
 
 
 def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Located | None, PreTrainedTokenizerBase]:
@@ -73,15 +82,15 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
     """
     found = locate(config.base, config.revision, config.trust_remote_code)
     adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
-    if adapter and adapter.kind not in ("adapter", "hub-adapter"):
+    if adapter and not adapter.is_adapter:
         raise ModelError(f"model.adapter={config.adapter} is not an adapter (it has no adapter_config.json)")
-    if found.kind in ("adapter", "hub-adapter"):
+    if found.is_adapter:
         if adapter:
             raise ModelError(
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
         found, adapter = (
-            locate(str(read_adapter(found)["base_model_name_or_path"]), None, config.trust_remote_code),
+            locate(base_name(found), None, config.trust_remote_code),
             found,
         )
     place = own_place(config, adapter, tokenizer)
@@ -227,8 +236,10 @@ def load_base(
         raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
         model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"{found.path_or_id} cannot be loaded: {error}") from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # transformers raises what a damaged value leads to
+        raise ModelError(f"{found.path_or_id} cannot be loaded: {_said(error)}") from error
     _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
     base: nn.Module = model

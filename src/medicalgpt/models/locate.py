@@ -19,6 +19,13 @@ LocatedKind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_CONFIG_LIMIT = 16 << 20  # bytes
+_LAYERS, _WIDTH = 10_000, 10_000_000
+# What every model of transformers that has such a key means by it.
+_SIZES = {
+    **dict.fromkeys(("num_hidden_layers", "n_layer", "n_layers"), _LAYERS),
+    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "vocab_size", "num_attention_heads", "n_head"), _WIDTH),
+}
 _UNFINISHED = ("config.resolved.yaml", "metrics.jsonl", "checkpoints")
 
 
@@ -33,6 +40,11 @@ class Located:
     path_or_id: str
     kind: LocatedKind
     revision: str | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is an adapter, which needs the base that it names."""
+        return self.kind in ("adapter", "hub-adapter")
 
 
 def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Located:
@@ -125,14 +137,39 @@ def _local(path: Path, trust_remote_code: bool) -> Located:
 
 
 def read_config(path: Path) -> dict[str, object]:
-    """The JSON object in a model's config.json; raises ModelError when it is not one."""
+    """The JSON object in a model's config.json or adapter_config.json.
+
+    Raises:
+        ModelError: it is not one, or a size in it is none that a model can have.
+    """
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(_CONFIG_LIMIT + 1)
+        if len(data) > _CONFIG_LIMIT:
+            raise ModelError(
+                f"{path} has more than {_CONFIG_LIMIT:,} bytes: it is no model's config; copy the model again"
+            )
+        config = json.loads(data.decode("utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not readable JSON: {error}; copy the model again") from error
+    except RecursionError:
+        raise ModelError(f"{path} is not usable JSON: it is nested too deep; copy the model again") from None
     if not isinstance(config, dict):
         raise ModelError(f"{path} must hold a JSON object, found {type(config).__name__}; copy the model again")
+    for part in (config, config.get("text_config")):
+        _check_sizes(path, part if isinstance(part, dict) else {})
     return config
+
+
+def _check_sizes(path: Path, config: dict[str, object]) -> None:
+    """Building a model with a billion layers would only end when memory does."""
+    for name, most in _SIZES.items():
+        value = config.get(name)
+        if value is not None and (type(value) is not int or not 0 < value <= most):
+            shown = value if isinstance(value, int | float) else type(value).__name__
+            raise ModelError(
+                f"{path}: {name} is {shown}; allowed: a whole number from 1 to {most:,}; copy the model again"
+            )
 
 
 def config_of(found: Located) -> dict[str, object]:

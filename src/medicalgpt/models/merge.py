@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.adapters import is_adapted, peft_model, read_adapter, scores_answers, take_out_token_rows
+from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.adapters import is_adapted, peft_model, scores_answers, take_out_token_rows
 from medicalgpt.models.load import HeadKind
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.quantized import quantized_kind, refuse_quantized
@@ -36,11 +37,10 @@ def find_chain(
     found = locate(model, revision, trust_remote_code)
     chain = [locate(a, None, trust_remote_code) for a in adapters]
     for given, place in zip(adapters, chain):
-        if place.kind not in ("adapter", "hub-adapter"):
+        if not place.is_adapter:
             raise ModelError(f"--adapter {given} is not an adapter (it has no adapter_config.json)")
-    while found.kind in ("adapter", "hub-adapter"):
-        chain.insert(0, found)
-        found = locate(str(read_adapter(found)["base_model_name_or_path"]), None, trust_remote_code)
+    below, found = down_to_base(found, trust_remote_code)
+    chain = [*reversed(below), *chain]
     if not chain:
         raise ModelError(f"{model} has no adapter to merge: it is a whole model already. Name one with --adapter")
     refuse_quantized(found, "merged into")

@@ -16,6 +16,8 @@ from medicalgpt.errors import ModelError
 from medicalgpt.kernels.attention import TreeLayout, using
 from medicalgpt.kernels.entropy import plain_distribution, token_distribution
 from medicalgpt.kernels.head import CHUNK, Head, token_logps, weighted_nll
+from medicalgpt.kernels.known_tokens import KnownTokens
+from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.rendering.batch import TreeBatch
 
@@ -29,12 +31,16 @@ class CausalPolicy(nn.Module):
         super().__init__()
         self.model = model
         self.batching = batching
-        self.chunked_head = chunked_head
+        # The chunked head reads the head's matrix, which an adapter on the head is no part of.
+        self.chunked_head = chunked_head and not on_head(model)
         self.neftune_alpha = 0.0
         # A tuple hides the frozen model from parameters(), state dicts and gradient sums.
         self._teacher: tuple[CausalPolicy | None] = (None,)
         self.temperature = 1.0
         """Logits are divided by it: the distribution that answers were sampled from."""
+        self.known: KnownTokens | None = None
+        """The ids that answers were sampled among; None: all rows. Text that is given is learned from over all rows, as
+        everywhere: that is what takes the share of the others away."""
 
     # -- the protocol ------------------------------------------------------------------------------------------------
     def logps(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,7 +82,7 @@ class CausalPolicy(nn.Module):
 
         def part(mine: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
             a, b = our_head(mine), their_head(other)
-            width = min(a.shape[-1], b.shape[-1])
+            width = min(a.shape[-1], b.shape[-1], self.known.size if self.known else a.shape[-1])
             return compare(torch.log_softmax(a[:, :width], -1), torch.log_softmax(b[:, :width], -1))
 
         chunks = zip(ours.split(CHUNK), theirs.split(CHUNK))
@@ -90,6 +96,21 @@ class CausalPolicy(nn.Module):
             return self._states(batch), self.head().logits
         return self._rows(batch), lambda rows: rows
 
+    @torch.no_grad()
+    def candidates(self, batch: TreeBatch, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """log p [M] in float32 of several next tokens a state: of `targets` [M] behind state number `states` [M] of `batch.at`.
+
+        `states` ascend. The logits of a state are computed once, however many tokens are asked of it.
+        """
+        rows, head = self._logits_of(batch)
+        found = []
+        for first in range(0, len(rows), CHUNK):
+            logits = head(rows[first : first + CHUNK]).float()
+            begin, end = torch.searchsorted(states, torch.tensor([first, first + CHUNK], device=states.device)).tolist()
+            mine = states[begin:end] - first
+            found.append(logits[mine, targets[begin:end]] - logits.logsumexp(-1)[mine])
+        return torch.cat(found) if found else torch.empty(0)
+
     # -- how it is done ----------------------------------------------------------------------------------------------
     def head(self) -> Head:
         """The output layer as tensors."""
@@ -101,7 +122,8 @@ class CausalPolicy(nn.Module):
         if divisor := getattr(config, "logits_scaling", None):
             scale = scale / divisor
         softcap = getattr(config, "final_logit_softcapping", None)
-        return Head(layer.weight, getattr(layer, "bias", None), float(scale), softcap, self.temperature)
+        bias = getattr(layer, "bias", None)
+        return Head(layer.weight, bias, float(scale), softcap, self.temperature, self.known)
 
     def _states(self, batch: TreeBatch) -> torch.Tensor:
         """Hidden states [N, D] that predict the batch's targets."""
@@ -116,7 +138,8 @@ class CausalPolicy(nn.Module):
         with self._call(batch) as kwargs:
             logits: torch.Tensor = self.model(use_cache=False, **kwargs).logits
         rows = logits.reshape(-1, logits.shape[-1])[batch.at].float()
-        return rows if self.temperature == 1.0 else rows / self.temperature
+        rows = rows if self.temperature == 1.0 else rows / self.temperature
+        return rows if self.known is None else self.known.forbid(rows)
 
     def _logps_from_logits(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
         rows = self._rows(batch)

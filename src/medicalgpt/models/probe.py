@@ -14,6 +14,7 @@ from torch import nn
 from medicalgpt.data.records import Source
 from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
+from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
@@ -77,6 +78,8 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
         truth = CausalPolicy(model, "padded", chunked_head=False).logps(padded)[0]
         tolerance = rounding(model)
         chunked, why = _agrees(CausalPolicy(model, "padded", True), padded, truth, tolerance)
+        if on_head(model):
+            chunked, why = False, "would leave out the adapter on the head"
         if wanted == "padded":
             disable(inner)
             return Probe("padded", chunked, why and f"the chunked head {why}")

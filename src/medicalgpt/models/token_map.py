@@ -78,7 +78,7 @@ class TokenMap:
                 _replaces(values["replaces"], int(values["first_new_id"])),
                 int(values["pad_to"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ModelError(f"{path} is damaged ({error}); make the folder again") from error
         return found
 

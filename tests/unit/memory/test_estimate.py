@@ -191,8 +191,20 @@ def test_chosen_target_modules_count_alone_and_wrong_ones_are_named():
     shape = shape_of_config(_config())
     some = footprint(shape, Setup("lora", rank=4, target_modules=("q_proj",)))
     assert some.trained_parameters == 2 * 4 * (96 + 96)
-    with pytest.raises(ModelError, match=r"\[query\] match no linear layer; this model has: .*q_proj"):
+    named = footprint(shape, Setup("lora", rank=4, target_modules=("self_attn.q_proj",)))
+    assert named.trained_parameters == some.trained_parameters
+    with pytest.raises(ModelError, match=r"\[query\] match no linear layer; this model has: .*lm_head.*q_proj"):
         footprint(shape, Setup("lora", target_modules=("query",)))
+
+
+@pytest.mark.parametrize("targets", [("lm_head",), ("q_proj", "lm_head")])
+def test_an_adapter_on_the_head_counts_and_needs_the_logits_of_a_row(targets):
+    shape = shape_of_config(_config())
+    found = footprint(shape, Setup("lora", rank=4, row_tokens=TOKENS, target_modules=targets))
+    others = 2 * 4 * (96 + 96) if "q_proj" in targets else 0
+    assert found.trained_parameters == others + 4 * (96 + 1000)
+    assert found.head > 3 * TOKENS * 1000 * 4
+    assert footprint(shape.grown(1100), found.setup).trained_parameters == others + 4 * (96 + 1100)
 
 
 @pytest.mark.parametrize(

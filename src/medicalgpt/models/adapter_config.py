@@ -1,0 +1,111 @@
+"""What an adapter says of itself before anything is loaded: its adapter_config.json, and the base that it stands on."""
+
+import json
+import os
+from pathlib import Path
+
+from medicalgpt.errors import ModelError
+from medicalgpt.models.embedded.registry import EMBEDDED
+from medicalgpt.models.hub import fetch_file
+from medicalgpt.models.locate import Located, locate, read_config
+
+FILE = "adapter_config.json"
+BESIDE = "base.json"  # written by us alone: other programs take adapter_config.json amiss with keys they do not know
+
+
+def read_adapter(found: Located) -> dict[str, object]:
+    """An adapter's adapter_config.json.
+
+    Raises:
+        ModelError: it cannot be read, or names no base model.
+    """
+    local = found.kind == "adapter"
+    config = read_config(Path(found.path_or_id) / FILE if local else fetch_file(found.path_or_id, FILE, found.revision))
+    base = config.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise ModelError(
+            f"{found.path_or_id}: {FILE} names no base model (base_model_name_or_path); set model.base and model.adapter, or "
+            "give the base model instead"
+        )
+    return config
+
+
+def base_name(adapter: Located) -> str:
+    """Where an adapter's base is: an embedded model, a Hub id, or a folder that is found from any working directory.
+
+    Raises:
+        ModelError: as `read_adapter`, or two folders may be meant.
+    """
+    name = str(read_adapter(adapter)["base_model_name_or_path"])
+    return _resolve(name, Path(adapter.path_or_id)) if adapter.kind == "adapter" else name
+
+
+def write_base(folder: Path, base: Located) -> None:
+    """Say in an adapter's folder where its base lies: by its full path, which any program finds, and seen from here.
+
+    What is seen from here holds where both have moved together; it is left out where they share no folder but the
+    home folder or the root.
+    """
+    if base.kind in ("hub", "hub-adapter"):
+        return
+    file, place = folder / FILE, os.path.abspath(Path(base.path_or_id).expanduser())
+    config = json.loads(file.read_text(encoding="utf-8")) | {"base_model_name_or_path": place}
+    file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    seen = _seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(place)))
+    if seen is not None:
+        (folder / BESIDE).write_text(json.dumps({"base": seen}) + "\n", encoding="utf-8")
+
+
+def _seen_from(folder: Path, place: Path) -> str | None:
+    try:
+        shared = Path(os.path.commonpath([folder, place]))
+        home = Path(os.path.realpath(Path.home()))
+    except (ValueError, RuntimeError):  # two drives on Windows; an account without a home folder
+        return None
+    return None if shared == home or shared in (*home.parents, Path(shared.anchor)) else _relative(place, folder)
+
+
+def _relative(place: Path, folder: Path) -> str:
+    return Path(os.path.relpath(place, folder)).as_posix()
+
+
+def _resolve(name: str, folder: Path) -> str:
+    """A base's name as it stands in `folder`; where nothing is there, the name itself."""
+    here = Path(os.path.realpath(folder))
+    if (beside := _beside(folder)) and (here / beside).is_dir():
+        return os.path.normpath(here / beside)
+    path = Path(name).expanduser()
+    if path.is_absolute() and not path.exists() and path.parent.name == "models" and path.name in EMBEDDED:
+        return path.name  # an embedded model in the cache of another machine or user
+    if path.is_absolute() or name in EMBEDDED:
+        return name
+    # Earlier versions wrote the name as it was given: seen from where training was started, mostly a folder above.
+    places = {os.path.realpath(p): p for p in (Path(path), *(above / path for above in here.parents)) if p.is_dir()}
+    if len(places) > 1:
+        raise ModelError(
+            f"{folder} names its base {name!r} without saying from where, and there are {' and '.join(map(str, places))}; set "
+            "model.base to the right one and model.adapter to this adapter"
+        )
+    return next((str(p) for p in places.values()), name)
+
+
+def _beside(folder: Path) -> str | None:
+    """Where the base lies, seen from the adapter's folder; None where that is not said."""
+    file = folder / BESIDE
+    named = read_config(file).get("base") if file.is_file() else None
+    return named if isinstance(named, str) and named else None
+
+
+def down_to_base(found: Located, trust_remote_code: bool = False) -> tuple[list[Located], Located]:
+    """The adapters from a located model downward, the topmost first (none for a whole model), and the base below them.
+
+    Raises:
+        ModelError: an adapter names no base or itself, or its base is not there.
+    """
+    adapters: list[Located] = []
+    while found.is_adapter:
+        if found in adapters:
+            raise ModelError(f"{found.path_or_id} names itself as its base; correct its {FILE}")
+        adapters.append(found)
+        found = locate(base_name(found), None, trust_remote_code)
+    return adapters, found
