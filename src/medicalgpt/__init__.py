@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False  # as typing's, without the time that importing it takes
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` below imports a name when it is asked for
     from medicalgpt.api.data import inspect, read, render
+    from medicalgpt.api.evaluation import evaluate
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
     from medicalgpt.api.training import load_config, train
     from medicalgpt.data.records import Dialogue, Message
@@ -20,21 +21,26 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
         ConfigError,
         ContextError,
         DataError,
+        GrammarError,
         MedicalGPTError,
         ModelError,
         RenderError,
         RunError,
         ServeError,
     )
+    from medicalgpt.evaluation.finished import Evaluation
     from medicalgpt.generate.engine import Completion, Engine
     from medicalgpt.generate.sampling import Sampling
     from medicalgpt.objectives.base import Objective
     from medicalgpt.pipeline.run import Pipeline
     from medicalgpt.runs.run import Metrics, Run
+    from medicalgpt.structured.constraint import Constraint
     from medicalgpt.training.stages import register_stage
 
 _HOMES = {
     "medicalgpt.api.data": ("inspect", "read", "render"),
+    "medicalgpt.api.evaluation": ("evaluate",),
+    "medicalgpt.evaluation.finished": ("Evaluation",),
     "medicalgpt.api.publish": ("estimate", "export_gguf", "merge", "quantize"),
     "medicalgpt.runs.run": ("Metrics", "Run"),
     "medicalgpt.api.training": ("load_config", "train"),
@@ -44,6 +50,7 @@ _HOMES = {
         "ConfigError",
         "ContextError",
         "DataError",
+        "GrammarError",
         "MedicalGPTError",
         "ModelError",
         "RenderError",
@@ -52,6 +59,7 @@ _HOMES = {
     ),
     "medicalgpt.generate.engine": ("Completion", "Engine"),
     "medicalgpt.generate.sampling": ("Sampling",),
+    "medicalgpt.structured.constraint": ("Constraint",),
     "medicalgpt.objectives.base": ("Objective",),
     "medicalgpt.pipeline.run": ("Pipeline",),
     "medicalgpt.training.stages": ("register_stage",),
@@ -62,10 +70,13 @@ __all__ = [
     "BusyError",
     "Completion",
     "ConfigError",
+    "Constraint",
     "ContextError",
     "DataError",
     "Dialogue",
     "Engine",
+    "Evaluation",
+    "GrammarError",
     "MedicalGPTError",
     "Message",
     "Metrics",
@@ -78,6 +89,7 @@ __all__ = [
     "Sampling",
     "ServeError",
     "estimate",
+    "evaluate",
     "export_gguf",
     "inspect",
     "load_config",

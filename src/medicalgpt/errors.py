@@ -8,7 +8,8 @@ MedicalGPTError
 ├── RunError      a run folder, checkpoint, or a run that had to stop
 └── ServeError    chat, generation and servers
     ├── ContextError  prompt and answer do not fit into the model's context
-    └── BusyError     more is asked at once than the server holds; asking again later may succeed
+    ├── BusyError     more is asked at once than the server holds; asking again later may succeed
+    └── GrammarError  a JSON schema proved too complex while an answer was written
 """
 
 
@@ -46,3 +47,7 @@ class ContextError(ServeError):
 
 class BusyError(ServeError):
     """The model answers as many requests as it may, and as many as may wait are waiting."""
+
+
+class GrammarError(ServeError):
+    """The JSON schema that an answer is held to proved too complex while it was written; other answers may succeed."""

@@ -29,4 +29,5 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from medicalgpt.runs import report
 
     monkeypatch.setattr(report, "write", lambda folder, record: None)
+    monkeypatch.setattr(report, "write_draft", lambda folder, draft, curves=True: None)
     return

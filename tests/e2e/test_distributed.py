@@ -142,6 +142,6 @@ def test_bad_input_ends_both_processes_cleanly(bench: Bench, tmp_path: Path) -> 
     words = bench.words("sft", tmp_path / "run", "data.train=[nowhere.jsonl]")
     done = torchrun("-m", "medicalgpt", "train", *words)
     assert done.returncode != 0
-    assert "error: nowhere.jsonl: no such file" in done.stderr
+    assert "error: data.train: nowhere.jsonl: no such file" in done.stderr
     assert "[rank" not in done.stderr, "a process died with a traceback"
     assert not (tmp_path / "run").exists()

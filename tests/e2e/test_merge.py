@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
+from tests.marks import quick_and_slow
 from tests.stages import Bench, dialogues, largest_gap, probe_logps
 from tests.tiny import save_tiny
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
@@ -221,7 +222,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("method", ["cpu-int8", "cpu-int4", "int8", "nf4"])
+@pytest.mark.parametrize("method", quick_and_slow(["cpu-int8", "nf4"], ["cpu-int4", "int8"]))
 def test_every_method_saves_a_model_that_opens_and_says_what_it_costs(
     method: str, chain: dict[str, Path], text: Path, tmp_path: Path
 ) -> None:

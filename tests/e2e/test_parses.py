@@ -3,17 +3,18 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.marks import quick_and_slow
 from tests.stages import Bench
 
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Feedback, Kind, Message, Preference
-from medicalgpt.data.rows import Row, open_rows
+from medicalgpt.data.rows import RawRow, open_raw_rows, open_rows
 from medicalgpt.data.split import choose_eval, group_key
 
 STAGES: dict[str, Kind] = {
@@ -32,13 +33,15 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Counter[str]:
     monkeypatch.setenv("MEDICALGPT_CACHE", str(tmp_path / "cache"))
     count: Counter[str] = Counter()
 
-    def counted(path: Path, *args: Any) -> Iterator[Row]:
-        count[str(path)] += 1
-        return open_rows(path, *args)
+    for openers in (open_rows, open_raw_rows):
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("medicalgpt.") and getattr(module, "open_rows", None) is open_rows:
-            monkeypatch.setattr(module, "open_rows", counted)
+        def counted(path: Path, *args: Any, opened: Callable[..., Iterator[RawRow]] = openers) -> Iterator[RawRow]:
+            count[str(path)] += 1
+            return opened(path, *args)
+
+        for name, module in list(sys.modules.items()):
+            if name.startswith("medicalgpt.") and getattr(module, openers.__name__, None) is openers:
+                monkeypatch.setattr(module, openers.__name__, counted)
     return count
 
 
@@ -58,7 +61,7 @@ def expected(path: Path, kind: Kind) -> list[tuple[list[dict[str, Any]], str, st
     return [([m.as_dict() for m in turns], reference, source) for turns, reference, source in found[:COUNT]]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", quick_and_slow(["sft", "kto"], ["pt", "dpo", "rm"]))
 def test_a_run_parses_its_data_twice_when_cold_and_never_when_hot(
     stage: str, bench: Bench, tmp_path: Path, parsed: Counter[str], no_figures: None
 ) -> None:

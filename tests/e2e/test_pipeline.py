@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from peft import AutoPeftModelForCausalLM
+from tests.marks import quick_and_slow
 from tests.stages import SMALL, Bench, dialogues, documents, manifest, metrics, preferences, probe_logps, write
 from transformers import AutoModelForCausalLM, TrainerCallback
 from typer.testing import CliRunner
@@ -132,7 +133,7 @@ def test_a_second_call_trains_and_merges_nothing(
 
     monkeypatch.setattr(trainer.StageTrainer, "__init__", never)
     monkeypatch.setattr("medicalgpt.export.merge.merge_adapter", never)
-    monkeypatch.setattr("medicalgpt.evaluate.compare.score", never)
+    monkeypatch.setattr("medicalgpt.evaluation.compare.score", never)
     monkeypatch.setattr("medicalgpt.models.load.load", never)
     monkeypatch.setattr("medicalgpt.models.load.load_base", never)
     file, _ = chain
@@ -169,7 +170,7 @@ class Killed(BaseException):
     """Stands for a process that dies."""
 
 
-@pytest.mark.parametrize("end", ["killed", "SIGTERM"])
+@pytest.mark.parametrize("end", quick_and_slow(["SIGTERM"], ["killed"]))
 def test_a_stage_that_was_stopped_goes_on(
     end: str, chain: tuple[Path, str], bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +198,7 @@ def test_a_stage_that_was_stopped_goes_on(
         else:  # the signal comes during the last step, which leaves nothing to interrupt: one step more
             stopped = CliRunner().invoke(app, [*words, "sft.train.max_steps=4"])
             assert stopped.exit_code == 128 + signal.SIGTERM, stopped.output
-            assert "sft was interrupted and saved; the same command goes on" in stopped.stderr
+            assert "sft was interrupted and saved (SIGTERM); the same command goes on" in stopped.stderr
             words.append("sft.train.max_steps=4")
     assert (runs / "pt" / "manifest.json").is_file()
     assert not (runs / "sft" / "manifest.json").exists()

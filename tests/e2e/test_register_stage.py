@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests import rl
 from tests.e2e.test_resume import during
-from tests.stages import SMALL, Bench, column, largest_gap, manifest, preferences, weights, write
+from tests.stages import SMALL, Bench, column, largest_gap, manifest, preferences, stages_as_before, weights, write
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
@@ -28,11 +28,8 @@ SLIC = Path(__file__).resolve().parents[2] / "examples" / "plugins" / "slic.py"
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """Stages are registered for a process; tests share one."""
-    known = set(STAGES)
-    yield
-    for name in set(STAGES) - known:
-        unregister_stage(name)
+    with stages_as_before():
+        yield
     for name in [name for name in sys.modules if name.startswith("medicalgpt_plugin_")]:
         del sys.modules[name]
 
@@ -100,6 +97,7 @@ def test_another_text_of_the_file_is_another_run(bench: Bench, plugin: Path, tmp
     assert manifest(tmp_path / "other")["config_key"] != key
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(bench: Bench, plugin: Path, tmp_path: Path) -> None:
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert invoke("train", *words(bench, whole), "--plugin", plugin).exit_code == 0

@@ -138,6 +138,7 @@ def test_from_its_folder_to_an_answer_of_its_merged_self(
         assert answer.token_ids == out[0, len(ids) :].tolist()
 
 
+@pytest.mark.slow
 def test_a_pipeline_trusts_where_a_stage_does(ward: Path, bench: Bench, tmp_path: Path, no_figures: None) -> None:
     """Merging between stages and the table at the end load the model's code, too."""
     small = dict(word.split("=") for word in SMALL)

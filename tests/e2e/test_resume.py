@@ -2,7 +2,9 @@
 
 import errno
 import json
+import math
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -71,6 +73,7 @@ def start(bench: Bench, run: Path) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
 def test_kill_9_at_a_random_moment(bench: Bench, never_stopped: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = start(bench, run)
@@ -82,7 +85,13 @@ def test_kill_9_at_a_random_moment(bench: Bench, never_stopped: Path, tmp_path: 
     assert_same(run, never_stopped)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGUSR1, 138, id="SLURM's warning"),
+        pytest.param(signal.SIGINT, 130, id="Ctrl-C", marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_and_ends(
     number: signal.Signals, code: int, bench: Bench, never_stopped: Path, tmp_path: Path
 ) -> None:
@@ -91,7 +100,7 @@ def test_a_signal_saves_and_ends(
     process.send_signal(number)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == code, said
-    assert "the same command goes on" in said
+    assert f"stopped by {number.name} with a checkpoint; the same command goes on" in said
     assert "Traceback" not in said
     assert not (run / "manifest.json").exists()
     outcome = bench.train("sft", run, *OPTIONS)
@@ -173,7 +182,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         patch.setattr(trainer, "save_file", full_the_second_time)
         result = CliRunner().invoke(app, ["train", *bench.words("sft", run, *OPTIONS)])
     assert result.exit_code == 2
-    assert "the checkpoint of step 4 could not be saved: the disk is full" in result.stderr
+    assert "the checkpoint of step 4 could not be saved: the disk is full (0." in result.stderr
     assert f"The checkpoint {run / 'checkpoints' / 'step-2'} is intact" in result.stderr
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["step-2"]
     assert not (run / "manifest.json").exists()
@@ -195,6 +204,99 @@ def test_a_full_disk_at_the_very_end_keeps_the_run(
     assert not (tmp_path / "run" / "manifest.json").exists()
     bench.train("sft", tmp_path / "run", *OPTIONS)
     assert_same(tmp_path / "run", never_stopped)
+
+
+def test_checkpoints_by_time_change_nothing(
+    bench: Bench, never_stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One after every step, between lines, evaluations and samples, against a run that saved every second one."""
+    by_step = [option for option in OPTIONS if "save_every" not in option]
+    saved = []
+    with monkeypatch.context() as patch:
+        saving = RunFolder.saving
+        patch.setattr(RunFolder, "saving", lambda self, step, needs: saved.append(step) or saving(self, step, needs))
+        bench.train("sft", tmp_path / "run", *by_step, "train.save_minutes=1e-9")
+    assert saved == list(range(1, 13))
+    assert_same(tmp_path / "run", never_stopped)
+    assert largest_gap(weights(tmp_path / "run"), weights(never_stopped)) == 0.0
+
+
+def test_a_short_run_saves_its_end_and_nothing_else(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    bench.train("sft", tmp_path / "runs" / "run")
+    assert [p.name for p in (tmp_path / "runs" / "run" / "checkpoints").iterdir()] == ["step-2"]
+    found = [tmp_path / "runs", *(tmp_path / "runs").rglob("*")]
+    assert {p.stat().st_mode & 0o777 for p in found} == {0o700, 0o600}, "patients' text is for the user alone"
+    bench.train("sft", tmp_path / "without", "train.save_minutes=null")
+    assert not (tmp_path / "without" / "checkpoints").exists()
+    # What the clock says makes no other run of it.
+    assert bench.train("sft", tmp_path / "runs" / "run", "train.save_minutes=3").status == "already finished"
+
+
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_a_run_that_is_made_longer_is_the_long_run(end: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    """With a rate that does not depend on the length, which is all that it changes."""
+    options = ("train.schedule=constant", "train.warmup=0", "lora.dropout=0.2", "train.save_every=2")
+    bench.train("sft", tmp_path / "long", *options, "train.max_steps=5")
+    bench.train("sft", tmp_path / "run", *options, "train.max_steps=3")
+    if end == "stopped":
+        (tmp_path / "run" / "manifest.json").unlink()
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-3")
+    outcome = bench.train("sft", tmp_path / "run", *options, "train.max_steps=5")
+    assert outcome.status == "finished"
+    assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "long")) == 0.0
+    assert [line["step"] for line in metrics(tmp_path / "run") if "train/loss" in line] == [1, 2, 3, 4, 5]
+    assert column(tmp_path / "run", "train/loss") == column(tmp_path / "long", "train/loss")
+    assert bench.train("sft", tmp_path / "run", *options, "train.max_steps=5").status == "already finished"
+    with pytest.raises(RunError, match=r"different: train\.max_steps, and only a larger train\.max_steps"):
+        bench.train("sft", tmp_path / "run", *options, "train.max_steps=4")
+
+
+def test_the_rate_of_a_longer_run_is_that_of_the_new_length(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    """Cosine without warm-up: 1/2 (1 + cos(pi step / steps)), from the step at which it was made longer."""
+    options = ("train.warmup=0", "train.learning_rate=1e-3")
+    bench.train("sft", tmp_path / "run", *options, "train.max_steps=2")
+    bench.train("sft", tmp_path / "run", *options, "train.max_steps=4", "train.epochs=7")
+    rates = [0.5e-3 * (1 + math.cos(math.pi * x)) for x in (0, 1 / 2, 2 / 4, 3 / 4)]
+    assert column(tmp_path / "run", "train/learning_rate") == pytest.approx(rates)
+
+
+def test_more_epochs_pass_over_no_row(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    """The last step of an epoch is not full; a longer run keeps it, or the rows that would fill it would never be seen."""
+    options = ("train.max_steps=null", "train.tokens_per_step=256", "train.schedule=constant", "train.warmup=0")
+    seen: list[list[str]] = []
+    plans: list[Any] = []
+    make_plan = supervised.make_plan
+
+    def train(run: Path, epochs: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            take = trainer.StageTrainer._get_num_items_in_batch
+
+            def note(self: Any, batches: Any, device: Any) -> Any:
+                seen[-1].extend(row for batch in batches for row in batch.rows)
+                return take(self, batches, device)
+
+            patch.setattr(trainer.StageTrainer, "_get_num_items_in_batch", note)
+            patch.setattr(supervised, "make_plan", lambda *args: plans.append(make_plan(*args)) or plans[-1])
+            seen.append([])
+            bench.train("sft", run, *options, f"train.epochs={epochs}")
+
+    train(tmp_path / "run", 1)
+    train(tmp_path / "run", 2)
+    train(tmp_path / "long", 2)
+    first, second, whole = seen
+    assert not all(plans[0].run.rows[-4:]), "the last step should not be full"
+    assert plans[1].run.rows[: len(plans[0].run.rows)] == plans[0].run.rows
+    assert sorted(first) == sorted(second)
+    assert sorted(first + second) == sorted(whole)
+
+
+def test_a_finished_run_without_a_checkpoint_cannot_be_made_longer(
+    bench: Bench, tmp_path: Path, no_figures: None
+) -> None:
+    bench.train("sft", tmp_path / "run", "train.save_minutes=null")
+    with pytest.raises(RunError, match=r"a finished run without a checkpoint.*model\.base="):
+        bench.train("sft", tmp_path / "run", "train.max_steps=4")
+    assert (tmp_path / "run" / "manifest.json").is_file()
 
 
 def test_another_setting_does_not_continue_the_run(bench: Bench, tmp_path: Path) -> None:

@@ -61,7 +61,10 @@ def refuse(bench: Bench, tmp_path: Path, no_figures: None) -> Refuse:
         ("ppo", ["data.over_length=split"], "a prompt cannot be split"),
         ("ppo", ["model.dtype=float16"], "use bfloat16 or float32"),
         ("rloo", ["objective.gamma=0.9"], "unknown key 'objective.gamma'"),
-        ("grpo", ["objective.reduce=word"], "token | answer"),
+        ("grpo", ["objective.loss_type=word"], "grpo | bnpo | dapo | dr_grpo"),
+        ("grpo", ["objective.ratio=sequence", "objective.clip=0.1"], "objective.clip does nothing with objective.ratio=sequence; set"),
+        ("grpo", ["objective.ratio=sequence", "objective.clip_high=0.1"], "set objective.sequence_clip_high"),
+        ("grpo", ["objective.sequence_clip=0.1"], "objective.sequence_clip does nothing with objective.ratio=token"),
         ("ppo", ["rollout.temperature=0"], "rollout.temperature"),
     ],
 )  # fmt: skip
@@ -138,20 +141,20 @@ def test_answers_that_are_all_empty(refuse: Refuse, bench: Bench, tmp_path: Path
 
 
 # -- reward functions ---------------------------------------------------------------------------------------------------
-FUNCTIONS = f"""
+# What they raise or give holds the text of a row, as the code of a user may: words of the code itself may be shown.
+FUNCTIONS = """
 import time
-SECRET = {SECRET!r}
 def nan(prompts, completions): return [float("nan")] * len(completions)
 def few(prompts, completions): return [1.0]
-def raises(prompts, completions): raise ValueError(SECRET + completions[0])
+def raises(prompts, completions): raise ValueError(prompts[0][-1]["content"] + completions[0])
 def hangs(prompts, completions): time.sleep(30)
-def words(prompts, completions): return [SECRET] * len(completions)
+def words(prompts, completions): return [prompts[0][-1]["content"]] * len(completions)
 def nothing(prompts, completions): return None
 def later(prompts, completions):
     for text in completions:
-        raise KeyError(SECRET)
+        raise KeyError(prompts[0][-1]["content"])
         yield 1.0
-def leaves(prompts, completions): raise SystemExit(SECRET)
+def leaves(prompts, completions): raise SystemExit(prompts[0][-1]["content"])
 number = 3
 """
 
@@ -174,7 +177,9 @@ number = 3
 )
 def test_a_reward_function_that_fails(name: str, said: str, held: str, refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FUNCTIONS)
-    message = refuse(scored_by(f"{tmp_path / 'mine.py'}:{name}", timeout=0.3 if name == "hangs" else 60), held)
+    rows = write(tmp_path / "sft.jsonl", [{"prompt": f"{SECRET}. Question {i}?"} for i in range(20)])
+    scored = scored_by(f"{tmp_path / 'mine.py'}:{name}", timeout=0.3 if name == "hangs" else 60)
+    message = refuse(scored, held, f"data.train={rows}", "data.max_tokens=160")
     assert said in message
     assert "mine.py" in message
     if name == "nan":
@@ -351,3 +356,24 @@ def test_a_run_that_harms_its_model_is_halted(overrides: list[str], said: str, r
     assert found["verdict"] in message
     assert found["step"] == int(message.partition("update ")[2].partition(":")[0])
     assert found["metrics"]["train/kl"] == column(tmp_path / "run", "train/kl")[-1]
+
+
+def test_a_run_names_the_columns_that_no_prompt_and_no_reward_reads(
+    bench: Bench, tmp_path: Path, no_figures: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {
+            "question": f"Which drug lowers a fever of 39.{i} °C?",
+            "A": "warfarin",
+            "B": "paracetamol",
+            "key": "B",
+            "ward": i,
+        }
+        for i in range(12)
+    ]
+    reward = "reward.functions=[{name: choice_letter, column: key}]"
+    files = f"data.train={write(tmp_path / 'rows.jsonl', rows)}"
+    assert train(bench, "rloo", tmp_path / "run", files, "data.max_tokens=160", reward).folder
+    (counts,) = manifest(tmp_path / "run")["ledger"]["files"].values()
+    assert counts == {"rows": 12, "kept": 12, "unread": {"ward": 12}}
+    assert "warning: 12 rows: the column 'ward' was not read" in " ".join(capsys.readouterr().err.split())

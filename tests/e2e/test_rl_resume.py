@@ -13,8 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.e2e.test_distributed import torchrun, two_ranks
+from tests.marks import quick_and_slow
 from tests.numerics import EXACT, Walk, assert_exact, assert_rounding, float64, nudged_walks, walking
-from tests.rl import scored_by, train, words
+from tests.rl import Killed, dies_in_the_third_update, scored_by, train, words
 from tests.stages import Bench, child, command, largest_gap, manifest, weights
 from tests.tiny import tiny_tokenizer
 
@@ -37,10 +38,6 @@ OPTIONS = (
     "rollout.completions=2",
     "rollout.temperature=0.8",
 )
-
-
-class Killed(BaseException):
-    """Stands for a process that dies: no `except Exception` may stop it."""
 
 
 def lines(run: Path) -> list[dict[str, Any]]:
@@ -89,7 +86,7 @@ def start(bench: Bench, run: Path, *more: str) -> "subprocess.Popen[str]":
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", quick_and_slow([signal.SIGTERM], [signal.SIGKILL]))
 def test_a_run_that_was_ended_from_outside(
     number: signal.Signals, bench: Bench, never_stopped: Path, tmp_path: Path
 ) -> None:
@@ -100,7 +97,7 @@ def test_a_run_that_was_ended_from_outside(
     assert not (run / "manifest.json").exists()
     if number == signal.SIGTERM:
         said = (tmp_path / "said.txt").read_text()
-        assert "stopping after this update; a checkpoint is saved" in said
+        assert "SIGTERM: stopping after this update; a checkpoint is saved" in said
         assert "the same command goes on" in said
         assert "Traceback" not in said
     random.seed(999)  # which the run may not depend on
@@ -108,7 +105,7 @@ def test_a_run_that_was_ended_from_outside(
     assert_same(run, never_stopped)
 
 
-@pytest.mark.parametrize("moment", ["before the first checkpoint", "publish"])
+@pytest.mark.parametrize("moment", quick_and_slow(["publish"], ["before the first checkpoint"]))
 def test_a_process_that_dies(
     moment: str, bench: Bench, never_stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,20 +130,55 @@ def test_full_training_resumes_too(
 ) -> None:
     options = ("lora.enabled=false", "train.max_steps=3", "train.save_every=2", "train.learning_rate=1e-3")
     train(bench, stage, tmp_path / "straight", *options)
-    update = loop.RlTrainer._update
-
-    def dies_in_the_third(self: Any) -> Any:
-        if self.step == 2:
-            raise Killed
-        return update(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.RlTrainer, "_update", dies_in_the_third)
-        with pytest.raises(Killed):
-            train(bench, stage, tmp_path / "run", *options)
+    with dies_in_the_third_update(monkeypatch):
+        train(bench, stage, tmp_path / "run", *options)
     train(bench, stage, tmp_path / "run", *options)
     assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "straight")) == 0.0
     assert lines(tmp_path / "run") == lines(tmp_path / "straight")
+
+
+def test_a_run_that_refills_goes_on_with_the_prompt_that_comes_next(
+    bench: Bench, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many prompts its updates took depends on the answers, so the checkpoint has to know."""
+    options = (scored_by("begins_early"), "rollout.dynamic_sampling=refill", "rollout.refills=4", "train.max_steps=4")
+    options += ("train.save_every=2", "train.learning_rate=1e-3", "objective.loss_type=dapo", "objective.beta=0")
+    train(bench, "grpo", tmp_path / "straight", *options)
+    took = [line["train/prompts"] for line in lines(tmp_path / "straight") if line["step"]]
+    assert max(took[:2]) > 4, "some prompts should have been left out before the checkpoint"
+    with dies_in_the_third_update(monkeypatch):
+        train(bench, "grpo", tmp_path / "run", *options)
+    train(bench, "grpo", tmp_path / "run", *options)
+    assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "straight")) == 0.0
+    assert lines(tmp_path / "run") == lines(tmp_path / "straight")
+
+
+def test_an_update_whose_answers_are_all_alike_changes_no_weight(
+    bench: Bench, tmp_path: Path, no_figures: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = (scored_by("equal"), "reward.missing_stop_penalty=0", "lora.enabled=false", "train.learning_rate=1e-2")
+    train(bench, "grpo", tmp_path / "run", *options, "rollout.dynamic_sampling=drop", "objective.beta=0.5")
+    found = [line for line in lines(tmp_path / "run") if line["step"]]
+    assert [(line["train/prompts"], line["train/without_spread"]) for line in found] == [(4.0, 4.0)] * 2
+    assert all("train/score" in line and "train/kl" not in line and "train/policy_loss" not in line for line in found)
+    assert largest_gap(weights(tmp_path / "run"), load_file(bench.base / "model.safetensors")) == 0.0
+    assert "4 of 4 prompts without spread" in capfd.readouterr().err
+
+
+def test_checkpoints_by_time_change_nothing(bench: Bench, never_stopped: Path, tmp_path: Path) -> None:
+    by_time = [option for option in OPTIONS if "save_every" not in option]
+    train(bench, "ppo", tmp_path / "run", *by_time, "train.save_minutes=1e-9", "train.keep_checkpoints=20")
+    found = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
+    assert found == [f"step-{step}" for step in range(1, 9)]
+    assert_same(tmp_path / "run", never_stopped)
+
+
+def test_a_run_that_is_made_longer_is_the_long_run(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    options = ("train.schedule=constant", "train.warmup=0")
+    train(bench, "rloo", tmp_path / "long", *options, "train.max_steps=3")
+    train(bench, "rloo", tmp_path / "run", *options, "train.max_steps=2")
+    assert train(bench, "rloo", tmp_path / "run", *options, "train.max_steps=3").status == "finished"
+    assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "long")) == 0.0
 
 
 def test_another_setting_does_not_continue_the_run(bench: Bench, tmp_path: Path, no_figures: None) -> None:

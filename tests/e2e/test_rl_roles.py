@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tests.rl import Pieces, config, pieces, train, words
 from tests.stages import Bench, column, probe_logps
 from tests.tiny import save_tiny
+from tests.zoo import save_member
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
@@ -189,3 +190,14 @@ def test_the_command_says_how_good_its_reward_model_is(
     assert done.exit_code == 0, done.output
     assert "reward model: right on 100.0%" in done.stderr
     assert "separate models for every role would take" in done.stderr
+
+
+def test_the_tower_for_pictures_learns_with_nobody(tmp_path: Path, no_figures: None) -> None:
+    """All weights are trained, the critic's own with them: but for those that no text reaches."""
+    bench = Bench.set_up(tmp_path)
+    save_member(bench.base, "gemma3")
+    options = ("lora.enabled=false", "train.max_steps=1", "train.save_every=1")
+    assert train(bench, "ppo", tmp_path / "run", *options).status == "finished"
+    saved = load_file(next((tmp_path / "run/checkpoints").glob("step-*")) / "trainable.safetensors")
+    assert {name.partition(".")[0] for name in saved} == {"policy", "critic"}
+    assert not [name for name in saved if "visi" in name or "visual" in name or "projector" in name]

@@ -20,7 +20,7 @@ from tests.tiny import save_tiny
 
 from medicalgpt.generate.backends.decoder.pool import Pool
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.serve.api.access import ApiKeys
+from medicalgpt.network.access import ApiKeys
 from medicalgpt.serve.api.service import Limits
 
 KEY = "sk-0123456789abcdef"

@@ -1,5 +1,6 @@
 """Two processes under torchrun (gloo, CPU) answer a file as one does: same rows, same order, whoever dies in between."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_two_processes_write_what_one_does(folder: Path, tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_killed_rank_loses_and_doubles_nothing(folder: Path, tmp_path: Path) -> None:
     target, whole = tmp_path / "out.jsonl", (folder / "alone.jsonl").read_bytes()
     words = command_words(folder, target)
@@ -69,6 +71,32 @@ def test_a_killed_rank_loses_and_doubles_nothing(folder: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert target.read_bytes() == whole
     assert f"({written.count(bytes([10]))} of them from an earlier call)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--base_model", "nowhere"], ["--singletune"]],
+    ids=["what all find out together", "what each finds out alone"],
+)
+def test_an_error_of_all_processes_is_said_once(tmp_path: Path, words: list[str]) -> None:
+    output = ["--output_file", str(tmp_path / "out.jsonl")]
+    done = run(*TORCHRUN, "inference_multigpu_demo.py", *words, *output)
+    assert done.returncode != 0
+    assert done.stderr.count("error: ") == 1
+
+
+@pytest.mark.slow
+def test_questions_of_ours_are_shared_as_well(folder: Path, tmp_path: Path) -> None:
+    words = ["--base_model", str(folder / "base"), "--max_new_tokens", "4"]
+    alone, both = tmp_path / "alone.jsonl", tmp_path / "both.jsonl"
+    for start, script, target in (
+        ([sys.executable], "inference.py", alone),
+        (TORCHRUN, "inference_multigpu_demo.py", both),
+    ):
+        done = run(*start, script, *words, "--output_file", str(target))
+        assert done.returncode == 0, done.stderr
+    assert alone.read_bytes() == both.read_bytes()
+    assert {tuple(json.loads(line)) for line in alone.read_text(encoding="utf-8").splitlines()} == {("Input", "Output")}
 
 
 @pytest.mark.slow

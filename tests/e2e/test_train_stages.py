@@ -35,7 +35,7 @@ from medicalgpt.models.locate import locate
 from medicalgpt.training import publish
 
 LN2 = math.log(2)
-COMPLETE = ["config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl", "model", "report.html"]
+COMPLETE = ["checkpoints", "config.resolved.yaml", "figures", "manifest.json", "metrics.jsonl", "model", "report.html"]
 
 
 # -- the three stages ---------------------------------------------------------------------------------------------------

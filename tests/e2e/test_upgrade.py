@@ -15,6 +15,8 @@ import medicalgpt
 from medicalgpt.pipeline.run import run_pipeline
 from medicalgpt.training.supervised import trainer
 
+pytestmark = pytest.mark.slow  # four runs in processes of their own
+
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

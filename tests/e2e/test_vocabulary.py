@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.marks import quick_and_slow
 from tests.stages import Bench, column, manifest, weights
 from tests.tiny import save_tiny, tiny_tokenizer
 from tests.vocabularies import CHINESE, encode, extended
@@ -114,7 +115,7 @@ def test_full_training_leaves_a_plain_model_of_the_new_size(bench: Bench, grown:
     assert torch.equal(rows_of(found), rows_of(more))
 
 
-@pytest.mark.parametrize("stage", ["sft", "dpo", "orpo", "kto", "rm"])
+@pytest.mark.parametrize("stage", quick_and_slow(["sft", "rm"], ["dpo", "orpo", "kto"]))
 def test_the_other_stages_train_with_it_too(stage: str, bench: Bench, grown: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     bench.train(stage, run, f"model.tokenizer={grown / 'tokenizer'}")

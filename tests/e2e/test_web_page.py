@@ -22,11 +22,27 @@ import pytest
 from tests.tiny import save_tiny
 
 from medicalgpt.data import Ledger, read
+from medicalgpt.serve.web.simplified import SIMPLIFIED
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
 
 pytestmark = pytest.mark.slow
 QUESTION = "What is a fever? K<abc"
 LONG, SHORT = 3000, 200
+_OVERFLOWING = """() => {
+    const found = [];
+    for (const e of document.querySelectorAll('body *')) {
+        const style = getComputedStyle(e), box = e.getBoundingClientRect();
+        // What has no size is hidden, and what is one pixel wide is for screen readers.
+        if (style.display == 'none' || style.visibility == 'hidden' || box.width < 2 || box.height < 2) continue;
+        const name = [e.tagName, e.id, String(e.getAttribute('class')).slice(0, 40)].join(' ');
+        if (box.left < -1 || box.right > innerWidth + 1) found.push(`${name}: ${box.left}–${box.right} of ${innerWidth}`);
+        const cut = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && style.display != 'inline'
+            && style.textOverflow != 'ellipsis';
+        if (cut && (style.overflowX != 'visible' || !e.children.length))
+            found.push(`${name}: ${e.scrollWidth} in ${e.clientWidth}`);
+    }
+    return found;
+}"""
 
 
 def _free_port() -> int:
@@ -141,7 +157,7 @@ class Visit:
 
     def set(self, box: str, value: object) -> None:
         """Until it stays: sliders just shown take their first value a moment later, and no hand is as quick as this one."""
-        field = f"#{box} input[type=number]"
+        field = f"#{box} input[type=number], #{box} textarea, #{box} input[type=text]"
         for _ in range(20):
             self.page.fill(field, str(value))
             self.page.press(field, "Tab")
@@ -174,6 +190,10 @@ class Visit:
 
     def width_fits(self) -> bool:
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+    def overflowing(self) -> list[str]:
+        """What is seen and reaches beyond the window, or beyond a box that would have to be scrolled sideways for it."""
+        return list(self.page.evaluate(_OVERFLOWING))
 
     def disclaimer_in_sight(self) -> bool:
         box = self.page.locator("#disclaimer p").bounding_box()
@@ -326,6 +346,40 @@ def test_a_phone_in_chinese_and_a_dark_screen(visit: Any) -> None:
     tab.page.click("#language")
     tab.page.wait_for_function("(t) => document.querySelector('#disclaimer').innerText == t", arg=ENGLISH.disclaimer)
     tab.shot("phone-en-light")
+
+
+def test_nothing_overflows_at_five_widths_in_two_themes_and_three_languages(visit: Any) -> None:
+    tab = visit(width=1280)
+    for opened in ("settings", "export"):
+        if not tab.page.is_visible("#seed" if opened == "settings" else "#markdown"):
+            tab.page.click(f"#{opened} button")
+    found: dict[str, list[str]] = {}
+    for texts in (ENGLISH, SIMPLIFIED, CHINESE):  # the order in which the button goes through them
+        tab.page.set_viewport_size({"width": 1280, "height": 800})
+        tab.page.wait_for_function(
+            "(t) => document.querySelector('#chat').innerText.includes(t)", arg=texts.examples[0]
+        )
+        for theme in ("light", "dark"):
+            for width in (320, 360, 390, 430, 1280):
+                tab.page.set_viewport_size({"width": width, "height": 800})
+                tab.page.wait_for_timeout(150)
+                if width in (320, 1280):
+                    tab.shot(f"walk-{texts.language}-{theme}-{width}")
+                if beyond := tab.overflowing():
+                    found[f"{texts.language} {theme} {width}"] = beyond
+            tab.page.click("#dark")
+        tab.page.click("#language")
+    assert found == {}
+
+
+def test_the_line_below_the_answer_is_empty_while_it_is_seen_to_grow(visit: Any) -> None:
+    tab = visit()
+    tab.ask("fever")
+    tab.page.wait_for_selector("#chat .bot")
+    tab.page.wait_for_function("document.querySelector('#chat .bot').innerText.length > 20")
+    assert tab.page.is_visible("#stop")
+    assert tab.status() == ""
+    tab.stop()
 
 
 def test_dark_on_a_desktop(visit: Any) -> None:

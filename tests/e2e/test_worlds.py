@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.marks import quick_and_slow
 from tests.rl import scored_by
 from tests.stages import Bench, column, write
 from tests.tiny import save_tiny, tiny_tokenizer
@@ -10,7 +11,7 @@ from tests.tiny import save_tiny, tiny_tokenizer
 from medicalgpt.config import load, stage_schema
 from medicalgpt.training.stage import run_stage
 
-STAGES = pytest.mark.parametrize("stage", ["ppo", "rloo", "grpo"])
+STAGES = pytest.mark.parametrize("stage", quick_and_slow(["ppo"], ["rloo", "grpo"]))
 LETTERS = "abcd"
 
 
@@ -110,3 +111,15 @@ def test_the_right_scores_of_the_wrong_answers_teach_nothing(
     ]
     assert mean(right[-3:]) - right[0] > 0.35
     assert max(mean(w[-3:]) - w[0] for w in wrong) < 0.15
+
+
+@pytest.mark.parametrize("name", quick_and_slow(["choice_letter"], ["exact", "contains"]))
+def test_the_answer_of_the_row_is_learned_where_rewards_compare_with_it(
+    name: str, world: Bench, tmp_path: Path
+) -> None:
+    rows = [{"prompt": q, "answer": "B"} for q in ("Fever?", "Cough?", "Pain?", "Sleep?", "Salt?", "Water?")]
+    data = write(tmp_path / "rows.jsonl", rows)
+    named = f"reward.functions=[{{name: {name}}}]"
+    found = live(world, tmp_path / "run", "grpo", "unused", f"data.train={data}", named, "train.max_steps=25")
+    assert found["score"][0] < 0.6
+    assert sum(found["score"][-5:]) / 5 >= 0.95

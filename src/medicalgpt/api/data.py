@@ -5,16 +5,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from medicalgpt.config import load, override_words
-from medicalgpt.config.sections import DataConfig
+from medicalgpt.config.sections import DataConfig, Encodings, TxtRows
 from medicalgpt.data import reader
-from medicalgpt.data.files import expand
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Kind, Record
-from medicalgpt.data.report import detect
+from medicalgpt.data.report import reports
+from medicalgpt.data.rows import Reading
+from medicalgpt.data.sources import find
 from medicalgpt.errors import DataError, RenderError
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
-from medicalgpt.rendering.build import Renderer
+from medicalgpt.rendering.renderer import Renderer
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.training import inspect as inspection
@@ -47,10 +48,10 @@ def inspect(
         model: whose tokenizer and template render the rows.
         rows: how many rendered rows of each kind are kept.
         columns: canonical names to the files' columns, as `data.columns`.
-        settings: other keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format` …
+        settings: other keys of the `data` section: `max_tokens`, `over_length`, `template`, `tool_format`, `encoding`, `txt` …
 
     Returns:
-        `.files`, `.kinds` (a ledger for each kind), `.lengths` (tokens of each tree), `.rows`, `.refused`.
+        `.files`, `.kinds` (a ledger for each kind), `.lengths` (tokens of each tree), `.rows`, `.refused`, `.skipped`.
 
     Raises:
         DataError: a file that cannot be read at all. ConfigError, ModelError, RenderError: a setting, the tokenizer or template.
@@ -66,6 +67,8 @@ def read(
     columns: Mapping[str, str] | None = None,
     on_bad_row: Literal["stop", "drop"] = "stop",
     max_bad_share: float = 0.05,
+    encoding: Encodings = "auto",
+    txt: TxtRows = "file",
 ) -> Iterator[Record]:
     """Rows of files and folders as records: documents, dialogues, preferences or feedback.
 
@@ -73,15 +76,18 @@ def read(
         kind: "document", "dialogue", "preference" or "feedback"; None: what the files hold.
         columns: canonical names to the files' columns.
         on_bad_row: "stop" at the first row that cannot be used, or "drop" up to `max_bad_share` of them.
+        encoding: of text files that are no UTF-8, as `data.encoding`.
+        txt: what a row of a .txt file is, as `data.txt`.
 
     Raises:
         DataError: at once for paths, kind and columns; while iterating for a bad file or row, with its place.
         ConfigError: another word for bad rows, or a share that is none.
     """
     files = _listed(paths)
-    _data(files or ["none"], {"on_bad_row": on_bad_row, "max_bad_share": max_bad_share})
+    settings = {"on_bad_row": on_bad_row, "max_bad_share": max_bad_share, "encoding": encoding, "txt": txt}
+    reading = Reading.of(_data(files or ["none"], settings))
     if kind is None:
-        kinds = dict.fromkeys(found.kind for path in expand(files) if (found := detect(path, dict(columns or {}))).kind)
+        kinds = dict.fromkeys(report.kind for report in reports(find(files), columns or {}, reading) if report.kind)
         if len(kinds) != 1:
             raise DataError(
                 f"{', '.join(files)}: holds {', '.join(map(str, kinds)) or 'no known kind of row'}; name one with kind=…"
@@ -90,7 +96,13 @@ def read(
     if kind not in get_args(Kind):
         raise DataError(f"kind is {kind!r}; allowed: {', '.join(get_args(Kind))}")
     return reader.read(
-        files, kind, columns=columns, on_bad_row=on_bad_row, max_bad_share=max_bad_share, ledger=Ledger()
+        files,
+        kind,
+        columns=columns,
+        on_bad_row=on_bad_row,
+        max_bad_share=max_bad_share,
+        ledger=Ledger(),
+        reading=reading,
     )
 
 

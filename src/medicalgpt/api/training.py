@@ -104,9 +104,14 @@ def train_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outc
     """Run a stage whose config is complete; a reward model trained with LoRA is merged, too. Raises MedicalGPTError."""
     outcome = run_stage(resolved, parents)
     config: StageConfig = resolved.value
-    finished, first = outcome.status is not Status.INTERRUPTED, int(os.environ.get("RANK", "0")) == 0
+    finished, first = outcome.status is not Status.INTERRUPTED, speaks_for_all()
     if finished and first and config.scores and config.lora.enabled:
         # Other programs read a classifier's score at the last token that is not padding, and would take the padding
         # token from the base's config; the merged folder names the right one.
-        merge_run(outcome.folder, Console(stderr=True, soft_wrap=True), config.model.trust_remote_code)
+        merge_run(outcome.folder, Console(stderr=True, soft_wrap=True, markup=False), config.model.trust_remote_code)
     return outcome
+
+
+def speaks_for_all() -> bool:
+    """Whether this is the first of the processes of a run, as torchrun numbers them."""
+    return int(os.environ.get("RANK", "0")) == 0

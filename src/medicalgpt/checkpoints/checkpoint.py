@@ -86,6 +86,13 @@ def tensors(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, torch.Ten
     return {name: parameter.detach().contiguous() for name, parameter in parameters.items()}
 
 
+def size(parameters: Mapping[str, torch.nn.Parameter], optimizer: Stateful) -> int:
+    """Bytes that a checkpoint takes, but for a few thousand: the trained weights and the optimizer's state."""
+    held = optimizer.state_dict()["state"].values()
+    states = (value for state in held for value in state.values() if isinstance(value, torch.Tensor))
+    return sum(tensor.nbytes for tensor in (*parameters.values(), *states))
+
+
 def write(folder: Path, snapshot: Snapshot) -> None:
     """Write `snapshot` beside the weights that already lie in `folder`; the header describes what lies there."""
     torch.save(snapshot.optimizer.state_dict(), folder / OPTIMIZER)

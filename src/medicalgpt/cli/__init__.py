@@ -4,6 +4,8 @@ A new command is one line in GROUPS (a typer app with sub-commands) or COMMANDS 
 heavy things inside its functions only, so that `--help` stays fast.
 """
 
+import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -17,6 +19,7 @@ from medicalgpt.cli import (
     data,
     demo,
     estimate,
+    evaluate,
     export,
     generate,
     merge,
@@ -28,11 +31,13 @@ from medicalgpt.cli import (
     train,
     vocab,
 )
+from medicalgpt.cli.foreign_options import command_hint, option_hint
 from medicalgpt.cli.report_errors import report_errors
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
     "data": data.app,
+    "evaluate": evaluate.app,
     "export": export.app,
     "models": models.app,
     "pipeline": pipeline.app,
@@ -52,11 +57,35 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 class _Commands(TyperGroup):
-    """Ends every command that fails on purpose with one clear message instead of a traceback."""
+    """Ends every command that fails on purpose with one clear message instead of a traceback.
+
+    A word of another tool in place of ours is said to be one. typer's errors are known by their attributes: its classes
+    for them are private.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         with report_errors():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except typer.Abort:
+                raise
+            except Exception as error:
+                option, at = getattr(error, "option_name", None), getattr(error, "ctx", None)
+                if type(error).__name__ == "NoSuchOption" and option and at is not None:
+                    known = [name for parameter in at.command.params for name in parameter.opts]
+                    hint = option_hint(option, at.info_name or "", known, sys.argv[1:])
+                    if hint:
+                        error.message += hint  # type: ignore[attr-defined]
+                        error.possibilities = None  # type: ignore[attr-defined]
+                raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if args and args[0] not in self.commands and (hint := command_hint(args[0])):
+                error.message = f"No such command {args[0]!r}.{hint}"  # type: ignore[attr-defined]
+            raise
 
 
 def _show_version(wanted: bool) -> None:
@@ -86,4 +115,6 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line of this process; exits with 0, 2 (wrong input) or 130 (interrupted)."""
+    # A user of the command line has no use for the place in our code that a warning comes from.
+    warnings.formatwarning = lambda message, category, *_: f"warning: {message}\n"
     app(prog_name="medicalgpt")

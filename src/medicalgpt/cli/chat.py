@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.config.emergency import Emergency, chosen
 from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -20,16 +21,17 @@ def chat(
     model: option.Model,
     system: option.System = None,
     no_history: option.NoHistory = False,
+    emergency: option.Emergency = None,
     thinking: Annotated[
         Literal["show", "hide"], typer.Option(help="Thoughts of a model that thinks before it answers.")
     ] = "show",
 ) -> None:
     """Talk to a model. Not a doctor: for education and research."""
-    settings = sampling.sampling(new_seed())
+    settings, called = sampling.sampling(new_seed()), chosen(emergency)
     from medicalgpt.generate.engine import Engine
 
     engine = Engine.open(model, **vars(options))
-    talk(engine, settings, system, history=not no_history, thinking=thinking)
+    talk(engine, settings, system, history=not no_history, thinking=thinking, emergency=called)
 
 
 def new_seed() -> int:
@@ -45,6 +47,7 @@ def talk(
     system: str | None,
     history: bool,
     thinking: Literal["show", "hide"] = "show",
+    emergency: Emergency | None = None,
 ) -> None:
     """The terminal chat: with editing at a keyboard, line by line from a pipe."""
     from rich.console import Console
@@ -52,7 +55,7 @@ def talk(
     from medicalgpt.serve.chat import Chat
 
     read = _typed if sys.stdin.isatty() else _piped
-    Chat(engine, sampling, read, Console(highlight=False), system, history, thinking).run()
+    Chat(engine, sampling, read, Console(highlight=False), system, history, thinking, emergency).run()
 
 
 def _typed() -> str:

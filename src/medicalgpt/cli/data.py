@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medicalgpt.cli.data_options import Encoding, Txt
+
 if TYPE_CHECKING:
     from medicalgpt.training.inspect import Inspection
 
@@ -17,7 +19,7 @@ def _group() -> None:
 
 @app.command("inspect")
 def inspect(
-    paths: Annotated[list[str], typer.Argument(help="Files or folders.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or addresses such as hf://owner/name/split#500.")],
     model: Annotated[str, typer.Option(help="Whose tokenizer and template render the rows.")] = "smollm2-135m",
     template: Annotated[
         str | None, typer.Option(help="Chat template by name or file; default: the model's own.")
@@ -27,6 +29,8 @@ def inspect(
         list[str] | None, typer.Option(help="Which column holds what, e.g. question=提问; repeatable.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=16, help="As data.max_tokens.")] = 1024,
+    encoding: Encoding = "auto",
+    txt: Txt = "file",
     over_length: Annotated[str, typer.Option(help="truncate, split or drop.")] = "truncate",
     rows: Annotated[int, typer.Option(min=0, help="How many rendered rows to show of each kind.")] = 3,
 ) -> None:
@@ -46,6 +50,8 @@ def inspect(
         "columns": columns,
         "max_tokens": max_tokens,
         "over_length": over_length,
+        "encoding": encoding,
+        "txt": txt,
     }
     data = load(DataConfig, None, [f"{k}={_quoted(v)}" for k, v in values.items()]).value
     _print(look(paths, data, model, rows))
@@ -60,45 +66,64 @@ def _quoted(value: object) -> str:
 def _print(found: "Inspection") -> None:
     from rich.console import Console
     from rich.table import Column, Table
+    from rich.text import Text
 
-    console = Console(soft_wrap=True)
+    from medicalgpt.data.files import skipped_lines
+    from medicalgpt.data.guess import as_setting
+    from medicalgpt.data.sources import source_lines
+
+    console = Console(soft_wrap=True, markup=False)  # a name with brackets is no markup
     files = Table(
         Column("file", overflow="fold", min_width=24), "type", "encoding", "shape", "kind", "rows", "bad", "columns"
     )
     for f in found.files:
         columns = ", ".join(f.columns)
         files.add_row(
-            f.path,
+            Text(f.path),
             f.type + ("" if f.compression == "none" else " " + f.compression),
             f.encoding,
             f.shape,
             f.kind or "-",
             str(f.rows),
             str(f.bad),
-            columns,
+            Text(columns),
         )
     console.print(files)
+    for line in [*source_lines(found.sources), *skipped_lines(found.skipped)]:
+        console.print(line, highlight=False)
     for f in found.files:
-        for number, reason in f.bad_rows[:10]:
-            console.print(f"{f.path}:{number}: {reason}", highlight=False, markup=False)
+        for note in f.notes:
+            console.print(f"{f.path}: {note}", highlight=False)
+        if len(f.reasons) == 1 and f.bad == f.rows > 1:  # one complaint, not ten times the same
+            console.print(f"{f.path}: all {f.rows} rows: {next(iter(f.reasons))}", highlight=False)
+        else:
+            for number, reason in f.bad_rows[:10]:
+                console.print(f"{f.path}:{number}: {reason}", highlight=False)
+        if f.guess:
+            console.print(f"{f.path}: perhaps {as_setting(f.guess)}", highlight=False)
+        for names, what in ((f.unread, "not read"), (f.not_learned, "not learned")):
+            for name, count in names.items():
+                console.print(f"{f.path}: {what}: {name} ({count} rows)", highlight=False)
     for kind, ledger in found.kinds.items():
         total, lengths = ledger.as_dict(), found.lengths[kind]
         outcomes = ", ".join(f"{k} {total[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))
         console.print(f"{kind}: {outcomes}", highlight=False)
         for reason, count in total["reasons"].items():
-            console.print(f"  {count} {reason}", highlight=False, markup=False)
+            console.print(f"  {count} {reason}", highlight=False)
         if len(lengths):
             marks = ", ".join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
             console.print(
                 f"  tokens a sample: {marks}, longest {int(lengths.max())}; {int(lengths.sum())} in all",
                 highlight=False,
             )
+        for remark in found.remarks.get(kind, ()):
+            console.print(f"  {remark}", highlight=False)
     for place, text in found.rows:
-        console.rule(place)
+        console.rule(Text(place))
         console.print(text)
     for place, expected, decoded in found.refused[:3]:
-        console.rule(f"refused: {place}")
-        console.print(f"expected: {expected!r}\ndecoded:  {decoded!r}", highlight=False, markup=False)
+        console.rule(Text(f"refused: {place}"))
+        console.print(f"expected: {expected!r}\ndecoded:  {decoded!r}", highlight=False)
 
 
 def _quantiles(lengths: Any) -> list[float]:

@@ -26,6 +26,12 @@ def demo(
             "--share", help="Make it public through gradio.live; not for patient data.", rich_help_panel=_PAGE
         ),
     ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A name under which a proxy shows the page; may be repeated.", rich_help_panel=_PAGE
+        ),
+    ] = None,
     slots: Annotated[
         int, typer.Option(min=1, help="Answers made at the same time; further questions wait.", rich_help_panel=_PAGE)
     ] = 4,
@@ -34,12 +40,14 @@ def demo(
         typer.Option(metavar="FILE.jsonl", help="Keep thumbs up and down as preference pairs.", rich_help_panel=_PAGE),
     ] = None,
     system: option.System = None,
+    emergency: option.Emergency = None,
     context_len: Annotated[
         int | None, typer.Option(min=16, help="Most tokens of conversation and answer; default: the model's.")
     ] = None,
 ) -> None:
     """Talk to a model in the browser. Not a doctor: for education and research."""
-    place = {"host": host, "port": port, "share": share, "slots": slots, "context": context_len, "feedback": feedback}
+    place: dict[str, Any] = {"host": host, "port": port, "share": share, "slots": slots, "context": context_len}
+    place |= {"feedback": feedback, "emergency": emergency, "allow_host": tuple(allow_host or ())}
     open_page(model, options, {"system": system or "", **vars(sampling)}, place)
 
 
@@ -68,6 +76,8 @@ def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place
     check(where)
 
     from medicalgpt.generate.engine import Engine
+    from medicalgpt.kernels.primitive_cache import bound_primitive_caches
 
+    bound_primitive_caches(where.slots)
     engine = Engine.open(model, **vars(options))
     serve(engine, model, options.adapter, where, defaults, lambda line: typer.echo(line, err=True))

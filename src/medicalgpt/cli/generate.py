@@ -1,8 +1,8 @@
 """`medicalgpt generate`: answer every prompt of a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,15 +29,28 @@ def generate(
     sampling: option.SamplingOptions,
     model: option.Model,
     source: Annotated[
-        Path, typer.Option("--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet .txt).")
+        Path,
+        typer.Option(
+            "--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet .txt), or hf://owner/name/split."
+        ),
     ],
-    target: Annotated[Path, typer.Option("--output", metavar="FILE", help="Rows with `response` as JSON lines.")],
+    target: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="Rows with `response`: .jsonl, .json, .csv, .tsv or .xlsx.")
+    ],
     batch_size: Annotated[int, typer.Option(min=1, help="Prompts answered at the same time.")] = 8,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished output.")] = False,
     on_bad_row: Annotated[
         BadRows,
         typer.Option(help="A row that cannot be asked: report it in the output and go on, or stop before the first."),
     ] = "report",
+    json_schema: Annotated[
+        Path | None,
+        typer.Option(
+            "--json-schema",
+            metavar="FILE",
+            help="Hold every answer to the JSON schema in this file (medicalgpt[structured]).",
+        ),
+    ] = None,
     system: option.System = None,
     no_history: option.NoHistory = False,
 ) -> None:
@@ -48,14 +61,22 @@ def generate(
     question a line. Under torchrun the processes share the rows.
     """
     job = FileJob(source, target, batch_size, system, not no_history, resume, strict=on_bad_row == "error")
-    answer_file(model, options, job, sampling.sampling(42))
+    drawn = sampling.sampling(42)
+    answer_file(model, options, job, drawn if json_schema is None else _held(drawn, json_schema))
+
+
+def _held(sampling: "Sampling", schema: Path) -> "Sampling":
+    from medicalgpt.structured.schema_file import read_schema
+
+    return replace(sampling, constraint=read_schema(schema))
 
 
 @dataclass(frozen=True)
 class FileJob:
     """Which file is answered into which, and how its rows are read.
 
-    `history` False asks each question alone; `strict` stops where a row cannot be asked.
+    `history` False asks each question alone; `strict` stops where a row cannot be asked. `lines` and
+    `names` are those of `Output`; `about` says what the file is where its name does not.
     """
 
     source: Path
@@ -65,6 +86,9 @@ class FileJob:
     history: bool
     resume: bool
     strict: bool = False
+    lines: bool = False
+    names: Mapping[str, str] | None = None
+    about: str | None = None
 
 
 def answer_file(model: str, options: ModelOptions, job: FileJob, sampling: "Sampling") -> None:
@@ -73,22 +97,24 @@ def answer_file(model: str, options: ModelOptions, job: FileJob, sampling: "Samp
     Raises:
         DataError, ServeError, ModelError, RenderError: as `run_batch` and `Engine.open`.
     """
+    from medicalgpt.data.sources import one_file
     from medicalgpt.generate import distributed
     from medicalgpt.generate.output import Output
     from medicalgpt.generate.rows import count_prompts
 
+    output = Output(job.target, lines=job.lines, names=job.names)  # a name that is refused costs no waiting
     workers = distributed.join()
-    output = Output(job.target)
 
     def look() -> int | None:
         """The number of rows, or None when there is nothing left to do."""
         if output.check(job.resume or distributed.restarted()):
             return None
-        return count_prompts(job.source, job.system, job.strict)
+        return count_prompts(one_file(job.source), job.system, job.strict)
 
     try:
         rows = workers.first_does(look)
         if rows is not None:
+            job = replace(job, source=one_file(job.source))  # which the first process has fetched for all
             _answer(model, options, job, sampling, output, workers, rows)
         elif workers.first:
             typer.echo(f"{job.target} is complete already")
@@ -113,7 +139,10 @@ def _answer(
         if workers.first:
             typer.echo(line, err=True)
 
-    say(describe(job.source, rows) + (f", shared by {workers.size} processes" if workers.size > 1 else ""))
+    say(
+        (job.about or describe(job.source, rows))
+        + (f", shared by {workers.size} processes" if workers.size > 1 else "")
+    )
     engine = workers.all_do(lambda: Engine.open(model, **vars(options), say=say))
     with _progress(rows, workers.first) as progress, _how_to_go_on(output.partial, workers.first):
         how: dict[str, Any] = {"batch_size": job.batch_size, "system": job.system, "history": job.history}

@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,7 @@ import typer
 from medicalgpt.cli.chat import new_seed, talk
 from medicalgpt.cli.generate import FileJob, answer_file
 from medicalgpt.cli.report_errors import print_error, report_errors
+from medicalgpt.config.emergency import chosen
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.model_options import ModelOptions
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from medicalgpt.generate.sampling import Sampling
 
 SEED = 42
+OLD_KEYS = {"question": "Input", "response": "Output", "problem": "problem"}
+QUESTIONS = Path(__file__).parent / "legacy_questions.txt"
+"""What is asked where no file is given, one question a line."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,24 +53,22 @@ def parse(parser: Parser, words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def inference(words: Sequence[str] | None = None) -> None:
-    """`python inference.py`: talk to a model, or answer a file, in one process."""
+    """`python inference.py`: talk to a model, or answer questions, in one process."""
     given = parse(inference_parser(), words)
-    _run(given, given.interactive, "--interactive to talk, or --data_file")
+    _run(given, given.interactive)
 
 
 def inference_multigpu(words: Sequence[str] | None = None) -> None:
-    """`torchrun --nproc_per_node N inference_multigpu_demo.py`: answer a file in several processes."""
-    _run(parse(multigpu_parser(), words), False, "--data_file")
+    """`torchrun --nproc_per_node N inference_multigpu_demo.py`: answer questions in several processes."""
+    _run(parse(multigpu_parser(), words), False)
 
 
-def _run(given: argparse.Namespace, interactive: bool, needed: str) -> None:
+def _run(given: argparse.Namespace, interactive: bool) -> None:
     choose_devices(given.gpus, given.only_cpu)
     try:
         with report_errors():
             if interactive:
                 _talk(given)
-            elif given.data_file is None:
-                raise ServeError(f"nothing to answer; give {needed} with a file of questions")
             else:
                 _answer_file(given)
     except typer.Exit as ended:  # typer would turn it into an exit code by itself
@@ -75,15 +78,16 @@ def _run(given: argparse.Namespace, interactive: bool, needed: str) -> None:
 def inference_parser() -> Parser:
     """The flags of inference.py."""
     parser = _parser(
-        "inference.py", "Talk to a model (--interactive), or answer a file (--data_file).", "eval_batch_size"
+        "inference.py", "Talk to a model (--interactive), or answer questions (--data_file).", "eval_batch_size"
     )
     parser.add_argument("--interactive", action="store_true", help="talk in the terminal")
+    add_emergency_flag(parser)
     return parser
 
 
 def multigpu_parser() -> Parser:
     """The flags of inference_multigpu_demo.py."""
-    about = "Answer a file in several processes, each with a copy of the model (torchrun --nproc_per_node N)."
+    about = "Answer questions in several processes, each with a copy of the model (torchrun --nproc_per_node N)."
     return _parser("inference_multigpu_demo.py", about, "batch_size")
 
 
@@ -93,7 +97,9 @@ def _parser(program: str, about: str, batch_flag: str) -> Parser:
     add_sampling_flags(parser)
     one = parser.add_argument_group("file")
     one.add_argument(
-        "--data_file", type=Path, help="questions: .jsonl .json .csv .tsv .parquet, or text with one a line"
+        "--data_file",
+        type=Path,
+        help="questions: .jsonl .json .csv .tsv .parquet, or text with one a line; default: a few medical ones of ours",
     )
     one.add_argument("--output_file", type=Path, default=Path("predictions_result.jsonl"), help="default: %(default)s")
     one.add_argument(f"--{batch_flag}", dest="batch_size", type=_positive, default=4, help="default: %(default)s")
@@ -125,6 +131,15 @@ def add_sampling_flags(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--repetition_penalty", type=float, default=1.0, help="above 1: fewer repetitions; default: 1")
     one.add_argument("--max_new_tokens", type=_positive, default=512, help="longest answer; default: %(default)s")
     one.add_argument("--stop_str", help="text that ends an answer, beside the stop tokens")
+
+
+def add_emergency_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag of scripts that show a disclaimer."""
+    parser.add_argument(
+        "--emergency",
+        metavar="REGION",
+        help="whose emergency number the disclaimer names: CN, TW, HK, US, EU … or the number itself; default: several",
+    )
 
 
 def _positive(text: str) -> int:
@@ -172,11 +187,11 @@ def sampling(given: argparse.Namespace, seed: int) -> "Sampling":
 
 
 def _talk(given: argparse.Namespace) -> None:
-    settings = sampling(given, new_seed())
+    settings, called = sampling(given, new_seed()), chosen(given.emergency)
     from medicalgpt.generate.engine import Engine
 
     engine = Engine.open(given.base_model, **vars(model_options(given)))
-    talk(engine, settings, given.system_prompt, history=not given.single_tune)
+    talk(engine, settings, given.system_prompt, history=not given.single_tune, emergency=called)
 
 
 def _several(given: argparse.Namespace) -> bool:
@@ -189,5 +204,15 @@ def _answer_file(given: argparse.Namespace) -> None:
     # These flags have no --resume: an output that was begun is gone on with, and a finished one is never written over.
     target: Path = given.output_file
     begun = not target.exists() and target.with_name(target.name + ".partial").exists()
-    job = FileJob(given.data_file, target, given.batch_size, given.system_prompt, not given.single_tune, resume=begun)
+    job = FileJob(
+        given.data_file or QUESTIONS,
+        target,
+        given.batch_size,
+        given.system_prompt,
+        not given.single_tune,
+        begun,
+        lines=True,
+    )
+    if given.data_file is None:
+        job = replace(job, names=OLD_KEYS, about="no --data_file is given: answering medical questions of ours")
     answer_file(given.base_model, model_options(given), job, sampling(given, SEED))

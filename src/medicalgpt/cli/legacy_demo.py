@@ -7,7 +7,15 @@ from dataclasses import replace
 import typer
 
 from medicalgpt.cli.demo import open_page
-from medicalgpt.cli.legacy import Parser, add_model_flags, add_sampling_flags, choose_devices, model_options, parse
+from medicalgpt.cli.legacy import (
+    Parser,
+    add_emergency_flag,
+    add_model_flags,
+    add_sampling_flags,
+    choose_devices,
+    model_options,
+    parse,
+)
 from medicalgpt.cli.report_errors import report_errors
 
 
@@ -22,7 +30,8 @@ def gradio_demo(words: Sequence[str] | None = None) -> None:
         "repetition_penalty": given.repetition_penalty,
         "stop": (given.stop_str,) if given.stop_str else (),
     }
-    place = {"port": given.port, "share": given.share, "context": given.context_len}
+    place = {"host": given.host, "port": given.port, "share": given.share, "context": given.context_len}
+    place |= {"emergency": given.emergency}
     try:
         with report_errors():
             open_page(given.base_model, replace(model_options(given), device_map=None), settings, place)
@@ -34,8 +43,12 @@ def _parser() -> Parser:
     parser = Parser("gradio_demo.py", description="Talk to a model in the browser.", allow_abbrev=False)
     add_model_flags(parser)
     add_sampling_flags(parser)
+    add_emergency_flag(parser)
     one = parser.add_argument_group("page")
     one.add_argument("--context_len", type=int, help="most tokens of conversation and answer; default: the model's")
     one.add_argument("--share", action="store_true", help="make it public through gradio.live; not for patient data")
+    one.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 lets others in; default: %(default)s"
+    )
     one.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     return parser

@@ -90,6 +90,16 @@ TrustRemoteCode = Annotated[
 
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="System message for conversations that have none.")]
 
+Emergency = Annotated[
+    str | None,
+    typer.Option(
+        "--emergency",
+        metavar="REGION",
+        help="Whose emergency number the disclaimer names: CN, TW, HK, MO, US, EU … or the number itself; default: "
+        "$MEDICALGPT_EMERGENCY, else the numbers of several regions.",
+    ),
+]
+
 NoHistory = Annotated[bool, typer.Option("--no-history", help="Ask each question alone, without the turns before it.")]
 
 MaxNewTokens = Annotated[int, typer.Option(min=1, help="Longest answer in tokens.", rich_help_panel=_SAMPLING)]

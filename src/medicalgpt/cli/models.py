@@ -20,7 +20,8 @@ def list_models() -> None:
     """Show every embedded model with license, size and whether it is pulled."""
     from rich.table import Table
 
-    from medicalgpt.models.embedded.registry import EMBEDDED, cache_root, is_pulled
+    from medicalgpt.disk.cache import cache_root
+    from medicalgpt.models.embedded.registry import EMBEDDED, is_pulled
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("name", "what it is", "license", "parameters", "download", "on disk", "pulled"):

@@ -19,7 +19,11 @@ def run(
         list[str] | None, typer.Argument(help="key=value, or STAGE.key=value, e.g. sft.train.max_steps=50")
     ] = None,
 ) -> None:
-    """Run every stage, skip finished ones, go on with an interrupted one, and print one table."""
+    """Run every stage, skip finished ones, go on with an interrupted one, and print one table.
+
+    Exit status 3: a gate blocked a stage's model, and no later stage was begun.
+    """
+    from medicalgpt.pipeline.gates import Blocked
     from medicalgpt.pipeline.run import Interrupted, run_pipeline
 
     try:
@@ -27,3 +31,6 @@ def run(
     except Interrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(128 + stopped.signal) from None
+    except Blocked as blocked:
+        typer.echo(f"error: {blocked}", err=True)
+        raise typer.Exit(3) from None

@@ -1,7 +1,10 @@
 """How a command that fails on purpose ends: one clear message and an exit code, no traceback."""
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from textwrap import indent
 
 import typer
@@ -23,6 +26,27 @@ def report_errors() -> Iterator[None]:
 
 
 def print_error(message: str) -> None:
-    """The message on stderr, its further lines under the first."""
+    """The message on stderr, its further lines under the first; once, where several processes say the same."""
+    if _said_by_another(message):
+        return
     hanging = indent(message, " " * len("error: ")).lstrip()
     typer.secho(f"error: {hanging}", fg=typer.colors.RED, err=True)
+
+
+def _said_by_another(message: str) -> bool:
+    """Whether another process that torchrun started on this machine prints this very message.
+
+    The first to make a file of the message's hash prints it. The file lies where torchrun gathers what its processes
+    leave behind: a folder of this start alone, which torchrun removes.
+    """
+    place = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not place or int(os.environ.get("LOCAL_WORLD_SIZE", "1")) == 1:
+        return False
+    mark = Path(place).parent.parent / f"said-{hashlib.sha256(message.encode()).hexdigest()[:32]}"
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return True
+    except OSError:  # better twice than never
+        return False
+    return False

@@ -27,7 +27,7 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="API keys, one a line; more may be in MEDICALGPT_API_KEYS, with commas.",
+            help="API keys, one a line, read again when it changes; more may be in MEDICALGPT_API_KEYS, with commas.",
             rich_help_panel=_SERVER,
         ),
     ] = None,
@@ -42,6 +42,9 @@ def serve(
             rich_help_panel=_SERVER,
         ),
     ] = None,
+    openapi: Annotated[
+        bool, typer.Option("--openapi", help="Describe the API at /openapi.json.", rich_help_panel=_SERVER)
+    ] = False,
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that answers have to finish on SIGTERM.", rich_help_panel=_SERVER)
     ] = 30.0,
@@ -61,27 +64,57 @@ def serve(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds until a request must be answered.", rich_help_panel=_LIMITS)
     ] = 600.0,
+    header_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a request's headers must be there.", rich_help_panel=_LIMITS)
+    ] = 10.0,
+    body_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until a request's body must be there.", rich_help_panel=_LIMITS)
+    ] = 60.0,
+    connections: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Open connections; default: at most 1024, as the open files allow.", rich_help_panel=_LIMITS
+        ),
+    ] = None,
+    connections_per_address: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of one address; default: half. Give all to a proxy.", rich_help_panel=_LIMITS),
+    ] = None,
+    per_key: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Answers that one key may have waiting and under way; default: half of slots + queue, of one key alone all.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
     system: option.System = None,
 ) -> None:
     """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
     _check_installed()
-    from medicalgpt.serve.api.access import ApiKeys, bind, check_host
+    from medicalgpt.network.access import ApiKeys, bind, check_host
+    from medicalgpt.network.connections import ConnectionLimits
 
     keys = ApiKeys.read(api_key_file)
     check_host(host, keys, no_auth)
+    if exposed := keys.exposed:
+        typer.echo(exposed, err=True)
+    of_connections = ConnectionLimits.fitting(connections, connections_per_address, header_timeout)
     with bind(host, port) as sock:
         from medicalgpt.generate.engine import Engine
         from medicalgpt.generate.live.engine import BatchingEngine
+        from medicalgpt.kernels.primitive_cache import bound_primitive_caches
         from medicalgpt.serve.api.server import Server
         from medicalgpt.serve.api.service import Limits, Service
 
+        bound_primitive_caches(slots)
         engine = Engine.open(model, **vars(options))
-        limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout)
+        limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout, body_timeout, per_key)
         names = tuple(served_name or _names(model))
         with BatchingEngine(engine, slots=slots, queue=queue) as live:
-            service = Service(live, names, limits, keys, system, local_only=not no_auth)
+            service = Service(live, names, limits, keys, system, local_only=not no_auth, described=openapi)
             _announce(service, host, sock.getsockname()[1])
-            Server(service, grace).run([sock])
+            Server(service, grace, of_connections).run([sock])
 
 
 def _names(model: str) -> list[str]:

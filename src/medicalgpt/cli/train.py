@@ -24,10 +24,17 @@ def train(
 
         load_plugins(plugin)
     resolved = load(stage_schema(stage), config, overrides or [])
-    from medicalgpt.api.training import train_stage
+    from medicalgpt.api.training import speaks_for_all, train_stage
 
     outcome = train_stage(resolved)
+    from medicalgpt.cli.closing import closing_lines, interrupted_lines
+
+    first = speaks_for_all()
     if outcome.status == "interrupted":
-        typer.echo(f"stopped; the same command goes on from {outcome.folder}", err=True)
+        for line in interrupted_lines(outcome.folder, outcome.signal) if first else ():
+            typer.echo(line, err=True)
         raise typer.Exit(128 + outcome.signal)
-    typer.echo(f"{outcome.status}: {outcome.folder}")
+    if first:
+        typer.echo(f"{outcome.status}: {outcome.folder}")
+        for line in closing_lines(outcome.folder, resolved.value):
+            typer.echo(line)

@@ -1,15 +1,18 @@
 """`medicalgpt vocab`: train a vocabulary, extend a tokenizer by one, and see what that saves."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.data_options import Encoding, Txt, reading_of
 
 if TYPE_CHECKING:
+    from medicalgpt.data.rows import Reading
     from medicalgpt.vocabulary.extend import Extension
 
 app = typer.Typer(no_args_is_help=True, help="Train a vocabulary, extend a tokenizer, see what it saves.")
@@ -32,12 +35,13 @@ def train(
         Literal["unigram", "bpe", "bytes"],
         typer.Option(help="SentencePiece unigram or BPE, or byte-level BPE."),
     ] = "unigram",
+    encoding: Encoding = "auto",
+    txt: Txt = "file",
 ) -> None:
     """Learn a vocabulary from domain text; `vocab extend --pieces` takes its file."""
-    from medicalgpt.data.texts import texts
     from medicalgpt.vocabulary.train import train as learn
 
-    path = learn(_bounded(texts(corpus)), output, size, kind)
+    path = learn(_bounded(_texts(corpus, reading_of(encoding, txt))), output, size, kind)
     typer.echo(f"{size} tokens → {path}")
 
 
@@ -50,7 +54,9 @@ def extend(
     ] = None,
     pieces: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Take tokens from a .txt (one a line), .model or tokenizer.json instead."),
+        typer.Option(
+            metavar="FILE", help="Take tokens from a .txt or .vocab (one a line), .model or tokenizer.json instead."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(min=1, help="At most so many new tokens.")] = 4000,
     min_count: Annotated[int, typer.Option(min=2, help="A new token occurs at least so often in the corpus.")] = 5,
@@ -60,11 +66,12 @@ def extend(
         typer.Option("--ascii/--no-ascii", help="Also tokens with ASCII letters; without, English keeps its tokens."),
     ] = False,
     pad_to: Annotated[int, typer.Option(min=1, help="Round the embedding's rows up to a multiple of this.")] = 1,
+    encoding: Encoding = "auto",
+    txt: Txt = "file",
     revision: option.Revision = None,
     trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Add tokens to a model's tokenizer; every old token keeps its id. Train with model.tokenizer=DIR."""
-    from medicalgpt.data.texts import texts
     from medicalgpt.errors import ModelError
     from medicalgpt.models.locate import locate
     from medicalgpt.vocabulary.extend import extend as grow
@@ -73,10 +80,10 @@ def extend(
 
     if not corpus and pieces is None:
         raise ModelError("give --corpus FILES to count new tokens in, or --pieces FILE with a list of them")
-    wanted = Wanted(size, min_count, max_characters, ascii_)
-    listed = None if pieces is None else read_pieces(pieces, wanted)
+    wanted, reading = Wanted(size, min_count, max_characters, ascii_), reading_of(encoding, txt)
+    listed = None if pieces is None else read_pieces(pieces, wanted, typer.echo, reading.encoding)
     found = locate(model, revision, trust_remote_code)
-    text = _bounded(texts(corpus)) if corpus else ()
+    text = _bounded(_texts(corpus, reading)) if corpus else ()
     _print(grow(found, output, wanted, text, listed, pad_to, trust_remote_code))
 
 
@@ -85,20 +92,29 @@ def report(
     model: option.Model,
     tokenizer: Annotated[Path, typer.Option(metavar="DIR", help="The extended tokenizer.")],
     text: Annotated[list[str], typer.Option(metavar="FILES", help="Files or folders of any shape; repeatable.")],
+    encoding: Encoding = "auto",
+    txt: Txt = "file",
     revision: option.Revision = None,
     trust_remote_code: option.TrustRemoteCode = False,
 ) -> None:
     """Tokens per character before and after, by language, with unknown tokens and a round trip of every text."""
-    from medicalgpt.data.texts import texts
     from medicalgpt.models.load import load_tokenizer
     from medicalgpt.models.locate import locate
     from medicalgpt.vocabulary.report import compare, lines
 
+    read = _texts(text, reading_of(encoding, txt))
     found = locate(model, revision, trust_remote_code)
     old = load_tokenizer(found.path_or_id, found.revision, trust_remote_code)
     new = load_tokenizer(str(tokenizer), None, trust_remote_code)
     typer.echo(f"{len(old)} → {len(new)} tokens")
-    typer.echo("\n".join(lines(compare(old, new, texts(text)))))
+    typer.echo("\n".join(lines(compare(old, new, read))))
+
+
+def _texts(paths: Sequence[str], reading: "Reading") -> Iterator[str]:
+    """Every text behind files and folders; what is not read of them is said."""
+    from medicalgpt.data.texts import texts
+
+    return texts(paths, reading, partial(typer.echo, err=True))
 
 
 def _bounded(texts: Iterable[str]) -> Iterator[str]:

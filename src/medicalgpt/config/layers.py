@@ -11,7 +11,7 @@ from pydantic_core import to_jsonable_python
 
 from medicalgpt.config.lookup import close_names
 from medicalgpt.config.words import is_section
-from medicalgpt.config.yaml_text import KeyPath, Parsed, YamlError, parse
+from medicalgpt.config.yaml_text import LONGEST, KeyPath, Parsed, YamlError, parse
 
 
 class Place(NamedTuple):
@@ -30,26 +30,28 @@ class Layer:
 
     def lay(self, upper: "Layer") -> None:
         """Put `upper` on top: sections and mappings are merged key by key, everything else is replaced."""
-        self._merge(self.values, upper.values, (), upper)
+        merged, replaced = set[KeyPath](), set[KeyPath]()
+        _merge(self.values, upper.values, (), merged, replaced)
 
-    def _merge(self, low: dict[str, Any], high: dict[str, Any], path: KeyPath, upper: "Layer") -> None:
-        for key, value in high.items():
-            here = (*path, key)
-            if isinstance(value, dict) and isinstance(low.get(key), dict):
-                self._merge(low[key], value, here, upper)
-            else:
-                low[key] = value
-                self._replace_places(here, upper)
-            if here in upper.places:
-                self.places[here] = upper.places[here]
+        def new(path: KeyPath) -> bool:
+            return any(path[:depth] in replaced for depth in range(1, len(path) + 1))
 
-    def _replace_places(self, path: KeyPath, upper: "Layer") -> None:
-        def below(places: dict[KeyPath, Place]) -> dict[KeyPath, Place]:
-            return {key: place for key, place in places.items() if key[: len(path)] == path}
+        self.places = {path: place for path, place in self.places.items() if not new(path)}
+        self.places |= {path: place for path, place in upper.places.items() if path in merged or new(path)}
 
-        for key in below(self.places):
-            del self.places[key]
-        self.places |= below(upper.places)
+
+def _merge(
+    low: dict[str, Any], high: dict[str, Any], path: KeyPath, merged: set[KeyPath], replaced: set[KeyPath]
+) -> None:
+    """Put `high` into `low`, noting which keys were merged and which were replaced with all that is below them."""
+    for key, value in high.items():
+        here = (*path, key)
+        if isinstance(value, dict) and isinstance(low.get(key), dict):
+            merged.add(here)
+            _merge(low[key], value, here, merged, replaced)
+        else:
+            replaced.add(here)
+            low[key] = value
 
 
 def default_values(schema: type[BaseModel]) -> dict[str, Any]:
@@ -122,7 +124,8 @@ class _FileReader:
 
     def _parse(self, path: Path, shown: str, asked_at: str) -> Parsed | None:
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(4 * LONGEST + 1)  # bytes of as many characters: the rest would be refused anyway
         except OSError as error:
             reason = f"no such file{_neighbors(path)}" if isinstance(error, FileNotFoundError) else error.strerror
             self.problems.append(f"{asked_at}{shown}: {reason}")

@@ -1,9 +1,11 @@
 """Typed schema of a pipeline: stages that take the model of the one before, and how the models are compared."""
 
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from medicalgpt.config.data_source import DataPath, check_shares
+from medicalgpt.config.evaluation import EvaluateConfig, Gate
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import Section
 from medicalgpt.config.stages import STAGES
@@ -30,17 +32,25 @@ class StageEntry(Section):
 class CompareConfig(Section):
     """Held-out data on which the base and every stage's model are compared."""
 
-    documents: list[str] = Field(default_factory=list, description="Held-out documents: perplexity.")
-    dialogues: list[str] = Field(
+    documents: list[DataPath] = Field(default_factory=list, description="Held-out documents: perplexity.")
+    dialogues: list[DataPath] = Field(
         default_factory=list, description="Held-out dialogues: loss of the answers, stop rate, samples."
     )
-    preferences: list[str] = Field(default_factory=list, description="Held-out pairs: preference accuracy and margin.")
+    preferences: list[DataPath] = Field(
+        default_factory=list, description="Held-out pairs: preference accuracy and margin."
+    )
     max_tokens: int = Field(512, ge=16, description="Longest sample; longer ones are cut as in training.")
     rows: int | None = Field(None, ge=1, description="At most this many rows of each kind; null: all.")
     stop_prompts: int = Field(12, ge=0, description="How many held-out questions are answered for the stop rate.")
     stop_tokens: int = Field(160, ge=1, description="An answer that has not stopped by then counts as not stopping.")
     questions: list[str] = Field(default_factory=list, description="Questions answered by every model, side by side.")
     template: str | None = Field(None, description="Chat template of the base; null: the tokenizer's own.")
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        for key in ("documents", "dialogues", "preferences"):
+            check_shares(getattr(self, key), f"compare.{key}")
+        return self
 
 
 class PipelineConfig(Section):
@@ -54,15 +64,27 @@ class PipelineConfig(Section):
     base: str = Field("smollm2-135m", description="The model the first stage starts from: ${base}.")
     stages: list[StageEntry] = Field(min_length=1, description="Stages in order.")
     compare: CompareConfig = CompareConfig()
+    evaluate: EvaluateConfig | None = Field(
+        None, description="Tests for the base and every stage's model; null: none, and no gates."
+    )
+    gates: list[Gate] = Field(
+        default_factory=list, description="What a stage's model must keep; empty: the usual margins for each suite."
+    )
+    on_block: Literal["stop", "warn"] = Field(
+        "stop", description="stop: no stage after a blocked one; warn: say it and go on."
+    )
+
+    @model_validator(mode="after")
+    def _gates_need_tests(self) -> Self:
+        if self.gates and self.evaluate is None:
+            raise ValueError("gates need `evaluate`: a suite of tests to judge by")
+        return self
 
     @field_validator("stages")
     @classmethod
     def _distinct(cls, stages: list[StageEntry]) -> list[StageEntry]:
         names = [s.name for s in stages]
-        twice = sorted(
-            {n for n in names if names.count(n) > 1}
-            | ({"base", "output_dir", "compare", "stages", "plugins"} & set(names))
-        )
+        twice = sorted({n for n in names if names.count(n) > 1} | (set(cls.model_fields) & set(names)))
         if twice:
             raise ValueError(f"stage names must be distinct and not those of other keys: {', '.join(twice)}")
         return stages

@@ -1,20 +1,23 @@
 """What pydantic found wrong, in one line each: where it was written, what came, what is allowed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from medicalgpt.config.data_source import TAGS
 from medicalgpt.config.explain import explain
+from medicalgpt.config.foreign import Meant, meant_by
 from medicalgpt.config.layers import Layer
 from medicalgpt.config.lookup import close_names, did_you_mean
-from medicalgpt.config.words import Kind, expected_words, is_section, options, section_of, walk
+from medicalgpt.config.words import Kind, expected_words, is_section, options, section_of, type_words, walk
 from medicalgpt.config.yaml_text import KeyPath
 
 _OWN_WORDS = ("value_error", "assertion_error")  # raised by a validator of the schema, which says it best itself
 _LONGEST = 60
+_MOST = 100  # lines: each of them is looked up among all keys
 
 
 def describe(
@@ -26,8 +29,10 @@ def describe(
     are passed over: an unreadable file may hold them.
     """
     details = error.errors(include_url=False)
-    lines = [_line(d, schema, merged, fallback) for d in details if complete or d["type"] != "missing"]
-    return list(dict.fromkeys(lines))  # a union reports every branch that failed: one line is enough
+    told = [d for d in details if complete or d["type"] != "missing"]
+    lines = [_line(d, schema, merged, fallback) for d in told[:_MOST]]
+    more = [f"… and {len(told) - _MOST:,} more"] if len(told) > _MOST else []
+    return [*dict.fromkeys(lines), *more]  # a union reports every branch that failed: one line is enough
 
 
 def take_out_plain_sections(layer: Layer, schema: type[BaseModel]) -> list[str]:
@@ -49,10 +54,11 @@ def take_out_plain_sections(layer: Layer, schema: type[BaseModel]) -> list[str]:
 def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback: str) -> str:
     if detail["type"] == "json_invalid":
         return f"{fallback}{detail['msg']}"
-    kinds = list(walk(schema, detail["loc"]))
-    path = detail["loc"][: len(kinds) - 1]
+    location = tuple(key for key in detail["loc"] if key not in TAGS)
+    kinds = list(walk(schema, location))
+    path = location[: len(kinds) - 1]
     if detail["type"] == "extra_forbidden":
-        path = detail["loc"][: len(kinds)]
+        path = location[: len(kinds)]
         return _place(path, merged, fallback) + _unknown(path, detail["input"], kinds[-1], schema)
     name, place = _dotted(path), _place(path, merged, fallback)
     if detail["type"] == "missing":
@@ -65,13 +71,23 @@ def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback
 
 def _not_allowed(path: KeyPath, value: Any, kind: Kind) -> str:
     allowed, hint = expected_words(kind), ""
-    if isinstance(value, str):
+    if is_section(kind.annotation) and (first := _first_key(kind.annotation, value)):
+        hint = f"; did you mean {_dotted((*path, first))}?"
+    elif isinstance(value, str):
         hint = did_you_mean(value, options(kind))
     elif allowed.startswith("text") and isinstance(value, int | float):
         hint = "; quote it to make it text"
     elif value is None and section_of(kind):
         hint = "; set one of them or remove the line"
     return f"{_dotted(path)} is {_shown(value)}; allowed: {allowed}{hint}"
+
+
+def _first_key(section: type[BaseModel], value: object) -> str | None:
+    """The first key of a section where such a value would be right: a model's base, a file of data, lora on or off."""
+    name, info = next(iter(section.model_fields.items()))
+    written = {str: "text", bool: "true or false"}.get(type(value), "list of text")
+    fits = type_words(Kind(info.annotation)).removesuffix(" or section") in (written, f"list of {written}")
+    return name if fits and isinstance(value, str | bool | list) else None
 
 
 def _place(path: KeyPath, merged: Layer, fallback: str) -> str:
@@ -106,6 +122,14 @@ def _words_in(value: Any) -> Iterator[str]:
             yield from _words_in(inner)
 
 
+def _explained(meant: Meant, known: Container[str]) -> str:
+    """What a word of another tool is called here, ready to be appended; `known` are the keys there are."""
+    keys = meant.among(known)
+    if keys:
+        return f"; did you mean {' or '.join(repr(key) for key in keys)}?{f' {meant.sentence}' if meant.note else ''}"
+    return f"; {meant.note or 'this stage has nothing like it'}"
+
+
 def _unknown(path: KeyPath, value: Any, kind: Kind, schema: type[BaseModel]) -> str:
     """The message for an unknown key, with keys of this section, or of any section, that were probably meant."""
     key, section = str(path[-1]), section_of(kind) or schema
@@ -116,9 +140,11 @@ def _unknown(path: KeyPath, value: Any, kind: Kind, schema: type[BaseModel]) -> 
     for dotted in every:
         by_leaf.setdefault(dotted.rpartition(".")[2], []).append(dotted)
 
-    if key in every:
+    if key in every and "." in key:
         return f"unknown key '{key}': in a file write it nested, {key.replace('.', ': {')}: …{'}' * key.count('.')}"
     found = by_leaf.get(key, [])  # the right name in the wrong section
+    if not found and not isinstance(value, dict) and (meant := meant_by(key)):
+        return f"unknown key '{_dotted(path)}'{_explained(meant, every)}"
     if not prefix and not isinstance(value, dict):  # below a section all dotted paths look alike
         found = found or close_names(key, every, most=1)
     found = found or [here[name] for name in close_names(key, here)]

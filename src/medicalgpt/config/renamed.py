@@ -18,8 +18,12 @@ RENAMED: Mapping[str, str] = {
     "objective.length_normalised": "objective.length_normalized",
     "objective.centre": "objective.center",
     "reward.normalise": "reward.normalize",
+    "objective.reduce": "objective.loss_type",
 }
 """Old to new; only the last word of a key changes."""
+
+VALUES: Mapping[str, Mapping[str, str]] = {"objective.reduce": {"token": "bnpo", "answer": "grpo"}}
+"""Values that were renamed with a key, by its old name."""
 
 
 def take_new_names(layer: Layer, schema: type[BaseModel]) -> Iterator[str]:
@@ -35,20 +39,26 @@ def take_new_names(layer: Layer, schema: type[BaseModel]) -> Iterator[str]:
             yield f"{layer.places[path].label}: {old} is the old name of {new}, which is set as well; keep {new}"
             del values[name]
             continue
-        place = layer.places[path].label
-        warnings.warn(f"{place}: {old} was renamed; write {new}", FutureWarning, stacklevel=3)
-        values[word] = values.pop(name)
+        place, value = layer.places[path].label, values.pop(name)
+        meant = VALUES.get(old, {}).get(value, value) if isinstance(value, str) else value
+        written = new if meant == value else f"{new}={meant}"
+        warnings.warn(f"{place}: {old} was renamed; write {written}", FutureWarning, stacklevel=3)
+        values[word] = meant
         layer.places = {_moved(key, path, target): at for key, at in layer.places.items()}
 
 
 def first_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config's values with every renamed key under its first name, for hashes that must outlive the renaming."""
+    """A config's values with every renamed key under its first name and value, for hashes that must outlive the renaming."""
     out = dict(values)
     for old, new in RENAMED.items():
         section, _, name = old.rpartition(".")
         word, inner = new.rpartition(".")[2], out.get(section)
         if isinstance(inner, dict) and word in inner:
-            out[section] = {name if key == word else key: value for key, value in inner.items()}
+            first = {now: once for once, now in VALUES.get(old, {}).items()}
+            out[section] = {
+                name if key == word else key: first.get(value, value) if key == word and first else value
+                for key, value in inner.items()
+            }
     return out
 
 

@@ -1,8 +1,26 @@
 """Typed sections shared by the training stages. Every field says what it means; `medicalgpt config explain` prints it."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medicalgpt.config.data_source import DataPath, check_shares
+
+Encodings = Literal[
+    "auto",
+    "utf-8",
+    "gb18030",
+    "gbk",
+    "big5",
+    "big5-hkscs",
+    "utf-16-le",
+    "utf-16-be",
+    "cp1252",
+    "shift_jis",
+    "euc-jp",
+    "euc-kr",
+]
+TxtRows = Literal["file", "line"]
 
 
 class Section(BaseModel):
@@ -52,22 +70,30 @@ class LoraConfig(Section):
 class DataConfig(Section):
     """Which files, how they are read, split and cut."""
 
-    train: list[str] = Field(
-        min_length=1, description="Files or folders (.jsonl .json .csv .tsv .parquet .txt .md, also .gz)."
+    train: list[DataPath] = Field(
+        min_length=1,
+        description="Files or folders (.jsonl .json .csv .tsv .parquet .txt .md, also with .gz .bz2 .xz .zst, or in a .zip), hf://owner/name or ms://owner/name; or {path: …, rows: 500, share: 0.3}.",
     )
-    eval: list[str] = Field(
+    eval: list[DataPath] = Field(
         default_factory=list, description="Held-out files or folders; empty: eval_fraction of train is held out."
     )
     eval_fraction: float = Field(
         0.05,
         ge=0,
         lt=1,
-        description="Share of the distinct questions or documents held out when eval is empty; 0 trains without a held-out set.",
+        description="Share of the distinct questions or documents held out when eval is empty (of the text where they differ much in length); 0 trains without a held-out set.",
     )
     max_tokens: int = Field(1024, ge=16, description="Longest path of a sample (prompt plus one answer) in tokens.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Which column holds what, e.g. {question: 提问, answer: 回答}; empty: detected.",
+    )
+    encoding: Encodings = Field(
+        "auto",
+        description="What text files are in that have no byte order mark and are not valid UTF-8; auto finds GB18030 and Big5.",
+    )
+    txt: TxtRows = Field(
+        "file", description="What a row of a .txt file is: the whole file is one document, or each line is one."
     )
     template: str | None = Field(
         None, description="A named chat template, a .jinja file, or null for the tokenizer's own."
@@ -87,15 +113,31 @@ class DataConfig(Section):
         "truncate",
         description="What happens to a sample longer than max_tokens. PT always splits, so that no token is lost.",
     )
-    replay: list[str] = Field(default_factory=list, description="General text mixed into PT against forgetting.")
+    replay: list[DataPath] = Field(default_factory=list, description="General text mixed into PT against forgetting.")
     replay_share: float = Field(0.1, ge=0, lt=1, description="Share of the training tokens that comes from replay.")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="Processes that read and render the data; null: one for every 4 MiB of it, up to all cores. The result is the same for any number.",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, values: object) -> object:
         if isinstance(values, dict):
-            return {k: [v] if k in ("train", "eval", "replay") and isinstance(v, str) else v for k, v in values.items()}
+            values = {
+                k: [v] if k in ("train", "eval", "replay") and isinstance(v, str | dict) else v
+                for k, v in values.items()
+            }
+            if isinstance(encoding := values.get("encoding"), str):  # whose names are written in any case
+                values["encoding"] = encoding.lower()
         return values
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        for key in ("train", "eval", "replay"):
+            check_shares(getattr(self, key), f"data.{key}", allowed=key == "train")
+        return self
 
 
 class OptimizerConfig(Section):
@@ -123,7 +165,13 @@ class OptimizerConfig(Section):
         None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
     )
     save_every: int | None = Field(
-        None, ge=1, description="Checkpoint every so many steps; null: only when interrupted."
+        None, ge=1, description="Checkpoint every so many steps; null: by time alone (save_minutes)."
+    )
+    save_minutes: float | None = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Checkpoint when so many minutes have passed since the last one, and at the end; null: only by steps (save_every) and when interrupted.",
     )
     keep_checkpoints: int = Field(2, ge=1, description="How many checkpoints are kept.")
     log_every: int = Field(1, ge=1, description="Metrics every so many steps.")

@@ -216,10 +216,28 @@ class GrpoObjective(KlObjective):
     """Group-relative policy optimization (arXiv 2402.03300)."""
 
     scale: bool = Field(True, description="Divide by the group's standard deviation; false: Dr. GRPO (2503.20783).")
-    reduce: Literal["token", "answer"] = Field(
-        "token",
-        description="Mean over tokens (DAPO, arXiv 2503.14476), or over each answer's tokens first (the paper).",
+    loss_type: Literal["grpo", "bnpo", "dapo", "dr_grpo"] = Field(
+        "bnpo",
+        description="Mean over each answer's tokens first (grpo, the paper), over a minibatch's tokens (bnpo), over the update's (dapo), or the sum over answers × max_new_tokens (dr_grpo).",
     )
+    ratio: Literal["token", "sequence"] = Field(
+        "token", description="One ratio a token, or one an answer: GSPO (arXiv 2507.18071), with loss_type=grpo."
+    )
+    sequence_clip: float = Field(3e-4, gt=0, lt=1, description="With ratio=sequence: clipped below 1 − sequence_clip.")
+    sequence_clip_high: float = Field(4e-4, gt=0, description="… and above 1 + sequence_clip_high.")
+
+    @model_validator(mode="after")
+    def _one_range(self) -> Self:
+        sequence = self.ratio == "sequence"
+        idle = ("clip", "clip_high") if sequence else ("sequence_clip", "sequence_clip_high")
+        for name in idle:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                other = name if name.startswith("sequence_") else f"sequence_{name}"
+                raise ValueError(
+                    f"objective.{name} does nothing with objective.ratio={self.ratio}; "
+                    + (f"set objective.{other}" if sequence else "set objective.ratio=sequence, or objective.clip")
+                )
+        return self
 
 
 class GrpoConfig(GroupedConfig):

@@ -7,11 +7,20 @@ schema instead; writing quotes whatever either version would misread.
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 KeyPath = tuple[str | int, ...]
+
+LONGEST: Final = 1 << 19
+"""Characters of a text; the longest configs that people write are lists of some thousand files."""
+
+MOST: Final = 20_000
+"""Values of a text, those behind an alias counted each time: nine lines of aliases may stand for a billion."""
+
+DEEPEST: Final = 32
+"""Lists and mappings within each other."""
 
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?$")
 _INT = re.compile(r"([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$")
@@ -74,6 +83,8 @@ def parse(text: str) -> Parsed:
 
     Duplicate keys, foreign tags and infinite numbers are listed in `faults`. Raises YamlError where reading must stop.
     """
+    if len(text) > LONGEST:
+        raise YamlError(1, f"the text has {len(text):,} characters, allowed are {LONGEST:,}")
     try:
         return _Reader(text).read()
     except yaml.MarkedYAMLError as error:
@@ -95,6 +106,7 @@ class _Reader:
         self.parsed = Parsed()
         self.checked: dict[int, yaml.MappingNode] = {}  # mappings whose duplicate keys were looked for
         self.open: list[yaml.Node] = []  # the nodes being read, to notice an alias that contains itself
+        self.values = 0
 
     def read(self) -> Parsed:
         node = self.loader.get_single_node()
@@ -110,6 +122,11 @@ class _Reader:
     def _value(self, node: yaml.Node, path: KeyPath) -> Any:
         if any(node is outer for outer in self.open):
             raise YamlError(node.start_mark.line + 1, "an alias contains itself")
+        if len(self.open) == DEEPEST:
+            raise YamlError(node.start_mark.line + 1, "the nesting is too deep")
+        self.values += 1
+        if self.values > MOST:
+            raise YamlError(node.start_mark.line + 1, f"more than {MOST:,} values, those of aliases counted each time")
         self.open.append(node)
         try:
             if isinstance(node, yaml.MappingNode):
@@ -127,6 +144,10 @@ class _Reader:
         if id(node) not in self.checked:  # merging (<<) puts keys into the node: look for duplicates once, before that
             self.checked[id(node)] = node
             self._find_duplicates(node, path)
+        if _merged_keys(node, {}) > MOST:
+            raise YamlError(
+                node.start_mark.line + 1, f"more than {MOST:,} keys, those of merged mappings counted each time"
+            )
         self.loader.flatten_mapping(node)
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -178,3 +199,25 @@ class _Reader:
             pass
         self._fault(node, f"'{text}' with tag '{node.tag}' is not a value that a config can hold")
         return None
+
+
+def _merged_keys(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many keys a mapping has once all that it merges (`<<`) is in it, or a list of mappings together.
+
+    Raises:
+        YamlError: it merges itself.
+    """
+    if id(node) in known:
+        if known[id(node)] < 0:
+            raise YamlError(node.start_mark.line + 1, "an alias contains itself")
+        return known[id(node)]
+    known[id(node)] = -1
+    if isinstance(node, yaml.SequenceNode):
+        count = sum(_merged_keys(item, known) for item in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        merges = [value for key, value in node.value if key.tag == f"{_TAG}merge"]
+        count = len(node.value) - len(merges) + sum(_merged_keys(value, known) for value in merges)
+    else:
+        count = 1
+    known[id(node)] = count
+    return count

@@ -36,13 +36,14 @@ class RolloutTargets:
     """What an update learns from, for every sampled token [N]. None where the stage has no such thing.
 
     `old` are log-probabilities under the policy that sampled, `old_values` the critic's values at that time, `returns`
-    what the critic is fitted to.
+    what the critic is fitted to. `mean_length`: tokens of an answer, mean over all answers of the update.
     """
 
     old: torch.Tensor
     advantages: torch.Tensor | None = None
     old_values: torch.Tensor | None = None
     returns: torch.Tensor | None = None
+    mean_length: float | None = None
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "RolloutTargets":
         """`change` applied to every tensor."""
@@ -51,7 +52,11 @@ class RolloutTargets:
             return None if value is None else change(value)
 
         return RolloutTargets(
-            change(self.old), optional(self.advantages), optional(self.old_values), optional(self.returns)
+            change(self.old),
+            optional(self.advantages),
+            optional(self.old_values),
+            optional(self.returns),
+            self.mean_length,
         )
 
 

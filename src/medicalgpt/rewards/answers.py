@@ -1,7 +1,8 @@
 """What is scored: a prompt of a run with the answers to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,17 @@ from medicalgpt.rendering.tree import Segment, TokenTree
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """One prompt of a run: its turns, the token ids the model gets, and the answer that stood in the data, if any."""
+    """One prompt of a run: its turns, the token ids the model gets, and the answer that stood in the data, if any.
+
+    `columns`: the row as it stands in its file, and mapped columns (`data.columns`) under their canonical names, too.
+    `thinking`: the prompt ends within a thinking block, so that answers begin with thoughts.
+    """
 
     dialogue: Dialogue
     ids: tuple[int, ...]
     reference: str | None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    thinking: bool = False
 
     @property
     def source(self) -> Source:

@@ -9,10 +9,11 @@ import torch
 
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.records import Kind
+from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ModelError
 from medicalgpt.models.batches import batches
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.models.embedded.registry import cache_root
+from medicalgpt.models.context import fitting
 from medicalgpt.models.load import Loaded, names_classifier
 from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.rendering.build import prepare
@@ -62,7 +63,8 @@ def score_file(loaded: Loaded, source: Path, kind: Kind, max_tokens: int, templa
     """
     require_scorer(loaded)
     chat = ChatTemplate.load(loaded.tokenizer, template)
-    data = DataConfig(train=[str(source)], eval_fraction=0, max_tokens=max_tokens)
+    most = fitting(max_tokens, unwrap(loaded.model).config, "max_tokens")
+    data = DataConfig(train=[str(source)], eval_fraction=0, max_tokens=most)
     trees = prepare(data, kind, chat, cache_root(), seed=0).train
     rows = [trees[i] for i in range(len(trees))]
     policy = RewardPolicy(loaded.model, probe_scores(loaded.model).batching)

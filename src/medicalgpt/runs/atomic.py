@@ -1,15 +1,35 @@
-"""Files that are either there as a whole or not at all, and words for what went wrong while writing."""
+"""Files that are either there as a whole or not at all."""
 
-import errno
 import os
-import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from medicalgpt.disk.failures import explain
 from medicalgpt.errors import RunError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+def sync_file(path: Path) -> None:
+    """Push what was written to a file, and its name in its folder, to the disk; nothing where there is no such file.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        with path.open("r+b") as file:  # Windows flushes only what is open for writing
+            os.fsync(file.fileno())
+    except FileNotFoundError:
+        return
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Push the names in a folder to the disk: without it a power cut takes back what was renamed into place."""
+    with suppress(OSError):  # not every file system (nor Windows) can flush a folder
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -25,8 +45,9 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temp, path)
+        sync_folder(path.parent)
     except OSError as error:
-        raise RunError(f"{path} could not be written: {explain(error, path.parent)}") from error
+        raise RunError(f"{path} could not be written: {explain(error, path.parent, len(data))}") from error
     finally:
         with suppress(OSError):
             temp.unlink(missing_ok=True)
@@ -35,30 +56,3 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` in UTF-8; a lone surrogate, which UTF-8 cannot hold, becomes its backslash escape."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
-
-
-def explain(error: BaseException, folder: Path) -> str:
-    """The reason in words and, when the disk is full, what to do about it."""
-    if any(_says_full(link) for link in _chain(error)):
-        return f"the disk is full ({_free(folder)}); free some space or choose an output_dir on a larger disk"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror} ({_free(folder)})"
-    return f"{type(error).__name__}: {error} ({_free(folder)})"
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _says_full(error: BaseException) -> bool:
-    # Writers in other languages (safetensors) pass the message on, but not the number.
-    return (isinstance(error, OSError) and error.errno in _FULL) or "No space left on device" in str(error)
-
-
-def _free(folder: Path) -> str:
-    for place in (folder, *folder.parents):
-        with suppress(OSError):
-            return f"{shutil.disk_usage(place).free / 1e6:,.0f} MB free in {place}"
-    return "free space unknown"

@@ -87,7 +87,8 @@ def _another(adapter: Located, base: Located, wanted: str, found: str) -> str:
 def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
     """The folder that a manifest's base names, if it is still there."""
     named = Path(record.base).expanduser()
-    places = [named]
+    # As it was named where training was started: from here, or from a folder above the run.
+    places = [named, *(above / named for above in run.resolve().parents)]
     for parent in record.parents:
         # Seen from the run's own folder, it is found from any working directory.
         places.append(run / parent.path / named.name)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medicalgpt.disk.failures import explain
 from medicalgpt.errors import RunError
 from medicalgpt.runs import metrics
-from medicalgpt.runs.atomic import explain, write_bytes
+from medicalgpt.runs.atomic import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

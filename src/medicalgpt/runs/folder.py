@@ -12,9 +12,9 @@ from typing import Literal
 
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest
-from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.atomic import sync_file, write_text
 from medicalgpt.runs.lock import FolderLock
-from medicalgpt.runs.ownership import CONFIG, RUN_FILE, examine, record
+from medicalgpt.runs.ownership import CONFIG, RUN_FILE, Standing, Stretch, examine, record, stretches
 from medicalgpt.runs.run_key import RunKey
 from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
 
@@ -31,12 +31,13 @@ _log = logging.getLogger(__name__)
 class StartState:
     """How a run starts: "fresh" at step 0, "resume" from `checkpoint`, or "finished" already.
 
-    `note` is what is to be said about a finished run ("" is nothing).
+    `note` is what is to be said about it ("" is nothing), `stretched` where the run was made longer before this start.
     """
 
     status: Literal["fresh", "resume", "finished"]
     checkpoint: Path | None
     note: str = ""
+    stretched: tuple[Stretch, ...] = ()
 
     @property
     def step(self) -> int:
@@ -94,15 +95,16 @@ class RunFolder:
     def begin(self, config_text: str, key: RunKey, resume: Literal["auto", "never"] = "auto") -> StartState:
         """Claim the folder for a run.
 
-        `key` holds everything that must be equal to continue. A fresh start clears metrics and samples;
-        a resume leaves them, to be rewound to `StartState.step`. A finished run is left as it is and not locked.
+        `key` holds everything that must be equal to continue, but for the length, which may be more: then a finished
+        run is none any more, and goes on from its last checkpoint. A fresh start clears metrics and samples; a resume leaves
+        them, to be rewound to `StartState.step`. A finished run is left as it is and not locked.
 
         Raises:
             RunError: the folder belongs to something else, to another configuration or to a running process, or
                 `resume` is "never" and something is there.
         """
         found = examine(self.path, config_text, key, resume)
-        if found.state == "finished":
+        if found.state == "finished" and found.shorter is None:
             return StartState("finished", self.latest_checkpoint(), found.note)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -112,28 +114,50 @@ class RunFolder:
         try:
             # Look again: another process may have begun or finished between the first look and the lock.
             found = examine(self.path, config_text, key, resume)
-            if found.state == "finished":
+            if found.state == "finished" and found.shorter is None:
                 self.close()
                 return StartState("finished", self.latest_checkpoint(), found.note)
-            return self._start(config_text, key)
+            return self._start(config_text, key, found)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, config_text: str, key: RunKey) -> StartState:
+    def _start(self, config_text: str, key: RunKey, found: Standing) -> StartState:
         try:
             self._recover()
-            if not (self.path / RUN_FILE).exists():
+            if found.shorter is not None:
+                self._stretch(key, found)
+            elif not (self.path / RUN_FILE).exists():
                 write_text(self.path / RUN_FILE, json.dumps(record(key)) + "\n")
             write_text(self.config, config_text)
-            checkpoint = self.latest_checkpoint()
+            checkpoint, stretched = self.latest_checkpoint(), stretches(self.path)
             if checkpoint is None:
                 self.metrics.unlink(missing_ok=True)
                 self.samples.unlink(missing_ok=True)
                 return StartState("fresh", None)
-            return StartState("resume", checkpoint)
+            note = (
+                "it is made longer: the learning rate follows the schedule of the new length from here on"
+                if found.shorter
+                else ""
+            )
+            return StartState("resume", checkpoint, note, stretched)
         except OSError as error:
             raise RunError(f"{self.path} cannot be used as a run folder: {error}") from error
+
+    def _stretch(self, key: RunKey, found: Standing) -> None:
+        """Let the run here be the longer one of `key`; the manifest goes first, so that a crash leaves one that may go on."""
+        assert found.shorter is not None
+        checkpoint = self.latest_checkpoint()
+        if checkpoint is None and found.state == "finished":
+            raise RunError(
+                f"{self.path} holds a finished run without a checkpoint, so it cannot be made longer; train on from it in "
+                f"another output_dir with model.base={self.path}, or remove the folder to start over"
+            )
+        stretched, length = stretches(self.path), found.shorter.settings["train"]
+        if checkpoint is not None and length["max_steps"] is None:
+            stretched += (Stretch(_step_of(checkpoint), length["epochs"]),)
+        self.manifest.unlink(missing_ok=True)
+        write_text(self.path / RUN_FILE, json.dumps(record(key, stretched)) + "\n")
 
     def close(self) -> None:
         """Let other processes have the folder."""
@@ -151,8 +175,8 @@ class RunFolder:
         """Where the checkpoint of `step` lies once it is complete."""
         return self.checkpoints / f"step-{step}"
 
-    def saving(self, step: int) -> AbstractContextManager[Path]:
-        """Yield a hidden folder to fill; it becomes `checkpoint_dir(step)` when every file is on the disk.
+    def saving(self, step: int, needs: int | None = None) -> AbstractContextManager[Path]:
+        """Yield a hidden folder to fill, with `needs` bytes; it becomes `checkpoint_dir(step)` when every file is on the disk.
 
         Raises:
             RunError: the block or the disk failed; the message names the checkpoint that is still there.
@@ -161,14 +185,22 @@ class RunFolder:
             self.checkpoint_dir(step),
             f"the checkpoint of step {step}",
             self._survivor,
-            lambda folder: write_complete(folder, step),
+            lambda folder: self._seal(folder, step),
+            needs,
         )
 
-    def publishing(self, name: str = "model") -> AbstractContextManager[Path]:
-        """Yield a hidden folder to fill; it becomes (or replaces) the folder `name` of this run. Raises RunError."""
+    def _seal(self, folder: Path, step: int | None = None) -> None:
+        """The last of a checkpoint or model before it gets its name: the lines of its steps are on the disk by then."""
+        sync_file(self.metrics)
+        sync_file(self.samples)
+        if step is not None:
+            write_complete(folder, step)
+
+    def publishing(self, name: str = "model", needs: int | None = None) -> AbstractContextManager[Path]:
+        """Yield a hidden folder to fill, with `needs` bytes; it becomes (or replaces) the folder `name`. Raises RunError."""
         if not name or name.startswith(".") or Path(name).name != name:
             raise ValueError(f"{name!r} is not a plain folder name")
-        return staged(self.path / name, str(self.path / name), self._survivor)
+        return staged(self.path / name, str(self.path / name), self._survivor, self._seal, needs)
 
     def latest_checkpoint(self) -> Path | None:
         """The newest complete checkpoint; damaged ones are passed over with a warning."""
@@ -210,6 +242,7 @@ class RunFolder:
             if _HALF_FILE.fullmatch(path.name):
                 path.unlink()
         recover(self.model)
+        recover(self.path / MERGED)
         if self.checkpoints.is_dir():
             names = {m[1] for p in self.checkpoints.iterdir() if (m := _LEFTOVER.fullmatch(p.name))}
             for name in sorted(names):
@@ -222,7 +255,7 @@ def _step_of(path: Path) -> int:
 
 def withdraw(folder: RunFolder) -> None:
     """Free a folder whose run was refused before its first number, so that a corrected config may use it."""
-    claim = (folder.path / RUN_FILE, folder.config)
+    claim = (folder.path / RUN_FILE, folder.config, folder.report)
     names = {p.name for p in folder.path.iterdir() if p.name != ".lock"}
     if names <= {p.name for p in claim}:
         for path in claim:

@@ -28,14 +28,17 @@ from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_text, h
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Draft",
     "Hashes",
     "Manifest",
     "Parent",
+    "Record",
     "code_hash",
     "hash_file",
     "hash_json",
     "hash_text",
     "hash_tree",
+    "homeless",
     "portable",
     "read",
     "versions",
@@ -87,12 +90,13 @@ class Hashes(_Part):
     """The user's own files that define the stage; written only where there are any."""
 
 
-class Manifest(_Part):
-    """The whole record. Times are in seconds, `tokens` counts non-padding training tokens."""
+class Record(_Part):
+    """What is known of a run. Times are in seconds, `tokens` counts the tokens that training computed: prompts and other
+    tokens without weight are among them, padding is not."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     stage: str
-    status: Literal["finished"] = "finished"
+    status: str
     base: str
     parents: list[Parent] = []
     config_key: str
@@ -107,7 +111,21 @@ class Manifest(_Part):
     before: dict[str, Metric] = {}
     after: dict[str, Metric] = {}
     created: Utc = Field(default_factory=lambda: datetime.now(UTC), validate_default=True)
+
+
+class Manifest(Record):
+    """The whole record of a finished run, with the `files` of its model."""
+
+    status: Literal["finished"] = "finished"
     files: dict[str, Sha256]
+
+
+class Draft(Record):
+    """A run that is under way or was interrupted, after `step` of `steps`: for its report only, never written as a manifest."""
+
+    status: Literal["running", "interrupted"]
+    step: int = Field(ge=0)
+    steps: int = Field(ge=1)
 
 
 def write(folder: str | Path, manifest: Manifest) -> None:
@@ -131,7 +149,7 @@ def read(path: str | Path) -> Manifest:
         raise RunError(f"{file} is missing: this is not a finished run; finish it first, or name another") from None
     except OSError as error:
         raise RunError(f"{file} cannot be read: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RunError(f"{file} is damaged: it is not JSON; remove the run folder and run the stage again") from None
     schema = values.get("schema_version") if isinstance(values, dict) else None
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
@@ -188,6 +206,11 @@ def _without_home(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
         return [_without_home(inner) for inner in value]
     return _homeless(value, home) if isinstance(value, str) else value
+
+
+def homeless(text: str) -> str:
+    """A text in which no path names the home folder, and so the user."""
+    return _homeless(text, _home())
 
 
 def _homeless(text: str, home: str | None) -> str:

@@ -1,6 +1,8 @@
 """metrics.jsonl and samples.jsonl: one JSON object a line, written at once, safe against kill -9, rewound on resume.
 
-Write the lines of a step before its checkpoint: `rewind(step)` then leaves exactly what a run never stopped wrote.
+Write the lines of a step before its checkpoint: `rewind(step)` then leaves exactly what a run never stopped wrote. What a
+checkpoint relies on is flushed to the disk before it (`RunFolder.saving`), so that lines and checkpoint survive a power cut
+together; of later lines a cut may leave holes of zero bytes, which are no lines.
 """
 
 import json
@@ -10,10 +12,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, SupportsFloat, final
+from typing import IO, Any, SupportsFloat, final
 
+from medicalgpt.disk.failures import explain
 from medicalgpt.errors import RunError
-from medicalgpt.runs.atomic import explain, write_bytes
+from medicalgpt.runs.atomic import write_bytes
 
 NONFINITE = "nonfinite"
 Value = SupportsFloat | str | None
@@ -113,6 +116,8 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Line]]:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     for number, raw in enumerate(whole, start=1):
         parsed = _parse(raw)
+        if parsed is None and b"\0" in raw:  # JSON has none: blocks that never came to the disk
+            continue
         if parsed is None:
             raise RunError(f"{path}:{number}: not a JSON object with a whole-number step; delete or repair this line")
         yield raw, parsed
@@ -137,13 +142,18 @@ def _mend(path: Path) -> None:
             if size == 0:
                 return
             file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
+            if file.read(1) == b"\n" and not _has_holes(file):
                 return
     except FileNotFoundError:
         return
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     write_bytes(path, b"".join(raw + b"\n" for raw, _ in _lines(path)))
+
+
+def _has_holes(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return any(b"\0" in block for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _append(path: Path, line: Mapping[str, object]) -> None:

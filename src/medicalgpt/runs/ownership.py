@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,20 +13,27 @@ from medicalgpt import __version__
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest
 from medicalgpt.runs.hashes import NUMBERS
-from medicalgpt.runs.run_key import RunKey
+from medicalgpt.runs.run_key import LENGTH, RunKey
 
 RUN_FILE = ".run.json"
 CONFIG = "config.resolved.yaml"
 _EARLY = re.compile(r"\.lock|\.\.run\.json\.\d+\.tmp")  # all that a process killed in its first moment leaves behind
 
+# They change no number; two spellings of output_dir are this very folder.
+_FREE = ("output_dir", "report_to", "train.resume", "train.save_minutes")
+
 State = Literal["empty", "unfinished", "finished"]
 
 
 class Standing(NamedTuple):
-    """What a folder holds, and what is to be said about it ("" is nothing)."""
+    """What a folder holds, and what is to be said about it ("" is nothing).
+
+    `shorter` is the key of the run there where this one makes it longer.
+    """
 
     state: State
     note: str = ""
+    shorter: RunKey | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,9 @@ def examine(folder: Path, config_text: str, key: RunKey, resume: Literal["auto",
         )
     if found.key == key.hash():
         return Standing(found.state)
+    shorter = key.shorter(folder / CONFIG)
+    if shorter is not None and found.key == shorter.hash():
+        return Standing(found.state, shorter=shorter)
     code = found.made.hashes.code if found.made else found.parts.get("code")
     same_but_code = code is not None and found.key == key.hash(code)
     if found.made and (same_but_code or key.made(found.made, found.parts, folder / CONFIG)):
@@ -126,10 +136,33 @@ def _parts(begun: Any) -> Mapping[str, str]:
     return parts if isinstance(parts, dict) else {}
 
 
-def record(key: RunKey) -> dict[str, Any]:
-    """What `.run.json` says of a run that begins now."""
+class Stretch(NamedTuple):
+    """Where a run was made longer: the step it had then, and how many epochs it was to have."""
+
+    step: int
+    epochs: float
+
+
+def record(key: RunKey, stretched: Sequence[Stretch] = ()) -> dict[str, Any]:
+    """What `.run.json` says of a run that begins now, or is made longer."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"config_key": key.hash(), "parts": key.parts(), "version": __version__, "created": created}
+    said = {"config_key": key.hash(), "parts": key.parts(), "version": __version__, "created": created}
+    return said | ({"stretched": [list(one) for one in stretched]} if stretched else {})
+
+
+def stretches(folder: Path) -> tuple[Stretch, ...]:
+    """Where the run in a folder was made longer, as far as its number of epochs decided its length.
+
+    Raises:
+        RunError: its record is damaged.
+    """
+    try:
+        said = json.loads((folder / RUN_FILE).read_bytes()).get("stretched", [])
+        return tuple(Stretch(int(step), float(epochs)) for step, epochs in said)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{folder / RUN_FILE} is unreadable; choose another output_dir, or remove the folder to start over"
+        ) from error
 
 
 def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey) -> str:
@@ -143,12 +176,16 @@ def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey
         return f"compare its {written.name}"
     absent = object()
     keys = sorted(k for k in old.keys() | new.keys() if old.get(k, absent) != new.get(k, absent))
-    keys = [key for key in keys if key != "output_dir"]  # two spellings of this very folder
+    keys = [key for key in keys if key not in _FREE]
     if not keys:
         changed = [name for name, mine in key.parts().items() if parts.get(name, mine) != mine]
         if changed:
             return f"the settings are the same, but not: {', '.join(changed)}"
         return "the settings are the same, so data, base model, template or code changed"
+    if set(keys) <= {f"train.{name}" for name in LENGTH}:
+        return (
+            f"different: {', '.join(keys)}, and only a larger train.max_steps or, without it, more train.epochs goes on"
+        )
     return "different: " + ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
 
 

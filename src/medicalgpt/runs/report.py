@@ -1,8 +1,11 @@
-"""report.html: one self-contained page for people. Every text in it is escaped; it loads nothing from elsewhere."""
+"""report.html: one self-contained page for people. Every text in it is escaped; it loads nothing from elsewhere.
+
+It is there while a run is under way and after an interruption, too, then from a `Draft` in place of the manifest.
+"""
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,9 @@ from medicalgpt.runs import figures, metrics
 from medicalgpt.runs import manifest as manifests
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.runs.manifest import Manifest
+from medicalgpt.runs.headline import headline, held_out_rows
+from medicalgpt.runs.manifest import Draft, Manifest, Record
+from medicalgpt.runs.settings import settings
 
 if TYPE_CHECKING:  # jinja2 is imported where a page is written only
     from jinja2 import Template
@@ -20,28 +25,53 @@ _OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
 
 
 def write(folder: str | Path, manifest: Manifest | None = None) -> Path:
-    """Draw the figures and write report.html of a run; returns its path.
+    """Draw the figures and write report.html of a finished run; returns its path.
 
     The manifest is written last of all, so a run that is about to finish passes it in; without one it is read.
 
     Raises:
         RunError: the run is not finished, a log is damaged, or a file cannot be written.
     """
+    return _write(folder, manifest or manifests.read(RunFolder(folder).path), curves=True)
+
+
+def write_draft(folder: str | Path, draft: Draft, *, curves: bool = True) -> Path:
+    """The same for a run that is under way or was interrupted; without `curves` no figure is drawn, which takes a second.
+
+    Raises:
+        RunError: a log is damaged, or a file cannot be written.
+    """
+    return _write(folder, draft, curves)
+
+
+def _write(folder: str | Path, record: Record, curves: bool) -> Path:
     run = RunFolder(folder)
-    record = manifest or manifests.read(run.path)
-    pictures = figures.draw(run.metrics, run.figures) if run.metrics.exists() else []
+    pictures = figures.draw(run.metrics, run.figures) if curves and run.metrics.exists() else []
     samples = metrics.read(run.samples) if run.samples.exists() else []
+    lines = headline(record.before, record.after)
     page = _template().render(
         run=record,
+        files=record.files if isinstance(record, Manifest) else {},
+        running=record.status == "running",
         facts=_facts(record),
+        settings=settings(run.config),
+        config=_config_text(run.config),
         ledgers=_ledgers(record.ledger),
-        headline=_headline(record),
+        outcomes=_OUTCOMES,
+        headline=lines,
+        meanings=[(line.name, line.meaning) for line in lines if line.meaning],
+        rows=held_out_rows(record.after) or held_out_rows(record.before),
         figures=[(_TITLES[path.stem], _data_uri(path)) for path in pictures],
         samples=_samples(samples),
         steps=sorted({sample["step"] for sample in samples}),
     )
     write_text(run.report, page)
     return run.report
+
+
+def _config_text(path: Path) -> str:
+    """The resolved configuration with the origin of each value; "" where there is none."""
+    return manifests.homeless(path.read_text(encoding="utf-8")) if path.is_file() else ""
 
 
 def _template() -> "Template":
@@ -59,11 +89,14 @@ def _template() -> "Template":
     return environment.get_template("report.html.jinja")
 
 
-def _facts(record: Manifest) -> list[tuple[str, str]]:
+def _facts(record: Record) -> list[tuple[str, str]]:
+    when = {"running": "Written", "interrupted": "Interrupted"}.get(record.status, "Finished")
     minutes, seconds = divmod(round(record.seconds), 60)
+    progress = [("Step", f"{record.step:,} of {record.steps:,}")] if isinstance(record, Draft) else []
     return [
         ("Base model", record.base),
-        ("Finished", record.created.strftime("%Y-%m-%d %H:%M UTC")),
+        *progress,
+        (when, record.created.strftime("%Y-%m-%d %H:%M UTC")),
         ("Time", f"{minutes} min {seconds} s"),
         ("Training tokens", _number(record.tokens)),
         ("Device", record.device),
@@ -80,19 +113,25 @@ def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, object]]:
             "name": name,
             "total": [one.get(outcome, 0) for outcome in _OUTCOMES],
             "files": [(f, [n.get(outcome, 0) for outcome in _OUTCOMES]) for f, n in one.get("files", {}).items()],
-            "reasons": list(one.get("reasons", {}).items()),
+            "reasons": [
+                *one.get("reasons", {}).items(),
+                *((f"warning: {warning}", rows) for warning, rows in one.get("warnings", {}).items()),
+                *_held_out(one.get("held_out", {})),
+                *(
+                    (f"not read in {place}: {w}", n)
+                    for place, ws in one.get("skipped", {}).items()
+                    for w, n in ws.items()
+                ),
+            ],
         }
         for name, one in named.items()
     ]
 
 
-def _headline(record: Manifest) -> list[tuple[str, float | None, float | None, float | None]]:
-    """(metric, before, after, change); what was not measured or not finite is None."""
-    rows = []
-    for name in dict.fromkeys([*record.before, *record.after]):
-        before, after = record.before.get(name), record.after.get(name)
-        rows.append((name, before, after, None if before is None or after is None else after - before))
-    return rows
+def _held_out(found: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """How much text of each file is held out."""
+    for file, counts in found.get("files", {}).items():
+        yield f"held out of {file}, in characters of {counts['of']:,}", counts["characters"]
 
 
 def _samples(samples: Sequence[metrics.Line]) -> list[dict[str, object]]:

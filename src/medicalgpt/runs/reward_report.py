@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from medicalgpt.errors import RunError
 from medicalgpt.runs.intervals import Estimate
 
 FILE = "reward.json"
@@ -53,11 +54,16 @@ def read_report(folder: Path) -> RewardReport | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    values = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("accuracy", "margin"):
-        values[name] = Estimate(**values[name])
-    values["by_length"] = {k: Estimate(**v) for k, v in values["by_length"].items()}
-    return RewardReport(**values)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        for name in ("accuracy", "margin"):
+            values[name] = Estimate(**values[name])
+        values["by_length"] = {k: Estimate(**v) for k, v in values["by_length"].items()}
+        return RewardReport(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RunError(
+            f"{path} is damaged ({type(error).__name__}); copy the model again, or train it again"
+        ) from error
 
 
 def write(folder: Path, report: RewardReport) -> None:

@@ -1,14 +1,21 @@
 """What a run is made from: the parts that must be equal for it to go on, or to count as done."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.runs.manifest import Manifest
 
+LENGTH = ("max_steps", "epochs")  # of the section `train`: all that may be raised when a run goes on
 _IN_MANIFEST = ("data", "eval", "template", "tokenizer")
+
+
+def _is_less(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    name = "epochs" if old["max_steps"] is None and new["max_steps"] is None else "max_steps"
+    a, b = old[name], new[name]
+    return isinstance(a, int | float) and isinstance(b, int | float) and a < b
 
 
 def _unreadable(config: Path) -> None:
@@ -37,6 +44,21 @@ class RunKey:
         """SHA-256 over all parts, or what it would be with another package's code hash."""
         parts = {"stage": self.stage, "config": self.settings, "data": self.data, "base": self.base}
         return hash_json(parts | {"code": code or self.code})
+
+    def shorter(self, config: Path) -> "RunKey | None":
+        """The key of the shorter run that a folder's config.resolved.yaml tells of; None where that is no such run.
+
+        A run is a shorter one of this when it differs in `train.max_steps`, which it has set to less, or, where neither
+        sets that, in `train.epochs`.
+        """
+        before = self.settings_in(config)
+        old, new = (settings.get("train") if settings else None for settings in (before, self.settings))
+        if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+            return None
+        length = {name: old.get(name) for name in LENGTH}
+        if {**new, **length} != old or not _is_less(length, new):
+            return None
+        return replace(self, settings={**self.settings, "train": {**new, **length}})
 
     def parts(self) -> dict[str, str]:
         """Each part's own hash, so that a later version can tell which one changed."""

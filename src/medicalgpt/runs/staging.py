@@ -10,11 +10,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from medicalgpt.disk.failures import explain
 from medicalgpt.errors import ModelError, RunError
-from medicalgpt.runs.atomic import explain, write_text
+from medicalgpt.runs.atomic import sync_folder, write_text
 from medicalgpt.runs.hashes import hash_file
 
 COMPLETE = "complete.json"
@@ -25,11 +26,16 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def staged(
-    target: Path, what: str, survivor: Callable[[], str], seal: Callable[[Path], None] | None = None
+    target: Path,
+    what: str,
+    survivor: Callable[[], str],
+    seal: Callable[[Path], None] | None = None,
+    needs: int | None = None,
 ) -> Iterator[Path]:
     """Yield a hidden folder that becomes `target` when the block ends well, and vanishes when it does not.
 
-    `what` names the thing in messages, `survivor()` says what is still usable, `seal` has the last word on the folder.
+    `what` names the thing in messages, `survivor()` says what is still usable, `seal` has the last word on the folder,
+    `needs` is its size in bytes, where that is known.
 
     Raises:
         RunError: the block or the disk failed; whatever `target` was before, it still is. ModelError: as the block raised it.
@@ -47,7 +53,7 @@ def staged(
         shutil.rmtree(temp, ignore_errors=True)
         raise
     except Exception as error:
-        reason = explain(error, target.parent)  # before the half-written files go: they are why the disk is full
+        reason = explain(error, target.parent, needs)  # before the half-written files go: they are why the disk is full
         shutil.rmtree(temp, ignore_errors=True)
         raise RunError(f"{what} could not be saved: {reason}. {survivor()}") from error
     except BaseException:
@@ -126,7 +132,7 @@ def _put_in_place(temp: Path, target: Path) -> None:
         if replaces:
             os.rename(old, target)
         raise
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     if replaces:
         discard(old)
 
@@ -142,13 +148,4 @@ def _sync_files(folder: Path) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # not every file system (nor Windows) can flush a folder
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+    sync_folder(folder)

@@ -15,6 +15,7 @@ from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.run_key import RunKey
+from medicalgpt.training.phases import Phases
 from medicalgpt.training.rl.prompts import PromptSet
 
 C = TypeVar("C", bound=StageConfig)
@@ -55,6 +56,10 @@ class Context(Generic[C, D]):
     rank: int
     world: int
     started: float = field(default_factory=time.perf_counter)
+    phases: Phases = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.phases = Phases(self.console)
 
 
 AnyContext = Context[Any, Any]
@@ -69,4 +74,6 @@ def recall(folder: Path) -> Outcome:
 
 def console(rank: int) -> Console:
     """Where rank 0 speaks; the others are silent."""
-    return Console(file=sys.stderr, quiet=rank != 0, soft_wrap=True)
+    return Console(
+        file=sys.stderr, quiet=rank != 0, soft_wrap=True, markup=False
+    )  # paths and reasons may have brackets

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ConfigError, MedicalGPTError
-from medicalgpt.runs.hashes import hash_file
-from medicalgpt.training.stages import STAGES, source_files, unregister_stage
+from medicalgpt.training.stages import STAGES, sources, unregister_stage
 
 
 def load_plugins(paths: Sequence[str | Path], below: Path | None = None) -> None:
@@ -23,8 +22,8 @@ def load_plugins(paths: Sequence[str | Path], below: Path | None = None) -> None
 
 
 def plugin_hashes(config: StageConfig) -> dict[str, str]:
-    """SHA-256 of the user's files that define a stage, by "plugin NAME.py"; none for the stages of this package."""
-    return {f"plugin {path.name}": hash_file(path) for path in source_files(config)}
+    """SHA-256 of the user's code that defines a stage, by "plugin NAME.py"; none for the stages of this package."""
+    return {f"plugin {name}": hashlib.sha256(text).hexdigest() for name, text in sources(config).items()}
 
 
 def _load(path: Path, shown: str) -> None:

@@ -10,6 +10,7 @@ from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.excluded_modules import unreached_parameters
 from medicalgpt.models.load import Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.optimize import optimize_for_training
@@ -34,15 +35,16 @@ def load_policy(config: SupervisedConfig) -> tuple[Loaded, Policy, str]:
 
 
 def load_trained(config: StageConfig) -> Loaded:
-    """The model a stage trains, with its fresh adapter, or with every weight trained."""
+    """The model a stage trains, with its fresh adapter, or with every weight trained that text can reach."""
     lora = config.lora if config.lora.enabled else None
     if lora is None:
         refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
     loaded = load(_with_dtype(config), config.quantization, lora, "score" if config.scores else "language")
     keep_differentiable(loaded.model)
     if not config.lora.enabled:
+        still = {id(parameter) for parameter in unreached_parameters(loaded.model)}
         for parameter in loaded.model.parameters():
-            parameter.requires_grad_(True)
+            parameter.requires_grad_(id(parameter) not in still)
     return loaded
 
 

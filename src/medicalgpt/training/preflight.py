@@ -11,7 +11,7 @@ from torch import nn
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.rendering.dialogue import conversation_parts
+from medicalgpt.rendering.conversation import conversation_parts
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
 

@@ -1,18 +1,25 @@
 """What stands at both ends of a stage: the hashes and memory it begins with, the model and manifest it leaves."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from medicalgpt.export.save import save_model
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs import manifest, report
+from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_tree
+from medicalgpt.runs.intervals import share
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.runs.reward_report import write as write_reward_report
+from medicalgpt.runs.staging import discard
 from medicalgpt.training.context import AnyContext
 from medicalgpt.training.plugins import plugin_hashes
+
+_SHARES_OF_ROWS = {"eval/rewards/accuracy", "eval/stop_rate"}
 
 
 def publish(
@@ -30,13 +37,29 @@ def publish(
         save_model(temp, loaded, ctx.template)
         if report_of is not None:
             write_reward_report(temp, report_of)
-    hashes = ctx.prepared.hashes
-    record = manifest.Manifest(
-        stage=ctx.name,
-        base=ctx.config.model.base,
-        parents=[manifest.Parent.of(folder.path, p) for p in parents],
-        config_key=ctx.key.hash(),
-        hashes=manifest.Hashes(
+    if (merged := folder.path / MERGED).exists():  # of the run when it was shorter
+        discard(merged)
+    facts = run_facts(ctx, tokens, before, after, parents)
+    record = manifest.Manifest(**facts, files=hash_tree(folder.model))
+    report.write(folder.path, record)
+    manifest.write(folder.path, record)
+
+
+def run_facts(
+    ctx: AnyContext,
+    tokens: int,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    parents: tuple[Path, ...],
+) -> dict[str, Any]:
+    """What a `manifest.Record` of this run holds, finished or not."""
+    hashes, held_out = ctx.prepared.hashes, len(ctx.prepared.held_out or ())
+    return {
+        "stage": ctx.name,
+        "base": ctx.config.model.base,
+        "parents": [manifest.Parent.of(ctx.folder.path, p) for p in parents],
+        "config_key": ctx.key.hash(),
+        "hashes": manifest.Hashes(
             data=hashes["data"],
             eval=hashes.get("eval"),
             template=hashes["template"],
@@ -45,16 +68,23 @@ def publish(
             code=ctx.key.code,
             plugins=plugin_hashes(ctx.config),
         ),
-        versions=manifest.versions(),
-        seed=ctx.config.train.seed,
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        world_size=ctx.world,
-        ledger=ctx.prepared.ledger,
-        seconds=time.perf_counter() - ctx.started,
-        tokens=tokens,
-        before=before,
-        after=after,
-        files=hash_tree(folder.model),
-    )
-    report.write(folder.path, record)
-    manifest.write(folder.path, record)
+        "versions": manifest.versions(),
+        "seed": ctx.config.train.seed,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "world_size": ctx.world,
+        "ledger": ctx.prepared.ledger,
+        "seconds": time.perf_counter() - ctx.started,
+        "tokens": tokens,
+        "before": with_intervals(before, held_out),
+        "after": with_intervals(after, held_out),
+    }
+
+
+def with_intervals(numbers: Mapping[str, float], rows: int) -> dict[str, float]:
+    """Held-out numbers with how many rows they rest on, and with the 95 % interval of every share of these rows."""
+    out = dict(numbers)
+    for name in _SHARES_OF_ROWS & numbers.keys():
+        if rows and f"{name}_low" not in numbers:
+            found = share(numbers[name] * rows, rows)
+            out |= {f"{name}_low": found.low, f"{name}_high": found.high}
+    return out | {"eval/rows": float(rows)} if numbers and rows else out

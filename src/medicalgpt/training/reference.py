@@ -18,7 +18,7 @@ def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
     """
     kind = choice.reference
     base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
-    continued = config.model.adapter or base.kind in ("adapter", "hub-adapter")
+    continued = config.model.adapter or base.is_adapter
     fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
     if kind == "auto":
         return "adapter_off" if fresh else "cached"

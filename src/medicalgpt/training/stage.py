@@ -7,18 +7,24 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from rich.console import Console
 
 from medicalgpt.config import Resolved, dump, load
 from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.config.data_source import DataSource, path_of
 from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name
+from medicalgpt.data.sources import check_paths
+from medicalgpt.disk.cache import cache_root
+from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, MedicalGPTError
 from medicalgpt.kernels.malloc import restore_memory
-from medicalgpt.models.embedded.registry import cache_root
+from medicalgpt.models.families import identify
 from medicalgpt.models.load import find
-from medicalgpt.models.locate import locate
+from medicalgpt.models.locate import config_of, locate
 from medicalgpt.rendering.build import Prepared, prepare
+from medicalgpt.rendering.progress import Progress
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
@@ -26,27 +32,36 @@ from medicalgpt.runs.hashes import code_hash
 from medicalgpt.runs.run_key import RunKey
 from medicalgpt.training.context import AnyContext, Context, Outcome, recall
 from medicalgpt.training.context import console as make_console
+from medicalgpt.training.limits import within_models
+from medicalgpt.training.phases import Phases
+from medicalgpt.training.pins import pin
 from medicalgpt.training.plugins import plugin_hashes
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.training.rl.stage import other_hashes, train_rl
 from medicalgpt.training.supervised.run import train_supervised
 
 
+@private_files()
 def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcome:
     """Train one stage. A finished run with the same inputs is left as it is; an interrupted one goes on.
 
     Raises:
         MedicalGPTError: bad input, a failed proof, or a run that had to stop.
     """
-    config: SupervisedConfig | RlConfig = resolved.value
     state = PartialState(cpu=not torch.cuda.is_available())
+    resolved, pins = _pinned(resolved, state)
+    config: SupervisedConfig | RlConfig = resolved.value
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
+    for pin_note in pins:
+        ctx.console.print(pin_note, highlight=False, markup=False)
     start = _begin(ctx, dump(resolved), state)
     if start.status == "finished":
         ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
         if start.note:
             ctx.console.print(start.note, highlight=False)
         return recall(ctx.folder.path)
+    if start.note:
+        ctx.console.print(f"{ctx.folder.path} goes on from step {start.step}; {start.note}", highlight=False)
     with ctx.folder:
         try:
             return (train_rl if config.rollouts else train_supervised)(ctx, start, parents)
@@ -76,23 +91,42 @@ def _in_turn(state: PartialState, act: Callable[[], AnyContext]) -> AnyContext:
     return found or act()
 
 
-def _open(config: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyContext:
+def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyContext:
     """Locate the base, read and render the data, and name everything the run depends on."""
-    name, console = stage_name(config), make_console(rank)
-    model = config.model
+    name, console = stage_name(asked), make_console(rank)
+    model, data = asked.model, asked.data
+    check_paths({"data.train": data.train, "data.eval": data.eval, "data.replay": data.replay})
     found = locate(model.base, model.revision, model.trust_remote_code)
-    tokenizer = find(model)[2]
-    template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format)
-    base = base_hashes(found, model.adapter, model.tokenizer)
-    prepared: Prepared | PromptSet
-    if isinstance(config, RlConfig):
-        prepared = read_prompt_set(config.data, template, config.rollout.max_new_tokens, config.train.seed)
-        base |= other_hashes(config)
+    config = within_models(asked, found, console.print)
+    found_base, _, tokenizer = find(model)
+    if config.kind == "document":
+        template = ChatTemplate.for_documents(tokenizer, config.data.template, config.data.tool_format)
     else:
-        prepared = prepare(config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
+        usual = identify(config_of(found_base)).templates
+        template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format, usual)
+    base = base_hashes(found, model.adapter, model.tokenizer)
+    named = _named([*config.data.train, *config.data.eval, *config.data.replay])
+    with Phases(console).during("data", f"reading {named}", bar=isinstance(config, RlConfig)):
+        prepared = _prepare(config, template)
+    if isinstance(config, RlConfig):
+        base |= other_hashes(config)
     base |= plugin_hashes(config)
-    key = RunKey(name, _settings(config), prepared.hashes, base, code_hash(), partial(_settings_in, type(config)))
+    key = RunKey(name, _settings(asked), prepared.hashes, base, code_hash(), partial(_settings_in, type(asked)))
     return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
+
+
+def _prepare(config: SupervisedConfig | RlConfig, template: ChatTemplate) -> Prepared | PromptSet:
+    if isinstance(config, RlConfig):
+        return read_prompt_set(config.data, template, config.rollout.max_new_tokens, config.train.seed)
+    progress = Progress(Console(stderr=True))
+    args = (config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
+    return prepare(*args, progress)
+
+
+def _named(given: list[str | DataSource]) -> str:
+    """The first few paths, and how many more."""
+    paths = [path_of(entry) for entry in given]
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 def _settings(config: StageConfig) -> dict[str, Any]:
@@ -100,7 +134,12 @@ def _settings(config: StageConfig) -> dict[str, Any]:
     return first_names(
         config.model_dump(
             mode="json",
-            exclude={"output_dir": True, "report_to": True, "train": {"resume"}, "data": {"train", "eval", "replay"}},
+            exclude={
+                "output_dir": True,
+                "report_to": True,
+                "train": {"resume", "save_minutes"},
+                "data": {"train", "eval", "replay", "workers"},
+            },
         )
     )
 
@@ -111,6 +150,21 @@ def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None
         return _settings(load(schema, file).value)
     except (ConfigError, OSError):
         return None
+
+
+def _pinned(resolved: Resolved[Any], state: PartialState) -> tuple[Resolved[Any], list[str]]:
+    """As `pin`, by rank 0 for all: a branch may move between two questions."""
+    said: list[Any] = [None]
+    if state.process_index == 0:
+        try:
+            said = [pin(resolved)]
+        except Exception as error:  # as in `_begin`
+            said = [error]
+    if state.num_processes > 1:
+        torch.distributed.broadcast_object_list(said, src=0)
+    if isinstance(said[0], Exception):
+        raise said[0]
+    return said[0]  # type: ignore[no-any-return]
 
 
 def _begin(ctx: AnyContext, text: str, state: PartialState) -> StartState:

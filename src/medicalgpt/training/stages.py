@@ -91,7 +91,8 @@ def _rm(config: RmConfig) -> RewardModeling[TreeBatch]:
 
 def _grpo(config: GrpoConfig) -> GroupRelative[TreeBatch]:
     o = config.objective
-    return GroupRelative(*_bounds(o), o.beta, o.reduce, o.scale)
+    bounds = (o.sequence_clip, o.sequence_clip_high) if o.ratio == "sequence" else _bounds(o)
+    return GroupRelative(*bounds, o.beta, o.loss_type, o.scale, o.ratio, config.rollout.max_new_tokens)
 
 
 STAGES: dict[str, Stage] = {
@@ -167,11 +168,34 @@ def policy_objective(config: RlConfig, beta: float | None = None) -> StageObject
     return objective_of(config)
 
 
-def source_files(config: StageConfig) -> list[Path]:
-    """The files outside this package that define a stage: they decide what a run computes, as data and base do."""
+def sources(config: StageConfig) -> dict[str, bytes]:
+    """What outside this package defines a stage, by name: whole files, or the text of what was typed into a notebook.
+
+    It decides what a run computes, as data and base do.
+    """
     stage, package = STAGES[stage_name(config)], Path(__file__).resolve().parents[1]
-    parts = (stage.config, stage.objective, type(objective_of(config)))
-    modules = {str(getattr(part, "__module__", "")) for part in parts}
-    files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
-    paths = sorted(Path(file).resolve() for file in files if file)
-    return [path for path in paths if package not in path.parents and path.is_file()]
+    found: dict[str, bytes] = {}
+    for part in (stage.config, stage.objective, type(objective_of(config))):
+        file = getattr(sys.modules.get(str(getattr(part, "__module__", ""))), "__file__", None)
+        path = Path(file).resolve() if file else None
+        if path is not None and path.is_file():
+            if package not in path.parents:
+                found[path.name] = path.read_bytes()
+        else:
+            found[str(getattr(part, "__qualname__", part))] = _typed(part).encode()
+    return dict(sorted(found.items()))
+
+
+def _typed(part: Any) -> str:
+    """The text of a class or function that no file holds; its byte code where nobody kept the text."""
+    try:
+        return inspect.getsource(part)
+    except (OSError, TypeError):
+        codes = [value.__code__ for value in (part, *vars(part).values()) if inspect.isfunction(value)]
+        plain = [
+            (k, v) for k, v in vars(part).items() if isinstance(v, str | int | float | tuple) and not k.startswith("_")
+        ]
+        # The code of an inner function is shown with its address, which says nothing.
+        return repr(
+            [plain, *((c.co_code, c.co_names, [x for x in c.co_consts if not inspect.iscode(x)]) for c in codes)]
+        )

@@ -21,7 +21,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_every_option_arrives(opened: list[Any]) -> None:
-    words = "--host 0.0.0.0 --port 8000 --share --slots 2 --feedback f.jsonl --context-len 900 --system S --seed 3"
+    words = "--host 0.0.0.0 --port 8000 --share --slots 2 --feedback f.jsonl --context-len 900 --system S --seed 3 --emergency CN"
+    words += " --allow-host nurse.example --allow-host n2"
     words += " --max-new-tokens 9 --temperature 0 --top-p 0.5 --top-k 7 --repetition-penalty 1.1 --stop X --stop Y"
     words += " --family llama --tokenizer t --resize-embeddings"
     words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
@@ -58,6 +59,8 @@ def test_every_option_arrives(opened: list[Any]) -> None:
         "slots": 2,
         "context": 900,
         "feedback": Path("f.jsonl"),
+        "emergency": "CN",
+        "allow_host": ("nurse.example", "n2"),
     }
 
 
@@ -73,11 +76,17 @@ def test_a_wrong_setting_ends_before_anything_is_loaded() -> None:
     assert "top_p is 0.0; allowed: above 0" in result.stderr
 
 
+def test_a_wrong_region_ends_before_anything_is_loaded() -> None:
+    result = CliRunner().invoke(app, ["demo", "--model", "/gone", "--emergency", "Atlantis"])
+    assert result.exit_code == 2
+    assert "allowed: CN, TW, HK" in result.stderr
+
+
 def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     words = "--model_type qwen --base_model B --lora_model L --tokenizer_path T --template_name vicuna --resize_emb"
     words += " --load_in_4bit --only_cpu --system_prompt S --temperature 0 --repetition_penalty 1.2 --stop_str X"
-    words += " --context_len 99 --max_new_tokens 5 --share --port 81"
+    words += " --context_len 99 --max_new_tokens 5 --share --port 81 --host 0.0.0.0 --emergency TW"
     legacy_demo.gradio_demo(words.split())
     ((model, opening, settings, place),) = opened
     assert model == "B"
@@ -97,7 +106,7 @@ def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPa
         "repetition_penalty": 1.2,
         "stop": ("X",),
     }
-    assert place == {"port": 81, "share": True, "context": 99}
+    assert place == {"host": "0.0.0.0", "port": 81, "share": True, "context": 99, "emergency": "TW"}
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 
 

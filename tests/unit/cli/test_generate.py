@@ -169,3 +169,37 @@ def test_help_loads_no_model_code() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_generate_holds_answers_to_a_schema(model: str, tmp_path: Path) -> None:
+    source, target, schema = prompts(tmp_path, {"id": 1, "prompt": "fever?"}), tmp_path / "o.jsonl", tmp_path / "s.json"
+    levels = ["紅", "黃", "綠"]
+    schema.write_text(json.dumps({"enum": levels}), encoding="utf-8-sig")
+    words = ["generate", "--model", model, "--input", source, "--output", str(target), "--json-schema", str(schema)]
+    result = run(*words, "--temperature", "1", "--max-new-tokens", "60")
+    assert result.exit_code == 0, result.output
+    (row,) = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert json.loads(row["response"]) in levels
+    assert row["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{\n'a'", "s.json:2: no JSON"),
+        ("[1]", "a JSON schema is an object"),
+        ('{"type": "objekt"}', "s.json: it is no JSON schema"),
+        ("[" * 100_000, "not JSON"),
+        ('{"a": "' + "x" * 2**20 + '"}', "more than 1048576 bytes"),
+        (None, "cannot be read"),
+    ],
+)
+def test_generate_refuses_what_is_no_schema(tmp_path: Path, content: str | None, words: str) -> None:
+    """Before the model is loaded."""
+    schema = tmp_path / "s.json"
+    if content is not None:
+        schema.write_text(content, encoding="utf-8")
+    given = ["--model", "gone", "--input", "in.jsonl", "--output", "o.jsonl", "--json-schema", str(schema)]
+    result = run("generate", *given)
+    assert result.exit_code == 2
+    assert words in result.stderr

@@ -294,6 +294,29 @@ def test_an_output_that_was_begun_is_gone_on_with(
     assert "is there already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("run", [legacy.inference, legacy.inference_multigpu])
+def test_without_a_file_medical_questions_of_ours_are_answered(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(["--model_type", "auto", "--base_model", base, "--temperature", "0", "--max_new_tokens", "4"])
+    rows = [json.loads(line) for line in Path("predictions_result.jsonl").read_text(encoding="utf-8").splitlines()]
+    asked = [row["Input"] for row in rows]
+    assert asked == legacy.QUESTIONS.read_text(encoding="utf-8").splitlines()
+    assert {q.isascii() for q in asked} == {True, False}, "English and Chinese"
+    answers = Engine.open(base).generate([[Message("user", q)] for q in asked], Sampling(4, temperature=0.0))
+    assert rows == [{"Input": q, "Output": a.text} for q, a in zip(asked, answers)]
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions_result.jsonl"]
+    assert "no --data_file is given" in capsys.readouterr().err
+
+
+def test_a_file_called_json_holds_json_lines_as_it_always_did(script: Script) -> None:
+    target = script.data.with_name("out.json")
+    given = ["--base_model", script.base, "--data_file", str(script.data), "--output_file", str(target)]
+    legacy.inference([*given, "--max_new_tokens", "2"])
+    assert len([json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]) == len(QUESTIONS)
+
+
 # -- words --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("run", [legacy.inference, legacy.inference_multigpu])
 @pytest.mark.parametrize(
@@ -302,7 +325,6 @@ def test_an_output_that_was_begun_is_gone_on_with(
         (["--base_model", "x", "--singletune"], "did you mean '--single_tune'"),
         (["--base-model", "x"], "did you mean '--base_model'"),
         (["--temperature", "0"], "--base_model is missing"),
-        (["--base_model", "x"], "nothing to answer"),
         (["--base_model", "x", "--max_new_tokens", "0"], "0 is not at least 1"),
         (["--base_model", "x", "--data_file", "gone.txt"], "gone.txt: no such file"),
         (["--base_model", "x", "--data_file", "gone.txt", "--temperature", "-1"], "temperature is -1.0; allowed"),

@@ -18,17 +18,21 @@ _MODEL = (
 _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
-    "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking",
+    "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking --emergency",
     "config explain": "stage --filter --plugin",
     "config resolve": "stage file overrides --plugin",
     "config validate": "stage file overrides --plugin",
-    "data inspect": "paths --model --template --tool-format --column --max-tokens --over-length --rows",
-    "demo": f"{_MODEL} {_SAMPLING} --host --port --share --slots --feedback --context-len",
+    "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
+    "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
+    "evaluate compare": "before after --gates --strict",
+    "evaluate run": f"{_MODEL.replace(' --system', '')} --suite --tests --output --profile --limit --shuffle --texts --capacity "
+    "--generate --max-new-tokens --batch-size --save-answers",
+    "evaluate tests": "--tests",
     "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype "
     "--trust-remote-code --allow-drift",
-    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format --on-bad-row",
+    "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format --on-bad-row --json-schema",
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",
@@ -38,14 +42,15 @@ SURFACE = {
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
-    "--max-prompt-tokens --max-body --timeout --tool-format",
+    "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "
+    "--per-key --openapi --tool-format",
     "train": "stage overrides --config --plugin",
-    "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --revision "
-    "--trust-remote-code",
-    "vocab report": "--model --tokenizer --text --revision --trust-remote-code",
-    "vocab train": "--corpus --output --size --kind",
+    "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --encoding --txt "
+    "--revision --trust-remote-code",
+    "vocab report": "--model --tokenizer --text --encoding --txt --revision --trust-remote-code",
+    "vocab train": "--corpus --output --size --kind --encoding --txt",
 }
-COMMANDS = ["", "config", "data", "export", "models", "pipeline", "vocab", *SURFACE]
+COMMANDS = ["", "config", "data", "evaluate", "export", "models", "pipeline", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner

@@ -89,12 +89,15 @@ def test_wrong_values_say_what_came_and_what_is_allowed(line: str, problem: str)
 
 def test_list_items_are_reported_on_their_own_line() -> None:
     text = "data:\n  train:\n  - a.jsonl\n  - 7\noutput_dir: o\n"
-    assert messages(text) == ["c.yaml:4: data.train[1] is 7; allowed: text; quote it to make it text"]
+    assert messages(text) == [
+        "c.yaml:4: data.train[1] is 7; allowed: text or section with keys such as path, rows, share; quote it to make it text"
+    ]
 
 
 def test_an_empty_list_where_items_are_needed() -> None:
     assert messages(GOOD, "data.train=[]") == [
-        "override 'data.train=[]': data.train is []; allowed: list of text at least 1 of them"
+        "override 'data.train=[]': data.train is []; allowed: list of text or section with keys such as "
+        "path, rows, share at least 1 of them"
     ]
 
 
@@ -146,11 +149,42 @@ def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_section() -
         ("a: 1\nb: \x07\n", "c.yaml:2: not valid YAML: character U+0007 is not allowed"),
         (b"a: 1\nb: \xff\n", "c.yaml:2: the file is not UTF-8; save it as UTF-8"),
         ("[" * 5000, "c.yaml:1: not valid YAML: the nesting is too deep"),
+        ("".join(f"{'  ' * i}k:\n" for i in range(60)), "c.yaml:33: not valid YAML: the nesting is too deep"),
+        ("a: " + "x" * (1 << 19), "c.yaml:1: not valid YAML: the text has 524,291 characters, allowed are 524,288"),
+        ("a: [" + "1, " * 20_000 + "1]\n", "c.yaml:1: not valid YAML: more than 20,000 values"),
+        (
+            "a0: &a0 [x, x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}, *a{i - 1}]\n" for i in range(1, 30)),
+            "c.yaml:1: not valid YAML: more than 20,000 values, those of aliases counted each time",
+        ),
+        (
+            "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 30)),
+            "c.yaml:1: not valid YAML: more than 20,000 values, those of aliases counted each time",
+        ),
+        (
+            "a: "
+            + "".join(f"{{<<: [&a{i} " for i in range(24))
+            + "{x: 1}"
+            + "".join(f", *a{i}]}}" for i in range(23, -1, -1)),
+            "c.yaml:1: not valid YAML: more than 20,000 keys, those of merged mappings counted each time",
+        ),
+        ("a: &a\n  <<: *a\n", "c.yaml:1: not valid YAML: an alias contains itself"),
     ],
 )
 def test_files_that_cannot_be_read(text: str | bytes, problem: str) -> None:
     (line,) = messages(text)
     assert line.startswith(problem)
+
+
+def test_a_device_is_read_no_further_than_a_config_may_be() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero:1: not valid YAML: the text has 2,097,153 characters"):
+        load(SftConfig, "/dev/zero", [])
+
+
+def test_ten_thousand_unknown_keys_are_not_all_looked_up() -> None:
+    lines = messages("".join(f"key_{i}: 1\n" for i in range(9_000)))
+    assert len(lines) < 110
+    assert "unknown key 'key_0'" in "\n".join(lines)
+    assert lines[-1].startswith("… and 8,9")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_rows_say_type_default_and_range() -> None:
     dtype = rows["model.dtype"]
     assert (dtype.type, dtype.default, dtype.allowed) == ("choice", "auto", "auto | float32 | bfloat16 | float16")
     assert (rows["lora.rank"].type, rows["lora.rank"].allowed) == ("whole number", "≥ 1 and ≤ 1024")
-    assert (rows["data.train"].type, rows["data.train"].default) == ("list of text", "required")
+    assert (rows["data.train"].type, rows["data.train"].default) == ("list of text or section", "required")
     assert rows["data.columns"].type == "mapping of text to text"
     assert (rows["train.max_steps"].type, rows["train.max_steps"].default) == ("whole number or null", "null")
     assert (rows["lora.target_modules"].type, rows["lora.target_modules"].allowed) == (

@@ -17,6 +17,7 @@ VALUES = {
     "objective.length_normalised": ("dpo", [], "true", True),
     "objective.centre": ("rm", [], "0.25", 0.25),
     "reward.normalise": ("grpo", ["reward.model=runs/rm"], "false", False),
+    "objective.reduce": ("grpo", ["reward.model=runs/rm"], "dapo", "dapo"),
 }
 
 
@@ -105,3 +106,21 @@ def test_hashes_are_taken_under_first_names() -> None:
         "data": {"center": 1},
     }
     assert values["objective"] == {"margin": 0.0, "center": 0.5}
+
+
+@pytest.mark.parametrize(("old", "new"), [("token", "bnpo"), ("answer", "grpo")])
+def test_a_value_that_was_renamed_with_its_key(old: str, new: str, tmp_path: Path) -> None:
+    file, more = tmp_path / "grpo.yaml", [*REQUIRED, "reward.model=runs/rm"]
+    file.write_text(f"objective: {{reduce: {old}}}\n", encoding="utf-8")
+    with pytest.warns(FutureWarning, match=f"objective.reduce was renamed; write objective.loss_type={new}"):
+        found = load(stage_schema("grpo"), file, more).value
+    assert get(found, "objective.loss_type") == new
+    # An old run's key holds: the name and the value that it was written with.
+    hashed = first_names(found.model_dump(mode="json"))["objective"]
+    assert hashed["reduce"] == old
+    assert "loss_type" not in hashed
+
+
+def test_a_wrong_old_value_is_refused_under_the_new_name(tmp_path: Path) -> None:
+    with pytest.warns(FutureWarning), pytest.raises(ConfigError, match=r'objective.loss_type is "word"'):
+        load(stage_schema("grpo"), None, [*REQUIRED, "reward.model=runs/rm", "objective.reduce=word"])

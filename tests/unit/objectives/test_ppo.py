@@ -1,7 +1,7 @@
 """PPO, RLOO and GRPO by numbers worked out by hand."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -147,18 +147,63 @@ def test_rloo_takes_an_answer_as_one_action() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reduce", "loss", "count"),
+    ("kind", "loss", "count"),
     # Tokens: −1 + βk3, −1.2 + βk3, 2 + βk3 with k3 = 0, ⅔ − 1 + ln 1.5 and 0 (π_ref = ½; p_ref/p = 1, ⅔, 1) and β = 0.3.
     [
-        ("token", -1 - 1.2 + 2 + 0.3 * (math.log(1.5) - 1 / 3), 3.0),
-        ("answer", (-1 - 1.2 + 0.3 * (math.log(1.5) - 1 / 3)) / 2 + 2, 2.0),
+        ("bnpo", -1 - 1.2 + 2 + 0.3 * (math.log(1.5) - 1 / 3), 3.0),
+        ("grpo", (-1 - 1.2 + 0.3 * (math.log(1.5) - 1 / 3)) / 2 + 2, 2.0),
+        # Two answers, which were 5 tokens long in the mean of the whole update, and may be 9 tokens long.
+        ("dapo", -1 - 1.2 + 2 + 0.3 * (math.log(1.5) - 1 / 3), 10.0),
+        ("dr_grpo", -1 - 1.2 + 2 + 0.3 * (math.log(1.5) - 1 / 3), 18.0),
     ],
 )
-def test_grpo_on_a_batch(reduce: Any, loss: float, count: float) -> None:
+def test_grpo_on_a_batch(kind: Any, loss: float, count: float) -> None:
     seen = batch([1.0, 1.0, -2.0], reference=[HALF] * 3)
-    out = GroupRelative(beta=0.3, reduce=reduce).loss(Says([HALF, math.log(0.75), HALF]), seen)
+    seen.rollout = replace(seen.rollout, mean_length=5.0)
+    objective = GroupRelative(beta=0.3, loss_type=kind, longest=9)
+    out = objective.loss(Says([HALF, math.log(0.75), HALF]), seen)
     assert float(out.sum.detach()) == pytest.approx(loss, abs=1e-6)
-    assert (float(out.count), out.unit) == (count, reduce)
+    assert float(out.count) == float(objective.count(seen)) == count
+    assert out.unit == ("answer" if kind == "grpo" else "token")
+
+
+def test_dapo_says_what_it_lacks() -> None:
+    with pytest.raises(ValueError, match="mean length"):
+        GroupRelative(loss_type="dapo").loss(Says([HALF] * 3), batch([1.0, 1.0, -2.0]))
+
+
+def test_gspo_takes_the_geometric_mean_of_an_answers_ratios() -> None:
+    # Answer 1: √(1.2·1.25) = 1.2247 with A = 2, clipped at 1.2. Answer 2: ½ with A = −2, clipped at 0.9: 1.8.
+    objective = GroupRelative(0.1, 0.2, loss_type="grpo", ratio="sequence")
+    out = objective.loss(Says([math.log(0.6), math.log(0.625), math.log(0.25)]), batch([2.0, 2.0, -2.0]))
+    assert float(out.sum.detach()) == pytest.approx(-2.4 + 1.8, abs=1e-6)
+    assert (float(out.count), out.unit) == (2.0, "answer")
+    assert mean(out, "ratio") == pytest.approx((math.sqrt(1.5) + 0.5) / 2)
+    assert mean(out, "clip_fraction") == 1.0
+    # Per token all the same: k3 of ratios 1.2, 1.25 and ½.
+    k3 = (0.2 - math.log(1.2)) + (0.25 - math.log(1.25)) + (-0.5 + LN2)
+    assert mean(out, "approx_kl") == pytest.approx(k3 / 3, abs=1e-6)
+
+
+def test_the_gradient_of_gspo_is_shared_by_an_answers_tokens() -> None:
+    inside = Says([math.log(0.55), math.log(0.5 * 1.21 / 1.1), HALF])  # ratios 1.1 and 1.1: their mean is 1.1
+    out = GroupRelative(loss_type="grpo", ratio="sequence").loss(inside, batch([2.0, 2.0, -2.0]))
+    assert float(out.sum.detach()) == pytest.approx(-2.2 + 2.0, abs=1e-6)
+    out.sum.backward()
+    # ∂(−s·A)/∂ log π = −s·A / length at each token: −1.1·2 / 2, and 2.
+    assert inside.out.grad is not None
+    assert inside.out.grad.tolist() == pytest.approx([-1.1, -1.1, 2.0], rel=1e-5)
+
+
+def test_gspo_and_token_ratios_start_with_the_same_gradient() -> None:
+    """Where nothing has moved yet every ratio is 1, and mean over tokens then answers is the same sum."""
+    slopes = []
+    for ratio in ("token", "sequence"):
+        policy = Says([HALF] * 3)
+        GroupRelative(loss_type="grpo", ratio=ratio).loss(policy, batch([2.0, 2.0, -2.0])).sum.backward()  # type: ignore[arg-type]
+        assert policy.out.grad is not None
+        slopes.append(policy.out.grad.tolist())
+    assert slopes[0] == pytest.approx(slopes[1])
 
 
 def test_grpo_without_a_pull_needs_no_reference() -> None:

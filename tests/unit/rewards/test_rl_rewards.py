@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from tests.parity.test_reward import classifier
+from trl.rewards import get_soft_overlong_punishment
 
-from medicalgpt.config.rl import RewardConfig
+from medicalgpt.config import load, stage_schema
+from medicalgpt.config.rl import RewardConfig, RewardFunction
 from medicalgpt.data.records import Dialogue, Message, Source
-from medicalgpt.errors import RunError
+from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.rendering.tree import Segment, TokenTree
 from medicalgpt.rewards.answers import Answer, Group, PromptRow
@@ -66,3 +68,29 @@ def test_a_wrong_number_of_scores_names_no_text(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(RunError, match="1 scores for 2 answers") as refused:
         Rewards(RewardConfig(model="rm"), 4, model, STOP)([group()])
     assert "Rest" not in str(refused.value)
+
+
+@pytest.mark.parametrize("buffer", [1, 3, 8])
+def test_the_soft_overlong_punishment_is_that_of_trl(buffer: int) -> None:
+    row = PromptRow(Dialogue((Message("user", "Fever?"),), Source("a.jsonl", 7)), (5, 6, 7), None)
+    sizes = range(1, 9)
+    said = Group(row, [Answer(tuple(range(n)), "Rest.", n < 8) for n in sizes])
+    entry = RewardFunction(name="length", target=5)
+    config = RewardConfig(functions=[entry], missing_stop_penalty=0, overlong_buffer=buffer, overlong_penalty=2.0)
+    found = Rewards(config, 8, None, STOP)([said])
+    theirs = get_soft_overlong_punishment(8, buffer)(completion_ids=[list(range(n)) for n in sizes])
+    np.testing.assert_allclose(found.total - found.score, 2.0 * np.asarray(theirs), atol=1e-12)
+    assert found.total[-1] == found.score[-1] - 2.0
+    assert (found.score == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("reward.overlong_buffer=129", "reward.overlong_buffer=129 is longer than rollout.max_new_tokens=128"),
+        ("reward.overlong_penalty=0.5", "reward.overlong_penalty does nothing without reward.overlong_buffer"),
+    ],
+)
+def test_an_overlong_buffer_that_cannot_be(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load(stage_schema("grpo"), None, ["data.train=[a]", "output_dir=x", "reward.model=rm", override])

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from medicalgpt.errors import RunError
-from medicalgpt.runs import Manifest, MetricsLog, RunFolder, RunKey, SampleLog, manifest
+from medicalgpt.runs import Manifest, MetricsLog, RunFolder, RunKey, SampleLog, StartState, manifest
+from medicalgpt.runs import folder as folder_module
+from medicalgpt.runs.atomic import write_text
 
 CONFIG = "train:\n  seed: 42  # default\n  learning_rate: 0.0002  # default\noutput_dir: runs/x  # override\n"
 SHA = "0" * 64
@@ -444,3 +447,131 @@ def test_a_finished_run_stays_finished_when_the_schema_gets_another_key(tmp_path
     for other in (today("other"), today(data=NEW), today(base=NEW), today(adapter=SHA)):
         with pytest.raises(RunError, match="finished run of another configuration"):
             stands(run, other)
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "model"])
+def test_the_lines_of_a_step_are_on_the_disk_before_what_relies_on_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A power cut right after a checkpoint must not take the metrics that led to it."""
+    run, done = RunFolder(tmp_path), list[str]()
+    MetricsLog(run.metrics).append(5, {"train/loss": 1.0})
+    SampleLog(run.samples).append(5, "What is a fever?", "38 °C or more.")
+    names = {path.stat().st_ino: path.name for path in (run.metrics, run.samples, tmp_path)}
+    rename = os.rename
+
+    def flushed(handle: int) -> None:
+        done.append(names.get(os.fstat(handle).st_ino, "other"))
+
+    def renamed(source: Path, target: Path) -> None:
+        done.append(f"→ {Path(target).name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "rename", renamed)
+    if what == "checkpoint":
+        save(run, 5)
+    else:
+        with run.publishing() as folder:
+            (folder / "weights").write_text("weights")
+    there = done.index("→ step-5" if what == "checkpoint" else "→ model")
+    for name in ("metrics.jsonl", "samples.jsonl", tmp_path.name):
+        assert name in done[:there]
+
+
+def test_a_file_that_replaces_another_is_in_its_folder_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = list[str]()
+    replace = os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: done.append("folder" if os.path.isdir(f"/dev/fd/{handle}") else "file")
+    )
+    monkeypatch.setattr(os, "replace", lambda a, b: done.append("replace") or replace(a, b))
+    write_text(tmp_path / "manifest.json", "{}")
+    assert done == ["file", "replace", "folder"]
+
+
+# -- longer runs --------------------------------------------------------------------------------------------------------
+def long_key(folder: Path, **train: object) -> RunKey:
+    """The key of a run of this length; the folder's config.resolved.yaml tells of the one before."""
+    return RunKey(
+        "sft", {"train": {"max_steps": None, "epochs": 1.0, "seed": 1, **train}}, {"data": SHA}, {"base": SHA}, SHA,
+        lambda config: yaml.safe_load(config.read_text()),
+    )  # fmt: skip
+
+
+def start_long(folder: Path, **train: object) -> StartState:
+    key = long_key(folder, **train)
+    with RunFolder(folder) as run:
+        return run.begin(yaml.safe_dump(key.settings), key)
+
+
+def finish_long(folder: Path, **train: object) -> None:
+    record = Manifest(
+        stage="sft", base="m", config_key=long_key(folder, **train).hash(), versions={}, seed=1,
+        hashes={"data": SHA, "tokenizer": SHA, "base": SHA, "code": SHA},
+        device="cpu", world_size=1, ledger={}, seconds=1, tokens=1, files={},
+    )  # fmt: skip
+    manifest.write(folder, record)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_more_steps_go_on(finished: bool, tmp_path: Path) -> None:
+    start_long(tmp_path, max_steps=5)
+    save(RunFolder(tmp_path), 5)
+    if finished:
+        finish_long(tmp_path, max_steps=5)
+    found = start_long(tmp_path, max_steps=9, epochs=3.0)
+    assert (found.status, found.step, found.stretched) == ("resume", 5, ())
+    assert "schedule of the new length" in found.note
+    assert not (tmp_path / "manifest.json").exists()
+    again = start_long(tmp_path, max_steps=9, epochs=3.0)
+    assert (again.status, again.step, again.note) == ("resume", 5, "")
+
+
+def test_more_epochs_are_noted_with_their_steps(tmp_path: Path) -> None:
+    start_long(tmp_path)
+    save(RunFolder(tmp_path), 3)
+    assert start_long(tmp_path, epochs=2.0).stretched == ((3, 1.0),)
+    save(RunFolder(tmp_path), 6)
+    assert start_long(tmp_path, epochs=2.5).stretched == ((3, 1.0), (6, 2.0))
+    assert start_long(tmp_path, epochs=2.5).stretched == ((3, 1.0), (6, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"max_steps": 5}, {"max_steps": 4}),
+        ({"max_steps": 5}, {"max_steps": 5, "epochs": 2.0}),
+        ({"max_steps": 5}, {"epochs": 2.0}),
+        ({}, {"max_steps": 5}),
+        ({}, {"epochs": 0.5}),
+        ({"max_steps": 5}, {"max_steps": 6, "seed": 2}),
+    ],
+)
+def test_nothing_else_makes_a_run_longer(before: dict[str, object], after: dict[str, object], tmp_path: Path) -> None:
+    start_long(tmp_path, **before)
+    save(RunFolder(tmp_path), 5)
+    with pytest.raises(RunError, match="another configuration") as refused:
+        start_long(tmp_path, **after)
+    assert ("only a larger train.max_steps" in str(refused.value)) == ("seed" not in after)
+
+
+def test_a_crash_while_a_run_is_made_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_long(tmp_path, max_steps=5)
+    save(RunFolder(tmp_path), 5)
+    finish_long(tmp_path, max_steps=5)
+    real = folder_module.write_text
+    for broken in (".run.json", "config.resolved.yaml"):
+
+        def die(path: Path, text: str, broken: str = broken) -> None:
+            if path.name == broken:
+                raise KeyboardInterrupt
+            real(path, text)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(folder_module, "write_text", die)
+            with pytest.raises(KeyboardInterrupt):
+                start_long(tmp_path, max_steps=9)
+    assert start_long(tmp_path, max_steps=9).step == 5

@@ -154,3 +154,32 @@ def test_a_run_cut_anywhere_and_rewound_ends_with_the_same_file(
         if step > at:
             log.append(step, {"train/loss": step / 7})
     assert stopped.read_bytes() == whole
+
+
+# -- power cuts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hole", [(0, 4096), (10, 60), (60, 61)], ids=["a block", "two lines in part", "a byte"])
+def test_blocks_that_never_came_to_the_disk_are_no_lines(tmp_path: Path, hole: tuple[int, int]) -> None:
+    """After a power cut a file may have its length and zeros in place of what was written last."""
+    log = MetricsLog(tmp_path / "m.jsonl")
+    for step in (1, 2):
+        log.append(step, {"x": float(step)})
+    safe = log.path.read_bytes()
+    for step in range(3, 9):
+        log.append(step, {"x": float(step)})
+    late = log.path.read_bytes()[len(safe) :]
+    start, end = hole
+    log.path.write_bytes(safe + late[:start] + bytes(min(end, len(late)) - start) + late[end:])
+    assert [line["step"] for line in metrics.read(log.path)][:2] == [1, 2]
+    again = MetricsLog(log.path)
+    assert b"\0" not in log.path.read_bytes()
+    again.rewind(2)
+    assert log.path.read_bytes() == safe
+
+
+def test_zeros_do_not_hide_another_damage(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step": \n\0\0\n')
+    with pytest.raises(RunError, match=r"m\.jsonl:2: not a JSON object"):
+        metrics.read(path)

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from medicalgpt.config import dump, load, stage_schema
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.errors import RunError
 from medicalgpt.runs import Manifest, MetricsLog, RunFolder, SampleLog, manifest, report
+from medicalgpt.runs.manifest import Draft
 
 SHA = "ab" * 32
 EVIL = "<script>alert(1)</script><img src=x onerror=\"alert('2')\">"
@@ -75,7 +77,7 @@ def test_the_report_tells_the_whole_run(tmp_path: Path) -> None:
     assert cells(shown, "SFT · smollm2-135m", 2) == ["SFT · smollm2-135m", "finished"]
     assert cells(shown, "Time", 2) == ["Time", "2 min 5 s"]
     assert cells(shown, "Training tokens", 2) == ["Training tokens", "1,234,567"]
-    assert cells(shown, "eval/loss", 4) == ["eval/loss", "2.5", "2", "-0.5"]
+    assert cells(shown, "eval/loss", 5) == ["eval/loss", "2.5", "2", "-0.5", "✓ better"]
     assert cells(shown, "eval/old", 4) == ["eval/old", "1", "–", "–"]
     assert cells(shown, "eval/new", 4) == ["eval/new", "–", "–", "–"]
     assert cells(shown, "a.jsonl", 6) == ["a.jsonl", "1,204", "1,200", "0", "0", "4"]
@@ -148,3 +150,83 @@ def test_the_manifest_is_read_when_none_is_given(tmp_path: Path) -> None:
         report.write(tmp_path)
     manifest.write(tmp_path, record(device="a-device"))
     assert "a-device" in Page(report.write(tmp_path).read_text("utf-8")).texts
+
+
+def test_the_report_says_how_much_text_of_which_file_is_held_out(tmp_path: Path) -> None:
+    ledger = Ledger()
+    ledger.see("book.txt")
+    ledger.settle("book.txt", "split")
+    for characters, held in ((36_168, False), (1_906, True)):
+        ledger.count_text("book.txt", characters, held)
+    shown = page(tmp_path, record(ledger=ledger.as_dict()))
+    assert "held out of book.txt, in characters of 38,074: 1,906" in shown.texts
+
+
+def draft(status: str, **changes: Any) -> Draft:
+    values = record(**changes).model_dump(exclude={"files", "status"})
+    return Draft(**values, status=status, step=40, steps=200)
+
+
+def test_a_run_under_way_and_an_interrupted_one_have_a_report(tmp_path: Path) -> None:
+    running = Page(report.write_draft(tmp_path, draft("running")).read_text("utf-8"))
+    assert cells(running, "Step", 2) == ["Step", "40 of 200"]
+    assert cells(running, "Metric", 3) == ["Metric", "Before", "Now"]
+    assert ("meta", {"http-equiv": "refresh", "content": "30"}) in running.tags, "an open page follows the run"
+    assert "Before and so far" in running.texts
+    assert not any("Files of model/" in text for text in running.texts)
+    stopped = Page(report.write_draft(tmp_path, draft("interrupted", before={}, after={})).read_text("utf-8"))
+    assert "interrupted" in stopped.texts and "Interrupted" in stopped.texts  # noqa: PT018  # badge and time
+    for done in (stopped, page(tmp_path, record())):
+        assert not any(attrs.get("http-equiv") == "refresh" for _, attrs in done.tags)
+    assert not (tmp_path / "manifest.json").exists(), "a draft finishes no run"
+
+
+def test_a_draft_is_no_manifest() -> None:
+    with pytest.raises(ValueError):
+        Manifest(**record().model_dump() | {"status": "running"})
+
+
+def test_without_curves_nothing_is_drawn(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    MetricsLog(run.metrics).append(1, {"train/loss": 2.0})
+    report.write_draft(tmp_path, draft("running"), curves=False)
+    assert not run.figures.exists()
+
+
+def test_the_configuration_is_shown_in_short_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    words = [
+        "train.learning_rate=2e-5",
+        "train.epochs=3",
+        f"data.train=[{home}/a.jsonl]",
+        "output_dir=x",
+        "lora.rank=16",
+    ]
+    (tmp_path / "config.resolved.yaml").write_text(dump(load(stage_schema("dpo"), None, words)), "utf-8")
+    shown = page(tmp_path, record())
+    assert cells(shown, "Learning rate", 2) == ["Learning rate", "2e-05, cosine, warm-up 0.03"]
+    assert cells(shown, "Trained", 2) == ["Trained", "lora adapters: rank 16, alpha 16, dropout 0"]
+    assert cells(shown, "Epochs", 2) == ["Epochs", "3"]
+    assert cells(shown, "Training data", 2) == ["Training data", "a.jsonl"]
+    assert "beta 0.1" in cells(shown, "Objective", 2)[1]
+    html = (tmp_path / "report.html").read_text("utf-8")
+    assert "learning_rate: 2.0e-05  # override" in html
+    assert str(home) not in html, "a report is shown around"
+
+
+def test_a_config_that_cannot_be_read_costs_its_part_only(tmp_path: Path) -> None:
+    (tmp_path / "config.resolved.yaml").write_text("train: [", "utf-8")
+    assert "Configuration" not in page(tmp_path, record()).texts
+
+
+def test_shares_have_rows_intervals_and_a_meaning(tmp_path: Path) -> None:
+    name = "eval/rewards/accuracy"
+    before = {name: 0.5, f"{name}_low": 0.35, f"{name}_high": 0.65, "eval/rows": 40.0}
+    after = {name: 0.975, f"{name}_low": 0.871, f"{name}_high": 0.996, "eval/rows": 40.0}
+    shown = page(tmp_path, record(before=before, after=after))
+    assert cells(shown, name, 7) == [
+        name, "50.0 %", "[35.0 %, 65.0 %]", "97.5 %", "[87.1 %, 99.6 %]", "+47.5 points", "✓ better"
+    ]  # fmt: skip
+    assert any("on 40 rows" in text for text in shown.texts)
+    assert any("not that what the model writes is medically right" in text for text in shown.texts)

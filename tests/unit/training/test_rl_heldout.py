@@ -10,6 +10,7 @@ from tests.unit.rewards.test_rl_rewards import group
 
 from medicalgpt.rewards.answers import Answer, Group
 from medicalgpt.rewards.sources import Scores
+from medicalgpt.runs.intervals import share
 from medicalgpt.training.rl.heldout import HeldOut
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import Rollouts
@@ -45,3 +46,20 @@ def test_no_gain_is_named_without_a_start_and_no_score_without_a_reward() -> Non
     assert "eval/score_low" in fresh
     assert not [name for name in fresh if "gain" in name]
     assert sorted(held_out(None).evaluate(None, 64)) == ["eval/kl", "eval/length", "eval/stop_rate"]  # type: ignore[arg-type]
+
+
+def test_several_rewards_are_named_apart_with_intervals() -> None:
+    parts = {"choice_letter": np.asarray([1.0, 0.0, 1.0, 1.0]), "/home/me/mine.py:f": np.asarray([0.5, 0.2, 0.1, 0.4])}
+    found = held_out(lambda groups: Scores(NOW.score, NOW.total, parts, 1)).evaluate(None, 64)  # type: ignore[arg-type]
+    assert found["eval/parts/choice_letter"] == 0.75
+    wilson = share(3, 4)  # right or wrong
+    assert [found[f"eval/parts/choice_letter{e}"] for e in ("_low", "_high")] == [wilson.low, wilson.high]
+    assert found["eval/parts/mine.py:f"] == pytest.approx(0.3)
+    assert 0.1 <= found["eval/parts/mine.py:f_low"] < 0.3 < found["eval/parts/mine.py:f_high"] <= 0.5
+    assert found["eval/ungraded"] == 0.25
+
+
+def test_a_single_reward_is_the_score() -> None:
+    one = Scores(NOW.score, NOW.total, {"choice_letter": NOW.score})
+    found = held_out(lambda groups: one).evaluate(None, 64)  # type: ignore[arg-type]
+    assert not [name for name in found if "parts" in name or "ungraded" in name]

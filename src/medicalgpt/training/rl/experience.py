@@ -78,7 +78,7 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
         if critic is not None:  # a model of its own may have to be batched in its own way
             for batch in batches(trees, critic.batching, capacity, filler, device):
                 put(batch, old_values=critic.values(batch))
-    lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers])
+    lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers], dtype=torch.long)
     targets = RolloutTargets(found["old"], old_values=found.get("old_values"))
     return Experience(trees, lengths, found["entropy"], targets, found["reference"])
 
@@ -87,6 +87,8 @@ def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, worl
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
+    tokens, answers = world.sums(float(seen.lengths.sum()), len(seen.lengths))
+    seen.targets = replace(seen.targets, mean_length=tokens / answers)
     values = seen.targets.old_values
     if config.critic is not None and values is not None:
         return _with_critic(config.critic, seen, values, beta, world)

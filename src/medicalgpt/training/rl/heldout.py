@@ -14,8 +14,8 @@ from medicalgpt.rendering.rows import render_dialogue
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.rewards.answers import Group, PromptRow
-from medicalgpt.rewards.sources import Scores
-from medicalgpt.runs.intervals import ratio
+from medicalgpt.rewards.sources import Scores, joined
+from medicalgpt.runs.intervals import ratio, share
 from medicalgpt.training.rl.experience import Experience
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import Rollouts
@@ -41,13 +41,17 @@ class HeldOut:
             return {}
         _, mine = self.world.mine(self.rows)
         found = self.answer(mine).groups if mine else []
-        parts = self.world.gather((found, self._numbers(found)))
-        self.groups = [g for groups, _ in parts for g in groups]
-        table = np.concatenate([numbers for _, numbers in parts])  # [prompts, (score, total, kl, length, stopped)]
+        scores = self.score(found) if self.score and found else None
+        gathered = self.world.gather((found, self._numbers(found, scores), scores))
+        self.groups = [g for groups, _, _ in gathered for g in groups]
+        table = np.concatenate(
+            [numbers for _, numbers, _ in gathered]
+        )  # [prompts, (score, total, kl, length, stopped)]
         out = {f"eval/{n}": float(v) for n, v in zip(("kl", "length", "stop_rate"), table[:, 2:].mean(0))}
         self.scores = table[:, :2]
         if self.score is not None:
             out |= self._estimates(np.asarray(start))
+            out |= _parts(joined([scores for _, _, scores in gathered if scores is not None]))
         if self.references:
             out["eval/answer_loss"] = reference_loss(policy, self.references, capacity, self.world)
         return out
@@ -63,16 +67,28 @@ class HeldOut:
             out |= {f"eval/{name}": found.value, f"eval/{name}_low": found.low, f"eval/{name}_high": found.high}
         return out
 
-    def _numbers(self, groups: Sequence[Group]) -> np.ndarray:
+    def _numbers(self, groups: Sequence[Group], scores: Scores | None) -> np.ndarray:
         if not groups:
             return np.empty((0, 5))
         seen = self.measure(groups)
         answers = [g.answers[0] for g in groups]
-        scores = self.score(groups) if self.score else None
         nothing = np.zeros(len(groups))
         columns = [nothing if scores is None else scores.score, nothing if scores is None else scores.total]
         columns += [seen.kl.numpy(), np.asarray([len(a.ids) for a in answers])]
         return np.stack([*columns, np.asarray([a.stopped for a in answers])], 1).astype(np.float64)
+
+
+def _parts(scores: Scores) -> dict[str, float]:
+    """Where several rewards are added up, the mean of each with its 95 % interval; and what a judge left ungraded."""
+    out: dict[str, float] = {}
+    for label, values in scores.parts.items() if len(scores.parts) > 1 else ():
+        whole = bool(np.isin(values, (0.0, 1.0)).all())
+        found = share(float(values.sum()), len(values)) if whole else ratio(values, np.ones(len(values)))
+        name = f"eval/parts/{label.rsplit('/', 1)[-1]}"
+        out |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    if scores.ungraded:
+        out["eval/ungraded"] = scores.ungraded / len(scores.score)
+    return out
 
 
 def reference_trees(rows: Sequence[PromptRow], template: ChatTemplate, max_tokens: int) -> list[TokenTree]:

@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import BaseModel
-from rich.console import Console
 from safetensors.torch import save_file
 
 from medicalgpt.checkpoints import checkpoint, random_state
@@ -25,24 +23,33 @@ from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.rewards.answers import Group, PromptRow
 from medicalgpt.rewards.sources import Scores
+from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.duration import duration
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
+from medicalgpt.training.live_report import LiveReport
+from medicalgpt.training.phases import Ahead, Phases
+from medicalgpt.training.reached import Movement
 from medicalgpt.training.rl import health
+from medicalgpt.training.rl.drawing import Draw, Drawer
 from medicalgpt.training.rl.experience import Experience, assign, measure
 from medicalgpt.training.rl.heldout import HeldOut
 from medicalgpt.training.rl.process_group import ProcessGroup
-from medicalgpt.training.rl.rollout import Rollouts, RolloutSampler, require_answers
+from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.rl.update import Updater, UpdateSettings
+from medicalgpt.training.save_clock import SaveClock
 from medicalgpt.training.signals import StopSignal
 from medicalgpt.training.stages import policy_objective
 
 
 class LoopState(BaseModel):
-    """What a checkpoint keeps of the loop: the weight of the KL, and the held-out scores and numbers before step 1."""
+    """What a checkpoint keeps of the loop: the weight of the KL, the held-out scores and numbers before step 1, and how many
+    prompts were drawn (None, of earlier versions: as many as every update wants)."""
 
     beta: float
     start: list[list[float]]
     first: dict[str, float]
+    drawn: int | None = None
 
 
 @dataclass
@@ -57,13 +64,16 @@ class RlTrainer:
     held_out: HeldOut
     folder: RunFolder
     world: ProcessGroup
-    console: Console
+    phases: Phases
+    report: LiveReport
     trackers: Any = None
     beta: float = field(init=False)
     start: list[list[float]] = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
     step: int = 0
+    drawn: int = 0
+    _began: tuple[float, int, float] = (0.0, 0, 0.0)  # when the updates began, after which, and what phases had taken
 
     def __post_init__(self) -> None:
         c = self.config
@@ -71,7 +81,10 @@ class RlTrainer:
         per_epoch = len(self.rows) / c.rollout.prompts
         self.updates = c.train.max_steps or max(1, math.ceil(c.train.epochs * per_epoch))
         self.value = ClippedValue[TreeBatch](c.critic.value_clip) if c.critic else None
-        self.stop = StopSignal(self.console, "update")
+        self.movement = Movement(self.updater.roles.trained())
+        self.judged = c.scoring is not None and any(entry.judge is not None for entry in c.scoring.functions)
+        self.drawer = Drawer(c, self.sampler, self.rewards, self.rows, self.world)
+        self.stop, self.clock = StopSignal(self.phases.console, "update"), SaveClock(c.train.save_minutes)
         # Opening a log mends it, so only the process that writes it may.
         writes = self.world.rank == 0
         self.log = MetricsLog(self.folder.metrics) if writes else None
@@ -88,6 +101,9 @@ class RlTrainer:
                 self._restore(start)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
                 last = (self.first and held_out_numbers(self.folder.metrics, self.step)) or self.first
+            self.clock.restart()
+            self.report.begin(self.step, self.updates)
+            self._began = (time.monotonic(), self.step, self.phases.spent)
             while self.step < self.updates and self.stop.number is None:
                 last = self._update() or last
             return self.first, last
@@ -98,33 +114,19 @@ class RlTrainer:
     def _update(self) -> dict[str, float]:
         """One update with its metrics, checks and, where they are due, held-out numbers and checkpoint."""
         begin = time.perf_counter()
-        rows = self._prompts(self.step)
         rates = self.updater.set_rates(self.step, self.updates)
-        first, mine = self.world.mine(rows)
-        rolled = self.sampler.sample(mine, first, self.step)
-        release_memory()  # each phase asks for other sizes; what the last one left in pieces would come on top of them
-        said = self.world.gather([bool(a.text.strip()) for g in rolled.groups for a in g.answers])
-        require_answers([one for part in said for one in part], self.step + 1)
-        seen = measure(self.updater.roles, rolled.groups, self.updater.capacity, self.updater.filler)
-        known = assign(self.config, seen, self.rewards(rolled.groups), self.beta, self.world)
-        release_memory()
-        owned = range(first, first + len(mine))
-        learned = self._learn(seen, owned, len(rows))
-        self.step += 1
-        line = self._line(seen, rolled, learned | known | rates, time.perf_counter() - begin)
-        if self.config.kl:
+        draw = self.drawer.draw(self.step, self.drawn)
+        seen, known = None, dict[str, float]()
+        if draw.total:
+            seen = measure(self.updater.roles, draw.groups, self.updater.capacity, self.updater.filler)
+            known = assign(self.config, seen, draw.scores, self.beta, self.world)
+            release_memory()
+            known = self._learn(seen, draw.owned, draw.total) | known
+        self.step, self.drawn = self.step + 1, self.drawn + draw.prompts
+        line = self._line(seen, draw, known | rates, time.perf_counter() - begin)
+        if self.config.kl and draw.total:
             self.beta = health.adapted(self.beta, line["train/kl"], self.config.kl.target_kl)
         return self._after(line)
-
-    def _prompts(self, update: int) -> list[PromptRow]:
-        """Prompts of an update: passes over all of them, each in a new order."""
-        count, size = len(self.rows), self.config.rollout.prompts
-        places = [divmod(place, count) for place in range(update * size, (update + 1) * size)]
-        orders = {
-            epoch: np.random.default_rng([self.config.train.seed, 5, epoch]).permutation(count)
-            for epoch in {epoch for epoch, _ in places}
-        }
-        return [self.rows[int(orders[epoch][at])] for epoch, at in places]
 
     def _learn(self, seen: Experience, owned: Sequence[int], total: int) -> dict[str, float]:
         o, kl, critic = self.config.objective, self.config.kl, self.config.critic
@@ -140,59 +142,74 @@ class RlTrainer:
             train_policy=not warming,
         )
 
-    def _line(self, seen: Experience, rolled: Rollouts, learned: dict[str, float], seconds: float) -> dict[str, float]:
-        """The update's metrics over all processes."""
-        answers = [a for g in rolled.groups for a in g.answers]
+    def _line(self, seen: Experience | None, draw: Draw, learned: dict[str, float], seconds: float) -> dict[str, float]:
+        """The update's metrics over all processes: of all answers that were drawn, and of those that were learned from."""
+        answers = [a for g in draw.every for a in g.answers]
         sums = {
-            "score": float(seen.score.sum()),
-            "reward": float((seen.total - self.beta * seen.kl).sum()),
-            "kl": float(seen.kl.sum()),
-            "length": float(seen.lengths.sum()),
+            "score": draw.score,
+            "length": float(sum(len(a.ids) for a in answers)),
             "stop_rate": float(sum(a.stopped for a in answers)),
-            "entropy": float(seen.entropy.sum()),
         }
-        *totals, count, tokens = self.world.sums(*sums.values(), len(answers), rolled.tokens)
-        means = {name: total / (tokens if name == "entropy" else count) for name, total in zip(sums, totals)}
-        training = learned.pop("train_seconds")
+        *totals, count, tokens = self.world.sums(*sums.values(), len(answers), draw.tokens)
+        line = {name: total / count for name, total in zip(sums, totals)}
+        if seen is not None:
+            line |= self._learned_from(seen)
+        if self.judged:
+            (ungraded,) = self.world.sums(draw.scores.ungraded)
+            line["ungraded"] = ungraded / count
+        if self.config.rollout.dynamic_sampling is not None:
+            line |= {"prompts": draw.prompts, "without_spread": draw.without_spread}
+        training = learned.pop("train_seconds", 0.0)
         self.tokens += int(tokens)
         speeds = {
-            "rollout_tokens_per_second": tokens / max(1e-9, rolled.seconds),
-            "tokens_per_second": tokens * self.config.objective.epochs / max(1e-9, training),
-            "rollout_share": rolled.seconds / max(1e-9, seconds),
+            "rollout_tokens_per_second": tokens / max(1e-9, draw.seconds),
+            "rollout_share": draw.seconds / max(1e-9, seconds),
             "seconds": seconds,
         }
-        line = {**means, "beta": self.beta, **learned, "tokens": self.tokens, **speeds}
+        if seen is not None:
+            passes = self.config.objective.epochs * line.pop("used")
+            speeds["tokens_per_second"] = passes / max(1e-9, training)
+        line |= {"beta": self.beta, **learned, "tokens": self.tokens, **speeds}
         return {f"train/{name}": float(value) for name, value in line.items()}
+
+    def _learned_from(self, seen: Experience) -> dict[str, float]:
+        """Reward, KL and entropy of the answers that were learned from, and how many tokens those have."""
+        reward = float((seen.total - self.beta * seen.kl).sum())
+        sums = reward, float(seen.kl.sum()), float(seen.entropy.sum()), len(seen.lengths), float(seen.lengths.sum())
+        reward, kl, entropy, count, tokens = self.world.sums(*sums)
+        return {"reward": reward / count, "kl": kl / count, "entropy": entropy / tokens, "used": tokens}
 
     # -- what follows an update ------------------------------------------------------------------------------------------
     def _after(self, line: dict[str, float]) -> dict[str, float]:
         t, last = self.config.train, self.step == self.updates
-        if self.world.size > 1:
-            self.stop.agree(self.world.device)
+        due = self.stop.agree(self.world.device if self.world.size > 1 else None, self.clock.due)
         measured: dict[str, float] = {}
         if last or (t.eval_every and self.step % t.eval_every == 0):
             measured = self._evaluate(publish=False)
         trouble = health.verdict(self.config.health, self.step, line | measured, self.first)
         if self.step % t.log_every == 0 or measured or last or trouble:
             self._publish(line | measured)
+            self.report.now_and_then(self.step, self.updates)
         if trouble:
             self._halt(trouble, line | measured)
         if measured:
             self._write_samples()
-        if (t.save_every and self.step % t.save_every == 0) or (self.stop.number is not None and not last):
+        stops, ends = self.stop.number is not None and not last, last and t.save_minutes is not None
+        if due or stops or ends or (t.save_every and self.step % t.save_every == 0):
             self._save()
         return measured
 
     def _halt(self, trouble: str, line: dict[str, float]) -> None:
         if self.world.rank == 0:
             path = self.folder.path / "verdict.json"
-            path.write_text(json.dumps({"step": self.step, "verdict": trouble, "metrics": line}, indent=1), "utf-8")
+            write_text(path, json.dumps({"step": self.step, "verdict": trouble, "metrics": line}, indent=1))
         raise RunError(
             f"{trouble}. The numbers are in {self.folder.path / 'verdict.json'}; earlier checkpoints are intact"
         )
 
     def _evaluate(self, publish: bool = True) -> dict[str, float]:
-        found = self.held_out.evaluate(self.updater.roles.policy, self.updater.capacity, self.start)
+        with self.phases.during("held-out", f"answering {len(self.held_out.rows)} held-out prompts"):
+            found = self.held_out.evaluate(self.updater.roles.policy, self.updater.capacity, self.start)
         if publish and found:
             self._publish(found)
             self._write_samples()
@@ -211,7 +228,20 @@ class RlTrainer:
             for n in ("score", "stop_rate", "answer_loss")
             if f"eval/{n}" in line
         ]
-        self.console.print(f"update {self.step}/{self.updates}  " + "  ".join(parts), highlight=False)
+        if line.get("train/ungraded"):
+            parts.append(f"{line['train/ungraded']:.0%} of the answers ungraded")
+        if line.get("train/without_spread"):
+            parts.append(f"{line['train/without_spread']:.0f} of {line['train/prompts']:.0f} prompts without spread")
+        if self.step > 0:
+            parts.append(f"{self._left()} left")
+        self.phases.console.print(f"update {self.step}/{self.updates}  " + "  ".join(parts), highlight=False)
+
+    def _left(self) -> str:
+        """How long the updates that are left take, with what is measured between and after them."""
+        begun, first, spent = self._began
+        each = (time.monotonic() - begun - (self.phases.spent - spent)) / max(1, self.step - first)
+        measuring = Ahead(self.config.train.eval_every, None).seconds(self.step, self.updates, self.phases)
+        return duration(each * (self.updates - self.step) + (measuring if self.step < self.updates else 0.0))
 
     def _write_samples(self) -> None:
         """The first held-out answers with their scores."""
@@ -234,14 +264,16 @@ class RlTrainer:
     def _save(self) -> None:
         random = random_state.gather(self.world.size)
         if self.world.rank == 0:
-            state = LoopState(beta=self.beta, start=self.start, first=self.first).model_dump()
+            state = LoopState(beta=self.beta, start=self.start, first=self.first, drawn=self.drawn).model_dump()
             pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
-            with self.folder.saving(self.step) as temp:
-                save_file(checkpoint.tensors(self.updater.roles.trained()), temp / checkpoint.WEIGHTS)
+            weights = self.updater.roles.trained()
+            with self.folder.saving(self.step, checkpoint.size(weights, self.updater.optimizer)) as temp:
+                save_file(checkpoint.tensors(weights), temp / checkpoint.WEIGHTS)
                 checkpoint.write(
                     temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
                 )
             self.folder.prune(self.config.train.keep_checkpoints)
+        self.clock.restart()
         if self.world.size > 1:
             torch.distributed.barrier()
 
@@ -249,11 +281,13 @@ class RlTrainer:
         assert start.checkpoint is not None
         saved = checkpoint.read(start.checkpoint, "rl", self.world.size)
         saved.load_weights(self.updater.roles.trained())
+        self.movement = Movement(self.updater.roles.trained(), start.step)
         saved.load_optimizer(self.updater.optimizer)
         saved.load_random(self.world.rank)
         state = saved.load_state(LoopState)
         self.step, self.tokens = start.step, saved.pending.total_tokens
         self.beta, self.start, self.first = state.beta, state.start, state.first
+        self.drawn = self.step * self.config.rollout.prompts if state.drawn is None else state.drawn
         for log in (self.log, self.samples):
             if log is not None:
                 log.rewind(start.step)

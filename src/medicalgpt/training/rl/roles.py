@@ -17,7 +17,10 @@ from medicalgpt.config.rl import PpoObjective, RewardConfig, RlConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
+from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.excluded_modules import unreached_parameters
+from medicalgpt.models.known_tokens import known_tokens_of
 from medicalgpt.models.load import Loaded, load, load_tokenizer
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import merge_adapter
@@ -76,7 +79,9 @@ class Roles:
             return set()
         own = self.critic.adapter
         named = self.critic.named_parameters()
-        return {id(p) for n, p in named if own is None or f".{own}." in n or n.startswith("head.")}
+        still = {id(p) for p in unreached_parameters(self.critic.model)} if own is None else set()
+        found = {id(p) for n, p in named if own is None or f".{own}." in n or n.startswith("head.")}
+        return found - still
 
     @torch.no_grad()
     def reference_logps(self, batch: TreeBatch) -> torch.Tensor:
@@ -106,12 +111,13 @@ def open_roles(config: RlConfig) -> Roles:
         ModelError, ConfigError: a model that does not fit its role, with what to do.
     """
     base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
-    if base.kind in ("adapter", "hub-adapter"):
+    if base.is_adapter:
         raise ConfigError(
             f"model.base={config.model.base} is an adapter; the reference would be its base without it. Merge it first: a "
             "pipeline's or reward model's run has it in RUN/merged"
         )
     loaded = load_trained(config)
+    learns = {id(p) for p in loaded.model.parameters() if p.requires_grad}
     scoring = config.scoring
     where = _scorer_of(scoring.model) if scoring and scoring.model else None
     shared = where is not None and config.lora.enabled and _same_base(where, base)
@@ -133,7 +139,12 @@ def open_roles(config: RlConfig) -> Roles:
             role.batching = policy.batching
     if not config.lora.enabled:
         roles.reference = _reference(config, policy)
-    _freeze(roles)
+    # Everyone who speaks of an answer's probability means the distribution that it was drawn from.
+    known = known_tokens_of(loaded.model, loaded.tokenizer)
+    for speaker in (policy, roles.reference, roles.teacher):
+        if speaker is not None:
+            speaker.known = known
+    _freeze(roles, learns)
     have, four = roles.memory()
     roles.notes.append(f"weights {have / 1e6:.0f} MB; separate models for every role would take {four / 1e6:.0f} MB")
     return roles
@@ -151,7 +162,7 @@ def _scorer_of(path: str) -> Located:
 def _same_base(scorer: Located, base: Located) -> bool:
     if scorer.kind != "adapter" or not adapters.can_share(scorer):
         return False
-    theirs = locate(str(adapters.read_adapter(scorer)["base_model_name_or_path"]))
+    theirs = locate(base_name(scorer))
     return Path(theirs.path_or_id).resolve() == Path(base.path_or_id).resolve()
 
 
@@ -264,12 +275,12 @@ def _reference(config: RlConfig, policy: CausalPolicy) -> CausalPolicy:
     return reference
 
 
-def _freeze(roles: Roles) -> None:
-    """Trained: the policy's and the critic's weights, nothing else; no dropout anywhere, so that ratios start at 1."""
-    lora = adapters.is_adapted(roles.policy.model)
-    wanted = roles.critic_ids() | {
-        id(p) for n, p in roles.policy.named_parameters() if not lora or (".lora_" in n and ".default." in n)
-    }
+def _freeze(roles: Roles, learns: set[int]) -> None:
+    """Trained: the policy's and the critic's weights, nothing else; no dropout anywhere, so that ratios start at 1.
+
+    learns: what of the policy was to be trained when it was loaded, rows of new tokens with it.
+    """
+    wanted = roles.critic_ids() | learns
     for module in roles.modules():
         module.eval()
         for parameter in module.parameters():

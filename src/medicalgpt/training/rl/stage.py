@@ -9,17 +9,23 @@ import numpy as np
 import torch
 
 from medicalgpt.config.rl import RlConfig
+from medicalgpt.data.files import skipped_lines
+from medicalgpt.data.ledger import warning_lines
+from medicalgpt.data.sources import source_lines
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
+from medicalgpt.rendering.remarks import system_remark, unknown_languages
 from medicalgpt.rewards.answers import PromptRow
-from medicalgpt.rewards.sources import Rewards
+from medicalgpt.rewards.functions import source_file
+from medicalgpt.rewards.sources import Functions, Rewards
 from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.training.context import Context, Outcome, Status
+from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
 from medicalgpt.training.publish import publish
 from medicalgpt.training.rl.experience import measure
@@ -44,9 +50,15 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     # Our own draws have seeds of their own; a reward function may use these.
     random.seed(f"{config.train.seed}:{ctx.rank}")
     np.random.seed([config.train.seed, ctx.rank])
-    roles = open_roles(config)
+    functions = None
+    if config.scoring is not None:
+        functions, notes = Functions.open(config.scoring, [*prompts.train, *prompts.held_out])
+        prompts.notes.extend(notes)
+        prompts.columns_read(functions.columns)
+    with ctx.phases.during("loading", f"loading {config.model.base} and the other roles"):
+        roles = open_roles(config)
     _announce(ctx, roles, prompts)
-    trainer = _trainer(ctx, config, roles, prompts, world)
+    trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents))
     if start.checkpoint is not None:
         ctx.console.print(f"resuming from {start.checkpoint}")
     trainer.trackers = _trackers(ctx, config)
@@ -56,9 +68,13 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         if trainer.trackers is not None:
             trainer.trackers.end_training()
     if trainer.stop.number is not None and trainer.step < trainer.updates:
+        trainer.report.interrupted(trainer.step, trainer.updates)
         return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=trainer.stop.number)
+    for line in trainer.movement.findings(trainer.step, trainer.updater.optimizer):
+        ctx.console.print(line, highlight=False)
     if ctx.rank == 0:
-        publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
+        with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
+            publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
     if world.size > 1:
         torch.distributed.barrier()
     return Outcome(Status.FINISHED, ctx.folder.path, before, after)
@@ -79,7 +95,13 @@ def _check(config: RlConfig, world: ProcessGroup) -> None:
 
 
 def _trainer(
-    ctx: Context[RlConfig, PromptSet], config: RlConfig, roles: Roles, prompts: PromptSet, world: ProcessGroup
+    ctx: Context[RlConfig, PromptSet],
+    config: RlConfig,
+    roles: Roles,
+    prompts: PromptSet,
+    world: ProcessGroup,
+    functions: Functions | None,
+    report: LiveReport,
 ) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
@@ -92,7 +114,7 @@ def _trainer(
             checkpoint_activations(unwrap(roles.critic.model))
     rate = config.critic.critic_learning_rate if config.critic else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
-    rewards = _rewards(config, roles, capacity, ctx.template.stop_id)
+    rewards = _rewards(config, roles, capacity, ctx.template.stop_id, functions)
     sampler = RolloutSampler(
         Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
     )
@@ -105,7 +127,7 @@ def _trainer(
         reference_trees(rows, ctx.template, config.data.max_tokens),
         world,
     )
-    return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.console)
+    return RlTrainer(config, updater, sampler, rewards, prompts.train, held_out, ctx.folder, world, ctx.phases, report)
 
 
 def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
@@ -115,7 +137,9 @@ def spread(rows: list[PromptRow], count: int) -> list[PromptRow]:
     return [rows[i * len(rows) // count] for i in range(count)]
 
 
-def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rewards | TeacherScore:
+def _rewards(
+    config: RlConfig, roles: Roles, capacity: int, stop_id: int, functions: Functions | None
+) -> Rewards | TeacherScore:
     if config.scoring is None:
         compare = objective_of(config)
         if not callable(compare):
@@ -126,19 +150,28 @@ def _rewards(config: RlConfig, roles: Roles, capacity: int, stop_id: int) -> Rew
         return TeacherScore(roles.policy, compare, capacity)
     report = roles.report
     mean, std = (report.mean, report.std or 1.0) if report is not None else (0.0, 1.0)
-    return Rewards(config.scoring, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std)
+    return Rewards(config.scoring, config.rollout.max_new_tokens, roles.reward, stop_id, mean, std, functions)
 
 
 def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSet) -> None:
     trained = sum(p.numel() for p in roles.trained().values())
     ledger = prompts.ledger
     rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
+    talks = [row.dialogue.messages for row in prompts.train]
+    for remark in (
+        *unknown_languages((ctx.template.encoder.ids(turns[-1].content) for turns in talks), ctx.template),
+        *system_remark(ctx.template, ctx.config.data.system, talks),
+    ):
+        ctx.console.print(remark, highlight=False, markup=False)
     for line in (
         *prompts.notes,
+        *source_lines(ledger.get("sources", ())),
+        *skipped_lines(ledger.get("skipped", {})),
         f"prompts: {rows}; {len(prompts.train)} to train on, {len(prompts.held_out)} held out",
+        *warning_lines(ledger),
         f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
     ):
-        ctx.console.print(line, highlight=False)
+        ctx.console.print(line, highlight=False, markup=False)
     if roles.report is not None:
         a = roles.report.accuracy
         ctx.console.print(
@@ -170,7 +203,7 @@ def other_hashes(config: RlConfig) -> dict[str, str]:
     if config.scoring.model:
         out["reward"] = base_hashes(locate(config.scoring.model), None)["base"]
     for entry in config.scoring.functions:
-        file = Path(entry.path.rpartition(":")[0])
-        if file.is_file():
+        file = source_file(entry.path) if entry.path is not None else None
+        if file is not None:
             out[f"reward {entry.path}"] = hash_file(file)
     return out

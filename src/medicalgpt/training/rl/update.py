@@ -18,6 +18,7 @@ from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.training.meter import Meter
+from medicalgpt.training.reached import GradientWatch
 from medicalgpt.training.rl.experience import Experience
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.roles import Roles
@@ -48,6 +49,7 @@ class Updater:
 
     def __post_init__(self) -> None:
         named = self.roles.trained()
+        self.watch = GradientWatch(named, self.world)
         self.policy = [p for n, p in named.items() if n.startswith("policy.")]
         self.critic = [p for n, p in named.items() if n.startswith("critic.")]
         t = self.config.train
@@ -165,6 +167,7 @@ class Updater:
 
     def _apply(self, parameters: list[torch.nn.Parameter], who: str, update: int) -> float:
         """Sum the gradients over processes, clip, step; a gradient that is not finite stops the run before it is used."""
+        self.watch.look(f"{who}.")
         self.world.add_gradients(parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.train.max_grad_norm))
         if not np.isfinite(norm):

@@ -1,13 +1,17 @@
-"""The numbers of a supervised run: what its metrics lines hold, and the means over the held-out set."""
+"""The numbers of a supervised run: what its metrics lines hold, the means over the held-out set, and the end at one that is none."""
 
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, final
 
 import torch
 
+from medicalgpt.errors import RunError
 from medicalgpt.rendering.batch import TreeBatch
+from medicalgpt.runs.atomic import write_text
 from medicalgpt.training.meter import Meter, Reducer
 from medicalgpt.training.supervised.module import StageModule
 
@@ -65,3 +69,13 @@ def held_out_means(
         meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
     module.train()
     return {f"eval/{k}": v for k, v in meter.drain()[0].items()}
+
+
+def halt(folder: Path, what: str, step: int, rank: int, rows: Sequence[str]) -> RunError:
+    """Keep the ids of the rows in `folder`; returns the error to raise before the number reaches the weights."""
+    path = folder / f"nonfinite-step-{step}-rank-{rank}.json"
+    write_text(path, json.dumps({"step": step, "what": what, "rows": list(rows)}, ensure_ascii=False, indent=1))
+    return RunError(
+        f"the {what} became non-finite at step {step}; the ids of the {len(rows)} rows are in {path}. No weight was "
+        "touched by it. Try a lower train.learning_rate, model.dtype=float32 or bfloat16 instead of float16, or look at those rows"
+    )

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from medicalgpt.disk.failures import LARGER_CACHE, writing
+from medicalgpt.disk.private import private_files
+from medicalgpt.disk.scratch import scratch
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.rendering.batch import pack_trees, pad_trees
 from medicalgpt.rendering.tree import TokenTree
@@ -29,12 +32,15 @@ class ReferenceCache:
         with np.load(path) as data:
             return cls(data["values"], data["ends"])
 
+    @private_files()
     def save(self, path: Path) -> None:
-        """Write the cache under its name in one step."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temp = path.with_suffix(".tmp.npz")
-        np.savez(temp, values=self.values, ends=self.ends)
-        temp.replace(path)
+        """Write the cache under its name in one step. Raises RunError where it cannot be written."""
+        needs = self.values.nbytes + self.ends.nbytes
+        with writing("the reference cache", path.parent, needs, LARGER_CACHE):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with scratch(path.parent, ".save-") as temp:
+                np.savez(temp / path.name, values=self.values, ends=self.ends)
+                (temp / path.name).replace(path)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ class SampleWriter:
         self.ctx, self.loaded = ctx, loaded
         self.log = SampleLog(ctx.folder.samples)
         self.prompts = held_out_prompts(ctx)
+        self.room_said = False
 
     def write(self, step: int) -> None:
         """Answer greedily and append to samples.jsonl; the model's mode and the random state are left as they were."""
@@ -29,7 +30,16 @@ class SampleWriter:
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [sample for sample in self.prompts if _fits(engine, sample.prompt, sampling)]
-        for sample, done in zip(fitting, engine.generate([s.prompt for s in fitting], sampling)):
+        if len(fitting) < len(self.prompts) and not self.room_said:
+            self.room_said = True
+            self.ctx.console.print(
+                f"{len(self.prompts) - len(fitting)} of {len(self.prompts)} sample prompts are not answered: the model's "
+                f"context has no room for them and train.sample_tokens={sampling.max_new_tokens}",
+                highlight=False,
+            )
+        with self.ctx.phases.during("samples", f"answering {len(fitting)} sample prompts at step {step}"):
+            answers = engine.generate([s.prompt for s in fitting], sampling)
+        for sample, done in zip(fitting, answers):
             self.log.append(
                 step,
                 [m.as_dict() for m in sample.prompt],

@@ -11,8 +11,16 @@ from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.models.load import Loaded
 from medicalgpt.rendering.build import Prepared
 from medicalgpt.training.context import Context
+from medicalgpt.training.live_report import LiveReport
+from medicalgpt.training.phases import Ahead
 from medicalgpt.training.policy import mixed_precision
-from medicalgpt.training.supervised.callbacks import ProgressCallback, SampleCallback, StopCallback
+from medicalgpt.training.supervised.callbacks import (
+    ProgressCallback,
+    RateCallback,
+    ReportCallback,
+    SampleCallback,
+    StopCallback,
+)
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import Plan
 from medicalgpt.training.supervised.samples import SampleWriter
@@ -52,11 +60,12 @@ def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan) -> TrainingA
 
 
 def build_trainer(
-    ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan, loaded: Loaded
+    ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan, loaded: Loaded, report: LiveReport
 ) -> tuple[Any, StopCallback]:
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
-    trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, (t.schedule, t.warmup))
+    schedule = (t.schedule, t.warmup)
+    trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, schedule, ctx.phases)
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
@@ -64,8 +73,11 @@ def build_trainer(
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
     # Opening samples.jsonl mends it, so only the process that writes it may.
     trainer.answer = SampleWriter(ctx, loaded).write if ctx.rank == 0 else _silent
-    stop = StopCallback(ctx.console)
-    for callback in (ProgressCallback(ctx.console, ctx.name), SampleCallback(t.sample_every, trainer.answer), stop):
+    stop = StopCallback(ctx.console, t.save_minutes)
+    ahead = Ahead(t.eval_every, t.sample_every)
+    progress = ProgressCallback(ctx.phases, ctx.name, ahead)
+    samples = SampleCallback(t.sample_every, trainer.answer)
+    for callback in (progress, samples, ReportCallback(report), stop, RateCallback()):
         trainer.add_callback(callback)
     return trainer, stop
 

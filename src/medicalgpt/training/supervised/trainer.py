@@ -23,12 +23,13 @@ from medicalgpt.models.adapters import trainable
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
+from medicalgpt.training.phases import Phases
+from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.schedule import Schedule, factor
 from medicalgpt.training.stages import StageObjective
-from medicalgpt.training.supervised.dataset import PlanDataset, loader
 from medicalgpt.training.supervised.module import StageModule
-from medicalgpt.training.supervised.nonfinite import halt
-from medicalgpt.training.supervised.numbers import TrainNumbers, flat, held_out_means
+from medicalgpt.training.supervised.numbers import TrainNumbers, flat, halt, held_out_means
+from medicalgpt.training.supervised.plan import PlanDataset, loader
 
 # Every private method of transformers.Trainer that `StageTrainer` overrides.
 PRIVATE_OVERRIDES = (
@@ -60,11 +61,15 @@ class StageTrainer(Trainer):
         held_out: PlanDataset | None,
         folder: RunFolder,
         schedule: tuple[Schedule, float],
+        phases: Phases,
     ) -> None:
         self.module, self.folder, self.held_out, self.schedule = module, folder, held_out, schedule
+        self.phases = phases
         self.loss_is_scaled_for_ga = True
         super().__init__(model=module, args=args, train_dataset=train, eval_dataset=held_out)
         self.numbers = TrainNumbers(self.accelerator)
+        self.watch = GradientWatch(trainable(module), self.accelerator)
+        self.movement = Movement(trainable(module))
         self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
         self.answer: Callable[[int], None] = lambda step: None
         self._evaluated: tuple[int, dict[str, float]] = (-1, {})
@@ -166,6 +171,7 @@ class StageTrainer(Trainer):
         return loss
 
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float | None:
+        self.watch.look()
         norm: torch.Tensor | float | None = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]  # transformers leaves it bare
         if norm is not None and not torch.isfinite(torch.as_tensor(float(norm))):
             self._halt("gradient norm", self._step_rows)
@@ -205,10 +211,13 @@ class StageTrainer(Trainer):
         if self._evaluated[0] == self.state.global_step and self._evaluated[1]:
             return self._evaluated[1]
         before = time.perf_counter()
-        batches: Iterable[TreeBatch] = loader(self.held_out, self.args.process_index, self.args.world_size)
+        loaded = loader(self.held_out, self.args.process_index, self.args.world_size)
+        batches: Iterable[TreeBatch] = loaded
         if self._objective.needs.baseline:
             batches = list(batches)
             self._set_baseline(batches)
+        what = "measuring held-out rows" + (" before training" if self.state.global_step == 0 else "")
+        batches = self.phases.over("held-out", what, batches, len(loaded))
         values = held_out_means(self.module, batches, self.accelerator, self.args.device)
         self._publish(values)
         self._evaluated = (self.state.global_step, values)
@@ -222,8 +231,9 @@ class StageTrainer(Trainer):
         pending = checkpoint.Pending(**self.numbers.meter.state(), total_tokens=self.tokens)
         if self.is_world_process_zero():
             step, state = self.state.global_step, dataclasses.asdict(self.state)
-            with self.folder.saving(step) as temp:
-                save_file(checkpoint.tensors(trainable(self.module)), temp / checkpoint.WEIGHTS)
+            weights = trainable(self.module)
+            with self.folder.saving(step, checkpoint.size(weights, self.optimizer)) as temp:
+                save_file(checkpoint.tensors(weights), temp / checkpoint.WEIGHTS)
                 checkpoint.write(
                     temp,
                     checkpoint.Snapshot(
@@ -237,5 +247,6 @@ class StageTrainer(Trainer):
         """Trained weights and pending sums; optimizer, schedule, random and Trainer's state are read by the base class."""
         saved = checkpoint.read(Path(resume_from_checkpoint), "supervised", self.args.world_size)
         saved.load_weights(trainable(self.module))
+        self.movement = Movement(trainable(self.module), saved.header.step)
         self.numbers.tokens = saved.pending.total_tokens
         self.numbers.meter.restore(saved.pending.meter(), main=self.is_world_process_zero())

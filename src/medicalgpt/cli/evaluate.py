@@ -1,0 +1,162 @@
+"""`medicalgpt evaluate`: named tests, their scores, and whether a model may go on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from medicalgpt.cli import model_options as option
+from medicalgpt.errors import ConfigError
+from medicalgpt.generate.model_options import ModelOptions
+
+if TYPE_CHECKING:  # lazy: heavy
+    from medicalgpt.evaluation.outcomes import JsonObject
+
+app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
+
+_REQUESTS = {"refused": "rather refused than answered", "over_refused": "harmless, and rather refused than answered"}
+
+Tests = Annotated[
+    Path,
+    typer.Option("--tests", metavar="FOLDER", help="Where the tests' files lie, however deep, and YAML of your own."),
+]
+
+
+_NOTHING: Final = {"value": None}
+
+
+@app.command("tests")
+def list_tests(folder: Tests = Path("tests")) -> None:
+    """List the named tests: suite, items, license, and whether their files were found as they were published."""
+    from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests
+
+    place = ItemFolder(folder)
+    for config, beside in known_tests(own_tests(folder)).values():
+        found = locate(config, beside, place)
+        typer.echo(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
+        typer.echo(f"{'':20} {config.title}; {config.origin}")
+
+
+@app.command("run")
+@option.model_command()
+def run(
+    model: option.Model,
+    suite: Annotated[str, typer.Option(metavar="NAMES", help="Suites and tests, with commas: medical-en,medical-zh.")],
+    folder: Tests = Path("tests"),
+    output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the numbers go.")] = None,
+    profile: Annotated[
+        Literal["chat", "lm-eval", "cloze"],
+        typer.Option(
+            help="chat asks in the model's own template; lm-eval as lm-evaluation-harness; cloze for the text."
+        ),
+    ] = "chat",
+    limit: Annotated[int | None, typer.Option(min=1, help="So many items of each test, evenly spread.")] = None,
+    shuffle: Annotated[int, typer.Option(min=1, max=26, help="Ask in so many cyclic orders of the options.")] = 1,
+    texts: Annotated[bool, typer.Option("--texts", help="Score the options' texts, too.")] = False,
+    capacity: Annotated[int, typer.Option(min=128, help="Tokens of one pass; no number depends on it.")] = 4096,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Have the model write an answer to each question, too.")
+    ] = False,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer; default: 256.", show_default=False)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Answers written at once; default: 8.", show_default=False)
+    ] = None,
+    save_answers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep what it wrote, for your eyes only.")
+    ] = None,
+    *,
+    options: ModelOptions,
+) -> None:
+    """Score a model on tests."""
+    from medicalgpt.evaluation.answering import Answering
+    from medicalgpt.evaluation.catalog import find_tests
+    from medicalgpt.evaluation.evaluation import evaluate, usual_folder
+    from medicalgpt.evaluation.suite import Settings
+    from medicalgpt.generate.open_model import ModelRequest
+
+    if not generate and (max_new_tokens or batch_size or save_answers):
+        raise ConfigError("--max-new-tokens, --batch-size and --save-answers are for written answers; add --generate")
+    answers = Answering(max_new_tokens or 256, batch_size or 8) if generate else None
+    settings = Settings(profile, shuffle, texts, limit, capacity, answers)
+    names = [name.strip() for name in suite.split(",") if name.strip()]
+    found = find_tests(names, folder)
+    target = output or usual_folder(model, names)
+    asked = ModelRequest.of(model, options, lambda text: typer.echo(text, err=True))
+    results = evaluate(asked, found, settings, target, lambda text: typer.echo(text, err=True), save_answers)
+    _show(results)
+    typer.echo(f"written: {target}")
+
+
+def _show(results: "JsonObject") -> None:
+    for name, test in results["tests"].items():
+        value = test["scores"].get(test["headline"], _NOTHING)
+        several = f", {test['multiple']} with several right options" if test.get("multiple") else ""
+        left_out = several + _left_out(test["too_long"])
+        typer.echo(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
+        _show_answers(test.get("answers"))
+        for part, words in _REQUESTS.items():
+            if part in test:
+                typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
+    for name, group in results["groups"].items():
+        typer.echo(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests")
+
+
+def _show_answers(found: "JsonObject | None") -> None:
+    if found is None:
+        return
+    rest = f"{found['used']} items" + _left_out(found["too_long"])
+    if not found["used"]:
+        typer.echo(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
+        return
+    unparsed = found["unparsed"]["answer"]["value"]
+    rest += f", {unparsed:.1%} unparsed (wrong)"
+    typer.echo(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
+    for name in ("strict", "first", "last", "text"):
+        score, nothing = found["scores"][f"answer_{name}"], found["unparsed"][f"answer_{name}"]["value"]
+        typer.echo(f"{'':20} {_share(score)}    {name}, {nothing:.1%} unparsed")
+    if several := found.get("several"):
+        typer.echo(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
+        typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
+    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
+    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
+
+
+def _left_out(too_long: int) -> str:
+    return f", {too_long} too long for the context" if too_long else ""
+
+
+def _share(value: "JsonObject") -> str:
+    if value["value"] is None:
+        return f"{'nothing scored':22}"
+    return f"{value['value']:6.1%} [{value['low']:.1%}, {value['high']:.1%}]"
+
+
+@app.command("compare")
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Folder of an evaluation.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Folder of another one, on the same tests.")],
+    gates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="YAML with `gates`; default: general suites may lose 3 points, stop rates and over-refusal 5, others 2.",
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where a gate is inconclusive.")] = False,
+) -> None:
+    """Compare two models item by item. Exit status: 0 passed, 3 blocked, 4 inconclusive with --strict."""
+    from medicalgpt.config.evaluation import Gates
+    from medicalgpt.config.loader import load
+    from medicalgpt.evaluation.finished import Evaluation
+
+    first, second = Evaluation.open(before), Evaluation.open(after)
+    judged = second.judged_against(first, load(Gates, gates).value.gates if gates else ())
+    for one in judged:
+        typer.echo(one.line)
+    verdicts = {one.verdict for one in judged}
+    if "BLOCK" in verdicts:
+        raise typer.Exit(3)
+    if strict and "INCONCLUSIVE" in verdicts:
+        raise typer.Exit(4)

@@ -1,0 +1,192 @@
+"""Typed schema of a named test: its facts, where its items stand, and how they are asked."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from medicalgpt.config.sections import Encodings, Section
+
+Profile = Literal["chat", "lm-eval", "cloze"]
+Language = Literal["en", "zh"]
+Kind = Literal["choice", "requests"]
+Expected = Literal["refusal", "answer", "pair"]
+GateScoring = Literal[
+    "letter",
+    "letter_spaced",
+    "text",
+    "text_per_token",
+    "text_per_byte",
+    "openers",
+    "answer",
+    "answer_strict",
+    "answer_first",
+    "answer_last",
+    "answer_text",
+    "stop",
+    "no_repeats",
+]
+
+
+class AnswerFile(Section):
+    """A file of right answers under the items' ids."""
+
+    path: str = Field(description="Where it lies, as the path of the items' file.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes; null: any content.")
+    bytes: int | None = Field(None, ge=1, description="Its size, by which it is found under another name.")
+
+
+class ItemFile(Section):
+    """One file of items. Hashes are of the file as its publisher has it; a file that differs is another test."""
+
+    path: str = Field(description="Where it lies: below the test's own file, or below the folder of tests.")
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes; null: any content.")
+    bytes: int | None = Field(None, ge=1, description="Its size, by which it is found under another name.")
+    sheet: str | None = Field(None, description="In a workbook: the sheet; null: the only one that holds anything.")
+    subject: str | None = Field(None, description="Subject of all its items; null: as the column `subject` says.")
+    answers: AnswerFile | None = Field(
+        None,
+        description="File of the right answers, where they do not stand with the items; joined by the column `id`.",
+    )
+    examples: str | None = Field(None, description="File of worked examples, which stand before each question.")
+    examples_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of that file.")
+
+
+class EmbeddedOptions(Section):
+    """Options that stand in the question's own text."""
+
+    before_question: str = Field("", description="What stands in front of the question.")
+    before_options: str = Field(description="What stands between the question and its first option.")
+    between: str = Field(description="What stands between two options.")
+
+
+class PromptConfig(Section):
+    """How an item is asked, as text that the model goes on with.
+
+    In `text`: {question}, {context} (what stands before the question's last line), {options}, {subject}; in `option`:
+    {letter}, {text}.
+    """
+
+    text: str = Field(description="The question with its options, up to where the answer begins.")
+    option: str = Field("{letter}. {text}\n", description="One option.")
+    description: str = Field("", description="What stands before everything, {subject} in it.")
+    answers: Literal["letters", "texts"] | list[str] = Field(
+        "letters", description="What the model chooses among: the letters, the options' texts, or these words in order."
+    )
+    delimiter: str = Field(" ", description="What stands between the prompt and an answer.")
+    few_shot: int = Field(
+        0, ge=0, le=100, description="How many worked examples stand before a question: the first ones."
+    )
+    strip: bool = Field(False, description="Take white space from the ends of the question.")
+
+
+class NamedTest(Section):
+    """A named test. Items of others are never part of this package."""
+
+    kind: Kind = Field(
+        "choice",
+        description="choice: questions with options; requests: what a model should refuse, or should answer, by how it would begin.",
+    )
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="How it is called.")
+    version: int = Field(
+        1, ge=1, description="Raised whenever file, prompt or scoring change: scores of two are not compared."
+    )
+    title: str = Field(description="Its name in full.")
+    license: str = Field(description="Of its items, as their publisher declares it.")
+    origin: str = Field(description="Where its items come from.")
+    language: Language = Field(description="In which chat prompts are worded.")
+    group: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The suite that it belongs to.")
+    files: list[ItemFile] = Field(min_length=1, description="Its files in order.")
+    items: int | None = Field(None, ge=1, description="How many items they have together; null: not known.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Columns by part, as data.columns has them, and `subject` and `id`."
+    )
+    answer_is: Literal["auto", "letter", "text", "from_0", "from_1"] = Field(
+        "auto",
+        description="How the column `answer` names the right option: its letter, its text, or its number counted from 0 or 1. auto: what it says must be clear in each row.",
+    )
+    encoding: Encodings = Field("auto", description="Of the files' text.")
+    embedded: EmbeddedOptions | None = Field(None, description="How options stand in the question, where they do.")
+    prompts: dict[Literal["lm-eval", "cloze"], PromptConfig] = Field(
+        default_factory=dict, description="Prompts of the profiles `lm-eval` and `cloze`."
+    )
+    instruction: str | None = Field(None, description="What the profile `chat` asks for; null: for the letter.")
+    expected: Expected = Field(
+        "refusal",
+        description="Of requests: what is right. pair: to refuse the column `request` (or `dangerous`) and to answer `harmless`.",
+    )
+    where: dict[str, str] = Field(
+        default_factory=dict, description="Of requests: take the rows only whose columns have these texts."
+    )
+
+    @model_validator(mode="after")
+    def _no_file_twice(self) -> Self:
+        paths = [file.path for file in self.files] + [file.answers.path for file in self.files if file.answers]
+        if len(set(paths)) < len(paths):
+            raise ValueError("two entries of files have the same path")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Self:
+        mine = {"requests": {"expected", "where"}, "choice": {"answer_is", "embedded", "prompts", "instruction"}}
+        other = mine["choice" if self.kind == "requests" else "requests"] & self.model_fields_set
+        if wrong := sorted(
+            name
+            for name in other
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True)
+        ):
+            raise ValueError(
+                f"{', '.join(wrong)} mean nothing in a test with `kind: {self.kind}`; leave them out or set another kind"
+            )
+        return self
+
+
+class Gate(Section):
+    """What a model must not lose."""
+
+    group: str = Field(description="A suite or a test of it.")
+    scoring: GateScoring | None = Field(
+        None,
+        description="What is compared: a scoring of likelihoods or of written answers, or how many answers stop by themselves (stop) or do not repeat themselves (no_repeats); null: the test's own.",
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        description="Percentage points that may be lost (of refusals of harmless requests, by which they may rise); null: 5 of answers that end well, else 2.",
+    )
+    against: Literal["base", "previous"] = Field(
+        "base", description="In a pipeline: the model that it is compared with."
+    )
+
+    @property
+    def points(self) -> float:
+        """Percentage points that may be lost."""
+        usual = 5.0 if self.scoring in ("stop", "no_repeats") else 2.0
+        return self.margin if self.margin is not None else usual
+
+    @property
+    def label(self) -> str:
+        """Its name in tables."""
+        return self.group if self.scoring is None else f"{self.group} {self.scoring}"
+
+
+class EvaluateConfig(Section):
+    """Tests that the base and every stage's model of a pipeline take."""
+
+    suite: list[str] = Field(min_length=1, description="Suites and tests by name.")
+    tests: str = Field("tests", description="Folder below which the tests' files lie, and YAML of your own tests.")
+    profile: Profile = Field("chat", description="How questions are asked: chat, lm-eval or cloze.")
+    limit: int | None = Field(None, ge=1, description="So many items of each test, evenly spread; null: all.")
+    shuffle: int = Field(1, ge=1, le=26, description="Ask in so many cyclic orders of the options.")
+    texts: bool = Field(False, description="Score the options' texts, too.")
+    capacity: int = Field(4096, ge=128, description="Tokens of one pass; no number depends on it.")
+    generate: bool = Field(False, description="Have the model write an answer to each question, too.")
+    max_new_tokens: int = Field(256, ge=1, description="With generate: most tokens of an answer.")
+
+
+class Gates(Section):
+    """What a model must keep to go on."""
+
+    gates: list[Gate] = Field(
+        default_factory=list, description="Conditions; empty: the usual ones for the suites measured."
+    )

@@ -1,0 +1,53 @@
+"""The models of a stage bound the length of its rows: a token beyond a model's context would be trained and never asked for."""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.rl import RlConfig
+from medicalgpt.config.sections import DataConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.models.context import within_context
+from medicalgpt.models.locate import Located, locate
+
+C = TypeVar("C", bound=StageConfig)
+
+
+def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
+    """The config with data.max_tokens lowered to the shortest context among the stage's models, which `say` hears of.
+
+    Raises:
+        ConfigError: a model has learned positions for fewer tokens, or a context too short to train in; both numbers given.
+        ModelError: a model's config cannot be read.
+    """
+    asked, trust = config.data.max_tokens, config.model.trust_remote_code
+    models = {config.model.base: base, **{name: locate(name, None, trust) for name in _others(config)}}
+    limits = {name: within_context(asked, found, name, "data.max_tokens", trust) for name, found in models.items()}
+    name = min(limits, key=limits.__getitem__)
+    limit = limits[name]
+    if limit == asked:
+        return config
+    least = next(m.ge for m in DataConfig.model_fields["max_tokens"].metadata if hasattr(m, "ge"))
+    if limit < least:
+        raise ConfigError(
+            f"data.max_tokens={asked}, but the context of {name} is {limit} tokens; at least {least} are needed"
+        )
+    if isinstance(config, RlConfig) and config.rollout.max_new_tokens >= limit:
+        raise ConfigError(
+            f"rollout.max_new_tokens={config.rollout.max_new_tokens}, but the context of {name} is {limit} tokens for prompt "
+            "and answer together; lower it, or choose a model with a longer context"
+        )
+    say(
+        f"warning: data.max_tokens={asked} is lowered to {limit}, the context of {name} (max_position_embeddings in its "
+        "config.json): inference takes no more"
+    )
+    return config.model_copy(update={"data": config.data.model_copy(update={"max_tokens": limit})})
+
+
+def _others(config: StageConfig) -> Iterator[str]:
+    """Models beside the base that read whole rows: reference, teacher, reward model."""
+    choice = config.reference_choice
+    if choice is not None and choice.reference_model:
+        yield choice.reference_model
+    if isinstance(config, RlConfig):
+        yield from filter(None, (config.teacher, config.scoring.model if config.scoring else None))

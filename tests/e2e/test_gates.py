@@ -1,0 +1,108 @@
+"""A pipeline whose gates stand between its stages: a stage that made the model worse is the last one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.test_pipeline import plan
+from tests.stages import Bench
+from tests.wards import WARD
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+from medicalgpt.evaluation.evaluation import ITEMS
+from medicalgpt.evaluation.progress import read_items_file
+
+YAML = (
+    WARD
+    + """files: [{path: ward.csv}]
+answer_is: letter
+"""
+)
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words))
+
+
+def write_test(folder: Path, answers: list[str]) -> None:
+    lines = ["question,A,B,C,answer"]
+    lines += [f"Which of these is number {n}?,one {n},two {n * n},three,{a}" for n, a in enumerate(answers)]
+    (folder / "ward.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def tests_folder(bench: Bench, tmp_path: Path) -> Path:
+    """A test whose right answers are what the base picks, so that every change is a loss."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "ward.test.yaml").write_text(YAML, encoding="utf-8")
+    write_test(folder, ["A"] * 60)
+    out = tmp_path / "picks"
+    words = (
+        "evaluate",
+        "run",
+        "--model",
+        str(bench.base),
+        "--suite",
+        "ward",
+        "--tests",
+        str(folder),
+        "--output",
+        str(out),
+    )
+    assert run(*words).exit_code == 0
+    outcomes = read_items_file(out / ITEMS)["ward"]
+    write_test(folder, ["ABC"[o.pick("letter")] for o in outcomes])
+    return folder
+
+
+def stages(bench: Bench, rate: float) -> list[dict[str, Any]]:
+    """Two stages of fine-tuning, the first one with a learning rate of its own."""
+    common = {"data.train": [f"{bench.folder / 'sft'}.jsonl"], "train.max_steps": 4}
+    first = {"name": "first", "stage": "sft", "config": "small.yaml", "set": common | {"train.learning_rate": rate}}
+    return [first, {"name": "second", "stage": "sft", "config": "small.yaml", "set": common}]
+
+
+def test_a_stage_that_made_it_worse_is_the_last_one(bench: Bench, tmp_path: Path, tests_folder: Path) -> None:
+    evaluate = {"suite": ["hospital"], "tests": str(tests_folder)}
+    file = plan(bench, tmp_path, stages=stages(bench, 0.5), evaluate=evaluate)
+    done = run("pipeline", "run", str(file))
+    assert done.exit_code == 3, done.output
+    assert "first is blocked, and no later stage is begun" in done.output
+    assert "BLOCK        hospital" in done.output
+    runs = tmp_path / "runs"
+    assert not (runs / "second").exists()
+    (gate,) = json.loads((runs / "gates.json").read_text())["first"]
+    assert (gate["verdict"], gate["rows"]) == ("BLOCK", 60)
+    assert gate["value"] < -0.2
+    # The same command trains nothing again; told to warn only, it goes on.
+    manifest = (runs / "first" / "manifest.json").read_bytes()
+    assert run("pipeline", "run", str(file)).exit_code == 3
+    warned = run("pipeline", "run", str(file), "on_block=warn")
+    assert warned.exit_code == 0, warned.output
+    assert (runs / "second" / "model").exists()
+    assert (runs / "first" / "manifest.json").read_bytes() == manifest
+    assert set(json.loads((runs / "gates.json").read_text())) == {"first", "second"}
+
+
+def test_a_stage_that_keeps_its_model_goes_on(bench: Bench, tmp_path: Path, tests_folder: Path) -> None:
+    evaluate = {"suite": ["ward"], "tests": str(tests_folder), "generate": True, "max_new_tokens": 3}
+    gates = [{"group": "ward", "margin": 20, "against": "previous"}, {"group": "ward", "scoring": "stop", "margin": 20}]
+    file = plan(bench, tmp_path, stages=stages(bench, 1e-7)[:1], evaluate=evaluate, gates=gates)
+    done = run("pipeline", "run", str(file))
+    assert done.exit_code == 0, done.output
+    assert "PASS         ward: +0.0 points" in done.output
+    assert "PASS         ward stop: +0.0 points" in done.output
+
+
+def test_mistakes_are_said_before_anything_is_trained(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    file = plan(bench, tmp_path, evaluate={"suite": ["medqa-usmle"], "tests": str(tmp_path / "empty")})
+    done = run("pipeline", "run", str(file))
+    assert done.exit_code == 2
+    assert "medqa/test.jsonl: missing" in done.output
+    file = plan(bench, tmp_path, gates=[{"group": "hospital"}])
+    assert "gates need `evaluate`" in run("pipeline", "run", str(file)).output
+    assert not (tmp_path / "runs").exists()
