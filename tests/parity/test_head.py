@@ -1,5 +1,6 @@
 """The chunked head gives the numbers and gradients of full logits and autograd, without ever holding full logits."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 from tests.tiny import tiny_model
 from tests.trees import PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
 
+from medicalgpt.kernels.entropy import token_distribution
 from medicalgpt.kernels.head import Head, token_logps, weighted_nll
+from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.rendering.batch import pad_trees
 
@@ -88,6 +91,52 @@ def test_weighted_nll_equals_full_logits(form: str, chunk: int) -> None:
     assert not logps.requires_grad
     # A factor in front, as the trainer puts one, reaches the gradients.
     compare(case, loss * 0.3, -(case.logps() * case.weights).sum() * 0.3)
+
+
+# -- rows that stand for no token --------------------------------------------------------------------------------------
+KNOWN = {
+    "tail": KnownTokens(25),
+    "holes": KnownTokens(VOCABULARY, (0, 3, 30)),
+    "tail and holes": KnownTokens(20, (1, 2, 19)),
+}
+
+
+@pytest.mark.parametrize("what", ["logps", "nll", "distribution"])
+@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("form", FORMS)
+def test_ids_without_a_token_have_no_share(form: str, known: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers and gradients are those of a head that has the other rows only."""
+    monkeypatch.setattr("medicalgpt.kernels.known_tokens._ROUND", 4)  # so that a part of the tail is cut off
+    case = Case(**FORMS[form])  # type: ignore[arg-type]
+    ids = torch.tensor(KNOWN[known].ids)
+    case.targets = ids[case.targets % len(ids)]
+    head = replace(case.head, known=KNOWN[known])
+    logits = case.logits()[:, ids]
+    places = torch.searchsorted(ids, case.targets)
+    wanted = torch.log_softmax(logits, -1)
+    picked = wanted.gather(1, places[:, None])[:, 0]
+    if what == "nll":
+        found, logps, hits = weighted_nll(case.hidden, head, case.targets, case.weights, 7)
+        compare(case, found, -(picked * case.weights).sum())
+    elif what == "logps":
+        logps, hits = token_logps(case.hidden, head, case.targets, 7)
+        compare(case, (logps * case.coefficients).sum(), (picked * case.coefficients).sum())
+    else:
+        entropies = -(wanted.exp() * wanted).sum(-1)
+        expected = (picked * case.coefficients + entropies * case.weights).sum()
+        for frozen in (False, True):  # a head that learns goes through autograd
+            case.weight.requires_grad_(not frozen)
+            if case.bias is not None:
+                case.bias.requires_grad_(not frozen)
+            logps, entropy = token_distribution(case.hidden, head, case.targets, 7)
+            total = (logps * case.coefficients + entropy * case.weights).sum()
+            (grad,) = torch.autograd.grad(total, case.hidden, retain_graph=True)
+            (theirs,) = torch.autograd.grad(expected, case.hidden, retain_graph=True)
+            torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(grad, theirs, rtol=1e-4, atol=1e-5)
+        return
+    torch.testing.assert_close(logps, picked, rtol=1e-5, atol=1e-5)
+    assert hits.tolist() == (logits.argmax(-1) == places).tolist()
 
 
 def test_hits_are_counted() -> None:

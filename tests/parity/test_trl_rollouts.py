@@ -22,6 +22,7 @@ from medicalgpt.training.stages import policy_objective
 
 BETA, TEMPERATURE = 0.3, 0.7
 SEVERAL = ("rollout.completions=3", f"rollout.temperature={TEMPERATURE}", "lora.rank=4", "lora.alpha=16")
+PAPER = {"use_bias_correction_kl": False}  # the paper's k3; DeepSeek-V3.2 weighs it by the ratio
 METHODS = pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
 
 
@@ -115,13 +116,27 @@ def test_rloo_is_that_of_trl(bench: Bench, tmp_path: Path, lora: bool) -> None:
 
 
 @METHODS
-@pytest.mark.parametrize(("reduce", "kind"), [("token", "bnpo"), ("answer", "grpo")])
+@pytest.mark.parametrize("kind", ["bnpo", "grpo"])
 @pytest.mark.parametrize("scale", [True, False])
-def test_grpo_is_that_of_trl(bench: Bench, tmp_path: Path, lora: bool, reduce: str, kind: str, scale: bool) -> None:
+def test_grpo_is_that_of_trl(bench: Bench, tmp_path: Path, lora: bool, kind: str, scale: bool) -> None:
     theirs: dict[str, Any] = {"loss_type": kind, "scale_rewards": "group" if scale else "none", "epsilon_high": 0.28}
-    theirs["use_bias_correction_kl"] = False  # the paper's k3; DeepSeek-V3.2 weighs it by the ratio
-    words = (f"objective.reduce={reduce}", f"objective.scale={str(scale).lower()}", "objective.clip_high=0.28")
-    agree(bench, tmp_path, "grpo", lora, theirs, *words)
+    words = (f"objective.loss_type={kind}", f"objective.scale={str(scale).lower()}", "objective.clip_high=0.28")
+    agree(bench, tmp_path, "grpo", lora, theirs | PAPER, *words)
+
+
+@pytest.mark.parametrize("kind", ["dapo", "dr_grpo"])
+def test_other_means_are_those_of_trl(bench: Bench, tmp_path: Path, kind: str) -> None:
+    theirs: dict[str, Any] = {"loss_type": kind, "epsilon_high": 0.28, "steps_per_generation": 1}
+    agree(bench, tmp_path, "grpo", True, theirs | PAPER, f"objective.loss_type={kind}", "objective.clip_high=0.28")
+
+
+@pytest.mark.parametrize("kind", ["grpo", "bnpo"])
+def test_gspo_is_that_of_trl(bench: Bench, tmp_path: Path, kind: str) -> None:
+    """Its own clip range, wider than the paper's, so that some answers are clipped and others are not."""
+    theirs: dict[str, Any] = {"loss_type": kind, "importance_sampling_level": "sequence"}
+    theirs |= {"epsilon": 0.002, "epsilon_high": 0.003}
+    words = ("objective.ratio=sequence", "objective.sequence_clip=0.002", "objective.sequence_clip_high=0.003")
+    agree(bench, tmp_path, "grpo", True, theirs | PAPER, f"objective.loss_type={kind}", *words)
 
 
 def test_the_reference_is_the_same_one(bench: Bench, tmp_path: Path) -> None:

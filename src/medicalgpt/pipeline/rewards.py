@@ -7,9 +7,11 @@ from typing import Any
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import StageEntry
 from medicalgpt.runs import manifest
+from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.metrics import read as read_metrics
 from medicalgpt.runs.reward_report import lines, read_report
 
+_ENDS = ("_low", "_high")
 _SHOWN = ("score", "reward", "kl", "stop_rate", "length", "answer_loss")
 
 
@@ -45,7 +47,11 @@ def markdown(facts: dict[str, Any]) -> list[str]:
             out += [f"- {text.strip()}" for text in fact["report"]]
             continue
         out += ["| held-out prompts, greedy answers | before | after |", "|---|---|---|"]
-        out += [f"| {label} | {_cell(fact['before'], label)} | {_cell(fact['after'], label)} |" for label in _SHOWN]
+        parts = [
+            n.removeprefix("eval/") for n in fact["after"] if n.startswith("eval/parts/") and not n.endswith(_ENDS)
+        ]
+        labels = [*_SHOWN, *parts]
+        out += [f"| {label} | {_cell(fact['before'], label)} | {_cell(fact['after'], label)} |" for label in labels]
         out += ["", *_gain(fact["after"])]
         for sample in fact["samples"]:
             out += ["", f"**{sample['question'].strip()}**", ""]
@@ -84,4 +90,4 @@ def _gain(after: dict[str, float | None]) -> list[str]:
 
 def write(folder: Path, facts: dict[str, Any]) -> None:
     """rewards.json beside the summary."""
-    (folder / "rewards.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_text(folder / "rewards.json", json.dumps(facts, indent=1, ensure_ascii=False))

@@ -2,6 +2,8 @@
 
 import gc
 import re
+import shlex
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,18 @@ from typing import Any
 from rich.console import Console
 
 from medicalgpt.config import Overrides, Resolved, load, override_words, peek, stage_schema
+from medicalgpt.config.data_source import DataSource
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.data.sources import check_paths
+from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, RunError
+from medicalgpt.evaluation.catalog import find_tests
+from medicalgpt.evaluation.gates import Judged
+from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.pipeline.gates import Blocked, check_stage
+from medicalgpt.pipeline.screen import caution
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
@@ -24,9 +34,10 @@ _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
 class Interrupted(RunError):
     """A stage was stopped by a signal and saved a checkpoint."""
 
-    def __init__(self, stage: str, signal: int) -> None:
-        super().__init__(f"{stage} was interrupted and saved; the same command goes on from there")
-        self.signal = signal
+    def __init__(self, stage: str, number: int) -> None:
+        name = signal.Signals(number).name
+        super().__init__(f"{stage} was interrupted and saved ({name}); the same command goes on from there")
+        self.signal = number
 
 
 def split_overrides(file: str, overrides: Sequence[str]) -> tuple[Resolved[PipelineConfig], dict[str, list[str]]]:
@@ -63,17 +74,20 @@ class Pipeline:
 
     Raises:
         ConfigError: a mistake in the pipeline's file, a stage's config or an override.
+        DataError: a file of the pipeline's tests is missing or has other content.
     """
 
     def __init__(self, file: str | Path, overrides: Overrides = ()) -> None:
-        file = str(file)
+        self._file = file = str(file)
         resolved, per_stage = split_overrides(file, override_words(overrides))
-        self.config, self.console = resolved.value, Console(soft_wrap=True)
+        self.config, self.console = resolved.value, Console(soft_wrap=True, markup=False)
         self.places = {"base": self.config.base}
         self._stages = {
             entry.name: _stage_config(entry, file, self.config, per_stage.get(entry.name, []), self.places)
             for entry in self.config.stages
         }
+        asked = self.config.evaluate
+        self._tests = find_tests(asked.suite, Path(asked.tests)) if asked is not None else []
 
     @property
     def names(self) -> list[str]:
@@ -88,6 +102,31 @@ class Pipeline:
         """The run of a stage that was begun: numbers, samples, report. Raises RunError where there is none yet."""
         return Run(self.folder(name))
 
+    def check_data(self) -> None:
+        """See that the data of every stage and of the comparison is there; what a stage will write is left out.
+
+        Raises:
+            DataError: naming stage, key and path.
+        """
+        ours = Path(self.config.output_dir).absolute()
+
+        def given(entries: Sequence[str | DataSource]) -> list[str | DataSource]:
+            """Those of this machine: what a hub has is looked up when its stage begins, which pins it."""
+            paths = [entry.path if isinstance(entry, DataSource) else entry for entry in entries]
+            here = [parse(path) is None and not Path(path).absolute().is_relative_to(ours) for path in paths]
+            return [entry for entry, is_here in zip(entries, here) if is_here]
+
+        keys = {
+            f"stage {name}: data.{key}": given(getattr(stage.value.data, key))
+            for name, stage in self._stages.items()
+            for key in ("train", "eval", "replay")
+        }
+        compared = self.config.compare
+        for key in ("documents", "dialogues", "preferences"):
+            keys[f"compare.{key}"] = given(getattr(compared, key))
+        check_paths(keys)
+
+    @private_files()
     def train(self, name: str) -> Path:
         """Train one stage and merge its adapter; what is finished is left alone. Returns its run folder.
 
@@ -112,24 +151,54 @@ class Pipeline:
         release_memory()
         return outcome.folder
 
+    @private_files()
+    def check(self, name: str) -> list[Judged]:
+        """Let a stage's model (or `base`) take the pipeline's tests and judge its gates; nothing where it has none.
+
+        Raises:
+            Blocked: a gate is blocked, and `on_block` is stop.
+        """
+        answering = ["base", *(n for n, stage in self._stages.items() if not stage.value.scores)]
+        if self.config.evaluate is None or name not in answering:
+            return []
+        trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
+        models = {n: ModelConfig(base=self.places[n], trust_remote_code=trust) for n in answering}
+        judged = check_stage(self.config, self._tests, name, models, self.console)
+        if self.config.on_block == "stop" and any(one.verdict == "BLOCK" for one in judged):
+            raise Blocked(name, judged)
+        return judged
+
+    @private_files()
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
         answering = {name: self.places[name] for name, stage in self._stages.items() if not stage.value.scores}
         trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
         places = {"base": self.config.base} | answering
         models = {name: ModelConfig(base=place, trust_remote_code=trust) for name, place in places.items()}
-        return write_summary(self.config, models, self.console, show)
+        summary = write_summary(self.config, models, self.console, show)
+        if show and self.config.compare.questions:
+            for line in caution(self.config.base, [stage.value for stage in self._stages.values()], self._file, trust):
+                self.console.print(line, highlight=False, markup=False)
+        place = shlex.quote(list(places.values())[-1])
+        for what, command in (("talk to it", "chat"), ("serve it", "serve")):
+            self.console.print(f"{what}: medicalgpt {command} --model {place}", highlight=False, markup=False)
+        return summary
 
 
 def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
     """Run all stages and compare their models; returns the summary's path.
 
     Raises:
-        MedicalGPTError: bad input or a stage that had to stop. Interrupted: a signal stopped a stage, which saved itself.
+        MedicalGPTError: bad input (data that is not there, before the first stage), or a stage that had to stop.
+        Interrupted: a signal stopped a stage, which saved itself. Blocked: a stage's model lost more than a gate allows; no
+        later stage was begun.
     """
     pipeline = Pipeline(file, overrides)
+    pipeline.check_data()
+    pipeline.check("base")
     for name in pipeline.names:
         pipeline.train(name)
+        pipeline.check(name)
     return pipeline.compare()
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.pipeline import rewards
-from medicalgpt.runs.hashes import hash_json, hash_tree
+from medicalgpt.pipeline import rewards, screen
+from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.hashes import hash_json
 from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
@@ -29,15 +29,15 @@ def write_summary(
     """
     folder = Path(config.output_dir)
     results = {name: _scored(folder, name, model, config, console) for name, model in models.items()}
-    (folder / "summary.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_text(folder / "summary.json", json.dumps(results, indent=1, ensure_ascii=False))
     facts = rewards.reward_facts(folder, config.stages)
     text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
     if facts:
         rewards.write(folder, facts)
-    (folder / "summary.md").write_text(text, encoding="utf-8")
+    write_text(folder / "summary.md", text)
     _figure(folder, config.stages)
     if show_it:
-        _print(config, results, console)
+        screen.show(rows_of(results), answers_of(config, results), console)
         for line in rewards.markdown(facts):
             console.print(line, highlight=False)
     more = ", rewards.json" if facts else ""
@@ -46,12 +46,13 @@ def write_summary(
 
 
 def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
-    from medicalgpt.evaluate.compare import score  # lazy: heavy
-    from medicalgpt.models.embedded.registry import cache_root  # lazy: heavy
+    from medicalgpt.disk.cache import cache_root  # lazy: heavy
+    from medicalgpt.evaluation.compare import score  # lazy: heavy
+    from medicalgpt.evaluation.identity import weights_of  # lazy: heavy
     from medicalgpt.models.load import load  # lazy: heavy
 
     console.print(f"measuring {name} …")
-    key = hash_json([_weights(model), config.compare.model_dump()])
+    key = hash_json([weights_of(model), config.compare.model_dump()])
     path = folder / "scores" / f"{name}.json"
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
@@ -61,24 +62,10 @@ def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig,
     found = score(loaded, config.compare, cache_root())
     out = {"key": key, "numbers": {k: asdict(v) for k, v in found.numbers.items()}, "answers": found.answers}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(out, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_text(path, json.dumps(out, indent=1, ensure_ascii=False))
     del loaded
     gc.collect()
     return out
-
-
-def _weights(model: ModelConfig) -> Any:
-    """Hashes of a model's weights and template, its adapter's too, without loading them; of a Hub model its name."""
-    from medicalgpt.models.adapters import read_adapter  # lazy: heavy
-    from medicalgpt.models.locate import locate  # lazy: heavy
-
-    found = locate(model.base, model.revision, model.trust_remote_code)
-    if found.kind in ("adapter", "hub-adapter"):
-        below = str(read_adapter(found)["base_model_name_or_path"])
-        own = hash_tree(found.path_or_id, ("*.safetensors", "*.jinja")) if found.kind == "adapter" else model.base
-        return [own, _weights(model.model_copy(update={"base": below, "revision": None}))]
-    local = Path(found.path_or_id)
-    return hash_tree(local, ("*.safetensors", "*.jinja")) if local.is_dir() else model.base
 
 
 def show(name: str, value: dict[str, Any]) -> str:
@@ -90,20 +77,21 @@ def show(name: str, value: dict[str, Any]) -> str:
     return f"{e.value:.{digits}f} [{e.low:.{digits}f}, {e.high:.{digits}f}]"
 
 
-def _rows(results: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    names = list(next(iter(results.values()))["numbers"])
-    return [(n, [show(n, r["numbers"][n]) for r in results.values()]) for n in names]
+def rows_of(results: dict[str, Any]) -> list[screen.Row]:
+    """Each number's name, and its texts with intervals by model, with the number of rows behind it."""
+    first = next(iter(results.values()))["numbers"]
+    return [
+        screen.Row(n, {name: show(n, r["numbers"][n]) for name, r in results.items()}, int(first[n]["rows"]))
+        for n in first
+    ]
 
 
-def _print(config: PipelineConfig, results: dict[str, Any], console: Console) -> None:
-    table = Table("held-out, 95 % interval", *results, title="before → after each stage")
-    for name, cells in _rows(results):
-        table.add_row(name, *cells)
-    console.print(table)
-    for i, question in enumerate(config.compare.questions):
-        answers = Table(*results, title=question, show_lines=True)
-        answers.add_row(*(r["answers"][i] for r in results.values()))
-        console.print(answers)
+def answers_of(config: PipelineConfig, results: dict[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """The questions, each with every model's answer."""
+    return [
+        (question, {name: r["answers"][i] for name, r in results.items()})
+        for i, question in enumerate(config.compare.questions)
+    ]
 
 
 def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
@@ -114,10 +102,11 @@ def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
         "",
     ]
     lines += ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
-    lines += [f"| {name} | " + " | ".join(cells) + " |" for name, cells in _rows(results)]
-    for i, question in enumerate(config.compare.questions):
+    lines += [f"| {row.name} | " + " | ".join(row.cells.values()) + " |" for row in rows_of(results)]
+    lines += ["", *(f"- {line}" for line in screen.meanings(rows_of(results)))]
+    for question, answers in answers_of(config, results):
         lines += ["", f"## {question}", ""]
-        lines += [f"**{name}:** {r['answers'][i].strip()}\n" for name, r in results.items()]
+        lines += [f"**{name}:** {answer.strip()}\n" for name, answer in answers.items()]
     return "\n".join(lines) + "\n"
 
 

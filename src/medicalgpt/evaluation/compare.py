@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medicalgpt.config.data_source import DataPath
 from medicalgpt.config.pipeline import CompareConfig
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.ledger import Ledger
@@ -15,6 +16,8 @@ from medicalgpt.data.records import Dialogue, Kind, Message
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.batches import batches
+from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.context import fitting
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
@@ -35,7 +38,12 @@ class Scores:
 
 def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
     """Evaluate a loaded model; sets that the config leaves empty are left out."""
-    template = ChatTemplate.load(loaded.tokenizer, config.template)
+    if config.dialogues or config.preferences or config.questions:
+        template = ChatTemplate.load(loaded.tokenizer, config.template)
+    else:
+        template = ChatTemplate.for_documents(loaded.tokenizer, config.template)
+    most = fitting(config.max_tokens, unwrap(loaded.model).config, "compare.max_tokens")
+    config = config.model_copy(update={"max_tokens": most})
     found = probe(loaded.model)
     policy = CausalPolicy(loaded.model, found.batching, found.chunked_head).eval()
     out = Scores()
@@ -58,7 +66,7 @@ def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
 
 
 def _trees(
-    config: CompareConfig, kind: Kind, paths: Sequence[str], template: ChatTemplate, cache: Path
+    config: CompareConfig, kind: Kind, paths: Sequence[DataPath], template: ChatTemplate, cache: Path
 ) -> list[TokenTree]:
     data = DataConfig(train=list(paths), eval_fraction=0, max_tokens=config.max_tokens)
     store = prepare(data, kind, template, cache, seed=0).train

@@ -1,0 +1,111 @@
+"""Which options a written answer names, read in four ways; what is kept of it is numbers, and no word."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from medicalgpt.data.formats.options import LETTERS
+from medicalgpt.rewards.choices import Letters, choice_letters, only_letters
+from medicalgpt.rewards.matching import contains_text, folded
+from medicalgpt.rewards.named import Reply
+from medicalgpt.runs.hashes import hash_text
+
+Places = tuple[int, ...]
+EXTRACTORS: Final = ("strict", "first", "last", "text")
+ANSWER: Final = "answer"
+SCORINGS: Final = (ANSWER, *(f"{ANSWER}_{name}" for name in EXTRACTORS))
+"""Scorings of answers: what `last` finds, or else `text`; and each way of reading by itself."""
+ENDINGS: Final = ("stop", "no_repeats")
+"""What a gate may ask of the same answers: that they end by themselves, and that they do not repeat themselves."""
+_TAKEN: Final = " \ufffc "  # stands for a text that was found
+_GRAM: Final = 4  # tokens (Welleck et al. 2020, arXiv 1908.04319)
+MOST_REPEATED: Final = 0.2
+"""Share of an answer's 4-grams that stood in it before, above which it repeats itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is kept of an answer.
+
+    `picked`: by extractor the places of the options that it names, in order; none where it names none clearly. `repeated`:
+    share of its 4-grams of tokens that stood in it before. `text` is there only where answers are saved.
+    """
+
+    picked: Mapping[str, Places]
+    stopped: bool
+    repeated: float
+    tokens: int
+    characters: int
+    hash: str
+    text: str | None = None
+
+    def places(self, scoring: str) -> Places:
+        """Places that a scoring of `SCORINGS` reads."""
+        if scoring == ANSWER:
+            return self.picked["last"] or self.picked["text"]
+        return self.picked[scoring.removeprefix(f"{ANSWER}_")]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it repeats itself."""
+        return self.repeated > MOST_REPEATED
+
+
+def read_given(text: str, options: Sequence[str], together: bool, *, opened: bool = False) -> dict[str, Places]:
+    """The options that an answer names, by extractor. Thoughts and what stands outside of `<answer>` are not read.
+
+    strict: an answer that is letters alone. first, last: the first and the last statement ("the answer is B"), else as
+    rewards read an answer (`choice_letters`). text: the one option whose text stands in it, or all of them where several
+    are right `together`. A letter that no option has names nothing; letters are A to J.
+
+    Args:
+        opened: the prompt opened a thinking block.
+    """
+    answer = Reply(text, opened).answer
+    return {
+        "strict": _places(only_letters(answer), len(options), together),
+        "first": _places(choice_letters(answer, "first"), len(options), together),
+        "last": _places(choice_letters(answer), len(options), together),
+        "text": _by_text(answer, options, together),
+    }
+
+
+def _places(letters: Letters, options: int, together: bool) -> Places:
+    places = sorted(LETTERS.index(letter) for letter in letters)
+    if not places or places[-1] >= options or (len(places) > 1 and not together):
+        return ()
+    return tuple(places)
+
+
+def _by_text(answer: str, options: Sequence[str], together: bool) -> Places:
+    """Options whose text stands in the answer; a text that stands only within a longer option's does not count."""
+    left = folded(answer)
+    found: set[str] = set()
+    for text in sorted({folded(option) for option in options}, key=len, reverse=True):
+        if contains_text(left, text):
+            found.add(text)
+            left = left.replace(text, _TAKEN)
+    if len(found) > 1 and not together:
+        return ()
+    return tuple(place for place, option in enumerate(options) if folded(option) in found)
+
+
+def repeated_share(ids: Sequence[int]) -> float:
+    """Share of 4-grams of token ids that stood before: 0 where all are new, near 1 in a loop."""
+    grams = [tuple(ids[at : at + _GRAM]) for at in range(len(ids) - _GRAM + 1)]
+    return round(1 - len(set(grams)) / len(grams), 4) if grams else 0.0
+
+
+def answer_hash(text: str) -> str:
+    """By which two answers are known to be the same."""
+    return hash_text(text)[:16]
+
+
+def is_right(places: Places, gold: Places, together: bool) -> bool:
+    """All right options and no other; where one answers the item, that one (under any letter that it has)."""
+    return set(places) == set(gold) if together else not set(places).isdisjoint(gold)
+
+
+def partial(places: Places, gold: Places) -> float:
+    """Right options named, of all that are right or named: 1 for exactly the right ones, 0 for none of them."""
+    return len(set(places) & set(gold)) / len(set(places) | set(gold))

@@ -1,0 +1,1 @@
+"""Refusals, harmful requests and their harmless neighbors, measured without a judge."""
