@@ -17,8 +17,9 @@ from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
+from medicalgpt.network.access import bind
+from medicalgpt.network.connections import ConnectionLimits
 from medicalgpt.rendering.template import ChatTemplate
-from medicalgpt.serve.api.access import bind
 from medicalgpt.serve.api.server import Server
 from medicalgpt.serve.api.service import Limits, Service
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -82,6 +83,7 @@ class Running:
     server: Server
     thread: threading.Thread
     url: str
+    address: tuple[str, int]
 
     def stop(self) -> None:
         """As SIGTERM does."""
@@ -91,15 +93,15 @@ class Running:
 
 
 @contextmanager
-def running(service: Service, grace: float = 10.0) -> Iterator[Running]:
+def running(service: Service, grace: float = 10.0, limits: ConnectionLimits | None = None) -> Iterator[Running]:
     """The service behind uvicorn on 127.0.0.1."""
     with bind("127.0.0.1", 0) as sock:
-        server = Server(service, grace)
-        url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server = Server(service, grace, limits)
+        address = ("127.0.0.1", sock.getsockname()[1])
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])), daemon=True)
         thread.start()
         wait_for(lambda: server.started)
-        found = Running(service, server, thread, url)
+        found = Running(service, server, thread, "http://{}:{}".format(*address), address)
         try:
             yield found
         finally:

@@ -5,18 +5,19 @@ On several processes each row is answered by one of them, and the first writes a
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from medicalgpt.errors import DataError, RenderError, ServeError
+from medicalgpt.data.ledger import place
+from medicalgpt.errors import DataError, GrammarError, RenderError, ServeError
 from medicalgpt.generate.answer import read_answer
 from medicalgpt.generate.distributed import ALONE, Workers
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.prompts import EncodedPrompt
-from medicalgpt.generate.rows import BadPrompt, BatchPrompt, place, read_prompts, read_rows
+from medicalgpt.generate.rows import BadPrompt, BatchPrompt, read_prompts, read_rows
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.runs.hashes import hash_file
 
@@ -70,14 +71,20 @@ def run_batch(
 
     Raises:
         DataError: with `strict`, a row that cannot be asked, before anything is generated.
-        ServeError: the output belongs to other settings or cannot be written; rows written so far are kept.
+        ServeError: the output belongs to other settings or cannot be written; rows written so far are kept. Or the engine
+            cannot hold answers to the constraint, before anything is generated.
     """
     asked = partial(read_rows, source, system, history)
 
     def begin() -> int:
+        if sampling.constraint is not None:
+            engine.require(sampling.constraint)
         if strict:
             _check_prompts(engine, read_prompts(source, system, history), sampling)
-        how = {"system": system, "history": history, "sampling": asdict(sampling)}
+        drawn = asdict(sampling)
+        if sampling.constraint is None:
+            del drawn["constraint"]  # outputs begun by a version without it can be gone on with
+        how = {"system": system, "history": history, "sampling": drawn}
         settings: dict[str, object] = {"input": hash_file(source), "model": engine.origin, **how}
         return output.start(settings)
 
@@ -129,14 +136,30 @@ def _answered(engine: Engine, window: _Window, sampling: Sampling, batch_size: i
     encoded = [_encoded(engine, row, sampling) for row in window.rows]
     fine = {i: prompt for i, prompt in enumerate(encoded) if isinstance(prompt, EncodedPrompt)}
     numbers = [window.first + i for i in fine]
-    answers = engine.generate(list(fine.values()), sampling, batch_size=batch_size, numbers=numbers)
-    completions = dict(zip(fine, answers))
-    return [
-        _row(engine, row, completions[i])
-        if i in completions and isinstance(row, BatchPrompt)
-        else {**row.fields, "problem": encoded[i]}
-        for i, row in enumerate(window.rows)
-    ]
+    try:
+        answers: Sequence[Completion | str] = engine.generate(
+            list(fine.values()), sampling, batch_size=batch_size, numbers=numbers
+        )
+    except GrammarError:  # of one of them
+        answers = [_alone(engine, prompt, sampling, number) for prompt, number in zip(fine.values(), numbers)]
+    found = dict(zip(fine, answers))
+    return [_row_of(engine, row, found.get(i, encoded[i])) for i, row in enumerate(window.rows)]
+
+
+def _alone(engine: Engine, prompt: EncodedPrompt, sampling: Sampling, number: int) -> Completion | str:
+    """A row's answer, or why it could not be held to its schema."""
+    try:
+        return engine.generate([prompt], sampling, numbers=[number])[0]
+    except GrammarError as error:
+        return str(error)
+
+
+def _row_of(
+    engine: Engine, row: BatchPrompt | BadPrompt, answer: Completion | EncodedPrompt | str
+) -> dict[str, object]:
+    if isinstance(row, BatchPrompt) and isinstance(answer, Completion):
+        return _row(engine, row, answer)
+    return {**row.fields, "problem": answer}
 
 
 def _windows(rows: Iterator[BatchPrompt | BadPrompt], done: int, size: int) -> Iterator[_Window]:

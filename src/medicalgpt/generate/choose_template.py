@@ -74,9 +74,12 @@ def saved_template(base: Located, adapter: Located | None) -> str | None:
 def _read(folder: Path) -> str | None:
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RenderError(f"{file} cannot be read: {error}; copy the model again, or name a --template") from error
     try:
         text = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return text if isinstance(text, str) and text else None

@@ -1,7 +1,8 @@
 """The engine: prompts in, completions out. Chat, batch files, evaluation and training samples all come through here."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field, replace
+from functools import cached_property
 from os import PathLike, fspath
 from typing import Any, Literal
 
@@ -10,19 +11,24 @@ from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, StopCallback
+from medicalgpt.generate.backends.base import Backend, Masking, StopCallback
 from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName
 from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
 from medicalgpt.generate.stream import StreamThread, TextStream
+from medicalgpt.generate.token_text import TokenTexts
 from medicalgpt.gguf.file import is_gguf
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import to_stderr
+from medicalgpt.models.known_tokens import known_tokens, known_tokens_of
 from medicalgpt.rendering.template import ChatTemplate, stop_ids
 from medicalgpt.rendering.thinking import CLOSE, OPEN
 from medicalgpt.rendering.tool_formats import MARKERS
+from medicalgpt.structured.constraint import Constraint
+from medicalgpt.structured.grammars import Grammars
+from medicalgpt.structured.vocabulary import Tokens
 
 GREEDY = Sampling()
 
@@ -70,13 +76,25 @@ class Engine:
             assert self.model is not None
             ends = stop_ids(self.template, getattr(unwrap(self.model), "generation_config", None))
             # Padding is masked out, so any id will do for a tokenizer without a pad token.
-            loaded = backend_for(self.model, ends, self.template.pad_id or 0)
+            known = known_tokens_of(self.model, self.tokenizer)
+            loaded = backend_for(self.model, ends, self.template.pad_id or 0, known)
         self.backend: Backend = loaded
         self.stop_ids = list(loaded.stop_ids)
         special = self.template.encoder.special
         # Tags of calls and thoughts are part of an answer's text, also where a tokenizer has them as special tokens.
         shown = (MARKERS | {OPEN, CLOSE}) & special.keys()
-        self._silent = {index for token, index in special.items() if token not in shown} if shown else set()
+        silent = {index for token, index in special.items() if token not in shown}
+        self._silent = silent if shown else set()
+        texts = TokenTexts(self.tokenizer)
+        self.grammars = Grammars(Tokens(self.tokenizer, lambda token: texts[token].bytes, silent, self.stop_ids))
+        if isinstance(loaded, Masking):
+            loaded.grammars = self.grammars
+
+    @cached_property
+    def token_ids(self) -> frozenset[int]:
+        """The ids that stand for a token: rows of the model that stand for none were never trained."""
+        known = known_tokens(self.tokenizer, None)
+        return frozenset(known.ids if known else ())
 
     @classmethod
     def open(
@@ -145,13 +163,35 @@ class Engine:
         """Token ids for a prompt, with the oldest turns dropped where it is too long; `prefill` as in `prompts.prepare`.
 
         Raises:
-            ServeError: it is empty, or one question alone is too long.
+            ServeError: it is empty, or one question alone is too long; or as `require`.
             RenderError: the template cannot render it, or it spells a special token.
         """
+        if sampling.constraint is not None and not isinstance(prompt, EncodedPrompt):
+            self.require(sampling.constraint)
         return prepare(prompt, self.template, self.context, sampling.max_new_tokens, prefill)
 
+    def require(self, constraint: Constraint) -> None:
+        """Make ready for answers that keep a constraint; what was required once costs nothing.
+
+        Raises:
+            ServeError: the backend cannot hold answers to one, llguidance is not installed, or the schema asks for what it
+                cannot keep.
+        """
+        if not isinstance(self.backend, Masking):
+            raise ServeError(
+                "this model's backend (vLLM, llama.cpp) cannot hold answers to a JSON schema; load the model from its "
+                "folder, without --backend"
+            )
+        self.grammars.require(constraint)
+
     def chat(
-        self, prompt: Prompt, sampling: Sampling | None = None, *, system: str | None = None, **settings: Any
+        self,
+        prompt: Prompt,
+        sampling: Sampling | None = None,
+        *,
+        system: str | None = None,
+        json_schema: Mapping[str, object] | None = None,
+        **settings: Any,
     ) -> Completion:
         """Answer one question, or the last turn of a conversation.
 
@@ -159,6 +199,7 @@ class Engine:
             prompt: text of a user, or turns.
             sampling: how tokens are drawn; None: greedy, at most 256 tokens.
             system: a system message before a text.
+            json_schema: a JSON schema that the answer keeps.
             settings: fields of `Sampling` in place of one: `max_new_tokens=64, temperature=0.7, seed=1`.
 
         Raises:
@@ -170,7 +211,10 @@ class Engine:
             if not isinstance(prompt, str):
                 raise ServeError("system goes with a text; a conversation holds its own system turn")
             prompt = [Message("system", system), Message("user", prompt)]
-        return self.generate([prompt], sampling or Sampling(**settings))[0]
+        sampling = sampling or Sampling(**settings)
+        if json_schema is not None:
+            sampling = replace(sampling, constraint=Constraint.json_schema(json_schema))
+        return self.generate([prompt], sampling)[0]
 
     def generate(
         self,

@@ -1,6 +1,6 @@
 """What an engine is made of, found for a name or a folder: the model itself, or the backend that has loaded it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.gguf.file import GgufFile, is_gguf
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
+from medicalgpt.models.known_tokens import known_tokens
 from medicalgpt.models.load import find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
@@ -118,9 +119,19 @@ def on_vllm(asked: ModelRequest) -> Opened:
         own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision or "main")
     except OSError:  # models need not have one
         own = None
-    backend = VllmBackend(base, adapter, stop_ids(chosen, own), config.dtype, config.trust_remote_code)
+    ends = stop_ids(chosen, own)
+    known = known_tokens(loaded, _rows_of(config_of(base)), ends)
+    backend = VllmBackend(base, adapter, ends, config.dtype, config.trust_remote_code, known)
     origin = _origin(chosen, base, adapter) | {"dtype": config.dtype, "backend": "vllm"}
     return Opened(loaded, chosen, origin, backend=backend)
+
+
+def _rows_of(config: Mapping[str, object]) -> int | None:
+    """How many ids a model has, by its config.json, where families have one of several names for it."""
+    text = config.get("text_config")
+    places = (text, config) if isinstance(text, Mapping) else (config,)
+    found = (place.get(name) for place in places for name in ("vocab_size", "padded_vocab_size"))
+    return next((rows for rows in found if isinstance(rows, int)), None)
 
 
 def on_llamacpp(asked: ModelRequest) -> Opened:
@@ -158,7 +169,8 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
     chosen = choose_template(
         file.tokenizer, asked.options.template, say=asked.say, tool_format=asked.options.tool_format
     )
-    loaded = LlamaCppBackend(file, list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids])))
+    ends = list(dict.fromkeys([*chosen.stop_ids, *file.stop_ids]))
+    loaded = LlamaCppBackend(file, ends)
     found = file.path.stat()
     weights = [[file.path.name, found.st_size, found.st_mtime_ns]]
     origin: Origin = {"places": [str(file.path)], "weights": weights, "template": chosen.hash, "backend": "llamacpp"}

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from medicalgpt.data.records import Dialogue, Message
+from medicalgpt.data.records import Dialogue, Message, Tools
 from medicalgpt.errors import ContextError, ServeError
 from medicalgpt.rendering.dialogue import check_content
+from medicalgpt.rendering.fit import first_fitting, rough_length
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.thinking import CLOSE, opens_thinking
 
@@ -103,39 +104,48 @@ def require_room(ids: Sequence[int], context: int | None, max_new_tokens: int) -
 
 def _prepare_turns(
     turns: Sequence[Message],
-    tools: Sequence[dict[str, Any]],
+    tools: Tools,
     template: ChatTemplate,
     limit: int | None,
     room: int,
     prefill: str,
 ) -> EncodedPrompt:
     check_content(template, turns, tools)
+    head = [turn for turn in turns[:1] if turn.role == "system"]
+    rest = list(turns[len(head) :])
+    # The oldest questions go, each with all that followed it; the last one stays.
+    starts = [0, *(i for i in range(1, len(rest)) if rest[i].role == "user")]
+    measured: dict[int, EncodedPrompt] = {}
+
+    def fits(number: int) -> bool:
+        kept = [*head, *rest[starts[number] :]]
+        if limit is not None and number < len(starts) - 1 and rough_length(template, kept, tools, limit):
+            return False
+        measured[number] = _encode(kept, tools, template, prefill, len(turns) - len(kept))
+        return limit is None or len(measured[number].ids) <= limit
+
+    found = 0 if limit is None and fits(0) else first_fitting(len(starts), fits)
+    if found is None:
+        assert limit is not None
+        tokens = len(measured[len(starts) - 1].ids)
+        raise _too_long("the question (with system message and template)", tokens, limit, room)
+    return measured[found]
+
+
+def _encode(
+    turns: Sequence[Message], tools: Tools, template: ChatTemplate, prefill: str, dropped: int
+) -> EncodedPrompt:
     ids = template.prompt_ids(turns, tools)
     thinking = _thinking(template, ids)
     if prefill:
         # As templates write an answer without thoughts.
         prefill = f"\n{CLOSE}\n\n{prefill}" if thinking else prefill
         ids = template.prompt_ids(turns, tools, prefill)
-    whole = len(turns)
-    while limit is not None and len(ids) > limit:
-        shorter = without_oldest(turns)
-        if shorter is None:
-            raise _too_long("the question (with system message and template)", len(ids), limit, room)
-        turns = shorter
-        ids = template.prompt_ids(turns, tools, prefill)
-    return EncodedPrompt(ids, whole - len(turns), thinking, prefill)
+    return EncodedPrompt(ids, dropped, thinking, prefill)
 
 
 def _thinking(template: ChatTemplate, ids: Sequence[int]) -> bool:
     return opens_thinking(template.encoder.decode(ids[-_TAIL:]))
-
-
-def without_oldest(turns: Sequence[Message]) -> list[Message] | None:
-    """The turns without the oldest question and all that followed it; None if it is the only one."""
-    head = [turn for turn in turns[:1] if turn.role == "system"]
-    rest = list(turns[len(head) :])
-    later = next((i for i in range(1, len(rest)) if rest[i].role == "user"), None)
-    return None if later is None else [*head, *rest[later:]]
 
 
 def _too_long(what: str, tokens: int, limit: int, room: int) -> ContextError:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from medicalgpt.data.encoding import is_damaged, open_text
+from medicalgpt.data.encoding import is_damaged, numbered_lines
 from medicalgpt.data.files import file_type
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.rows.json_text import NOT_DECODED, jsonl_rows
 from medicalgpt.errors import DataError
 
 TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-ALLOWED = f"allowed: {', '.join(TYPES)}, and .txt with one question a line (each also .gz)"
+ALLOWED = f"allowed: {', '.join(TYPES)}, and .txt with one question a line (each also compressed: .gz .bz2 .xz .zst)"
 
 
 def prompt_rows(path: Path) -> Iterator[Row]:
@@ -33,9 +33,8 @@ def is_plain(path: Path) -> bool:
         return False
     if kind == ".md":
         raise DataError(f"{path}: this file type holds no prompts; {ALLOWED}")
-    with open_text(path, newline=None, tolerant=True) as text:
-        first = next((line.strip() for line in text if line.strip()), "")
-    return not first.startswith("{")
+    first = next((line for _, line in numbered_lines(path, newline=None, tolerant=True)), "")
+    return not first.lstrip().startswith("{")
 
 
 def describe(path: Path, count: int) -> str:
@@ -45,9 +44,5 @@ def describe(path: Path, count: int) -> str:
 
 
 def _question_rows(path: Path) -> Iterator[Row]:
-    with open_text(path, newline=None, tolerant=True) as text:
-        for number, line in enumerate(text, 1):
-            if is_damaged(line):
-                yield Row(number, None, NOT_DECODED)
-            elif line.strip():
-                yield Row(number, {"question": line.strip()})
+    for number, line in numbered_lines(path, newline=None, tolerant=True):
+        yield Row(number, None, NOT_DECODED) if is_damaged(line) else Row(number, {"question": line.strip()})

@@ -7,10 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.data.bad_rows import Rejected, convert_rows
-from medicalgpt.data.bad_rows import place as place  # batch.py places rows with it, too
-from medicalgpt.data.formats.fields import BadRow
-from medicalgpt.data.formats.names import fold_name
+from medicalgpt.data.formats.fields import BadRow, fold_name
+from medicalgpt.data.ledger import Rejected, convert_rows
 from medicalgpt.data.prompts import ALLOWED, parse_prompt
 from medicalgpt.data.records import Dialogue
 from medicalgpt.data.rows import Row

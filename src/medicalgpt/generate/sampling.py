@@ -3,8 +3,10 @@
 import hashlib
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from medicalgpt.errors import ServeError
+from medicalgpt.structured.constraint import Constraint
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +15,8 @@ class Sampling:
 
     `temperature` 0 takes the most likely token. `top_k` 0 and `top_p` 1 keep every token. `repetition_penalty` above 1
     makes tokens of prompt and answer less likely (arXiv 1909.05858). `stop` are texts that end an answer beside the
-    model's stop tokens; they are not part of it. The first `min_new_tokens` tokens are no stop tokens.
+    model's stop tokens; they are not part of it. The first `min_new_tokens` tokens are no stop tokens. With a `constraint` an
+    answer is JSON that keeps a schema, unless `max_new_tokens` or a stop text cuts it off.
 
     Raises:
         ServeError: a value outside its range, named with what is allowed.
@@ -27,8 +30,13 @@ class Sampling:
     seed: int = 0
     stop: tuple[str, ...] = ()
     min_new_tokens: int = 0
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "top_k", "seed", "min_new_tokens"):
+            _check_type(name, getattr(self, name), Integral, "a whole number")
+        for name in ("temperature", "top_p", "repetition_penalty"):
+            _check_type(name, getattr(self, name), Real, "a number")
         _check("max_new_tokens", self.max_new_tokens, self.max_new_tokens >= 1, "a whole number of at least 1")
         _check("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 (greedy) or above")
         _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
@@ -45,6 +53,8 @@ class Sampling:
         )
         if any(not text for text in self.stop):
             raise ServeError("stop: an empty text would end every answer at once; give at least one character")
+        if self.constraint is not None and self.min_new_tokens:
+            raise ServeError("min_new_tokens and a constraint exclude each other: the answer ends where its JSON does")
 
     @property
     def rule(self) -> tuple[float, float, int, float, int]:
@@ -60,6 +70,11 @@ class Sampling:
 def _check(name: str, value: float, right: bool, allowed: str) -> None:
     if not right:
         raise ServeError(f"{name} is {value}; allowed: {allowed}")
+
+
+def _check_type(name: str, value: object, wanted: type, allowed: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise ServeError(f"{name} is a {type(value).__name__}; allowed: {allowed}")
 
 
 def row_seed(seed: int, index: int) -> int:

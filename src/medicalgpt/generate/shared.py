@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, StopCallback
+from medicalgpt.generate.backends.base import Backend, Masking, StopCallback
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.open_model import Origin
 from medicalgpt.generate.sampling import Sampling
@@ -18,6 +18,7 @@ from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, che
 from medicalgpt.models.load import find
 from medicalgpt.models.locate import Located
 from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.structured.grammars import Grammars
 
 
 class Selected:
@@ -30,6 +31,16 @@ class Selected:
         self.backend, self.model, self.adapter = backend, model, adapter
         self.stop_ids = backend.stop_ids
         self._lock = lock
+
+    @property
+    def grammars(self) -> Grammars | None:
+        """See `Masking`."""
+        return self.backend.grammars if isinstance(self.backend, Masking) else None
+
+    @grammars.setter
+    def grammars(self, grammars: Grammars | None) -> None:
+        if isinstance(self.backend, Masking):
+            self.backend.grammars = grammars
 
     @property
     def context(self) -> int | None:

@@ -202,10 +202,21 @@ def pad_trees(trees: Sequence[TokenTree], items: Sequence[int] = (), pad: int = 
 
 
 def _empty(filler: int) -> TreeBatch:
+    return without_targets(torch.full((1, 1), filler), torch.zeros(1, 1, dtype=torch.long), (Span(0, 1),))
+
+
+def without_targets(
+    input_ids: torch.Tensor,
+    position_ids: torch.Tensor,
+    spans: tuple[Span, ...] = (),
+    attention_mask: torch.Tensor | None = None,
+    tokens: int = 0,
+) -> TreeBatch:
+    """Input [B, T] that carries no loss: packed trees with their spans, or padded rows with their mask."""
     none = torch.empty(0, dtype=torch.long)
     return TreeBatch(
-        input_ids=torch.full((1, 1), filler),
-        position_ids=torch.zeros(1, 1, dtype=torch.long),
+        input_ids=input_ids,
+        position_ids=position_ids,
         at=none,
         targets=none,
         weights=torch.empty(0),
@@ -213,6 +224,7 @@ def _empty(filler: int) -> TreeBatch:
         segments=0,
         leaves=none,
         ends=none,
-        tokens=0,
-        spans=(Span(0, 1),),
+        tokens=tokens,
+        spans=spans,
+        attention_mask=attention_mask,
     )

@@ -2,34 +2,40 @@
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data.files import fingerprint
+from medicalgpt.data.files import by_folder
+from medicalgpt.data.fingerprint import Content
+from medicalgpt.data.formats.fields import named
 from medicalgpt.data.ledger import Ledger
-from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Record
-from medicalgpt.data.split import choose_eval, group_key, leaks
-from medicalgpt.errors import DataError, RenderError
+from medicalgpt.data.records import Kind
+from medicalgpt.data.rows import Reading
+from medicalgpt.data.sources import in_ledger
+from medicalgpt.data.split import RULE
+from medicalgpt.disk.failures import LARGER_CACHE, writing
+from medicalgpt.disk.private import private_files
+from medicalgpt.disk.scratch import scratch
+from medicalgpt.errors import DataError
 from medicalgpt.rendering import store
+from medicalgpt.rendering.filling import Filling
 from medicalgpt.rendering.first_rows import FirstRows, held_out_files, read_first_rows
-from medicalgpt.rendering.rows import (
-    Rendered,
-    TrainOn,
-    render_dialogue,
-    render_document,
-    render_feedback,
-    render_preference,
-)
-from medicalgpt.rendering.store import StoreWriter, TreeStore
+from medicalgpt.rendering.mix import draw, mixed
+from medicalgpt.rendering.progress import Progress
+from medicalgpt.rendering.renderer import Renderer
+from medicalgpt.rendering.row_stream import RowStream
+from medicalgpt.rendering.rows import TrainOn
+from medicalgpt.rendering.store import TreeStore
 from medicalgpt.rendering.template import ChatTemplate
+
+ROWS_READ = 3  # how rows become trees; stores of another number are not found again. 3: options of multiple-choice rows
+BUILD = ".build-"  # how folders of stores in the making begin
 
 
 @dataclass
@@ -46,83 +52,70 @@ class Prepared:
     first_rows: FirstRows = field(default_factory=FirstRows)
 
 
-@dataclass(frozen=True)
-class Renderer:
-    """The settings under which one stage's rows become trees."""
-
-    data: DataConfig
-    kind: Kind
-    template: ChatTemplate
-    train_on: TrainOn
-    seed: int
-
-    def render(self, record: Record) -> Rendered:
-        """Trees of one record, and how its row ends in the ledger; raises RenderError."""
-        limit = self.data.max_tokens
-        if isinstance(record, Document):
-            return render_document(record, self.template, limit)
-        if isinstance(record, Dialogue):
-            record = replace(record, messages=_with_system(record.messages, self.data.system))
-            return render_dialogue(record, self.template, limit, self.train_on, self.data.over_length)
-        record = replace(record, prompt=_with_system(record.prompt, self.data.system))
-        if isinstance(record, Feedback) or self.kind == "feedback":
-            return render_feedback(record, self.template, limit, self.data.over_length)
-        return render_preference(record, self.template, limit, self.data.over_length)
-
-    def read_train(self, ledger: Ledger) -> Iterator[Record]:
-        """Records of data.train; every column of data.columns must be in some of its files. Raises DataError."""
-        return self._read(self.data.train, ledger, strict_columns=True)
-
-    def read_eval(self, ledger: Ledger) -> Iterator[Record]:
-        """Records of data.eval; data.columns was written for data.train and need not fit. Raises DataError."""
-        return self._read(self.data.eval, ledger, strict_columns=False)
-
-    def _read(self, paths: Sequence[str], ledger: Ledger, strict_columns: bool) -> Iterator[Record]:
-        d = self.data
-        return read(
-            paths,
-            self.kind,
-            columns=d.columns,
-            on_bad_row=d.on_bad_row,
-            max_bad_share=d.max_bad_share,
-            ledger=ledger,
-            strict_columns=strict_columns,
-        )
-
-
 def prepare(
-    data: DataConfig, kind: Kind, template: ChatTemplate, cache: Path, seed: int, train_on: TrainOn = "assistant"
+    data: DataConfig,
+    kind: Kind,
+    template: ChatTemplate,
+    cache: Path,
+    seed: int,
+    train_on: TrainOn = "assistant",
+    progress: Progress | None = None,
 ) -> Prepared:
     """Read, split, render and store; a second call with the same content finds the first one's stores.
 
+    The work is that of `data.workers` processes; the stores are the same for any number of them.
+
     Raises:
         DataError, RenderError: the first bad row (or too many of them), a leak of every held-out row, no row left.
+        RunError: the cache cannot be written.
     """
     job = Renderer(data, kind, template, train_on, seed)
-    hashes = {
-        "data": fingerprint(data.train),
+    given = {"data": data.train, "eval": data.eval, "replay": data.replay}
+    contents = {
+        name: Content.of(paths, Reading.of(data), {} if name == "replay" else named(data.columns))
+        for name, paths in given.items()
+        if paths
+    }
+    hashes = {name: content.hash for name, content in contents.items()} | {
         "template": template.hash,
         "tokenizer": tokenizer_hash(template.tokenizer),
     }
-    hashes |= {"eval": fingerprint(data.eval)} if data.eval else {}
-    hashes |= {"replay": fingerprint(data.replay)} if data.replay else {}
     folder = cache / "tokens" / _key(job, hashes)
     cached = (folder / "ledger.json").is_file()
     if not cached:
-        _build(job, folder)
+        shown = progress or Progress()
+        for name, content in contents.items():
+            shown.expect("train" if name == "data" else name, content.lines)
+        with RowStream(data.workers, shown) as rows:
+            _build(job, folder, rows, list(contents.values()))
     first_rows = _first_rows(job, folder)
     meta = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))
     stores = {name: TreeStore(folder / name) for name in ("train", "held_out", "replay") if (folder / name).is_dir()}
+    named_parts = {name: content.found.named for name, content in contents.items()}
+    train = stores["train"]
+    parts = contents["data"].found.parts
+    if any(part.share is not None for part in parts):
+        mix = mixed(train.lengths, np.asarray(meta["parts"])[train.sources[:, 0]], parts, seed)
+        train = train.take(mix.index)
+        named_parts["data"] = mix.named(parts)
     return Prepared(
-        stores["train"],
+        train,
         stores.get("held_out"),
         stores.get("replay"),
-        meta["ledger"],
+        meta["ledger"] | _skipped(contents.values()) | ({"sources": said} if (said := in_ledger(named_parts)) else {}),
         hashes,
         meta["notes"],
         cached,
         first_rows,
     )
+
+
+def _skipped(contents: Iterable[Content]) -> dict[str, Any]:
+    """The ledger's entry on files that are not read; as they lie now, for stores are found by what is read."""
+    passed = Ledger()
+    for content in contents:
+        passed.pass_over(content.skipped)
+    return {"skipped": by_folder(passed.skipped)}
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
@@ -134,52 +127,60 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 def _key(job: Renderer, hashes: dict[str, str]) -> str:
-    settings = job.data.model_dump(exclude={"train", "eval", "replay", "template", "tool_format", "replay_share"})
-    facts = {"format": store.FORMAT, "kind": job.kind, "train_on": job.train_on, "seed": job.seed, **settings, **hashes}
+    settings = job.data.model_dump(
+        exclude={"train", "eval", "replay", "template", "tool_format", "replay_share", "workers"}
+    )
+    for name in ("encoding", "txt"):  # younger than the oldest stores, which were read with their defaults
+        if settings[name] == DataConfig.model_fields[name].default:
+            del settings[name]
+    facts = {
+        "format": store.FORMAT,
+        "split": RULE,
+        "rows": ROWS_READ,
+        "kind": job.kind,
+        "train_on": job.train_on,
+        "seed": job.seed,
+        **settings,
+        **hashes,
+    }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _build(job: Renderer, folder: Path) -> None:
-    """Write all stores under a temporary folder beside `folder`; the ledger file comes last and marks it complete."""
-    ledger, first_rows = Ledger(), FirstRows()
-    notes: list[str] = []
-    held = _held_out_keys(job, notes)
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.mkdir(exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as temp:
-        writers = {
-            name: StoreWriter(Path(temp) / name)
-            for name in ("train", "held_out")
-            if name == "train" or job.data.eval or held
-        }
-        for record in job.read_train(ledger):
-            held_out = bool(held) and group_key(record) in held
-            first_rows.add_training(record)
-            if held_out:
-                first_rows.add_held_out(record)
-            _write(job, record, writers["held_out" if held_out else "train"], ledger)
-        for record in job.read_eval(ledger) if job.data.eval else ():
-            first_rows.add_held_out(record)
-            _write(job, record, writers["held_out"], ledger)
-        if job.data.replay and job.kind == "document":
-            writers["replay"] = StoreWriter(Path(temp) / "replay")
-            for record in read(job.data.replay, "document", ledger=ledger, strict_columns=False):
-                _write(job, record, writers["replay"], ledger)
-        ledger.check()
-        _check_share(job, ledger)
-        for name, writer in writers.items():
+@private_files()
+def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Content]) -> None:
+    """Write all stores under a temporary folder beside `folder`; the ledger file comes last and marks it complete.
+
+    Nothing is published when the data is no longer what `folder` is named after.
+    """
+    with ExitStack() as stack:
+        with writing("the token cache", folder.parent, remedy=LARGER_CACHE):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temp = stack.enter_context(scratch(folder.parent, BUILD))
+        making = Filling(job, rows, temp, stack)
+        making.fill()
+        making.ledger.check()
+        _check_share(job, making.ledger)
+        for content in contents:
+            content.check()
+        making.read_again()
+        for writer in making.writers.values():
             writer.close({"kind": job.kind})
-            _publish(Path(temp) / name, folder / name)
+        with writing("the token stores", folder, remedy=LARGER_CACHE):
+            folder.mkdir(exist_ok=True)
+            for name in making.writers:
+                _publish(temp / name, folder / name)
+    ledger = making.ledger.as_dict()
     if len(TreeStore(folder / "train")) == 0:
-        raise DataError(
-            f"no row of data.train is left to train on: {ledger.as_dict()['reasons'] or 'all were held out'}"
-        )
-    if job.kind != "document":
-        first_rows.save(folder, held_out_files(job.data))
-    text = json.dumps({"ledger": ledger.as_dict(), "notes": notes}, ensure_ascii=False, indent=1)
-    partial = folder / ".ledger.json"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / "ledger.json")
+        raise DataError(f"no row of data.train is left to train on: {ledger['reasons'] or 'all were held out'}")
+    numbers = {str(file): number for number, part in enumerate(contents[0].found.parts) for file in part.files}
+    parts = [numbers[file] for file in TreeStore(folder / "train").meta["files"]]
+    text = json.dumps({"ledger": ledger, "notes": making.notes, "parts": parts}, ensure_ascii=False, indent=1)
+    with writing("the ledger of the token stores", folder, remedy=LARGER_CACHE):
+        if job.kind != "document":
+            making.first_rows.save(folder, held_out_files(job.data))
+        partial = folder / ".ledger.json"
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / "ledger.json")
 
 
 def _first_rows(job: Renderer, folder: Path) -> FirstRows:
@@ -201,24 +202,9 @@ def _publish(built: Path, target: Path) -> None:
     built.replace(target)
 
 
-def _write(job: Renderer, record: Record, writer: StoreWriter, ledger: Ledger) -> None:
-    file = record.source.file
-    try:
-        rendered = job.render(record)
-    except RenderError as error:
-        if job.data.on_bad_row == "stop":
-            raise RenderError(
-                f"{record.source}: {error}; fix the row, or set data.on_bad_row=drop to count and skip such rows"
-            ) from error
-        rendered = Rendered((), "dropped", f"cannot be rendered: {type(error).__name__}")
-    for tree in rendered.trees:
-        writer.add(tree)
-    ledger.settle(file, rendered.outcome, rendered.reason, over_length=rendered.over_length)
-
-
 def _check_share(job: Renderer, ledger: Ledger) -> None:
     """Rows that cannot be rendered count as bad rows too; over-length drops do not."""
-    bad = ledger.total("dropped") - ledger.over_length
+    bad = ledger.bad
     rows = sum(ledger.seen.values())
     if rows and bad / rows > job.data.max_bad_share:
         raise DataError(
@@ -227,41 +213,6 @@ def _check_share(job: Renderer, ledger: Ledger) -> None:
         )
 
 
-def _held_out_keys(job: Renderer, notes: list[str]) -> set[str]:
-    """Keys of the questions or documents held out of data.train; empty when data.eval is given or nothing is held out."""
-    data = job.data
-    if data.eval:
-        ours = {group_key(r) for r in job.read_train(Ledger())}
-        shared = leaks(ours, {group_key(r) for r in job.read_eval(Ledger())})
-        if shared:
-            notes.append(
-                f"warning: {shared} held-out questions or documents also stand in data.train; held-out numbers flatter"
-            )
-        return set()
-    if data.eval_fraction == 0:
-        return set()
-    keys = [group_key(r) for r in job.read_train(Ledger())]
-    if len(set(keys)) < 2:
-        notes.append("one distinct question or document: nothing can be held out, so there are no held-out numbers")
-        return set()
-    return choose_eval(keys, data.eval_fraction, job.seed)
-
-
-def _with_system(turns: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
-    """The turns with the configured system message in front, unless they have one."""
-    return turns if not system or turns[0].role == "system" else (Message("system", system), *turns)
-
-
 def replay_choice(train: TreeStore, replay: TreeStore, share: float, seed: int) -> np.ndarray:
     """Indices of replay trees whose tokens make up `share` of the mix, repeated when there are too few."""
-    wanted = share / (1 - share) * float(train.lengths.sum())
-    chosen: list[int] = []
-    taken, turn = 0, 0
-    while taken < wanted and len(replay):
-        for i in np.random.default_rng([seed, 7, turn]).permutation(len(replay)):
-            if taken >= wanted:
-                break
-            chosen.append(int(i))
-            taken += int(replay.lengths[i])
-        turn += 1
-    return np.asarray(chosen, np.int64)
+    return draw(replay.lengths, share / (1 - share) * float(train.lengths.sum()), (seed, 7))

@@ -1,4 +1,4 @@
-"""Conversations to text parts with known owners: what the model is given, and what it is trained to say.
+"""Where an answer begins and ends in the text of its conversation, and the proof that it is trained as it will be asked for.
 
 The boundary before an answer is where the generation prompt ends; the boundary after it is where its stop token ends.
 Both are found by rendering, never guessed from markers.
@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from medicalgpt.data.records import Message
+from medicalgpt.data.records import Message, Tools
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.template_text import TemplateText
 from medicalgpt.rendering.thinking import CLOSE, OPEN
@@ -28,7 +28,7 @@ def stop_token(template: TemplateText) -> str:
 
 
 def answer_span(
-    template: TemplateText, messages: Sequence[Message], turn: int, tools: Sequence[dict[str, Any]] = ()
+    template: TemplateText, messages: Sequence[Message], turn: int, tools: Tools = ()
 ) -> tuple[str, int, int]:
     """Text of the conversation up to assistant turn `turn`, with the start of its answer and the end of its stop token.
 
@@ -44,7 +44,8 @@ def answer_span(
             "model would be trained on one prompt and asked with another; choose another data.template"
         )
     body = full[len(prompt) :]
-    stops = list(template.encoder.special_pattern.finditer(body))
+    tail = closing(template)
+    stops = list(template.encoder.special_pattern.finditer(body.removesuffix(tail)))
     if not stops:
         raise RenderError(
             f"chat template '{template.name}' ends an assistant turn without a special token, so no stop token could be "
@@ -52,6 +53,30 @@ def answer_span(
         )
     _check_body(template, body[: stops[-1].start()], messages[turn])
     return full, len(prompt), len(prompt) + stops[-1].end()
+
+
+def closing(template: TemplateText) -> str:
+    """What a template writes behind the end of the last turn when the conversation is over, with a special token in it: of
+    Phi-3 an eos token behind its `<|end|>`. A turn that is followed by another has nothing of it, nor has a prompt, so it
+    is no part of an answer. Empty for most templates, and for those whose turns have no end of their own.
+    """
+    if template.closing is None:
+        template.closing = _closing(template)
+    return template.closing
+
+
+def _closing(template: TemplateText) -> str:
+    turns = (Message("user", "Question"), Message("assistant", "Answer"))
+    over = template.text(turns)
+    try:
+        goes_on = template.text((*turns, Message("user", "Question")))
+    except RenderError:  # a template for one exchange
+        return ""
+    _, answer, rest = over.rpartition("Answer")
+    shared = next((i for i, (a, b) in enumerate(zip(over, goes_on)) if a != b), min(len(over), len(goes_on)))
+    ends = [m.end() + len(over) - len(rest) for m in template.encoder.special_pattern.finditer(rest)]
+    own = [end for end in ends if end <= shared]
+    return over[own[-1] :] if answer and own and own[-1] < ends[-1] else ""
 
 
 def _check_body(template: TemplateText, body: str, message: Message) -> None:
@@ -118,7 +143,7 @@ def _check_names(template: TemplateText, text: str, names: Sequence[str], what: 
         )
 
 
-def check_content(template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()) -> None:
+def check_content(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> None:
     """Refuse text that spells a special token: it would be read as control, not as text.
 
     Raises:
@@ -134,48 +159,3 @@ def check_content(template: TemplateText, messages: Sequence[Message], tools: Se
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def conversation_parts(
-    template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
-) -> tuple[list[str], list[int | None]] | None:
-    """Consecutive parts of the rendered conversation; owner is the assistant turn a part answers for, or None.
-
-    Returns None when the template rewrites earlier turns (thinking templates do), so that no single text shows every
-    turn as it was when it was answered.
-    """
-    ends_open = messages[-1].role != "assistant"
-    text = template.text(messages, tools, generation_prompt=ends_open)
-    parts, owners, cursor = [], [], 0
-    for turn, message in enumerate(messages):
-        if message.role != "assistant":
-            continue
-        try:
-            full, start, end = answer_span(template, messages, turn, tools)
-        except RenderError:
-            if not ends_open:
-                raise
-            return None  # an earlier answer that could not be trained (thoughts, say) may still be answered after
-        if text[:end] != full[:end] or start < cursor:
-            return None
-        parts += [text[cursor:start], text[start:end]]
-        owners += [None, turn]
-        cursor = end
-    if ends_open:
-        parts.append(text[cursor:])
-        owners.append(None)
-    return parts, owners
-
-
-def prompt_parts(
-    template: TemplateText, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = ()
-) -> list[str]:
-    """Parts of a conversation that ends with a user or tool turn, generation prompt included.
-
-    Raises:
-        RenderError: the conversation is empty or ends with an assistant turn.
-    """
-    if not messages or messages[-1].role == "assistant":
-        raise RenderError("a prompt must end with a user or tool turn")
-    found = conversation_parts(template, messages, tools)
-    return found[0] if found else [template.text(messages, tools, generation_prompt=True)]

@@ -6,12 +6,19 @@ the model meets at inference: the prompt ends there, and the answer's tokens com
 """
 
 import re
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering.sections import Sections
+from medicalgpt.rendering.spelling import Spelling
+from medicalgpt.rendering.unwanted import go_on
+from medicalgpt.rendering.words import Words, cuts_words, encoded
+
+_FAST: Final = "transformers.tokenization_utils_tokenizers"
+_REMEMBERED: Final = 4  # texts: a row is measured, and then encoded; a pair has two of them
 
 
 class Encoder:
@@ -49,19 +56,63 @@ class Encoder:
         """Matches any special token in text."""
         return re.compile("|".join(re.escape(t) for t in sorted(self.special, key=len, reverse=True)) or r"(?!)")
 
+    @cached_property
+    def backend(self) -> Any:
+        """The tokenizer of the `tokenizers` library behind this one, where nothing but it makes ids and text; else None."""
+        kind = type(self.tokenizer)
+        plain = all(
+            getattr(getattr(kind, name, None), "__module__", "") == _FAST for name in ("_encode_plus", "_decode")
+        )
+        return self.tokenizer.backend_tokenizer if plain and not self.tokenizer.split_special_tokens else None
+
     def ids(self, text: str) -> list[int]:
         """Ids of a text without anything added."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+        if not text:
+            return []
+        go_on()
+        inner = self.backend
+        if inner is None or inner.encode_special_tokens or inner.truncation is not None or inner.padding is not None:
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        if self._words is not None:
+            return self._words.ids(text)
+        return encoded(inner, text)
+
+    @cached_property
+    def _words(self) -> Words | None:
+        return Words(self.backend) if cuts_words(self.backend) else None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens included."""
+        if self.backend is not None:
+            return str(self.backend.decode(list(ids), skip_special_tokens=False))
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def spells(self, ids: Sequence[int], text: str) -> bool:
+        """Whether decoding the ids gives just this text."""
+        return self._spelling.spells(ids, text) or self.decode(ids) == text
+
+    @cached_property
+    def _spelling(self) -> Spelling:
+        return Spelling(self.backend)
 
     def parts(self, parts: Sequence[str]) -> list[list[int]]:
         """Ids of each of several consecutive parts of one text.
 
         The concatenation equals the ids of the whole text wherever no token crosses a boundary.
         """
+        return self._remembered(tuple(parts))
+
+    @cached_property
+    def _remembered(self) -> Callable[[tuple[str, ...]], list[list[int]]]:
+        return lru_cache(_REMEMBERED)(lambda parts: self.sections.parts(parts) or self.each_prefix(parts))
+
+    @cached_property
+    def sections(self) -> Sections:
+        """The text between special tokens, each stretch of which is encoded by itself."""
+        return Sections(self.ids, self.decode, self.backend)
+
+    def each_prefix(self, parts: Sequence[str]) -> list[list[int]]:
+        """As `parts`, for any tokenizer: the text up to every boundary is encoded, which for many parts takes long."""
         whole = self.ids("".join(parts))
         ends: list[int] = []
         done = ""
@@ -80,10 +131,10 @@ class Encoder:
 
     def _cut(self, parts: Sequence[str], at: int) -> list[list[int]]:
         """Encode the parts before `at` and the rest apart."""
-        left = self.parts(parts[:at])
+        left = self.each_prefix(parts[:at])
         flat = [i for part in left for i in part]
         rest = list(parts[at:])
-        right = self.parts(rest)
+        right = self.each_prefix(rest)
         if self.decode([*flat, *(i for part in right for i in part)]) != self.decode(flat) + "".join(rest):
             right[0] = self._continued(flat, rest[0])
         return left + right

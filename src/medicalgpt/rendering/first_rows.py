@@ -5,20 +5,27 @@ inference. Both need messages, which token stores no longer hold; without this f
 """
 
 import json
-import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data.files import expand
+from medicalgpt.data.formats.fields import named
 from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.read_row import read_row
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Preference, Record, Source
-from medicalgpt.data.split import choose_eval, group_key
+from medicalgpt.data.rows import DETECTED, Reading, Row, open_raw_rows, parsed
+from medicalgpt.data.sources import Given, find
+from medicalgpt.data.split import split_records
+from medicalgpt.disk.private import private_files
+from medicalgpt.errors import DataError
+
+Records = Literal["none", "held out", "all"]
+"""Which of some rows are wanted."""
 
 FILE: Final = "first_rows.json"
 FORMAT: Final = 1
@@ -60,10 +67,23 @@ class FirstRows:
             self.prompts.append(sample)
 
     @property
+    def wanted(self) -> Records:
+        """Which of the rows to come could be kept, given that all before them were added."""
+        if len(self.conversations) < MOST_CONVERSATIONS:
+            return "all"
+        return "none" if self.full else "held out"
+
+    @property
+    def wanted_held_out(self) -> Records:
+        """The same where all that come are held out."""
+        return "none" if self.full else "all"
+
+    @property
     def full(self) -> bool:
         """Whether no further held-out row would be kept."""
         return len(self.prompts) == MOST_PROMPTS
 
+    @private_files()
     def save(self, folder: Path, held_out_files: Sequence[str]) -> None:
         """Write FILE into `folder`, readable for its owner only.
 
@@ -85,7 +105,7 @@ class FirstRows:
             ],
         }
         partial = folder / f".{FILE}.{uuid.uuid4().hex[:8]}"
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        with partial.open("x", encoding="utf-8") as file:
             json.dump(value, file)
         partial.replace(folder / FILE)
 
@@ -111,8 +131,8 @@ class FirstRows:
 
 
 def held_out_files(data: DataConfig) -> list[str]:
-    """The files that held-out rows are read from, in reading order. Raises DataError as `expand`."""
-    return [str(path) for path in expand(data.eval or data.train)]
+    """The files that held-out rows are read from, in reading order. Raises DataError as `find`."""
+    return [str(path) for path in find(data.eval or data.train, Reading.of(data), named(data.columns)).files]
 
 
 def read_first_rows(data: DataConfig, kind: Kind, seed: int) -> FirstRows:
@@ -127,8 +147,8 @@ def read_first_rows(data: DataConfig, kind: Kind, seed: int) -> FirstRows:
     if data.eval:
         held_out = _records(data.eval, data, kind)
     else:
-        keys = choose_eval([group_key(r) for r in _records(data.train, data, kind)], data.eval_fraction, seed)
-        held_out = (r for r in _records(data.train, data, kind) if group_key(r) in keys) if keys else iter(())
+        split = split_records(_records(data.train, data, kind), data.eval_fraction, seed)
+        held_out = (r for r in _records(data.train, data, kind) if split.parts(r)[0][1]) if split else iter(())
     for record in held_out:
         found.add_held_out(record)
         if found.full:
@@ -136,10 +156,45 @@ def read_first_rows(data: DataConfig, kind: Kind, seed: int) -> FirstRows:
     return found
 
 
-def _records(paths: Sequence[str], data: DataConfig, kind: Kind) -> Iterator[Record]:
+def records_at(
+    places: Iterable[Source], kind: Kind, columns: dict[str, str], reading: Reading = DETECTED
+) -> Iterator[Record]:
+    """The records of rows that were read before, once more; `places` are in reading order.
+
+    Lines of a .jsonl file that are not wanted are not parsed.
+
+    Raises:
+        DataError: a file that cannot be read.
+    """
+    places = iter(places)
+    place = next(places, None)
+    while place is not None:
+        file = place.file
+        for raw in open_raw_rows(Path(file), named(columns), reading):
+            if (raw.number if isinstance(raw, Row) else raw[0]) != place.row:
+                continue
+            record = read_row(parsed(raw), file, columns, kind, lambda record: record).value
+            if record is not None:
+                yield record
+            place = next(places, None)
+            if place is None or place.file != file:
+                break
+        else:
+            raise DataError(f"{place}: the row is gone; see that nothing writes to the file any more, and start again")
+
+
+def _records(paths: Sequence[Given], data: DataConfig, kind: Kind) -> Iterator[Record]:
     ledger = Ledger()  # these rows were accounted for when they were rendered
-    columns = data.columns
-    return read(paths, kind, columns=columns, on_bad_row="drop", max_bad_share=1.0, ledger=ledger, strict_columns=False)
+    return read(
+        paths,
+        kind,
+        columns=data.columns,
+        on_bad_row="drop",
+        max_bad_share=1.0,
+        ledger=ledger,
+        strict_columns=False,
+        reading=Reading.of(data),
+    )
 
 
 def _conversation(record: Record) -> tuple[Message, ...]:
@@ -158,7 +213,7 @@ def _conversation(record: Record) -> tuple[Message, ...]:
 def _sample(record: Record) -> SamplePrompt | None:
     match record:
         case Dialogue():
-            last = max(i for i, m in enumerate(record.messages) if m.role == "assistant")
+            last = max(i for i, m in enumerate(record.messages) if m.role == "assistant" and m.weight != 0)
             return SamplePrompt(record.messages[:last], record.messages[last].content, record.source)
         case Preference():
             return SamplePrompt(record.prompt, record.chosen[-1].content, record.source)

@@ -95,6 +95,7 @@ def plan_run(
     max_steps: int | None,
     seed: int,
     padded: bool = False,
+    stretched: Sequence[tuple[int, float]] = (),
 ) -> RunPlan:
     """Lay out a run over trees of the given lengths (tokens).
 
@@ -103,6 +104,8 @@ def plan_run(
         capacity: tokens of one packed row.
         rows_per_step: packed rows behind one optimizer step, over all ranks.
         epochs: passes over the data; ignored when `max_steps` is set.
+        stretched: (step, epochs) wherever a run was made longer that had come to this step of a plan of these epochs. A plan
+            that ended with a step that was not full keeps that step, so that no row is passed over.
     """
     first = pack_epoch(lengths, capacity, seed, 0, padded)
     wanted = max_steps * rows_per_step if max_steps else max(1, round(epochs * len(first)))
@@ -111,5 +114,12 @@ def plan_run(
         epoch += 1
         rows += pack_epoch(lengths, capacity, seed, epoch, padded)
     rows = rows[:wanted]
+    kept = 0  # empty rows of earlier ends
+    for step, before in stretched:
+        end = max(1, round(before * len(first))) + kept
+        empty = -end % rows_per_step
+        if (end + empty) // rows_per_step == step:
+            rows[end:end] = [[]] * empty
+            kept += empty
     rows += [[]] * (-len(rows) % rows_per_step)
     return RunPlan(tuple(map(tuple, rows)), rows_per_step, len(rows) // rows_per_step, len(first))

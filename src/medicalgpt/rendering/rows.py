@@ -1,16 +1,19 @@
 """Records to token trees, verified row by row: exactly the assistant's text and its stop token are trained."""
 
 import unicodedata
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from medicalgpt.data.ledger import Outcome
-from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Preference, Source
+from medicalgpt.data.ledger import Ledger, Outcome
+from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Preference, Source, Tools
 from medicalgpt.errors import RenderError
-from medicalgpt.rendering.dialogue import answer_span, check_content, conversation_parts, prompt_parts
+from medicalgpt.rendering.conversation import conversation_parts, prompt_parts
+from medicalgpt.rendering.dialogue import answer_span, check_content
+from medicalgpt.rendering.fit import first_fitting, rough_length
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 
@@ -22,13 +25,26 @@ OverLength = Literal["truncate", "split", "drop"]
 class Rendered:
     """The trees of one row and how the row ends in the ledger.
 
-    `over_length`: it was dropped because it has more than max_tokens tokens, which is no fault of the row.
+    `over_length`: it was dropped because it has more than max_tokens tokens, which is no fault of the row. `not_learned`: the data
+    gives weight 0 to every answer that would be trained.
     """
 
     trees: tuple[TokenTree, ...]
     outcome: Outcome = "kept"
     reason: str = ""
     over_length: bool = False
+    not_learned: bool = False
+
+    def settle(self, ledger: Ledger, file: str) -> None:
+        """Record how the row ended."""
+        ledger.settle(file, self.outcome, self.reason, over_length=self.over_length, not_learned=self.not_learned)
+
+
+def _ended(trees: tuple[TokenTree, ...], outcome: Outcome = "kept") -> Rendered:
+    """What was rendered; without any weighted token the row is dropped, as its data asks for."""
+    if trees:
+        return Rendered(trees, outcome)
+    return Rendered((), "dropped", "every answer that could be trained has weight 0", not_learned=True)
 
 
 def _too_long(reason: str) -> Rendered:
@@ -55,58 +71,64 @@ def render_document(doc: Document, template: ChatTemplate, max_tokens: int) -> R
     """
     if found := template.encoder.special_pattern.search(doc.text):
         raise RenderError(f"the document contains the special token {found.group()!r}; remove it from the text")
-    ids = [template.document_start, *template.encoder.ids(doc.text), template.document_end]
+    ids = [template.document_start, *template.encoder.ids(doc.text), *([template.document_end] if doc.ends else [])]
     step = max_tokens - 1
     pieces = [ids[i : i + max_tokens] for i in range(0, len(ids) - 1, step)]
-    trees = tuple(chain(p, [0.0] + [1.0] * (len(p) - 1), doc.source) for p in pieces)
+    trees = tuple(chain(p, [0.0] + [doc.weight] * (len(p) - 1), doc.source) for p in pieces)
     return Rendered(trees, "kept" if len(trees) == 1 else "split")
 
 
 def encode_conversation(
     template: ChatTemplate,
     messages: Sequence[Message],
-    tools: Sequence[dict[str, Any]],
+    tools: Tools,
     trained: set[int],
     everything: bool = False,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Ids and weights of a finished conversation: one chain, or one per trained turn where the template rewrites turns."""
     check_content(template, messages, tools)
+    if everything and any(m.weight == 0 and m.role != "assistant" for m in messages):
+        raise RenderError(
+            "a turn that is not the assistant's has weight 0, and objective.train_on=all learns it; use train_on=assistant"
+        )
+    weights = {turn: 1.0 if (own := messages[turn].weight) is None else own for turn in trained}
     last = max(i for i, m in enumerate(messages) if m.role == "assistant")
     found = conversation_parts(template, messages[: last + 1], tools)
     if found:
-        return [_weigh(template, *found, trained, everything)]
+        return [_weigh(template, *found, weights, everything)]
     chains = []
     for turn in sorted(trained):
         full, start, end = answer_span(template, messages, turn, tools)
         parts = [*prompt_parts(template, messages[:turn], tools), full[start:end]]
-        chains.append(_weigh(template, parts, [None] * (len(parts) - 1) + [turn], {turn}, everything))
+        chains.append(_weigh(template, parts, [None] * (len(parts) - 1) + [turn], {turn: weights[turn]}, everything))
     return chains
 
 
 def _weigh(
-    template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: set[int], everything: bool
+    template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: dict[int, float], everything: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode parts, give trained ones weight 1, and verify by decoding."""
+    """Encode parts, give trained ones their turn's weight, and verify by decoding."""
     encoded = template.encoder.parts(parts)
     ids: list[int] = []
-    weights: list[float] = []
+    weights = np.full(sum(map(len, encoded)), 1.0 if everything else 0.0, np.float32)
     for text, piece, owner in zip(parts, encoded, owners):
-        learn = owner in trained and owner is not None
-        if learn:
+        weight = trained.get(owner) if owner is not None else None
+        if weight:
             _verify(template, ids, piece, text)
+        if weight is not None:
+            weights[len(ids) : len(ids) + len(piece)] = weight
         ids += piece
-        weights += [1.0 if learn or everything else 0.0] * len(piece)
     weights[0] = 0.0
-    return np.asarray(ids, np.int32), np.asarray(weights, np.float32)
+    return np.frombuffer(array("i", ids), np.int32), weights
 
 
 def _verify(template: ChatTemplate, before: list[int], answer: list[int], expected: str) -> None:
-    decode = template.encoder.decode
-    decoded = decode(answer)
-    if decoded != expected:  # SentencePiece drops a leading space when it decodes out of context
+    if not template.encoder.spells(answer, expected):
+        decode = template.encoder.decode
+        # SentencePiece drops a leading space when it decodes out of context
         decoded = decode([*before, *answer])[len(decode(before)) :]
-    if decoded != expected and unicodedata.normalize("NFKC", decoded) != unicodedata.normalize("NFKC", expected):
-        raise VerificationError(expected, decoded)
+        if decoded != expected and unicodedata.normalize("NFKC", decoded) != unicodedata.normalize("NFKC", expected):
+            raise VerificationError(expected, decoded)
     if not answer or answer[-1] != template.stop_id:
         raise RenderError(f"the answer does not end in the stop token (id {template.stop_id})")
 
@@ -119,9 +141,12 @@ def render_dialogue(
     over_length: OverLength = "truncate",
 ) -> Rendered:
     """A dialogue as one chain (or several), with the over-length policy applied in whole turns, counted in tokens."""
-    chains = _dialogue_chains(template, row.messages, row.tools, train_on)
-    if all(len(ids) <= max_tokens for ids, _ in chains):
-        return Rendered(_trees(chains, row.source))
+    if _surely_longer(template, row.messages, row.tools, max_tokens):
+        check_content(template, row.messages, row.tools)  # what is cut off is refused as what is kept
+    else:
+        chains = _dialogue_chains(template, row.messages, row.tools, train_on)
+        if all(len(ids) <= max_tokens for ids, _ in chains):
+            return _ended(_trees(chains, row.source))
     if over_length == "drop":
         return _too_long(f"longer than {max_tokens} tokens")
     if over_length == "split":
@@ -129,11 +154,11 @@ def render_dialogue(
     messages = shorten(template, row.messages, row.tools, max_tokens, keep=1)
     if messages is None:
         return _too_long(f"answer and template alone are longer than {max_tokens} tokens")
-    return Rendered(_trees(_dialogue_chains(template, messages, row.tools, train_on), row.source), "truncated")
+    return _ended(_trees(_dialogue_chains(template, messages, row.tools, train_on), row.source), "truncated")
 
 
 def _dialogue_chains(
-    template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], train_on: TrainOn
+    template: ChatTemplate, messages: Sequence[Message], tools: Tools, train_on: TrainOn
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     turns = [i for i, m in enumerate(messages) if m.role == "assistant"]
     return encode_conversation(
@@ -142,15 +167,15 @@ def _dialogue_chains(
 
 
 def _trees(chains: list[tuple[np.ndarray, np.ndarray]], source: Source) -> tuple[TokenTree, ...]:
-    return tuple(chain(ids, weights, source) for ids, weights in chains)
+    return tuple(chain(ids, weights, source) for ids, weights in chains if weights.any())
 
 
-def _length(template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> int:
+def _length(template: ChatTemplate, messages: Sequence[Message], tools: Tools) -> int:
     return max(len(ids) for ids, _ in _dialogue_chains(template, messages, tools, "last"))
 
 
 def shorten(
-    template: ChatTemplate, messages: Sequence[Message], tools: Sequence[dict[str, Any]], max_tokens: int, keep: int
+    template: ChatTemplate, messages: Sequence[Message], tools: Tools, max_tokens: int, keep: int
 ) -> tuple[Message, ...] | None:
     """Drop the oldest exchanges, then cut the middle out of the last question, until the conversation fits.
 
@@ -158,19 +183,34 @@ def shorten(
     """
     head = tuple(m for m in messages[:1] if m.role == "system")
     turns = list(messages[len(head) :])
-    while _length(template, (*head, *turns), tools) > max_tokens:
-        later = [i for i in range(1, len(turns)) if turns[i].role == "user"]
-        if not later or sum(m.role == "assistant" for m in turns[later[0] :]) < keep:
-            return _cut_question(template, head, turns, tools, max_tokens)
-        turns = turns[later[0] :]
-    return (*head, *turns)
+    answers = [i for i, m in enumerate(turns) if m.role == "assistant"]
+    end = answers[-keep] if len(answers) >= keep else 0  # of what may be dropped
+    starts = [0, *(i for i in range(1, end) if turns[i].role == "user")]
+
+    def fits(number: int) -> bool:
+        return not _longer(template, (*head, *turns[starts[number] :]), tools, max_tokens)
+
+    found = first_fitting(len(starts), fits)
+    if found is None:
+        return _cut_question(template, head, turns[starts[-1] :], tools, max_tokens)
+    return (*head, *turns[starts[found] :])
+
+
+def _longer(template: ChatTemplate, messages: Sequence[Message], tools: Tools, max_tokens: int) -> bool:
+    return _surely_longer(template, messages, tools, max_tokens) or _length(template, messages, tools) > max_tokens
+
+
+def _surely_longer(template: ChatTemplate, messages: Sequence[Message], tools: Tools, max_tokens: int) -> bool:
+    """Of what is rendered, which ends with the last answer."""
+    last = max(i for i, m in enumerate(messages) if m.role == "assistant")
+    return rough_length(template, messages[: last + 1], tools, max_tokens) is not None
 
 
 def _cut_question(
     template: ChatTemplate,
     head: tuple[Message, ...],
     turns: list[Message],
-    tools: Sequence[dict[str, Any]],
+    tools: Tools,
     max_tokens: int,
 ) -> tuple[Message, ...] | None:
     """Keep the beginning and the end of the question: instructions stand at either."""
@@ -199,7 +239,7 @@ def _split(row: Dialogue, template: ChatTemplate, max_tokens: int, train_on: Tra
     pieces: list[tuple[Message, ...]] = []
     for exchange in exchanges:
         grown = (*(pieces[-1] if pieces else head), *exchange)
-        if pieces and _length(template, grown, row.tools) <= max_tokens:
+        if pieces and not _longer(template, grown, row.tools, max_tokens):
             pieces[-1] = grown
             continue
         fitted = shorten(template, (*head, *exchange), row.tools, max_tokens, keep=1)
@@ -209,7 +249,7 @@ def _split(row: Dialogue, template: ChatTemplate, max_tokens: int, train_on: Tra
     if train_on == "last":
         pieces = pieces[-1:]
     trees = [t for p in pieces for t in _trees(_dialogue_chains(template, p, row.tools, train_on), row.source)]
-    return Rendered(tuple(trees), "split")
+    return _ended(tuple(trees), "split")
 
 
 def render_preference(
@@ -245,8 +285,15 @@ def _render_answers(
     """The row's prompt with a branch for each answer; the prompt is shortened until the longest of them fits."""
     prompt = row.prompt
     outcome: Outcome = "kept"
-    longest = max(answers, key=lambda c: _length(template, (*prompt, *c), row.tools))
-    if _length(template, (*prompt, *longest), row.tools) > max_tokens:
+    whole = [(*prompt, *answer) for answer in answers]
+    sizes = [rough_length(template, messages, row.tools, max_tokens) or 0 for messages in whole]
+    if any(sizes):
+        for messages in whole:
+            check_content(template, messages, row.tools)
+    else:
+        sizes = [_length(template, messages, row.tools) for messages in whole]
+    longest = answers[sizes.index(max(sizes))]
+    if max(sizes) > max_tokens:
         if over_length != "truncate":
             return _too_long(f"longer than {max_tokens} tokens")
         keep = sum(m.role == "assistant" for m in longest)

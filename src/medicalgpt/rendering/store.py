@@ -4,17 +4,20 @@ A store is a folder of flat arrays. It is written under a temporary name and ren
 store is ever read.
 """
 
+import copy
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from medicalgpt.data.records import Source
+from medicalgpt.disk.failures import LARGER_CACHE, writing
 from medicalgpt.errors import RunError
 from medicalgpt.rendering.tree import Segment, TokenTree
 
@@ -23,45 +26,120 @@ _FIELDS = 4  # of a segment's line: tree, parent, first token, end
 _NO_VERDICT = -1
 
 
+class Packed(NamedTuple):
+    """Checked trees of one file as the bytes that a store holds of them; segments and sources count from 0."""
+
+    ids: bytes
+    weights: bytes
+    segments: np.ndarray
+    sources: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each tree."""
+        sizes = self.segments[:, 3] - self.segments[:, 2]
+        return np.bincount(self.segments[:, 0], weights=sizes, minlength=len(self.sources)).astype(np.int64)
+
+    def trees(self, file: str) -> list[TokenTree]:
+        """The trees again."""
+        ids, weights = np.frombuffer(self.ids, np.int32), np.frombuffer(self.weights, np.float32)
+        return [
+            TokenTree(
+                tuple(Segment(ids[a:b], weights[a:b], int(p)) for t, p, a, b in self.segments if t == number),
+                Source(file, int(row)),
+                None if verdict == _NO_VERDICT else bool(verdict),
+            )
+            for number, (_, row, verdict) in enumerate(self.sources)
+        ]
+
+
+def pack(trees: Sequence[TokenTree]) -> Packed:
+    """Check trees that come from the same file. Raises RenderError for one that is not well formed."""
+    segments: list[tuple[int, int, int, int]] = []
+    tokens = 0
+    for number, tree in enumerate(trees):
+        tree.check()
+        for s in tree.segments:
+            segments.append((number, s.parent, tokens, tokens + len(s)))
+            tokens += len(s)
+    parts = [s for tree in trees for s in tree.segments]
+    verdicts = (_NO_VERDICT if tree.desirable is None else int(tree.desirable) for tree in trees)
+    return Packed(
+        b"".join(s.ids.astype(np.int32, copy=False).tobytes() for s in parts),
+        b"".join(s.weights.astype(np.float32, copy=False).tobytes() for s in parts),
+        np.asarray(segments, np.int64).reshape(-1, _FIELDS),
+        np.asarray([(0, tree.source.row, verdict) for tree, verdict in zip(trees, verdicts)], np.int64).reshape(-1, 3),
+    )
+
+
 class StoreWriter:
     """Appends trees to a new store; `close` publishes it; until then nothing of it can be read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.temp = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-        self.temp.mkdir(parents=True)
-        self._ids = (self.temp / "ids.bin").open("wb")
-        self._weights = (self.temp / "weights.bin").open("wb")
-        self._segments: list[tuple[int, int, int, int]] = []
-        self._sources: list[tuple[int, int, int]] = []
         self._files: dict[str, int] = {}
-        self._tokens = 0
+        self._trees = self._tokens = 0
+        self.temp = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+        with self._writing():
+            self.temp.mkdir(parents=True)
+            self._ids = (self.temp / "ids.bin").open("wb")
+            self._weights = (self.temp / "weights.bin").open("wb")
+            self._segments = (self.temp / "segments.bin").open("wb")
+            self._sources = (self.temp / "sources.bin").open("wb")
 
     def add(self, tree: TokenTree) -> None:
-        """Check a tree and append it."""
-        tree.check()
-        for s in tree.segments:
-            self._ids.write(s.ids.astype(np.int32).tobytes())
-            self._weights.write(s.weights.astype(np.float32).tobytes())
-            self._segments.append((len(self._sources), s.parent, self._tokens, self._tokens + len(s)))
-            self._tokens += len(s)
-        verdict = _NO_VERDICT if tree.desirable is None else int(tree.desirable)
-        file = self._files.setdefault(tree.source.file, len(self._files))
-        self._sources.append((file, tree.source.row, verdict))
+        """Check a tree and append it. Raises RunError where it cannot be written."""
+        self.append(pack([tree]), tree.source.file)
+
+    def append(self, packed: Packed, file: str) -> None:
+        """Append trees of a file. Raises RunError where they cannot be written."""
+        number = self._files.setdefault(file, len(self._files))
+        with self._writing():
+            self._ids.write(packed.ids)
+            self._weights.write(packed.weights)
+            self._segments.write(np.add(packed.segments, (self._trees, 0, self._tokens, self._tokens)).tobytes())
+            self._sources.write(np.add(packed.sources, (number, 0, 0)).tobytes())
+        self._trees += len(packed.sources)
+        self._tokens += len(packed.ids) // np.dtype(np.int32).itemsize
 
     def close(self, meta: dict[str, Any]) -> None:
-        """Finish the store and give it its name."""
-        self._ids.close()
-        self._weights.close()
-        np.save(self.temp / "segments.npy", np.asarray(self._segments, np.int64).reshape(-1, _FIELDS))
-        np.save(self.temp / "sources.npy", np.asarray(self._sources, np.int64).reshape(-1, 3))
+        """Finish the store and give it its name. Raises RunError where it cannot be written."""
         text = json.dumps(
             {"format": FORMAT, "files": list(self._files), "tokens": self._tokens, **meta}, ensure_ascii=False
         )
-        (self.temp / "store.json").write_text(text, encoding="utf-8")
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        os.replace(self.temp, self.folder)
+        with self._writing():
+            for file in (self._ids, self._weights, self._segments, self._sources):
+                file.close()
+            for name, fields in (("segments", _FIELDS), ("sources", 3)):
+                _with_header(self.temp / f"{name}.bin", self.temp / f"{name}.npy", fields)
+            (self.temp / "store.json").write_text(text, encoding="utf-8")
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            os.replace(self.temp, self.folder)
+
+    def abandon(self) -> None:
+        """Let go of the files of a store that will not be finished; harmless after `close`."""
+        for file in (self._ids, self._weights, self._segments, self._sources):
+            with suppress(OSError):  # what a full disk did not take is still to be written
+                file.close()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        size = 8 * self._tokens  # an id and a weight of four bytes each
+        return writing(f"the token store (after {size / 1e6:,.0f} MB)", self.folder.parent, remedy=LARGER_CACHE)
+
+
+def _with_header(raw: Path, target: Path, fields: int) -> None:
+    """Make an .npy file of rows of int64, without having them in memory."""
+    rows = raw.stat().st_size // (fields * np.dtype(np.int64).itemsize)
+    with raw.open("rb") as source, target.open("wb") as out:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(np.int64)),
+            "fortran_order": False,
+            "shape": (rows, fields),
+        }
+        np.lib.format.write_array_header_1_0(out, header)
+        shutil.copyfileobj(source, out, 1 << 20)
+    raw.unlink()
 
 
 class TreeStore(Sequence[TokenTree]):
@@ -103,6 +181,28 @@ class TreeStore(Sequence[TokenTree]):
     def __iter__(self) -> Iterator[TokenTree]:
         return (self[i] for i in range(len(self)))
 
+    def packed(self, first: int, end: int) -> Packed:
+        """The trees from `first` up to, but not, `end`, at least one and all of the same file, to be appended elsewhere."""
+        segments = self.segments[self.first[first] : self.first[end]]
+        tokens, last = int(segments[0, 2]), int(segments[-1, 3])
+        return Packed(
+            self.ids[tokens:last].tobytes(),
+            self.weights[tokens:last].tobytes(),
+            np.subtract(segments, (first, 0, tokens, tokens)),
+            np.array(self.sources[first:end]) * (0, 1, 1),
+        )
+
+    def take(self, index: np.ndarray) -> "TreeStore":
+        """Some of the trees, also several times, as a store; tokens stay where they are on disk."""
+        found = copy.copy(self)
+        begins, counts = self.first[index], self.first[index + 1] - self.first[index]
+        ends = np.cumsum(counts)
+        found.segments = self.segments[np.repeat(begins - (ends - counts), counts) + np.arange(counts.sum())]
+        found.segments[:, 0] = np.repeat(np.arange(len(index)), counts)
+        found.sources = self.sources[index]
+        found.first = np.concatenate([[0], ends])
+        return found
+
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each tree."""
@@ -117,4 +217,4 @@ class TreeStore(Sequence[TokenTree]):
     @property
     def trained(self) -> int:
         """Tokens with a loss weight."""
-        return int((self.weights > 0).sum())
+        return sum(int((self.weights[a:b] > 0).sum()) for a, b in self.segments[:, 2:].tolist())

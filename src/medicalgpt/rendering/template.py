@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from medicalgpt.data.records import Message
+from medicalgpt.data.records import Message, Tools
 from medicalgpt.errors import RenderError
-from medicalgpt.rendering.dialogue import prompt_parts, stop_token
+from medicalgpt.rendering.conversation import prompt_parts
+from medicalgpt.rendering.dialogue import stop_token
 from medicalgpt.rendering.template_header import EOS
-from medicalgpt.rendering.template_text import TemplateText, adds_bos, template_source
+from medicalgpt.rendering.template_text import LONGEST, TemplateText, adds_bos, template_source
 from medicalgpt.rendering.tool_formats.choose import stamped
 
 # Separators between documents that pretraining corpora use; an instruct tokenizer's eos ends a turn instead.
@@ -23,18 +24,41 @@ class ChatTemplate(TemplateText):
     """A chat template bound to a tokenizer: text, token ids, and the tokens that end an answer."""
 
     @classmethod
-    def load(cls, tokenizer: Any, name: str | None = None, tool_format: str | None = None) -> "ChatTemplate":
+    def load(
+        cls, tokenizer: Any, name: str | None = None, tool_format: str | None = None, usual: Sequence[str] = ()
+    ) -> "ChatTemplate":
         """Bind the tokenizer's own template (None), a named one, or a .jinja file.
 
         Args:
             tool_format: how tools and calls are written where the template does not; default: what the template's text
                 names, else its family's.
+            usual: names of the model family's templates, for the message where the tokenizer has none.
 
         Raises:
             RenderError: there is no such template or tool format, or the tokenizer lacks what it needs.
         """
-        source, name = template_source(tokenizer, name)
+        source, name = template_source(tokenizer, name, usual)
         return cls.of_text(tokenizer, source, name, tool_format)
+
+    @classmethod
+    def for_documents(cls, tokenizer: Any, name: str | None = None, tool_format: str | None = None) -> "ChatTemplate":
+        """The same where documents are read, for which the tokenizer need not have a template, nor one without faults.
+
+        Raises:
+            RenderError: as `load`, for a template that was named; the tokenizer has no eos token.
+        """
+        try:
+            return cls.load(tokenizer, name, tool_format)
+        except RenderError:
+            own = getattr(tokenizer, "chat_template", None)
+            if name is not None or (isinstance(own, str) and len(own) > LONGEST):
+                raise
+        template = cls(tokenizer, "", "none")
+        # What is saved with the model is what was there.
+        template.source = own if isinstance(own, str) else ""
+        template.documents_only = True
+        _ = template.document_end
+        return template
 
     @classmethod
     def of_text(cls, tokenizer: Any, source: str, name: str, tool_format: str | None = None) -> "ChatTemplate":
@@ -45,9 +69,11 @@ class ChatTemplate(TemplateText):
             _ = template.tool_use
         return template
 
-    def prompt_ids(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), prefill: str = ""
-    ) -> list[int]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the tokenizer and the text, and finds out the rest by itself."""
+        return _again, (self.tokenizer, self.source, self.name, self.documents_only)
+
+    def prompt_ids(self, messages: Sequence[Message], tools: Tools = (), prefill: str = "") -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer.
 
         `prefill`: the beginning of the answer, which the model is to go on with.
@@ -63,7 +89,8 @@ class ChatTemplate(TemplateText):
     def stop_ids(self) -> list[int]:
         """Every token that ends generation: the template's stops, then the tokenizer's eos and document end."""
         declared = [self.encoder.special[text] for text in self._declared if text in self.encoder.special]
-        ids = [self.stop_id, *declared, self.tokenizer.eos_token_id, self.document_end]
+        own = () if self.documents_only else (self.stop_id,)
+        ids = [*own, *declared, self.tokenizer.eos_token_id, self.document_end]
         return list(dict.fromkeys(int(i) for i in ids if i is not None))
 
     @cached_property
@@ -126,7 +153,18 @@ class ChatTemplate(TemplateText):
             )
 
 
+def _again(tokenizer: Any, source: str, name: str, documents_only: bool) -> ChatTemplate:
+    template = ChatTemplate(tokenizer, "" if documents_only else source, name)
+    template.source, template.documents_only = source, documents_only
+    return template
+
+
 def stop_ids(template: ChatTemplate, generation_config: Any) -> list[int]:
     """The template's stop tokens and those that the model's own generation config adds (Llama 3 has three)."""
+    return list(dict.fromkeys([*template.stop_ids, *own_stop_ids(generation_config)]))
+
+
+def own_stop_ids(generation_config: Any) -> list[int]:
+    """The stop tokens that a generation config names."""
     own = getattr(generation_config, "eos_token_id", None)
-    return list(dict.fromkeys([*template.stop_ids, *([own] if isinstance(own, int) else own or [])]))
+    return [own] if isinstance(own, int) else list(own or [])

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import yaml
 
@@ -16,10 +16,13 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
 
 System = Literal["own", "first user turn", "last user turn", "none"]
+LONGEST: Final = 20_000
+"""Characters of a head."""
+
 EOS = "eos_token"
 """Stands among the stops for whatever end-of-sequence token the tokenizer has."""
 
-_HEADER = re.compile(r"\{#-?\s*medicalgpt template\n(.*?)-?#\}", re.DOTALL)
+_OPENING = re.compile(r"\{#-?\s*medicalgpt template\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +66,20 @@ def read_info(source: str, name: str) -> TemplateInfo | None:
     Raises:
         RenderError: a key is missing, unknown or has a value that is not allowed.
     """
-    found = _HEADER.search(source)
-    if not found:
+    found = _OPENING.search(source)
+    end = source.find("#}", found.end()) if found else -1
+    if not found or end < 0:
         return None
+    head = source[found.end() : end].removesuffix("-")
+    if len(head) > LONGEST:
+        raise RenderError(
+            f"chat template '{name}': the comment at its head has {len(head):,} characters, allowed: {LONGEST:,}"
+        )
     try:
-        given = yaml.safe_load(found.group(1))
-    except yaml.YAMLError as error:
-        raise RenderError(f"chat template '{name}': the comment at its head is not YAML: {error}") from error
+        given = yaml.safe_load(head)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no such date, and lists within lists
+        said = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise RenderError(f"chat template '{name}': the comment at its head is not YAML: {said}") from error
     return TemplateInfo(**_checked(given, name))
 
 

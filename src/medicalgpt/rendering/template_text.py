@@ -7,13 +7,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from medicalgpt.data.records import Message
+from medicalgpt.data.records import Message, Tools
+from medicalgpt.data.time_limit import within
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.encode import Encoder
+from medicalgpt.rendering.frames import Frames
 from medicalgpt.rendering.template_header import (
     EOS,
     TemplateInfo,
@@ -23,6 +25,13 @@ from medicalgpt.rendering.template_header import (
     read_info,
 )
 from medicalgpt.rendering.tool_turns import ToolUse, as_turns, find_tool_use
+from medicalgpt.rendering.unwanted import go_on
+
+SECONDS: Final = 10.0
+"""What one rendering may take; a long conversation takes milliseconds."""
+
+LONGEST: Final = 1 << 20
+"""Characters of a template; the longest published ones have some ten thousand."""
 
 
 class TemplateText:
@@ -34,12 +43,21 @@ class TemplateText:
         name: what messages call the template.
     """
 
+    documents_only = False
+    """True for what stands in where a tokenizer has no template and only documents are read: it has no turns."""
+
     def __init__(self, tokenizer: Any, source: str, name: str) -> None:
+        if len(source) > LONGEST:
+            raise RenderError(f"chat template '{name}' has {len(source):,} characters; allowed: up to {LONGEST:,}")
         self.tokenizer = tokenizer
         self.source = source
         self.name = name
         self.info: TemplateInfo | None = read_info(source, name)
         """What the template says about itself; None for one without a head, as most tokenizers' own are."""
+        self.closing: str | None = None
+        """What stands behind the last turn's end in a finished conversation; None until `dialogue.closing` looked."""
+        self.frames: Frames | None = None
+        """What stands between the turns of ordinary conversations; None until `conversation.framed_parts` looked."""
         stop = self.info.stop if self.info else ()
         self.encoder = Encoder(tokenizer, [text for text in stop if text != EOS])
 
@@ -48,14 +66,18 @@ class TemplateText:
         """SHA-256 of the template's text, in hex."""
         return hashlib.sha256(self.source.encode()).hexdigest()
 
-    def text(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False
-    ) -> str:
+    def text(self, messages: Sequence[Message], tools: Tools = (), generation_prompt: bool = False) -> str:
         """The rendered conversation; tools and calls that the template does not write itself go into ordinary turns.
 
         Raises:
             RenderError: the template has no place for a system message, or refuses the conversation.
+            UnwantedError: nobody waits for it (`unwanted.unless`).
         """
+        if self.documents_only:
+            raise RenderError(
+                "the tokenizer has no chat template that could be used; name one (data.template, --template)"
+            )
+        go_on()
         if self.info:
             check_system(self.info, self.name, messages)
         if tools or any(m.role == "tool" or m.tool_calls for m in messages):
@@ -64,19 +86,28 @@ class TemplateText:
             turns = [m.as_dict() for m in messages]
         try:
             return self._apply(turns, tools, generation_prompt)
+        except RenderError:
+            raise
         except Exception as error:  # Jinja raises many kinds; the row is refused, not the program
             raise RenderError(f"chat template '{self.name}' cannot render this conversation: {error}") from error
 
-    def _apply(self, turns: list[dict[str, Any]], tools: Sequence[dict[str, Any]], generation_prompt: bool) -> str:
-        return str(
-            self.tokenizer.apply_chat_template(
-                turns,
-                tools=list(tools) or None,
-                chat_template=self.source,
-                add_generation_prompt=generation_prompt,
-                tokenize=False,
-            )
+    def _apply(self, turns: list[dict[str, Any]], tools: Tools, generation_prompt: bool) -> str:
+        """The template's own text of turns; raises what Jinja raises, and RenderError for a template that does not end."""
+        render = partial(
+            self.tokenizer.apply_chat_template,
+            turns,
+            tools=list(tools) or None,
+            chat_template=self.source,
+            add_generation_prompt=generation_prompt,
+            tokenize=False,
         )
+        try:
+            return str(within(SECONDS, render))
+        except TimeoutError:
+            raise RenderError(
+                f"chat template '{self.name}' was not done with a conversation of {len(turns)} turns after {SECONDS:g} s; "
+                "look for a loop in it, or choose another data.template"
+            ) from None
 
     @cached_property
     def tool_use(self) -> ToolUse:
@@ -86,9 +117,10 @@ class TemplateText:
         return replace(found, system_turn=False) if self.info and self.info.system == "none" else found
 
 
-def template_source(tokenizer: Any, name: str | None) -> tuple[str, str]:
+def template_source(tokenizer: Any, name: str | None, usual: Sequence[str] = ()) -> tuple[str, str]:
     """The text of a template, and what to call it: the tokenizer's own (None), a named one, or a .jinja file.
 
+    `usual` are names that the message recommends where the tokenizer has none.
     `bos` and `default_system` are set at the top of the text, so that the saved file renders the same anywhere.
 
     Raises:
@@ -98,25 +130,38 @@ def template_source(tokenizer: Any, name: str | None) -> tuple[str, str]:
         return _bound(tokenizer, _read(name), name), name
     source = getattr(tokenizer, "chat_template", None)
     if not isinstance(source, str) or not source:
+        known = named_templates()
+        fit = " or ".join(f"data.template={name}" for name in usual if name in known)
         raise RenderError(
             "the tokenizer has no chat template of its own; set data.template to one of "
-            f"{', '.join(named_templates())} or to a .jinja file"
+            f"{', '.join(known)} or to a .jinja file" + (f"; usual for models of this family: {fit}" if fit else "")
         )
     return source, "tokenizer"
 
 
 def _read(name: str) -> str:
     if name.endswith(".jinja"):
-        path = Path(name)
-        if not path.is_file():
-            raise RenderError(f"data.template: there is no file {name}")
-        return path.read_text(encoding="utf-8")
+        return _read_file(Path(name))
     if name not in named_templates():
         raise RenderError(
             f"data.template: '{name}' is not known; named templates are {', '.join(named_templates())}; "
             "or give a .jinja file, or null for the tokenizer's own"
         )
     return named_source(name)
+
+
+def _read_file(path: Path) -> str:
+    if not path.is_file():
+        raise RenderError(f"data.template: there is no file {path}")
+    try:
+        with path.open("rb") as file:
+            data = file.read(4 * LONGEST + 1)  # bytes of as many characters
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise RenderError(f"data.template: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise RenderError(f"data.template: {path}:{line}: the file is not UTF-8; save it as UTF-8") from None
 
 
 def _bound(tokenizer: Any, source: str, name: str) -> str:

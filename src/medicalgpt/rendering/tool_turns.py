@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medicalgpt.data.records import Message
+from medicalgpt.data.records import Message, Tools
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.thinking import CLOSE
 from medicalgpt.rendering.tool_formats import FORMATS, Parsed, ToolFormat, named_in, suited
@@ -86,11 +86,11 @@ def _reads(tool_format: ToolFormat, written: str) -> bool:
     return begins and tool_format.parse(written).calls == (_CALL,)
 
 
-def _tried(
-    render: Render, turns: list[Turn], tools: Sequence[dict[str, Any]] = (), generation_prompt: bool = False
-) -> str:
+def _tried(render: Render, turns: list[Turn], tools: Tools = (), generation_prompt: bool = False) -> str:
     try:
         return render(turns, tools, generation_prompt)
+    except RenderError:  # it does not end: asking on would take as long again
+        raise
     except Exception:  # templates refuse in many ways what they have no place for
         return ""
 
@@ -125,9 +125,7 @@ def with_ids(messages: Sequence[Message]) -> list[Turn]:
     return turns
 
 
-def as_turns(
-    use: ToolUse, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
-) -> tuple[list[Turn], Sequence[dict[str, Any]]]:
+def as_turns(use: ToolUse, messages: Sequence[Message], tools: Tools) -> tuple[list[Turn], Sequence[dict[str, Any]]]:
     """The turns and tools to render a conversation with tools, calls or results from.
 
     A template that writes tools itself gets them as they are; for others they stand in ordinary turns, and no tools are left.

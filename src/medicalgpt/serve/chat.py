@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Literal
 from rich.console import Console
 from rich.text import Text
 
+from medicalgpt.config.emergency import Emergency
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.rendering.thinking import ThinkingStream
-from medicalgpt.serve.disclaimer import DISCLAIMER
+from medicalgpt.serve.disclaimer import disclaimers
 
 if TYPE_CHECKING:  # importing the engine takes seconds, and this file needs only its interface
     from medicalgpt.generate.engine import Completion, Engine
@@ -37,6 +38,7 @@ class Chat:
         console: where everything is printed.
         history: False asks each question alone, as if it were the first.
         thinking: show a model's thoughts before its answer, or only say that it thinks.
+        emergency: whose number the disclaimer names; None names those of several regions.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class Chat:
         system: str | None = None,
         history: bool = True,
         thinking: Literal["show", "hide"] = "show",
+        emergency: Emergency | None = None,
     ) -> None:
+        self.emergency = emergency
         self.engine = engine
         self.sampling = sampling
         self.read = read
@@ -61,7 +65,7 @@ class Chat:
 
     def run(self) -> None:
         """Talk until /exit or the end of the input."""
-        self._print(DISCLAIMER, style="yellow")
+        self._print(disclaimers(self.emergency), style="yellow")
         self._print("/help lists the commands\n", style="dim")
         while True:
             try:

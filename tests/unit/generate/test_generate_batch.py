@@ -1,6 +1,7 @@
 """Files of prompts: which rows are accepted, what is written, and what an interruption leaves behind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from tests.tiny import tiny_model, tiny_tokenizer
 
 from medicalgpt.data.records import Message
-from medicalgpt.errors import DataError, ServeError
+from medicalgpt.errors import DataError, GrammarError, ServeError
 from medicalgpt.generate import batch
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
@@ -16,6 +17,7 @@ from medicalgpt.generate.questions import describe
 from medicalgpt.generate.rows import count_prompts, read_prompts
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.structured.constraint import Constraint
 
 
 def write(path: Path, *rows: Any) -> Path:
@@ -360,3 +362,37 @@ def test_half_a_surrogate_pair_in_another_column_survives(engine: Engine, tmp_pa
     source.write_text('{"prompt": "Q", "note": "\\ud83d"}\n')
     run(engine, source, tmp_path / "out.jsonl")
     assert read(tmp_path / "out.jsonl")[0]["note"] == "\ud83d"
+
+
+# -- schemas --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schema_is_part_of_the_settings_and_refused_before_the_first_row(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write(tmp_path / "in.jsonl", *ROWS), tmp_path / "out.jsonl"
+    with pytest.raises(ServeError, match="Unimplemented"):
+        run(engine, source, target, sampling=Sampling(5, constraint=Constraint.json_schema({"not": {}})))
+    assert not Output(target).partial.exists()
+    interrupted(engine, source, target, monkeypatch)
+    assert "constraint" not in json.loads(Output(target).settings.read_text())["sampling"], "older ones have none"
+    held = replace(SAMPLING, constraint=Constraint.json_schema({"const": 1}))
+    with pytest.raises(ServeError, match=r"made with other settings \(sampling\)"):
+        run(engine, source, target, resume=True, sampling=held)
+
+
+def test_a_row_whose_grammar_breaks_down_is_reported_in_its_place(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, whole = write(tmp_path / "in.jsonl", *ROWS[:3]), Engine.generate
+
+    def generate(self: Engine, prompts: Any, sampling: Sampling, **how: Any) -> Any:
+        if 1 in how["numbers"]:
+            raise GrammarError("the JSON schema proved too complex")
+        return whole(self, prompts, sampling, **how)
+
+    monkeypatch.setattr(Engine, "generate", generate)
+    summary = run(engine, source, tmp_path / "out.jsonl")
+    found = read(tmp_path / "out.jsonl")
+    assert [row.get("problem") for row in found] == [None, "the JSON schema proved too complex", None]
+    assert summary.unanswered == 1

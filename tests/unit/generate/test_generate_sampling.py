@@ -60,3 +60,11 @@ def test_the_draw_follows_the_probabilities() -> None:
     share = torch.bincount(drawn, minlength=3) / n
     error = (expected * (1 - expected) / n).sqrt()
     assert ((share - expected).abs() < 4 * error).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_new_tokens", "64"), ("temperature", None), ("seed", 1.5), ("top_p", True), ("top_k", [5])]
+)
+def test_a_setting_of_another_type_is_named(name: str, value: object) -> None:
+    with pytest.raises(ServeError, match=f"{name} is a {type(value).__name__}; allowed: a (whole )?number"):
+        Sampling(**{name: value})  # type: ignore[arg-type]

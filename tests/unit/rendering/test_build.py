@@ -1,6 +1,9 @@
 """From files to token stores: the held-out split, the cache, the ledger, replay and bad rows."""
 
+import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +11,13 @@ import pytest
 from tests.tiny import tiny_tokenizer
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data.records import Kind
-from medicalgpt.errors import DataError, RenderError
-from medicalgpt.rendering.build import Prepared, prepare, replay_choice
+from medicalgpt.data.ledger import warning_lines
+from medicalgpt.data.records import Kind, Record
+from medicalgpt.data.rows import RawRow, Row, parsed
+from medicalgpt.errors import DataError, RenderError, RunError
+from medicalgpt.rendering import row_work
+from medicalgpt.rendering.build import BUILD, Prepared, Renderer, prepare, replay_choice
+from medicalgpt.rendering.first_rows import FirstRows, read_first_rows
 from medicalgpt.rendering.rows import TrainOn
 from medicalgpt.rendering.store import TreeStore
 from medicalgpt.rendering.template import ChatTemplate
@@ -135,7 +142,170 @@ def test_an_interrupted_build_is_built_again(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache" / "tokens").glob(".build-*"))
 
 
+def test_files_that_are_not_read_stand_in_the_ledger_as_they_lie_now(tmp_path: Path) -> None:
+    ward = tmp_path / "ward [a]"
+    ward.mkdir()
+    write(ward / "a.jsonl", questions(10))
+    assert run(tmp_path, train=[str(ward)]).ledger["skipped"] == {}
+    (ward / "scan.dcm").write_bytes(b"x")
+    (ward / "README.md").write_text("What the rows are.")
+    again = run(tmp_path, train=[str(ward)])
+    assert again.cached
+    assert again.ledger["skipped"] == {
+        str(ward): {".dcm": 1, "README.md (a description; named by itself it is read)": 1}
+    }
+
+
+def test_an_empty_file_of_a_folder_stands_in_the_ledger_of_cached_stores_as_well(tmp_path: Path) -> None:
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    write(ward / "a.jsonl", questions(10))
+    (ward / "b.jsonl").write_text("\n")
+    for cached in (False, True):
+        found = run(tmp_path, train=[str(ward)])
+        assert found.cached == cached
+        assert found.ledger["files"][str(ward / "b.jsonl")] == {"rows": 0}
+        assert warning_lines(found.ledger) == [
+            f"  warning: {ward / 'b.jsonl'}: the file is empty: it has no rows; the other files are read"
+        ]
+    with pytest.raises(DataError, match=r"b\.jsonl: the file is empty"):
+        run(tmp_path, train=[str(ward / "b.jsonl")])
+
+
+def test_the_keys_of_reading_reach_every_file(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (tmp_path / name).write_bytes(
+            f"Fièvre à 39 °C, dossier {name}.\nÂgé de 60 ans, dossier {name}.\n".encode("cp1252")
+        )
+    paths = {key: [str(tmp_path / f"{name}.txt")] for key, name in (("train", "a"), ("eval", "b"), ("replay", "c"))}
+    with pytest.raises(DataError, match=r"data\.encoding="):
+        run(tmp_path, "document", **paths)
+    found = run(tmp_path, "document", **paths, encoding="cp1252", txt="line")
+    assert texts(found.held_out)[1].endswith(">Âgé de 60 ans, dossier b.txt.<|endoftext|>")
+    assert found.ledger["rows"] == found.ledger["kept"] == 6
+
+
+@pytest.mark.parametrize("change", ["more", "same bytes again", "another file", "gone"])
+def test_data_that_changes_while_it_is_read_is_not_cached(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward = tmp_path / "ward"
+    ward.mkdir()
+    file = Path(write(ward / "a.jsonl", questions(10)))
+    whole = file.read_bytes()
+    render = Renderer.render
+
+    def changing(self: Renderer, record: Record) -> Any:
+        if record.source.row == 5:
+            match change:
+                case "more":
+                    write(file, questions(11))
+                case "same bytes again":
+                    file.unlink()
+                    file.write_bytes(whole)
+                case "another file":
+                    write(ward / "b.jsonl", questions(2))
+                case "gone":
+                    file.unlink()
+        return render(self, record)
+
+    monkeypatch.setattr(Renderer, "render", changing)
+    with pytest.raises(DataError, match=r"changed while it was read|holds no data file"):
+        run(tmp_path, train=[str(ward)])
+    monkeypatch.undo()
+    assert not list((tmp_path / "cache").rglob("store.json"))
+    if change != "gone":
+        assert not run(tmp_path, train=[str(ward)]).cached
+
+
+@pytest.mark.parametrize("kind", ["dialogue", "preference"])
+def test_rows_are_parsed_once_and_held_out_ones_found_again(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held out is known only after all were rendered; of the held-out rows the first ones are looked up for samples."""
+    rows = (
+        questions(200) if kind == "dialogue" else [{**q, "chosen": "Rest.", "rejected": "Run."} for q in questions(200)]
+    )
+    lines = [json.dumps(row) for row in rows]
+    lines[50:50] = ["", "   "]  # row numbers are those of lines
+    file = tmp_path / "a.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    seen: list[int] = []
+
+    def counted(row: RawRow) -> Row:
+        found = parsed(row)
+        seen.append(found.number)
+        return found
+
+    monkeypatch.setattr(row_work, "parsed", counted)
+    found = run(tmp_path, kind, train=[str(file)], eval_fraction=0.2)
+    assert sorted(seen) == [n for n in range(1, 203) if n not in (51, 52)]
+    assert found.held_out is not None
+    held = [tree.source.row for tree in found.held_out]
+    assert len(held) == 40
+    assert held == sorted(held)
+    assert {tree.source.row for tree in found.train} == set(seen) - set(held)
+    assert [prompt.source.row for prompt in found.first_rows.prompts] == held
+    again = read_first_rows(DataConfig(train=[str(file)], eval_fraction=0.2), kind, 1)
+    assert found.first_rows == again
+
+
 # -- the ledger and bad rows ---------------------------------------------------------------------------------------
+
+
+def tokens_folder(folder: Path) -> list[str]:
+    return sorted(p.name for p in (folder / "cache" / "tokens").iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("name", ["ids.bin", "weights.bin"])
+def test_a_full_cache_is_one_message_and_leaves_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rows, real = [write(tmp_path / "a.jsonl", questions(20))], Path.open
+
+    def full(self: Path, *words: Any, **named: Any) -> Any:
+        return real(Path("/dev/full") if self.name == name else self, *words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", full)
+        with pytest.raises(RunError, match=r"the token store .* could not be written to .*: the disk is full") as found:
+            run(tmp_path, train=rows)
+    assert "MEDICALGPT_CACHE" in str(found.value)
+    assert tokens_folder(tmp_path) == []
+    assert capfd.readouterr().err == "", "files that are closed later complain on their own"
+    assert len(run(tmp_path, train=rows).train) == 19
+
+
+def test_a_quota_that_is_used_up_while_the_stores_are_put_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    rows = [write(tmp_path / "a.jsonl", questions(20))]
+    with monkeypatch.context() as patch:
+        patch.setattr(FirstRows, "save", refuse)
+        with pytest.raises(RunError, match=r"could not be written to .*: your quota is used up"):
+            run(tmp_path, train=rows)
+    found = run(tmp_path, train=rows)
+    assert (len(found.train), found.cached) == (19, False)
+
+
+def test_what_a_killed_build_left_goes_at_the_next_start(tmp_path: Path) -> None:
+    killed = f"""
+import os, signal
+from pathlib import Path
+from medicalgpt.disk.scratch import scratch
+with scratch(Path({str(tmp_path / "cache" / "tokens")!r}), {BUILD!r}) as folder:
+    (folder / "train").mkdir()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    (tmp_path / "cache" / "tokens").mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", killed], check=False)
+    assert [name.startswith(BUILD) for name in tokens_folder(tmp_path)] == [True]
+    run(tmp_path, train=[write(tmp_path / "a.jsonl", questions(20))])
+    assert [name.startswith(BUILD) for name in tokens_folder(tmp_path)] == [False]
 
 
 def test_the_ledger_adds_up(tmp_path: Path) -> None:
@@ -298,3 +468,47 @@ def test_pairs_are_taken_apart_and_stay_on_one_side(tmp_path: Path) -> None:
         assert tree.desirable == by_hand.get(word, number < 7)
     good, bad = found.train.verdicts
     assert good + bad == 24
+
+
+# -- passages of long documents ------------------------------------------------------------------------------------
+
+
+def test_passages_of_a_long_document_are_held_out_without_a_leak(tmp_path: Path) -> None:
+    paragraphs = [f"Paragraph {i}: the pulse of case {7 * i} was {60 + i % 40} a minute.\n\n" for i in range(700)]
+    book, leaflet = tmp_path / "book.txt", tmp_path / "leaflet.txt"
+    book.write_text("".join(paragraphs), encoding="utf-8")
+    leaflet.write_text("Drink enough and rest.", encoding="utf-8")
+    found = run(tmp_path, "document", train=[str(book), str(leaflet)])
+    assert "passages of a long document are held out" in found.notes[0]
+    said = found.ledger["held_out"]
+    assert list(said["files"]) == [str(book)]
+    assert said["files"][str(book)]["of"] == len(book.read_text(encoding="utf-8"))
+    assert 0.025 < said["share"] < 0.1
+    assert found.ledger["files"][str(book)] == {"rows": 1, "split": 1}
+    tokenizer = tiny_tokenizer()
+    start, end = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    sides, whole = {}, 0
+    for name, store in (("train", found.train), ("held_out", found.held_out)):
+        assert store is not None
+        trained = [i for tree in store for i in tree.path(0)[0][1:].tolist()]
+        sides[name] = tokenizer.decode(trained)
+        ends = [int(tree.path(0)[0][-1]) for tree in store]
+        whole += ends.count(start) + ends.count(end)
+    assert whole == 2  # the book's and the leaflet's: a passage behind which the text goes on has no end
+    held = [p for p in paragraphs if p in sides["held_out"]]
+    assert sum(map(len, held)) == said["characters"]
+    assert not [p for p in held if p in sides["train"]]
+    assert all(p in sides["train"] for p in paragraphs if p not in held)
+
+
+def test_a_bad_passage_drops_its_document_as_a_whole(tmp_path: Path) -> None:
+    lines = [f"Line {i} of a book about the pulse.\n" for i in range(600)]
+    book, other = tmp_path / "a.txt", tmp_path / "b.txt"
+    book.write_text("".join([*lines, BAD_TEXT]), encoding="utf-8")
+    other.write_text("".join(f"Line {i} of another book.\n" for i in range(800)), encoding="utf-8")
+    train = [str(book), str(other)]
+    with pytest.raises(RenderError, match=f"{book}:1: the document contains the special token"):
+        run(tmp_path, "document", train=train)
+    found = run(tmp_path, "document", train=train, on_bad_row="drop", max_bad_share=0.5)
+    assert (found.ledger["split"], found.ledger["dropped"]) == (1, 1)
+    assert not any("about the pulse" in text for text in texts(found.train) + texts(found.held_out))

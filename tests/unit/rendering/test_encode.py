@@ -113,6 +113,7 @@ TEXT = st.lists(WORDS, min_size=1, max_size=4).map("".join)
 def test_any_parts_spell_their_text_and_keep_their_prompts(kind: str, texts: list[str]) -> None:
     encoder: Any = Encoder(KINDS[kind]())
     parts = encoder.parts(texts)
+    assert parts == encoder.each_prefix(texts)
     assert len(parts) == len(texts)
     flat = [i for part in parts for i in part]
     plain = encoder.decode(encoder.ids("".join(texts)))
@@ -120,3 +121,20 @@ def test_any_parts_spell_their_text_and_keep_their_prompts(kind: str, texts: lis
         assert encoder.decode(flat) == plain
     for end in range(1, len(texts)):
         assert [i for part in parts[:end] for i in part] == encoder.join(texts[:end])
+
+
+def test_the_work_grows_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each prefix of 200 parts would be encoded: a hundred times the text."""
+    encoder = Encoder(byte_level())
+    texts = [
+        text
+        for i in range(100)
+        for text in (f"<|im_start|>user\nWhat {i}?<|im_end|>\n{HEADER}", "\n\nThe fever<|im_end|>")
+    ]
+    expected = encoder.each_prefix(texts[:20])
+    encoded: list[int] = []
+    ids = Encoder.ids
+    monkeypatch.setattr(Encoder, "ids", lambda self, text: encoded.append(len(text)) or ids(self, text))
+    fresh = Encoder(byte_level())
+    assert fresh.parts(texts)[:19] == expected[:19]  # each answer was cut from its header
+    assert sum(encoded) < 3 * len("".join(texts))

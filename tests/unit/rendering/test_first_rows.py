@@ -15,7 +15,7 @@ from medicalgpt.config.sections import DataConfig, TrainConfig
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Feedback, Kind, Message, Preference, Source
-from medicalgpt.data.rows import Row, open_rows
+from medicalgpt.data.rows import open_raw_rows, open_rows
 from medicalgpt.data.split import choose_eval, group_key
 from medicalgpt.rendering.build import Prepared, prepare
 from medicalgpt.rendering.first_rows import FILE, MOST_CONVERSATIONS, MOST_PROMPTS, FirstRows, SamplePrompt
@@ -108,13 +108,18 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file was opened to be cut into rows, by whoever did it."""
     count: Counter[str] = Counter()
 
-    def counted(path: Path, *args: Any) -> Iterator[Row]:
-        count[str(path)] += 1
-        return open_rows(path, *args)
+    def counting(opener: Any) -> Any:
+        def counted(path: Path, *args: Any) -> Iterator[Any]:
+            count[str(path)] += 1
+            return opener(path, *args)
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("medicalgpt.") and getattr(module, "open_rows", None) is open_rows:
-            monkeypatch.setattr(module, "open_rows", counted)
+        return counted
+
+    for opener in (open_rows, open_raw_rows):
+        for name, module in list(sys.modules.items()):
+            home = name == "medicalgpt.data.rows"  # one of them may call the other
+            if name.startswith("medicalgpt.") and not home and getattr(module, opener.__name__, None) is opener:
+                monkeypatch.setattr(module, opener.__name__, counting(opener))
     return count
 
 

@@ -313,3 +313,13 @@ def test_a_call_begins_as_it_is_written(name: str) -> None:
     assert (any_tool == "") == (name == "glm4")
     stream = used.stream([DOSE])
     assert stream.push(named) == [], "half a call is nothing to show"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [True, {"properties": 4}, {"properties": ["kg"]}, {"properties": {"kg": 3}, "required": 5}, {"required": [{}]}],
+)
+def test_tools_of_training_rows_whose_schema_is_none_are_described_all_the_same(parameters: Any) -> None:
+    tool = {"type": "function", "function": {"name": "dose", "description": None, "parameters": parameters}}
+    for tool_format_ in FORMATS.values():
+        assert "dose" in tool_format_.system((tool,))

@@ -1,14 +1,19 @@
 """Text completions: prompts as text or tokens, log-probabilities in parallel lists."""
 
+import copy
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from tests.serving import engine_of, served
-from tests.tiny import tiny_tokenizer
+from tests.tiny import tiny_model, tiny_tokenizer
+from tokenizers import Tokenizer
 
+from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
 
 PROMPT = "What is a fever? A temperature"
@@ -78,3 +83,23 @@ def test_what_is_not_given_is_refused(client: TestClient, fields: dict[str, Any]
     response = client.post("/v1/completions", json={"model": "tiny", "prompt": "a", "max_tokens": 2, **fields})
     assert response.status_code == 400
     assert words in response.json()["error"]["message"]
+
+
+def test_ids_that_stand_for_no_token_are_refused() -> None:
+    """Their rows were never trained. Those behind a gap are tokens, whatever the tokenizer's length."""
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    inner = json.loads(tokenizer.backend_tokenizer.to_str())
+    vocabulary: dict[str, int] = inner["model"]["vocab"]
+    word, gap = max(vocabulary.items(), key=lambda entry: entry[1])
+    vocabulary[word] = far = gap + 8
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(inner))
+    engine = Engine(tiny_model(vocab_size=512), tokenizer, ChatTemplate.load(tokenizer))
+    with served(engine) as service:
+        client = TestClient(create_app(service), base_url="http://127.0.0.1")
+        assert complete(client, [1, far], max_tokens=2)["usage"]["prompt_tokens"] == 2
+        for ids, words in (([1, gap], f"the id {gap}, which is no token"), ([far + 1], f"outside 0 to {far}")):
+            for prompt in (ids, ["a fever?", ids][1:], [[1], ids]):
+                response = client.post("/v1/completions", json={"model": "tiny", "prompt": prompt, "max_tokens": 2})
+                assert response.status_code == 400
+                assert words in response.json()["error"]["message"]
+        assert client.post("/v1/completions", json={"model": "tiny", "prompt": [-1]}).status_code == 400

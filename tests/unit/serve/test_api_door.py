@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from tests.serving import endless, engine_of, served
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.decoder.pool import Pool
-from medicalgpt.serve.api.access import ApiKeys, check_host, named_locally
+from medicalgpt.network.access import ApiKeys, check_host
+from medicalgpt.network.address import named_locally
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Limits, Service
 
@@ -40,6 +42,11 @@ def turn(**fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", **fields}]}
 
 
+def schema(content: dict[str, Any], name: str = "a", **fields: Any) -> dict[str, Any]:
+    """A response format."""
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": name, "schema": content, **fields}}}
+
+
 BAD: list[tuple[dict[str, Any], int, str | None, str]] = [
     ({"model": "gpt-4"}, 404, "model", "there is tiny, medical/tiny"),
     ({"messages": []}, 400, "messages", "at least 1 item"),
@@ -55,7 +62,12 @@ BAD: list[tuple[dict[str, Any], int, str | None, str]] = [
     ({"top_logprobs": 2}, 400, "top_logprobs", "needs logprobs"),
     ({"stream_options": {"include_usage": True}}, 400, "stream_options", "needs stream"),
     ({"frequency_penalty": 0.5}, 400, "frequency_penalty", "not supported here"),
-    ({"response_format": {"type": "json_object"}}, 400, "response_format", "not supported here"),
+    ({"response_format": {"type": "xml"}}, 400, "response_format.type", "'json_object' or 'json_schema'"),
+    ({"response_format": {"type": "json_schema"}}, 400, "response_format", "that type needs it"),
+    (schema({"not": {}}), 400, "response_format", "Unimplemented keys"),
+    (schema({"type": "objekt"}), 400, "response_format", "schema 'a': it is no JSON schema"),
+    (schema({}, name="a b"), 400, "response_format.json_schema.name", "match pattern"),
+    (schema({}, skema={}), 400, "response_format.json_schema.skema", "unknown field"),
     ({"stop": ["a", ""]}, 400, "stop.1", "at least 1 character"),
     (turn(content=[{"type": "image_url", "image_url": {"url": "data:x"}}]), 400, "messages.0.content", "text only"),
     (turn(content=[{"type": "input_audio", "input_audio": {}}]), 400, "messages.0.content", "input_audio"),
@@ -139,6 +151,14 @@ def test_models_and_health(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "ok", "active": 0, "waiting": 0}
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/v1/models", "/v1/models/tiny"])
+def test_head_is_answered_where_get_is(client: TestClient, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert head.status_code == get.status_code == 200
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert client.head(PATH).status_code == 405
+
+
 # -- keys and hosts -----------------------------------------------------------------------------------------------------
 def test_keys_are_needed_where_there_are_some() -> None:
     with served(engine_of(), keys=ApiKeys([KEY, "sk-another-key"])) as service:
@@ -187,6 +207,39 @@ def test_keys_come_from_file_and_environment(tmp_path: Any, monkeypatch: pytest.
     with pytest.raises(ServeError, match="fewer than 8") as info:
         ApiKeys.read(file)
     assert "short" not in str(info.value)
+
+
+def test_keys_follow_their_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{KEY}\n")
+    file.chmod(0o600)
+    keys = ApiKeys.read(file)
+    assert keys.exposed is None
+    keys.renew()
+    assert not caplog.records
+    replaced = tmp_path / "new"
+    replaced.write_text("sk-of-tomorrow\n")
+    replaced.chmod(0o644)
+    replaced.rename(file)
+    keys.renew()
+    assert keys.accept("Bearer sk-of-tomorrow")
+    assert not keys.accept(f"Bearer {KEY}")
+    assert "there are 1" in caplog.text
+    assert f"chmod 600 {file}" in caplog.text
+    assert keys.exposed is not None
+    for broken in ("# none\n", "short\n", None):
+        caplog.clear()
+        if broken is None:
+            file.unlink()
+        else:
+            file.write_text(broken)
+        keys.renew()
+        keys.renew()
+        (record,) = caplog.records
+        assert "the keys from before stay valid" in record.getMessage()
+        assert keys.accept("Bearer sk-of-tomorrow")
+    assert "short" not in caplog.text
+    assert "tomorrow" not in caplog.text
 
 
 def test_other_machines_are_let_in_only_with_keys_or_by_word() -> None:

@@ -7,13 +7,14 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
+from medicalgpt.config.emergency import find
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Completion
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.serve.chat import Chat
-from medicalgpt.serve.disclaimer import DISCLAIMER
+from medicalgpt.serve.disclaimer import disclaimers
 
 
 class Script:
@@ -65,9 +66,22 @@ def texts(prompt: list[Message]) -> list[str]:
 
 def test_the_disclaimer_comes_first_in_both_languages() -> None:
     out = chat(Script())
-    assert out.startswith(DISCLAIMER)
+    assert out.startswith(disclaimers())
     assert "not a doctor" in out
     assert "不是醫師" in out
+    assert "不是医生" in out
+
+
+def test_the_disclaimer_names_the_number_that_was_chosen() -> None:
+    console = Console(file=io.StringIO(), width=200)
+
+    def ended() -> str:
+        raise EOFError
+
+    Chat(Script(), Sampling(), ended, console, emergency=find("CN")).run()  # type: ignore[arg-type]
+    head = console.file.getvalue().split("/help")[0]  # type: ignore[attr-defined]
+    assert head.count("120") == 3
+    assert "119" not in head
 
 
 def test_the_conversation_is_remembered() -> None:

@@ -1,9 +1,11 @@
 """What the engine asks of whoever runs the model: token ids in, token ids out."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from medicalgpt.errors import ServeError
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.structured.grammars import Grammars
 
 StopCallback = Callable[[int, int], bool]
 """Asked for (row, new token) after each token that is no stop token; True ends that row after it.
@@ -42,3 +44,18 @@ class Backend(Protocol):
             ServeError: the model gave numbers that cannot be sampled from, or memory ran out.
         """
         ...
+
+
+@runtime_checkable
+class Masking(Protocol):
+    """A backend that can rule out tokens, so that answers keep a constraint."""
+
+    grammars: Grammars | None
+    """Set by the engine, which knows the tokenizer."""
+
+
+def require_grammars(backend: Masking) -> Grammars:
+    """A backend's grammars; raises ServeError where none were set."""
+    if backend.grammars is None:
+        raise ServeError("this backend knows no tokenizer, which a constraint needs; ask it through an Engine")
+    return backend.grammars

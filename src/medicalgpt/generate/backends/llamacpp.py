@@ -31,6 +31,7 @@ class LlamaCppBackend:
             ServeError: the bindings are not installed, or llama.cpp does not take the file.
         """
         self.stop_ids = list(stop_ids)
+        self.never = [i for i in file.unused_ids if i not in self.stop_ids]
         self.server = Server(file)
         self._lock = threading.Lock()
 
@@ -53,7 +54,7 @@ class LlamaCppBackend:
         longest = max((len(prompt) for prompt, _ in rows), default=1) + sampling.max_new_tokens
         with self._lock:
             size = self.server.make_room(min(batch_size, len(rows)), longest)
-            done = _Call(self.server, sampling, self.stop_ids, ends).all(rows, size)
+            done = _Call(self.server, sampling, self.stop_ids, self.never, ends).all(rows, size)
         answers = iter(done)
         return [[next(answers) for _ in own] for own in seeds]
 
@@ -61,8 +62,15 @@ class LlamaCppBackend:
 class _Call:
     """The completions of one call, each on a thread of its own that waits for llama.cpp most of the time."""
 
-    def __init__(self, server: Server, sampling: Sampling, stop_ids: Sequence[int], ends: StopCallback | None) -> None:
-        self.server, self.sampling = server, sampling
+    def __init__(
+        self,
+        server: Server,
+        sampling: Sampling,
+        stop_ids: Sequence[int],
+        never: Sequence[int],
+        ends: StopCallback | None,
+    ) -> None:
+        self.server, self.sampling, self.never = server, sampling, never
         self.stop_ids = frozenset(stop_ids)
         self.ends = ends
         self.settings = _settings(sampling)
@@ -106,8 +114,9 @@ class _Call:
         """The next tokens: up to the block's end, or to one that llama.cpp stops at, be it a stop token of ours or not."""
         start = len(tokens)
         settings = self.settings | {"seed": _seed(seed, start), "repeat_last_n": len(prompt) + start + _BLOCK}
-        if start < self.sampling.min_new_tokens:
-            settings["logit_bias"] = [[token, False] for token in self.stop_ids]
+        young = start < self.sampling.min_new_tokens
+        if never := [*self.never, *(self.stop_ids if young else ())]:
+            settings["logit_bias"] = [[token, False] for token in never]
         answer = self.server.ask(slot, [*prompt, *tokens], _end(start, self.sampling) - start, **settings)
         if not answer["tokens"]:
             raise ServeError("llama.cpp gave no token; the file may be damaged")

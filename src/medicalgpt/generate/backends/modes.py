@@ -13,12 +13,6 @@ from medicalgpt.models.causal_lm import CausalLM
 _SETTINGS = "generation_config"
 
 
-def context_of(inner: CausalLM) -> int | None:
-    """Most tokens of prompt and answer together, as far as a model's config says."""
-    found = getattr(inner.config.get_text_config(), "max_position_embeddings", None)
-    return int(found) if found else None
-
-
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; afterwards every module is in the mode it was in."""

@@ -17,6 +17,7 @@ from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.backends.decoder.kv import Slots, Step
 from medicalgpt.generate.backends.modes import attention_named, inference, own_attention
 from medicalgpt.generate.backends.transformers import TransformersBackend
+from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.causal_lm import CausalLM, device_of, unwrap
 from medicalgpt.models.probe import rounding
 
@@ -26,12 +27,16 @@ _LIKELY = 8  # tokens compared at each position; far down in low precision all i
 _known: "weakref.WeakKeyDictionary[CausalLM, bool]" = weakref.WeakKeyDictionary()
 
 
-def backend_for(model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> Backend:
-    """The decoder where it gives the model's own numbers, else transformers' `generate`. A model is asked once."""
+def backend_for(model: nn.Module, stop_ids: Sequence[int], pad_id: int, known: KnownTokens | None = None) -> Backend:
+    """The decoder where it gives the model's own numbers, else transformers' `generate`. A model is asked once.
+
+    Args:
+        known: the ids that may be chosen; None: all.
+    """
     inner = unwrap(model)
     if inner not in _known:
         _known[inner] = _decodes(model, inner)
-    return Decoder(model, stop_ids) if _known[inner] else TransformersBackend(model, stop_ids, pad_id)
+    return Decoder(model, stop_ids, known) if _known[inner] else TransformersBackend(model, stop_ids, pad_id, known)
 
 
 def _decodes(model: nn.Module, inner: CausalLM) -> bool:

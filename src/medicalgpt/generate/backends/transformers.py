@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -18,28 +18,35 @@ from transformers import (
 )
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.backends.base import StopCallback, require_grammars
 from medicalgpt.generate.backends.decoder.draw import check_numbers, invert
-from medicalgpt.generate.backends.modes import context_of, inference, own_attention, own_settings_aside
+from medicalgpt.generate.backends.modes import inference, own_attention, own_settings_aside
 from medicalgpt.generate.backends.padding import GENERATE, takes_padding
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.causal_lm import device_of, unwrap
+from medicalgpt.models.context import context_of
+from medicalgpt.structured.grammars import Grammars
+from medicalgpt.structured.row import RowGrammar, mask, require_whole
 
 
 class TransformersBackend:
     """Implements `Backend` for a transformers causal LM, with or without adapters, also in the midst of training."""
 
-    def __init__(self, model: nn.Module, stop_ids: Sequence[int], pad_id: int) -> None:
-        self.model = model
+    def __init__(
+        self, model: nn.Module, stop_ids: Sequence[int], pad_id: int, known: KnownTokens | None = None
+    ) -> None:
+        self.model, self.known = model, known
         self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
         self.pad_id = pad_id
+        self.grammars: Grammars | None = None
         self._lock = threading.Lock()  # generation settings lie on the model: one call at a time
 
     @property
     def context(self) -> int | None:
         """See `Backend.context`."""
-        return context_of(self.inner)
+        return context_of(self.inner.config)
 
     def run(
         self,
@@ -73,6 +80,9 @@ class TransformersBackend:
         inputs = torch.tensor([[self.pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
         watch = _Watch(ends, self.stop_ids, len(prompts)) if ends else None
+        held = [require_grammars(self).row(sampling.constraint, p) for p in prompts] if sampling.constraint else []
+        lengths = watch.lengths if watch else {}
+        processors = [*([_Grammar(held, lengths)] if held else []), *_processors(sampling, seeds, self.known)]
         with (
             self._lock,
             inference(self.model),
@@ -84,7 +94,7 @@ class TransformersBackend:
                     input_ids=inputs,
                     attention_mask=mask,
                     generation_config=self._settings(sampling),
-                    logits_processor=LogitsProcessorList(_processors(sampling, seeds)),
+                    logits_processor=LogitsProcessorList(processors),
                     stopping_criteria=StoppingCriteriaList([watch] if watch else []),
                 )
             except torch.OutOfMemoryError as error:
@@ -92,7 +102,7 @@ class TransformersBackend:
                     f"out of memory with {len(prompts)} prompts of up to {width} tokens and "
                     f"{sampling.max_new_tokens} new tokens each; lower the batch size or max_new_tokens"
                 ) from error
-        lengths = watch.lengths if watch else {}
+        require_whole(held)
         rows = out[:, width:].tolist()
         return [row[: lengths[i]] if i in lengths else self._cut(row) for i, row in enumerate(rows)]
 
@@ -154,7 +164,9 @@ class _Watch(StoppingCriteria):
         return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
 
 
-def _processors(sampling: Sampling, seeds: Sequence[int]) -> Iterator[LogitsProcessor]:
+def _processors(sampling: Sampling, seeds: Sequence[int], known: KnownTokens | None) -> Iterator[LogitsProcessor]:
+    if known is not None:
+        yield _Known(known)
     yield _Numbers()
     if sampling.greedy:
         return
@@ -166,11 +178,39 @@ def _processors(sampling: Sampling, seeds: Sequence[int]) -> Iterator[LogitsProc
     yield _Draw(seeds)
 
 
+class _Known(LogitsProcessor):
+    """Leaves the ids that stand for a token; what comes behind sees narrower scores."""
+
+    def __init__(self, known: KnownTokens) -> None:
+        self.known = known
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        return self.known.drawable(scores)
+
+
 class _Numbers(LogitsProcessor):
     """Refuses NaN, of which the largest would be token 0 or any other."""
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         check_numbers(scores.amax(-1))
+        return scores
+
+
+class _Grammar(LogitsProcessor):
+    """Rules out what the rows' grammars do not allow; `ended` has the rows that a stop text ended."""
+
+    def __init__(self, rows: Sequence[RowGrammar], ended: Mapping[int, int]) -> None:
+        self.rows, self.ended = rows, ended
+        self.begun = False
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        open_rows = {i: row for i, row in enumerate(self.rows) if i not in self.ended and not row.over}
+        if self.begun:
+            tokens = input_ids[:, -1].tolist()
+            for i, row in open_rows.items():
+                row.take(tokens[i])
+        self.begun = True
+        mask(scores, {i: row for i, row in open_rows.items() if not row.over})
         return scores
 
 

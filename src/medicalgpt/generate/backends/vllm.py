@@ -14,7 +14,8 @@ from typing import Any
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.models.adapters import read_adapter
+from medicalgpt.kernels.known_tokens import KnownTokens
+from medicalgpt.models.adapter_config import read_adapter
 from medicalgpt.models.locate import Located
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's max_lora_rank may be
@@ -24,9 +25,18 @@ class VllmBackend:
     """Implements `Backend`. A completion's seed decides it as far as vLLM promises that, which is not across batches."""
 
     def __init__(
-        self, base: Located, adapter: Located | None, stop_ids: Sequence[int], dtype: str, trust_remote_code: bool
+        self,
+        base: Located,
+        adapter: Located | None,
+        stop_ids: Sequence[int],
+        dtype: str,
+        trust_remote_code: bool,
+        known: KnownTokens | None = None,
     ) -> None:
         """Load the model into vLLM.
+
+        Args:
+            known: the ids that may be chosen; None: all that the model has.
 
         Raises:
             ServeError: vLLM is not installed, or the adapter is not a local folder.
@@ -34,6 +44,8 @@ class VllmBackend:
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
         self.stop_ids = list(stop_ids)
+        # Not its logit_bias, which is bounded, nor its bad words, which need the tokenizer that it does not have here.
+        self._allowed = None if known is None else known.ids
         options: dict[str, object] = {}
         self.lora: object = None
         if adapter is not None:
@@ -103,6 +115,7 @@ class VllmBackend:
             max_tokens=sampling.max_new_tokens,
             min_tokens=sampling.min_new_tokens,
             stop_token_ids=self.stop_ids,
+            allowed_token_ids=self._allowed,
             ignore_eos=True,  # the stop tokens above are all there are, as with the other backends
             detokenize=False,
         )

@@ -7,9 +7,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from medicalgpt.errors import GrammarError, ServeError
 from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.backends.decoder.backend import Decoder
-from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
+from medicalgpt.generate.backends.decoder.pool import SequenceState
 from medicalgpt.generate.live.request import PendingAnswer
 from medicalgpt.generate.sampling import Sampling
 
@@ -32,7 +33,7 @@ class PooledWork:
         self._held.close()
 
     def _new_pool(self) -> None:
-        self._pool = Pool(self.backend.inner, self.backend.stop_ids, self.slots, self._ends)
+        self._pool = self.backend.pool(self.slots, self._ends)
 
     def _ends(self, number: int, token: int) -> bool:
         row, answer = self._rows[number]
@@ -52,8 +53,13 @@ class PooledWork:
         """Let new answers wait for a slot, and take out those that nobody wants any more."""
         for answer in arrived:
             request = answer.request
-            seed = random.Random(request.seeds[answer.choice])
-            row = SequenceState(self._next, request.encoded.ids, seed, request.sampling, request.top)
+            seed, prompt = random.Random(request.seeds[answer.choice]), request.encoded.ids
+            try:
+                grammar = self.backend.grammar(prompt, request.sampling)
+            except ServeError as error:
+                request.fail(error)
+                continue
+            row = SequenceState(self._next, prompt, seed, request.sampling, request.top, grammar=grammar)
             self._rows[self._next] = row, answer
             self._pool.add([row])
             self._next += 1
@@ -67,7 +73,11 @@ class PooledWork:
         done = self._pool.step()
         tokens = len(self._pool.active) + len(done)
         for row in done:
-            self._rows.pop(row.number)[1].finish(row.tokens[-1] in self.backend.stop_ids)
+            answer = self._rows.pop(row.number)[1]
+            if row.grammar is not None and row.grammar.problem is not None:
+                answer.request.fail(GrammarError(row.grammar.problem))
+            else:
+                answer.finish(row.tokens[-1] in self.backend.stop_ids)
         if not self._pool.busy:  # the memory of long texts is given back
             self._new_pool()
         return tokens
@@ -127,8 +137,9 @@ class BatchedWork:
         return sum(len(ids) for (ids,) in found)
 
     def give_up(self) -> list[PendingAnswer]:
-        """After an error: all answers, none of which goes on."""
-        lost, self.answers, self._batch = self.answers, [], []
+        """After an error: the answers of the batch, none of which goes on. Those that wait may ask for what succeeds."""
+        lost, self._batch = self._batch, []
+        self.answers = [answer for answer in self.answers if answer not in lost]
         return lost
 
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
-from referencing import Registry
+import regex
+from jsonschema import ValidationError
+from jsonschema.exceptions import UnknownType
 from referencing.exceptions import Unresolvable
 
+from medicalgpt.data.bounded_schema import BoundedSchema, Budget, TooCostlyError
 from medicalgpt.data.formats.fields import type_name
 from medicalgpt.data.tool_schemas import parameters
 
@@ -34,29 +36,40 @@ class CallProblem:
     argument: str | None = None
 
 
+# A schema that came unchecked (as training rows have them) may be none, whatever jsonschema then stumbles over.
+_BROKEN = (
+    *(Unresolvable, UnknownType, regex.error, RecursionError, ArithmeticError, TypeError, ValueError, AttributeError),
+    *(LookupError, StopIteration),
+)
+
+
 class CallChecker:
-    """Checks calls against tools. Without tools every call passes, as there is nothing to check it against."""
+    """Checks calls against tools. Without tools every call passes, as there is nothing to check it against.
+
+    All calls of an answer share a budget of steps and seconds: schemas are as untrusted as the calls.
+    """
 
     def __init__(self, tools: Sequence[Mapping[str, Any]] = ()) -> None:
-        # An empty registry: a schema of a client's must not make this machine fetch an address.
-        self._validators = {
-            tool["function"]["name"]: Draft202012Validator(parameters(tool["function"]), registry=Registry())
-            for tool in tools
+        budget = Budget()
+        self._schemas = {
+            tool["function"]["name"]: BoundedSchema(parameters(tool["function"]), budget) for tool in tools
         }
 
     def problem(self, call: Mapping[str, Any]) -> CallProblem | None:
         """What is wrong with a call `{"name": …, "arguments": {…}}`, or None."""
-        if not self._validators:
+        if not self._schemas:
             return None
         name = call["name"]
-        if name not in self._validators:
+        if name not in self._schemas:
             shown = f"'{name}' is none of the tools" if _NAME.fullmatch(name) else "the name is none of the tools"
-            return CallProblem("unknown_tool", f"{shown}: {', '.join(self._validators)}", shown_name(name))
+            return CallProblem("unknown_tool", f"{shown}: {', '.join(self._schemas)}", shown_name(name))
         try:
-            errors = list(self._validators[name].iter_errors(call["arguments"]))
-        except (SchemaError, Unresolvable, re.error, RecursionError) as error:
+            errors = self._schemas[name].errors(call["arguments"])
+            return _explain(name, min(errors, key=_rank)) if errors else None
+        except TooCostlyError:
+            return CallProblem("bad_value", f"{name}: checking calls against its schema takes too long", name)
+        except _BROKEN as error:
             return CallProblem("bad_value", f"{name}: its schema cannot be applied ({type(error).__name__})", name)
-        return _explain(name, min(errors, key=_rank)) if errors else None
 
 
 def shown_name(name: object) -> str | None:

@@ -90,14 +90,19 @@ class React(ToolFormat):
 
 
 def _describe(function: Mapping[str, Any]) -> str:
-    """A tool's name, description and arguments, one line an argument."""
-    parameters = function.get("parameters") or {}
-    required = parameters.get("required") or ()
+    """A tool's name, description and arguments, one line an argument. Schemas of training rows may be no schemas at all."""
+    parameters = _mapping(function.get("parameters"))
+    required = parameters.get("required")
+    required = required if isinstance(required, list) else []
     lines = [f"{function['name']}: {function.get('description') or 'no description'}"]
-    for name, schema in (parameters.get("properties") or {}).items():
-        schema = schema if isinstance(schema, Mapping) else {}
+    for name, described in _mapping(parameters.get("properties")).items():
+        schema = _mapping(described)
         facts = [str(schema.get("type", "any type")), "required" if name in required else "optional"]
         facts += [f"one of {dump(schema['enum'])}"] if "enum" in schema else []
         about = f": {schema['description']}" if schema.get("description") else ""
         lines.append(f"- {name} ({', '.join(facts)}){about}")
     return "\n".join(lines)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

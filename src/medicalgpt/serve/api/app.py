@@ -1,10 +1,10 @@
 """The app: paths and what answers them."""
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
-from medicalgpt.serve.api import chat, completions, errors
+from medicalgpt.serve.api import chat, completions, errors, openapi
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.gateway import Gateway
 from medicalgpt.serve.api.metrics import Metrics
@@ -12,7 +12,10 @@ from medicalgpt.serve.api.service import Service
 
 
 def create_app(service: Service) -> FastAPI:
-    """The API over a model whose `BatchingEngine` is running. No pages, no cross-origin access."""
+    """The API over a model whose `BatchingEngine` is running. No pages, no cross-origin access.
+
+    Its description is at /openapi.json where the service says so.
+    """
     app = FastAPI(title="MedicalGPT", docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(service.live, service.room)
     app.add_middleware(Gateway, service=service, metrics=metrics)
@@ -28,25 +31,35 @@ def create_app(service: Service) -> FastAPI:
         _check_json(request)
         return await completions.complete(request, service)
 
+    @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")
     async def _models() -> dict[str, object]:
         return {"object": "list", "data": [_model(service, name) for name in service.names]}
 
+    @app.head("/v1/models/{name:path}", include_in_schema=False)
     @app.get("/v1/models/{name:path}")
     async def _one_model(name: str) -> dict[str, object]:
         if name not in service.names:
             raise ApiError(404, "this model is not served here", param="model", code="model_not_found")
         return _model(service, name)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health")
     async def _health() -> JSONResponse:
         load = service.live.load
         state = {"status": "stopping" if service.stopping else "ok", "active": load.active, "waiting": load.waiting}
         return JSONResponse(state, 503 if service.stopping else 200)
 
-    @app.get("/metrics")
+    @app.head("/metrics", include_in_schema=False)
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def _metrics() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+    if service.described:
+
+        @app.get(openapi.PATH, include_in_schema=False)
+        async def _description() -> dict[str, object]:
+            return openapi.describe(app, bool(service.keys))
 
     return app
 

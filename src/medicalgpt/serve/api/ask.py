@@ -1,11 +1,11 @@
 """A request's way to the model: its settings, its prompts as tokens, and the answers that are asked for."""
 
-import asyncio
+import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
+from medicalgpt.data.records import Dialogue
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt
 from medicalgpt.generate.sampling import Sampling
@@ -14,8 +14,8 @@ from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.schema import CompletionParams
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import Inbox
+from medicalgpt.structured.constraint import Constraint
 
-T = TypeVar("T")
 _SEEDS = 2**63
 
 
@@ -35,9 +35,9 @@ def check(asked: CompletionParams, service: Service, answers: int) -> None:
     most = service.limits.max_tokens
     if asked.max_tokens is not None and asked.max_tokens > most:
         raise ApiError(400, f"max_tokens is {asked.max_tokens}; this server allows at most {most}", param="max_tokens")
-    if answers > service.room.most:
+    if answers > service.most_each:
         raise ApiError(
-            400, f"{answers} answers are asked for; this server gives at most {service.room.most}", param="n"
+            400, f"{answers} answers are asked for; this server gives at most {service.most_each}", param="n"
         )
     if asked.stream_options is not None and not asked.stream:
         raise ApiError(400, "stream_options needs stream: true", param="stream_options")
@@ -51,16 +51,13 @@ async def read(
     Raises:
         ApiError: 400, a prompt cannot be rendered or is too long.
     """
-    return [await on_reader(service, _ready, prompt, asked, service, prefill) for prompt in prompts]
-
-
-async def on_reader(service: Service, work: Callable[..., T], *given: Any) -> T:
-    """Tokenizing and the like, on a thread for it."""
-    return await asyncio.get_running_loop().run_in_executor(service.readers, work, *given)
+    return [await service.read(_ready, prompt, asked, service, prefill) for prompt in prompts]
 
 
 def _ready(prompt: Prompt, asked: CompletionParams, service: Service, prefill: str) -> EncodedPrompt:
     engine, limits = service.live.engine, service.limits
+    if isinstance(prompt, Dialogue):
+        check_length(_kept(prompt), service)
     try:
         encoded = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)), prefill)
     except MedicalGPTError as error:
@@ -72,6 +69,30 @@ def _ready(prompt: Prompt, asked: CompletionParams, service: Service, prefill: s
             code="context_length_exceeded",
         )
     return encoded
+
+
+def check_length(characters: int, service: Service) -> None:
+    """Tokenizing megabytes takes seconds and a hundred times their memory, so it is not begun.
+
+    Raises:
+        ApiError: 400, these are more characters than `max_prompt_tokens` tokens ever have.
+    """
+    if characters > service.most_characters:
+        raise ApiError(
+            400,
+            f"the prompt has {characters} characters; this server takes at most {service.most_characters} and "
+            f"{service.limits.max_prompt_tokens} tokens, and the model's context is {service.live.engine.context} tokens",
+            code="context_length_exceeded",
+        )
+
+
+def _kept(prompt: Dialogue) -> int:
+    """Characters of what is never left out of a conversation: tools, system message, and all from the last question on."""
+    turns = prompt.messages
+    last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=0)
+    kept = [turn for i, turn in enumerate(turns) if i >= last or turn.role == "system"]
+    calls = [call for turn in kept for call in turn.tool_calls]
+    return sum(len(turn.content) for turn in kept) + sum(len(json.dumps(part)) for part in (*prompt.tools, *calls))
 
 
 def _least_room(service: Service) -> int:
@@ -87,9 +108,14 @@ def _room(asked: CompletionParams, service: Service, encoded: EncodedPrompt) -> 
 
 
 def submit(
-    all_ready: Sequence[EncodedPrompt], asked: CompletionParams, top: int | None, service: Service, exchange: Exchange
+    all_ready: Sequence[EncodedPrompt],
+    asked: CompletionParams,
+    top: int | None,
+    service: Service,
+    exchange: Exchange,
+    constraint: Constraint | None = None,
 ) -> Inbox:
-    """Ask for `n` answers to each prompt. Answer j to prompt i has the number i·n + j.
+    """Ask for `n` answers to each prompt, held to a constraint that is ready. Answer j to prompt i has the number i·n + j.
 
     Raises:
         ApiError: 429 or 503, no room; 400, a setting that this model does not take.
@@ -99,7 +125,7 @@ def submit(
     inbox = Inbox()
     exchange.expect(asked.n * len(all_ready))
     for i, encoded in enumerate(all_ready):
-        sampling = replace(base, max_new_tokens=_room(asked, service, encoded))
+        sampling = replace(base, max_new_tokens=_room(asked, service, encoded), constraint=constraint)
         sink = inbox.sink(i * asked.n, asked.n)
         try:
             request = service.live.submit(encoded, sampling, sink, n=asked.n, top=top)

@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions`."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,13 +9,15 @@ from starlette.responses import Response
 
 from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.generate.answer import AnswerDelta, AnswerStream, ReasoningDelta
+from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.rendering.tool_formats import CallDelta, ContentDelta
 from medicalgpt.serve.api import ask, logprobs, stream
 from medicalgpt.serve.api.exchange import Exchange
+from medicalgpt.serve.api.formats import constraint_of
 from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import Choice, Envelope, News
-from medicalgpt.serve.api.turns import conversation, offer_of
+from medicalgpt.serve.api.turns import Offer, conversation, offer_of
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -23,20 +26,34 @@ async def complete(request: Request, service: Service) -> Response:
     Raises:
         ApiError: see there.
     """
-    asked, exchange = parse(ChatRequest, await request.body()), Exchange.of(request.scope)
-    ask.check(asked, service, asked.n)
-    offer = offer_of(asked, service.live.engine.template)
-    prompt = Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
+    exchange = Exchange.of(request.scope)
+    asked, offer, prompt = await service.check(_understood, await request.body(), service)
+    # Not on the checkers' threads: a schema may take seconds until it is refused, and others' requests must be read.
+    constraint = await asyncio.to_thread(constraint_of, asked, offer, service.live.engine)
     (encoded,) = await ask.read([prompt], asked, service, offer.prefill)
-    inbox = ask.submit([encoded], asked, asked.top, service, exchange)
-    answers = [AnswerStream(offer.format, offer.tools, encoded.thinking) for _ in range(asked.n)]
-    for answer in answers:
-        answer.push(encoded.prefill)  # half a call gives nothing yet
+    answers = await service.check(_readers, offer, encoded, asked.n)
+    inbox = ask.submit([encoded], asked, asked.top, service, exchange, constraint)
     envelope = ChatEnvelope(service, encoded.dropped_turns, answers, asked.logprobs)
+    envelope.takes_long = bool(offer.tools)
     if asked.stream:
         options = asked.stream_options
         return stream.EventStream(envelope, inbox, exchange, bool(options and options.include_usage))
     return await stream.whole(envelope, inbox, exchange)
+
+
+def _understood(body: bytes, service: Service) -> tuple[ChatRequest, Offer, Dialogue]:
+    """What is asked, checked in full; megabytes of JSON and hostile schemas take up to a second."""
+    asked = parse(ChatRequest, body)
+    ask.check(asked, service, asked.n)
+    offer = offer_of(asked, service.live.engine.template)
+    return asked, offer, Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
+
+
+def _readers(offer: Offer, encoded: EncodedPrompt, answers: int) -> list[AnswerStream]:
+    found = [AnswerStream(offer.format, offer.tools, encoded.thinking) for _ in range(answers)]
+    for answer in found:
+        answer.push(encoded.prefill)  # half a call gives nothing yet
+    return found
 
 
 class ChatEnvelope(Envelope):

@@ -21,10 +21,11 @@ async def complete(request: Request, service: Service) -> Response:
     Raises:
         ApiError: see there.
     """
-    asked, exchange = parse(CompletionRequest, await request.body()), Exchange.of(request.scope)
+    exchange = Exchange.of(request.scope)
+    asked = await service.check(parse, CompletionRequest, await request.body())
     answers = asked.n * len(asked.prompt)
     ask.check(asked, service, answers)
-    prompts = await ask.on_reader(service, _all_ids, asked.prompt, service)
+    prompts = [await service.read(_ids, prompt, i, service) for i, prompt in enumerate(asked.prompt)]
     all_ready = await ask.read(prompts, asked, service)
     inbox = ask.submit(all_ready, asked, asked.top, service, exchange)
     envelope = TextEnvelope(service, answers, asked.top is not None)
@@ -34,19 +35,22 @@ async def complete(request: Request, service: Service) -> Response:
     return await stream.whole(envelope, inbox, exchange)
 
 
-def _all_ids(prompts: Sequence[str | list[int]], service: Service) -> list[list[int]]:
-    return [_ids(prompt, i, service) for i, prompt in enumerate(prompts)]
-
-
 def _ids(prompt: str | list[int], place: int, service: Service) -> list[int]:
     """Token ids of a prompt; an empty text is the beginning of a document."""
     engine = service.live.engine
     if isinstance(prompt, str):
+        ask.check_length(len(prompt), service)
         ids = list(engine.tokenizer(prompt)["input_ids"]) if prompt else []
         return ids or [engine.template.document_start]
-    size = len(engine.tokenizer)
-    if not all(0 <= token < size for token in prompt):
-        raise ApiError(400, f"'prompt.{place}' has a token id outside 0 to {size - 1}", param="prompt")
+    known = engine.token_ids
+    odd = next((token for token in prompt if token not in known), None)
+    if odd is not None:
+        problem = (
+            f"a token id outside 0 to {max(known)}"
+            if not 0 <= odd <= max(known)
+            else f"the id {odd}, which is no token"
+        )
+        raise ApiError(400, f"'prompt.{place}' has {problem}", param="prompt")
     return prompt
 
 

@@ -1,16 +1,14 @@
 """Errors as OpenAI writes them: `{"error": {"message", "type", "param", "code"}}`."""
 
-import logging
-import traceback
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from medicalgpt.errors import BusyError, ContextError, MedicalGPTError
+from medicalgpt.errors import BusyError, ContextError, GrammarError, MedicalGPTError
+from medicalgpt.network.log import log_bug
 
-LOG = logging.getLogger("medicalgpt.serve")
 RETRY_SECONDS = 1
 
 
@@ -60,19 +58,18 @@ def refused(error: MedicalGPTError, stopping: bool = False) -> ApiError:
 
 
 def failed(error: Exception, stopping: bool = False) -> ApiError:
-    """A request that the model could not answer; only errors of ours have messages that may be shown."""
+    """A request that the model could not answer; only errors of ours have messages that may be shown.
+
+    A schema that proves too complex in the midst of an answer is the request's fault.
+    """
+    if isinstance(error, GrammarError):
+        return ApiError(400, str(error), param="response_format")
     if isinstance(error, MedicalGPTError):
         message = str(error)
     else:
         message = "the server failed on this request"
         log_bug(error)
     return ApiError(503 if stopping else 500, message, code="shutting_down" if stopping else None)
-
-
-def log_bug(error: BaseException) -> None:
-    """Where it happened. Not its message, which could hold a patient's words."""
-    places = "".join(traceback.format_tb(error.__traceback__))
-    LOG.error("a bug, please report it: %s\n%s", type(error).__name__, places)
 
 
 def install(app: FastAPI) -> None:

@@ -8,20 +8,18 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from medicalgpt.serve.api.access import named_locally
-from medicalgpt.serve.api.errors import LOG, ApiError, failed
+from medicalgpt.network.address import named_locally
+from medicalgpt.network.log import LOG
+from medicalgpt.serve.api.bodies import ClientLeft
+from medicalgpt.serve.api.errors import ApiError, failed
 from medicalgpt.serve.api.exchange import CLIENT_LEFT, Exchange
 from medicalgpt.serve.api.metrics import Metrics
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import event
 
 OPEN_TO_ALL = frozenset({"/health"})
-KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models")
+KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models", "/openapi.json")
 _LAST_WORD_SECONDS = 1.0
-
-
-class _ClientLeft(Exception):
-    """Nobody waits for the answer."""
 
 
 class Gateway:
@@ -49,7 +47,7 @@ class Gateway:
             message = f"not done after {seconds} seconds, which is this server's limit; ask for a shorter answer"
             # Asking again would take as long again; OpenAI's clients do so by themselves, unless told not to.
             await out.last_word(ApiError(504, message, code="timeout", headers={"X-Should-Retry": "false"}))
-        except _ClientLeft:
+        except ClientLeft:
             exchange.status = CLIENT_LEFT
         except ApiError as error:
             await out.last_word(error)
@@ -61,19 +59,19 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: Exchange) -> None:
         headers = Headers(scope=scope)
-        self._check(exchange.path, headers)
-        if scope["method"] == "POST":
-            if self.service.stopping:
-                raise ApiError(503, "the server is shutting down", code="shutting_down", headers={"Retry-After": "1"})
-            exchange.enter(self.service.room)
-        body = await _read(receive, headers, self.service.limits.max_body)
+        exchange.key = self._check(exchange.path, headers)
+        if scope["method"] == "POST" and self.service.stopping:
+            raise ApiError(503, "the server is shutting down", code="shutting_down", headers={"Retry-After": "1"})
+        body = await self.service.bodies.read(receive, headers)
+        if scope["method"] == "POST":  # not before: a place is for work, and not for waiting for what may never come
+            exchange.enter(self.service.room, self.service.most_each)
         gone = asyncio.Event()
         work = asyncio.ensure_future(self.app(scope, _again(body, gone), send))
         watch = asyncio.create_task(_until_left(receive))
         try:
             await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
-                raise _ClientLeft
+                raise ClientLeft
             await work
         finally:
             gone.set()
@@ -81,24 +79,27 @@ class Gateway:
                 task.cancel()
             await asyncio.gather(work, watch, return_exceptions=True)
 
-    def _check(self, path: str, headers: Headers) -> None:
-        """Whether this client may ask.
+    def _check(self, path: str, headers: Headers) -> bytes:
+        """Whether this client may ask; gives its key's digest, which is empty where there are no keys.
 
         Raises:
             ApiError: 401 or 403.
         """
         if path in OPEN_TO_ALL:
-            return
+            return b""
         if self.service.keys:
-            if not self.service.keys.accept(headers.get("authorization", "")):
+            key = self.service.keys.accept(headers.get("authorization", ""))
+            if key is None:
                 raise ApiError(
                     401,
                     "no valid API key; send it as Authorization: Bearer KEY",
                     code="invalid_api_key",
                     headers={"WWW-Authenticate": "Bearer"},
                 )
-        elif self.service.local_only and not named_locally(headers.get("host", "")):
+            return key
+        if self.service.local_only and not named_locally(headers.get("host", "")):
             raise ApiError(403, "this server answers only requests to localhost or 127.0.0.1", code="wrong_host")
+        return b""
 
     def _note(self, method: str, exchange: Exchange) -> None:
         self.metrics.count(exchange)
@@ -148,32 +149,6 @@ async def _send_all(response: Response, send: Send) -> None:
 
 def _below(path: str, known: str) -> bool:
     return path == known or path.startswith(f"{known}/")
-
-
-async def _read(receive: Receive, headers: Headers, most: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        ApiError: 413, it is too large, which is said before it is read where its length is given.
-    """
-    too_large = ApiError(
-        413, f"the body has more than {most} bytes, which is this server's limit", code="request_too_large"
-    )
-    length = headers.get("content-length", "")
-    if length.isdigit() and int(length) > most:
-        raise too_large
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientLeft
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise too_large
-        if not message.get("more_body", False):
-            return b"".join(parts)
 
 
 def _again(body: bytes, gone: asyncio.Event) -> Receive:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.data.tool_schemas import MOST_TOOLS
+from medicalgpt.serve.api import bounds
 from medicalgpt.serve.api.errors import ApiError
 
 IGNORED: Final = frozenset(
@@ -43,6 +45,8 @@ class _Fields(BaseModel):
     @classmethod
     def _without_nulls(cls, given: object) -> object:
         """OpenAI's clients write null for what was not set."""
+        if isinstance(given, dict) and len(given) > bounds.MOST_FIELDS:
+            raise PydanticCustomError("fields", f"has more than {bounds.MOST_FIELDS} fields")
         return {k: v for k, v in given.items() if v is not None} if isinstance(given, dict) else given
 
 
@@ -128,7 +132,7 @@ class ChatMessage(_Fields):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[str, BeforeValidator(_joined_text)] | None = None
-    tool_calls: list[MadeCall] = Field(default_factory=list)
+    tool_calls: list[MadeCall] = Field(default_factory=list, max_length=bounds.MOST_CALLS)
     tool_call_id: str | None = None
 
     @model_validator(mode="before")
@@ -155,7 +159,9 @@ class FunctionSpec(_Fields):
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     description: str | None = None
     parameters: dict[str, Any] | None = None
-    strict: Literal[False] | None = None
+    strict: bool | None = None
+    """Calls that break their schema are never returned as calls, strict or not; a strict schema must be one that a demanded
+    call can be held to while it is written."""
 
 
 class Tool(_Fields):
@@ -192,15 +198,38 @@ def _as_choice(value: object) -> object:
         raise PydanticCustomError("choice", f"must be {allowed}") from None
 
 
+class SchemaSpec(_Fields):
+    """A named JSON schema; `strict` or not, answers are held to it."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    content: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(_Fields):
+    """What an answer must be: text, any JSON object, or JSON that keeps a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: SchemaSpec | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ResponseFormat":
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise PydanticCustomError("format", 'json_schema goes with type "json_schema", and that type needs it')
+        return self
+
+
 class ChatRequest(CompletionParams):
     """`POST /v1/chat/completions`."""
 
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=bounds.MOST_TURNS)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
-    tools: list[Tool] = Field(default_factory=list)
+    tools: list[Tool] = Field(default_factory=list, max_length=MOST_TOOLS)
     tool_choice: Annotated[ChoiceWord | NamedChoice, BeforeValidator(_as_choice)] = "auto"
+    response_format: ResponseFormat | None = None
 
     @property
     def top(self) -> int | None:
@@ -250,6 +279,7 @@ def parse(kind: type[T], body: bytes) -> T:
     Raises:
         ApiError: 400, naming every field that is wrong, without quoting what stands in it.
     """
+    bounds.check_values(body)
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
@@ -275,4 +305,5 @@ def _told(kind: type[CompletionParams], problem: ErrorDetails) -> str:
     if problem["type"] == "missing":
         return f"'{place}' is missing"
     message = problem["msg"]
-    return f"'{place}': {message[:1].lower()}{message[1:]}"
+    where = f"'{place}'" if place else "the body"
+    return f"{where}: {message[:1].lower()}{message[1:]}"

@@ -4,13 +4,17 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
+from medicalgpt.network.connections import ConnectionLimits, Connections, GuardedConfig
+from medicalgpt.network.log import LOG, log_bug, sparing
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 
 _LOOK_SECONDS = 0.2
+_TICKS = 10  # of a tenth of a second, between two looks at the file of keys
 
 
 class Server(uvicorn.Server):
@@ -18,11 +22,14 @@ class Server(uvicorn.Server):
 
     Args:
         grace: seconds that answers under way have then; what is not done ends with an error that says so.
+        limits: of connections; None: what the system allows.
     """
 
-    def __init__(self, service: Service, grace: float = 30.0) -> None:
-        config = uvicorn.Config(
+    def __init__(self, service: Service, grace: float = 30.0, limits: ConnectionLimits | None = None) -> None:
+        self.connections = Connections(limits or ConnectionLimits.fitting())
+        config = GuardedConfig(
             create_app(service),
+            self.connections,
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -35,6 +42,18 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.service, self.grace = service, grace
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, with a log that no flood of bad requests fills."""
+        asyncio.get_running_loop().set_exception_handler(_uncaught)
+        with sparing():
+            await super().serve(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: also look whether keys have changed."""
+        if counter % _TICKS == 0:
+            await asyncio.to_thread(self.service.keys.renew)
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse what comes, let what is there finish, then close. A second Ctrl-C does not wait."""
         self.service.stopping = True
@@ -44,7 +63,7 @@ class Server(uvicorn.Server):
             if await asyncio.to_thread(live.drain, _LOOK_SECONDS):
                 break
         await asyncio.to_thread(live.close)
-        self.service.readers.shutdown(wait=False, cancel_futures=True)
+        self.service.close()
         await super().shutdown(sockets)
 
     @contextmanager
@@ -53,3 +72,14 @@ class Server(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
+
+
+def _uncaught(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody caught on the event loop. asyncio would print its objects, and what they hold."""
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        LOG.warning("a connection failed: %s", error.strerror or type(error).__name__)
+    elif isinstance(error, BaseException):
+        log_bug(error)
+    else:
+        LOG.warning("the event loop had a problem without an exception")

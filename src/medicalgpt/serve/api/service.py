@@ -1,25 +1,41 @@
 """What the API serves, and within which limits."""
 
+import asyncio
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.token_text import TokenTexts
+from medicalgpt.network.access import ApiKeys
+from medicalgpt.rendering.unwanted import unless
 from medicalgpt.runs.hashes import hash_json
-from medicalgpt.serve.api.access import ApiKeys
+from medicalgpt.serve.api.bodies import Bodies
 from medicalgpt.serve.api.exchange import Room
+
+T = TypeVar("T")
+CHARACTERS_PER_TOKEN = 16
+"""What no usual text has. Longer prompts than so many times `max_prompt_tokens` are refused before they are tokenized."""
+
+_UNFINISHED = 64 * 2**20  # bytes of all bodies together that are not complete
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one request: tokens of its answers and its prompt, bytes of its body, seconds until it must be answered."""
+    """Of one request: tokens of its answers and its prompt, bytes of its body, seconds until it must be answered and, before
+    that, its body must be complete. Of one key: answers that wait or are under way; None: as `Service.most_each` says.
+    """
 
     max_tokens: int = 2048
     max_prompt_tokens: int = 32768
     max_body: int = 4 * 2**20
     timeout: float = 600.0
+    body_timeout: float = 60.0
+    per_key: int | None = None
 
 
 @dataclass
@@ -30,6 +46,7 @@ class Service:
         names: what clients call the model; answers carry the first one.
         system: system message for conversations that have none.
         local_only: without keys, answer only requests that name this machine as the host they ask.
+        described: whether /openapi.json says what there is.
     """
 
     live: BatchingEngine
@@ -38,6 +55,7 @@ class Service:
     keys: ApiKeys = field(default_factory=ApiKeys)
     system: str | None = None
     local_only: bool = True
+    described: bool = False
     stopping: bool = False
     """Set when the server shuts down: what is under way goes on, what comes is refused."""
 
@@ -46,12 +64,54 @@ class Service:
             raise ServeError("a model to be served needs a name")
         self.created = int(time.time())
         self.room = Room(self.live.slots + self.live.queue)
+        self.bodies = Bodies(self.limits.max_body, _UNFINISHED, self.limits.body_timeout)
         self.texts = TokenTexts(self.live.engine.tokenizer)
         self.fingerprint = f"fp_{hash_json(self.live.engine.origin)[:12]}"
-        # Tokenizing takes long for long prompts. Few threads, so that it cannot take the processor from the model.
+        # Few threads, so that they cannot take the processor from the model. Tokenizing a long prompt may take seconds, for
+        # which nobody else's checks wait.
         self.readers = ThreadPoolExecutor(2, "medicalgpt-read")
+        self.checkers = ThreadPoolExecutor(2, "medicalgpt-check")
+
+    @property
+    def most_each(self) -> int:
+        """Answers that one key may have at the same time: half of what there is room for, where there are several keys."""
+        most = self.room.most
+        share = -(-most // 2) if len(self.keys) > 1 else most
+        return min(most, self.limits.per_key or share)
+
+    async def read(self, work: Callable[..., T], *given: Any) -> T:
+        """Tokenizing and rendering, on a thread for it: the event loop serves the others meanwhile."""
+        return await _on(self.readers, work, *given)
+
+    async def check(self, work: Callable[..., T], *given: Any) -> T:
+        """Parsing, and checks against schemas, likewise."""
+        return await _on(self.checkers, work, *given)
+
+    def close(self) -> None:
+        """No more work for the threads; what one is busy with ends by itself."""
+        for pool in (self.readers, self.checkers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def most_characters(self) -> int:
+        """Of a prompt, before it is tokenized."""
+        return CHARACTERS_PER_TOKEN * self.limits.max_prompt_tokens
 
     @property
     def name(self) -> str:
         """The model's first name."""
         return self.names[0]
+
+
+async def _on(threads: ThreadPoolExecutor, work: Callable[..., T], *given: object) -> T:
+    """Work on another thread. It ends soon after the client has left, or its time is over."""
+    left = threading.Event()
+
+    def wanted() -> T:
+        with unless(left.is_set):
+            return work(*given)
+
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, wanted)
+    finally:
+        left.set()

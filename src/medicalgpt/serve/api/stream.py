@@ -101,6 +101,8 @@ class Envelope(ABC):
     kind: ClassVar[str]
     chunk_kind: ClassVar[str]
     prefix: ClassVar[str]
+    takes_long = False
+    """Whether `pieces` may be busy for long, as where calls are checked against schemas of strangers."""
 
     def __init__(self, service: Service, dropped_turns: int = 0) -> None:
         self.service, self.dropped_turns = service, dropped_turns
@@ -118,6 +120,14 @@ class Envelope(ABC):
     @abstractmethod
     def merged(self, pieces: Sequence[Choice]) -> Choice:
         """All pieces of one answer as a whole choice."""
+
+    async def read(self, batch: Sequence[News]) -> list[tuple[int, list[Choice]]]:
+        """Pieces of several answers, each with its answer's number; on another thread where that may take long."""
+
+        def all_pieces() -> list[tuple[int, list[Choice]]]:
+            return [(news.choice, self.pieces(news)) for news in batch]
+
+        return await self.service.check(all_pieces) if self.takes_long else all_pieces()
 
     def chunk(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """A piece of a stream."""
@@ -158,9 +168,10 @@ def event(data: Mapping[str, Any]) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def _count(exchange: Exchange, news: News) -> None:
-    exchange.completion_tokens += news.tokens
-    if news.tokens and exchange.first_token is None:
+def _count(exchange: Exchange, batch: Sequence[News]) -> None:
+    tokens = sum(news.tokens for news in batch)
+    exchange.completion_tokens += tokens
+    if tokens and exchange.first_token is None:
         exchange.first_token = exchange.seconds
 
 
@@ -175,9 +186,9 @@ async def whole(envelope: Envelope, inbox: Inbox, exchange: Exchange) -> Respons
         found[choice["index"]].append(choice)
     try:
         async for batch in inbox.news():
-            for news in batch:
-                _count(exchange, news)
-                found[news.choice] += envelope.pieces(news)
+            _count(exchange, batch)
+            for number, pieces in await envelope.read(batch):
+                found[number] += pieces
     except Exception as error:
         raise failed(error, envelope.service.stopping) from None
     choices = [envelope.merged(found[index]) for index in sorted(found)]
@@ -201,9 +212,9 @@ class EventStream(Response):
         try:
             await self._send(send, b"".join(map(self._chunk, self.envelope.opening())))
             async for batch in self.inbox.news():
-                for news in batch:
-                    _count(self.exchange, news)
-                await self._send(send, b"".join(self._chunk(c) for news in batch for c in self.envelope.pieces(news)))
+                _count(self.exchange, batch)
+                read = await self.envelope.read(batch)
+                await self._send(send, b"".join(self._chunk(piece) for _, pieces in read for piece in pieces))
         except Exception as error:
             found = error if isinstance(error, ApiError) else failed(error, self.envelope.service.stopping)
             await send({"type": "http.response.body", "body": event(found.body), "more_body": False})

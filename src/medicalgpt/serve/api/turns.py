@@ -34,11 +34,15 @@ def conversation(turns: Sequence[ChatMessage], system: str | None) -> tuple[Mess
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the model may call, how its template writes calls, and how the call begins that it has to make."""
+    """What the model may call, how its template writes calls, and how the call begins that it has to make.
+
+    `demanded` are the tools of which one must be called.
+    """
 
     tools: Tools = ()
     format: ToolFormat | None = None
     prefill: str = ""
+    demanded: Tools = ()
 
 
 def offer_of(asked: ChatRequest, template: ChatTemplate) -> Offer:
@@ -61,10 +65,9 @@ def offer_of(asked: ChatRequest, template: ChatTemplate) -> Offer:
         raise ApiError(400, "tools: this server cannot read tool calls from this model's answers", param="tools")
     if demanded is None:
         return Offer(tools, found)
-    prefill = found.opening(demanded or (tools[0]["function"]["name"] if len(tools) == 1 else None))
-    if not prefill:
-        raise ApiError(400, f"tool_choice: in the format {found.name} name the function to call", param="tool_choice")
-    return Offer(tools, found, prefill)
+    wanted = tuple(tool for tool in tools if demanded in ("", tool["function"]["name"]))
+    prefill = found.opening(wanted[0]["function"]["name"] if len(wanted) == 1 else None)
+    return Offer(tools, found, prefill, wanted)
 
 
 def _demanded(asked: ChatRequest) -> str | None:

@@ -7,18 +7,21 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from medicalgpt.config.emergency import find
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.info import ModelInfo
 from medicalgpt.serve.web.page import HERE, Page, words
 from medicalgpt.serve.web.session import News, Session
-from medicalgpt.serve.web.settings import Settings
-from medicalgpt.serve.web.texts import Texts, other, preferred
+from medicalgpt.serve.web.settings import Settings, read_seed
+from medicalgpt.serve.web.texts import other, preferred, with_emergency
 from medicalgpt.serve.web.view import as_typed, messages, ratings, version
+from medicalgpt.serve.web.words import Texts
 
 Changes = dict[Block, Any]
 Value = Any
 """What a setting's component holds; Gradio does not say what that is."""
 
+MOST_SESSIONS = 1000
 _NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
 _TO_QUESTION = "() => { document.querySelector('#ask textarea').focus(); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
@@ -50,6 +53,7 @@ class Events:
             page.blocks.load(None, js=_NAME_ICONS, api_visibility="private")
             page.blocks.unload(self.unload)
             page.language.click(self.change_language, None, **quiet)
+            page.emergency.input(self.change_emergency, page.emergency, **quiet)
             page.dark.click(None, js=_TO_DARK, api_visibility="private")
             # Gradio drops an Enter while it counts the answer before as unfinished; the session knows better when to refuse.
             asked = [page.send.click, page.ask.submit]
@@ -86,34 +90,41 @@ class Events:
         self.page.blocks.state_holder.session_data.pop(key, None)
 
     def change_language(self, request: gr.Request) -> Changes:
-        """Put the page into the other language."""
+        """Put the page into the next language."""
         session = self._session(request)
-        session.texts = other(session.texts)
+        session.texts = with_emergency(other(session.texts), session.emergency)
         session.note("")
+        return self._everything(session)
+
+    def change_emergency(self, request: gr.Request, choice: str | None) -> Changes:
+        """Put another number into the disclaimer, and into what is saved."""
+        session = self._session(request)
+        session.emergency = find(choice) if choice else None
+        session.texts = with_emergency(session.texts, session.emergency)
         return self._everything(session)
 
     # -- asking ---------------------------------------------------------------------------------------------------------
     def ask(self, request: gr.Request, question: str, *values: Value) -> Iterator[Changes]:
         """A new question."""
         session = self._session(request)
-        yield from self._follow(session, session.ask(question or "", self._settings(values)))
+        yield from self._follow(session, values, lambda settings: session.ask(question or "", settings))
 
     def example(self, request: gr.Request, chosen: gr.SelectData, *values: Value) -> Iterator[Changes]:
         """One of the example questions."""
         session = self._session(request)
-        yield from self._follow(session, session.ask(chosen.value["text"], self._settings(values)))
+        yield from self._follow(session, values, lambda settings: session.ask(chosen.value["text"], settings))
 
     def again(self, request: gr.Request, *values: Value) -> Iterator[Changes]:
         """Another answer to the last question."""
         session = self._session(request)
-        yield from self._follow(session, session.again(self._settings(values)))
+        yield from self._follow(session, values, session.again)
 
     def edit(self, request: gr.Request, edited: gr.EditData, *values: Value) -> Iterator[Changes]:
         """A question in other words."""
         session = self._session(request)
         number = self._owner(session, edited.index)
         question = as_typed(str(edited.value))
-        yield from self._follow(session, session.ask(question, self._settings(values), number=number))
+        yield from self._follow(session, values, lambda settings: session.ask(question, settings, number=number))
 
     def stop(self, request: gr.Request) -> Changes:
         """End the answer; whoever follows it shows what is there."""
@@ -126,10 +137,18 @@ class Events:
         session.clear()
         return self._whole(session)
 
-    def _follow(self, session: Session, news: News) -> Iterator[Changes]:
+    def _follow(
+        self, session: Session, values: tuple[Value, ...], begin: Callable[[Settings], News]
+    ) -> Iterator[Changes]:
         """Show everything at the beginning and at the end, and what grows in between."""
         whole = True
-        for _ in news:
+        try:
+            settings = self._settings(values)
+        except ValueError:
+            session.note(session.texts.seed_wrong, failed=True)
+            yield self._whole(session, busy=session.busy)
+            return
+        for _ in begin(settings):
             yield self._whole(session, busy=True) if whole else self._growing(session)
             whole = False
         yield self._whole(session, busy=session.busy)  # refused because of another answer, which may still be stopped
@@ -172,13 +191,22 @@ class Events:
         """A tab's session; a new one where the server was started anew beneath an open page."""
         key = str(request.session_hash)
         if key not in self.sessions:
+            self._make_room()
             self.sessions[key] = self.open_session(preferred(request.headers.get("accept-language", "")))
         return self.sessions[key]
 
+    def _make_room(self) -> None:
+        """Whoever opens tabs without end takes no more memory than so many."""
+        idle = [key for key, session in self.sessions.items() if not session.busy]
+        for key in idle[: max(0, len(self.sessions) - MOST_SESSIONS + 1)]:
+            self.sessions.pop(key, None)
+
     def _settings(self, values: tuple[Value, ...]) -> Settings:
+        """Raises ValueError for a seed that is none."""
         system, longest, temperature, top_p, top_k, penalty, seed = values
-        whole = None if seed is None else int(seed)
-        return Settings(system or "", int(longest), temperature, top_p, int(top_k), penalty, whole, self.stop_texts)
+        return Settings(
+            system or "", int(longest), temperature, top_p, int(top_k), penalty, read_seed(seed), self.stop_texts
+        )
 
     def _owner(self, session: Session, index: int | Sequence[int]) -> int:
         """The number of the exchange that a message of the chat belongs to."""
@@ -187,9 +215,12 @@ class Events:
 
     def _everything(self, session: Session) -> Changes:
         """Words and conversation; both have something to say about the chat."""
-        fixed, moving = words(self.page, self.info, session.texts, self.rated), self._whole(session)
+        fixed, moving = self._words(session), self._whole(session)
         both = {self.page.chat: fixed[self.page.chat] | moving[self.page.chat]}
         return fixed | moving | both
+
+    def _words(self, session: Session) -> Changes:
+        return dict(words(self.page, self.info, session.texts, self.rated, session.emergency))
 
     def _growing(self, session: Session) -> Changes:
         shown, _ = messages(session.conversation, session.texts)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from medicalgpt.serve.web.conversation import Conversation
 from medicalgpt.serve.web.info import ModelInfo
-from medicalgpt.serve.web.texts import Texts
+from medicalgpt.serve.web.words import Texts
 
 
 def markdown(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medicalgpt.data.formats import BadRow
-from medicalgpt.data.reader import row_record
+from medicalgpt.data.read_row import row_record
 from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import open_rows
 from medicalgpt.errors import MedicalGPTError, ServeError

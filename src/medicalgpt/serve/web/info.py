@@ -13,7 +13,7 @@ import yaml
 from medicalgpt.errors import RunError
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
 from medicalgpt.runs.manifest import NAME, Manifest, read
-from medicalgpt.serve.web.texts import Texts
+from medicalgpt.serve.web.words import Texts
 
 _PERCENT = ("accuracy", "rewards/accuracy", "stop_rate")
 _DEPTH = 16  # stages in a chain, so that folders that name each other end
@@ -21,7 +21,9 @@ _DEPTH = 16  # stages in a chain, so that folders that name each other end
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """`stages` are those of the chain, the oldest first; `numbers` are (metric, before, after) of the last one."""
+    """`stages` are those of the chain, the oldest first; `numbers` are (metric, before, after) of the last one, measured on
+    `rows` held-out rows (None: the run did not note how many).
+    """
 
     name: str
     base: str
@@ -33,6 +35,7 @@ class ModelInfo:
     context: int | None
     weights: str
     template: str
+    rows: int | None = None
 
     def as_dict(self) -> dict[str, object]:
         """For an exported conversation."""
@@ -62,6 +65,7 @@ def describe(
         context=context,
         weights=" ".join(word for word in weights if word not in ("", "none")),
         template=template,
+        rows=_rows(runs[0]) if runs else None,
     )
 
 
@@ -101,7 +105,7 @@ def _license(names: Sequence[str]) -> str:
 
 def _on_card(card: Path) -> str:
     """What the head of a model card says."""
-    with suppress(OSError, ValueError, yaml.YAMLError):
+    with suppress(OSError, ValueError, yaml.YAMLError, RecursionError):
         text = card.read_text(encoding="utf-8")
         if text.startswith("---\n"):
             head = yaml.safe_load(text[4:].split("\n---", 1)[0])
@@ -116,6 +120,11 @@ def _numbers(run: Manifest) -> Iterator[tuple[str, str, str]]:
         key = f"eval/{metric}"
         if run.after.get(key) is not None:
             yield metric, _number(run.before, key, metric), _number(run.after, key, metric)
+
+
+def _rows(run: Manifest) -> int | None:
+    count = run.after.get("eval/rows")
+    return None if count is None else int(count)
 
 
 def _number(values: dict[str, float | None], key: str, metric: str) -> str:
@@ -155,9 +164,12 @@ def table(info: ModelInfo, texts: Texts) -> str:
 def _results(info: ModelInfo, texts: Texts) -> str:
     if not info.numbers:
         return "" if info.stages else f'<p class="hint">{escape(texts.no_run)}</p>'
-    head = "".join(f"<th>{escape(word)}</th>" for word in (texts.held_out, texts.before, texts.after))
+    held_out = texts.held_out + ("" if info.rows is None else f" ({texts.rows.format(rows=f'{info.rows:,}')})")
+    head = "".join(f"<th>{escape(word)}</th>" for word in (held_out, texts.before, texts.after))
     rows = "".join(
         f"<tr><th>{escape(texts.metrics[name])}</th><td>{escape(before)}</td><td>{escape(after)}</td></tr>"
         for name, before, after in info.numbers
     )
-    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>'
+    shown = [texts.meanings[name] for name, _, _ in info.numbers if name in texts.meanings]
+    meanings = "".join(f'<p class="hint">{escape(text)}</p>' for text in shown)
+    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>{meanings}'

@@ -9,19 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medicalgpt.config.emergency import chosen
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live.engine import BatchingEngine
-from medicalgpt.serve.address import is_local, take
+from medicalgpt.network.address import is_local, take
+from medicalgpt.network.connections import ConnectionLimits, Connections
+from medicalgpt.serve.web.discreet import discreet
 from medicalgpt.serve.web.feedback import Feedback
+from medicalgpt.serve.web.guard import guarded
 from medicalgpt.serve.web.info import ModelInfo, describe
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
-from medicalgpt.serve.web.texts import Texts
+from medicalgpt.serve.web.shield import Doors, middleware
+from medicalgpt.serve.web.words import Texts
 
 if TYPE_CHECKING:  # reads its environment when it is imported
     from gradio import Blocks
 
+_SHARED = ".gradio.live"
 _EXTRA_THREADS = 16  # for everything on the page that is not an answer
 
 
@@ -30,6 +36,8 @@ class Place:
     """Where and how the page is served.
 
     `slots` answers are made at the same time; four times as many questions may wait. `context` lowers the model's own.
+    `emergency` is the region or number that the disclaimer opens with. `allow_host`: names beside this machine's own under
+    which a proxy shows the page.
     """
 
     host: str = "127.0.0.1"
@@ -38,14 +46,29 @@ class Place:
     slots: int = 4
     context: int | None = None
     feedback: Path | None = None
+    emergency: str | None = None
+    allow_host: tuple[str, ...] = ()
+
+    @property
+    def doors(self) -> Doors:
+        """Which hosts a request may name."""
+        names = tuple(name.lower() for name in self.allow_host)
+        return Doors(names, (_SHARED,) if self.share else (), any_host=not is_local(self.host.strip("[]")))
+
+    @property
+    def connections(self) -> ConnectionLimits:
+        """As many as the open files allow; of one address half of them, but all of a proxy or of Gradio's tunnel."""
+        alone = None if not (self.share or self.allow_host) else ConnectionLimits.fitting().most
+        return ConnectionLimits.fitting(per_address=alone)
 
 
 def check(place: Place) -> None:
     """Before a model is loaded: whether the port is free.
 
     Raises:
-        ServeError: it is not, or the host is none of this machine.
+        ServeError: it is not, or the host is none of this machine. ConfigError: the emergency number.
     """
+    chosen(place.emergency)
     try:
         take(place.host.strip("[]"), place.port).close()
     except OSError as error:
@@ -96,7 +119,11 @@ def serve(
     feedback = Feedback(place.feedback, info.name) if place.feedback else None
     for line in warnings(place):
         say(line)
-    with BatchingEngine(engine, slots=place.slots, queue=4 * place.slots) as live, _until_stopped(stopping) as stopped:
+    with (
+        BatchingEngine(engine, slots=place.slots, queue=4 * place.slots) as live,
+        _until_stopped(stopping) as stopped,
+        discreet(),
+    ):
         blocks = _launch(live, info, context, feedback, place, defaults)
         try:
             say(f"{info.name} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
@@ -137,17 +164,17 @@ def _launch(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from medicalgpt.serve.web.events import Events
     from medicalgpt.serve.web.page import HERE, build, theme
-    from medicalgpt.serve.web.shield import middleware
 
-    page = build(info, defaults, feedback is not None)
+    emergency = chosen(place.emergency)
+    page = build(info, defaults, feedback is not None, emergency)
 
     def open_session(texts: Texts) -> Session:
-        return Session(live, context, feedback, texts)
+        return Session(live, context, feedback, texts, emergency)
 
     Events(page, info, open_session, defaults.stop, feedback is not None).wire()
     page.blocks.queue(api_open=False, default_concurrency_limit=None)
     try:
-        with _without_proxy(place.host):
+        with _without_proxy(place.host), guarded(Connections(place.connections)):
             page.blocks.launch(
                 server_name=place.host,
                 server_port=place.port,
@@ -166,7 +193,7 @@ def _launch(
                 mcp_server=False,
                 pwa=False,
                 state_session_capacity=200,
-                app_kwargs={"middleware": middleware(), "openapi_url": None},
+                app_kwargs={"middleware": middleware(place.doors), "openapi_url": None},
                 theme=theme(),
                 css_paths=HERE / "style.css",
             )

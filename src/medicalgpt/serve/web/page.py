@@ -8,9 +8,11 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
+from medicalgpt.config.emergency import REGIONS, Emergency, code
 from medicalgpt.serve.web.info import ModelInfo, table
 from medicalgpt.serve.web.settings import Settings
-from medicalgpt.serve.web.texts import ENGLISH, Texts
+from medicalgpt.serve.web.texts import ENGLISH, with_emergency
+from medicalgpt.serve.web.words import Texts
 
 HERE = Path(__file__).parent
 TITLE = "MedicalGPT"
@@ -60,13 +62,14 @@ class Page:
     stop: gr.Button
     clear: gr.Button
     settings: gr.Accordion
+    emergency: gr.Dropdown
     system: gr.Textbox
     max_new_tokens: gr.Slider
     temperature: gr.Slider
     top_p: gr.Slider
     top_k: gr.Slider
     repetition_penalty: gr.Slider
-    seed: gr.Number
+    seed: gr.Textbox
     about: gr.Accordion
     facts: gr.HTML
     export: gr.Accordion
@@ -81,11 +84,12 @@ class Page:
         return [getattr(self, field.name) for field in fields(Settings) if field.name != "stop"]
 
 
-def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
+def build(info: ModelInfo, defaults: Settings, rated: bool, emergency: Emergency | None = None) -> Page:
     """Lay the page out, in English; `words` puts it into another language.
 
     Args:
         rated: whether ratings are kept, so that the thumbs mean something.
+        emergency: what the page opens with.
     """
     parts: dict[str, Any] = {}
     longest = max(defaults.max_new_tokens, min((info.context or 8192) - 1, 8192))
@@ -101,7 +105,7 @@ def build(info: ModelInfo, defaults: Settings, rated: bool) -> Page:
             with gr.Column(elem_id="side", min_width=0):
                 parts |= _side(defaults, longest)
     page = Page(blocks=blocks, **parts)
-    for component, change in words(page, info, ENGLISH, rated).items():
+    for component, change in words(page, info, with_emergency(ENGLISH, emergency), rated, emergency).items():
         for name, value in change.items():
             if name not in ("__type__", "examples"):  # nothing to click on before the tab has its session
                 setattr(component, name, value)
@@ -148,6 +152,7 @@ def _side(defaults: Settings, longest: int) -> dict[str, Any]:
     with gr.Accordion(elem_id="about") as parts["about"]:
         parts["facts"] = gr.HTML()
     with gr.Accordion(open=False, elem_id="settings") as parts["settings"]:
+        parts["emergency"] = gr.Dropdown(elem_id="emergency", filterable=False)
         parts["system"] = gr.Textbox(defaults.system, lines=3, max_lines=8, elem_id="system")
         parts["max_new_tokens"] = gr.Slider(1, longest, defaults.max_new_tokens, step=1, elem_id="max-new-tokens")
         parts["temperature"] = gr.Slider(
@@ -157,7 +162,9 @@ def _side(defaults: Settings, longest: int) -> dict[str, Any]:
         parts["top_k"] = gr.Slider(0, max(200, defaults.top_k), defaults.top_k, step=1)
         penalty = defaults.repetition_penalty
         parts["repetition_penalty"] = gr.Slider(min(1, penalty), max(2, penalty), penalty, step=0.01)
-        parts["seed"] = gr.Number(defaults.seed, precision=0, minimum=0, elem_id="seed")
+        # Text: a number field that is empty becomes 0 in the browser as soon as it is shown, and every answer the same.
+        seed = "" if defaults.seed is None else str(defaults.seed)
+        parts["seed"] = gr.Textbox(seed, lines=1, max_lines=1, elem_id="seed")
     with gr.Accordion(elem_id="export") as parts["export"]:
         with gr.Row():
             parts["markdown"] = gr.Button(size="sm", min_width=0, elem_id="markdown")
@@ -168,8 +175,10 @@ def _side(defaults: Settings, longest: int) -> dict[str, Any]:
     return parts
 
 
-def words(page: Page, info: ModelInfo, texts: Texts, rated: bool) -> dict[Block, dict[str, Any]]:
-    """Changes that put every fixed word of the page into a language."""
+def words(
+    page: Page, info: ModelInfo, texts: Texts, rated: bool, emergency: Emergency | None = None
+) -> dict[Block, dict[str, Any]]:
+    """Changes that put every fixed word of the page into a language; `emergency` is what is chosen."""
     hints = [texts.export_hint, texts.feedback_hint] if rated else [texts.export_hint]
     named = {name: {"label": getattr(texts, name)} for name in ("max_new_tokens", "top_p", "repetition_penalty")}
     hinted = {
@@ -186,6 +195,12 @@ def words(page: Page, info: ModelInfo, texts: Texts, rated: bool) -> dict[Block,
         "later": {"value": f"{texts.later} ›"},
         "ask": {"placeholder": texts.ask_here},
         "settings": {"label": texts.settings},
+        "emergency": {
+            "label": texts.emergency,
+            "info": texts.emergency_hint,
+            "choices": _emergencies(texts, emergency),
+            "value": code(emergency),
+        },
         "about": {"label": texts.about},
         "facts": {"value": table(info, texts)},
         "export": {"label": texts.export},
@@ -198,3 +213,10 @@ def words(page: Page, info: ModelInfo, texts: Texts, rated: bool) -> dict[Block,
 
 def _welcome(texts: Texts) -> str:
     return f"<h2>{escape(texts.welcome)}</h2><p>{escape(texts.welcome_more)}</p>"
+
+
+def _emergencies(texts: Texts, emergency: Emergency | None) -> list[tuple[str, str]]:
+    """What may be chosen: nothing, a region, and a number of the user's own where the page was opened with one."""
+    regions = [(f"{e.names[texts.language]}: {e.number}", name) for name, e in REGIONS.items()]
+    own = [(emergency.number, emergency.number)] if emergency is not None and not emergency.names else []
+    return [(texts.not_chosen, ""), *own, *regions]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from queue import Empty, SimpleQueue
 
+from medicalgpt.config.emergency import Emergency
 from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, MedicalGPTError, RenderError, ServeError
 from medicalgpt.generate.live.engine import BatchingEngine
@@ -14,10 +15,12 @@ from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.rendering.thinking import OPEN
+from medicalgpt.rendering.unwanted import UnwantedError, unless
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.settings import Settings
-from medicalgpt.serve.web.texts import Texts
+from medicalgpt.serve.web.texts import with_emergency
+from medicalgpt.serve.web.words import Texts
 
 PAUSE = 0.05
 """Seconds between two updates of the page, at least: a fast model would send the whole answer anew hundreds of times."""
@@ -33,11 +36,20 @@ class Session:
     """A conversation and the answer that is being made, if any.
 
     `status` is the line under the conversation, an error if `failed`. `draft` is the text that belongs into the question
-    box; None leaves it as it is. `context` is the most tokens of prompt and answer, None without a limit.
+    box; None leaves it as it is. `emergency` is what the user chose, and `texts` name it. `context` is the most tokens of
+    prompt and answer, None without a limit.
     """
 
-    def __init__(self, live: BatchingEngine, context: int | None, feedback: Feedback | None, texts: Texts) -> None:
-        self.live, self.context, self.feedback, self.texts = live, context, feedback, texts
+    def __init__(
+        self,
+        live: BatchingEngine,
+        context: int | None,
+        feedback: Feedback | None,
+        texts: Texts,
+        emergency: Emergency | None = None,
+    ) -> None:
+        self.live, self.context, self.feedback = live, context, feedback
+        self.texts, self.emergency = with_emergency(texts, emergency), emergency
         self.conversation = Conversation()
         self.status, self.failed = "", False
         self.draft: str | None = None
@@ -143,6 +155,8 @@ class Session:
             self._report(answer)
             if before and sampling.greedy:
                 self.note(f"{self.status} {self.texts.greedy}")
+        except UnwantedError:
+            self.note(self.texts.stopped)
         except MedicalGPTError as error:
             told = self.texts.busy if isinstance(error, BusyError) else f"{self.texts.failed} {error}"
             self.note(told, failed=True)
@@ -158,7 +172,10 @@ class Session:
         """As `prompts.prepare`, with errors in the page's language."""
         template, room = self.live.engine.template, sampling.max_new_tokens
         try:
-            return prepare(prompt, template, self.context, room)
+            with unless(self._stopped.is_set):
+                return prepare(prompt, template, self.context, room)
+        except UnwantedError:
+            raise
         except RenderError as error:
             raise RenderError(f"{self.texts.not_rendered} {error}") from error
         except ServeError as error:
@@ -183,6 +200,8 @@ class Session:
                     _take(answer, news.get(timeout=PATIENCE))
                     while answer.ending is None and not news.empty():
                         _take(answer, news.get())
+                    if answer.tokens:  # it is being written, so nothing is read or waited for any more
+                        self.note("")
                 except Empty:
                     if not answer.tokens:
                         self.note(self._waiting())

@@ -29,3 +29,13 @@ class Settings:
         del values["system"]
         seed = secrets.randbelow(2**31) if self.seed is None else self.seed + number
         return Sampling(**{**values, "seed": seed})
+
+
+def read_seed(text: str | None) -> int | None:
+    """The seed that was typed; nothing is None. Raises ValueError for anything but a whole number from 0 on."""
+    typed = (text or "").strip()
+    if not typed:
+        return None
+    if not (typed.isascii() and typed.isdigit() and len(typed) <= 18):
+        raise ValueError("no seed")
+    return int(typed)

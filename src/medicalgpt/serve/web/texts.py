@@ -1,91 +1,16 @@
-"""Every word on the page, in English and in 繁體中文."""
+"""Every word on the page, in English, 繁體中文 and 简体中文, and which of them a browser gets."""
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
-from medicalgpt.serve.disclaimer import DISCLAIMERS
-
-Language = Literal["en", "zh-TW"]
-
-
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """One language. `other_language` is the name of the other one, in the other one."""
-
-    language: Language
-    other_language: str
-    disclaimer: str
-    welcome: str
-    welcome_more: str
-    examples: tuple[str, ...]
-    ask_here: str
-    send: str
-    stop: str
-    clear: str
-    earlier: str
-    later: str
-    version: str
-    copied_as: tuple[str, str]
-    # What the line under the conversation says
-    reading: str
-    waiting: str
-    done: str
-    cut_off: str
-    stopped: str
-    empty: str
-    dropped: str
-    greedy: str
-    still_answering: str
-    busy: str
-    failed: str
-    not_rendered: str
-    too_long: str
-    no_room: str
-    rated: str
-    paired: str
-    rating_withdrawn: str
-    not_rated: str
-    # The side panel
-    settings: str
-    system: str
-    system_hint: str
-    max_new_tokens: str
-    temperature: str
-    temperature_hint: str
-    top_p: str
-    top_k: str
-    top_k_hint: str
-    repetition_penalty: str
-    seed: str
-    seed_hint: str
-    about: str
-    export: str
-    export_markdown: str
-    export_json: str
-    export_hint: str
-    feedback_hint: str
-    thoughts: str
-    # About the model
-    model: str
-    base: str
-    adapter: str
-    stages: str
-    finished: str
-    context: str
-    weights: str
-    template: str
-    license: str
-    license_unknown: str
-    held_out: str
-    before: str
-    after: str
-    no_run: str
-    metrics: dict[str, str]
-
+from medicalgpt.config.emergency import Emergency, Language
+from medicalgpt.serve.disclaimer import DISCLAIMERS, disclaimer
+from medicalgpt.serve.web.simplified import SIMPLIFIED
+from medicalgpt.serve.web.words import Texts
 
 ENGLISH: Final = Texts(
     language="en",
-    other_language="繁體中文",
+    other_language="简体中文",
     disclaimer=DISCLAIMERS["en"],
     welcome="What would you like to know?",
     welcome_more="Do not enter names or anything else that tells who a patient is.",
@@ -124,6 +49,9 @@ ENGLISH: Final = Texts(
     rating_withdrawn="The rating is withdrawn.",
     not_rated="Not saved: this answer is incomplete, and a model trained on it would learn to break off.",
     settings="Settings",
+    emergency="Emergency number",
+    emergency_hint="Where are you? The number in the notice above follows; your language does not say it.",
+    not_chosen="not chosen: several regions are named",
     system="System message",
     system_hint="Who the model is to be; it stands before the conversation.",
     max_new_tokens="Longest answer (tokens)",
@@ -135,6 +63,7 @@ ENGLISH: Final = Texts(
     repetition_penalty="Repetition penalty",
     seed="Seed",
     seed_hint="Empty: a new one for every answer.",
+    seed_wrong="The seed must be a whole number from 0 on, or empty for a new one each time.",
     about="About this model",
     export="Save the conversation",
     export_markdown="Markdown",
@@ -156,11 +85,16 @@ ENGLISH: Final = Texts(
     before="before",
     after="after",
     no_run="This model comes from no run folder, so there are no held-out numbers.",
+    rows="{rows} held-out rows",
+    meanings={
+        "rewards/accuracy": "Share of pairs in which the model finds the preferred answer likelier than the other one, "
+        "relative to the model it started from. It says nothing about whether its answers are medically right.",
+    },
     metrics={
         "loss": "loss",
         "perplexity": "perplexity",
         "accuracy": "token accuracy",
-        "rewards/accuracy": "preference accuracy",
+        "rewards/accuracy": "answer pairs ranked right",
         "score": "score",
         "reward": "reward",
         "stop_rate": "answers that end",
@@ -207,6 +141,9 @@ CHINESE: Final = Texts(
     rating_withdrawn="已收回評價。",
     not_rated="未儲存：這個回答不完整，模型若用它訓練，會學到話說一半就停。",
     settings="設定",
+    emergency="急救電話",
+    emergency_hint="您在哪裡？上方說明中的號碼會隨之改變；語言不能代表所在地。",
+    not_chosen="未選擇：列出數個地區",
     system="系統訊息",
     system_hint="設定模型的角色，放在對話之前。",
     max_new_tokens="回答長度上限（詞元）",
@@ -218,6 +155,7 @@ CHINESE: Final = Texts(
     repetition_penalty="重複懲罰",
     seed="亂數種子",
     seed_hint="留空：每個回答都用新的種子。",
+    seed_wrong="亂數種子須為 0 以上的整數；留空則每次使用新的種子。",
     about="關於這個模型",
     export="儲存對話",
     export_markdown="Markdown",
@@ -239,11 +177,16 @@ CHINESE: Final = Texts(
     before="訓練前",
     after="訓練後",
     no_run="這個模型不是來自訓練資料夾，因此沒有保留資料上的數字。",
+    rows="保留資料 {rows} 列",
+    meanings={
+        "rewards/accuracy": "在多少比例的成對回答中，模型（與訓練前相比）認為較佳的回答比另一個更可能。"
+        "這不表示它的回答在醫學上正確。",
+    },
     metrics={
         "loss": "損失",
         "perplexity": "困惑度",
         "accuracy": "詞元正確率",
-        "rewards/accuracy": "偏好正確率",
+        "rewards/accuracy": "偏好正確率（成對回答）",
         "score": "分數",
         "reward": "獎勵",
         "stop_rate": "自行結束的回答",
@@ -251,20 +194,31 @@ CHINESE: Final = Texts(
     },
 )
 
-TEXTS: Final[dict[Language, Texts]] = {"en": ENGLISH, "zh-TW": CHINESE}
+TEXTS: Final[dict[Language, Texts]] = {"en": ENGLISH, "zh-CN": SIMPLIFIED, "zh-TW": CHINESE}
+
+_TRADITIONAL = ("zh-tw", "zh-hk", "zh-mo", "zh-hant")
 
 
 def preferred(accept_language: str) -> Texts:
-    """The language of a browser, from the header it sends: Chinese for the first of the two that it names."""
+    """The language of a browser, from the header it sends: the first of ours that it names."""
     for part in accept_language.lower().split(","):
         name = part.split(";")[0].strip()
-        if name.startswith("zh"):
+        if name.startswith(_TRADITIONAL):
             return CHINESE
+        if name.startswith("zh"):
+            return SIMPLIFIED
         if name.startswith("en"):
             return ENGLISH
     return ENGLISH
 
 
 def other(texts: Texts) -> Texts:
-    """The other language."""
-    return CHINESE if texts is ENGLISH else ENGLISH
+    """The next language."""
+    order = list(TEXTS)
+    return TEXTS[order[(order.index(texts.language) + 1) % len(order)]]
+
+
+def with_emergency(texts: Texts, emergency: Emergency | None) -> Texts:
+    """The same words with the number that the user chose, or with those of several regions."""
+    base = TEXTS[texts.language]
+    return base if emergency is None else replace(base, disclaimer=disclaimer(texts.language, emergency))

@@ -4,7 +4,7 @@ import re
 
 from medicalgpt.rendering.thinking import ThinkingStream
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer
-from medicalgpt.serve.web.texts import Texts
+from medicalgpt.serve.web.words import Texts
 
 _JOINER = "\u2060"
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")

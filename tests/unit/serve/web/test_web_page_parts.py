@@ -5,11 +5,13 @@ import os
 import re
 import socket
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from medicalgpt.config.emergency import REGIONS
 from medicalgpt.data import Ledger, read
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
@@ -17,10 +19,12 @@ from medicalgpt.serve.web import export
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.info import describe, table
 from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
-from medicalgpt.serve.web.settings import Settings
+from medicalgpt.serve.web.settings import Settings, read_seed
 from medicalgpt.serve.web.shield import allowed
-from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred
+from medicalgpt.serve.web.simplified import SIMPLIFIED
+from medicalgpt.serve.web.texts import CHINESE, ENGLISH, other, preferred, with_emergency
 from medicalgpt.serve.web.view import as_typed, harmless, messages, parts, ratings, version
+from medicalgpt.training.publish import with_intervals
 
 PROMPT = (Message("system", "Be brief."), Message("user", "q"))
 
@@ -31,18 +35,31 @@ def talk(*answers: str) -> Conversation:
 
 
 # -- words --------------------------------------------------------------------------------------------------------------
-def test_both_languages_say_the_same_with_the_same_numbers() -> None:
-    english, chinese = asdict(ENGLISH), asdict(CHINESE)
+@pytest.mark.parametrize("chinese", [CHINESE, SIMPLIFIED])
+def test_all_languages_say_the_same_with_the_same_numbers(chinese: Any) -> None:
+    english, translated = asdict(ENGLISH), asdict(chinese)
     for name, text in english.items():
         if isinstance(text, str):
             assert text, name
-            assert chinese[name], name
-            assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", chinese[name])), name
-    assert english["metrics"].keys() == chinese["metrics"].keys()
-    assert len(english["examples"]) == len(chinese["examples"])
+            assert translated[name], name
+            assert set(re.findall(r"{\w+}", text)) == set(re.findall(r"{\w+}", translated[name])), name
+    for name in ("metrics", "meanings"):
+        assert english[name].keys() == translated[name].keys()
+    assert len(english["examples"]) == len(translated["examples"])
     assert not re.search(
         "[\u4e00-\u9fff]", "".join(t for n, t in english.items() if isinstance(t, str) and n != "other_language")
     )
+
+
+def test_simplified_text_has_no_traditional_characters_and_the_other_way_round() -> None:
+    """Of characters that differ, a handful that the page needs."""
+    words = {
+        t.language: "".join(str(v) for n, v in asdict(t).items() if n != "other_language")
+        for t in (CHINESE, SIMPLIFIED)
+    }
+    traditional, simplified = "這個問題模型設輸資與學華臺灣歐", "这个问题设输资与学华台湾欧"
+    assert not set(words["zh-CN"]) & (set(traditional) - set(simplified) - set("模型"))
+    assert not set(words["zh-TW"]) & (set(simplified) - set(traditional) - set("台"))
 
 
 @pytest.mark.parametrize(
@@ -50,14 +67,40 @@ def test_both_languages_say_the_same_with_the_same_numbers() -> None:
     [
         ("zh-TW,zh;q=0.9,en;q=0.8", CHINESE),
         ("en-US,en;q=0.9,zh;q=0.1", ENGLISH),
-        ("fr-FR,zh-CN;q=0.5", CHINESE),
+        ("fr-FR,zh-CN;q=0.5", SIMPLIFIED),
+        ("zh-Hans-SG,en;q=0.5", SIMPLIFIED),
+        ("zh-HK,zh;q=0.9", CHINESE),
+        ("zh-Hant-MO", CHINESE),
         ("fr", ENGLISH),
         ("", ENGLISH),
     ],
 )
 def test_the_browser_chooses_the_language(header: str, texts: Any) -> None:
     assert preferred(header) is texts
-    assert other(other(texts)) is texts
+    assert other(other(other(texts))) is texts
+    assert len({t.language for t in (texts, other(texts), other(other(texts)))}) == 3
+    assert texts.other_language == {"en": "简体中文", "zh-CN": "繁體中文", "zh-TW": "English"}[texts.language]
+
+
+@pytest.mark.parametrize("texts", [ENGLISH, CHINESE, SIMPLIFIED])
+def test_a_chosen_region_is_in_the_disclaimer_and_nothing_else_changes(texts: Any) -> None:
+    chosen = with_emergency(texts, REGIONS["MO"])
+    assert REGIONS["MO"].names[texts.language] in chosen.disclaimer
+    assert "120" not in chosen.disclaimer
+    assert asdict(chosen) | {"disclaimer": ""} == asdict(texts) | {"disclaimer": ""}
+    assert with_emergency(chosen, None) is texts
+    assert other(chosen) is other(texts)
+
+
+@pytest.mark.parametrize(("typed", "seed"), [("", None), (None, None), ("  ", None), ("0", 0), (" 42 ", 42)])
+def test_an_empty_seed_is_none_and_not_0(typed: Any, seed: Any) -> None:
+    assert read_seed(typed) == seed
+
+
+@pytest.mark.parametrize("typed", ["-1", "1.5", "abc", "１２", "9" * 30])
+def test_a_seed_that_is_none_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match="no seed"):
+        read_seed(typed)
 
 
 # -- what is shown ------------------------------------------------------------------------------------------------------
@@ -171,10 +214,24 @@ def test_a_chain_of_runs_is_told_down_to_its_base(tmp_path: Path) -> None:
         ("rewards/accuracy", "–", "77.8%"),
         ("score", "–", "0.600 [0.400, 0.800]"),
     )
+    assert info.rows is None  # an older run, which did not note it
     shown = table(info, CHINESE)
     assert "SFT → DPO" in shown
     assert "偏好正確率" in shown
     assert str(tmp_path) not in shown
+
+
+def test_a_share_of_pairs_says_how_many_its_interval_and_what_it_means(tmp_path: Path) -> None:
+    before, after = (with_intervals({"eval/rewards/accuracy": share}, 40) for share in (0.5, 0.975))
+    run = _run(tmp_path / "dpo", stage="dpo", base="smollm2-135m", before=before, after=after)
+    info = describe(str(run), None, {"places": []}, None, "t")
+    assert info.rows == 40
+    # Wilson (1927) by hand for 20 and 39 of 40: (p + z²/2n ± z √(p(1−p)/n + z²/4n²)) / (1 + z²/n), z = 1.96
+    assert info.numbers == (("rewards/accuracy", "50.0% [35.2%, 64.8%]", "97.5% [87.1%, 99.6%]"),)
+    for texts in (ENGLISH, CHINESE, SIMPLIFIED):
+        shown = table(info, texts)
+        assert texts.rows.format(rows="40") in shown
+        assert escape(texts.meanings["rewards/accuracy"]) in shown
 
 
 def test_an_adapter_beside_a_base_is_found_too(tmp_path: Path) -> None:

@@ -9,12 +9,16 @@ import torch
 from torch import nn
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.backends.base import StopCallback, require_grammars
 from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
-from medicalgpt.generate.backends.modes import attention_named, context_of, inference
+from medicalgpt.generate.backends.modes import attention_named, inference
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.kernels.known_tokens import KnownTokens, cut_head
 from medicalgpt.kernels.onednn import onednn_weights
-from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.causal_lm import output_head, unwrap
+from medicalgpt.models.context import context_of
+from medicalgpt.structured.grammars import Grammars
+from medicalgpt.structured.row import RowGrammar, require_whole
 
 _WORTH_COPYING = (
     12  # steps after which copies in oneDNN's layout have paid for their making (0.7 ms a MB against 0.04 a step)
@@ -24,17 +28,19 @@ _WORTH_COPYING = (
 class Decoder:
     """Implements `Backend` for transformers models whose attention `choose.backend_for` found to work with slots."""
 
-    def __init__(self, model: nn.Module, stop_ids: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module, stop_ids: Sequence[int], known: KnownTokens | None = None) -> None:
         self.model = model
         self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
+        self.known = known
+        self.grammars: Grammars | None = None
         self._lock = threading.Lock()  # the attention function is set on the model: one call at a time
         self._lent = False
 
     @property
     def context(self) -> int | None:
         """See `Backend.context`."""
-        return context_of(self.inner)
+        return context_of(self.inner.config)
 
     def run(
         self,
@@ -49,10 +55,13 @@ class Decoder:
         if self._lent:
             raise ServeError("this model answers through BatchingEngine; submit requests there, or close it first")
         flat = [(i, seed) for i, own in enumerate(seeds) for seed in own]
-        rows = [SequenceState(n, prompts[i], random.Random(seed), sampling) for n, (i, seed) in enumerate(flat)]
+        rows = [
+            SequenceState(n, prompts[i], random.Random(seed), sampling, grammar=self.grammar(prompts[i], sampling))
+            for n, (i, seed) in enumerate(flat)
+        ]
         try:
             with self.decoding(sampling.max_new_tokens >= _WORTH_COPYING):
-                pool = Pool(self.inner, self.stop_ids, min(batch_size, len(rows)), ends)
+                pool = self.pool(min(batch_size, len(rows)), ends)
                 # Completions of one prompt stay together, so that its keys are needed for a short while only.
                 pool.add(sorted(rows, key=lambda row: (-len(row.prompt), row.number)))
                 while pool.busy:
@@ -61,14 +70,30 @@ class Decoder:
             if not out_of_memory(error):
                 raise
             raise _short_of_memory(prompts, batch_size, sampling) from error
+        require_whole(row.grammar for row in rows)
         done = iter(rows)
         return [[next(done).tokens for _ in own] for own in seeds]
+
+    def pool(self, size: int, ends: StopCallback | None = None) -> Pool:
+        """An empty pool with so many slots, to be stepped while `decoding`."""
+        return Pool(self.inner, self.stop_ids, size, ends, self.known)
+
+    def grammar(self, prompt: Sequence[int], sampling: Sampling) -> RowGrammar | None:
+        """What holds an answer to its constraint. Raises ServeError as `Grammars.require`."""
+        return require_grammars(self).row(sampling.constraint, prompt) if sampling.constraint else None
 
     @contextmanager
     def decoding(self, pack: bool = True) -> Iterator[None]:
         """The model for this thread alone, ready for a pool; `pack` lays its weights out for speed, on a CPU."""
-        weights = onednn_weights(self.inner) if pack else nullcontext()
-        with self._lock, inference(self.model), attention_named(self.inner, "slots"), weights:
+        head = output_head(self.inner)
+        weights = onednn_weights(self.inner, head, self.known) if pack else nullcontext()
+        with (
+            self._lock,
+            inference(self.model),
+            attention_named(self.inner, "slots"),
+            weights,
+            cut_head(head, self.known),
+        ):
             yield
 
     @contextmanager

@@ -77,12 +77,14 @@ def _next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence
     sampling = rows[0].sampling
     if sampling.repetition_penalty != 1:
         for z, row in zip(logits, rows):
-            seen = torch.tensor(row.seen, device=z.device)
+            # A prompt of token ids may hold some that no answer can.
+            seen = torch.tensor([i for i in row.seen if i < len(z)], dtype=torch.long, device=z.device)
             found = z[seen]
             z[seen] = torch.where(found < 0, found * sampling.repetition_penalty, found / sampling.repetition_penalty)
     young = [i for i, row in enumerate(rows) if len(row.tokens) < sampling.min_new_tokens]
     if young:
-        logits[torch.tensor(young)[:, None], torch.tensor(list(stop_ids), dtype=torch.long)] = float("-inf")
+        ends = [i for i in stop_ids if i < logits.shape[-1]]
+        logits[torch.tensor(young)[:, None], torch.tensor(ends, dtype=torch.long)] = float("-inf")
     if sampling.greedy:
         return logits.argmax(-1).tolist()
     if sampling.temperature != 1:

@@ -11,7 +11,9 @@ from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import next_tokens
 from medicalgpt.generate.backends.decoder.kv import Slots, Snapshot, Step
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.causal_lm import CausalLM
+from medicalgpt.structured.row import RowGrammar, mask
 
 _PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory
 
@@ -26,7 +28,10 @@ class TokenScore:
 
 @dataclass(eq=False)
 class SequenceState:
-    """A completion in the making. With `top` set, each token's log-probability and that many others go to `scores`."""
+    """A completion in the making. With `top` set, each token's log-probability and that many others go to `scores`.
+
+    `grammar` rules out tokens that its constraint does not allow.
+    """
 
     number: int
     prompt: Sequence[int]
@@ -36,12 +41,15 @@ class SequenceState:
     tokens: list[int] = field(default_factory=list)
     scores: list[TokenScore] = field(default_factory=list)
     known: dict[int, None] | None = None
+    grammar: RowGrammar | None = None
 
     def take(self, token: int) -> None:
         """Add a token."""
         self.tokens.append(token)
         if self.known is not None:
             self.known[token] = None
+        if self.grammar is not None:
+            self.grammar.take(token)
 
     @property
     def seen(self) -> list[int]:
@@ -68,8 +76,15 @@ class CachedPrompt:
 class Pool:
     """Rows under way, `active[i]` in slot i; the others wait in the order they came. Call `step` while `busy`."""
 
-    def __init__(self, model: CausalLM, stop_ids: Sequence[int], size: int, ends: StopCallback | None = None) -> None:
-        self.model, self.size, self.ends = model, size, ends
+    def __init__(
+        self,
+        model: CausalLM,
+        stop_ids: Sequence[int],
+        size: int,
+        ends: StopCallback | None = None,
+        known: KnownTokens | None = None,
+    ) -> None:
+        self.model, self.size, self.ends, self.known = model, size, ends, known
         self.stop_ids = list(stop_ids)
         self.device = model.get_input_embeddings().weight.device
         self.slots = Slots(size)
@@ -147,7 +162,7 @@ class Pool:
             self.kept = None
 
     def _forward(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """fp32 logits of the next token of rows under way and of new prompts."""
+        """fp32 logits [rows, V] of the next token of rows under way and of new prompts, of ids that may be chosen."""
         if not self.active and not prompts:
             assert self.kept is not None
             return self.kept.logits[:0]
@@ -161,12 +176,13 @@ class Pool:
                 use_cache=False,
                 logits_to_keep=step.last,
             )
-        return out.logits[0].float()
+        return (out.logits[0] if self.known is None else self.known.drawable(out.logits[0])).float()
 
     def _take(self, logits: torch.Tensor) -> list[SequenceState]:
         """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""
-        # Before the draw, which writes over the logits.
+        # Before the masks and the draw, which write over the logits.
         scored = {i: torch.log_softmax(logits[i], -1) for i, row in enumerate(self.active) if row.top is not None}
+        mask(logits, {i: row.grammar for i, row in enumerate(self.active) if row.grammar is not None})
         tokens = next_tokens(logits, self.active, self.stop_ids)
         done = []
         for i, (row, token) in enumerate(zip(self.active, tokens)):
@@ -187,5 +203,6 @@ class Pool:
 
 
 def _score(logps: torch.Tensor, token: int, count: int) -> TokenScore:
-    values, ids = logps.topk(count)
-    return TokenScore(float(logps[token]), tuple(zip(ids.tolist(), values.tolist())))
+    values, ids = logps.topk(min(count, len(logps)))
+    top = [(i, value) for i, value in zip(ids.tolist(), values.tolist()) if value > float("-inf")]
+    return TokenScore(float(logps[token]), tuple(top))

@@ -30,3 +30,14 @@ def is_local(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def named_locally(header: str) -> bool:
+    """Whether a Host header names this machine. Another name means a web page that had its own name lead here."""
+    return is_local(name_in(header))
+
+
+def name_in(header: str) -> str:
+    """The host of a Host header, in small letters, without port and brackets."""
+    host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
+    return host.strip("[]").lower()

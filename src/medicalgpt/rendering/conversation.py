@@ -1,0 +1,74 @@
+"""Conversations to text parts with known owners: what the model is given, and what it is trained to say."""
+
+from collections.abc import Sequence
+
+from medicalgpt.data.records import Message, Tools
+from medicalgpt.errors import RenderError
+from medicalgpt.rendering.dialogue import answer_span
+from medicalgpt.rendering.frames import Frames, Parts, Words
+from medicalgpt.rendering.template_text import TemplateText
+
+
+def conversation_parts(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:
+    """Consecutive parts of the rendered conversation; owner is the assistant turn a part answers for, or None.
+
+    Returns None when the template rewrites earlier turns (thinking templates do), so that no single text shows every
+    turn as it was when it was answered.
+    """
+    return framed_parts(template, messages, tools) or turn_by_turn(template, messages, tools)
+
+
+def framed_parts(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:
+    """The same with one rendering, however long the conversation is; None where each turn must be looked at by itself."""
+    if tools:
+        return None
+    if template.frames is None:
+        template.frames = _frames(template)
+    return template.frames.parts(messages)
+
+
+def _frames(template: TemplateText) -> Frames:
+    def render(words: Words) -> str:
+        turns = [Message(role, content) for role, content in words]
+        return template.text(turns, generation_prompt=words[-1][0] != "assistant")
+
+    return Frames(render, lambda messages: turn_by_turn(template, messages))
+
+
+def turn_by_turn(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:
+    """As `conversation_parts`, with every answer's boundaries found by rendering the conversation up to it."""
+    ends_open = messages[-1].role != "assistant"
+    text = template.text(messages, tools, generation_prompt=ends_open)
+    parts: list[str] = []
+    owners: list[int | None] = []
+    cursor = 0
+    for turn, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        try:
+            full, start, end = answer_span(template, messages, turn, tools)
+        except RenderError:
+            if not ends_open:
+                raise
+            return None  # an earlier answer that could not be trained (thoughts, say) may still be answered after
+        if text[:end] != full[:end] or start < cursor:
+            return None
+        parts += [text[cursor:start], text[start:end]]
+        owners += [None, turn]
+        cursor = end
+    if ends_open:
+        parts.append(text[cursor:])
+        owners.append(None)
+    return Parts(parts, owners)
+
+
+def prompt_parts(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> list[str]:
+    """Parts of a conversation that ends with a user or tool turn, generation prompt included.
+
+    Raises:
+        RenderError: the conversation is empty or ends with an assistant turn.
+    """
+    if not messages or messages[-1].role == "assistant":
+        raise RenderError("a prompt must end with a user or tool turn")
+    found = conversation_parts(template, messages, tools)
+    return found.texts if found else [template.text(messages, tools, generation_prompt=True)]

@@ -1,0 +1,44 @@
+"""One stage's settings for rendering: records of any kind to token trees."""
+
+from dataclasses import dataclass, replace
+
+from medicalgpt.config.sections import DataConfig
+from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Record
+from medicalgpt.rendering.rows import (
+    Rendered,
+    TrainOn,
+    render_dialogue,
+    render_document,
+    render_feedback,
+    render_preference,
+)
+from medicalgpt.rendering.template import ChatTemplate
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """The settings under which one stage's rows become trees."""
+
+    data: DataConfig
+    kind: Kind
+    template: ChatTemplate
+    train_on: TrainOn
+    seed: int
+
+    def render(self, record: Record) -> Rendered:
+        """Trees of one record, and how its row ends in the ledger; raises RenderError."""
+        limit = self.data.max_tokens
+        if isinstance(record, Document):
+            return render_document(record, self.template, limit)
+        if isinstance(record, Dialogue):
+            record = replace(record, messages=_with_system(record.messages, self.data.system))
+            return render_dialogue(record, self.template, limit, self.train_on, self.data.over_length)
+        record = replace(record, prompt=_with_system(record.prompt, self.data.system))
+        if isinstance(record, Feedback) or self.kind == "feedback":
+            return render_feedback(record, self.template, limit, self.data.over_length)
+        return render_preference(record, self.template, limit, self.data.over_length)
+
+
+def _with_system(turns: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
+    """The turns with the configured system message in front, unless they have one."""
+    return turns if not system or turns[0].role == "system" else (Message("system", system), *turns)

@@ -1,0 +1,104 @@
+"""Trees of all rows in the order they came, stored before it is known which are held out, and divided once all were seen.
+
+So a row is read once: what is held out depends on what all rows ask, and rendering does not depend on what is held out.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from pathlib import Path
+from struct import Struct
+from typing import BinaryIO, Final
+
+import numpy as np
+
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.records import Source
+from medicalgpt.data.split import Split, split_of
+from medicalgpt.disk.failures import LARGER_CACHE, writing
+from medicalgpt.rendering.row_work import RowTrees
+from medicalgpt.rendering.store import StoreWriter, TreeStore
+
+_ROW: Final = np.dtype(
+    [("key", "u8"), ("characters", "i8"), ("number", "i8"), ("trees", "i4"), ("file", "i4"), ("counted", "?")]
+)
+_WRITTEN: Final = Struct("=QqqiiB")  # the same
+_BUFFER: Final = 1 << 20  # bytes of rows
+_MOST: Final = 4096  # trees that are copied at a time
+
+
+class Undivided:
+    """A store of all trees, and a table of the rows they came from, in `folder`; one for rows that are held out whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writer = StoreWriter(folder / "all")
+        self._files: dict[str, int] = {}
+        with self._writing():
+            self._table: BinaryIO = (folder / "rows.bin").open("wb", buffering=_BUFFER)
+
+    def add(self, found: RowTrees) -> None:
+        """Keep a row whose key was asked for. Raises RunError where it cannot be written."""
+        assert found.key is not None
+        packed, file = found.packed[0], found.source.file
+        if packed is not None:
+            self._writer.append(packed, file)
+        number = self._files.setdefault(file, len(self._files))
+        trees = 0 if packed is None else len(packed.sources)
+        row = (int(found.key.key, 16), found.key.size, found.source.row, trees, number, found.row.outcome != "dropped")
+        with self._writing():
+            self._table.write(_WRITTEN.pack(*row))
+
+    def close(self) -> None:
+        """All rows were added. Raises RunError where they cannot be written."""
+        self._writer.close({})
+        with self._writing():
+            self._table.close()
+
+    def abandon(self) -> None:
+        """Let go of the files."""
+        self._writer.abandon()
+        self._table.close()
+
+    def split(self, fraction: float, seed: int) -> Split:
+        """What of the rows is held out."""
+        rows = self._rows()
+        return split_of(np.array(rows["key"]), np.array(rows["characters"]), fraction, seed, documents=False)
+
+    def divide(self, split: Split, train: StoreWriter, held_out: StoreWriter | None, ledger: Ledger) -> None:
+        """Put the trees into their stores, and count their text."""
+        store, files, at = TreeStore(self.folder / "all"), list(self._files), 0
+        for rows, held in self._blocks(split):
+            ends = at + np.cumsum(rows["trees"])
+            changes = np.flatnonzero((held[1:] != held[:-1]) | (rows["file"][1:] != rows["file"][:-1])) + 1
+            for first, end in pairwise([0, *changes.tolist(), len(rows)]):
+                file, side = files[int(rows["file"][first])], bool(held[first])
+                writer = held_out if side else train
+                assert writer is not None
+                if ends[end - 1] > at:
+                    writer.append(store.packed(at, int(ends[end - 1])), file)
+                at = int(ends[end - 1])
+                counted = rows["characters"][first:end][rows["counted"][first:end]]
+                if characters := int(counted.sum()):
+                    ledger.count_text(file, characters, side)
+
+    def held_out(self, split: Split) -> Iterator[Source]:
+        """Where the held-out rows stand, in reading order."""
+        files = list(self._files)
+        for rows, held in self._blocks(split):
+            for row in rows[held]:
+                yield Source(files[row["file"]], int(row["number"]))
+
+    def _blocks(self, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Some rows at a time, and which of them are held out."""
+        chosen, rows = np.asarray([int(key, 16) for key in split.whole], np.uint64), self._rows()
+        for start in range(0, len(rows), _MOST):
+            block = np.array(rows[start : start + _MOST])
+            yield block, np.isin(block["key"], chosen)
+
+    def _rows(self) -> np.ndarray:
+        path = self.folder / "rows.bin"
+        return np.memmap(path, _ROW, "r") if path.stat().st_size else np.empty(0, _ROW)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing("the table of rows", self.folder, remedy=LARGER_CACHE)

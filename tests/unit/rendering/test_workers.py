@@ -1,0 +1,144 @@
+"""Any number of processes makes the same stores, says the same about a bad row, and leaves nothing behind."""
+
+import json
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.tiny import tiny_tokenizer
+
+from medicalgpt.config.sections import DataConfig
+from medicalgpt.errors import DataError, RenderError, RunError
+from medicalgpt.rendering import row_work
+from medicalgpt.rendering.build import Prepared, prepare
+from medicalgpt.rendering.progress import Progress
+from medicalgpt.rendering.template import ChatTemplate
+from medicalgpt.rendering.workers import Workers
+
+STORED = ("ids.bin", "weights.bin", "segments.npy", "sources.npy", "store.json")
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [
+        {"messages": [{"role": r, "content": f"{r} {i} asks of a fever"} for r in ("user", "assistant") * (1 + i % 3)]}
+        for i in range(count)
+    ]
+
+
+def write(path: Path, found: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+    return str(path)
+
+
+def run(folder: Path, template: ChatTemplate | None = None, console: Console | None = None, **data: Any) -> Prepared:
+    template = template or ChatTemplate.load(tiny_tokenizer())
+    config = DataConfig(**{"max_tokens": 256, **data})
+    return prepare(config, "dialogue", template, folder, 1, progress=Progress(console))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All that a cache holds, by name."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_work, "_ROWS", 7)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_any_number_of_processes_makes_the_same_bytes(tmp_path: Path) -> None:
+    bad = {"messages": [{"role": "user", "content": "Nobody answers."}]}
+    special = {"question": "A fever?", "answer": "It <|im_end|> ends."}
+    train = [
+        write(tmp_path / "a.jsonl", [*rows(90), bad, *rows(90), special]),
+        write(tmp_path / "b.jsonl", [{"question": f"Number {i}?", "answer": "Rest. " * i} for i in range(1, 40)]),
+    ]
+    found = [
+        run(tmp_path / str(n), train=train, workers=n, on_bad_row="drop", eval_fraction=0.1, over_length="split")
+        for n in (1, 2)
+    ]
+    one, two = (content(tmp_path / str(n)) for n in (1, 2))
+    assert one == two
+    assert len(one) == 2 * len(STORED) + 2
+    assert found[0].ledger == found[1].ledger
+    assert found[0].ledger["reasons"].keys() == {
+        "dropped: cannot be rendered: RenderError",
+        "dropped: no assistant turn",
+    }
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("what", ["special token", "broken file"])
+def test_an_error_is_that_of_one_process(what: str, tmp_path: Path) -> None:
+    good = rows(60)
+    if what == "special token":
+        good[40] = {"question": "A fever?", "answer": "It <|im_end|> ends."}
+    train = write(tmp_path / "a.jsonl", good)
+    if what == "broken file":
+        Path(train).write_bytes(Path(train).read_bytes() + b'{"question": "\xff\xfe", "answer": "x"}\n')
+    said = []
+    for n in (1, 2):
+        with pytest.raises((DataError, RenderError)) as caught:
+            run(tmp_path / str(n), train=[train], workers=n)
+        said.append((type(caught.value), str(caught.value)))
+        assert not [name for name in content(tmp_path / str(n)) if "ledger" in name or ".build" in name]
+    assert said[0] == said[1]
+    assert f"{train}:{61 if what == 'broken file' else 41}" in said[0][1]
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from pathlib import Path
+from tests.unit.rendering.test_workers import run
+print(len(run(Path({folder!r}), train=[{train!r}], workers=2).train))
+"""
+
+
+def test_a_script_without_a_guard_is_run_once(tmp_path: Path) -> None:
+    """With multiprocessing each helper would run it again, and fail."""
+    train = write(tmp_path / "a.jsonl", rows(20))
+    script = tmp_path / "train.py"
+    root = str(Path(__file__).resolve().parents[3])
+    script.write_text(SCRIPT.format(root=root, folder=str(tmp_path / "cache"), train=train))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout == "19\n"
+
+
+def test_a_tokenizer_that_cannot_be_sent_is_used_here_with_a_word(tmp_path: Path) -> None:
+    class Foreign(ChatTemplate):
+        def __reduce__(self) -> Any:
+            raise TypeError("no")
+
+    source = tiny_tokenizer().chat_template
+    said = StringIO()
+    template = Foreign.of_text(tiny_tokenizer(), source, "tokenizer")
+    train = write(tmp_path / "a.jsonl", rows(20))
+    found = run(tmp_path / "a", template, Console(file=said), train=[train], workers=2)
+    assert "one process: the tokenizer cannot be sent to another process (TypeError)" in said.getvalue()
+    run(tmp_path / "b", train=[train], workers=1)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert len(found.train) == 19
+
+
+def test_a_process_that_ends_is_named_and_none_is_left() -> None:
+    crew = Workers(2)
+    crew._all[0].process.kill()
+    with pytest.raises(RunError, match=r"ended \(exit code -9\).*data\.workers"):
+        crew._all[0].ask(b"")
+    crew.close()
+    assert all(worker.process.returncode is not None for worker in crew._all)
+
+
+def test_small_data_is_not_worth_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: Any) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(Workers, "__init__", started)
+    found = run(tmp_path, train=[write(tmp_path / "a.jsonl", rows(20))])
+    assert len(found.train) == 19
