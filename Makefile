@@ -26,8 +26,11 @@ demo: $(READY)
 demo-ppo: $(READY)
 	$(BIN)/medicalgpt pipeline run configs/pipelines/ppo.yaml
 
+# One process a core, each a file at a time; the tests themselves compute on one thread.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not realdata'
+	$(BIN)/python -m pytest -m 'not slow and not realdata' $(PARALLEL)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -36,15 +39,18 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit/cli/test_startup.py tests/unit/test_house.py
 
-# The tests of `make test`; the unit tests are measured, which makes them 1.6 to 1.9 times as slow on Python 3.11 (C tracer).
+# How many lines the unit tests run. Measured they are 1.6 to 1.9 times as slow on Python 3.11 (C tracer), and in one process.
 coverage: $(READY)
 	$(BIN)/coverage run -m pytest tests/unit -m 'not slow and not realdata'
-	$(BIN)/python -m pytest --ignore tests/unit -m 'not slow and not realdata'
 	@echo "unit tests cover $$($(BIN)/coverage report --format=total) % of the lines of src/medicalgpt"
 
-# End-to-end runs on the embedded model, and on real medical text where it lies beside the project.
+# What runs the embedded model, a browser or attackers takes all cores and comes alone.
+ALONE := $(wildcard tests/e2e/test_*smollm.py) $(patsubst %,tests/e2e/test_%.py,merge notebooks pull serve_hostile web_page)
+
+# End-to-end runs, also on real medical text where it lies beside the project.
 slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs
+	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs $(PARALLEL) $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs $(ALONE)
 
 # The parity and invariant tests with the kernels that older and newer machines would choose: about 10 minutes.
 kernels: $(READY)

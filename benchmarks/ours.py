@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
@@ -30,8 +31,9 @@ from medicalgpt.objectives.reward import RewardModeling
 from medicalgpt.rendering.pack import plan_run
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
-from medicalgpt.training.supervised.dataset import PlanDataset
+from medicalgpt.training.phases import Phases
 from medicalgpt.training.supervised.module import StageModule
+from medicalgpt.training.supervised.plan import PlanDataset
 from medicalgpt.training.supervised.reference_cache import compute
 from medicalgpt.training.supervised.trainer import StageTrainer
 
@@ -132,7 +134,15 @@ def main() -> None:
         "orpo": OddsRatioPreference,
     }
     objective = objectives[a.what]()
-    trainer = StageTrainer(StageModule(policy, objective), args, data, None, RunFolder(folder), ("constant", 0.0))
+    trainer = StageTrainer(
+        StageModule(policy, objective),
+        args,
+        data,
+        None,
+        RunFolder(folder),
+        ("constant", 0.0),
+        Phases(Console(quiet=True)),
+    )
     trainer.pop_callback(PrinterCallback)
     clock = Clock()
     trainer.add_callback(clock)

@@ -19,7 +19,7 @@ from rich.console import Console
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.pipeline import CompareConfig
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.evaluate.compare import score
+from medicalgpt.evaluation.compare import score
 from medicalgpt.export.merge import merge_run
 from medicalgpt.models.embedded.registry import cache_root
 from medicalgpt.models.load import load as load_model

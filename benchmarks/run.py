@@ -1,7 +1,7 @@
 """Ours and the baselines (TRL, transformers) on the same rows, one after the other on this machine; prints ratios and writes a report.
 
 The baselines and their rows lie outside this project (folder shared/bench beside it, or MEDICALGPT_BENCH).
-usage: run.py [-n 64] [--pairs 24] [--only sft,full,dpo,rm,orpo,ppo,rollouts,inference] [--write docs/performance.md]
+usage: run.py [-n 64] [--pairs 24] [--only preparation,sft,full,dpo,rm,orpo,ppo,rollouts,inference] [--write docs/performance.md]
 """
 
 import argparse
@@ -37,6 +37,17 @@ def peak() -> float:
     return float(re.findall(r"peak ([0-9.]+)", text)[0])
 
 
+def preparation() -> list[tuple[str, str, float]]:
+    """Table rows of reading and rendering: against datasets.map with as many processes, and how time grows with turns."""
+    found = run(str(HERE / "preparation.py"), "--processes", str(os.cpu_count()))
+    ours, theirs = found["rows_per_second"], found["map_rows_per_second"]
+    out = [("preparation: ours / datasets.map, rows/s", f"{ours:.0f} / {theirs:.0f}", found["ratio"])]
+    names = ("prepare", "inspect", "prompt")
+    return out + [
+        (f"{name}: slope of log time over log turns / linear", f"{found[name]:.2f} / 1", found[name]) for name in names
+    ]
+
+
 def rollouts(model: str) -> list[tuple[str, str, float]]:
     """Table rows of sampled answers: 32 of equal length, 128 of their own lengths."""
     out = []
@@ -65,6 +76,8 @@ def inference(model: str) -> list[tuple[str, str, float]]:
 def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:
     """Table rows (what, ours against baseline, ratio) of one part."""
     ours, rate = [str(HERE / "ours.py")], "tokens_per_second"
+    if part == "preparation":
+        return preparation()
     if part == "rollouts":
         return rollouts(model)
     if part == "inference":
@@ -168,7 +181,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=24)
-    parser.add_argument("--only", default="sft,full,dpo,rm,orpo,ppo,rollouts,inference")
+    parser.add_argument("--only", default="preparation,sft,full,dpo,rm,orpo,ppo,rollouts,inference")
     parser.add_argument("--write", type=Path)
     a = parser.parse_args()
     if not BENCH.is_dir():

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ from medicalgpt.rendering.template import ChatTemplate
 from tests.tiny import tiny_model, tiny_tokenizer
 
 
-def tiny_gguf(path: Path, kind: str = "llama", weights: GgufType = "f32", **extra: Any) -> Any:
-    """Write a tiny model; returns it."""
-    model, tokenizer = tiny_model(kind, **extra), tiny_tokenizer()
+def tiny_gguf(
+    path: Path,
+    kind: str = "llama",
+    weights: GgufType = "f32",
+    *,
+    build: Callable[..., Any] = tiny_model,
+    **extra: Any,
+) -> Any:
+    """Write a tiny model, made by `build`; returns it."""
+    model, tokenizer = build(kind, **extra), tiny_tokenizer()
     template = ChatTemplate.load(tokenizer)
     ends = template.stop_ids
     write_gguf(model, tokenizer, path, weights, stop_ids=ends, template=template.source, name="tiny", overwrite=True)

@@ -39,3 +39,13 @@ def shuffled(prompts: Prompts, completions: Sequence[str]) -> list[float]:
     scores = share_of_a(prompts, completions)
     random.Random(len("".join(completions))).shuffle(scores)
     return scores
+
+
+def equal(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """Nothing to be learned from."""
+    return [0.0] * len(completions)
+
+
+def begins_early(prompts: Prompts, completions: Sequence[str]) -> list[float]:
+    """Right or wrong: whether the first letter stands in the first half of the alphabet."""
+    return [float("a" <= c[:1].lower() <= "m") for c in completions]

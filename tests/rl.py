@@ -1,10 +1,12 @@
 """Reinforcement learning on a tiny base: its config, and the pieces of one update without the loop around them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from medicalgpt.config import Resolved, load, stage_schema
@@ -13,6 +15,7 @@ from medicalgpt.models.batches import batches
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.rewards.answers import Group
 from medicalgpt.training.context import Outcome
+from medicalgpt.training.rl import loop
 from medicalgpt.training.rl.experience import Experience, measure
 from medicalgpt.training.rl.prompts import PromptSet
 from medicalgpt.training.rl.roles import Roles, open_roles
@@ -31,6 +34,10 @@ SMALL = (
     "train.sample_count=1",
     "model.dtype=float32",
 )
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: no `except Exception` may stop it."""
 
 
 def scored_by(function: str, **more: Any) -> str:
@@ -87,6 +94,22 @@ def pieces(resolved: Resolved[Any]) -> Pieces:
     sampler = RolloutSampler(Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), value.rollout, 1)
     groups = sampler.sample(ctx.prepared.train[: value.rollout.prompts], 0, 0).groups
     return Pieces(value, roles, groups, measure(roles, groups, 128, 3))
+
+
+@contextmanager
+def dies_in_the_third_update(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within the block a run is killed as its third update begins."""
+    update = loop.RlTrainer._update
+
+    def dies(self: Any) -> Any:
+        if self.step == 2:
+            raise Killed
+        return update(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.RlTrainer, "_update", dies)
+        with pytest.raises(Killed):
+            yield
 
 
 def shake(parameters: dict[str, torch.nn.Parameter], size: float, seed: int = 3) -> None:

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from medicalgpt.models.probe import probe_trees
 from medicalgpt.rendering.batch import TreeBatch, pad_trees
 from medicalgpt.training.context import Outcome
 from medicalgpt.training.stage import run_stage
+from medicalgpt.training.stages import STAGES, unregister_stage
 from tests.tiny import save_tiny
 
 _COMPLAINTS = ("fever", "cough", "headache", "high blood pressure", "糖尿病", "發燒", "back pain", "asthma")
@@ -175,6 +177,15 @@ def probe_logps(model: Any) -> torch.Tensor:
 
 def probe() -> TreeBatch:
     return pad_trees(probe_trees(400))
+
+
+@contextmanager
+def stages_as_before() -> Iterator[None]:
+    """Stages are registered for a process, and tests share one: what was registered inside is taken out again."""
+    known = set(STAGES)
+    yield
+    for name in set(STAGES) - known:
+        unregister_stage(name)
 
 
 def child(**more: str) -> dict[str, str]:

@@ -95,16 +95,8 @@ def tiny_config(kind: str = "llama", **extra: Any) -> Any:
     }
     cls, more = families[kind]
     if kind in ("bloom", "mamba"):
-        return cls(
-            vocab_size=vocabulary,
-            hidden_size=32,
-            num_hidden_layers=2,
-            pad_token_id=None,
-            bos_token_id=None,
-            eos_token_id=2,
-            **more,
-            **extra,
-        )
+        names = ("vocab_size", "hidden_size", "num_hidden_layers", "pad_token_id", "bos_token_id", "eos_token_id")
+        return cls(**{name: common[name] for name in names} | more | extra)
     return cls(**{**common, **more, **extra})
 
 
@@ -126,3 +118,22 @@ def save_tiny(folder: Path, kind: str = "llama", **extra: Any) -> Path:
     tiny_model(kind, **extra).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return folder
+
+
+def wide_model(kind: str = "llama", rows: int = 512, **extra: Any) -> Any:
+    """A tiny model with more rows than the tokenizer has tokens, whose likeliest ids are among those without one."""
+    model = tiny_model(kind, vocab_size=rows, **extra)
+    tokens = len(tiny_tokenizer())
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
+        head[tokens:] = 3 * head[: rows - tokens]
+    return model
+
+
+def cut_model(model: Any, rows: int | None = None) -> Any:
+    """A copy of a model without the rows behind the tokenizer's last token."""
+    import copy
+
+    smaller = copy.deepcopy(model)
+    smaller.resize_token_embeddings(rows or len(tiny_tokenizer()), mean_resizing=False)
+    return smaller

@@ -44,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the page supposes it: sample data (a little of it), configs, and a tiny model."""
     folder = tmp_path_factory.mktemp("api")
     shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(ROOT / "examples/tests", folder / "examples/tests")
     for kind in ("dialogues", "preferences"):
         for name in (kind, f"{kind}-heldout"):
             target = folder / f"examples/data/{name}/en.jsonl"
@@ -72,6 +73,7 @@ def shortened(block: str) -> str:
     return re.sub(r"(render|inspect)\((.*?)(, rows=1)?\)", r'\1(\2\3, model="tiny")', block)
 
 
+@pytest.mark.slow
 def test_every_block_of_the_page_runs(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setenv("MEDICALGPT_HOME", str(tmp_path / "home"))

@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -22,10 +23,13 @@ from medicalgpt.data import Ledger, group_key, read
 from medicalgpt.models.embedded.registry import embedded
 from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.run import _stage_config, split_overrides
+from medicalgpt.rewards.choices import choice_letters
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "data"
-KINDS = {"documents": "document", "dialogues": "dialogue", "preferences": "preference"}
+KINDS = {"documents": "document", "dialogues": "dialogue", "preferences": "preference", "choices": "dialogue"}
+
+LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 
 
 def test_no_source_file_is_over_400_lines() -> None:
@@ -69,7 +73,8 @@ def test_casts_are_rare() -> None:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.yaml")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_shipped_config_loads(path: Path) -> None:
-    schema = PipelineConfig if path.parent.name == "pipelines" else stage_schema(path.stem)
+    stage = path.stem.partition("-")[0]  # grpo-medical.yaml is of the stage grpo
+    schema = PipelineConfig if path.parent.name == "pipelines" else stage_schema(stage)
     value = load(schema, path).value
     for entry in getattr(value, "stages", []):
         assert entry.config is None or (path.parent / entry.config).is_file()
@@ -246,14 +251,26 @@ def _rows(folder: str, kind: str) -> list:
 def test_sample_data_is_enough_and_held_out_rows_are_new(name: str) -> None:
     train, held = _rows(name, KINDS[name]), _rows(f"{name}-heldout", KINDS[name])
     assert not {group_key(r) for r in train} & {group_key(r) for r in held}
-    assert len(train) >= {"documents": 30, "dialogues": 240, "preferences": 120}[name]
-    assert len(held) >= {"documents": 6, "dialogues": 40, "preferences": 40}[name]
+    assert len(train) >= {"documents": 30, "dialogues": 240, "preferences": 120, "choices": 90}[name]
+    assert len(held) >= {"documents": 6, "dialogues": 40, "preferences": 40, "choices": 40}[name]
     if name == "documents":
         assert sum(len(r.text.encode()) for r in train) >= 60_000
 
 
-def test_every_sample_language_has_all_six_sets() -> None:
-    for language in ("en", "zh-Hant", "zh-Hans"):
+def test_every_letter_is_right_equally_often_and_can_be_compared_with() -> None:
+    for file in (
+        DATA / name / f"{language}.jsonl" for name in ("choices", "choices-heldout") for language in LANGUAGES
+    ):
+        rows = [json.loads(line)["messages"] for line in file.read_text(encoding="utf-8").splitlines()]
+        letters = Counter(answer["content"] for _, answer in rows)
+        assert set(letters) == {"A", "B", "C"}
+        assert len(set(letters.values())) == 1, "always the same letter would be better than a third"
+        assert all(choice_letters(letter) == {letter} for letter in letters)
+        assert len({question["content"] for question, _ in rows}) == len(rows)
+
+
+def test_every_sample_language_has_all_its_sets() -> None:
+    for language in LANGUAGES:
         for name, kind in KINDS.items():
             for folder in (name, f"{name}-heldout"):
                 (path,) = (DATA / folder).glob(f"{language}*")

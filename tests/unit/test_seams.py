@@ -281,6 +281,14 @@ def test_gradio_keeps_sessions_where_we_drop_them() -> None:
 
 
 # -- nothing private is used that is not looked for above ----------------------------------------------------------------
+def test_the_last_rates_of_a_scheduler() -> None:
+    """`RateCallback` sets them for a run that goes on with another schedule."""
+    weight = nn.Parameter(torch.zeros(1))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(torch.optim.SGD([weight], lr=0.5), lambda step: 1.0)
+    scheduler._last_lr = [0.25]
+    assert scheduler.get_last_lr() == [0.25]
+
+
 PRIVATE = {
     "_actions": "argparse: the flags of the scripts of old",
     "_attn_implementation": "transformers' config",
@@ -291,12 +299,14 @@ PRIVATE = {
     "_get_num_items_in_batch": "Trainer",
     "_int_mm": "torch",
     "_is_stateful": "transformers' models",
+    "_last_lr": "torch's schedulers",
     "_linear_pointwise": "torch",
     "_load_from_checkpoint": "Trainer",
     "_prepare_inputs": "Trainer",
     "_process_model_after_weight_loading": "HfQuantizer",
     "_process_model_before_weight_loading": "HfQuantizer",
     "_reorder_linear_weight": "torch",
+    "_replace": "NamedTuple, as its documentation says",
     "_save_checkpoint": "Trainer",
     "_supports_attention_backend": "transformers' models",
     "_supports_sdpa": "transformers' models",
