@@ -7,15 +7,26 @@ READY := .venv/.ready
 
 setup: $(READY)
 
-$(READY): pyproject.toml requirements.lock
+# Every package with a hash that is checked. torch comes first and from whatever index has it, so that a CPU build stays one (as
+# does a build that is there already); what it needs on an NVIDIA GPU only if it asks for it. Ours then finds all of it in place.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q
+HAS_TORCH := import importlib.metadata as m; assert "torch==" + m.version("torch").partition("+")[0] in open("requirements.lock").read().split()
+FOR_CUDA := import importlib.metadata as m, sys; sys.exit(not any(r.startswith("nvidia-") for r in m.requires("torch") or ()))
+
+$(READY): pyproject.toml requirements.lock requirements.sha256 requirements-torch.sha256 requirements-cuda.sha256
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c requirements.lock -e '.[quant,dev]'
+	if ! $(BIN)/python -c '$(HAS_TORCH)' 2>/dev/null; then \
+	  $(BIN)/python -m pip download --disable-pip-version-check -q --no-deps -c requirements.lock -d .venv/torch torch && \
+	  $(INSTALL) --no-deps --require-hashes --no-index --find-links .venv/torch -r requirements-torch.sha256 && rm -r .venv/torch; fi
+	$(INSTALL) --no-deps --require-hashes -r requirements.sha256
+	if $(BIN)/python -c '$(FOR_CUDA)'; then $(INSTALL) --no-deps --require-hashes -r requirements-cuda.sha256; fi
+	$(INSTALL) -c requirements.lock -e '.[quant,dev]'
 	touch $(READY)
 
 # What one command alone needs: the extra of that name.
 .venv/.ready-%: $(READY)
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c requirements.lock -e '.[$*]'
+	$(INSTALL) -c requirements.lock -e '.[$*]'
 	touch $@
 
 # SmolLM2-135M through PT, SFT and DPO on the sample data, then a before/after table: about 15 minutes on two cores.
@@ -69,11 +80,14 @@ dist: .venv/.ready-release
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 
+COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --extra quant --extra dev --extra docs --extra release --universal \
+  --python-version 3.11 --no-header --no-annotate -q
+
 lock:
 	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/pip install -q uv
-	.venv-lock/bin/uv pip compile pyproject.toml --extra quant --extra dev --extra docs --extra release --universal --python-version 3.11 \
-	  --no-emit-package triton --no-header --no-annotate -q -o requirements.lock
+	$(COMPILE) --no-emit-package triton -o requirements.lock
 	sed -i '1i # Exact versions of everything; used as constraints (pip install -c). Renew with: make lock' requirements.lock
+	$(COMPILE) --generate-hashes -c requirements.lock | $(PYTHON) .ci/hash_lock.py
 	rm -rf .venv-lock
 
 clean:
