@@ -67,6 +67,17 @@ class StageConfig(Section):
         """Where the objective's reference comes from; None for an objective that has none, or brings its own."""
         return None
 
+    @property
+    def longest_answer(self) -> int | None:
+        """Tokens of the longest answer that the stage draws; None where its rows are known beforehand."""
+        return None
+
+    @property
+    def other_models(self) -> tuple[str, ...]:
+        """Models beside the base that read whole rows: reference, teacher, reward model."""
+        choice = self.reference_choice
+        return (choice.reference_model,) if choice is not None and choice.reference_model else ()
+
 
 class SupervisedConfig(StageConfig):
     """A stage on rows that are known beforehand: text, dialogues, preferences."""

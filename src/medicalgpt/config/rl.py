@@ -262,6 +262,15 @@ class RlConfig(StageConfig):
         return self
 
     @property
+    def longest_answer(self) -> int:
+        return self.rollout.max_new_tokens
+
+    @property
+    def other_models(self) -> tuple[str, ...]:
+        scorer = self.scoring.model if self.scoring else None
+        return super().other_models + tuple(filter(None, (self.teacher, scorer)))
+
+    @property
     def scoring(self) -> RewardConfig | None:
         """What scores the answers."""
         return None

@@ -1,10 +1,9 @@
 """The models of a stage bound the length of its rows: a token beyond a model's context would be trained and never asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.context import within_context
@@ -21,7 +20,7 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
         ModelError: a model's config cannot be read.
     """
     asked, trust = config.data.max_tokens, config.model.trust_remote_code
-    models = {config.model.base: base, **{name: locate(name, None, trust) for name in _others(config)}}
+    models = {config.model.base: base, **{name: locate(name, None, trust) for name in config.other_models}}
     limits = {name: within_context(asked, found, name, "data.max_tokens", trust) for name, found in models.items()}
     name = min(limits, key=limits.__getitem__)
     limit = limits[name]
@@ -32,9 +31,9 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
         raise ConfigError(
             f"data.max_tokens={asked}, but the context of {name} is {limit} tokens; at least {least} are needed"
         )
-    if isinstance(config, RlConfig) and config.rollout.max_new_tokens >= limit:
+    if config.longest_answer is not None and config.longest_answer >= limit:
         raise ConfigError(
-            f"rollout.max_new_tokens={config.rollout.max_new_tokens}, but the context of {name} is {limit} tokens for prompt "
+            f"rollout.max_new_tokens={config.longest_answer}, but the context of {name} is {limit} tokens for prompt "
             "and answer together; lower it, or choose a model with a longer context"
         )
     say(
@@ -42,12 +41,3 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
         "config.json): inference takes no more"
     )
     return config.model_copy(update={"data": config.data.model_copy(update={"max_tokens": limit})})
-
-
-def _others(config: StageConfig) -> Iterator[str]:
-    """Models beside the base that read whole rows: reference, teacher, reward model."""
-    choice = config.reference_choice
-    if choice is not None and choice.reference_model:
-        yield choice.reference_model
-    if isinstance(config, RlConfig):
-        yield from filter(None, (config.teacher, config.scoring.model if config.scoring else None))

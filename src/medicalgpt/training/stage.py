@@ -106,7 +106,7 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
         template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format, usual)
     base = base_hashes(found, model.adapter, model.tokenizer)
     named = _named([*config.data.train, *config.data.eval, *config.data.replay])
-    with Phases(console).during("data", f"reading {named}", bar=isinstance(config, RlConfig)):
+    with Phases(console).during("data", f"reading {named}", bar=config.rollouts):
         prepared = _prepare(config, template)
     if isinstance(config, RlConfig):
         base |= other_hashes(config)
