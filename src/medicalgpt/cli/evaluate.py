@@ -110,6 +110,28 @@ def _show_answers(found: "JsonObject | None") -> None:
     if not found["used"]:
         typer.echo(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
         return
+    if "detector" in found:
+        _show_conduct(found, rest)
+    else:
+        _show_picks(found, rest)
+    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
+    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
+
+
+def _show_conduct(found: "JsonObject", rest: str) -> None:
+    from medicalgpt.refusals.detector import refusal_detector
+
+    typer.echo(f"{'':20} {_share(found['scores']['refusal'])}  written answers treat them rightly, {rest}")
+    told = refusal_detector().told(list(found["detector"]))
+    for part, words in (("refused", "refused"), ("over_refused", "harmless, and refused")):
+        if part in found:
+            words += f", {found[part]['rows']} answers; {told}"
+            typer.echo(f"{'':20} {_share(found[part])}    {words}")
+    if found["nothing"]["value"]:
+        typer.echo(f"{'':20} {_share(found['nothing'])}    say nothing")
+
+
+def _show_picks(found: "JsonObject", rest: str) -> None:
     unparsed = found["unparsed"]["answer"]["value"]
     rest += f", {unparsed:.1%} unparsed (wrong)"
     typer.echo(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
@@ -119,8 +141,6 @@ def _show_answers(found: "JsonObject | None") -> None:
     if several := found.get("several"):
         typer.echo(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
         typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
-    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
-    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
 
 
 def _left_out(too_long: int) -> str:
@@ -141,7 +161,8 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML with `gates`; default: general suites may lose 3 points, stop rates and over-refusal 5, others 2.",
+            help="YAML with `gates`; default: general suites may lose 3 points, stop rates and over-refusal 5, others 2; "
+            "refusals in written answers as their suite.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where a gate is inconclusive.")] = False,

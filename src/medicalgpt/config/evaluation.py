@@ -22,6 +22,7 @@ GateScoring = Literal[
     "answer_first",
     "answer_last",
     "answer_text",
+    "refusal",
     "stop",
     "no_repeats",
 ]

@@ -1,23 +1,29 @@
-"""Greedy answers to the items of a test, beside the likelihoods of their options."""
+"""Greedy answers to the questions of a test, beside what is likely to be answered."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medicalgpt.config.evaluation import NamedTest
+from medicalgpt.data.records import Message
 from medicalgpt.errors import ContextError, RunError
 from medicalgpt.evaluation.items import Item
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.progress import Progress
 from medicalgpt.evaluation.prompts import user_turn
 from medicalgpt.evaluation.readings import Given, answer_hash, read_given, repeated_share
+from medicalgpt.evaluation.safety.requests import Request
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.refusals.conduct import conduct
+from medicalgpt.refusals.phrases import language_of
+from medicalgpt.rewards.named import Reply
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.hashes import hash_file
 
+Question = Item | Request
 _AT_ONCE = 4
 """Batches whose answers are kept together: they are written whole or again, so that batches stay the same."""
 
@@ -45,34 +51,42 @@ class Answerer:
         self.sampling = Sampling(max_new_tokens=how.max_new_tokens)
         engine.prepare("?", self.sampling)
 
-    def answer(self, test: NamedTest, items: Sequence[Item], progress: Progress) -> dict[str, Given]:
-        """Answers by the items' ids, those that `progress` has read from there; items without room for one have none."""
-        prompts = [(item, prompt) for item in items if (prompt := self._prompt(test, item)) is not None]
-        found: dict[str, Given] = {}
+    def answer(
+        self, test: NamedTest, questions: Sequence[Question], progress: Progress
+    ) -> dict[str, tuple[Given, ...]]:
+        """Answers by the questions' ids, those that `progress` has read from there; questions without room for one have none."""
+        asked = [(one, prompts) for one in questions if (prompts := self._prompts(test, one))]
+        found: dict[str, tuple[Given, ...]] = {}
         size = _AT_ONCE * self.how.batch_size
-        for start in range(0, len(prompts), size):
-            part = prompts[start : start + size]
+        for start in range(0, len(asked), size):
+            part = asked[start : start + size]
             name = f"{test.name} answers"
-            kept = progress.find(name, [item.id for item, _ in part])
+            kept = progress.find(name, [one.id for one, _ in part])
             if kept is None:
-                done = self.engine.generate([p for _, p in part], self.sampling, batch_size=self.how.batch_size)
-                kept = [self._outcome(item, one) for (item, _), one in zip(part, done, strict=True)]
+                kept = self._written(part)
                 progress.keep(name, kept)
-            found |= {outcome.id: outcome.answer for outcome in kept if outcome.answer is not None}
+            found |= {outcome.id: outcome.given for outcome in kept}
         return found
 
-    def _prompt(self, test: NamedTest, item: Item) -> EncodedPrompt | None:
-        """None where question and answer do not fit into the context together."""
+    def _prompts(self, test: NamedTest, question: Question) -> list[EncodedPrompt]:
+        """None where one of them and its answer do not fit into the context together."""
         try:
-            return self.engine.prepare([user_turn(item, item.options, test)], self.sampling)
+            return [self.engine.prepare(turns, self.sampling) for turns in _asked(test, question)]
         except ContextError:
-            return None
+            return []
 
-    def _outcome(self, item: Item, one: Completion) -> Outcome:
-        picked = read_given(one.text, item.options, item.together, opened=one.thinking)
+    def _written(self, part: Sequence[tuple[Question, list[EncodedPrompt]]]) -> list[Outcome]:
+        prompts = [prompt for _, mine in part for prompt in mine]
+        done = iter(self.engine.generate(prompts, self.sampling, batch_size=self.how.batch_size))
+        return [self._outcome(question, [next(done) for _ in mine]) for question, mine in part]
+
+    def _outcome(self, question: Question, done: Sequence[Completion]) -> Outcome:
+        given = tuple(self._given(question, one) for one in done)
+        return Outcome(question.id, question.gold, question.subject, given=given)
+
+    def _given(self, question: Question, one: Completion) -> Given:
         written = [token for token in one.token_ids if token not in self.engine.stop_ids]
         given = Given(
-            picked,
             one.stopped,
             repeated_share(written),
             len(one.token_ids),
@@ -80,7 +94,17 @@ class Answerer:
             answer_hash(one.text),
             one.text if self.texts else None,
         )
-        return Outcome(item.id, item.gold, item.subject, [], item.together, given)
+        if isinstance(question, Item):
+            return replace(given, picked=read_given(one.text, question.options, question.together, opened=one.thinking))
+        answer = Reply(one.text, one.thinking).answer
+        return replace(given, did=conduct(answer), language=language_of(answer))
+
+
+def _asked(test: NamedTest, question: Question) -> list[list[Message]]:
+    """The turns of each answer that is wanted."""
+    if isinstance(question, Item):
+        return [[user_turn(question, question.options, test)]]
+    return [[Message("user", text)] for text in question.texts]
 
 
 def require_free(path: Path, earlier: str | None) -> None:
@@ -93,12 +117,16 @@ def require_free(path: Path, earlier: str | None) -> None:
 
 
 def save_answers(path: Path, tests: Mapping[str, Sequence[Outcome]]) -> str:
-    """All answers in words, a JSON line each, readable by the owner alone; gives the file's hash. Raises RunError."""
+    """All answers in words, a JSON line each (of a pair two, in order), readable by the owner alone; gives the file's hash.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     lines = [
-        json.dumps({"test": name, "id": o.id, "answer": o.answer.text}, ensure_ascii=False) + "\n"
+        json.dumps({"test": name, "id": o.id, "answer": given.text}, ensure_ascii=False) + "\n"
         for name, outcomes in tests.items()
         for o in outcomes
-        if o.answer is not None
+        for given in o.given
     ]
     write_text(path, "".join(lines))
     return hash_file(path)

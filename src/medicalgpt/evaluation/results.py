@@ -9,11 +9,12 @@ from medicalgpt.config.evaluation import NamedTest
 from medicalgpt.evaluation.answer_scores import AnswerSummary, summarize_answers
 from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome, Summary, summarize
+from medicalgpt.evaluation.safety.conduct import ConductSummary, summarize_conduct
 from medicalgpt.evaluation.safety.summary import RequestSummary, summarize_requests
 from medicalgpt.evaluation.suite import Settings, groups_of
 from medicalgpt.runs.intervals import share
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 def results_of(
@@ -40,8 +41,8 @@ def results_of(
             **({"kind": config.kind, "expected": config.expected} if config.kind != "choice" else {}),
             **_scores(found),
         }
-        if settings.answers is not None and config.kind == "choice":
-            told[config.name]["answers"] = _scores(summarize_answers(outcomes[config.name]))
+        if settings.answers is not None:
+            told[config.name]["answers"] = _scores(_answers(config, outcomes[config.name]))
     groups = {group: _group(names, scores, told) for group, names in groups_of([t.config for t in tests])}
     head = {"schema_version": SCHEMA, "key": key, "model": facts["model"], "settings": facts["settings"]}
     return head | {"tests": told, "groups": groups}
@@ -51,7 +52,11 @@ def _summary(test: NamedTest, outcomes: Sequence[Outcome], settings: Settings) -
     return summarize_requests(outcomes) if test.kind == "requests" else summarize(outcomes, settings.headline(test))
 
 
-def _scores(found: Summary | RequestSummary | AnswerSummary) -> JsonObject:
+def _answers(test: NamedTest, outcomes: Sequence[Outcome]) -> AnswerSummary | ConductSummary:
+    return summarize_conduct(outcomes) if test.kind == "requests" else summarize_answers(outcomes)
+
+
+def _scores(found: Summary | RequestSummary | AnswerSummary | ConductSummary) -> JsonObject:
     values = {name: _numbers(value) for name, value in asdict(found).items()}
     return {name: value for name, value in values.items() if name == "scores" or value not in (None, {})}
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from medicalgpt.config.evaluation import NamedTest, Profile
 from medicalgpt.errors import ConfigError, ContextError
-from medicalgpt.evaluation.answering import Answerer, Answering
+from medicalgpt.evaluation.answering import Answerer, Answering, Question
 from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.choices import ChoiceScorer, Encoded, Scored
 from medicalgpt.evaluation.items import Item, read_examples, read_items
@@ -89,20 +89,19 @@ def run_test(found: FoundTest, taker: Taker, settings: Settings, progress: Progr
                 kept = [_outcome(part[n], orders) for n, orders in zip(mine, scored)]
                 progress.keep(test.name, kept)
             outcomes.update(zip(mine, kept))
-        written = [item for item in part if isinstance(item, Item)]
-        given = answerer.answer(test, written, progress) if answerer is not None and written else {}
-        done += [replace(outcomes[n], answer=given.get(part[n].id)) for n in range(len(part))]
+        given = answerer.answer(test, part, progress) if answerer is not None else {}
+        done += [replace(outcomes[n], given=given.get(part[n].id, ())) for n in range(len(part))]
         say(f"{test.name}: {len(done)} of {len(items)}")
     return done
 
 
-def _questions(found: FoundTest) -> Sequence[Item | Request]:
+def _questions(found: FoundTest) -> Sequence[Question]:
     read = read_requests if found.config.kind == "requests" else read_items
     return read(found.config, found.files)
 
 
 def _encoded(
-    items: Sequence[Item | Request],
+    items: Sequence[Question],
     found: FoundTest,
     scorer: ChoiceScorer,
     settings: Settings,
@@ -133,7 +132,7 @@ def _doubled(items: Sequence[Item]) -> str:
 
 
 def _asked(
-    item: Item | Request,
+    item: Question,
     test: NamedTest,
     scorer: ChoiceScorer,
     settings: Settings,
@@ -145,7 +144,7 @@ def _asked(
     return askings(item, shown, prompt, test, scorer.template, settings.orders, settings.texts)
 
 
-def _outcome(item: Item | Request, orders: Sequence[Scored] = ()) -> Outcome:
+def _outcome(item: Question, orders: Sequence[Scored] = ()) -> Outcome:
     if isinstance(item, Request):
         return Outcome(item.id, item.gold, item.subject, list(orders), each=len(item.texts) > 1)
     return Outcome(item.id, item.gold, item.subject, list(orders), item.together)

@@ -69,7 +69,7 @@ def check_stage(
     for gate in gates:
         other = "base" if gate.against == "base" else before
         found += differences([gate], results[other], results[name], items[other], items[name])
-    judged = corrected(gates, found)
+    judged = corrected(gates, found, results[name])
     for one in judged:
         console.print(one.line, highlight=False)
     _keep(folder / "gates.json", name, judged)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from medicalgpt.config.rl import RewardFunction, RewardName
-from medicalgpt.refusals.conduct import ALLOWED, expects_refusal, rightly
+from medicalgpt.refusals.conduct import ALLOWED, conduct, expects_refusal, rightly
 from medicalgpt.refusals.detector import refusal_detector
 from medicalgpt.rendering.thinking import CLOSE, OPEN, split_thinking
 from medicalgpt.rewards import columns
@@ -86,7 +86,7 @@ def refusal(reply: Reply, expected: Any) -> float:
     Else 0, also where nothing is said. Who tells refusals: `refusals.detector`, which errs; it has no idea of what else is
     right in an answer.
     """
-    return float(rightly(reply.answer, expects_refusal(expected) is True))
+    return float(rightly(conduct(reply.answer), expects_refusal(expected) is True))
 
 
 def thinking_format(reply: Reply) -> float:
