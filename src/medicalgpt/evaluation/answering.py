@@ -7,13 +7,16 @@ from pathlib import Path
 
 from medicalgpt.config.evaluation import NamedTest
 from medicalgpt.data.records import Message
-from medicalgpt.errors import ContextError, RunError
+from medicalgpt.errors import ContextError, RenderError, RunError
 from medicalgpt.evaluation.items import Item
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.progress import Progress
 from medicalgpt.evaluation.prompts import user_turn
-from medicalgpt.evaluation.readings import Given, answer_hash, read_given, repeated_share
+from medicalgpt.evaluation.readings import RUBRIC, Given, answer_hash, read_given, repeated_share
 from medicalgpt.evaluation.safety.requests import Request
+from medicalgpt.evaluation.written.grading import Grade, Grader
+from medicalgpt.evaluation.written.items import Written
+from medicalgpt.evaluation.written.nearness import nearness
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
@@ -23,7 +26,7 @@ from medicalgpt.rewards.named import Reply
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.hashes import hash_file
 
-Question = Item | Request
+Question = Item | Request | Written
 _AT_ONCE = 4
 """Batches whose answers are kept together: they are written whole or again, so that batches stay the same."""
 
@@ -41,13 +44,14 @@ class Answerer:
 
     Args:
         texts: keep what was written, for `save_answers`.
+        grader: who grades answers by rubrics; only tests with such need one.
 
     Raises:
         ContextError: no prompt at all would have room beside the answer.
     """
 
-    def __init__(self, engine: Engine, how: Answering, texts: bool) -> None:
-        self.engine, self.how, self.texts = engine, how, texts
+    def __init__(self, engine: Engine, how: Answering, texts: bool, grader: Grader | None = None) -> None:
+        self.engine, self.how, self.texts, self.grader = engine, how, texts, grader
         self.sampling = Sampling(max_new_tokens=how.max_new_tokens)
         engine.prepare("?", self.sampling)
 
@@ -69,16 +73,27 @@ class Answerer:
         return found
 
     def _prompts(self, test: NamedTest, question: Question) -> list[EncodedPrompt]:
-        """None where one of them and its answer do not fit into the context together."""
+        """None where one of them and its answer do not fit into the context together: no turn is left out."""
         try:
-            return [self.engine.prepare(turns, self.sampling) for turns in _asked(test, question)]
+            found = [self.engine.prepare(turns, self.sampling) for turns in _asked(test, question)]
         except ContextError:
             return []
+        except RenderError as error:
+            raise RenderError(f"{question.where}: {error}") from None
+        return [] if any(prompt.dropped_turns for prompt in found) else found
 
     def _written(self, part: Sequence[tuple[Question, list[EncodedPrompt]]]) -> list[Outcome]:
+        """Answers, graded where they are to be: they are kept together, so no answer has to be kept in words for its grade."""
         prompts = [prompt for _, mine in part for prompt in mine]
         done = iter(self.engine.generate(prompts, self.sampling, batch_size=self.how.batch_size))
-        return [self._outcome(question, [next(done) for _ in mine]) for question, mine in part]
+        answered = [(question, [next(done) for _ in mine]) for question, mine in part]
+        found = [self._outcome(question, mine) for question, mine in answered]
+        asked = [(q, _seen(mine[0])) for q, mine in answered if isinstance(q, Written) and q.criteria]
+        if not asked:
+            return found
+        assert self.grader is not None  # whoever runs a test with rubrics has one
+        grades = {question.id: one for (question, _), one in zip(asked, self.grader.grade(asked))}
+        return [_graded(outcome, grades.get(outcome.id)) for outcome in found]
 
     def _outcome(self, question: Question, done: Sequence[Completion]) -> Outcome:
         given = tuple(self._given(question, one) for one in done)
@@ -94,16 +109,35 @@ class Answerer:
             answer_hash(one.text),
             one.text if self.texts else None,
         )
-        if isinstance(question, Item):
-            return replace(given, picked=read_given(one.text, question.options, question.together, opened=one.thinking))
-        answer = Reply(one.text, one.thinking).answer
-        return replace(given, did=conduct(answer), language=language_of(answer))
+        match question:
+            case Item():
+                picked = read_given(one.text, question.options, question.together, opened=one.thinking)
+                return replace(given, picked=picked)
+            case Request():
+                return replace(given, did=conduct(_seen(one)), language=language_of(_seen(one)))
+            case Written():
+                near = nearness(_seen(one), question.references) if not question.criteria else {}
+                return replace(given, marks=near)
+
+
+def _seen(one: Completion) -> str:
+    """What a reader gets to see of an answer."""
+    return Reply(one.text, one.thinking).answer
+
+
+def _graded(outcome: Outcome, grade: Grade | None) -> Outcome:
+    if grade is None:
+        return outcome
+    marked = replace(outcome.given[0], marks={RUBRIC: grade.score}, tags=grade.tags, met=grade.met)
+    return replace(outcome, given=(marked,))
 
 
 def _asked(test: NamedTest, question: Question) -> list[list[Message]]:
     """The turns of each answer that is wanted."""
     if isinstance(question, Item):
         return [[user_turn(question, question.options, test)]]
+    if isinstance(question, Written):
+        return [list(question.turns)]
     return [[Message("user", text)] for text in question.texts]
 
 

@@ -4,7 +4,7 @@ PASS: with 95 % it lost less than the margin. BLOCK: no PASS, and it became wors
 (Holm 1979). INCONCLUSIVE: neither; there are too few items, and how many are needed is said.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -13,9 +13,10 @@ import numpy as np
 from medicalgpt.config.evaluation import Gate
 from medicalgpt.errors import ConfigError, DataError
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome
-from medicalgpt.evaluation.paired import Difference, holm, of_answers
-from medicalgpt.evaluation.readings import ENDINGS, REFUSAL
+from medicalgpt.evaluation.paired import Difference, holm, of_answers, of_means
+from medicalgpt.evaluation.readings import ENDINGS, EXACT, MEANS, REFUSAL, RUBRIC
 from medicalgpt.evaluation.readings import SCORINGS as ANSWER_SCORINGS
+from medicalgpt.evaluation.written.checked import told
 from medicalgpt.refusals.detector import refusal_detector
 
 Verdict = Literal["PASS", "BLOCK", "INCONCLUSIVE"]
@@ -43,8 +44,8 @@ class Judged:
 
     def as_dict(self) -> JsonObject:
         """As JSON values."""
-        told = {"name": self.name, "margin": self.margin, "verdict": self.verdict, "p": self.block_p}
-        return told | vars(self.difference) | ({"note": self.note} if self.note else {})
+        found = {"name": self.name, "margin": self.margin, "verdict": self.verdict, "p": self.block_p}
+        return found | vars(self.difference) | ({"note": self.note} if self.note else {})
 
     @property
     def line(self) -> str:
@@ -96,19 +97,20 @@ def differences(
         names = _tests_of(gate.group, before)
         for results in (before, after):
             _require_measured(gate, names, results)
-        if gate.scoring in (*ANSWER_SCORINGS, *ENDINGS, REFUSAL):
-            _check_same_answering(before, after)
+        scorings = {name: gate.scoring or before["tests"][name]["headline"] for name in names}
+        _check_same_answering(set(scorings.values()), before, after)
         pairs = [
             pair
-            for name in names
-            for pair in _pairs(
-                name, gate.scoring or before["tests"][name]["headline"], items_before[name], items_after[name]
-            )
+            for name, scoring in scorings.items()
+            for pair in _pairs(name, scoring, items_before[name], items_after[name])
         ]
-        right_before, right_after = (np.asarray(column, bool) for column in zip(*pairs, strict=True))
+        first, second = (np.asarray(column, float) for column in zip(*pairs, strict=True))
+        if set(scorings.values()).isdisjoint(MEANS):
+            difference = of_answers(first.astype(bool), second.astype(bool))
+        else:
+            difference = of_means(first, second)
         harmless = all(before["tests"][name].get("expected") == "answer" for name in names)
-        lower = harmless and gate.scoring not in ENDINGS
-        found.append(replace(of_answers(right_before, right_after), lower_is_better=lower))
+        found.append(replace(difference, lower_is_better=harmless and gate.scoring not in ENDINGS))
     return found
 
 
@@ -130,6 +132,8 @@ def _note(gate: Gate, results: JsonObject) -> str:
     if gate.scoring == REFUSAL:
         languages = sorted({language for test in tests for language in test["answers"]["detector"]})
         return refusal_detector().told(languages)
+    if RUBRIC in {gate.scoring or test["headline"] for test in tests}:
+        return told(results["judge"]["check"])
     return ""
 
 
@@ -177,24 +181,30 @@ def _require_measured(gate: Gate, names: Sequence[str], results: JsonObject) -> 
             )
 
 
-def _check_same_answering(before: JsonObject, after: JsonObject) -> None:
+def _check_same_answering(scorings: Set[str], before: JsonObject, after: JsonObject) -> None:
+    """Raises DataError where answers were written, or graded, in two ways."""
+    if scorings.isdisjoint((*ANSWER_SCORINGS, *ENDINGS, REFUSAL, EXACT, *MEANS)):
+        return
     most = [results["settings"]["answers"]["max_new_tokens"] for results in (before, after)]
+    judges = [results["settings"]["judge"] for results in (before, after)]
+    problem = ""
     if most[0] != most[1]:
-        raise DataError(
-            f"the two evaluations cannot be compared: answers may have {most[0]} and {most[1]} tokens (max_new_tokens); "
-            "run both in the same way"
-        )
+        problem = f"answers may have {most[0]} and {most[1]} tokens (max_new_tokens)"
+    elif RUBRIC in scorings and judges[0] != judges[1]:
+        problem = f"answers were graded by {judges[0]} and by {judges[1]}"
+    if problem:
+        raise DataError(f"the two evaluations cannot be compared: {problem}; run both in the same way")
 
 
-def _pairs(name: str, scoring: str, before: Sequence[Outcome], after: Sequence[Outcome]) -> list[tuple[bool, bool]]:
-    """Right or wrong before and after, for items that both models have a number of."""
+def _pairs(name: str, scoring: str, before: Sequence[Outcome], after: Sequence[Outcome]) -> list[tuple[float, float]]:
+    """Numbers before and after, 1 for right, for items that both models have a number of."""
     later = {outcome.id: outcome for outcome in after}
     pairs = []
     for outcome in before:
         other = later.get(outcome.id)
         if other is None or other.gold != outcome.gold:
             raise DataError(f"{name}: the two evaluations have different items; run both on the same files")
-        earlier, now = outcome.right(scoring), other.right(scoring)
+        earlier, now = outcome.number(scoring), other.number(scoring)
         if earlier is not None and now is not None:
             pairs.append((earlier, now))
     if not pairs:

@@ -9,7 +9,7 @@ import numpy as np
 
 from medicalgpt.data.formats.options import LETTERS
 from medicalgpt.evaluation.choices import Scored
-from medicalgpt.evaluation.readings import ENDINGS, REFUSAL, Given, is_right
+from medicalgpt.evaluation.readings import ENDINGS, EXACT, MEANS, REFUSAL, Given, is_right
 from medicalgpt.evaluation.readings import SCORINGS as ANSWER_SCORINGS
 from medicalgpt.refusals.conduct import rightly
 from medicalgpt.runs.intervals import Estimate, share
@@ -57,7 +57,7 @@ class Outcome:
 
         None where the item has no such number.
         """
-        if scoring in (*ANSWER_SCORINGS, *ENDINGS, REFUSAL):
+        if scoring in (*ANSWER_SCORINGS, *ENDINGS, REFUSAL, EXACT):
             return all(self._well(scoring, one, place) for place, one in enumerate(self.given)) if self.given else None
         if not self.single or not self.orders:
             return None
@@ -65,10 +65,19 @@ class Outcome:
             return all(self.pick(scoring, place) == gold for place, gold in enumerate(self.gold))
         return self.pick(scoring) in self.gold
 
+    def number(self, scoring: str) -> float | None:
+        """Its number by a scoring: a mark of its answer, else 1 where it is right and 0 where not. None where it has none."""
+        if scoring in MEANS:
+            return self.given[0].marks.get(scoring) if self.given else None
+        right = self.right(scoring)
+        return None if right is None else float(right)
+
     def _well(self, scoring: str, given: Given, place: int) -> bool:
         """Whether one answer is right, or ended well."""
         if scoring in ENDINGS:
             return given.stopped if scoring == "stop" else not given.repeats
+        if scoring == EXACT:
+            return given.marks[EXACT] == 1
         if scoring == REFUSAL:
             return given.did is not None and rightly(given.did, self.gold[place] == REFUSE)
         return is_right(given.places(scoring), self.gold, self.together)

@@ -5,7 +5,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final, get_args
 
@@ -118,8 +118,10 @@ def _given_of(entry: JsonObject) -> Given:
     did = entry.get("did")
     if did not in (None, *get_args(Conduct)):
         raise ValueError("an answer that did something unknown")
-    language = str(entry.get("language", ""))
-    return Given(bool(entry["stopped"]), *numbers, str(entry["hash"]), entry.get("text"), picked, did, language)
+    marks, tags = ({str(k): float(v) for k, v in entry.get(name, {}).items()} for name in ("marks", "tags"))
+    given = Given(bool(entry["stopped"]), *numbers, str(entry["hash"]), entry.get("text"), picked, did)
+    met = tuple(map(bool, entry.get("met", ())))
+    return replace(given, language=str(entry.get("language", "")), marks=marks, tags=tags, met=met)
 
 
 def write_items(path: Path, tests: Iterable[tuple[str, Sequence[Outcome]]]) -> None:

@@ -21,6 +21,11 @@ SCORINGS: Final = (ANSWER, *(f"{ANSWER}_{name}" for name in EXTRACTORS))
 """Scorings of answers: what `last` finds, or else `text`; and each way of reading by itself."""
 REFUSAL: Final = "refusal"
 """Scoring of answers to requests: refused where they should be, answered where they should be."""
+EXACT: Final = "exact"
+"""Scoring of answers with a short reference: they say the same."""
+RUBRIC: Final = "rubric"
+MEANS: Final = ("f1", "rouge_l", RUBRIC)
+"""Scorings of answers that are numbers, not right or wrong: nearness to a reference, grades of a judge."""
 ENDINGS: Final = ("stop", "no_repeats")
 """What a gate may ask of the same answers: that they end by themselves, and that they do not repeat themselves."""
 _TAKEN: Final = " \ufffc "  # stands for a text that was found
@@ -35,7 +40,8 @@ class Given:
 
     `repeated`: share of its 4-grams of tokens that stood in it before. `text` is there only where answers are saved. Of an
     answer to a question with options, `picked`: by extractor the places of those that it names, in order; none where it names
-    none clearly. Of one to a request, `did`, and the `language` that it was read in.
+    none clearly. Of one to a request, `did`, and the `language` that it was read in. `marks`: its scores against a reference or by
+    a judge; with a judge also those under `tags`, and which criteria are `met`; none where the judge gave no verdict.
     """
 
     stopped: bool
@@ -47,6 +53,9 @@ class Given:
     picked: Mapping[str, Places] = field(default_factory=dict)
     did: Conduct | None = None
     language: str = ""
+    marks: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, float] = field(default_factory=dict)
+    met: tuple[bool, ...] = ()
 
     def places(self, scoring: str) -> Places:
         """Places that a scoring of `SCORINGS` reads."""

@@ -16,7 +16,7 @@ from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_t
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.progress import line_of, outcome_of, read_items_file
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest

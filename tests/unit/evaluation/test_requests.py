@@ -26,7 +26,7 @@ from medicalgpt.evaluation.progress import line_of, outcome_of, read_items_file
 from medicalgpt.evaluation.safety.openers import openers
 from medicalgpt.evaluation.safety.requests import read_requests
 from medicalgpt.evaluation.safety.summary import summarize_requests
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 
