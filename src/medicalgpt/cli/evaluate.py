@@ -94,6 +94,36 @@ def run(
     typer.echo(f"written: {target}")
 
 
+@app.command("judge-check")
+def judge_check(
+    suite: Annotated[str, typer.Option(metavar="NAMES", help="Tests with rubrics, with commas.")],
+    folder: Tests = Path("tests"),
+    limit: Annotated[int | None, typer.Option(min=1, help="So many rows of each test, evenly spread.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the result goes; default: runs/judges/NAME.json.")
+    ] = None,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_key: judging.Key = None,
+    judge_timeout: judging.Timeout = None,
+    judge_parallel: judging.Parallel = None,
+    allow_remote: judging.AllowRemote = False,
+) -> None:
+    """How far can a judge be trusted? Labels of people, real answers beside damaged ones, the same question twice."""
+    from medicalgpt.cli.evaluate_show import show_check
+    from medicalgpt.evaluation.catalog import find_tests
+    from medicalgpt.evaluation.written.checked import keep_check
+    from medicalgpt.evaluation.written.checking import check_tests
+
+    config = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote)
+    if config is None:
+        raise ConfigError("no judge is named; --judge http://localhost:8000/v1 --judge-model NAME")
+    found = find_tests([name.strip() for name in suite.split(",") if name.strip()], folder)
+    check = check_tests(config, found, limit, lambda text: typer.echo(text, err=True))
+    show_check(check)
+    typer.echo(f"written: {keep_check(config, check, output)}")
+
+
 @app.command("compare")
 def compare(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Folder of an evaluation.")],

@@ -81,6 +81,30 @@ def _show_picks(found: "JsonObject", rest: str) -> None:
         typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
 
 
+def show_check(check: "JsonObject") -> None:
+    """What was found out about a judge."""
+    words = {
+        "labels": "as people say",
+        "people": "as people among themselves",
+        "truncated": "real answers above their first halves",
+        "swapped": "real answers above those to others",
+        "repeats": "the same when asked again",
+        "ungraded": "no verdict",
+    }
+    found = check | {"people": check.get("labels", {}).get("people")}
+    for name, text in words.items():
+        if one := found.get(name):
+            typer.echo(f"{_share(one)}  {text}, {one['rows']}{_more(one)}")
+    for reason, count in check["failures"].items():
+        typer.echo(f"{count:6} tries gave nothing: {reason}")
+
+
+def _more(one: "JsonObject") -> str:
+    kappa = f", κ {one['kappa']:.2f}" if one.get("kappa") is not None else ""
+    balanced = f", macro F1 {one['macro_f1']:.2f}" if "macro_f1" in one else ""
+    return kappa + balanced + (f", {one['ties']} ties" if one.get("ties") else "")
+
+
 def _left_out(too_long: int) -> str:
     return f", {too_long} too long for the context" if too_long else ""
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from medicalgpt.config.evaluation import GraderConfig
-from medicalgpt.errors import ConfigError
+from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.rewards.judge import form
+from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.hashes import hash_text
 
 SCHEMA: Final = 1
@@ -56,6 +57,17 @@ def _read(path: Path) -> JsonObject | None:
         return None
     whole = isinstance(found, dict) and found.get("schema_version") == SCHEMA and "judge" in found
     return found if whole else None
+
+
+def keep_check(config: GraderConfig, check: JsonObject, place: Path | None) -> Path:
+    """Write a check down, at its usual place unless another one is named; gives it. Raises RunError."""
+    target = place or usual_place(config)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{target.parent} cannot be made: {error.strerror}") from error
+    write_text(target, json.dumps(check, indent=1, ensure_ascii=False) + "\n")
+    return target
 
 
 def told(check: JsonObject | None) -> str:
