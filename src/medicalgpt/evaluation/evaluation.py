@@ -74,10 +74,11 @@ def evaluate(
         require_free(answers, earlier)
     if done is not None and done["key"] == key and (answers is None or answers.is_file()):
         return done
+    grader = Grader(settings.judge) if settings.judge is not None else None
     with private_files(), _locked(folder):
         began = time.monotonic()
         opened = on_torch(asked)
-        taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None))
+        taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None, grader))
         progress = Progress(folder / _PROGRESS, key if answers is None else f"{key} with answers")
         outcomes = {t.config.name: run_test(t, taker, settings, progress, say) for t in tests}
         write_items(folder / ITEMS, outcomes.items())
@@ -101,9 +102,12 @@ def _judge(settings: Settings) -> JsonObject:
 def _with_check(folder: Path, settings: Settings) -> JsonObject | None:
     """The results in a folder; what was found out since about their judge is put into them."""
     done = finished(folder)
-    if done is None or settings.judge is None or done.get("judge", {}).get("model") != settings.judge.model:
+    if settings.judge is None:
         return done
-    if done["judge"] != (found := _judge(settings)):
+    found = _judge(settings)  # a file that is no check is told before anything is done
+    if done is None or done.get("judge", {}).get("model") != settings.judge.model:
+        return done
+    if done["judge"] != found:
         done["judge"] = found
         write_text(folder / RESULTS, json.dumps(done, indent=1, ensure_ascii=False) + "\n")
     return done
@@ -154,11 +158,11 @@ def scorer_of(opened: Opened, settings: Settings) -> ChoiceScorer:
     return ChoiceScorer(policy, opened.template, settings.profile == "chat", settings.capacity, context)
 
 
-def _answerer(opened: Opened, settings: Settings, texts: bool) -> Answerer | None:
+def _answerer(opened: Opened, settings: Settings, texts: bool, grader: Grader | None) -> Answerer | None:
     if settings.answers is None:
         return None
     engine = Engine(opened.model, opened.tokenizer, opened.template, opened.origin)
-    return Answerer(engine, settings.answers, texts, Grader(settings.judge) if settings.judge is not None else None)
+    return Answerer(engine, settings.answers, texts, grader)
 
 
 def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) -> JsonObject:

@@ -13,7 +13,7 @@ from tests.tiny import save_tiny
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.config.evaluation import GraderConfig
+from medicalgpt.config.evaluation import EvaluateConfig, GraderConfig
 from medicalgpt.errors import ConfigError, DataError, RunError
 from medicalgpt.evaluation.answering import Answering
 from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests, require
@@ -29,6 +29,7 @@ from medicalgpt.evaluation.written.summary import clipped, summarize_written
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
+from medicalgpt.pipeline.gates import settings_of
 from medicalgpt.rewards import judge as judging
 from medicalgpt.rewards.rubric import Criterion, criteria_of
 
@@ -39,6 +40,9 @@ RUBRIC = [
     {"criterion": "Names a dose", "points": -8, "tags": ["axis:accuracy", "level:example"]},
     {"criterion": "Is kind", "points": 3, "tags": ["axis:tone"]},
 ]
+
+
+TOOL = {"type": "function", "function": {"name": "dose", "parameters": {"type": "object", "properties": {}}}}
 
 
 def health(n: int, **more: Any) -> dict[str, Any]:
@@ -208,6 +212,7 @@ def test_labelled_rows_are_read(tmp_path: Path) -> None:
         ("open", {"question": "Secret?"}, "reference is missing, blank"),
         ("open", {"question": "Secret?", "reference": " "}, "reference is missing, blank"),
         ("open", {"reference": "secret"}, "there is no prompt"),
+        ("open", {"question": "Secret?", "reference": "x", "tools": [TOOL]}, "it has tools"),
         ("rubric", {"question": "Secret?"}, "no rubric whose value is no text and no list"),
         ("rubric", {"question": "Secret?", "rubric": [{"criterion": "secret", "points": -1}]}, "points above 0"),
         ("rubric", {"question": "Secret?", "rubric": "x", "tags": "secret"}, "tags is text that is not JSON"),
@@ -322,10 +327,40 @@ def test_what_does_not_fit_together_is_refused_before_a_model_is_loaded(folder: 
         refused = command.invoke(app, [*words, *extra])
         assert refused.exit_code == 2
         assert message in " ".join(refused.output.split())
+    with pytest.raises(ConfigError, match="no result of `medicalgpt evaluate judge-check`"):
+        run(folder, tmp_path / "out", "health", url, check="none.json")
     with pytest.raises(ConfigError, match=r"judge.example.org/v1 is on another machine.*--allow-remote"):
         run(folder, tmp_path / "out", "health", "http://judge.example.org/v1")
     with pytest.raises(ConfigError, match="holds a name or password"):
         run(folder, tmp_path / "out", "health", "http://me:secret@localhost/v1")
+
+
+def test_a_pipeline_names_a_judge_in_its_file() -> None:
+    asked = EvaluateConfig.model_validate(
+        {"suite": ["health"], "generate": True, "judge": {"url": "http://localhost:9/v1", "model": "m"}}
+    )
+    settings = settings_of(asked)
+    assert settings.judge is not None
+    assert settings.facts()["judge"] == "m"
+    with pytest.raises(ConfigError, match="add --generate"):
+        settings_of(asked.model_copy(update={"generate": False}))
+
+
+def test_a_conversation_is_asked_whole_or_not_at_all(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its oldest turns would have to go for an answer of this length."""
+    turns = [{"role": role, "content": "pain " * 60} for _ in range(3) for role in ("user", "assistant")][:-1]
+    (tmp_path / "x.test.yaml").write_text(
+        f"kind: rubric\nname: x\n{HEAD}files: [{{path: x.jsonl}}]\n", encoding="utf-8"
+    )
+    rows = [health(0, prompt=turns), health(1)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "model").symlink_to(folder / "model")
+    asked = scripted(monkeypatch, ["112"] * 2)
+    with judge(says) as graded:
+        found = run(tmp_path, tmp_path / "out", "x", graded.url)["tests"]["x"]
+    assert (found["used"], found["too_long"], len(asked)) == (1, 1, 1)
 
 
 def test_the_commands_and_gates(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

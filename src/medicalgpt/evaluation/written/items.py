@@ -80,6 +80,8 @@ def read_written(test: NamedTest, files: Mapping[str, Path]) -> list[Written]:
 def _item(test: NamedTest, row: Row, path: Path, subject: str | None) -> Written:
     fields = columns_of(row, {name: column for name, column in test.columns.items() if name != "subject"})
     asked = prompt_of(fields, Source(str(path), row.number), None, strict=False)
+    if asked.prompt.tools:
+        raise BadRow("it has tools, which no answer of a test may call")
     item = Written("", asked.prompt.messages, subject or subject_of(test, fields), f"{path}:{row.number}")
     if test.kind == "open":
         found = tuple(references(_value(fields, _REFERENCE))) or _list(asked.reference)
