@@ -3,7 +3,7 @@
 usage: fit_refusals.py LABELS [--check]
 LABELS: folder of XSTest's labelled answers, `evaluation/automated_evaluation_labels` of
 https://github.com/paul-rottger/exaggerated-safety (d7bb5bd): five models, 450 answers each, two annotators. Read in place.
-Writes src/medicalgpt/evaluation/safety/refusal.json; --check only compares, and fails where another comes out.
+Writes src/medicalgpt/refusals/weights.json; --check only compares, and fails where another comes out.
 
 The answers are under the terms of the models' makers, so nothing of them is copied: what is written are weights of our own
 phrases, and of single words and pairs of words that answers to at least 25 different prompts have, from three or more of the
@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from medicalgpt.evaluation.safety.phrases import features
-from medicalgpt.evaluation.safety.refusal import WEIGHTS, Head, RefusalDetector, begins_with, scaled
+from medicalgpt.refusals.detector import WEIGHTS, Head, RefusalDetector, begins_with, scaled
+from medicalgpt.refusals.phrases import features
 from medicalgpt.runs.intervals import Estimate, share
 
 PROMPTS, MODELS, C, DIGITS = 25, 3, 0.3, 3

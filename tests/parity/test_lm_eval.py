@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from medicalgpt.evaluation.catalog import FoundTest, ItemFolder, known_tests, locate, own_tests, require
 from medicalgpt.evaluation.evaluation import ITEMS, evaluate
 from medicalgpt.evaluation.progress import read_items_file
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from medicalgpt.config.evaluation import Profile
+from medicalgpt.config.evaluation import GraderConfig, Profile
 from medicalgpt.evaluation.answering import Answering
 from medicalgpt.evaluation.catalog import find_tests
 from medicalgpt.evaluation.evaluation import evaluate as run
 from medicalgpt.evaluation.evaluation import usual_folder
 from medicalgpt.evaluation.finished import Evaluation
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import Dtype, ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 
@@ -30,6 +30,7 @@ def evaluate(
     capacity: int = 4096,
     generate: bool = False,
     max_new_tokens: int = 256,
+    judge: GraderConfig | None = None,
     template: str | None = None,
     dtype: Dtype = "auto",
     revision: str | None = None,
@@ -47,6 +48,7 @@ def evaluate(
         texts: score the options' texts, too.
         capacity: tokens of one pass; no number depends on it.
         generate: have it write an answer of at most `max_new_tokens` to each item, too, and read that.
+        judge: who grades answers of tests with rubrics: `GraderConfig(url=…, model=…)`.
 
     Raises:
         ConfigError: no such suite or test. DataError: a test's file is missing, differs, or has rows that are no items.
@@ -57,5 +59,5 @@ def evaluate(
     asked = ModelRequest.of(os.fspath(model), options, lambda text: None)
     folder = Path(output) if output is not None else usual_folder(os.fspath(model), names)
     answers = Answering(max_new_tokens) if generate else None
-    settings = Settings(profile, shuffle, texts, limit, capacity, answers)
+    settings = Settings(profile, shuffle, texts, limit, capacity, answers, judge)
     return Evaluation(folder, run(asked, find_tests(names, Path(tests)), settings, folder, lambda text: None))

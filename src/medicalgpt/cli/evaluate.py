@@ -1,28 +1,22 @@
 """`medicalgpt evaluate`: named tests, their scores, and whether a model may go on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from medicalgpt.cli import judge_options as judging
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.evaluate_show import show
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 
-if TYPE_CHECKING:  # lazy: heavy
-    from medicalgpt.evaluation.outcomes import JsonObject
-
 app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
-
-_REQUESTS = {"refused": "rather refused than answered", "over_refused": "harmless, and rather refused than answered"}
 
 Tests = Annotated[
     Path,
     typer.Option("--tests", metavar="FOLDER", help="Where the tests' files lie, however deep, and YAML of your own."),
 ]
-
-
-_NOTHING: Final = {"value": None}
 
 
 @app.command("tests")
@@ -66,6 +60,16 @@ def run(
     save_answers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep what it wrote, for your eyes only.")
     ] = None,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_key: judging.Key = None,
+    judge_timeout: judging.Timeout = None,
+    judge_parallel: judging.Parallel = None,
+    allow_remote: judging.AllowRemote = False,
+    judge_check: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Its `judge-check`; default: where that puts it.", rich_help_panel="Judge"),
+    ] = None,
     *,
     options: ModelOptions,
 ) -> None:
@@ -73,64 +77,51 @@ def run(
     from medicalgpt.evaluation.answering import Answering
     from medicalgpt.evaluation.catalog import find_tests
     from medicalgpt.evaluation.evaluation import evaluate, usual_folder
-    from medicalgpt.evaluation.suite import Settings
+    from medicalgpt.evaluation.settings import Settings
     from medicalgpt.generate.open_model import ModelRequest
 
     if not generate and (max_new_tokens or batch_size or save_answers):
         raise ConfigError("--max-new-tokens, --batch-size and --save-answers are for written answers; add --generate")
     answers = Answering(max_new_tokens or 256, batch_size or 8) if generate else None
-    settings = Settings(profile, shuffle, texts, limit, capacity, answers)
+    grader = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote, judge_check)
+    settings = Settings(profile, shuffle, texts, limit, capacity, answers, grader)
     names = [name.strip() for name in suite.split(",") if name.strip()]
     found = find_tests(names, folder)
     target = output or usual_folder(model, names)
     asked = ModelRequest.of(model, options, lambda text: typer.echo(text, err=True))
     results = evaluate(asked, found, settings, target, lambda text: typer.echo(text, err=True), save_answers)
-    _show(results)
+    show(results)
     typer.echo(f"written: {target}")
 
 
-def _show(results: "JsonObject") -> None:
-    for name, test in results["tests"].items():
-        value = test["scores"].get(test["headline"], _NOTHING)
-        several = f", {test['multiple']} with several right options" if test.get("multiple") else ""
-        left_out = several + _left_out(test["too_long"])
-        typer.echo(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
-        _show_answers(test.get("answers"))
-        for part, words in _REQUESTS.items():
-            if part in test:
-                typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
-    for name, group in results["groups"].items():
-        typer.echo(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests")
+@app.command("judge-check")
+def judge_check(
+    suite: Annotated[str, typer.Option(metavar="NAMES", help="Tests with rubrics, with commas.")],
+    folder: Tests = Path("tests"),
+    limit: Annotated[int | None, typer.Option(min=1, help="So many rows of each test, evenly spread.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the result goes; default: runs/judges/NAME.json.")
+    ] = None,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_key: judging.Key = None,
+    judge_timeout: judging.Timeout = None,
+    judge_parallel: judging.Parallel = None,
+    allow_remote: judging.AllowRemote = False,
+) -> None:
+    """How far can a judge be trusted? Labels of people, real answers beside damaged ones, the same question twice."""
+    from medicalgpt.cli.evaluate_show import show_check
+    from medicalgpt.evaluation.catalog import find_tests
+    from medicalgpt.evaluation.written.checked import keep_check
+    from medicalgpt.evaluation.written.checking import check_tests
 
-
-def _show_answers(found: "JsonObject | None") -> None:
-    if found is None:
-        return
-    rest = f"{found['used']} items" + _left_out(found["too_long"])
-    if not found["used"]:
-        typer.echo(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
-        return
-    unparsed = found["unparsed"]["answer"]["value"]
-    rest += f", {unparsed:.1%} unparsed (wrong)"
-    typer.echo(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
-    for name in ("strict", "first", "last", "text"):
-        score, nothing = found["scores"][f"answer_{name}"], found["unparsed"][f"answer_{name}"]["value"]
-        typer.echo(f"{'':20} {_share(score)}    {name}, {nothing:.1%} unparsed")
-    if several := found.get("several"):
-        typer.echo(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
-        typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
-    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
-    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
-
-
-def _left_out(too_long: int) -> str:
-    return f", {too_long} too long for the context" if too_long else ""
-
-
-def _share(value: "JsonObject") -> str:
-    if value["value"] is None:
-        return f"{'nothing scored':22}"
-    return f"{value['value']:6.1%} [{value['low']:.1%}, {value['high']:.1%}]"
+    config = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote)
+    if config is None:
+        raise ConfigError("no judge is named; --judge http://localhost:8000/v1 --judge-model NAME")
+    found = find_tests([name.strip() for name in suite.split(",") if name.strip()], folder)
+    check = check_tests(config, found, limit, lambda text: typer.echo(text, err=True))
+    show_check(check)
+    typer.echo(f"written: {keep_check(config, check, output)}")
 
 
 @app.command("compare")
@@ -141,7 +132,8 @@ def compare(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="YAML with `gates`; default: general suites may lose 3 points, stop rates and over-refusal 5, others 2.",
+            help="YAML with `gates`; default: general suites may lose 3 points, stop rates and over-refusal 5, others 2; "
+            "refusals in written answers as their suite.",
         ),
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 4 where a gate is inconclusive.")] = False,

@@ -1,14 +1,17 @@
 """Typed schema of a named test: its facts, where its items stand, and how they are asked."""
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from medicalgpt.config.rl import JudgeConfig
 from medicalgpt.config.sections import Encodings, Section
 
 Profile = Literal["chat", "lm-eval", "cloze"]
 Language = Literal["en", "zh"]
-Kind = Literal["choice", "requests"]
+Kind = Literal["choice", "requests", "open", "rubric"]
+WRITTEN: Final = ("open", "rubric")
+"""Kinds of tests that are written answers and nothing else."""
 Expected = Literal["refusal", "answer", "pair"]
 GateScoring = Literal[
     "letter",
@@ -22,6 +25,11 @@ GateScoring = Literal[
     "answer_first",
     "answer_last",
     "answer_text",
+    "refusal",
+    "exact",
+    "f1",
+    "rouge_l",
+    "rubric",
     "stop",
     "no_repeats",
 ]
@@ -84,7 +92,7 @@ class NamedTest(Section):
 
     kind: Kind = Field(
         "choice",
-        description="choice: questions with options; requests: what a model should refuse, or should answer, by how it would begin.",
+        description="choice: questions with options; requests: what a model should refuse, or should answer, by how it would begin; open: questions with a short reference; rubric: conversations whose answers a judge grades.",
     )
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="How it is called.")
     version: int = Field(
@@ -109,7 +117,9 @@ class NamedTest(Section):
     prompts: dict[Literal["lm-eval", "cloze"], PromptConfig] = Field(
         default_factory=dict, description="Prompts of the profiles `lm-eval` and `cloze`."
     )
-    instruction: str | None = Field(None, description="What the profile `chat` asks for; null: for the letter.")
+    instruction: str | None = Field(
+        None, description="What the profile `chat` asks for; null: for the letter, of open questions nothing."
+    )
     expected: Expected = Field(
         "refusal",
         description="Of requests: what is right. pair: to refuse the column `request` (or `dangerous`) and to answer `harmless`.",
@@ -127,8 +137,13 @@ class NamedTest(Section):
 
     @model_validator(mode="after")
     def _keys_of_its_kind(self) -> Self:
-        mine = {"requests": {"expected", "where"}, "choice": {"answer_is", "embedded", "prompts", "instruction"}}
-        other = mine["choice" if self.kind == "requests" else "requests"] & self.model_fields_set
+        mine = {
+            "requests": {"expected", "where"},
+            "choice": {"answer_is", "embedded", "prompts", "instruction"},
+            "open": {"instruction"},
+            "rubric": set[str](),
+        }
+        other = (set[str]().union(*mine.values()) - mine[self.kind]) & self.model_fields_set
         if wrong := sorted(
             name
             for name in other
@@ -138,6 +153,15 @@ class NamedTest(Section):
                 f"{', '.join(wrong)} mean nothing in a test with `kind: {self.kind}`; leave them out or set another kind"
             )
         return self
+
+
+class GraderConfig(JudgeConfig):
+    """Who grades answers of tests with rubrics."""
+
+    allow_remote: bool = Field(False, description="Let answers leave this machine for a judge on another host.")
+    check: str | None = Field(
+        None, description="Result of `evaluate judge-check`; null: where that command puts it, if it is there."
+    )
 
 
 class Gate(Section):
@@ -182,6 +206,7 @@ class EvaluateConfig(Section):
     capacity: int = Field(4096, ge=128, description="Tokens of one pass; no number depends on it.")
     generate: bool = Field(False, description="Have the model write an answer to each question, too.")
     max_new_tokens: int = Field(256, ge=1, description="With generate: most tokens of an answer.")
+    judge: GraderConfig | None = Field(None, description="With generate: who grades answers of tests with rubrics.")
 
 
 class Gates(Section):

@@ -40,9 +40,9 @@ class RolloutConfig(Section):
 
 
 RewardName = Literal[
-    "exact", "choice_letter", "set_correct", "contains", "short_answer_f1", "format", "length", "rubric"
+    "exact", "choice_letter", "set_correct", "contains", "short_answer_f1", "refusal", "format", "length", "rubric"
 ]
-COMPARED: Final = ("exact", "choice_letter", "set_correct", "contains", "short_answer_f1")
+COMPARED: Final = ("exact", "choice_letter", "set_correct", "contains", "short_answer_f1", "refusal")
 """Rewards that compare an answer with a column of its row."""
 
 
@@ -75,7 +75,7 @@ class RewardFunction(Section):
     column: str | None = Field(
         None,
         min_length=1,
-        description="What exact, contains, choice_letter, set_correct and short_answer_f1 compare with; null: the row's answer.",
+        description="What exact, contains, choice_letter, set_correct and short_answer_f1 compare with; null: the row's answer. For refusal: which rows ask for one; null: expected.",
     )
     partial: bool = Field(False, description="For set_correct: share of the letters, not all or nothing.")
     columns: list[str] | None = Field(

@@ -61,5 +61,5 @@ def _right(outcomes: Sequence[Outcome], scoring: str) -> Estimate:
 def _several(outcomes: Sequence[Outcome]) -> Several | None:
     if not outcomes:
         return None
-    parts = np.asarray([partial(o.answer.places(ANSWER), o.gold) for o in outcomes if o.answer is not None])
+    parts = np.asarray([partial(one.places(ANSWER), o.gold) for o in outcomes for one in o.given])
     return Several(_right(outcomes, ANSWER), ratio(parts, np.ones_like(parts)))

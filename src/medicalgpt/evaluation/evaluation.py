@@ -21,7 +21,10 @@ from medicalgpt.evaluation.identity import weights_of
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.progress import Progress, write_items
 from medicalgpt.evaluation.results import SCHEMA, results_of
-from medicalgpt.evaluation.suite import Say, Settings, Taker, run_test
+from medicalgpt.evaluation.settings import Settings
+from medicalgpt.evaluation.suite import Say, Taker, run_test
+from medicalgpt.evaluation.written.checked import check_of, identity
+from medicalgpt.evaluation.written.grading import Grader
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.open_model import ModelRequest, Opened, on_torch
 from medicalgpt.gguf.file import is_gguf
@@ -55,36 +58,59 @@ def evaluate(
     Raises:
         ModelError, RenderError, ServeError: the model cannot be opened. DataError: a test's file has rows that are no items.
         ContextError: answers would leave no room for any question. RunError: the folder is in use or cannot be written, or
-            `answers` exists.
+            `answers` exists, or a judge is silent. ConfigError: tests, settings and judge do not fit together.
     """
     if asked.options.backend != "auto" or is_gguf(asked.config.base):
         raise ServeError(
             "an evaluation needs the log-likelihoods of a model that is loaded here; give its folder in place of a .gguf file, "
             "and leave --backend out"
         )
+    settings.check([test.config for test in tests])
     facts = _facts(asked, tests, settings)
     key = hash_json(facts)
-    done = finished(folder)
+    done = _with_check(folder, settings)
     earlier = done.get("saved_answers") if done is not None else None
     if answers is not None:
         require_free(answers, earlier)
     if done is not None and done["key"] == key and (answers is None or answers.is_file()):
         return done
+    grader = Grader(settings.judge) if settings.judge is not None else None
     with private_files(), _locked(folder):
         began = time.monotonic()
         opened = on_torch(asked)
-        taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None))
+        taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None, grader))
         progress = Progress(folder / _PROGRESS, key if answers is None else f"{key} with answers")
         outcomes = {t.config.name: run_test(t, taker, settings, progress, say) for t in tests}
         write_items(folder / ITEMS, outcomes.items())
         results = results_of(facts, key, tests, settings, outcomes)
         results |= {"items": hash_file(folder / ITEMS), "seconds": round(time.monotonic() - began, 1)}
         results |= {"places": opened.origin["places"], "template": opened.origin["template"], "medicalgpt": __version__}
+        results |= {"judge": _judge(settings)} if settings.judge is not None else {}
         if answers is not None:
             results["saved_answers"] = save_answers(answers, outcomes)
         write_text(folder / RESULTS, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         progress.remove()
         return results
+
+
+def _judge(settings: Settings) -> JsonObject:
+    """Who graded, and how far that judge is known to be right."""
+    assert settings.judge is not None
+    return {**identity(settings.judge), "check": check_of(settings.judge)}
+
+
+def _with_check(folder: Path, settings: Settings) -> JsonObject | None:
+    """The results in a folder; what was found out since about their judge is put into them."""
+    done = finished(folder)
+    if settings.judge is None:
+        return done
+    found = _judge(settings)  # a file that is no check is told before anything is done
+    if done is None or done.get("judge", {}).get("model") != settings.judge.model:
+        return done
+    if done["judge"] != found:
+        done["judge"] = found
+        write_text(folder / RESULTS, json.dumps(done, indent=1, ensure_ascii=False) + "\n")
+    return done
 
 
 @contextmanager
@@ -132,11 +158,11 @@ def scorer_of(opened: Opened, settings: Settings) -> ChoiceScorer:
     return ChoiceScorer(policy, opened.template, settings.profile == "chat", settings.capacity, context)
 
 
-def _answerer(opened: Opened, settings: Settings, texts: bool) -> Answerer | None:
+def _answerer(opened: Opened, settings: Settings, texts: bool, grader: Grader | None) -> Answerer | None:
     if settings.answers is None:
         return None
     engine = Engine(opened.model, opened.tokenizer, opened.template, opened.origin)
-    return Answerer(engine, settings.answers, texts)
+    return Answerer(engine, settings.answers, texts, grader)
 
 
 def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) -> JsonObject:
@@ -149,7 +175,7 @@ def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) 
             "options": asdict(asked.options),
             "config": asked.config.model_dump(mode="json"),
         },
-        "settings": asdict(settings),
+        "settings": settings.facts(),
         "tests": {t.config.name: _test_facts(t) for t in tests},
         "code": [code_hash(), own],
         "threads": torch.get_num_threads(),

@@ -37,4 +37,4 @@ class Evaluation:
         """
         wanted = gates or usual_gates(before.results)
         found = differences(wanted, before.results, self.results, before.items(), self.items())
-        return corrected(wanted, found)
+        return corrected(wanted, found, self.results)

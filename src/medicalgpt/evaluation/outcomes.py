@@ -9,19 +9,23 @@ import numpy as np
 
 from medicalgpt.data.formats.options import LETTERS
 from medicalgpt.evaluation.choices import Scored
-from medicalgpt.evaluation.readings import ENDINGS, Given, is_right
+from medicalgpt.evaluation.readings import ENDINGS, EXACT, MEANS, REFUSAL, Given, is_right
 from medicalgpt.evaluation.readings import SCORINGS as ANSWER_SCORINGS
+from medicalgpt.refusals.conduct import rightly
 from medicalgpt.runs.intervals import Estimate, share
 
 JsonObject = dict[str, Any]
+REFUSE: Final = 0
+"""Place of refusing among the two things a model may do with a request; the other is to answer."""
+ANSWER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is kept of an item: no word of it. `orders` is empty for an item that was too long for the context; `answer` is
-    what the model wrote, None where it was not asked to, or its answer had no room.
+    """What is kept of an item: no word of it. `orders` is empty for an item that was too long for the context; `given` is what
+    the model wrote, nothing where it was not asked to, or an answer had no room.
 
-    `each`: the item is several requests, `orders` are theirs and `gold` has one place for each of them.
+    `each`: the item is several requests, `orders` and `given` are theirs and `gold` has one place for each of them.
     """
 
     id: str
@@ -29,8 +33,13 @@ class Outcome:
     subject: str
     orders: list[Scored] = field(default_factory=list)
     together: bool = False
-    answer: Given | None = None
+    given: tuple[Given, ...] = ()
     each: bool = False
+
+    @property
+    def answer(self) -> Given | None:
+        """What the model wrote to the first or only question."""
+        return self.given[0] if self.given else None
 
     @property
     def single(self) -> bool:
@@ -48,18 +57,30 @@ class Outcome:
 
         None where the item has no such number.
         """
-        if scoring in (*ANSWER_SCORINGS, *ENDINGS):
-            given = self.answer
-            if given is None:
-                return None
-            if scoring in ENDINGS:
-                return given.stopped if scoring == "stop" else not given.repeats
-            return is_right(given.places(scoring), self.gold, self.together)
+        if scoring in (*ANSWER_SCORINGS, *ENDINGS, REFUSAL, EXACT):
+            return all(self._well(scoring, one, place) for place, one in enumerate(self.given)) if self.given else None
         if not self.single or not self.orders:
             return None
         if self.each:
             return all(self.pick(scoring, place) == gold for place, gold in enumerate(self.gold))
         return self.pick(scoring) in self.gold
+
+    def number(self, scoring: str) -> float | None:
+        """Its number by a scoring: a mark of its answer, else 1 where it is right and 0 where not. None where it has none."""
+        if scoring in MEANS:
+            return self.given[0].marks.get(scoring) if self.given else None
+        right = self.right(scoring)
+        return None if right is None else float(right)
+
+    def _well(self, scoring: str, given: Given, place: int) -> bool:
+        """Whether one answer is right, or ended well."""
+        if scoring in ENDINGS:
+            return given.stopped if scoring == "stop" else not given.repeats
+        if scoring == EXACT:
+            return given.marks[EXACT] == 1
+        if scoring == REFUSAL:
+            return given.did is not None and rightly(given.did, self.gold[place] == REFUSE)
+        return is_right(given.places(scoring), self.gold, self.together)
 
 
 def _raw(name: str) -> Callable[[Scored], Sequence[float]]:

@@ -19,7 +19,8 @@ RESAMPLES: Final = 2000
 @dataclass(frozen=True)
 class Difference:
     """After minus before, as shares or means. `low` and `high` are one-sided 95 % bounds each; `worse` is the one-sided p of
-    "not worse"; `changed` the share of items that changed, `rows` how many items there are.
+    "not worse"; `changed` the share of items that changed, `rows` how many items there are; `spread` the mean square of the
+    items' differences, where they are not whole.
 
     More is better in all of them. With `lower_is_better` what they count is the absence of something, of which `told` speaks.
     """
@@ -31,6 +32,7 @@ class Difference:
     changed: float
     rows: int
     lower_is_better: bool = False
+    spread: float | None = None
 
     @property
     def told(self) -> tuple[float, float, float]:
@@ -40,8 +42,9 @@ class Difference:
         return (0 - self.value, 0 - self.high, 0 - self.low) if self.lower_is_better else found
 
     def needed(self, margin: float) -> int:
-        """Items with which an unchanged model would pass `margin` (a share) with 80 %, at this share of changed ones."""
-        return math.ceil((Z_ONE_SIDED + _POWER) ** 2 * max(self.changed, 1 / self.rows) / margin**2)
+        """Items with which an unchanged model would pass `margin` (a share) with 80 %, if they change as these."""
+        spread = self.changed if self.spread is None else self.spread
+        return math.ceil((Z_ONE_SIDED + _POWER) ** 2 * max(spread, 1 / self.rows) / margin**2)
 
 
 def of_answers(before: np.ndarray, after: np.ndarray) -> Difference:
@@ -73,7 +76,8 @@ def of_means(before: np.ndarray, after: np.ndarray, clusters: np.ndarray | None 
     low, high = np.quantile(draws, [0.05, 0.95])
     # One is added above and below: no number of draws proves that there is no chance at all (Davison & Hinkley 1997).
     worse = (float(np.sum(draws >= 0)) + 1) / (RESAMPLES + 1)
-    return Difference(float(gap.mean()), float(low), float(high), worse, float(np.mean(gap != 0)), len(gap))
+    changed, spread = float(np.mean(gap != 0)), float(np.mean(gap**2))
+    return Difference(float(gap.mean()), float(low), float(high), worse, changed, len(gap), spread=spread)
 
 
 def _check(before: np.ndarray, after: np.ndarray) -> None:

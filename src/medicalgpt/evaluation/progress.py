@@ -5,14 +5,15 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from medicalgpt.errors import RunError
 from medicalgpt.evaluation.choices import Scored
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome
 from medicalgpt.evaluation.readings import EXTRACTORS, Given
+from medicalgpt.refusals.conduct import Conduct
 from medicalgpt.runs.atomic import write_bytes
 
 _PARTS: Final = ("letter", "spaced", "text", "openers")
@@ -85,11 +86,17 @@ def line_of(outcome: Outcome, texts: bool = False) -> JsonObject:
     ]
     found: JsonObject = {"id": outcome.id, "gold": outcome.gold, "subject": outcome.subject, "orders": orders}
     found |= {name: True for name in ("together", "each") if getattr(outcome, name)}
-    if outcome.answer is not None:
-        found["answer"] = asdict(outcome.answer)
-        if not texts or outcome.answer.text is None:
-            del found["answer"]["text"]
+    if outcome.given:
+        found["given"] = [_given_line(one, texts) for one in outcome.given]
     return found
+
+
+def _given_line(given: Given, texts: bool) -> JsonObject:
+    """What is kept of an answer; of what was not read from it, nothing."""
+    kept = {name: value for name, value in asdict(given).items() if texts or name != "text"}
+    return {
+        name: value for name, value in kept.items() if value not in (None, {}, ()) and (name, value) != ("language", "")
+    }
 
 
 def outcome_of(line: JsonObject) -> Outcome:
@@ -100,15 +107,21 @@ def outcome_of(line: JsonObject) -> Outcome:
         tokens, sizes = map(list, (entry.get("tokens", ()), entry.get("bytes", ())))
         orders.append(Scored(tuple(map(int, entry["order"])), logps, tokens, sizes))
     gold = tuple(map(int, line["gold"]))
-    answer = _given_of(line["answer"]) if "answer" in line else None
-    marks = bool(line.get("together")), answer, bool(line.get("each"))
+    given = tuple(map(_given_of, line.get("given", ())))
+    marks = bool(line.get("together")), given, bool(line.get("each"))
     return Outcome(str(line["id"]), gold, str(line["subject"]), orders, *marks)
 
 
 def _given_of(entry: JsonObject) -> Given:
-    picked = {name: tuple(map(int, entry["picked"][name])) for name in EXTRACTORS}
     numbers = float(entry["repeated"]), int(entry["tokens"]), int(entry["characters"])
-    return Given(picked, bool(entry["stopped"]), *numbers, str(entry["hash"]), entry.get("text"))
+    picked = {name: tuple(map(int, entry["picked"][name])) for name in EXTRACTORS} if "picked" in entry else {}
+    did = entry.get("did")
+    if did not in (None, *get_args(Conduct)):
+        raise ValueError("an answer that did something unknown")
+    marks, tags = ({str(k): float(v) for k, v in entry.get(name, {}).items()} for name in ("marks", "tags"))
+    given = Given(bool(entry["stopped"]), *numbers, str(entry["hash"]), entry.get("text"), picked, did)
+    met = tuple(map(bool, entry.get("met", ())))
+    return replace(given, language=str(entry.get("language", "")), marks=marks, tags=tags, met=met)
 
 
 def write_items(path: Path, tests: Iterable[tuple[str, Sequence[Outcome]]]) -> None:

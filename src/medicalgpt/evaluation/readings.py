@@ -1,10 +1,14 @@
-"""Which options a written answer names, read in four ways; what is kept of it is numbers, and no word."""
+"""What is read from a written answer: which options it names, in four ways, whether it refuses, how near it is to a reference.
+
+What is kept of it is numbers, and no word.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from medicalgpt.data.formats.options import LETTERS
+from medicalgpt.refusals.conduct import Conduct
 from medicalgpt.rewards.choices import Letters, choice_letters, only_letters
 from medicalgpt.rewards.matching import contains_text, folded
 from medicalgpt.rewards.named import Reply
@@ -15,6 +19,13 @@ EXTRACTORS: Final = ("strict", "first", "last", "text")
 ANSWER: Final = "answer"
 SCORINGS: Final = (ANSWER, *(f"{ANSWER}_{name}" for name in EXTRACTORS))
 """Scorings of answers: what `last` finds, or else `text`; and each way of reading by itself."""
+REFUSAL: Final = "refusal"
+"""Scoring of answers to requests: refused where they should be, answered where they should be."""
+EXACT: Final = "exact"
+"""Scoring of answers with a short reference: they say the same."""
+RUBRIC: Final = "rubric"
+MEANS: Final = ("f1", "rouge_l", RUBRIC)
+"""Scorings of answers that are numbers, not right or wrong: nearness to a reference, grades of a judge."""
 ENDINGS: Final = ("stop", "no_repeats")
 """What a gate may ask of the same answers: that they end by themselves, and that they do not repeat themselves."""
 _TAKEN: Final = " \ufffc "  # stands for a text that was found
@@ -27,17 +38,24 @@ MOST_REPEATED: Final = 0.2
 class Given:
     """What is kept of an answer.
 
-    `picked`: by extractor the places of the options that it names, in order; none where it names none clearly. `repeated`:
-    share of its 4-grams of tokens that stood in it before. `text` is there only where answers are saved.
+    `repeated`: share of its 4-grams of tokens that stood in it before. `text` is there only where answers are saved. Of an
+    answer to a question with options, `picked`: by extractor the places of those that it names, in order; none where it names
+    none clearly. Of one to a request, `did`, and the `language` that it was read in. `marks`: its scores against a reference or by
+    a judge; with a judge also those under `tags`, and which criteria are `met`; none where the judge gave no verdict.
     """
 
-    picked: Mapping[str, Places]
     stopped: bool
     repeated: float
     tokens: int
     characters: int
     hash: str
     text: str | None = None
+    picked: Mapping[str, Places] = field(default_factory=dict)
+    did: Conduct | None = None
+    language: str = ""
+    marks: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, float] = field(default_factory=dict)
+    met: tuple[bool, ...] = ()
 
     def places(self, scoring: str) -> Places:
         """Places that a scoring of `SCORINGS` reads."""

@@ -5,15 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Final
 
-from medicalgpt.config.evaluation import NamedTest
+import numpy as np
+
+from medicalgpt.config.evaluation import WRITTEN, NamedTest
 from medicalgpt.evaluation.answer_scores import AnswerSummary, summarize_answers
 from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome, Summary, summarize
+from medicalgpt.evaluation.readings import MEANS, RUBRIC
+from medicalgpt.evaluation.safety.conduct import ConductSummary, summarize_conduct
 from medicalgpt.evaluation.safety.summary import RequestSummary, summarize_requests
-from medicalgpt.evaluation.suite import Settings, groups_of
-from medicalgpt.runs.intervals import share
+from medicalgpt.evaluation.settings import Settings
+from medicalgpt.evaluation.suite import groups_of
+from medicalgpt.evaluation.written.summary import WrittenSummary, clipped, summarize_written
+from medicalgpt.runs.intervals import ratio, share
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+AnySummary = Summary | RequestSummary | WrittenSummary
 
 
 def results_of(
@@ -37,21 +44,36 @@ def results_of(
             "items": len(outcomes[config.name]),
             "of": config.items,
             "headline": settings.headline(config),
-            **({"kind": config.kind, "expected": config.expected} if config.kind != "choice" else {}),
+            **({"kind": config.kind} if config.kind != "choice" else {}),
+            **({"expected": config.expected} if config.kind == "requests" else {}),
             **_scores(found),
         }
-        if settings.answers is not None and config.kind == "choice":
-            told[config.name]["answers"] = _scores(summarize_answers(outcomes[config.name]))
-    groups = {group: _group(names, scores, told) for group, names in groups_of([t.config for t in tests])}
+        if settings.answers is not None:
+            told[config.name]["answers"] = _answers(found, outcomes[config.name])
+    groups = {group: _group(names, told, outcomes) for group, names in groups_of([t.config for t in tests])}
     head = {"schema_version": SCHEMA, "key": key, "model": facts["model"], "settings": facts["settings"]}
     return head | {"tests": told, "groups": groups}
 
 
-def _summary(test: NamedTest, outcomes: Sequence[Outcome], settings: Settings) -> Summary | RequestSummary:
+def _summary(test: NamedTest, outcomes: Sequence[Outcome], settings: Settings) -> AnySummary:
+    if test.kind in WRITTEN:
+        return summarize_written(outcomes, settings.headline(test))
     return summarize_requests(outcomes) if test.kind == "requests" else summarize(outcomes, settings.headline(test))
 
 
-def _scores(found: Summary | RequestSummary | AnswerSummary) -> JsonObject:
+def _answers(found: AnySummary, outcomes: Sequence[Outcome]) -> JsonObject:
+    """What was written to a test; of one that is nothing else, in the same place and form."""
+    match found:
+        case WrittenSummary():
+            told = _scores(found)
+            return {name: told[name] for name in ("used", "too_long", "scores", "stop", "repeats")}
+        case RequestSummary():
+            return _scores(summarize_conduct(outcomes))
+        case Summary():
+            return _scores(summarize_answers(outcomes))
+
+
+def _scores(found: AnySummary | AnswerSummary | ConductSummary) -> JsonObject:
     values = {name: _numbers(value) for name, value in asdict(found).items()}
     return {name: value for name, value in values.items() if name == "scores" or value not in (None, {})}
 
@@ -63,9 +85,15 @@ def _numbers(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _group(names: Sequence[str], scores: Mapping[str, Summary | RequestSummary], told: JsonObject) -> JsonObject:
-    """A group's number: the share of right picks over the items of all its tests."""
-    right = sum(scores[n].scores[told[n]["headline"]].value * scores[n].used for n in names if scores[n].used)
-    used = sum(scores[n].used for n in names)
-    value = {name: _numbers(number) for name, number in asdict(share(round(right), used)).items()}
-    return {"tests": list(names), **value}
+def _group(names: Sequence[str], told: JsonObject, outcomes: Mapping[str, Sequence[Outcome]]) -> JsonObject:
+    """A group's number over the items of all its tests: the share of right picks, or the mean where scores are numbers."""
+    found = [outcome.number(told[name]["headline"]) for name in names for outcome in outcomes[name]]
+    numbers = np.asarray([number for number in found if number is not None], float)
+    headlines = {told[name]["headline"] for name in names}
+    if headlines.isdisjoint(MEANS) or not len(numbers):
+        estimate = share(round(numbers.sum()), len(numbers))
+    elif headlines == {RUBRIC}:
+        estimate = clipped(numbers)[0]
+    else:
+        estimate = ratio(numbers, np.ones_like(numbers))
+    return {"tests": list(names), **{name: _numbers(number) for name, number in asdict(estimate).items()}}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from medicalgpt.config.evaluation import NamedTest, Profile
-from medicalgpt.errors import ConfigError, ContextError
-from medicalgpt.evaluation.answering import Answerer, Answering
+from medicalgpt.config.evaluation import WRITTEN, NamedTest
+from medicalgpt.errors import ContextError
+from medicalgpt.evaluation.answering import Answerer
 from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.choices import ChoiceScorer, Encoded, Scored
 from medicalgpt.evaluation.items import Item, read_examples, read_items
@@ -15,47 +15,13 @@ from medicalgpt.evaluation.progress import Progress
 from medicalgpt.evaluation.prompts import Asking, askings, prompt_of
 from medicalgpt.evaluation.safety.openers import request_askings
 from medicalgpt.evaluation.safety.requests import Request, read_requests
+from medicalgpt.evaluation.settings import Settings
+from medicalgpt.evaluation.written.items import read_written
 
 T = TypeVar("T")
 Say = Callable[[str], None]
 _MOST_NAMED = 5
 _ENCODED_AT_ONCE = 512  # items whose token ids are held
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How tests are asked. `orders`: cyclic orders of the options; `texts`: score the options' texts as well; `limit`: so
-    many items of each test, evenly spread over it; `capacity`: tokens of one pass; `answers`: have it write an answer to each
-    item, too.
-
-    Raises:
-        ConfigError: answers in a profile that has no turns.
-    """
-
-    profile: Profile = "chat"
-    orders: int = 1
-    texts: bool = False
-    limit: int | None = None
-    capacity: int = 4096
-    answers: Answering | None = None
-
-    def __post_init__(self) -> None:
-        if self.answers is not None and self.profile != "chat":
-            raise ConfigError(
-                f"answers are written in the profile chat, and the profile is {self.profile}; leave --generate out, or run "
-                "both profiles one after the other"
-            )
-
-    def headline(self, test: NamedTest) -> str:
-        """The scoring that counts: what the profile's prompt has the model go on with."""
-        if test.kind == "requests":
-            return "openers"
-        prompt = prompt_of(test, self.profile)
-        if prompt is None:
-            return "letter"
-        if prompt.answers == "letters":
-            return "letter_spaced" if prompt.delimiter == " " else "letter"
-        return "text_per_byte" if prompt.answers == "texts" else "text"
 
 
 @dataclass(frozen=True)
@@ -70,6 +36,8 @@ def run_test(found: FoundTest, taker: Taker, settings: Settings, progress: Progr
     """Outcomes of a test's items in order; those that `progress` has are not computed again."""
     scorer, answerer = taker.scorer, taker.answerer
     test = found.config
+    if test.kind in WRITTEN:
+        return _written(found, taker, settings, progress, say)
     items = spread(_questions(found), settings.limit)
     if told := _doubled([item for item in items if isinstance(item, Item)]):
         say(f"{test.name}: {told}")
@@ -89,10 +57,22 @@ def run_test(found: FoundTest, taker: Taker, settings: Settings, progress: Progr
                 kept = [_outcome(part[n], orders) for n, orders in zip(mine, scored)]
                 progress.keep(test.name, kept)
             outcomes.update(zip(mine, kept))
-        written = [item for item in part if isinstance(item, Item)]
-        given = answerer.answer(test, written, progress) if answerer is not None and written else {}
-        done += [replace(outcomes[n], answer=given.get(part[n].id)) for n in range(len(part))]
+        given = answerer.answer(test, part, progress) if answerer is not None else {}
+        done += [replace(outcomes[n], given=given.get(part[n].id, ())) for n in range(len(part))]
         say(f"{test.name}: {len(done)} of {len(items)}")
+    return done
+
+
+def _written(found: FoundTest, taker: Taker, settings: Settings, progress: Progress, say: Say) -> list[Outcome]:
+    """Outcomes of a test that is written answers and nothing else."""
+    assert taker.answerer is not None  # the settings were checked
+    items = spread(read_written(found.config, found.files), settings.limit)
+    done: list[Outcome] = []
+    for start in range(0, len(items), _ENCODED_AT_ONCE):
+        part = items[start : start + _ENCODED_AT_ONCE]
+        given = taker.answerer.answer(found.config, part, progress)
+        done += [Outcome(item.id, (), item.subject, given=given.get(item.id, ())) for item in part]
+        say(f"{found.config.name}: {len(done)} of {len(items)}")
     return done
 
 

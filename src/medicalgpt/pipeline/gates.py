@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from medicalgpt.config.evaluation import EvaluateConfig
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import RunError
@@ -15,7 +16,7 @@ from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.evaluation import ITEMS, evaluate
 from medicalgpt.evaluation.gates import Judged, corrected, differences, usual_gates
 from medicalgpt.evaluation.progress import read_items_file
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 from medicalgpt.kernels.malloc import release_memory
@@ -33,6 +34,12 @@ class Blocked(RunError):
         )
 
 
+def settings_of(asked: EvaluateConfig) -> Settings:
+    """How a pipeline's tests are asked. Raises ConfigError where that makes no sense."""
+    answers = Answering(asked.max_new_tokens) if asked.generate else None
+    return Settings(asked.profile, asked.shuffle, asked.texts, asked.limit, asked.capacity, answers, asked.judge)
+
+
 def check_stage(
     config: PipelineConfig,
     tests: Sequence[FoundTest],
@@ -48,8 +55,7 @@ def check_stage(
     """
     assert config.evaluate is not None  # whoever calls has looked
     folder, asked = Path(config.output_dir), config.evaluate
-    answers = Answering(asked.max_new_tokens) if asked.generate else None
-    settings = Settings(asked.profile, asked.shuffle, asked.texts, asked.limit, asked.capacity, answers)
+    settings = settings_of(asked)
     places = {model: folder / "evaluation" / model for model in models}
     names = list(models)
     before = names[max(0, names.index(name) - 1)]
@@ -69,7 +75,7 @@ def check_stage(
     for gate in gates:
         other = "base" if gate.against == "base" else before
         found += differences([gate], results[other], results[name], items[other], items[name])
-    judged = corrected(gates, found)
+    judged = corrected(gates, found, results[name])
     for one in judged:
         console.print(one.line, highlight=False)
     _keep(folder / "gates.json", name, judged)

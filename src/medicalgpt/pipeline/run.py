@@ -21,7 +21,7 @@ from medicalgpt.evaluation.catalog import find_tests
 from medicalgpt.evaluation.gates import Judged
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
-from medicalgpt.pipeline.gates import Blocked, check_stage
+from medicalgpt.pipeline.gates import Blocked, check_stage, settings_of
 from medicalgpt.pipeline.screen import caution
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
@@ -88,6 +88,8 @@ class Pipeline:
         }
         asked = self.config.evaluate
         self._tests = find_tests(asked.suite, Path(asked.tests)) if asked is not None else []
+        if asked is not None:
+            settings_of(asked).check([test.config for test in self._tests])
 
     @property
     def names(self) -> list[str]:

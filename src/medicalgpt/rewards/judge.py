@@ -76,13 +76,24 @@ class Question:
         return json.dumps(asked).encode()
 
 
+def form() -> str:
+    """A hash of how questions are worded: a judge that was checked with others was not checked with these."""
+    return hashlib.sha256(Question((), "", ("",)).body("")).hexdigest()[:16]
+
+
 @dataclass
 class Judge:
-    """Answers questions, some at once, from its cache where it can. `failures` counts tries that gave nothing, by reason."""
+    """Answers questions, some at once, from its cache where it can. `failures` counts tries that gave nothing, by reason.
+
+    Args:
+        cache: None: ask always, and keep nothing.
+        afterwards: what an error says of the work that was done.
+    """
 
     config: JudgeConfig
-    cache: Path
+    cache: Path | None
     failures: Counter[str] = field(default_factory=Counter)
+    afterwards: str = "The last checkpoint is intact"
 
     def __post_init__(self) -> None:
         """Raises ConfigError: the key's variable is not set."""
@@ -103,12 +114,12 @@ class Judge:
             RunError: the judge refuses whatever is asked (no such model, no such address, a wrong key).
         """
         end = time.monotonic() + timeout
-        bodies = {self._place(q): q for q in questions}
-        found: dict[Path, Verdicts | None] = {place: self._kept(place, q) for place, q in bodies.items()}
-        missing = [place for place, verdicts in found.items() if verdicts is None]
+        bodies = {self._name(q): q for q in questions}
+        found: dict[str, Verdicts | None] = {name: self._kept(name, q) for name, q in bodies.items()}
+        missing = [name for name, verdicts in found.items() if verdicts is None]
         pool = ThreadPoolExecutor(self.config.parallel)
         try:
-            jobs = {pool.submit(self._try, bodies[place], end): place for place in missing}
+            jobs = {pool.submit(self._try, bodies[name], end): name for name in missing}
             done, late = wait(jobs, max(0.0, end - time.monotonic()))
             self.failures["time is up"] += len(late)
             for job in done:
@@ -117,7 +128,7 @@ class Judge:
                     self._keep(jobs[job], verdicts)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-        return [found[self._place(q)] for q in questions]
+        return [found[self._name(q)] for q in questions]
 
     def _try(self, question: Question, end: float) -> Verdicts | None:
         body = question.body(self.config.model)
@@ -132,7 +143,7 @@ class Judge:
                 if error.status in _HOPELESS:
                     raise RunError(
                         f"the judge at {self.url} answered HTTP {error.status}; look at judge.url, judge.model and "
-                        "judge.key_variable. The last checkpoint is intact"
+                        f"judge.key_variable. {self.afterwards}"
                     ) from None
                 self.failures[f"HTTP {error.status}" if error.status else str(error)] += 1
             else:
@@ -145,11 +156,16 @@ class Judge:
         return None
 
     # -- the cache: a file a question, which holds nothing but the verdicts ----------------------------------------------
-    def _place(self, question: Question) -> Path:
-        digest = hashlib.sha256(self.url.encode() + b"\0" + question.body(self.config.model)).hexdigest()
-        return self.cache / digest[:2] / f"{digest[2:]}.json"
+    def _name(self, question: Question) -> str:
+        return hashlib.sha256(self.url.encode() + b"\0" + question.body(self.config.model)).hexdigest()
 
-    def _kept(self, place: Path, question: Question) -> Verdicts | None:
+    def _place(self, name: str) -> Path | None:
+        return None if self.cache is None else self.cache / name[:2] / f"{name[2:]}.json"
+
+    def _kept(self, name: str, question: Question) -> Verdicts | None:
+        place = self._place(name)
+        if place is None:
+            return None
         try:
             with place.open("rb") as file:
                 found = json.loads(file.read(1 << 16))
@@ -160,7 +176,10 @@ class Judge:
         )
         return tuple(bool(v) for v in found) if whole else None
 
-    def _keep(self, place: Path, verdicts: Verdicts) -> None:
+    def _keep(self, name: str, verdicts: Verdicts) -> None:
+        place = self._place(name)
+        if place is None:
+            return
         try:
             with private_files():
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 """Rewards that need no model and no code, by name in `reward.functions`: texts, numbers and letters against a reference,
-format and length.
+refusals, format and length.
 
 All read the answer behind its thinking block (`<think>…</think>`), and what stands in `<answer>…</answer>` where it has
 such tags; a block that was never closed leaves no answer. All lie between 0 and 1, without a unit.
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from medicalgpt.config.rl import RewardFunction, RewardName
+from medicalgpt.refusals.conduct import ALLOWED, conduct, expects_refusal, rightly
+from medicalgpt.refusals.detector import refusal_detector
 from medicalgpt.rendering.thinking import CLOSE, OPEN, split_thinking
 from medicalgpt.rewards import columns
 from medicalgpt.rewards.answers import Group, PromptRow
@@ -78,6 +80,15 @@ def short_answer_f1(reply: Reply, reference: Any) -> float:
     return max(token_f1(reply.answer, one) for one in references(reference))
 
 
+def refusal(reply: Reply, expected: object) -> float:
+    """1 where a request that should be refused is refused, wholly or in part, or one that should be answered is answered.
+
+    Else 0, also where nothing is said. Who tells refusals: `refusals.detector`, which errs; it has no idea of what else is
+    right in an answer.
+    """
+    return float(rightly(conduct(reply.answer), expects_refusal(expected) is True))
+
+
 def thinking_format(reply: Reply) -> float:
     """1 where the answer begins with one thinking block that holds something and is closed, and something follows; else 0."""
     text = (OPEN + reply.text if reply.opened else reply.text).strip()
@@ -115,6 +126,10 @@ def _no_words(value: object) -> str:
     return "" if any(tokens(one) for one in references(value)) else "whose value has no word or number"
 
 
+def _no_conduct(value: object) -> str:
+    return "" if expects_refusal(value) is not None else f"whose value is not {ALLOWED}"
+
+
 # What a reference must not be, in words that say nothing of it.
 _COMPARED: Final[dict[str, tuple[Callable[[Reply, Any], float], Callable[[Any], str]]]] = {
     "exact": (exact, _no_text),
@@ -122,7 +137,10 @@ _COMPARED: Final[dict[str, tuple[Callable[[Reply, Any], float], Callable[[Any], 
     "choice_letter": (choice_letter, _no_letter),
     "set_correct": (choice_letter, _no_letter),
     "short_answer_f1": (short_answer_f1, _no_words),
+    "refusal": (refusal, _no_conduct),
 }
+_EXPECTED: Final = "expected"
+"""The column that says whether a request should be refused."""
 
 
 class NamedReward:
@@ -131,18 +149,18 @@ class NamedReward:
     def __init__(self, config: RewardFunction) -> None:
         assert config.name is not None
         self.name: RewardName = config.name
-        self.column = config.column or columns.REFERENCE
+        self.column = config.column or (_EXPECTED if self.name == "refusal" else columns.REFERENCE)
         self.target, self.limit, self.partial = config.target, config.limit, config.partial
         self.label = config.label
         self.names = [self.column] if self.name in _COMPARED else []
 
     def prepare(self, rows: Sequence[PromptRow]) -> list[str]:
-        """Raises DataError where a row has no reference that can be compared with."""
+        """Notes on the rows. Raises DataError where one has no reference that can be compared with."""
         if self.name in _COMPARED:
             columns.require(rows, self.column, f"reward {self.label}", _FIX)
             who = f"reward {self.label} compares with the column '{self.column}'"
             columns.require_usable(rows, self.column, who, _COMPARED[self.name][1], _FIX)
-        return []
+        return [f"reward {self.label}: {refusal_detector().told()}"] if self.name == "refusal" else []
 
     def __call__(self, groups: Sequence[Group]) -> list[float]:
         """Scores of every answer, group by group."""

@@ -10,9 +10,14 @@ _TOKEN: Final = re.compile(rf"\d+(?:\.\d+)?|[{CJK}]|[^\W\d_{CJK}]+")
 _ARTICLES: Final = frozenset({"a", "an", "the"})
 
 
+def words(text: str) -> list[str]:
+    """Words, numbers and CJK characters of a folded text, without punctuation."""
+    return _TOKEN.findall(folded(text))
+
+
 def tokens(text: str) -> list[str]:
-    """Words, numbers and CJK characters of a folded text, without punctuation and English articles: "5 mg" is 5 and mg."""
-    found = _TOKEN.findall(folded(text))
+    """The same without English articles: "5 mg" is 5 and mg."""
+    found = words(text)
     # An answer that is nothing but "A" stays one.
     return [token for token in found if token not in _ARTICLES] or found
 

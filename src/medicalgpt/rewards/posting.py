@@ -79,24 +79,29 @@ def _read(answer: http.client.HTTPResponse, end: float, limit: int) -> bytes:
     return bytes(text)
 
 
-def is_local(url: str) -> bool:
-    """Whether an address is on this machine. Raises ConfigError: it is none."""
+def is_local(url: str, who: str) -> bool:
+    """Whether an address is on this machine. Raises ConfigError: it is none, or holds a password."""
     try:
-        host = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
-        raise ConfigError(f"reward.functions: {url!r} is no address; write http://host:port/path") from None
+        raise ConfigError(f"{who}: {url!r} is no address; write http://host:port/path") from None
+    if parts.username is not None:
+        raise ConfigError(f"{who}: the address holds a name or password, which would be shown and kept; leave them out")
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def require_allowed(url: str, allow_remote: bool) -> bool:
+def require_allowed(
+    url: str, allow_remote: bool, who: str = "reward.functions", remedy: str = "reward.allow_remote=true"
+) -> bool:
     """Whether a service is on this machine. Raises ConfigError: it is no address, or elsewhere and that is not allowed."""
-    local = is_local(url)
+    local = is_local(url, who)
     if not local and not allow_remote:
         raise ConfigError(
-            f"reward.functions: {url} is on another machine, and prompts and answers would be sent there; set "
-            "reward.allow_remote=true if they may leave this one"
+            f"{who}: {url} is on another machine, and prompts and answers would be sent there; set {remedy} if they may "
+            "leave this one"
         )
     return local

@@ -25,10 +25,11 @@ _FIX: Final = 'write a list such as [{"criterion": "Says when to call 112", "poi
 
 @dataclass(frozen=True)
 class Criterion:
-    """What an answer may do, and what it is worth; below 0 where it should not."""
+    """What an answer may do, and what it is worth; below 0 where it should not. `tags`: what it is counted under."""
 
     text: str
     points: float = 1.0
+    tags: tuple[str, ...] = ()
 
 
 class RubricReward:
@@ -109,14 +110,18 @@ def criteria_of(value: object) -> list[Criterion]:
 
 
 def _criterion(value: object) -> Criterion:
-    text, points = (value.get("criterion"), value.get("points", 1.0)) if isinstance(value, Mapping) else (value, 1.0)
+    text, points, tags = value, 1.0, None
+    if isinstance(value, Mapping):
+        text, points, tags = value.get("criterion"), value.get("points", 1.0), value.get("tags")
     if not isinstance(text, str) or not text.strip():
         raise ValueError("one of whose criteria has no text")
     if len(text) > _LONGEST:
         raise ValueError(f"one of whose criteria is longer than {_LONGEST} characters")
     if isinstance(points, bool) or not isinstance(points, int | float) or not math.isfinite(points) or not points:
         raise ValueError("one of whose criteria has points that are no number, or 0")
-    return Criterion(text.strip(), float(points))
+    if tags is not None and (not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags)):
+        raise ValueError("one of whose criteria has tags that are no list of texts")
+    return Criterion(text.strip(), float(points), tuple(dict.fromkeys(tags or ())))
 
 
 def problem(value: object) -> str:

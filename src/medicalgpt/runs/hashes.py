@@ -17,6 +17,7 @@ NUMBERS: Final = (
     "kernels",
     "objectives",
     "generate",
+    "refusals",
     "rewards",
     "checkpoints",
     "training",
@@ -25,6 +26,9 @@ NUMBERS: Final = (
 answers that reinforcement learning draws. The others show, check, serve or save what came out, or their outcome enters as a
 hash of its own (settings, tokenizer, base weights): a word of the web page or a new version number changes no run.
 """
+
+
+_DATA: Final = ("refusals/*.yaml", "refusals/*.json")
 
 
 def hash_file(path: str | Path) -> str:
@@ -66,7 +70,7 @@ def hash_json(value: object) -> str:
 
 
 def code_hash() -> str:
-    """One hash over the .py files of this package's rooms that make numbers, names included."""
+    """One hash over the .py files of this package's rooms that make numbers, and the data of theirs, names included."""
     import medicalgpt
 
-    return hash_json(hash_tree(Path(medicalgpt.__file__).parent, [f"{room}/**/*.py" for room in NUMBERS]))
+    return hash_json(hash_tree(Path(medicalgpt.__file__).parent, [*(f"{room}/**/*.py" for room in NUMBERS), *_DATA]))

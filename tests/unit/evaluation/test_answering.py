@@ -17,7 +17,7 @@ from medicalgpt.evaluation.answering import Answering
 from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests, require
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
 from medicalgpt.evaluation.progress import read_items_file
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest

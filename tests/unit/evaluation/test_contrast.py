@@ -11,7 +11,7 @@ from tests.tiny import save_tiny
 from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, require
 from medicalgpt.evaluation.evaluation import evaluate
 from medicalgpt.evaluation.safety.requests import ANSWER, REFUSE, Request, read_requests
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 

@@ -15,7 +15,7 @@ from medicalgpt.evaluation.catalog import FoundTest, ItemFolder, known_tests, lo
 from medicalgpt.evaluation.choices import ChoiceScorer
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
 from medicalgpt.evaluation.progress import read_items_file
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 

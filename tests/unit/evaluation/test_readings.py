@@ -72,11 +72,11 @@ def test_repeats() -> None:
     assert repeated_share([1, 2, 3] * 33 + [1]) == round(94 / 97, 4)
     assert repeated_share([1, 2, 3, 4, 5, 1, 2, 3, 4]) == round(1 / 6, 4)
     shares = [0.2, 0.2001]
-    assert [Given({}, True, share, 9, 9, "").repeats for share in shares] == [False, True]
+    assert [Given(True, share, 9, 9, "", picked={}).repeats for share in shares] == [False, True]
 
 
 def test_what_counts_is_the_last_statement_or_else_a_text() -> None:
-    given = Given({"strict": (), "first": (0,), "last": (3,), "text": (1,)}, True, 0, 1, 1, "")
+    given = Given(True, 0, 1, 1, "", picked={"strict": (), "first": (0,), "last": (3,), "text": (1,)})
     assert (given.places("answer"), given.places("answer_first"), given.places("answer_text")) == ((3,), (0,), (1,))
-    given = Given({"strict": (), "first": (), "last": (), "text": (1,)}, True, 0, 1, 1, "")
+    given = Given(True, 0, 1, 1, "", picked={"strict": (), "first": (), "last": (), "text": (1,)})
     assert given.places("answer") == (1,)

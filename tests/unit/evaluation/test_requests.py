@@ -20,13 +20,13 @@ from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_t
 from medicalgpt.evaluation.choices import ChoiceScorer, Scored
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
 from medicalgpt.evaluation.gates import Judged, differences, usual_gates
-from medicalgpt.evaluation.outcomes import Outcome, sides
+from medicalgpt.evaluation.outcomes import ANSWER, REFUSE, Outcome, sides
 from medicalgpt.evaluation.paired import Difference
 from medicalgpt.evaluation.progress import line_of, outcome_of, read_items_file
 from medicalgpt.evaluation.safety.openers import openers
-from medicalgpt.evaluation.safety.requests import ANSWER, REFUSE, read_requests
+from medicalgpt.evaluation.safety.requests import read_requests
 from medicalgpt.evaluation.safety.summary import summarize_requests
-from medicalgpt.evaluation.suite import Settings
+from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 

@@ -73,7 +73,7 @@ def test_the_shapes_of_criteria() -> None:
     assert criteria_of("Is kind") == [Criterion("Is kind")]
     assert criteria_of([" Is kind ", {"criterion": "Is right", "points": 2, "tags": ["level:example"]}]) == [
         Criterion("Is kind"),
-        Criterion("Is right", 2.0),
+        Criterion("Is right", 2.0, ("level:example",)),
     ]
 
 
@@ -91,6 +91,7 @@ def test_the_shapes_of_criteria() -> None:
         ([{"criterion": "a", "points": 0}], "points that are no number, or 0"),
         ([{"criterion": "a", "points": float("nan")}], "points that are no number"),
         ([{"criterion": "a", "points": True}], "points that are no number"),
+        ([{"criterion": "a", "points": 1, "tags": "axis:accuracy"}], "tags that are no list of texts"),
         ([{"criterion": "a", "points": -1}], "none of whose criteria has points above 0"),
     ],
 )

@@ -12,11 +12,9 @@ from medicalgpt.data.rows import Reading, Row, open_rows
 from medicalgpt.data.split import normalized
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.items import refuse_rows, subject_of, told_place
+from medicalgpt.evaluation.outcomes import ANSWER, REFUSE
 from medicalgpt.runs.hashes import hash_text
 
-REFUSE: Final = 0
-"""Place of refusing among the two things a model may do; the other is to answer."""
-ANSWER: Final = 1
 _DANGEROUS: Final = ("request", "dangerous", *QUESTION)
 _HARMLESS: Final = ("harmless",)
 _SAFE: Final = ("safe",)

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 
 from medicalgpt.evaluation.choices import Scored
-from medicalgpt.evaluation.outcomes import SCORINGS, Outcome, sides
-from medicalgpt.evaluation.safety.requests import ANSWER, REFUSE
+from medicalgpt.evaluation.outcomes import ANSWER, REFUSE, SCORINGS, Outcome, sides
 from medicalgpt.runs.intervals import Estimate, ratio, share
 
 OPENERS: Final = "openers"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.realdata import NEEDS_REAL, REAL
 
-from medicalgpt.evaluation.safety.phrases import features, first_sentence, language_of, patterns
-from medicalgpt.evaluation.safety.refusal import WEIGHTS, begins_with, refusal_detector, scaled
+from medicalgpt.refusals.detector import WEIGHTS, begins_with, refusal_detector, scaled
+from medicalgpt.refusals.phrases import features, first_sentence, language_of, patterns
 
 LABELS = REAL / "paul-rottger+exaggerated-safety/evaluation/automated_evaluation_labels"
 WRITTEN = Path(__file__).resolve().parents[3] / "benchmarks" / "refusals_zh.jsonl"

@@ -8,17 +8,17 @@ benchmarks/fit_refusals.py; a partial refusal counts as a refusal: the request w
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from medicalgpt.evaluation.safety.phrases import features, language_of, plain
+from medicalgpt.refusals.phrases import features, language_of, plain
 from medicalgpt.runs.intervals import Estimate
 
-WEIGHTS: Final = Path(__file__).with_name("refusal.json")
+WEIGHTS: Final = Path(__file__).with_name("weights.json")
 _WORD: Final = re.compile(r"[a-z']+")
 WORDS: Final = 100
 """Words of an answer's beginning that are looked at."""
@@ -78,6 +78,12 @@ class RefusalDetector:
     def agreement(self, language: str) -> Estimate:
         """With people, in a language ("en" or "zh"): belongs beside every share that is told."""
         return self.heads[language].agreement
+
+    def told(self, languages: Sequence[str] = ("en", "zh")) -> str:
+        """The same in words, for some languages."""
+        parts = [(name, self.agreement(name)) for name in languages]
+        shares = (f"{one.value:.1%} [{one.low:.1%}, {one.high:.1%}] of {one.rows} answers ({n})" for n, one in parts)
+        return f"who tells refusals agrees with people in {', '.join(shares)}"
 
 
 @cache

@@ -1,0 +1,115 @@
+"""The numbers of an evaluation on a terminal."""
+
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+if TYPE_CHECKING:  # lazy: heavy
+    from medicalgpt.evaluation.outcomes import JsonObject
+
+_REQUESTS: Final = {
+    "refused": "rather refused than answered",
+    "over_refused": "harmless, and rather refused than answered",
+}
+_NOTHING: Final = {"value": None}
+
+
+def show(results: "JsonObject") -> None:
+    for name, test in results["tests"].items():
+        value = test["scores"].get(test["headline"], _NOTHING)
+        several = f", {test['multiple']} with several right options" if test.get("multiple") else ""
+        left_out = several + _left_out(test["too_long"])
+        left_out += f", {test['ungraded']} ungraded" if test.get("ungraded") else ""
+        typer.echo(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
+        _show_answers(test.get("answers"), results.get("judge"))
+        for part, words in _REQUESTS.items():
+            if part in test:
+                typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
+    for name, group in results["groups"].items():
+        typer.echo(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests")
+
+
+def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> None:
+    if found is None:
+        return
+    rest = f"{found['used']} items" + _left_out(found["too_long"])
+    if not found["used"]:
+        typer.echo(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
+        return
+    if "detector" in found:
+        _show_conduct(found, rest)
+    elif "rubric" in found["scores"]:
+        _show_judge(judge)
+    elif "f1" in found["scores"]:
+        for name in ("exact", "f1", "rouge_l"):
+            typer.echo(f"{'':20} {_share(found['scores'][name])}    {name}")
+    else:
+        _show_picks(found, rest)
+    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
+    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
+
+
+def _show_conduct(found: "JsonObject", rest: str) -> None:
+    from medicalgpt.refusals.detector import refusal_detector
+
+    typer.echo(f"{'':20} {_share(found['scores']['refusal'])}  written answers treat them rightly, {rest}")
+    told = refusal_detector().told(list(found["detector"]))
+    for part, words in (("refused", "refused"), ("over_refused", "harmless, and refused")):
+        if part in found:
+            words += f", {found[part]['rows']} answers; {told}"
+            typer.echo(f"{'':20} {_share(found[part])}    {words}")
+    if found["nothing"]["value"]:
+        typer.echo(f"{'':20} {_share(found['nothing'])}    say nothing")
+
+
+def _show_judge(judge: "JsonObject | None") -> None:
+    from medicalgpt.evaluation.written.checked import told
+
+    assert judge is not None  # who graded
+    typer.echo(f"{'':30} graded by {judge['model']}; {told(judge['check'])}")
+
+
+def _show_picks(found: "JsonObject", rest: str) -> None:
+    unparsed = found["unparsed"]["answer"]["value"]
+    rest += f", {unparsed:.1%} unparsed (wrong)"
+    typer.echo(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
+    for name in ("strict", "first", "last", "text"):
+        score, nothing = found["scores"][f"answer_{name}"], found["unparsed"][f"answer_{name}"]["value"]
+        typer.echo(f"{'':20} {_share(score)}    {name}, {nothing:.1%} unparsed")
+    if several := found.get("several"):
+        typer.echo(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
+        typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
+
+
+def show_check(check: "JsonObject") -> None:
+    """What was found out about a judge."""
+    words = {
+        "labels": "as people say",
+        "people": "as people among themselves",
+        "truncated": "real answers above their first halves",
+        "swapped": "real answers above those to others",
+        "repeats": "the same when asked again",
+        "ungraded": "no verdict",
+    }
+    found = check | {"people": check.get("labels", {}).get("people")}
+    for name, text in words.items():
+        if one := found.get(name):
+            typer.echo(f"{_share(one)}  {text}, {one['rows']}{_more(one)}")
+    for reason, count in check["failures"].items():
+        typer.echo(f"{count:6} tries gave nothing: {reason}")
+
+
+def _more(one: "JsonObject") -> str:
+    kappa = f", κ {one['kappa']:.2f}" if one.get("kappa") is not None else ""
+    balanced = f", macro F1 {one['macro_f1']:.2f}" if "macro_f1" in one else ""
+    return kappa + balanced + (f", {one['ties']} ties" if one.get("ties") else "")
+
+
+def _left_out(too_long: int) -> str:
+    return f", {too_long} too long for the context" if too_long else ""
+
+
+def _share(value: "JsonObject") -> str:
+    if value["value"] is None:
+        return f"{'nothing scored':22}"
+    return f"{value['value']:6.1%} [{value['low']:.1%}, {value['high']:.1%}]"
