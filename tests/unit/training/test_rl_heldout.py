@@ -32,6 +32,7 @@ def test_score_and_reward_have_a_gain_with_an_interval() -> None:
     found = held.evaluate(None, 64, START)  # type: ignore[arg-type]
     means = {"score": 2.0, "reward": 1.5, "kl": 1.0, "length": 3.0, "stop_rate": 0.75}
     assert {n: found[f"eval/{n}"] for n in means} == pytest.approx(means)
+    assert 0.25 <= found["eval/kl_low"] < 1.0 < found["eval/kl_high"] <= 1.75  # of 0, 1, 1 and 2
     assert held.scores.tolist() == [[1.0, 0.0], [3.0, 3.0], [2.0, 2.0], [2.0, 1.0]]
     # Every score rose by 1, so there is nothing to be unsure of; the rewards rose by 1, 2, 2 and 2.
     assert [found[f"eval/score_gain{e}"] for e in ("", "_low", "_high")] == pytest.approx([1.0, 1.0, 1.0])
@@ -45,7 +46,13 @@ def test_no_gain_is_named_without_a_start_and_no_score_without_a_reward() -> Non
     fresh = held_out(lambda groups: NOW).evaluate(None, 64)  # type: ignore[arg-type]
     assert "eval/score_low" in fresh
     assert not [name for name in fresh if "gain" in name]
-    assert sorted(held_out(None).evaluate(None, 64)) == ["eval/kl", "eval/length", "eval/stop_rate"]  # type: ignore[arg-type]
+    assert sorted(held_out(None).evaluate(None, 64)) == [  # type: ignore[arg-type]
+        "eval/kl",
+        "eval/kl_high",
+        "eval/kl_low",
+        "eval/length",
+        "eval/stop_rate",
+    ]
 
 
 def test_several_rewards_are_named_apart_with_intervals() -> None:
