@@ -11,7 +11,6 @@ from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import Section
 from medicalgpt.config.stages import STAGES
 
-
 _KINDS: Final = {
     "reward_accuracy": "it is that of reward models (rm)",
     "kl": "it is that of learning from rewards (ppo, grpo, rloo, distill)",
@@ -110,7 +109,9 @@ class PipelineConfig(Section):
             if not names:
                 known = ", ".join(s.name for s in self.stages)
                 raise ValueError(f"a gate names the stage '{gate.stage}', which is none of {known}")
-            if gate.number in _KINDS and not any(has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names):
+            if gate.number in _KINDS and not any(
+                has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names
+            ):
                 raise ValueError(f"no stage of {', '.join(names)} has the number {gate.number}: {_KINDS[gate.number]}")
             if needs := {"answer_loss": "dialogues", "document_loss": "documents"}.get(gate.number):
                 if not getattr(self.compare, needs):

@@ -14,7 +14,7 @@ import numpy as np
 from medicalgpt.config.evaluation import StageNumber
 from medicalgpt.evaluation.gates import LEVEL, Verdict
 from medicalgpt.evaluation.outcomes import JsonObject
-from medicalgpt.runs.intervals import RESAMPLES, Z, Estimate
+from medicalgpt.runs.intervals import RESAMPLES, Estimate, Z
 
 UNITS: Final[dict[str, str]] = {
     "reward_accuracy": "%",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from medicalgpt import __version__
 from medicalgpt.errors import RunError
@@ -83,7 +83,10 @@ class Model(_Part):
 
 
 class Test(_Part):
-    """A named test: facts, and every model's numbers by its name. `scores` are by the test's own scoring (`headline`)."""
+    """A named test: facts, settings, and every model's numbers by its name. `scores` are by the test's own scoring (`headline`).
+
+    `of`: how many items the test has in all; `too_long`, `several`: items that were counted and not scored.
+    """
 
     __test__ = False  # to pytest
     name: str
@@ -91,8 +94,14 @@ class Test(_Part):
     version: int
     group: str
     license: str
+    kind: Literal["choice", "requests"]
     headline: str
+    profile: str
+    orders: int
     items: int
+    of: int | None
+    too_long: int
+    several: int
     files: dict[str, str]
     scores: dict[str, Estimate]
     by_subject: dict[str, dict[str, Estimate]]
@@ -238,7 +247,6 @@ class Trust(_Part):
     verdict: Verdict
     gates: list[GateLine]
     models: list[Model]
-    settings: dict[str, JsonValue]
     groups: list[Group]
     tests: list[Test]
     instruments: list[Instrument]

@@ -1,0 +1,158 @@
+"""trust.html: the report for people, one language, one file that loads nothing from elsewhere; every text in it is escaped."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from medicalgpt.config.emergency import Language
+from medicalgpt.evaluation.outcomes import JsonObject
+from medicalgpt.runs.headline import Line, headline
+from medicalgpt.runs.page import environment, number
+from medicalgpt.runs.trust_file import Estimate, GateLine, Test, Trust
+from medicalgpt.serve.web.texts import TEXTS
+
+_HERE: Final = Path(__file__).parent
+_PERCENT: Final = ("preference accuracy", "stop rate")
+_TONE: Final = {"PASS": "better", "BLOCK": "worse", "BROKEN": "worse"}
+Rows = Sequence[tuple[str, str, Mapping[str, Estimate]]]
+"""Of a table of models: the row's name, what is said under it, and the models' numbers."""
+
+
+def words(language: Language) -> JsonObject:
+    """Every word of the page in a language."""
+    found: JsonObject = yaml.safe_load((_HERE / "words" / f"{language}.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def page(trust: Trust, language: Language) -> str:
+    """The page's HTML."""
+    t = words(language)
+    return (
+        environment(_HERE)
+        .get_template("trust.html.jinja")
+        .render(
+            t=t,
+            r=trust,
+            language=language,
+            tone=_TONE,
+            gates=[(gate, *_gate(gate, t)) for gate in trust.gates],
+            models=[model.name for model in trust.models],
+            tests=list(_tests(trust, t)),
+            subjects=[
+                (test, [(s, "", scores) for s, scores in test.by_subject.items()]) for test in _by_subject(trust)
+            ],
+            answers=list(_answers(trust, t)),
+            safety=list(_safety(trust, t)),
+            compared=[(_name(t, "compared_number", n), n, values) for n, values in trust.compared.items()],
+            held_out=[
+                (one, list(map(partial(_named, language=language), _lines(one.before, one.after))))
+                for one in trust.held_out
+            ],
+            share=share,
+            estimate=_estimate,
+        )
+    )
+
+
+def share(value: Estimate) -> tuple[str, str]:
+    """A share and its interval, in percent."""
+    return _percent(value.value), _interval(value, _percent)
+
+
+def _estimate(name: str, value: Estimate) -> tuple[str, str]:
+    """A number of the comparison and its interval."""
+    form = _percent if name in _PERCENT else _plain
+    return form(value.value), _interval(value, form)
+
+
+def _interval(value: Estimate, form: "type[str] | object") -> str:
+    if value.low is None or value.high is None or not callable(form):
+        return ""
+    return f"[{form(value.low)}, {form(value.high)}]"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def _plain(value: float | None) -> str:
+    return number(value)
+
+
+def _name(t: JsonObject, table: str, key: str) -> str:
+    return str(t[table].get(key, key))
+
+
+def _gate(gate: GateLine, t: JsonObject) -> tuple[str, str, str, str]:
+    """A gate's name, what was found, its interval, and what is allowed."""
+    if gate.value is None or gate.low is None or gate.high is None:
+        return _name(t, "gate_number", gate.name), t["not_there"], "", ""
+    if gate.kind == "items":
+        value, low, high = gate.value, gate.low, gate.high
+        if gate.lower_is_better:
+            value, low, high = 0 - value, 0 - high, 0 - low  # as users hear of it: a rise is a rise
+        form = t["may_rise" if gate.lower_is_better else "may_lose"]
+        texts = [f"{100 * one:+.1f}" for one in (value, low, high)]
+        return (
+            gate.name,
+            f"{texts[0]} {t['points']}",
+            f"[{texts[1]}, {texts[2]}]",
+            form.format(limit=f"{gate.margin:g}"),
+        )
+    name = _name(t, "gate_number", gate.name)
+    if gate.name == "certificate":
+        return name, gate.note or t["within_tolerance"], "", t["within_tolerance"]
+    show = _percent if gate.at_least else "{:.3f}".format if gate.name == "kl" else "{:+.3f}".format
+    form = t["at_least" if gate.at_least else "at_most" if gate.name == "kl" else "may_rise"]
+    limit = show(gate.limit or 0.0).removeprefix("+")
+    return name, show(gate.value), f"[{show(gate.low)}, {show(gate.high)}]", form.format(limit=limit)
+
+
+def _tests(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+    """Suites with their tests below them."""
+    told: set[str] = set()
+    for group in trust.groups:
+        inside = [test for test in trust.tests if test.name in group.tests]
+        if len(inside) != 1:
+            yield t["all_of"].format(name=group.name), "", group.scores
+        for test in inside:
+            told.add(test.name)
+            yield _row(test, t)
+    for test in trust.tests:
+        if test.name not in told:
+            yield _row(test, t)
+
+
+def _row(test: Test, t: JsonObject) -> tuple[str, str, Mapping[str, Estimate]]:
+    said = t["asked"].format(items=number(test.items), profile=test.profile, headline=test.headline)
+    return test.title, f"{test.name} · {said}", test.scores
+
+
+def _by_subject(trust: Trust) -> Iterator[Test]:
+    yield from (test for test in trust.tests if len(test.by_subject) > 1)
+
+
+def _answers(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+    for test in trust.tests:
+        for name, values in test.answers.items():
+            yield test.title, _name(t, "answer_number", name), values
+
+
+def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+    for test in trust.tests:
+        for name in ("refused", "over_refused", "control"):
+            if values := getattr(test, name):
+                yield test.title, t[name], values
+
+
+def _lines(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[Line]:
+    return headline(before, after)
+
+
+def _named(line: Line, language: Language) -> tuple[str, Line]:
+    """A line of held-out numbers with its name in the page's language, where the web page has one, too."""
+    metric = line.name.removeprefix("eval/")
+    return TEXTS[language].metrics.get(metric, metric), line
