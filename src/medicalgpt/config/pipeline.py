@@ -113,9 +113,9 @@ class PipelineConfig(Section):
                 has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names
             ):
                 raise ValueError(f"no stage of {', '.join(names)} has the number {gate.number}: {_KINDS[gate.number]}")
-            if needs := {"answer_loss": "dialogues", "document_loss": "documents"}.get(gate.number):
-                if not getattr(self.compare, needs):
-                    raise ValueError(f"a gate on {gate.number} needs compare.{needs}: held-out rows to measure it on")
+            needs = {"answer_loss": "dialogues", "document_loss": "documents"}.get(gate.number)
+            if needs is not None and not getattr(self.compare, needs):
+                raise ValueError(f"a gate on {gate.number} needs compare.{needs}: held-out rows to measure it on")
         return self
 
     @field_validator("stages")

@@ -23,7 +23,7 @@ from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.trust_file import Data, DataFile, License, State, Test
-from medicalgpt.trust.places import base_folder
+from medicalgpt.trust.places import base_folder, short_name
 from medicalgpt.trust.subject import Stage, Subject
 
 _OUTCOMES: Final = ("rows", "kept", "truncated", "split", "dropped")
@@ -98,7 +98,9 @@ def _files(ledger: JsonObject) -> Iterator[DataFile]:
 
 def licenses_of(subject: Subject, data: Sequence[Data], tests: Sequence[Test]) -> list[License]:
     """Terms of the base, of every file of data, and of every test; null where nothing states them."""
-    found = [License(what=subject.base, kind="base", license=_base_license(subject))] if subject.base else []
+    found = (
+        [License(what=short_name(subject.base), kind="base", license=_base_license(subject))] if subject.base else []
+    )
     files = {file.name: file.license for one in data for file in one.files}
     found += [License(what=name, kind="data", license=terms) for name, terms in files.items()]
     return found + [License(what=test.name, kind="test", license=test.license) for test in tests]

@@ -14,7 +14,7 @@ from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.trust_file import Certificate, Data, Link, State
 from medicalgpt.trust.data import content_state, stage_config
-from medicalgpt.trust.places import base_folder, base_state, files_state
+from medicalgpt.trust.places import base_folder, base_state, files_state, short_name
 from medicalgpt.trust.subject import Stage, Subject
 
 _MOST: Final = 50  # certificates in a folder
@@ -42,7 +42,7 @@ def _inputs(stage: Stage, record: Manifest, data: Data) -> Iterator[Link]:
     folder = base_folder(record.base, stage.folder, record)
     local = folder is not None or "/" not in record.base or Path(record.base).is_absolute()
     state = base_state(folder, record.hashes.base) if local else "unchecked"
-    yield Link(what="base", stage=stage.name, name=_short(record.base), sha256=record.hashes.base, state=state)
+    yield Link(what="base", stage=stage.name, name=short_name(record.base), sha256=record.hashes.base, state=state)
 
 
 def _outputs(stage: Stage, record: Manifest, noted: dict[Path, str]) -> Iterator[Link]:
@@ -125,9 +125,3 @@ def _certificate(stage: str, folder: Path, file: Path) -> Certificate:
         )
     except (KeyError, ValueError) as error:
         raise ModelError(f"{file} is damaged ({type(error).__name__}); make the model again") from None
-
-
-def _short(name: str) -> str:
-    """A base's name, of a folder its last parts alone: a page may be seen by others."""
-    path = Path(name)
-    return name if len(path.parts) < 3 else "/".join(path.parts[-2:])

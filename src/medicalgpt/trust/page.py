@@ -1,7 +1,6 @@
 """trust.html: the report for people, one language, one file that loads nothing from elsewhere; every text in it is escaped."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -48,8 +47,7 @@ def page(trust: Trust, language: Language) -> str:
             safety=list(_safety(trust, t)),
             compared=[(_name(t, "compared_number", n), n, values) for n, values in trust.compared.items()],
             held_out=[
-                (one, list(map(partial(_named, language=language), _lines(one.before, one.after))))
-                for one in trust.held_out
+                (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out
             ],
             share=share,
             estimate=_estimate,
@@ -64,22 +62,18 @@ def share(value: Estimate) -> tuple[str, str]:
 
 def _estimate(name: str, value: Estimate) -> tuple[str, str]:
     """A number of the comparison and its interval."""
-    form = _percent if name in _PERCENT else _plain
+    form = _percent if name in _PERCENT else number
     return form(value.value), _interval(value, form)
 
 
-def _interval(value: Estimate, form: "type[str] | object") -> str:
-    if value.low is None or value.high is None or not callable(form):
+def _interval(value: Estimate, form: Callable[[float | None], str]) -> str:
+    if value.low is None or value.high is None:
         return ""
     return f"[{form(value.low)}, {form(value.high)}]"
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}".replace("%", " %")
-
-
-def _plain(value: float | None) -> str:
-    return number(value)
+    return "–" if value is None else f"{value:.1%}".replace("%", "\u00a0%")
 
 
 def _name(t: JsonObject, table: str, key: str) -> str:
@@ -148,11 +142,8 @@ def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str
                 yield test.title, t[name], values
 
 
-def _lines(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> list[Line]:
-    return headline(before, after)
-
-
-def _named(line: Line, language: Language) -> tuple[str, Line]:
-    """A line of held-out numbers with its name in the page's language, where the web page has one, too."""
+def _named(line: Line, t: JsonObject, language: Language) -> tuple[str, Line, str]:
+    """A line of held-out numbers with its name in the page's language, where the web page has one, too; and its change."""
     metric = line.name.removeprefix("eval/")
-    return TEXTS[language].metrics.get(metric, metric), line
+    change = line.change.replace(" points", f" {t['points']}")
+    return TEXTS[language].metrics.get(metric, metric), line, change

@@ -56,3 +56,9 @@ def same_weights(folders: Iterable[Path], wanted: object, patterns: tuple[str, .
         except MedicalGPTError:
             continue
     return False
+
+
+def short_name(model: str) -> str:
+    """A model's name, of a folder its last parts alone: a page may be seen by others."""
+    path = Path(model)
+    return model if len(path.parts) < 3 else "/".join(path.parts[-2:])

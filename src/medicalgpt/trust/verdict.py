@@ -25,7 +25,7 @@ def pipeline_gates(subject: Subject) -> list[GateLine]:
     path = subject.folder / GATES
     found = read_gates(path)
     try:
-        return [_line(stage.name, dict(one)) for stage in subject.stages for one in found.get(stage.name, [])]
+        return [_line(stage.name, dict(one)) for stage, _ in subject.finished for one in found.get(stage.name, [])]
     except (KeyError, TypeError, ValidationError, ZeroDivisionError):
         raise RunError(f"{path} is damaged; remove it and give the command of the pipeline again") from None
 

@@ -1,0 +1,74 @@
+"""What a report says of a model (trust.json), for its card: found beside the run that made it, and only where it is this run's."""
+
+from dataclasses import dataclass
+
+from medicalgpt.models.locate import Located
+from medicalgpt.runs import manifest
+from medicalgpt.runs.bases import run_of
+from medicalgpt.runs.hashes import hash_file
+from medicalgpt.runs.trust_file import NAME, Estimate, Trust, read_trust
+
+_BASE = "base"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A report and the name that the model has in it. `changed`: it was merged or quantized since, of which no test knows."""
+
+    report: Trust
+    model: str
+    changed: bool
+
+
+def evaluated(place: Located, changed: bool) -> Evaluated | None:
+    """The report on a run's model, in its folder or in that of its pipeline; None where there is none of just this run.
+
+    Args:
+        changed: the card is that of a model made from it.
+
+    Raises:
+        RunError: the report is damaged.
+    """
+    run = run_of(place)
+    if run is None:
+        return None
+    sha256 = hash_file(run / manifest.NAME)
+    for folder in (run, run.parent):
+        report = read_trust(folder / NAME)
+        for model in report.models if report is not None else ():
+            if report is not None and model.manifest_sha256 == sha256 and model.tested:
+                return Evaluated(report, model.name, changed)
+    return None
+
+
+def card_lines(found: Evaluated | None) -> list[str]:
+    """The card's section on named tests; nothing where there is no report."""
+    if found is None:
+        return []
+    report, model = found.report, found.model
+    verdict = report.verdict.word.lower()
+    out = [
+        "## Evaluation\n",
+        f"Named tests, share of items answered rightly with its 95 % interval; by `medicalgpt report` of "
+        f"{report.created:%Y-%m-%d}. Gates: **{verdict}**.\n",
+        "| test | items | asked as | base | this model |",
+        "|---|---|---|---|---|",
+    ]
+    for test in report.tests:
+        if model in test.scores:
+            cells = (_cell(test.scores.get(name)) for name in (_BASE, model))
+            title = test.title.replace("|", "\\|").replace("\n", " ")
+            out.append(f"| {title} | {test.scores[model].rows:,} | {test.profile} | {' | '.join(cells)} |")
+    for test in report.tests:
+        for name, values in (("refused", test.refused), ("refused although harmless", test.over_refused)):
+            if model in values:
+                out.append(f"\n{test.name}, {name}: {_cell(values.get(_BASE))} → {_cell(values[model])}")
+    if found.changed:
+        out.append("\nThe tests were taken before the last step below; its certificate says how little that changed.")
+    return [*out, ""]
+
+
+def _cell(value: Estimate | None) -> str:
+    if value is None or value.value is None or value.low is None or value.high is None:
+        return "–"
+    return f"{value.value:.1%} [{value.low:.1%}, {value.high:.1%}]"
