@@ -72,6 +72,16 @@ class GateLine(_Part):
     note: str = ""
 
 
+class Stage(_Part):
+    """A stage of the pipeline or of the chain that a run goes back to; `finished` is null while it is not."""
+
+    name: str
+    stage: str | None
+    finished: AwareDatetime | None
+    seed: int | None
+    device: str | None
+
+
 class Model(_Part):
     """A model that numbers are told of, the base first. `run` is its folder's name, null of the base."""
 
@@ -245,6 +255,7 @@ class Trust(_Part):
     created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     medicalgpt: str = __version__
     verdict: Verdict
+    stages: list[Stage]
     gates: list[GateLine]
     models: list[Model]
     groups: list[Group]

@@ -15,11 +15,12 @@ from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.reward_report import read_report
 from medicalgpt.runs.trust_file import Estimate, GateLine, HeldOut, Instrument, Model, RewardModel, Test, Trust
+from medicalgpt.runs.trust_file import Stage as TrustStage
 from medicalgpt.trust.data import data_of, licenses_of
 from medicalgpt.trust.evaluations import BASE, answering, evaluations_of, groups_of, tests_of
 from medicalgpt.trust.lineage import certificates_of, lineage_of
 from medicalgpt.trust.samples import samples_of
-from medicalgpt.trust.subject import Subject, open_subject
+from medicalgpt.trust.subject import Stage, Subject, open_subject
 from medicalgpt.trust.unmeasured import not_measured
 from medicalgpt.trust.verdict import pipeline_gates, run_gates, verdict_of
 
@@ -50,6 +51,7 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
         kind=subject.kind,
         name=subject.name,
         verdict=verdict_of(subject, gates, links, _wanted(subject, gates)),
+        stages=[_stage(stage) for stage in subject.stages],
         gates=gates,
         models=models,
         groups=groups_of(found.by_model),
@@ -70,6 +72,17 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
         not_measured=[*found.left_out, *missing],
         commands=list(_commands(subject, tests, before)),
         versions=subject.finished[-1][1].versions if subject.finished else manifest.versions(),
+    )
+
+
+def _stage(stage: Stage) -> TrustStage:
+    found = stage.record
+    return TrustStage(
+        name=stage.name,
+        stage=stage.kind or None,
+        finished=found.created if found else None,
+        seed=found.seed if found else None,
+        device=found.device if found else None,
     )
 
 

@@ -1,6 +1,8 @@
 """trust.html: the report for people, one language, one file that loads nothing from elsewhere; every text in it is escaped."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +18,18 @@ from medicalgpt.serve.web.texts import TEXTS
 _HERE: Final = Path(__file__).parent
 _PERCENT: Final = ("preference accuracy", "stop rate")
 _TONE: Final = {"PASS": "better", "BLOCK": "worse", "BROKEN": "worse"}
-Rows = Sequence[tuple[str, str, Mapping[str, Estimate]]]
-"""Of a table of models: the row's name, what is said under it, and the models' numbers."""
+Form = Callable[[float | None], str]
+Cells = dict[str, tuple[str, str]]
+"""A number and its interval, as texts, by model."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of models: the columns are those that have any number in it, for an empty one says less than the list of what was
+    not measured. A row is a name, what is said under it, and its cells."""
+
+    models: list[str]
+    rows: list[tuple[str, str, Cells]]
 
 
 def words(language: Language) -> JsonObject:
@@ -29,44 +41,38 @@ def words(language: Language) -> JsonObject:
 def page(trust: Trust, language: Language) -> str:
     """The page's HTML."""
     t = words(language)
-    return (
-        environment(_HERE)
-        .get_template("trust.html.jinja")
-        .render(
-            t=t,
-            r=trust,
-            language=language,
-            tone=_TONE,
-            gates=[(gate, *_gate(gate, t)) for gate in trust.gates],
-            models=[model.name for model in trust.models],
-            tests=list(_tests(trust, t)),
-            subjects=[
-                (test, [(s, "", scores) for s, scores in test.by_subject.items()]) for test in _by_subject(trust)
-            ],
-            answers=list(_answers(trust, t)),
-            safety=list(_safety(trust, t)),
-            compared=[(_name(t, "compared_number", n), n, values) for n, values in trust.compared.items()],
-            held_out=[
-                (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out
-            ],
-            share=share,
-            estimate=_estimate,
-        )
-    )
+    models = [model.name for model in trust.models]
+    grid = partial(_grid, models)
+    values = {
+        "gates": [(gate, *_gate(gate, t)) for gate in trust.gates],
+        "tests": grid(_tests(trust, t)),
+        "subjects": [(test.title, grid(_subjects(test))) for test in trust.tests if len(test.by_subject) > 1],
+        "answers": grid(_answers(trust, t)),
+        "safety": grid(_safety(trust, t)),
+        "compared": grid(_compared(trust, t)),
+        "held_out": [
+            (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out
+        ],
+    }
+    template = environment(_HERE).get_template("trust.html.jinja")
+    return template.render(t=t, r=trust, language=language, tone=_TONE, share=_share, **values)
 
 
-def share(value: Estimate) -> tuple[str, str]:
+def _grid(models: Sequence[str], rows: Iterable[tuple[str, str, Cells]]) -> Grid:
+    found = list(rows)
+    return Grid([model for model in models if any(model in cells for _, _, cells in found)], found)
+
+
+def _cells(values: Mapping[str, Estimate], form: Form) -> Cells:
+    return {model: (form(value.value), _interval(value, form)) for model, value in values.items()}
+
+
+def _share(value: Estimate) -> tuple[str, str]:
     """A share and its interval, in percent."""
     return _percent(value.value), _interval(value, _percent)
 
 
-def _estimate(name: str, value: Estimate) -> tuple[str, str]:
-    """A number of the comparison and its interval."""
-    form = _percent if name in _PERCENT else number
-    return form(value.value), _interval(value, form)
-
-
-def _interval(value: Estimate, form: Callable[[float | None], str]) -> str:
+def _interval(value: Estimate, form: Form) -> str:
     if value.low is None or value.high is None:
         return ""
     return f"[{form(value.low)}, {form(value.high)}]"
@@ -105,13 +111,13 @@ def _gate(gate: GateLine, t: JsonObject) -> tuple[str, str, str, str]:
     return name, show(gate.value), f"[{show(gate.low)}, {show(gate.high)}]", form.format(limit=limit)
 
 
-def _tests(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+def _tests(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     """Suites with their tests below them."""
     told: set[str] = set()
     for group in trust.groups:
         inside = [test for test in trust.tests if test.name in group.tests]
         if len(inside) != 1:
-            yield t["all_of"].format(name=group.name), "", group.scores
+            yield t["all_of"].format(name=group.name), "", _cells(group.scores, _percent)
         for test in inside:
             told.add(test.name)
             yield _row(test, t)
@@ -120,26 +126,36 @@ def _tests(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str,
             yield _row(test, t)
 
 
-def _row(test: Test, t: JsonObject) -> tuple[str, str, Mapping[str, Estimate]]:
+def _row(test: Test, t: JsonObject) -> tuple[str, str, Cells]:
     said = t["asked"].format(items=number(test.items), profile=test.profile, headline=test.headline)
-    return test.title, f"{test.name} · {said}", test.scores
+    return test.title, f"{test.name} · {said}", _cells(test.scores, _percent)
 
 
-def _by_subject(trust: Trust) -> Iterator[Test]:
-    yield from (test for test in trust.tests if len(test.by_subject) > 1)
+def _subjects(test: Test) -> Iterator[tuple[str, str, Cells]]:
+    for subject, scores in test.by_subject.items():
+        yield subject, "", _cells(scores, _percent)
 
 
-def _answers(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+def _answers(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     for test in trust.tests:
         for name, values in test.answers.items():
-            yield test.title, _name(t, "answer_number", name), values
+            yield test.title, _name(t, "answer_number", name), _cells(values, _percent)
 
 
-def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Mapping[str, Estimate]]]:
+def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     for test in trust.tests:
-        for name in ("refused", "over_refused", "control"):
-            if values := getattr(test, name):
-                yield test.title, t[name], values
+        for name, values in (
+            ("refused", test.refused),
+            ("over_refused", test.over_refused),
+            ("control", test.control),
+        ):
+            if values:
+                yield test.title, t[name], _cells(values, _percent)
+
+
+def _compared(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
+    for name, values in trust.compared.items():
+        yield _name(t, "compared_number", name), "", _cells(values, _percent if name in _PERCENT else number)
 
 
 def _named(line: Line, t: JsonObject, language: Language) -> tuple[str, Line, str]:

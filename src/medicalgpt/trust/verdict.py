@@ -57,7 +57,7 @@ def verdict_of(
         wanted: stages that were to be judged, and whether they were.
     """
     blocked = list(dict.fromkeys(gate.stage for gate in gates if gate.verdict == "BLOCK"))
-    missing = subject.missing + [name for name, done in wanted.items() if not done and name not in subject.missing]
+    missing = [s.name for s in subject.stages if s.record is None or not wanted.get(s.name, True)]
     found: dict[Reason, bool] = {
         "changed": any(link.state == "changed" for link in links),
         "blocked": bool(blocked),
