@@ -239,7 +239,7 @@ class Unmeasured(_Part):
     """Something that has no number here. `what` is one of a fixed list of codes, `detail` what it is about."""
 
     what: Literal[
-        "tests", "base", "model", "stale", "gates", "safety", "answers", "over_refusal", "judge", "judge_error",
+        "tests", "base", "model", "stale", "otherwise", "gates", "safety", "answers", "over_refusal", "judge", "judge_error",
         "held_out", "clean", "phi", "leak", "clinical", "certificate", "served", "data_license", "base_license",
         "lineage", "limit", "too_long", "several",
     ]  # fmt: skip

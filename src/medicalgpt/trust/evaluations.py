@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medicalgpt.errors import RunError
+from medicalgpt.errors import DataError, RunError
 from medicalgpt.evaluation.evaluation import MODEL_FILES, RESULTS
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.gates import check_comparable
@@ -66,20 +66,24 @@ def _take(found: Measured, name: str, folders: Sequence[Path], models: Sequence[
         found.by_model.setdefault(name, []).append(evaluation)
 
 
-def tests_of(by_model: Mapping[str, Sequence[Evaluation]]) -> list[Test]:
+def tests_of(found: Measured) -> list[Test]:
     """Every test with all models' numbers; of a test that a model took several times, the one with the most items.
 
-    Raises:
-        DataError: two models took a test in other versions, with other files or settings.
+    What a model took otherwise than the first one did (version, files, settings) is no number to put beside, and is left out.
     """
-    chosen = {name: dict(_largest(evaluations)) for name, evaluations in by_model.items()}
+    chosen = {name: dict(_largest(evaluations)) for name, evaluations in found.by_model.items()}
     names = dict.fromkeys(test for tests in chosen.values() for test in tests)
     out = []
     for name in names:
-        taken = {model: tests[name] for model, tests in chosen.items() if name in tests}
-        first, *others = taken.values()
-        for other in others:
-            check_comparable(_alone(first, name), _alone(other, name))
+        taken: dict[str, Evaluation] = {}
+        for model, tests in chosen.items():
+            if name in tests:
+                first = next(iter(taken.values()), tests[name])
+                try:
+                    check_comparable(_alone(first, name), _alone(tests[name], name))
+                    taken[model] = tests[name]
+                except DataError:
+                    found.left_out.append(Unmeasured(what="otherwise", detail=f"{model}: {name}"))
         out.append(_test(name, taken))
     return out
 
@@ -151,17 +155,19 @@ def _answers(found: Mapping[str, JsonObject]) -> dict[str, dict[str, Estimate]]:
     return {number: values for number, values in told.items() if values}
 
 
-def groups_of(by_model: Mapping[str, Sequence[Evaluation]]) -> list[Group]:
-    """Every suite that all of these models have in one and the same composition, with their numbers."""
-    found: dict[str, dict[str, Estimate]] = {}
-    tests: dict[str, list[str]] = {}
-    for model, evaluations in by_model.items():
+def groups_of(found: Measured, tests: Sequence[Test]) -> list[Group]:
+    """Every suite with the numbers of models that took all its tests in the way of the first one."""
+    scores: dict[str, dict[str, Estimate]] = {}
+    members: dict[str, list[str]] = {}
+    by_name = {test.name: test for test in tests}
+    for model, evaluations in found.by_model.items():
         for one in evaluations:
             for name, group in one.results["groups"].items():
-                if tests.setdefault(name, group["tests"]) == group["tests"]:
+                same = members.setdefault(name, group["tests"]) == group["tests"]
+                if same and all(model in by_name[test].scores for test in group["tests"]):
                     values = {k: v for k, v in group.items() if k != "tests"}
-                    found.setdefault(name, {})[model] = Estimate.model_validate(values)
-    return [Group(name=name, tests=tests[name], scores=scores) for name, scores in found.items()]
+                    scores.setdefault(name, {})[model] = Estimate.model_validate(values)
+    return [Group(name=name, tests=members[name], scores=values) for name, values in scores.items()]
 
 
 def answering(subject: Subject) -> list[Stage]:

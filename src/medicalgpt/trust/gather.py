@@ -7,11 +7,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from medicalgpt.config.evaluation import StageGate
+from medicalgpt.config.pipeline import has_number
+from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.safety.refusal import refusal_detector
 from medicalgpt.runs import manifest
-from medicalgpt.runs.folder import RunFolder
+from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.reward_report import read_report
 from medicalgpt.runs.trust_file import Estimate, GateLine, HeldOut, Instrument, Model, RewardModel, Test, Trust
@@ -40,7 +43,7 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
         raise ConfigError(f"{folder} is a pipeline, whose base takes its tests by itself; leave --before out")
     earlier = Evaluation.open(before) if before is not None else None
     found = evaluations_of(subject, earlier)
-    tests = tests_of(found.by_model)
+    tests = tests_of(found)
     gates = _gates(subject, found.by_model, earlier)
     data = [data_of(stage, record) for stage, record in subject.finished]
     links, proofs = lineage_of(subject, data), certificates_of(subject)
@@ -54,7 +57,7 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
         stages=[_stage(stage) for stage in subject.stages],
         gates=gates,
         models=models,
-        groups=groups_of(found.by_model),
+        groups=groups_of(found, tests),
         tests=tests,
         instruments=list(_instruments()),
         compared=_compared(subject),
@@ -102,11 +105,27 @@ def _gates(subject: Subject, by_model: Mapping[str, Sequence[Evaluation]], befor
 
 
 def _wanted(subject: Subject, gates: Sequence[GateLine]) -> dict[str, bool]:
-    """Finished stages whose models were to take tests, and whether that was judged."""
-    if subject.plan is None or not subject.plan.suites:
+    """Finished stages that were to be judged, and whether they were."""
+    if subject.plan is None:
         return {}
-    judged = {gate.stage for gate in gates if gate.kind == "items"}
-    return {stage.name: stage.name in judged for stage, _ in subject.finished if stage.answers}
+    judged = {(gate.stage, gate.kind) for gate in gates}
+    numbers = [gate for gate in subject.plan.gates if "number" in gate]
+    return {
+        stage.name: not (
+            (subject.plan.suites and stage.answers and (stage.name, "items") not in judged)
+            or (any(_asks(gate, stage) for gate in numbers) and (stage.name, "stage") not in judged)
+        )
+        for stage, _ in subject.finished
+    }
+
+
+def _asks(gate: Mapping[str, object], stage: Stage) -> bool:
+    """Whether a gate on stages' own numbers is one on this stage; that on certificates asks only where something was merged."""
+    if gate.get("stage") is not None:
+        return gate["stage"] == stage.name
+    if gate["number"] == "certificate":
+        return (stage.folder / MERGED).is_dir()
+    return stage.kind in STAGES and has_number(STAGES[stage.kind], StageGate.model_validate(gate).number)
 
 
 def _models(subject: Subject, by_model: Mapping[str, object]) -> Iterator[Model]:

@@ -199,6 +199,26 @@ def test_a_finished_stage_without_its_verdict_is_not_finished_either(chain: Path
     assert gather(chain).verdict.missing == ["second"]
 
 
+def test_what_was_taken_otherwise_is_not_put_beside(chain: Path, made: Path) -> None:
+    shutil.rmtree(chain / "evaluation" / "second")
+    model = chain / "second" / "model"
+    chains.take(model, made / "tests", chain / "evaluation" / "second", ["ward", "contrast-en"], limit=12)
+    trust = gather(chain)
+    assert codes(trust)["otherwise"] == ["second: ward", "second: contrast-en"]
+    assert all(set(test.scores) == {"base", "first"} for test in trust.tests)
+    assert all(set(group.scores) == {"base", "first"} for group in trust.groups)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("stage", ["first", "second"]), ("items", [])])
+def test_gates_that_were_asked_for_and_not_judged_are_missing(kind: str, missing: list[str], chain: Path) -> None:
+    gates = {"number": "answer_loss", "margin": 0.1} if kind == "stage" else {"number": "kl", "at_most": 1.0}
+    chains.plan(chain, chain.parent / "nowhere", ["first", "second"], gates=(gates,))
+    found = json.loads((chain / GATES).read_text())
+    only = {name: [one for one in judged if "number" not in one] for name, judged in found.items()}
+    (chain / GATES).write_text(json.dumps(only), encoding="utf-8")
+    assert gather(chain).verdict.missing == missing
+
+
 def test_nothing_but_training(chain: Path) -> None:
     shutil.rmtree(chain / "evaluation")
     (chain / GATES).unlink()
