@@ -104,7 +104,7 @@ class Test(_Part):
     version: int
     group: str
     license: str
-    kind: Literal["choice", "requests"]
+    kind: Literal["choice", "requests", "open", "rubric"]
     headline: str
     profile: str
     orders: int
@@ -130,12 +130,15 @@ class Group(_Part):
 
 
 class Instrument(_Part):
-    """What judges in place of people, and how far it agrees with them."""
+    """What judges in place of people: the refusal detector in a `language`, or a judge model; how often it agrees with people,
+    null where nobody looked, and `checks` of other kinds."""
 
+    kind: Literal["refusals", "judge"]
     name: str
-    language: str
-    agreement: Estimate
+    language: str | None
+    agreement: Estimate | None
     on: str
+    checks: dict[str, Estimate] = {}
 
 
 class HeldOut(_Part):

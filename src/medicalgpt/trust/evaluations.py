@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from medicalgpt.errors import DataError, RunError
 from medicalgpt.evaluation.evaluation import MODEL_FILES, RESULTS
@@ -106,14 +105,13 @@ def _test(name: str, taken: Mapping[str, Evaluation]) -> Test:
     facts, settings = next(iter(found.values())), next(iter(taken.values())).results["settings"]
     headline = facts["headline"]
     subjects = dict.fromkeys(s for test in found.values() for s in test.get("by_subject", {}))
-    kind: Literal["choice", "requests"] = "requests" if facts.get("kind") == "requests" else "choice"
     return Test(
         name=name,
         title=facts["title"],
         version=facts["version"],
         group=facts["group"],
         license=facts["license"],
-        kind=kind,
+        kind=facts.get("kind", "choice"),
         headline=headline,
         profile=settings["profile"],
         orders=settings["orders"],
@@ -144,10 +142,14 @@ def _numbers(found: Mapping[str, JsonObject], *path: str) -> dict[str, Estimate]
 
 
 def _answers(found: Mapping[str, JsonObject]) -> dict[str, dict[str, Estimate]]:
-    """Of written answers: right, unparsed, ended by themselves, repeating; by number, then by model."""
+    """Of written answers: right, refused, unparsed, ended by themselves, repeating; by number, then by model."""
     places = {
         "answer": ("scores", "answer"),
+        "refusal": ("scores", "refusal"),
+        "refused": ("refused",),
+        "over_refused": ("over_refused",),
         "unparsed": ("unparsed", "answer"),
+        "nothing": ("nothing",),
         "stop": ("stop",),
         "repeats": ("repeats",),
     }

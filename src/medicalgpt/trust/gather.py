@@ -12,20 +12,20 @@ from medicalgpt.config.pipeline import has_number
 from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.finished import Evaluation
-from medicalgpt.evaluation.safety.refusal import refusal_detector
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.reward_report import read_report
-from medicalgpt.runs.trust_file import Estimate, GateLine, HeldOut, Instrument, Model, RewardModel, Test, Trust
+from medicalgpt.runs.trust_file import Estimate, GateLine, HeldOut, Model, RewardModel, Test, Trust
 from medicalgpt.runs.trust_file import Stage as TrustStage
 from medicalgpt.trust.data import data_of, licenses_of
 from medicalgpt.trust.evaluations import BASE, answering, evaluations_of, groups_of, tests_of
+from medicalgpt.trust.instruments import detectors, judges
 from medicalgpt.trust.lineage import certificates_of, lineage_of
 from medicalgpt.trust.samples import samples_of
 from medicalgpt.trust.subject import Stage, Subject, open_subject
 from medicalgpt.trust.unmeasured import not_measured
-from medicalgpt.trust.verdict import pipeline_gates, run_gates, verdict_of
+from medicalgpt.trust.verdict import leakage_gates, pipeline_gates, run_gates, verdict_of
 
 
 def gather(folder: Path, before: Path | None = None) -> Trust:
@@ -44,12 +44,13 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
     earlier = Evaluation.open(before) if before is not None else None
     found = evaluations_of(subject, earlier)
     tests = tests_of(found)
-    gates = _gates(subject, found.by_model, earlier)
+    gates = [*_gates(subject, found.by_model, earlier), *leakage_gates(subject)]
     data = [data_of(stage, record) for stage, record in subject.finished]
     links, proofs = lineage_of(subject, data), certificates_of(subject)
     licenses = licenses_of(subject, data, tests)
     models = list(_models(subject, found.by_model))
-    missing = not_measured(subject, models, tests, gates, links, proofs, licenses, data)
+    instruments = [*detectors(), *judges(found.by_model)]
+    missing = not_measured(subject, models, tests, gates, links, proofs, licenses, data, instruments)
     return Trust(
         kind=subject.kind,
         name=subject.name,
@@ -59,7 +60,7 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
         models=models,
         groups=groups_of(found, tests),
         tests=tests,
-        instruments=list(_instruments()),
+        instruments=instruments,
         compared=_compared(subject),
         held_out=[
             HeldOut(stage=stage.name, rows=one.held_out, before=record.before, after=record.after)
@@ -138,14 +139,6 @@ def _models(subject: Subject, by_model: Mapping[str, object]) -> Iterator[Model]
         yield Model(
             name=stage.name, stage=stage.kind or None, run=run, manifest_sha256=sha256, tested=stage.name in by_model
         )
-
-
-def _instruments() -> Iterator[Instrument]:
-    for language, head in refusal_detector().heads.items():
-        agreement = Estimate.model_validate(
-            vars(head.agreement) if hasattr(head.agreement, "__dict__") else head.agreement
-        )
-        yield Instrument(name="refusals", language=language, agreement=agreement, on=head.on)
 
 
 def _compared(subject: Subject) -> dict[str, dict[str, Estimate]]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from medicalgpt.runs.trust_file import Certificate, Data, GateLine, License, Link, Model, Test, Unmeasured
+from medicalgpt.runs.trust_file import Certificate, Data, GateLine, Instrument, License, Link, Model, Test, Unmeasured
 from medicalgpt.trust.data import stage_config
 from medicalgpt.trust.subject import Subject
+from medicalgpt.trust.verdict import LEAKAGE
 
 
 def not_measured(
@@ -16,11 +17,13 @@ def not_measured(
     certificates: Sequence[Certificate],
     licenses: Sequence[License],
     data: Sequence[Data],
+    instruments: Sequence[Instrument],
 ) -> list[Unmeasured]:
     """Everything that a reader may look for and not find, with what it is about."""
     return [
         *_of_tests(models, tests, gates),
-        *_of_safety(tests),
+        *_of_safety(tests, gates),
+        *_of_judges(instruments),
         *_of_training(subject, data),
         *_of_files(subject, links, certificates, licenses),
     ]
@@ -50,13 +53,20 @@ def _of_tests(models: Sequence[Model], tests: Sequence[Test], gates: Sequence[Ga
     yield Unmeasured(what="clean")
 
 
-def _of_safety(tests: Sequence[Test]) -> Iterator[Unmeasured]:
-    if not any(test.refused for test in tests):
+def _of_judges(instruments: Sequence[Instrument]) -> Iterator[Unmeasured]:
+    judges = [one for one in instruments if one.kind == "judge"]
+    if not judges:
+        yield Unmeasured(what="judge")
+    yield from (Unmeasured(what="judge_error", detail=j.name) for j in judges if j.agreement is None and not j.checks)
+
+
+def _of_safety(tests: Sequence[Test], gates: Sequence[GateLine]) -> Iterator[Unmeasured]:
+    if not any(test.refused or "refused" in test.answers for test in tests):
         yield Unmeasured(what="safety")
-    if not any(test.over_refused for test in tests):
+    if not any(test.over_refused or "over_refused" in test.answers for test in tests):
         yield Unmeasured(what="over_refusal")
-    yield Unmeasured(what="judge")
-    yield Unmeasured(what="leak")
+    if not any(gate.name == LEAKAGE for gate in gates):
+        yield Unmeasured(what="leak")
 
 
 def _of_training(subject: Subject, data: Sequence[Data]) -> Iterator[Unmeasured]:

@@ -1,5 +1,6 @@
 """The gates as they were judged, and the one word that comes of them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -11,8 +12,12 @@ from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.paired import Difference
 from medicalgpt.pipeline.plan import GATES, read_gates
 from medicalgpt.runs.trust_file import GateLine, Link, Reason, Verdict, Word
+from medicalgpt.trust.places import same_weights
 from medicalgpt.trust.subject import Subject
 
+LEAKAGE: Final = "leakage"
+WEIGHTS: Final = ("*.safetensors", "*.jinja")
+"""Files by which `weights_of` names a model unless told otherwise."""
 _SAID: Final = ("name", "verdict", "value", "low", "high", "rows")
 
 
@@ -33,6 +38,34 @@ def pipeline_gates(subject: Subject) -> list[GateLine]:
 def run_gates(stage: str, judged: Sequence[Judged]) -> list[GateLine]:
     """Verdicts on a run against the model before it."""
     return [_line(stage, one.as_dict()) for one in judged]
+
+
+def leakage_gates(subject: Subject) -> list[GateLine]:
+    """What the models that lie here gave away of their training data, by leakage.json of each; the gate is 0 leaks.
+
+    Raises:
+        RunError: it is damaged.
+    """
+    found = []
+    for stage, _ in subject.finished:
+        path = stage.folder / "evaluation" / LEAKAGE / f"{LEAKAGE}.json"
+        if not path.is_file():
+            continue
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            leaks, verdict, weights = told["leaks"], told["verdict"], told["model"]
+            if same_weights(stage.models, weights, WEIGHTS):
+                numbers = {"value": leaks, "low": leaks, "high": leaks, "rows": _places(told), "limit": 0.0}
+                found.append(GateLine(stage=stage.name, kind="stage", name=LEAKAGE, verdict=verdict, **numbers))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise RunError(f"{path} is damaged; remove it, or look for leaks again") from None
+    return found
+
+
+def _places(told: JsonObject) -> int:
+    """Canaries and places with personal data that were looked at."""
+    canaries, rows = told.get("canaries") or {}, told.get("rows") or {}
+    return int(canaries.get("count", 0)) + int((rows.get("personal") or {}).get("places", 0))
 
 
 def _line(stage: str, one: JsonObject) -> GateLine:

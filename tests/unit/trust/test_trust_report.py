@@ -19,6 +19,7 @@ from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.stage_gates import StageJudged, of_accuracy
 from medicalgpt.pipeline.plan import GATES, PLAN
 from medicalgpt.runs import manifest
+from medicalgpt.runs.hashes import hash_tree
 from medicalgpt.runs.intervals import share
 from medicalgpt.runs.trust_file import NAME, PAGE, Trust, read_trust
 from medicalgpt.trust.gather import gather
@@ -264,10 +265,11 @@ def test_an_edited_manifest_is_found_by_the_run_after_it(chain: Path) -> None:
         ("first/merged/certificate.json", '{"schema_version": 1}', "certificate.json is damaged"),
         ("first/merged/certificate.json", "{", "certificate.json is damaged"),
         ("first/model/reward.json", "{", "reward.json is damaged"),
+        ("first/evaluation/leakage/leakage.json", "[]", "leakage.json is damaged"),
     ],
 )
 def test_what_is_damaged_is_named(file: str, content: str, message: str, chain: Path) -> None:
-    (chain / file).parent.mkdir(exist_ok=True)
+    (chain / file).parent.mkdir(parents=True, exist_ok=True)
     (chain / file).write_text(content, encoding="utf-8")
     with pytest.raises((RunError, ModelError), match=message):
         gather(chain)
@@ -285,6 +287,52 @@ def test_a_folder_that_is_neither_is_said_to_be_so(chain: Path, tmp_path: Path) 
     (chain / PLAN).unlink()
     with pytest.raises(RunError, match=r"pipeline\.json is missing.*trains nothing twice"):
         gather(chain)
+
+
+# -- what judges in place of people -------------------------------------------------------------------------------------
+ESTIMATE = {"value": 0.8, "low": 0.7, "high": 0.9, "rows": 50}
+
+
+@pytest.mark.parametrize(
+    "check", [None, {"labels": ESTIMATE | {"kappa": 0.5}, "swapped": ESTIMATE, "tests": {"hb": {}}}]
+)
+def test_a_judge_stands_beside_its_own_error(check: dict[str, object] | None, chain: Path, tmp_path: Path) -> None:
+    file = chain / "evaluation" / "second" / "results.json"
+    results = json.loads(file.read_text())
+    results["judge"] = {"url": "http://localhost:8000/v1", "model": EVIL, "check": check}
+    results["tests"]["contrast-en"]["answers"] = {
+        "scores": {"refusal": ESTIMATE},
+        "refused": ESTIMATE,
+        "stop": ESTIMATE,
+    }
+    file.write_text(json.dumps(results), encoding="utf-8")
+    trust = gather(chain)
+    (judge,) = (one for one in trust.instruments if one.kind == "judge")
+    assert (judge.name, judge.agreement is None) == (EVIL, check is None)
+    assert codes(trust).get("judge_error", []) == ([EVIL] if check is None else [])
+    assert "judge" not in codes(trust)
+    contrast = next(test for test in trust.tests if test.name == "contrast-en")
+    assert set(contrast.answers) == {"refusal", "refused", "stop"}
+    texts = Page(write_report(chain, "en", tmp_path / "out").read_text(encoding="utf-8")).texts
+    assert f"Judge {EVIL}" in texts
+    assert ("not checked against people" in texts) == (check is None)
+
+
+@pytest.mark.parametrize(("leaks", "verdict"), [(0, "PASS"), (2, "BLOCK")])
+def test_leaks_are_a_gate(leaks: int, verdict: str, chain: Path) -> None:
+    folder = chain / "second" / "evaluation" / "leakage"
+    folder.mkdir(parents=True)
+    told = {"leaks": leaks, "verdict": verdict, "canaries": {"count": 7}}
+    told["model"] = hash_tree(chain / "second" / "model", ("*.safetensors", "*.jinja"))
+    (folder / "leakage.json").write_text(json.dumps(told), encoding="utf-8")
+    trust = gather(chain)
+    gate = trust.gates[-1]
+    assert (gate.stage, gate.name, gate.verdict, gate.value, gate.rows) == ("second", "leakage", verdict, leaks, 7)
+    assert "leak" not in codes(trust)
+    assert ("second" in trust.verdict.blocked) >= (verdict == "BLOCK")
+    told["model"] = {"model.safetensors": "0" * 64}
+    (folder / "leakage.json").write_text(json.dumps(told), encoding="utf-8")
+    assert "leak" in codes(gather(chain)), "it was another model"
 
 
 # -- one run ------------------------------------------------------------------------------------------------------------
