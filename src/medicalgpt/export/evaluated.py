@@ -1,5 +1,6 @@
 """What a report says of a model (trust.json), for its card: found beside the run that made it, and only where it is this run's."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medicalgpt.models.locate import Located
@@ -39,6 +40,13 @@ def evaluated(place: Located, changed: bool) -> Evaluated | None:
             if report is not None and model.manifest_sha256 == sha256 and model.tested:
                 return Evaluated(report, model.name, changed)
     return None
+
+
+def score_lines(found: Evaluated) -> Iterator[tuple[str, str, str]]:
+    """Every test's title, and the share right, with its interval, of the base and of this model; a dash where it was not taken."""
+    for test in found.report.tests:
+        if found.model in test.scores:
+            yield test.title, _cell(test.scores.get(_BASE)), _cell(test.scores[found.model])
 
 
 def card_lines(found: Evaluated | None) -> list[str]:

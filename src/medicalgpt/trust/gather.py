@@ -25,7 +25,7 @@ from medicalgpt.trust.lineage import certificates_of, lineage_of
 from medicalgpt.trust.samples import samples_of
 from medicalgpt.trust.subject import Stage, Subject, open_subject
 from medicalgpt.trust.unmeasured import not_measured
-from medicalgpt.trust.verdict import leakage_gates, pipeline_gates, run_gates, verdict_of
+from medicalgpt.trust.verdict import LEAKAGE, leakage_gates, pipeline_gates, run_gates, verdict_of
 
 
 def gather(folder: Path, before: Path | None = None) -> Trust:
@@ -109,7 +109,7 @@ def _wanted(subject: Subject, gates: Sequence[GateLine]) -> dict[str, bool]:
     """Finished stages that were to be judged, and whether they were."""
     if subject.plan is None:
         return {}
-    judged = {(gate.stage, gate.kind) for gate in gates}
+    judged = {(gate.stage, gate.kind) for gate in gates if gate.name != LEAKAGE}
     numbers = [gate for gate in subject.plan.gates if "number" in gate]
     return {
         stage.name: not (

@@ -405,6 +405,23 @@ def test_the_model_card_takes_its_numbers_from_the_report(chain: Path, tmp_path:
     assert evaluated(place, changed=True) is None
 
 
+def test_the_web_page_takes_its_scores_from_the_report(chain: Path) -> None:
+    from medicalgpt.serve.web.info import describe, table
+    from medicalgpt.serve.web.texts import ENGLISH
+
+    origin = {"places": [str(chain / "second" / "model")]}
+    assert describe("second", None, origin, 512, "t").tests == ()
+    write_report(chain)
+    info = describe("second", None, origin, 512, "t")
+    trust = read_trust(chain / NAME)
+    assert trust is not None
+    assert [title for title, _, _ in info.tests] == [test.title for test in trust.tests]
+    assert info.tests[0][2].startswith(f"{trust.tests[0].scores['second'].value:.1%} [")
+    assert ENGLISH.named_tests in table(info, ENGLISH)
+    (chain / NAME).write_text("{", encoding="utf-8")
+    assert describe("second", None, origin, 512, "t").tests == (), "a damaged report is no reason not to answer"
+
+
 def test_a_home_folder_is_named_nowhere(chain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(chain.parent))
     path = write_report(chain)
