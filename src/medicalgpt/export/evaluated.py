@@ -7,7 +7,8 @@ from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import run_of
 from medicalgpt.runs.hashes import hash_file
-from medicalgpt.runs.trust_file import NAME, Estimate, Trust, read_trust
+from medicalgpt.runs.trust_file import NAME, Trust, read_trust
+from medicalgpt.runs.trust_parts import Estimate
 
 _BASE = "base"
 

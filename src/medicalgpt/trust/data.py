@@ -22,7 +22,7 @@ from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
-from medicalgpt.runs.trust_file import Data, DataFile, License, State, Test
+from medicalgpt.runs.trust_parts import Data, DataFile, License, State, Test
 from medicalgpt.trust.places import base_folder, short_name
 from medicalgpt.trust.subject import Stage, Subject
 

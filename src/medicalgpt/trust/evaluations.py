@@ -9,7 +9,7 @@ from medicalgpt.evaluation.evaluation import MODEL_FILES, RESULTS
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.gates import check_comparable
 from medicalgpt.evaluation.outcomes import JsonObject
-from medicalgpt.runs.trust_file import Estimate, Group, Test, Unmeasured
+from medicalgpt.runs.trust_parts import Estimate, Group, Test, Unmeasured
 from medicalgpt.trust.places import base_folder, same_weights
 from medicalgpt.trust.subject import Stage, Subject
 

@@ -16,8 +16,9 @@ from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.reward_report import read_report
-from medicalgpt.runs.trust_file import Estimate, GateLine, HeldOut, Model, RewardModel, Test, Trust
-from medicalgpt.runs.trust_file import Stage as TrustStage
+from medicalgpt.runs.trust_file import Trust
+from medicalgpt.runs.trust_parts import Estimate, GateLine, HeldOut, Model, RewardModel, Test
+from medicalgpt.runs.trust_parts import Stage as TrustStage
 from medicalgpt.trust.data import data_of, licenses_of
 from medicalgpt.trust.evaluations import BASE, answering, evaluations_of, groups_of, tests_of
 from medicalgpt.trust.instruments import detectors, judges

@@ -7,7 +7,7 @@ from typing import Final
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.safety.refusal import refusal_detector
-from medicalgpt.runs.trust_file import Estimate, Instrument
+from medicalgpt.runs.trust_parts import Estimate, Instrument
 
 _CHECKS: Final = ("truncated", "swapped", "repeats", "ungraded")
 _PARTS: Final = ("value", "low", "high", "rows")

@@ -12,7 +12,7 @@ from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED, MERGED_FROM
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
-from medicalgpt.runs.trust_file import Certificate, Data, Link, State
+from medicalgpt.runs.trust_parts import Certificate, Data, Link, State
 from medicalgpt.trust.data import content_state, stage_config
 from medicalgpt.trust.places import base_folder, base_state, files_state, short_name
 from medicalgpt.trust.subject import Stage, Subject

@@ -12,7 +12,8 @@ from medicalgpt.config.emergency import Language
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.runs.headline import Line, headline
 from medicalgpt.runs.page import environment, number
-from medicalgpt.runs.trust_file import Estimate, GateLine, Test, Trust
+from medicalgpt.runs.trust_file import Trust
+from medicalgpt.runs.trust_parts import Estimate, GateLine, Test
 from medicalgpt.serve.web.texts import TEXTS
 from medicalgpt.trust.verdict import LEAKAGE
 

@@ -9,7 +9,7 @@ from medicalgpt.models.locate import Located
 from medicalgpt.runs.bases import place_hash, resolve_base
 from medicalgpt.runs.hashes import hash_file, hash_tree
 from medicalgpt.runs.manifest import Manifest
-from medicalgpt.runs.trust_file import State
+from medicalgpt.runs.trust_parts import State
 
 
 def base_folder(name: str, run: Path | None = None, record: Manifest | None = None) -> Path | None:

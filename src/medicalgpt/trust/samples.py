@@ -7,7 +7,7 @@ from medicalgpt.errors import RunError
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.metrics import read
-from medicalgpt.runs.trust_file import Answer, Sample
+from medicalgpt.runs.trust_parts import Answer, Sample
 from medicalgpt.trust.subject import Stage, Subject
 
 _MOST: Final = 3  # questions a stage

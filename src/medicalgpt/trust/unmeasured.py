@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from medicalgpt.runs.trust_file import Certificate, Data, GateLine, Instrument, License, Link, Model, Test, Unmeasured
+from medicalgpt.runs.trust_parts import Certificate, Data, GateLine, Instrument, License, Link, Model, Test, Unmeasured
 from medicalgpt.trust.data import stage_config
 from medicalgpt.trust.subject import Subject
 from medicalgpt.trust.verdict import LEAKAGE

@@ -11,7 +11,7 @@ from medicalgpt.evaluation.gates import Judged
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.paired import Difference
 from medicalgpt.pipeline.plan import GATES, read_gates
-from medicalgpt.runs.trust_file import GateLine, Link, Reason, Verdict, Word
+from medicalgpt.runs.trust_parts import GateLine, Link, Reason, Verdict, Word
 from medicalgpt.trust.places import same_weights
 from medicalgpt.trust.subject import Subject
 
