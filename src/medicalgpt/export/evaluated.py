@@ -1,8 +1,10 @@
 """What a report says of a model (trust.json), for its card: found beside the run that made it, and only where it is this run's."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from medicalgpt.errors import RunError
 from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import run_of
@@ -11,6 +13,8 @@ from medicalgpt.runs.trust_file import NAME, Trust, read_trust
 from medicalgpt.runs.trust_parts import Estimate
 
 _BASE = "base"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,18 @@ def evaluated(place: Located, changed: bool) -> Evaluated | None:
     Args:
         changed: the card is that of a model made from it.
 
-    Raises:
-        RunError: the report is damaged.
+    A report that cannot be read stops nothing that others do with the model: that is said in the log.
     """
     run = run_of(place)
     if run is None:
         return None
     sha256 = hash_file(run / manifest.NAME)
     for folder in (run, run.parent):
-        report = read_trust(folder / NAME)
+        try:
+            report = read_trust(folder / NAME)
+        except RunError as error:
+            _log.warning("%s; until then no card or page has its scores", error)
+            continue
         for model in report.models if report is not None else ():
             if report is not None and model.manifest_sha256 == sha256 and model.tested:
                 return Evaluated(report, model.name, changed)

@@ -1,5 +1,6 @@
 """The report to sign: what it gathers, what it says is missing, and that no text of others becomes part of the page."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -17,11 +18,15 @@ from medicalgpt.cli import app
 from medicalgpt.errors import ConfigError, MedicalGPTError, ModelError, RunError
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.stage_gates import StageJudged, of_accuracy
+from medicalgpt.export.evaluated import card_lines, evaluated
+from medicalgpt.models.locate import Located
 from medicalgpt.pipeline.plan import GATES, PLAN
 from medicalgpt.runs import manifest
 from medicalgpt.runs.hashes import hash_tree
 from medicalgpt.runs.intervals import share
 from medicalgpt.runs.trust_file import NAME, PAGE, Trust, read_trust
+from medicalgpt.serve.web.info import describe, table
+from medicalgpt.serve.web.texts import ENGLISH
 from medicalgpt.trust.gather import gather
 from medicalgpt.trust.page import words
 from medicalgpt.trust.write import write_report
@@ -83,17 +88,11 @@ def test_a_pipeline_is_told_whole(made: Path) -> None:
     assert trust.instruments[0].agreement.value == pytest.approx(0.951, abs=1e-3)
     (data, _) = trust.data
     assert (data.rows, data.kept, data.dropped, data.tokens, data.state) == (5, 4, 1, 1234, "same")
-    assert data.files[0].sha256 == medicalgpt_hash(made / "rows.jsonl")
+    assert data.files[0].sha256 == hashlib.sha256((made / "rows.jsonl").read_bytes()).hexdigest()
     assert trust.commands == [
         "medicalgpt pipeline run chain.yaml",
         f"medicalgpt report {made / 'chain'}",
     ]
-
-
-def medicalgpt_hash(path: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_every_link_from_raw_file_to_final_weights_is_looked_at(made: Path) -> None:
@@ -385,10 +384,13 @@ def test_a_damaged_report_is_made_again_and_not_believed(chain: Path) -> None:
     assert read_trust(chain / NAME) is not None
 
 
-def test_the_model_card_takes_its_numbers_from_the_report(chain: Path, tmp_path: Path) -> None:
-    from medicalgpt.export.evaluated import card_lines, evaluated
-    from medicalgpt.models.locate import Located
+def test_a_damaged_report_stops_no_other_work(chain: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (chain / NAME).write_text("{", encoding="utf-8")
+    assert evaluated(Located(str(chain / "second" / "model"), "model"), changed=True) is None
+    assert "make it again: medicalgpt report" in caplog.text
 
+
+def test_the_model_card_takes_its_numbers_from_the_report(chain: Path, tmp_path: Path) -> None:
     place = Located(str(chain / "second" / "model"), "model")
     assert evaluated(place, changed=False) is None
     write_report(chain)
@@ -406,9 +408,6 @@ def test_the_model_card_takes_its_numbers_from_the_report(chain: Path, tmp_path:
 
 
 def test_the_web_page_takes_its_scores_from_the_report(chain: Path) -> None:
-    from medicalgpt.serve.web.info import describe, table
-    from medicalgpt.serve.web.texts import ENGLISH
-
     origin = {"places": [str(chain / "second" / "model")]}
     assert describe("second", None, origin, 512, "t").tests == ()
     write_report(chain)

@@ -130,10 +130,9 @@ def _numbers(run: Manifest) -> Iterator[tuple[str, str, str]]:
 def _tests(places: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
     """From trust.json of the run that made the model, where there is one of just this run."""
     for place in reversed(places):
-        with suppress(RunError):  # a damaged report is no reason not to answer
-            if found := evaluated(Located(str(place), "model"), changed=False):
-                yield from score_lines(found)
-                return
+        if found := evaluated(Located(str(place), "model"), changed=False):
+            yield from score_lines(found)
+            return
 
 
 def _rows(run: Manifest) -> int | None:
