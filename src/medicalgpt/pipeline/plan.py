@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from medicalgpt.config.evaluation import AnyGate
 from medicalgpt.errors import RunError
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.manifest import homeless
@@ -33,14 +34,14 @@ class Plan(_Part):
     base: str
     stages: tuple[PlannedStage, ...]
     suites: tuple[str, ...]
-    gates: tuple[dict[str, JsonValue], ...]
+    gates: tuple[AnyGate, ...]
     on_block: Literal["stop", "warn"]
     file_sha256: str
     command: str
 
     def write(self, folder: Path) -> None:
         """Store it in a pipeline's folder, unless it is there already."""
-        text = homeless(self.model_dump_json(indent=1)) + "\n"
+        text = homeless(self.model_dump_json(indent=1, exclude_none=True)) + "\n"
         path = folder / PLAN
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             folder.mkdir(parents=True, exist_ok=True)

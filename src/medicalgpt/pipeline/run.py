@@ -185,7 +185,7 @@ class Pipeline:
                 for entry in self.config.stages
             ),
             suites=tuple(asked.suite) if asked is not None else (),
-            gates=tuple(gate.model_dump(exclude_none=True) for gate in self.config.gates),
+            gates=tuple(self.config.gates),
             on_block=self.config.on_block,
             file_sha256=hash_file(self._file),
             command=shlex.join(["medicalgpt", "pipeline", "run", self._file, *self._words]),

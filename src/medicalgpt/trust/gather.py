@@ -111,7 +111,7 @@ def _wanted(subject: Subject, gates: Sequence[GateLine]) -> dict[str, bool]:
     if subject.plan is None:
         return {}
     judged = {(gate.stage, gate.kind) for gate in gates if gate.name != LEAKAGE}
-    numbers = [gate for gate in subject.plan.gates if "number" in gate]
+    numbers = [gate for gate in subject.plan.gates if isinstance(gate, StageGate)]
     return {
         stage.name: not (
             (subject.plan.suites and stage.answers and (stage.name, "items") not in judged)
@@ -121,13 +121,13 @@ def _wanted(subject: Subject, gates: Sequence[GateLine]) -> dict[str, bool]:
     }
 
 
-def _asks(gate: Mapping[str, object], stage: Stage) -> bool:
+def _asks(gate: StageGate, stage: Stage) -> bool:
     """Whether a gate on stages' own numbers is one on this stage; that on certificates asks only where something was merged."""
-    if gate.get("stage") is not None:
-        return gate["stage"] == stage.name
-    if gate["number"] == "certificate":
+    if gate.stage is not None:
+        return gate.stage == stage.name
+    if gate.number == "certificate":
         return (stage.folder / MERGED).is_dir()
-    return stage.kind in STAGES and has_number(STAGES[stage.kind], StageGate.model_validate(gate).number)
+    return stage.kind in STAGES and has_number(STAGES[stage.kind], gate.number)
 
 
 def _models(subject: Subject, by_model: Mapping[str, object]) -> Iterator[Model]:

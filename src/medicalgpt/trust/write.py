@@ -7,6 +7,7 @@ from medicalgpt.disk.failures import explain
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
 from medicalgpt.export.evaluated import evaluated
+from medicalgpt.export.lineage import NAME as LINEAGE
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.model_card import NAME as CARD
 from medicalgpt.export.model_card import write_card
@@ -57,6 +58,7 @@ def _renew_cards(subject: Subject) -> None:
     for stage in subject.stages:
         merged = stage.folder / MERGED
         place = Located(str(merged), "model")
-        if (merged / CARD).is_file() and (found := evaluated(place, changed=False)) is not None:
+        whole = (merged / CARD).is_file() and (merged / LINEAGE).is_file()
+        if whole and (found := evaluated(place, changed=False)) is not None:
             name = f"{stage.folder.resolve().name}-{MERGED}"
             write_card(merged, name, lineage_of(place), kind="language" if stage.answers else "score", found=found)

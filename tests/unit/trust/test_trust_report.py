@@ -253,6 +253,7 @@ def test_an_edited_manifest_is_found_by_the_run_after_it(chain: Path) -> None:
     [
         (PLAN, "{", "pipeline.json is damaged"),
         (PLAN, "{}", "pipeline.json is damaged"),
+        (PLAN, '{"gates": [{"number": "luck"}]}', "pipeline.json is damaged"),
         (GATES, "[]", "gates.json is damaged"),
         (GATES, '{"first": [{"name": "x", "verdict": "PASS"}]}', "gates.json is damaged"),
         ("summary.json", "{", "summary.json is damaged"),
