@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from medicalgpt.errors import DataError, RunError
 from medicalgpt.evaluation.evaluation import MODEL_FILES, RESULTS
 from medicalgpt.evaluation.finished import Evaluation
@@ -69,7 +71,13 @@ def tests_of(found: Measured) -> list[Test]:
     """Every test with all models' numbers; of a test that a model took several times, the one with the most items.
 
     What a model took otherwise than the first one did (version, files, settings) is no number to put beside, and is left out.
+
+    Raises:
+        RunError: an evaluation's results are damaged.
     """
+    for evaluations in found.by_model.values():
+        for one in evaluations:
+            _require_whole(one)
     chosen = {name: dict(_largest(evaluations)) for name, evaluations in found.by_model.items()}
     names = dict.fromkeys(test for tests in chosen.values() for test in tests)
     out = []
@@ -85,6 +93,18 @@ def tests_of(found: Measured) -> list[Test]:
                     found.left_out.append(Unmeasured(what="otherwise", detail=f"{model}: {name}"))
         out.append(_test(name, taken))
     return out
+
+
+def _require_whole(one: Evaluation) -> None:
+    """Raises RunError where results lack what all of this version have."""
+    try:
+        for name in dict(one.results["tests"]):
+            _test(name, {BASE: one})
+            check_comparable(_alone(one, name), _alone(one, name))
+        for name, group in one.results["groups"].items():
+            Group(name=name, tests=group["tests"], scores={BASE: _of_group(group)})
+    except (KeyError, TypeError, AttributeError, ValidationError):
+        raise RunError(f"{one.folder / RESULTS} is damaged; remove that folder and evaluate the model again") from None
 
 
 def _largest(evaluations: Sequence[Evaluation]) -> Iterator[tuple[str, Evaluation]]:
@@ -166,10 +186,13 @@ def groups_of(found: Measured, tests: Sequence[Test]) -> list[Group]:
         for one in evaluations:
             for name, group in one.results["groups"].items():
                 same = members.setdefault(name, group["tests"]) == group["tests"]
-                if same and all(model in by_name[test].scores for test in group["tests"]):
-                    values = {k: v for k, v in group.items() if k != "tests"}
-                    scores.setdefault(name, {})[model] = Estimate.model_validate(values)
+                if same and all(test in by_name and model in by_name[test].scores for test in group["tests"]):
+                    scores.setdefault(name, {})[model] = _of_group(group)
     return [Group(name=name, tests=members[name], scores=values) for name, values in scores.items()]
+
+
+def _of_group(group: JsonObject) -> Estimate:
+    return Estimate.model_validate({name: value for name, value in group.items() if name != "tests"})
 
 
 def answering(subject: Subject) -> list[Stage]:

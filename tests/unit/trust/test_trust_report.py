@@ -276,6 +276,28 @@ def test_what_is_damaged_is_named(file: str, content: str, message: str, chain: 
     assert not (chain / PAGE).exists()
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("model", None),
+        ("model", {}),
+        ("settings", None),
+        ("settings", {}),
+        ("tests", None),
+        ("tests", [1]),
+        ("tests", {"ward": {}}),
+        ("groups", None),
+        ("groups", {"hospital": {}}),
+        ("groups", {"hospital": {"tests": ["ward"], "value": "high", "low": 0, "high": 1, "rows": 2}}),
+    ],
+)
+def test_results_that_lack_a_part_are_named(part: str, value: object, chain: Path) -> None:
+    file = chain / "evaluation" / "first" / "results.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {part: value}), encoding="utf-8")
+    with pytest.raises(RunError, match=r"first/results\.json is damaged"):
+        gather(chain)
+
+
 def test_a_folder_that_is_neither_is_said_to_be_so(chain: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for place, message in (
