@@ -19,6 +19,7 @@ from medicalgpt.trust.verdict import LEAKAGE
 
 _HERE: Final = Path(__file__).parent
 _PERCENT: Final = ("preference accuracy", "stop rate")
+_MOST_DETAILS: Final = 5
 _TONE: Final = {"PASS": "better", "BLOCK": "worse", "BROKEN": "worse"}
 Form = Callable[[float | None], str]
 Cells = dict[str, tuple[str, str]]
@@ -52,6 +53,7 @@ def page(trust: Trust, language: Language) -> str:
         "answers": grid(_answers(trust, t)),
         "safety": grid(_safety(trust, t)),
         "compared": grid(_compared(trust, t)),
+        "missing": list(_missing(trust, t)),
         "held_out": [
             (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out
         ],
@@ -160,6 +162,16 @@ def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
 def _compared(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     for name, values in trust.compared.items():
         yield _name(t, "compared_number", name), "", _cells(values, _percent if name in _PERCENT else number)
+
+
+def _missing(trust: Trust, t: JsonObject) -> Iterator[str]:
+    """A sentence for each kind of thing that has no number, with the first few that it is about; trust.json has all of them."""
+    details: dict[str, list[str]] = {}
+    for one in trust.not_measured:
+        details.setdefault(one.what, []).append(one.detail)
+    for what, found in details.items():
+        more = f" … (+{len(found) - _MOST_DETAILS})" if len(found) > _MOST_DETAILS else ""
+        yield t["unmeasured"][what].format(detail="; ".join(found[:_MOST_DETAILS]) + more)
 
 
 def _named(line: Line, t: JsonObject, language: Language) -> tuple[str, Line, str]:

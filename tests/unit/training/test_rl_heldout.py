@@ -8,9 +8,11 @@ import pytest
 import torch
 from tests.unit.rewards.test_rl_rewards import group
 
+from medicalgpt.config import load, stage_schema
 from medicalgpt.rewards.answers import Answer, Group
 from medicalgpt.rewards.sources import Scores
 from medicalgpt.runs.intervals import share
+from medicalgpt.training.publish import measured_rows, with_intervals
 from medicalgpt.training.rl.heldout import HeldOut
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import Rollouts
@@ -70,3 +72,17 @@ def test_a_single_reward_is_the_score() -> None:
     one = Scores(NOW.score, NOW.total, {"choice_letter": NOW.score})
     found = held_out(lambda groups: one).evaluate(None, 64)  # type: ignore[arg-type]
     assert not [name for name in found if "parts" in name or "ungraded" in name]
+
+
+@pytest.mark.parametrize(("stage", "held_out", "rows"), [("grpo", 91, 8), ("grpo", 5, 5), ("sft", 91, 91)])
+def test_intervals_rest_on_the_prompts_that_were_answered(stage: str, held_out: int, rows: int) -> None:
+    words = ["train.eval_prompts=8", "reward.functions=[{name: choice_letter}]"] if stage == "grpo" else []
+    config = load(stage_schema(stage), None, ["output_dir=x", "data.train=[x.jsonl]", *words]).value
+    assert measured_rows(config, held_out) == rows
+    found = with_intervals({"eval/stop_rate": 0.5}, rows)
+    wilson = share(0.5 * rows, rows)
+    assert (found["eval/rows"], found["eval/stop_rate_low"], found["eval/stop_rate_high"]) == (
+        rows,
+        wilson.low,
+        wilson.high,
+    )
