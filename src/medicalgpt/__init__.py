@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
     from medicalgpt.api.data import inspect, read, render
     from medicalgpt.api.evaluation import evaluate
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
+    from medicalgpt.api.report import report
     from medicalgpt.api.training import load_config, train
     from medicalgpt.data.records import Dialogue, Message
     from medicalgpt.errors import (
@@ -42,6 +43,7 @@ _HOMES = {
     "medicalgpt.api.evaluation": ("evaluate",),
     "medicalgpt.evaluation.finished": ("Evaluation",),
     "medicalgpt.api.publish": ("estimate", "export_gguf", "merge", "quantize"),
+    "medicalgpt.api.report": ("report",),
     "medicalgpt.runs.run": ("Metrics", "Run"),
     "medicalgpt.api.training": ("load_config", "train"),
     "medicalgpt.data.records": ("Dialogue", "Message"),
@@ -98,6 +100,7 @@ __all__ = [
     "read",
     "register_stage",
     "render",
+    "report",
     "train",
 ]
 

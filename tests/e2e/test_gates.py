@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app
 from medicalgpt.evaluation.evaluation import ITEMS
 from medicalgpt.evaluation.progress import read_items_file
+from medicalgpt.runs.trust_file import read_trust
 
 YAML = (
     WARD
@@ -106,3 +107,49 @@ def test_mistakes_are_said_before_anything_is_trained(bench: Bench, tmp_path: Pa
     file = plan(bench, tmp_path, gates=[{"group": "hospital"}])
     assert "gates need `evaluate`" in run("pipeline", "run", str(file)).output
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_stages_own_numbers_are_gates_and_the_report_tells_them(bench: Bench, tmp_path: Path) -> None:
+    """Without any test: a loss that rose stops the chain; what a reward model lacks is said; one page has it all."""
+    first, second = stages(bench, 0.5)
+    gates: list[dict[str, Any]] = [
+        {"number": "certificate"},
+        {"number": "answer_loss", "margin": 0.01},
+        {"number": "reward_accuracy", "at_least": 99},
+    ]
+    scorer = {
+        "name": "rm",
+        "stage": "rm",
+        "config": "small.yaml",
+        "set": {"data.train": [f"{bench.folder / 'dpo'}.jsonl"], "data.eval_fraction": 0.3},
+    }
+    file = plan(
+        bench,
+        tmp_path,
+        stages=[scorer, first | {"set": {**first["set"], "model.base": "${base}"}}, second],
+        gates=gates,
+    )
+    done = run("pipeline", "run", str(file))
+    assert done.exit_code == 3, done.output
+    runs = tmp_path / "runs"
+    found = json.loads((runs / "gates.json").read_text())
+    assert {name: [one["name"] for one in judged] for name, judged in found.items()} == {
+        "rm": ["certificate", "reward_accuracy"],
+        "first": ["certificate", "answer_loss"],
+    }
+    assert [one["verdict"] for one in found["rm"]] == ["PASS", "INCONCLUSIVE"]
+    assert [one["verdict"] for one in found["first"]] == ["PASS", "BLOCK"]
+    loss = found["first"][1]
+    assert 0.01 < loss["low"] < loss["value"] < loss["high"]
+    assert not (runs / "second").exists()
+
+    told = run("report", str(runs))
+    assert told.exit_code == 0, told.output
+    trust = read_trust(runs / "trust.json")
+    assert trust is not None
+    assert (trust.verdict.word, trust.verdict.blocked, trust.verdict.missing) == ("BLOCK", ["first"], ["second"])
+    assert {link.state for link in trust.lineage} == {"same", "unchecked"}
+    assert [(one.stage, one.rows) for one in trust.data] == [("rm", 12), ("first", 20)]
+    assert [one.stage for one in trust.reward_models] == ["rm"]
+    assert {one.place for one in trust.certificates} == {"merged"}
+    assert (runs / "trust.html").stat().st_mode & 0o077 == 0

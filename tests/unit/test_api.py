@@ -45,6 +45,7 @@ SURFACE = [
     "read",
     "register_stage",
     "render",
+    "report",
     "train",
 ]
 

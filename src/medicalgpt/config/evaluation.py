@@ -1,8 +1,8 @@
 """Typed schema of a named test: its facts, where its items stand, and how they are asked."""
 
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from medicalgpt.config.rl import JudgeConfig
 from medicalgpt.config.sections import Encodings, Section
@@ -192,6 +192,68 @@ class Gate(Section):
     def label(self) -> str:
         """Its name in tables."""
         return self.group if self.scoring is None else f"{self.group} {self.scoring}"
+
+
+StageNumber = Literal["reward_accuracy", "kl", "certificate", "answer_loss", "document_loss"]
+_LIMITS: Final = {
+    "reward_accuracy": "at_least",
+    "kl": "at_most",
+    "answer_loss": "margin",
+    "document_loss": "margin",
+    "certificate": "",
+}
+"""Which key says how far each number may go."""
+
+
+class StageGate(Section):
+    """What a number of a pipeline's own stages must keep."""
+
+    number: StageNumber = Field(
+        description="reward_accuracy: of a reward model on held-out pairs; kl: how far learning from rewards has moved, nats an answer; answer_loss, document_loss: on the held-out dialogues and documents of `compare`, nats a token; certificate: of the merge."
+    )
+    stage: str | None = Field(None, description="The stage that it is asked of; null: every one that has this number.")
+    at_least: float | None = Field(
+        None, ge=50, lt=100, description="Of reward_accuracy, in percent; null: 50, as chance has."
+    )
+    at_most: float | None = Field(None, gt=0, description="Of kl, in nats an answer.")
+    margin: float | None = Field(
+        None, gt=0, description="Of answer_loss and document_loss: nats a token by which it may rise; null: 0.05."
+    )
+    against: Literal["base", "previous"] = Field("base", description="What a loss is compared with.")
+
+    @property
+    def limit(self) -> float:
+        """How far the number may go; 0 of a certificate, which has its own tolerances."""
+        if self.number == "reward_accuracy":
+            return (self.at_least if self.at_least is not None else 50.0) / 100
+        if self.number == "kl":
+            assert self.at_most is not None  # the validator has looked
+            return self.at_most
+        usual = 0.0 if self.number == "certificate" else 0.05
+        return self.margin if self.margin is not None else usual
+
+    @model_validator(mode="after")
+    def _limits_of_its_number(self) -> Self:
+        wanted = _LIMITS[self.number]
+        given = [name for name in ("at_least", "at_most", "margin") if getattr(self, name) is not None]
+        if wrong := [name for name in given if name != wanted]:
+            takes = f"it takes {wanted}" if wanted else "it takes none: each kind of merge has its tolerances"
+            raise ValueError(f"{', '.join(wrong)} is no limit of {self.number}; {takes}")
+        if self.number == "kl" and self.at_most is None:
+            raise ValueError("kl needs at_most, in nats an answer: how far a model may move depends on the reward")
+        if self.against != "base" and wanted != "margin":
+            raise ValueError(f"{self.number} is compared with no other model; leave `against` out")
+        return self
+
+
+GATE_TAGS: Final = ("(gate)", "(stage gate)")
+"""What pydantic calls the two forms of a gate where it says what is wrong."""
+AnyGate = Annotated[
+    Annotated[Gate, Tag(GATE_TAGS[0])] | Annotated[StageGate, Tag(GATE_TAGS[1])],
+    Discriminator(
+        lambda value: GATE_TAGS[isinstance(value, StageGate) or (isinstance(value, dict) and "number" in value)]
+    ),
+]
 
 
 class EvaluateConfig(Section):

@@ -1,14 +1,29 @@
 """Typed schema of a pipeline: stages that take the model of the one before, and how the models are compared."""
 
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataPath, check_shares
-from medicalgpt.config.evaluation import EvaluateConfig, Gate
+from medicalgpt.config.evaluation import AnyGate, EvaluateConfig, Gate, StageGate, StageNumber
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import Section
 from medicalgpt.config.stages import STAGES
+
+_KINDS: Final = {
+    "reward_accuracy": "it is that of reward models (rm)",
+    "kl": "it is that of learning from rewards (ppo, grpo, rloo, distill)",
+}
+
+
+def has_number(schema: type[StageConfig], number: StageNumber) -> bool:
+    """Whether stages of a kind have a number that gates may be set on; losses are those of models that answer."""
+    if number == "reward_accuracy":
+        return schema.scores
+    if number == "kl":
+        return schema.rollouts
+    return number == "certificate" or not schema.scores
 
 
 class StageEntry(Section):
@@ -67,17 +82,40 @@ class PipelineConfig(Section):
     evaluate: EvaluateConfig | None = Field(
         None, description="Tests for the base and every stage's model; null: none, and no gates."
     )
-    gates: list[Gate] = Field(
-        default_factory=list, description="What a stage's model must keep; empty: the usual margins for each suite."
+    gates: list[AnyGate] = Field(
+        default_factory=list,
+        description="What a stage's model must keep, on tests or of its own numbers; empty: the usual margins for each suite.",
     )
     on_block: Literal["stop", "warn"] = Field(
         "stop", description="stop: no stage after a blocked one; warn: say it and go on."
     )
 
+    @property
+    def test_gates(self) -> list[Gate]:
+        """The gates on tests."""
+        return [gate for gate in self.gates if isinstance(gate, Gate)]
+
+    @property
+    def stage_gates(self) -> list[StageGate]:
+        """The gates on numbers of the stages themselves."""
+        return [gate for gate in self.gates if isinstance(gate, StageGate)]
+
     @model_validator(mode="after")
-    def _gates_need_tests(self) -> Self:
-        if self.gates and self.evaluate is None:
+    def _gates_can_be_judged(self) -> Self:
+        if self.test_gates and self.evaluate is None:
             raise ValueError("gates need `evaluate`: a suite of tests to judge by")
+        for gate in self.stage_gates:
+            names = [s.name for s in self.stages if gate.stage in (None, s.name)]
+            if not names:
+                known = ", ".join(s.name for s in self.stages)
+                raise ValueError(f"a gate names the stage '{gate.stage}', which is none of {known}")
+            if gate.number in _KINDS and not any(
+                has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names
+            ):
+                raise ValueError(f"no stage of {', '.join(names)} has the number {gate.number}: {_KINDS[gate.number]}")
+            needs = {"answer_loss": "dialogues", "document_loss": "documents"}.get(gate.number)
+            if needs is not None and not getattr(self.compare, needs):
+                raise ValueError(f"a gate on {gate.number} needs compare.{needs}: held-out rows to measure it on")
         return self
 
     @field_validator("stages")

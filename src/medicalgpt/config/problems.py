@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from medicalgpt.config.data_source import TAGS
+from medicalgpt.config.evaluation import GATE_TAGS
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import Meant, meant_by
 from medicalgpt.config.layers import Layer
@@ -54,7 +55,7 @@ def take_out_plain_sections(layer: Layer, schema: type[BaseModel]) -> list[str]:
 def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback: str) -> str:
     if detail["type"] == "json_invalid":
         return f"{fallback}{detail['msg']}"
-    location = tuple(key for key in detail["loc"] if key not in TAGS)
+    location = tuple(key for key in detail["loc"] if key not in (*TAGS, *GATE_TAGS))
     kinds = list(walk(schema, location))
     path = location[: len(kinds) - 1]
     if detail["type"] == "extra_forbidden":

@@ -30,10 +30,14 @@ from medicalgpt.runs.intervals import Estimate, exp, ratio, share
 
 @dataclass
 class Scores:
-    """Numbers and sample answers of one model. Losses are in nats per token."""
+    """Numbers and sample answers of one model. Losses are in nats per token.
+
+    `losses` holds what two models are compared by row by row: Σ of the loss and number of tokens [rows, 2], by kind.
+    """
 
     numbers: dict[str, Estimate] = field(default_factory=dict)
     answers: list[str] = field(default_factory=list)
+    losses: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
@@ -51,10 +55,12 @@ def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
         trees = _trees(config, "document", config.documents, template, cache)
         sums, counts = _sums(policy, trees, template)
         out.numbers["document perplexity"] = exp(ratio(-sums[:, 0], counts[:, 0]))
+        out.losses["document_loss"] = np.stack([-sums[:, 0], counts[:, 0]], 1)
     if config.dialogues:
         trees = _trees(config, "dialogue", config.dialogues, template, cache)
         sums, counts = _sums(policy, trees, template)
         out.numbers["answer loss"] = ratio(-sums[:, 0], counts[:, 0])
+        out.losses["answer_loss"] = np.stack([-sums[:, 0], counts[:, 0]], 1)
     if config.preferences:
         trees = _trees(config, "preference", config.preferences, template, cache)
         sums, counts = _sums(policy, trees, template)

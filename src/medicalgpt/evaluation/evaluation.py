@@ -39,7 +39,7 @@ from medicalgpt.runs.lock import FolderLock
 RESULTS: Final = "results.json"
 ITEMS: Final = "items.jsonl.gz"
 _PROGRESS: Final = ".progress.jsonl"
-_FILES: Final = ("*.safetensors", "*.jinja", "tokenizer*.json", "config.json")
+MODEL_FILES: Final = ("*.safetensors", "*.jinja", "tokenizer*.json", "config.json")
 
 
 def evaluate(
@@ -171,7 +171,7 @@ def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) 
     return {
         "schema_version": SCHEMA,
         "model": {
-            "weights": [weights_of(model, _FILES) for model in _models(asked)],
+            "weights": [weights_of(model, MODEL_FILES) for model in _models(asked)],
             "options": asdict(asked.options),
             "config": asked.config.model_dump(mode="json"),
         },

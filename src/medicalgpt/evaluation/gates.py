@@ -120,7 +120,13 @@ def corrected(gates: Sequence[Gate], found: Sequence[Difference], results: JsonO
     Args:
         results: of one of the evaluations compared.
     """
-    p_values = holm([difference.worse for difference in found])
+    return judged_by(holm([difference.worse for difference in found]), gates, found, results)
+
+
+def judged_by(
+    p_values: Sequence[float], gates: Sequence[Gate], found: Sequence[Difference], results: JsonObject
+) -> list[Judged]:
+    """The same with p-values that were corrected together with those of other gates."""
     return [
         Judged(gate.label, gate.points, difference, p, _note(gate, results))
         for gate, difference, p in zip(gates, found, p_values)

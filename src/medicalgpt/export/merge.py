@@ -18,6 +18,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
 from medicalgpt.export.equivalence import LogProbFn, LogProbs, collect, compare, probe_prompts
+from medicalgpt.export.evaluated import evaluated
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.logprobs import language_logprobs, score_logprobs
 from medicalgpt.export.model_card import write_card
@@ -160,7 +161,8 @@ class _Merge:
         done.write(temp)
         lineage = lineage_of(self.chain.base, self.chain.adapters).then(done)
         lineage.write(temp)
-        write_card(temp, name, lineage, kind=self.chain.head)
+        last = evaluated(self.chain.adapters[-1], changed=True)
+        write_card(temp, name, lineage, kind=self.chain.head, found=last)
         return Merged(done, checks)
 
     def _fold_and_save(self, temp: Path) -> tuple[list[Comparison], list[LogProbs], list[list[int]]]:

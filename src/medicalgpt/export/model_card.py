@@ -1,7 +1,7 @@
 """README.md of a model folder, as model hubs show it: what it is, what it was made from, how good, how to use it, limits.
 
-Written from lineage.json and the certificate alone: no path, no file name of the data, no text of a row. Nothing is
-uploaded; that is a decision of people who read the card first.
+Written from lineage.json, the certificate and, where there is one, trust.json: no path, no file name of the data, no text of a
+row. Nothing is uploaded; that is a decision of people who read the card first.
 """
 
 import json
@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medicalgpt.config.emergency import numbers
+from medicalgpt.export.evaluated import Evaluated, card_lines
 from medicalgpt.export.lineage import Lineage, LineageEntry
 from medicalgpt.runs.atomic import write_text
 
@@ -81,17 +82,20 @@ _READERS = {
 }
 
 
-def write_card(folder: Path, name: str, lineage: Lineage, *, kind: str = "language") -> None:
+def write_card(
+    folder: Path, name: str, lineage: Lineage, *, kind: str = "language", found: Evaluated | None = None
+) -> None:
     """Write README.md into a model's folder.
 
     Args:
         name: what the model is called in the title and in the examples: the published folder's own name.
         kind: "language", "score" for a reward model, or "gguf".
+        found: what a report says of it.
     """
-    write_text(folder / NAME, card(name, lineage, kind))
+    write_text(folder / NAME, card(name, lineage, kind, found))
 
 
-def card(name: str, lineage: Lineage, kind: str = "language") -> str:
+def card(name: str, lineage: Lineage, kind: str = "language", found: Evaluated | None = None) -> str:
     """The text of the card."""
     base = lineage.base
     link = f"[{base['name']}]({base['link']})" if base["link"] else f"`{base['name']}`"
@@ -109,6 +113,7 @@ def card(name: str, lineage: Lineage, kind: str = "language") -> str:
         f"- **Made for use by:** {', '.join(step['step'] for step in lineage.steps) or 'nothing more'}\n",
         *_data(lineage.stages),
         *_results(lineage.stages),
+        *card_lines(found),
         *_certificates(lineage.steps),
         "## How to use it\n",
         _how(kind).format(name=name),

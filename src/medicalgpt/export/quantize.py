@@ -13,6 +13,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate, Comparison, weights_hash
 from medicalgpt.export.cost import Cost, default_text, measure, read_text
 from medicalgpt.export.equivalence import LogProbs, collect, compare, probe_prompts
+from medicalgpt.export.evaluated import evaluated
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.logprobs import language_logprobs
 from medicalgpt.export.merge import new_folder
@@ -69,7 +70,7 @@ def quantize(
         done = job.write(temp, allow_drift)
         lineage = lineage_of(found).then(done.certificate)
         lineage.write(temp)
-        write_card(temp, output.name, lineage)
+        write_card(temp, output.name, lineage, found=evaluated(found, changed=True))
         return done
 
 

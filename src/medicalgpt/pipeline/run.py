@@ -19,13 +19,16 @@ from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.catalog import find_tests
 from medicalgpt.evaluation.gates import Judged
+from medicalgpt.evaluation.stage_gates import StageJudged
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.pipeline.gates import Blocked, check_stage, settings_of
+from medicalgpt.pipeline.plan import Plan, PlannedStage
 from medicalgpt.pipeline.screen import caution
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
+from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.run import Run
 
 _VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
@@ -79,7 +82,8 @@ class Pipeline:
 
     def __init__(self, file: str | Path, overrides: Overrides = ()) -> None:
         self._file = file = str(file)
-        resolved, per_stage = split_overrides(file, override_words(overrides))
+        self._words = override_words(overrides)
+        resolved, per_stage = split_overrides(file, self._words)
         self.config, self.console = resolved.value, Console(soft_wrap=True, markup=False)
         self.places = {"base": self.config.base}
         self._stages = {
@@ -139,6 +143,7 @@ class Pipeline:
         from medicalgpt.training.context import Status  # lazy: heavy
         from medicalgpt.training.stage import run_stage  # lazy: heavy
 
+        self._note_plan()
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None
         if before is not None and not (self.folder(before) / manifest.NAME).is_file():
@@ -154,34 +159,50 @@ class Pipeline:
         return outcome.folder
 
     @private_files()
-    def check(self, name: str) -> list[Judged]:
+    def check(self, name: str) -> list[Judged | StageJudged]:
         """Let a stage's model (or `base`) take the pipeline's tests and judge its gates; nothing where it has none.
 
         Raises:
             Blocked: a gate is blocked, and `on_block` is stop.
         """
-        answering = ["base", *(n for n, stage in self._stages.items() if not stage.value.scores)]
-        if self.config.evaluate is None or name not in answering:
-            return []
-        trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
-        models = {n: ModelConfig(base=self.places[n], trust_remote_code=trust) for n in answering}
-        judged = check_stage(self.config, self._tests, name, models, self.console)
+        self._note_plan()
+        judged = check_stage(self.config, self._tests, name, self._answering(), self.console)
         if self.config.on_block == "stop" and any(one.verdict == "BLOCK" for one in judged):
             raise Blocked(name, judged)
         return judged
 
+    def _answering(self) -> dict[str, ModelConfig]:
+        """The base and the stages' models that answer, in order."""
+        names = ["base", *(n for n, stage in self._stages.items() if not stage.value.scores)]
+        trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
+        return {n: ModelConfig(base=self.places[n], trust_remote_code=trust) for n in names}
+
+    def _note_plan(self) -> None:
+        """Keep in the folder what was asked for: without it nobody could tell a whole chain from its first stages."""
+        asked = self.config.evaluate
+        Plan(
+            base=self.config.base,
+            stages=tuple(
+                PlannedStage(name=entry.name, stage=entry.stage, answers=not self._stages[entry.name].value.scores)
+                for entry in self.config.stages
+            ),
+            suites=tuple(asked.suite) if asked is not None else (),
+            gates=tuple(self.config.gates),
+            on_block=self.config.on_block,
+            file_sha256=hash_file(self._file),
+            command=shlex.join(["medicalgpt", "pipeline", "run", self._file, *self._words]),
+        ).write(Path(self.config.output_dir))
+
     @private_files()
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
-        answering = {name: self.places[name] for name, stage in self._stages.items() if not stage.value.scores}
-        trust = any(stage.value.model.trust_remote_code for stage in self._stages.values())
-        places = {"base": self.config.base} | answering
-        models = {name: ModelConfig(base=place, trust_remote_code=trust) for name, place in places.items()}
+        models = self._answering()
+        trust = models["base"].trust_remote_code
         summary = write_summary(self.config, models, self.console, show)
         if show and self.config.compare.questions:
             for line in caution(self.config.base, [stage.value for stage in self._stages.values()], self._file, trust):
                 self.console.print(line, highlight=False, markup=False)
-        place = shlex.quote(list(places.values())[-1])
+        place = shlex.quote(list(models.values())[-1].base)
         for what, command in (("talk to it", "chat"), ("serve it", "serve")):
             self.console.print(f"{what}: medicalgpt {command} --model {place}", highlight=False, markup=False)
         return summary

@@ -1,8 +1,6 @@
 """The before → after table of a pipeline, on the terminal, as Markdown and as JSON, with one figure of all loss curves."""
 
-import gc
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.pipeline import rewards, screen
+from medicalgpt.pipeline.scores import scored
 from medicalgpt.runs.atomic import write_text
-from medicalgpt.runs.hashes import hash_json
 from medicalgpt.runs.intervals import Estimate
 from medicalgpt.runs.metrics import read as read_metrics
 
@@ -28,7 +26,8 @@ def write_summary(
     With `show_it` the terminal gets the table, too.
     """
     folder = Path(config.output_dir)
-    results = {name: _scored(folder, name, model, config, console) for name, model in models.items()}
+    found = {name: scored(name, model, config, console) for name, model in models.items()}
+    results = {name: {k: v for k, v in one.items() if k != "losses"} for name, one in found.items()}
     write_text(folder / "summary.json", json.dumps(results, indent=1, ensure_ascii=False))
     facts = rewards.reward_facts(folder, config.stages)
     text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
@@ -43,29 +42,6 @@ def write_summary(
     more = ", rewards.json" if facts else ""
     console.print(f"written: {folder}/summary.md, summary.json, loss.png{more}")
     return folder / "summary.md"
-
-
-def _scored(folder: Path, name: str, model: ModelConfig, config: PipelineConfig, console: Console) -> dict[str, Any]:
-    from medicalgpt.disk.cache import cache_root  # lazy: heavy
-    from medicalgpt.evaluation.compare import score  # lazy: heavy
-    from medicalgpt.evaluation.identity import weights_of  # lazy: heavy
-    from medicalgpt.models.load import load  # lazy: heavy
-
-    console.print(f"measuring {name} …")
-    key = hash_json([weights_of(model), config.compare.model_dump()])
-    path = folder / "scores" / f"{name}.json"
-    if path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored["key"] == key:
-            return stored  # type: ignore[no-any-return]
-    loaded = load(model)
-    found = score(loaded, config.compare, cache_root())
-    out = {"key": key, "numbers": {k: asdict(v) for k, v in found.numbers.items()}, "answers": found.answers}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(out, indent=1, ensure_ascii=False))
-    del loaded
-    gc.collect()
-    return out
 
 
 def show(name: str, value: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medicalgpt.runs import figures, metrics
 from medicalgpt.runs import manifest as manifests
@@ -15,10 +15,8 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.headline import headline, held_out_rows
 from medicalgpt.runs.manifest import Draft, Manifest, Record
+from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.settings import settings
-
-if TYPE_CHECKING:  # jinja2 is imported where a page is written only
-    from jinja2 import Template
 
 _TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards", "rollouts": "Rollouts"}
 _OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
@@ -49,21 +47,25 @@ def _write(folder: str | Path, record: Record, curves: bool) -> Path:
     pictures = figures.draw(run.metrics, run.figures) if curves and run.metrics.exists() else []
     samples = metrics.read(run.samples) if run.samples.exists() else []
     lines = headline(record.before, record.after)
-    page = _template().render(
-        run=record,
-        files=record.files if isinstance(record, Manifest) else {},
-        running=record.status == "running",
-        facts=_facts(record),
-        settings=settings(run.config),
-        config=_config_text(run.config),
-        ledgers=_ledgers(record.ledger),
-        outcomes=_OUTCOMES,
-        headline=lines,
-        meanings=[(line.name, line.meaning) for line in lines if line.meaning],
-        rows=held_out_rows(record.after) or held_out_rows(record.before),
-        figures=[(_TITLES[path.stem], _data_uri(path)) for path in pictures],
-        samples=_samples(samples),
-        steps=sorted({sample["step"] for sample in samples}),
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("report.html.jinja")
+        .render(
+            run=record,
+            files=record.files if isinstance(record, Manifest) else {},
+            running=record.status == "running",
+            facts=_facts(record),
+            settings=settings(run.config),
+            config=_config_text(run.config),
+            ledgers=_ledgers(record.ledger),
+            outcomes=_OUTCOMES,
+            headline=lines,
+            meanings=[(line.name, line.meaning) for line in lines if line.meaning],
+            rows=held_out_rows(record.after) or held_out_rows(record.before),
+            figures=[(_TITLES[path.stem], _data_uri(path)) for path in pictures],
+            samples=_samples(samples),
+            steps=sorted({sample["step"] for sample in samples}),
+        )
     )
     write_text(run.report, page)
     return run.report
@@ -72,21 +74,6 @@ def _write(folder: str | Path, record: Record, curves: bool) -> Path:
 def _config_text(path: Path) -> str:
     """The resolved configuration with the origin of each value; "" where there is none."""
     return manifests.homeless(path.read_text(encoding="utf-8")) if path.is_file() else ""
-
-
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["number"] = _number
-    return environment.get_template("report.html.jinja")
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
@@ -98,7 +85,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         *progress,
         (when, record.created.strftime("%Y-%m-%d %H:%M UTC")),
         ("Time", f"{minutes} min {seconds} s"),
-        ("Training tokens", _number(record.tokens)),
+        ("Training tokens", number(record.tokens)),
         ("Device", record.device),
         ("Processes", str(record.world_size)),
         ("Seed", str(record.seed)),
@@ -156,12 +143,3 @@ def _samples(samples: Sequence[metrics.Line]) -> list[dict[str, object]]:
 
 def _data_uri(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-
-
-def _number(value: object) -> str:
-    """Whole numbers with thousands separators, others with four significant digits, nothing as a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.rl import RlConfig
 from medicalgpt.export.save import save_model
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs import manifest, report
@@ -53,7 +55,7 @@ def run_facts(
     parents: tuple[Path, ...],
 ) -> dict[str, Any]:
     """What a `manifest.Record` of this run holds, finished or not."""
-    hashes, held_out = ctx.prepared.hashes, len(ctx.prepared.held_out or ())
+    hashes, held_out = ctx.prepared.hashes, measured_rows(ctx.config, len(ctx.prepared.held_out or ()))
     return {
         "stage": ctx.name,
         "base": ctx.config.model.base,
@@ -78,6 +80,11 @@ def run_facts(
         "before": with_intervals(before, held_out),
         "after": with_intervals(after, held_out),
     }
+
+
+def measured_rows(config: StageConfig, held_out: int) -> int:
+    """On how many of the held-out rows its numbers rest: of prompts at most `train.eval_prompts` are answered."""
+    return min(held_out, config.train.eval_prompts) if isinstance(config, RlConfig) else held_out
 
 
 def with_intervals(numbers: Mapping[str, float], rows: int) -> dict[str, float]:

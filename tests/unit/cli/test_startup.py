@@ -43,6 +43,7 @@ SURFACE = {
     "models templates": "",
     "pipeline run": "file overrides",
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
+    "report": "folder --language --output --before",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "

@@ -8,9 +8,11 @@ import pytest
 import torch
 from tests.unit.rewards.test_rl_rewards import group
 
+from medicalgpt.config import load, stage_schema
 from medicalgpt.rewards.answers import Answer, Group
 from medicalgpt.rewards.sources import Scores
 from medicalgpt.runs.intervals import share
+from medicalgpt.training.publish import measured_rows, with_intervals
 from medicalgpt.training.rl.heldout import HeldOut
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import Rollouts
@@ -32,6 +34,7 @@ def test_score_and_reward_have_a_gain_with_an_interval() -> None:
     found = held.evaluate(None, 64, START)  # type: ignore[arg-type]
     means = {"score": 2.0, "reward": 1.5, "kl": 1.0, "length": 3.0, "stop_rate": 0.75}
     assert {n: found[f"eval/{n}"] for n in means} == pytest.approx(means)
+    assert 0.25 <= found["eval/kl_low"] < 1.0 < found["eval/kl_high"] <= 1.75  # of 0, 1, 1 and 2
     assert held.scores.tolist() == [[1.0, 0.0], [3.0, 3.0], [2.0, 2.0], [2.0, 1.0]]
     # Every score rose by 1, so there is nothing to be unsure of; the rewards rose by 1, 2, 2 and 2.
     assert [found[f"eval/score_gain{e}"] for e in ("", "_low", "_high")] == pytest.approx([1.0, 1.0, 1.0])
@@ -45,7 +48,13 @@ def test_no_gain_is_named_without_a_start_and_no_score_without_a_reward() -> Non
     fresh = held_out(lambda groups: NOW).evaluate(None, 64)  # type: ignore[arg-type]
     assert "eval/score_low" in fresh
     assert not [name for name in fresh if "gain" in name]
-    assert sorted(held_out(None).evaluate(None, 64)) == ["eval/kl", "eval/length", "eval/stop_rate"]  # type: ignore[arg-type]
+    assert sorted(held_out(None).evaluate(None, 64)) == [  # type: ignore[arg-type]
+        "eval/kl",
+        "eval/kl_high",
+        "eval/kl_low",
+        "eval/length",
+        "eval/stop_rate",
+    ]
 
 
 def test_several_rewards_are_named_apart_with_intervals() -> None:
@@ -63,3 +72,17 @@ def test_a_single_reward_is_the_score() -> None:
     one = Scores(NOW.score, NOW.total, {"choice_letter": NOW.score})
     found = held_out(lambda groups: one).evaluate(None, 64)  # type: ignore[arg-type]
     assert not [name for name in found if "parts" in name or "ungraded" in name]
+
+
+@pytest.mark.parametrize(("stage", "held_out", "rows"), [("grpo", 91, 8), ("grpo", 5, 5), ("sft", 91, 91)])
+def test_intervals_rest_on_the_prompts_that_were_answered(stage: str, held_out: int, rows: int) -> None:
+    words = ["train.eval_prompts=8", "reward.functions=[{name: choice_letter}]"] if stage == "grpo" else []
+    config = load(stage_schema(stage), None, ["output_dir=x", "data.train=[x.jsonl]", *words]).value
+    assert measured_rows(config, held_out) == rows
+    found = with_intervals({"eval/stop_rate": 0.5}, rows)
+    wilson = share(0.5 * rows, rows)
+    assert (found["eval/rows"], found["eval/stop_rate_low"], found["eval/stop_rate_high"]) == (
+        rows,
+        wilson.low,
+        wilson.high,
+    )

@@ -11,7 +11,9 @@ from typing import Any
 import yaml
 
 from medicalgpt.errors import RunError
+from medicalgpt.export.evaluated import evaluated, score_lines
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
+from medicalgpt.models.locate import Located
 from medicalgpt.runs.manifest import NAME, Manifest, read
 from medicalgpt.serve.web.words import Texts
 
@@ -36,6 +38,8 @@ class ModelInfo:
     weights: str
     template: str
     rows: int | None = None
+    tests: tuple[tuple[str, str, str], ...] = ()
+    """Named tests as a report has them: title, share right of the base and of this model, with intervals."""
 
     def as_dict(self) -> dict[str, object]:
         """For an exported conversation."""
@@ -66,6 +70,7 @@ def describe(
         weights=" ".join(word for word in weights if word not in ("", "none")),
         template=template,
         rows=_rows(runs[0]) if runs else None,
+        tests=tuple(_tests(places)),
     )
 
 
@@ -122,6 +127,14 @@ def _numbers(run: Manifest) -> Iterator[tuple[str, str, str]]:
             yield metric, _number(run.before, key, metric), _number(run.after, key, metric)
 
 
+def _tests(places: Sequence[Path]) -> Iterator[tuple[str, str, str]]:
+    """From trust.json of the run that made the model, where there is one of just this run."""
+    for place in reversed(places):
+        if found := evaluated(Located(str(place), "model"), changed=False):
+            yield from score_lines(found)
+            return
+
+
 def _rows(run: Manifest) -> int | None:
     count = run.after.get("eval/rows")
     return None if count is None else int(count)
@@ -158,7 +171,7 @@ def table(info: ModelInfo, texts: Texts) -> str:
         (texts.template, info.template),
     ]
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows if value)
-    return f'<dl class="facts">{facts}</dl>{_results(info, texts)}'
+    return f'<dl class="facts">{facts}</dl>{_results(info, texts)}{_named_tests(info, texts)}'
 
 
 def _results(info: ModelInfo, texts: Texts) -> str:
@@ -173,3 +186,14 @@ def _results(info: ModelInfo, texts: Texts) -> str:
     shown = [texts.meanings[name] for name, _, _ in info.numbers if name in texts.meanings]
     meanings = "".join(f'<p class="hint">{escape(text)}</p>' for text in shown)
     return f'<table class="numbers"><tr>{head}</tr>{rows}</table>{meanings}'
+
+
+def _named_tests(info: ModelInfo, texts: Texts) -> str:
+    if not info.tests:
+        return ""
+    head = "".join(f"<th>{escape(word)}</th>" for word in (texts.named_tests, texts.base, texts.model))
+    rows = "".join(
+        f"<tr><th>{escape(title)}</th><td>{escape(before)}</td><td>{escape(after)}</td></tr>"
+        for title, before, after in info.tests
+    )
+    return f'<table class="numbers"><tr>{head}</tr>{rows}</table>'

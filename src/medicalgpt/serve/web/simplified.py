@@ -81,6 +81,7 @@ SIMPLIFIED: Final = Texts(
     after="训练后",
     no_run="这个模型不是来自训练文件夹，因此没有留出数据上的数字。",
     rows="留出数据 {rows} 行",
+    named_tests="具名测验答对的比例",
     meanings={
         "rewards/accuracy": "在多大比例的成对回答中，模型（与训练前相比）认为更好的回答比另一个更可能。"
         "这不表示它的回答在医学上正确。",

@@ -86,6 +86,7 @@ ENGLISH: Final = Texts(
     after="after",
     no_run="This model comes from no run folder, so there are no held-out numbers.",
     rows="{rows} held-out rows",
+    named_tests="Named tests, answered rightly",
     meanings={
         "rewards/accuracy": "Share of pairs in which the model finds the preferred answer likelier than the other one, "
         "relative to the model it started from. It says nothing about whether its answers are medically right.",
@@ -178,6 +179,7 @@ CHINESE: Final = Texts(
     after="訓練後",
     no_run="這個模型不是來自訓練資料夾，因此沒有保留資料上的數字。",
     rows="保留資料 {rows} 列",
+    named_tests="具名測驗答對的比例",
     meanings={
         "rewards/accuracy": "在多少比例的成對回答中，模型（與訓練前相比）認為較佳的回答比另一個更可能。"
         "這不表示它的回答在醫學上正確。",

@@ -82,5 +82,6 @@ class Texts:
     after: str
     no_run: str
     rows: str
+    named_tests: str
     metrics: dict[str, str]
     meanings: dict[str, str]

@@ -48,6 +48,8 @@ class HeldOut:
             [numbers for _, numbers, _ in gathered]
         )  # [prompts, (score, total, kl, length, stopped)]
         out = {f"eval/{n}": float(v) for n, v in zip(("kl", "length", "stop_rate"), table[:, 2:].mean(0))}
+        moved = ratio(table[:, 2], np.ones(len(table)))
+        out |= {"eval/kl_low": moved.low, "eval/kl_high": moved.high}
         self.scores = table[:, :2]
         if self.score is not None:
             out |= self._estimates(np.asarray(start))

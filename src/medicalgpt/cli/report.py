@@ -1,0 +1,35 @@
+"""`medicalgpt report`: one page to sign about a run or a pipeline."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUN_OR_PIPELINE", help="The output_dir of a run or a pipeline.")],
+    language: Annotated[
+        Literal["en", "zh-TW", "zh-CN"], typer.Option(help="Of the page; the JSON file is the same in all.")
+    ] = "en",
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where both files go; default: the folder itself.")
+    ] = None,
+    before: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of a run: the evaluation of the model before it, to be compared with."),
+    ] = None,
+) -> None:
+    """Write trust.html and trust.json: verdict and gates, numbers with intervals, safety, data, lineage, what was not measured.
+
+    Nothing is trained, asked or fetched for it; what was not measured is said to be so.
+    """
+    from medicalgpt.runs.trust_file import NAME, read_trust
+    from medicalgpt.trust.write import write_report
+
+    page = write_report(folder, language, output, before)
+    found = read_trust(page.with_name(NAME))
+    assert found is not None  # it was just written
+    typer.echo(
+        f"{found.verdict.word}: {len(found.gates)} gates, {len(found.tests)} tests, {len(found.not_measured)} not measured"
+    )
+    typer.echo(f"written: {page}, {page.with_name(NAME)}")
