@@ -111,35 +111,32 @@ def test_mistakes_are_said_before_anything_is_trained(bench: Bench, tmp_path: Pa
 
 def test_a_stages_own_numbers_are_gates_and_the_report_tells_them(bench: Bench, tmp_path: Path) -> None:
     """Without any test: a loss that rose stops the chain; what a reward model lacks is said; one page has it all."""
-    first, second = stages(bench, 0.5)
+    first, third = stages(bench, 0.5)
+    # What the first stage learned is forgotten: the second one begins with the base again and hardly learns.
+    unlearned = {
+        **third,
+        "name": "unlearned",
+        "set": {**third["set"], "model.base": "${base}", "train.learning_rate": 1e-7},
+    }
     gates: list[dict[str, Any]] = [
         {"number": "certificate"},
-        {"number": "answer_loss", "margin": 0.01},
+        {"number": "answer_loss", "margin": 0.01, "against": "previous"},
         {"number": "reward_accuracy", "at_least": 99},
     ]
-    scorer = {
-        "name": "rm",
-        "stage": "rm",
-        "config": "small.yaml",
-        "set": {"data.train": [f"{bench.folder / 'dpo'}.jsonl"], "data.eval_fraction": 0.3},
-    }
-    file = plan(
-        bench,
-        tmp_path,
-        stages=[scorer, first | {"set": {**first["set"], "model.base": "${base}"}}, second],
-        gates=gates,
-    )
+    pairs = {"data.train": [f"{bench.folder / 'dpo'}.jsonl"], "data.eval_fraction": 0.3}
+    scorer = {"name": "rm", "stage": "rm", "config": "small.yaml", "set": pairs}
+    first["set"]["model.base"] = "${base}"
+    file = plan(bench, tmp_path, stages=[scorer, first, unlearned, third], gates=gates)
     done = run("pipeline", "run", str(file))
     assert done.exit_code == 3, done.output
     runs = tmp_path / "runs"
     found = json.loads((runs / "gates.json").read_text())
-    assert {name: [one["name"] for one in judged] for name, judged in found.items()} == {
-        "rm": ["certificate", "reward_accuracy"],
-        "first": ["certificate", "answer_loss"],
+    assert {name: [(one["name"], one["verdict"]) for one in judged] for name, judged in found.items()} == {
+        "rm": [("certificate", "PASS"), ("reward_accuracy", "INCONCLUSIVE")],
+        "first": [("certificate", "PASS"), ("answer_loss", "PASS")],
+        "unlearned": [("certificate", "PASS"), ("answer_loss", "BLOCK")],
     }
-    assert [one["verdict"] for one in found["rm"]] == ["PASS", "INCONCLUSIVE"]
-    assert [one["verdict"] for one in found["first"]] == ["PASS", "BLOCK"]
-    loss = found["first"][1]
+    loss = found["unlearned"][1]
     assert 0.01 < loss["low"] < loss["value"] < loss["high"]
     assert not (runs / "second").exists()
 
@@ -147,9 +144,9 @@ def test_a_stages_own_numbers_are_gates_and_the_report_tells_them(bench: Bench, 
     assert told.exit_code == 0, told.output
     trust = read_trust(runs / "trust.json")
     assert trust is not None
-    assert (trust.verdict.word, trust.verdict.blocked, trust.verdict.missing) == ("BLOCK", ["first"], ["second"])
+    assert (trust.verdict.word, trust.verdict.blocked, trust.verdict.missing) == ("BLOCK", ["unlearned"], ["second"])
     assert {link.state for link in trust.lineage} == {"same", "unchecked"}
-    assert [(one.stage, one.rows) for one in trust.data] == [("rm", 12), ("first", 20)]
+    assert [(one.stage, one.rows) for one in trust.data] == [("rm", 12), ("first", 20), ("unlearned", 20)]
     assert [one.stage for one in trust.reward_models] == ["rm"]
     assert {one.place for one in trust.certificates} == {"merged"}
     assert (runs / "trust.html").stat().st_mode & 0o077 == 0

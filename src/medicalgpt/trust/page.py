@@ -20,6 +20,7 @@ from medicalgpt.trust.verdict import LEAKAGE
 _HERE: Final = Path(__file__).parent
 _PERCENT: Final = ("preference accuracy", "stop rate")
 _MOST_DETAILS: Final = 5
+_MOST_FILES: Final = 12  # of a stage; trust.json has more of them
 _TONE: Final = {"PASS": "better", "BLOCK": "worse", "BROKEN": "worse"}
 Form = Callable[[float | None], str]
 Cells = dict[str, tuple[str, str]]
@@ -54,6 +55,8 @@ def page(trust: Trust, language: Language) -> str:
         "safety": grid(_safety(trust, t)),
         "compared": grid(_compared(trust, t)),
         "missing": list(_missing(trust, t)),
+        "data": [(one, one.files[:_MOST_FILES], len(one.files) - _MOST_FILES) for one in trust.data],
+        "licenses": _terms(trust),
         "held_out": [
             (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out
         ],
@@ -162,6 +165,18 @@ def _safety(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
 def _compared(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     for name, values in trust.compared.items():
         yield _name(t, "compared_number", name), "", _cells(values, _percent if name in _PERCENT else number)
+
+
+def _terms(trust: Trust) -> list[tuple[str, str, str | None]]:
+    """What, its kind and its license; files of data under the same terms together, by the first of them."""
+    files: dict[str | None, list[str]] = {}
+    for one in trust.licenses:
+        if one.kind == "data":
+            files.setdefault(one.license, []).append(one.what)
+    told = [(one.what, str(one.kind), one.license) for one in trust.licenses if one.kind != "data"]
+    at = sum(kind == "base" for _, kind, _ in told)
+    same = [(f"{n[0]} (+{len(n) - 1})" if len(n) > 1 else n[0], "data", terms) for terms, n in files.items()]
+    return [*told[:at], *same, *told[at:]]
 
 
 def _missing(trust: Trust, t: JsonObject) -> Iterator[str]:

@@ -77,7 +77,12 @@ def _line(stage: str, one: JsonObject) -> GateLine:
     if one["verdict"] == "INCONCLUSIVE":
         parts = ("value", "low", "high", "worse", "changed", "rows")
         needed = Difference(*(one[part] for part in parts)).needed(one["margin"] / 100)
-    more = {"margin": one["margin"], "lower_is_better": one["lower_is_better"], "needed": needed}
+    more = {
+        "margin": one["margin"],
+        "lower_is_better": one["lower_is_better"],
+        "needed": needed,
+        "note": one.get("note", ""),
+    }
     return GateLine(stage=stage, kind="items", **said, **more)
 
 

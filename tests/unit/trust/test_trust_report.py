@@ -340,6 +340,15 @@ def test_a_judge_stands_beside_its_own_error(check: dict[str, object] | None, ch
     assert ("not checked against people" in texts) == (check is None)
 
 
+def test_what_a_gate_notes_stands_below_it(chain: Path) -> None:
+    gates = json.loads((chain / GATES).read_text())
+    gates["first"][0]["note"] = EVIL
+    (chain / GATES).write_text(json.dumps(gates), encoding="utf-8")
+    texts = Page(write_report(chain).read_text(encoding="utf-8")).texts
+    at = texts.index(EVIL)
+    assert "hospital" in texts[at - 3 : at]
+
+
 @pytest.mark.parametrize(("leaks", "verdict"), [(0, "PASS"), (2, "BLOCK")])
 def test_leaks_are_a_gate(leaks: int, verdict: str, chain: Path) -> None:
     folder = chain / "second" / "evaluation" / "leakage"
