@@ -21,10 +21,10 @@ def show(results: "JsonObject") -> None:
         left_out = several + _left_out(test["too_long"])
         left_out += f", {test['ungraded']} ungraded" if test.get("ungraded") else ""
         typer.echo(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
-        _show_answers(test.get("answers"), results.get("judge"))
         for part, words in _REQUESTS.items():
             if part in test:
                 typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
+        _show_answers(test.get("answers"), results.get("judge"))
     for name, group in results["groups"].items():
         typer.echo(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests")
 
