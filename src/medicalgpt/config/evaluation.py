@@ -4,7 +4,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from medicalgpt.config.rl import JudgeConfig
+from medicalgpt.config.rewards import JudgeConfig
 from medicalgpt.config.sections import Encodings, Section
 
 Profile = Literal["chat", "lm-eval", "cloze"]

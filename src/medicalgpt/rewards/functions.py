@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from medicalgpt.config.rl import RewardFunction
+from medicalgpt.config.rewards import RewardFunction
 from medicalgpt.data.formats import fold_name
 from medicalgpt.errors import ConfigError, MedicalGPTError, RunError
 from medicalgpt.rewards import columns

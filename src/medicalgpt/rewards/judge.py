@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from medicalgpt.config.rl import JudgeConfig
+from medicalgpt.config.rewards import JudgeConfig
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.rendering.thinking import split_thinking

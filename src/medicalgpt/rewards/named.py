@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from medicalgpt.config.rl import RewardFunction, RewardName
+from medicalgpt.config.rewards import RewardFunction, RewardName
 from medicalgpt.refusals.conduct import ALLOWED, conduct, expects_refusal, rightly
 from medicalgpt.refusals.detector import refusal_detector
 from medicalgpt.rendering.thinking import CLOSE, OPEN, split_thinking

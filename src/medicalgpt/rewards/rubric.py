@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from medicalgpt.config.rl import RewardFunction
+from medicalgpt.config.rewards import RewardFunction
 from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import RunError
 from medicalgpt.rewards import columns

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from medicalgpt.config.rl import RewardFunction
+from medicalgpt.config.rewards import RewardFunction
 from medicalgpt.errors import RunError
 from medicalgpt.rewards import columns
 from medicalgpt.rewards.answers import Group, PromptRow

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from medicalgpt.config.rl import RewardConfig
+from medicalgpt.config.rewards import RewardConfig
 from medicalgpt.errors import RunError
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.rewards import columns

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.tiny import tiny_tokenizer
 
-from medicalgpt.config.rl import RewardConfig, RewardFunction
+from medicalgpt.config.rewards import RewardConfig, RewardFunction
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.ledger import Ledger, warning_lines
 from medicalgpt.data.reader import read

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.config.rl import RewardConfig, RewardFunction
+from medicalgpt.config.rewards import RewardConfig, RewardFunction
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import ConfigError, DataError, RunError
 from medicalgpt.rewards.answers import Answer, Group, PromptRow

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medicalgpt.config.rl import RewardFunction, RewardName
+from medicalgpt.config.rewards import RewardFunction, RewardName
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import DataError
 from medicalgpt.rewards.answers import PromptRow

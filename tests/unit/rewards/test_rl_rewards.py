@@ -6,7 +6,7 @@ from tests.parity.test_reward import classifier
 from trl.rewards import get_soft_overlong_punishment
 
 from medicalgpt.config import load, stage_schema
-from medicalgpt.config.rl import RewardConfig, RewardFunction
+from medicalgpt.config.rewards import RewardConfig, RewardFunction
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.models.reward import RewardPolicy

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.judges import Asked, chat, judge, material
 
-from medicalgpt.config.rl import RewardConfig, RewardFunction
+from medicalgpt.config.rewards import RewardConfig, RewardFunction
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import ConfigError, DataError, RunError
 from medicalgpt.rewards import judge as judging

@@ -13,7 +13,8 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from medicalgpt.config.rl import PpoObjective, RewardConfig, RlConfig
+from medicalgpt.config.rewards import RewardConfig
+from medicalgpt.config.rl import PpoObjective, RlConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
