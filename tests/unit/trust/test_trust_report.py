@@ -17,6 +17,7 @@ import medicalgpt
 from medicalgpt.cli import app
 from medicalgpt.errors import ConfigError, MedicalGPTError, ModelError, RunError
 from medicalgpt.evaluation.finished import Evaluation
+from medicalgpt.evaluation.results import SCHEMA
 from medicalgpt.evaluation.stage_gates import StageJudged, of_accuracy
 from medicalgpt.export.evaluated import card_lines, evaluated
 from medicalgpt.models.locate import Located
@@ -261,7 +262,11 @@ def test_an_edited_manifest_is_found_by_the_run_after_it(chain: Path) -> None:
         ("first/manifest.json", "{", "manifest.json is damaged"),
         ("second/samples.jsonl", '{"step": 0}\n', "samples.jsonl is damaged"),
         ("second/samples.jsonl", "hello\n", "samples.jsonl"),
-        ("evaluation/first/results.json", '{"schema_version": 1}', "is not the one that results.json was made from"),
+        (
+            "evaluation/first/results.json",
+            json.dumps({"schema_version": SCHEMA}),
+            "is not the one that results.json was made from",
+        ),
         ("first/merged/certificate.json", '{"schema_version": 1}', "certificate.json is damaged"),
         ("first/merged/certificate.json", "{", "certificate.json is damaged"),
         ("first/model/reward.json", "{", "reward.json is damaged"),
