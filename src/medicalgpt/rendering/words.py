@@ -2,20 +2,23 @@
 
 Such a tokenizer cuts text into words by a regular expression first. Between a letter, digit or closing mark and a single
 space before the next letter or digit, all expressions in use cut, and none looks back. So a text's ids are those of its
-stretches between such places, and most of these were seen in earlier rows.
+stretches between such places, and most of these were seen in earlier rows. Chinese has places of its own (`ideographs`).
 """
 
 import json
 import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Final
 
 from tokenizers import models, normalizers
 
+from medicalgpt.rendering.ideographs import Ideographs
+
 _MOST: Final = 1 << 16  # words that are kept
 _LONGEST: Final = 64  # characters of one; control tokens between two turns are in it
 _FEW: Final = 8  # words: a batch of fewer takes longer than one after the other
-_WORTH: Final = 12  # characters a word: above that the text is no list of words, as Chinese is not
+_WORTH: Final = 12  # characters a word: above that the text is no list of words, as Thai is not
 _SHORT: Final = 200  # characters: a batch of one is handed to another thread, which takes longer than so short a text
 _PLACE: Final = re.compile(r"(?<=[A-Za-z0-9.,;:!?)])(?= [A-Za-z0-9])")
 
@@ -37,9 +40,13 @@ class Words:
         self.backend = backend
         self._known: dict[str, list[int]] = {}
 
+    @cached_property
+    def _ideographs(self) -> Ideographs | None:
+        return Ideographs(self.backend) if _joins_plainly(self.backend) else None
+
     def ids(self, text: str) -> list[int]:
         """Ids of a text with nothing added."""
-        words = _PLACE.split(text)
+        words = self._cut(text)
         if len(words) * _WORTH < len(text):
             return encoded(self.backend, text)
         known = self._known
@@ -47,6 +54,13 @@ class Words:
             return [i for word in words for i in known[word]]
         except KeyError:
             return self._learn(words)
+
+    def _cut(self, text: str) -> list[str]:
+        words = _PLACE.split(text)
+        if text.isascii() or self._ideographs is None:
+            return words
+        units = self._ideographs.units
+        return [unit for word in words for unit in ((word,) if word.isascii() else units(word))]
 
     def _learn(self, words: list[str]) -> list[int]:
         """The same where some words are new; they are encoded together."""
@@ -81,6 +95,14 @@ def cuts_words(backend: Any) -> bool:
     steps = written["pretokenizers"] if written.get("type") == "Sequence" else [written]
     plain = isinstance(backend.model, models.BPE) and not backend.model.dropout
     return plain and _cuts(steps) and not _spaced(t.content for t in backend.get_added_tokens_decoder().values())
+
+
+def _joins_plainly(backend: Any) -> bool:
+    """Whether what is joined within a word depends on nothing but what stands there: neither on its being the word's beginning
+    or end nor, for added tokens, on what stands beside it."""
+    model = backend.model
+    whole = any(token.single_word for token in backend.get_added_tokens_decoder().values())
+    return not (model.continuing_subword_prefix or model.end_of_word_suffix or model.fuse_unk or whole)
 
 
 def _cuts(steps: list[dict[str, Any]]) -> bool:
