@@ -20,7 +20,19 @@ _FREE: Final = ("other", "nothing")
 _STRIPS: Final = ("strip", "lstrip", "rstrip")
 _CALLS: Final = ("raise_exception", "range")
 _GLOBAL: Final = (*_CALLS, "namespace", "dict", "lipsum", "cycler", "joiner", "strftime_now")
-_TYPES: Final = ("defined", "undefined", "none", "string", "mapping", "sequence", "iterable", "number", "boolean", "true", "false")
+_TYPES: Final = (
+    "defined",
+    "undefined",
+    "none",
+    "string",
+    "mapping",
+    "sequence",
+    "iterable",
+    "number",
+    "boolean",
+    "true",
+    "false",
+)
 
 
 class _UnprovenError(Exception):
@@ -81,7 +93,9 @@ class _Reading:
                 self.all(node.else_)
             case nodes.For():
                 self._loop(node)
-            case nodes.Assign(target=nodes.Name(name=name), node=nodes.Call(node=nodes.Name(name="namespace"), args=[]) as call):
+            case nodes.Assign(
+                target=nodes.Name(name=name), node=nodes.Call(node=nodes.Name(name="namespace"), args=[]) as call
+            ):
                 if call.dyn_args is not None or call.dyn_kwargs is not None or "namespace" in self.names:
                     raise _UnprovenError
                 self._assign(name, "namespace")
@@ -217,13 +231,18 @@ class _Reading:
     def _applied(self, node: nodes.Node) -> Kind:
         """Filters, tests, comparisons and calls."""
         match node:
-            case nodes.Filter(node=nodes.Expr() as inner, name="trim", args=[], kwargs=[], dyn_args=None, dyn_kwargs=None):
+            case nodes.Filter(
+                node=nodes.Expr() as inner, name="trim", args=[], kwargs=[], dyn_args=None, dyn_kwargs=None
+            ):
                 return self._text(inner)
             case nodes.Filter(node=nodes.Expr() as inner, name="length" | "count") if self.kind(inner) == "turns":
                 return "other"
             case nodes.Filter(name="random"):
                 raise _UnprovenError
-            case nodes.Test(node=nodes.Name(name=of), name="defined") if of not in self.names and of not in (*_GLOBAL, "loop"):
+            case nodes.Test(node=nodes.Name(name=of), name="defined") if of not in self.names and of not in (
+                *_GLOBAL,
+                "loop",
+            ):
                 return "nothing"
             case nodes.Test(node=inner, name=name, args=[]) if name in _TYPES and self.kind(inner) != "namespace":
                 return "nothing" if name in ("undefined", "none") and self.kind(inner) == "words" else "other"
