@@ -7,6 +7,7 @@ stretches between such places, and most of these were seen in earlier rows. Chin
 
 import json
 import re
+import unicodedata
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -59,14 +60,23 @@ class Words:
         Args:
             cuts: where the tokenizer cuts this text in any case.
         """
-        plain = text.isascii() or self._ideographs is None
-        words = self._cut(text, cuts) if plain else self._ideographs.units(text, cuts)
+        words = None if text.isascii() else self._chinese(text, cuts)
+        plain = words is None
+        if words is None:
+            words = self._cut(text, cuts)
         if len(words) * _WORTH < len(text):
             return np.asarray(encoded(self.backend, text), np.int32)
         found = list(map((self._words if plain else self._units).get, words))
         if None in found:
             self._learn(words, found, plain)
         return np.frombuffer(b"".join(found), np.int32)  # type: ignore[arg-type]  # none is None any more
+
+    def _chinese(self, text: str, cuts: Sequence[int]) -> list[str] | None:
+        """The pieces of a text, as they are kept in `_units`; None where it must be cut as any other."""
+        # A letter may become another character together with what stands behind it, which tokens may know.
+        if self._ideographs is None or not unicodedata.is_normalized("NFC", text):
+            return None
+        return self._ideographs.units(text, cuts)
 
     @staticmethod
     def _cut(text: str, cuts: Sequence[int]) -> list[str]:
