@@ -171,8 +171,9 @@ class TreeStore(Sequence[TokenTree]):
         segments = self.segments[self.first[first] : self.first[end]]
         tokens, last = int(segments[0, 2]), int(segments[-1, 3])
         return Packed(
-            self.ids[tokens:last].tobytes(),
-            self.weights[tokens:last].tobytes(),
+            # Read, not mapped: whoever copies a whole store would have all of it in memory.
+            np.fromfile(self.folder / "ids.bin", np.int32, last - tokens, offset=_ID * tokens).tobytes(),
+            np.fromfile(self.folder / "weights.bin", np.float32, last - tokens, offset=_ID * tokens).tobytes(),
             np.subtract(segments, (first, 0, tokens, tokens)).tobytes(),
             (self.sources[first:end] * (0, 1, 1)).tobytes(),
         )
