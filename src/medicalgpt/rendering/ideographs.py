@@ -12,9 +12,10 @@ the two, as expressions look ahead of it.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from medicalgpt.rendering.spelling import characters
 
@@ -43,7 +44,7 @@ class Ideographs:
     whether a word may end or begin with it, whether it is a space, and whether it is the first of a pair in `_joined`.
     """
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Tokenizer) -> None:
         classes: dict[tuple[str, int], int] = {}
         self._facts = np.zeros(_CODES, np.uint64)
         for group in (_IDEOGRAPHS, _MARKS, _LATIN, _SPACE):
@@ -94,15 +95,15 @@ class Ideographs:
 
 def _slot(left: np.ndarray, right: np.ndarray | np.uint32) -> np.ndarray:
     """Where pairs of characters (uint32) stand in the table."""
-    found: np.ndarray = (left * np.uint32(0x9E3779B1) + np.atleast_1d(right) * np.uint32(0x85EBCA6B)) >> np.uint32(12)
-    return found
+    mixed = np.add(left * np.uint32(0x9E3779B1), np.atleast_1d(right) * np.uint32(0x85EBCA6B), dtype=np.uint32)
+    return np.right_shift(mixed, np.uint32(12))
 
 
 def _codes(text: str) -> np.ndarray:
     return np.asarray([ord(character) for character in text])
 
 
-def _across(backend: Any) -> frozenset[tuple[bytes, bytes]]:
+def _across(backend: Tokenizer) -> frozenset[tuple[bytes, bytes]]:
     """Of every token that stands across two characters, or parts of them, the last bytes of the one and the first of the other."""
     bytes_of = characters()
     tokens = [bytes(map(bytes_of.__getitem__, t)) for t in backend.get_vocab() if bytes_of.keys() >= set(t)]

@@ -26,7 +26,7 @@ class Packed(NamedTuple):
     sources: bytes
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many trees."""
         return len(self.sources) // _SOURCE.size
 
@@ -34,7 +34,7 @@ class Packed(NamedTuple):
     def lengths(self) -> np.ndarray:
         """Tokens of each tree."""
         segments = lines(self.segments, SEGMENT)
-        return np.bincount(segments[:, 0], segments[:, 3] - segments[:, 2], self.count).astype(np.int64)
+        return np.bincount(segments[:, 0], segments[:, 3] - segments[:, 2], self.size).astype(np.int64)
 
     def trees(self, file: str) -> list[TokenTree]:
         """The trees again."""

@@ -59,7 +59,7 @@ class StoreWriter:
     def _write(self) -> None:
         """Write those that wait."""
         waiting, self._waiting, self._size = self._waiting, [], 0
-        trees = np.asarray([packed.count for packed, _ in waiting], np.int64)
+        trees = np.asarray([packed.size for packed, _ in waiting], np.int64)
         tokens = np.asarray([len(packed.ids) // _ID for packed, _ in waiting], np.int64)
         segments = np.array(lines(b"".join(packed.segments for packed, _ in waiting), SEGMENT))
         counts = [len(packed.segments) // (SEGMENT * _FIELD) for packed, _ in waiting]

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from tokenizers import models, normalizers
+from tokenizers import Tokenizer, models, normalizers
 
 from medicalgpt.rendering.ideographs import Ideographs
 
@@ -107,7 +107,7 @@ class Words:
         known.update((word, one) for word, one in fresh.items() if len(word) <= _LONGEST)
 
 
-def encoded(backend: Any, text: str) -> list[int]:
+def encoded(backend: Tokenizer, text: str) -> list[int]:
     """Ids of a text with nothing added. Of a long one without the places of its tokens, which take half of the time."""
     if len(text) <= _SHORT:
         ids: list[int] = backend.encode(text, add_special_tokens=False).ids

@@ -90,7 +90,7 @@ def parse_turn(turn: object) -> Message:
     if not isinstance(turn, Mapping):
         raise BadRow(f"a turn is {type_name(turn)}, not an object")
     if _is_plain(turn):
-        name, text = turn.values() if next(iter(turn)) in ("role", "from") else reversed(turn.values())
+        name, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
         if (
             isinstance(text, str)
             and isinstance(name, str)
