@@ -1,15 +1,18 @@
 """Time against the length of a dialogue, and the preparation of many dialogues against datasets.map.
 
-usage: preparation.py [--turns 10,100,1000,10000] [--rows 50000] [--processes 2] [--memory 10000,100000] [--only slope,rows,memory]
+usage: preparation.py [--turns 10,100,1000,10000] [--rows 50000] [--processes 1,2] [--rounds 3] [--memory 20000,100000,500000]
+                      [--only slope,rows,memory]
 Dialogues of that many turns go through training's preparation, data inspect, and a prompt whole and cut to the context; the
 slope of log time over log turns (without the shortest, which is mostly start) is 1 where time grows with the text, 2 where
 it grows with its square. The rows are made-up dialogues in English and Chinese (dialogues.py); both sides tokenize them with
 the same tokenizer and template, none is cut. Ours reads, splits, checks and stores them, too; the other side has them in
-memory. Rates are rows by second of processor time, of all processes together: what else runs on the machine hardly changes
-them. Memory is the most that a fresh process with one worker takes for so many short dialogues.
+memory. Rates are rows by second of processor time, of all processes together; both sides go by turns, and the ratio is the
+median of the rounds, as what else runs on the machine slows both. The floor is the tokenizer alone on the finished texts, in one
+call. Memory is the most that a fresh process with one worker takes for so many short dialogues.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -113,20 +116,43 @@ def processor_seconds(work: Callable[[], Any]) -> float:
     return sum(os.times()[:4]) - before
 
 
-def rates(template: ChatTemplate, count: int, processes: int, folder: Path) -> dict[str, float]:
-    """Rows a second of processor time, and of the clock, of both sides."""
+def rates(template: ChatTemplate, count: int, processes: list[int], rounds: int, folder: Path) -> dict[str, float]:
+    """Print rows a second of processor time, and of the clock, of both sides for each number of processes."""
     file = written(folder / "rows.jsonl", dialogues(count))
+    print(f"the tokenizer alone, one core: {count / floor(template, file):.0f} rows/s of processor time\n")
+    print("| processes | ours | map | ratio (all rounds) | ours, by the clock | map | ratio |\n|---|" + "---:|" * 6)
     found: dict[str, float] = {}
-    works = {
-        "": lambda: prepared(file, template, processes, max_tokens=4096),
-        "map_": mapped(file, template, processes, folder),
-    }
-    for name, work in works.items():
-        start = time.perf_counter()
-        spent = processor_seconds(work)
-        found[f"{name}rows_per_second"] = count / spent
-        found[f"{name}rows_per_second_by_clock"] = count / (time.perf_counter() - start)
-    return found | {"ratio": found["rows_per_second"] / found["map_rows_per_second"]}
+    for number in processes:
+        ours, other = (
+            functools.partial(prepared, file, template, number, max_tokens=4096),
+            mapped(file, template, number, folder),
+        )
+        times = [(*timed(ours), *timed(other)) for _ in range(rounds)]
+        ours_cpu, ours_clock, map_cpu, map_clock = (count / statistics.median(column) for column in zip(*times))
+        ratios = [line[2] / line[0] for line in times]
+        by_clock = statistics.median(line[3] / line[1] for line in times)
+        print(
+            f"| {number} | {ours_cpu:.0f} | {map_cpu:.0f} | {statistics.median(ratios):.2f} "
+            f"({', '.join(f'{ratio:.2f}' for ratio in ratios)}) | {ours_clock:.0f} | {map_clock:.0f} | {by_clock:.2f} |",
+            flush=True,
+        )
+        found |= {"rows_per_second": ours_cpu, "map_rows_per_second": map_cpu, "ratio": statistics.median(ratios)}
+    return found
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds of processor time and of the clock."""
+    start = time.perf_counter()
+    spent = processor_seconds(work)
+    return spent, time.perf_counter() - start
+
+
+def floor(template: ChatTemplate, file: Path) -> float:
+    """Processor time of the tokenizer on the texts of all rows, which are rendered already."""
+    with file.open(encoding="utf-8") as lines:
+        texts = [template.tokenizer.apply_chat_template(json.loads(line)["messages"], tokenize=False) for line in lines]
+    backend = template.tokenizer.backend_tokenizer
+    return processor_seconds(lambda: [one.ids for one in backend.encode_batch_fast(texts, add_special_tokens=False)])
 
 
 def mapped(file: Path, template: ChatTemplate, processes: int, folder: Path) -> Callable[[], Any]:
@@ -170,8 +196,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", default="10,100,1000,10000")
     parser.add_argument("--rows", type=int, default=50_000)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--memory", default="10000,100000")
+    parser.add_argument("--processes", default="1,2")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", default="20000,100000,500000")
     parser.add_argument("--only", default="slope,rows")
     parser.add_argument("--file", type=Path, help="with --only one: the rows that a fresh process prepares")
     words = parser.parse_args()
@@ -181,7 +208,9 @@ def main() -> None:
         if "slope" in words.only:
             found |= slopes(template, [int(n) for n in words.turns.split(",")], Path(folder))
         if "rows" in words.only:
-            found |= rates(template, words.rows, words.processes, Path(folder))
+            found |= rates(
+                template, words.rows, [int(n) for n in words.processes.split(",")], words.rounds, Path(folder)
+            )
         if "memory" in words.only:
             found |= memory([int(n) for n in words.memory.split(",")], Path(folder))
         if words.only == "one":

@@ -1,12 +1,16 @@
 """Conversations to text parts with known owners: what the model is given, and what it is trained to say."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from medicalgpt.data.records import Message, Tools
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.dialogue import answer_span
 from medicalgpt.rendering.frames import Frames, Parts, Words
 from medicalgpt.rendering.template_text import TemplateText
+from medicalgpt.rendering.verbatim import Verbatim
+
+_PLAIN: Final = "transformers.tokenization_utils_base"  # whose tokenizers give a template the turns as they are
 
 
 def conversation_parts(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:
@@ -32,7 +36,10 @@ def _frames(template: TemplateText) -> Frames:
         turns = [Message(role, content) for role, content in words]
         return template.text(turns, generation_prompt=words[-1][0] != "assistant")
 
-    return Frames(render, lambda messages: turn_by_turn(template, messages))
+    tokenizer = template.tokenizer
+    plain = getattr(type(tokenizer).apply_chat_template, "__module__", "") == _PLAIN
+    once = Verbatim(render, template.source, tuple(tokenizer.special_tokens_map)).text if plain else render
+    return Frames(once, lambda messages: turn_by_turn(template, messages))
 
 
 def turn_by_turn(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:

@@ -11,6 +11,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
+
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.sections import Sections
 from medicalgpt.rendering.spelling import Spelling
@@ -67,19 +69,24 @@ class Encoder:
 
     def ids(self, text: str) -> list[int]:
         """Ids of a text without anything added."""
+        found: list[int] = self.array(text).tolist()
+        return found
+
+    def array(self, text: str, cuts: Sequence[int] = ()) -> np.ndarray:
+        """The same as int32 of shape [tokens]. `cuts` are places where the tokenizer cuts this text in any case."""
         if not text:
-            return []
+            return np.empty(0, np.int32)
         go_on()
         inner = self.backend
         if inner is None or inner.encode_special_tokens or inner.truncation is not None or inner.padding is not None:
-            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+            return np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int32)
         if self._words is not None:
-            return self._words.ids(text)
-        return encoded(inner, text)
+            return self._words.ids(text, cuts)
+        return np.asarray(encoded(inner, text), np.int32)
 
     @cached_property
     def _words(self) -> Words | None:
-        return Words(self.backend) if cuts_words(self.backend) else None
+        return Words(self.backend) if self.backend is not None and cuts_words(self.backend) else None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens included."""
@@ -87,9 +94,10 @@ class Encoder:
             return str(self.backend.decode(list(ids), skip_special_tokens=False))
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
-    def spells(self, ids: Sequence[int], text: str) -> bool:
+    def spells(self, ids: np.ndarray, text: str) -> bool:
         """Whether decoding the ids gives just this text."""
-        return self._spelling.spells(ids, text) or self.decode(ids) == text
+        listed = ids.tolist()
+        return self._spelling.spells(listed, text) or self.decode(listed) == text
 
     @cached_property
     def _spelling(self) -> Spelling:
@@ -100,16 +108,24 @@ class Encoder:
 
         The concatenation equals the ids of the whole text wherever no token crosses a boundary.
         """
+        return [found.tolist() for found in self.arrays(parts)]
+
+    def arrays(self, parts: Sequence[str]) -> list[np.ndarray]:
+        """The same as int32 of shape [tokens]."""
         return self._remembered(tuple(parts))
 
     @cached_property
-    def _remembered(self) -> Callable[[tuple[str, ...]], list[list[int]]]:
-        return lru_cache(_REMEMBERED)(lambda parts: self.sections.parts(parts) or self.each_prefix(parts))
+    def _remembered(self) -> Callable[[tuple[str, ...]], list[np.ndarray]]:
+        def found(parts: tuple[str, ...]) -> list[np.ndarray]:
+            quick = self.sections.parts(parts)
+            return quick if quick is not None else [np.asarray(ids, np.int32) for ids in self.each_prefix(parts)]
+
+        return lru_cache(_REMEMBERED)(found)
 
     @cached_property
     def sections(self) -> Sections:
         """The text between special tokens, each stretch of which is encoded by itself."""
-        return Sections(self.ids, self.decode, self.backend)
+        return Sections(self.array, self.decode, self.backend, alike=self._words is not None)
 
     def each_prefix(self, parts: Sequence[str]) -> list[list[int]]:
         """As `parts`, for any tokenizer: the text up to every boundary is encoded, which for many parts takes long."""

@@ -139,7 +139,7 @@ class RowStream:
                 workers.close()
                 self._workers, self._alone, workers = None, True, None
         if workers is not None:
-            yield from workers.map(act, asked)
+            yield from workers.map(work, act, asked)
         else:
             for chunk in asked:
                 yield chunk.file, act(work, chunk)
@@ -149,7 +149,7 @@ class RowStream:
         if count < 2 or self._alone:
             return None
         if self._workers is None:
-            self._workers = Workers(count)
+            self._workers = Workers(count - 1, self.progress.say)
         return self._workers
 
 

@@ -12,9 +12,9 @@ from medicalgpt.data.rows import DETECTED, RawRow, Reading, Row, open_raw_rows, 
 from medicalgpt.data.split import Split, group_key
 from medicalgpt.errors import DataError, RenderError
 from medicalgpt.rendering.first_rows import Records
+from medicalgpt.rendering.packed import Packed, pack
 from medicalgpt.rendering.renderer import Renderer
 from medicalgpt.rendering.rows import Rendered, VerificationError
-from medicalgpt.rendering.store import Packed, pack
 
 _ROWS: Final = 200  # of a chunk
 _CHARACTERS: Final = 1 << 19

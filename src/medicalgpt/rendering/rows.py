@@ -1,7 +1,6 @@
 """Records to token trees, verified row by row: exactly the assistant's text and its stop token are trained."""
 
 import unicodedata
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -71,7 +70,8 @@ def render_document(doc: Document, template: ChatTemplate, max_tokens: int) -> R
     """
     if found := template.encoder.special_pattern.search(doc.text):
         raise RenderError(f"the document contains the special token {found.group()!r}; remove it from the text")
-    ids = [template.document_start, *template.encoder.ids(doc.text), *([template.document_end] if doc.ends else [])]
+    ends = [template.document_end] if doc.ends else []
+    ids = np.concatenate([[template.document_start], template.encoder.array(doc.text), ends]).astype(np.int32)
     step = max_tokens - 1
     pieces = [ids[i : i + max_tokens] for i in range(0, len(ids) - 1, step)]
     trees = tuple(chain(p, [0.0] + [doc.weight] * (len(p) - 1), doc.source) for p in pieces)
@@ -108,28 +108,29 @@ def _weigh(
     template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: dict[int, float], everything: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encode parts, give trained ones their turn's weight, and verify by decoding."""
-    encoded = template.encoder.parts(parts)
-    ids: list[int] = []
-    weights = np.full(sum(map(len, encoded)), 1.0 if everything else 0.0, np.float32)
+    encoded = template.encoder.arrays(parts)
+    ids = np.concatenate(encoded)
+    weights = np.full(len(ids), 1.0 if everything else 0.0, np.float32)
+    at = 0
     for text, piece, owner in zip(parts, encoded, owners):
         weight = trained.get(owner) if owner is not None else None
         if weight:
-            _verify(template, ids, piece, text)
+            _verify(template, ids[:at], piece, text)
         if weight is not None:
-            weights[len(ids) : len(ids) + len(piece)] = weight
-        ids += piece
+            weights[at : at + len(piece)] = weight
+        at += len(piece)
     weights[0] = 0.0
-    return np.frombuffer(array("i", ids), np.int32), weights
+    return ids, weights
 
 
-def _verify(template: ChatTemplate, before: list[int], answer: list[int], expected: str) -> None:
+def _verify(template: ChatTemplate, before: np.ndarray, answer: np.ndarray, expected: str) -> None:
     if not template.encoder.spells(answer, expected):
         decode = template.encoder.decode
         # SentencePiece drops a leading space when it decodes out of context
-        decoded = decode([*before, *answer])[len(decode(before)) :]
+        decoded = decode([*before.tolist(), *answer.tolist()])[len(decode(before.tolist())) :]
         if decoded != expected and unicodedata.normalize("NFKC", decoded) != unicodedata.normalize("NFKC", expected):
             raise VerificationError(expected, decoded)
-    if not answer or answer[-1] != template.stop_id:
+    if not len(answer) or answer[-1] != template.stop_id:
         raise RenderError(f"the answer does not end in the stop token (id {template.stop_id})")
 
 

@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
 from tokenizers import decoders, normalizers
 
 _PIECES: Final = 1024  # that are kept encoded: headers are few and the same in every row
@@ -22,38 +23,47 @@ class Sections:
     """Finds the ids of consecutive parts of one text, where the tokenizer's own rules allow to say them at once.
 
     Args:
-        encode: text to ids, with nothing added.
+        encode: text to ids, with nothing added; the second argument are places where it is cut in any case.
         decode: ids to text.
         backend: the tokenizer of the `tokenizers` library; None for any other, about which nothing is known.
+        alike: a stretch has the same ids wherever it stands (`words.cuts_words`).
     """
 
-    def __init__(self, encode: Callable[[str], list[int]], decode: Callable[[list[int]], str], backend: Any) -> None:
-        self.encode, self.decode, self.backend = encode, decode, backend
-        self._kept = lru_cache(_PIECES)(lambda piece: tuple(encode(piece)))
+    def __init__(
+        self,
+        encode: Callable[[str, Sequence[int]], np.ndarray],
+        decode: Callable[[list[int]], str],
+        backend: Any,
+        alike: bool = False,
+    ) -> None:
+        self.encode, self.decode, self.backend, self.alike = encode, decode, backend, alike
+        self._kept = lru_cache(_PIECES)(lambda piece: encode(piece, ()))
 
-    def parts(self, parts: Sequence[str]) -> list[list[int]] | None:
+    def parts(self, parts: Sequence[str]) -> list[np.ndarray] | None:
         """Ids of each part; None where they must be found by encoding every prefix."""
         if self.backend is None:
             return None
         text = "".join(parts)
         marks = list(self._pattern.finditer(text))
-        ids = self.encode(text)
-        stretches = self._stretches(ids, [self._special[mark.group()] for mark in marks])
+        stretches = self._stretches(text, marks)
         return None if stretches is None else _Walk(self, text, marks, stretches).take(parts)
 
-    def _stretches(self, ids: list[int], special: list[int]) -> list[list[int]] | None:
-        """The ids cut before each of these special ones; None where they have others, or not all of these: a special token
-        that is not always one (within words, say), or an unknown character."""
-        at = [0]
-        try:
-            for index in special:
-                at.append(ids.index(index, at[-1] + (len(at) > 1)))
-        except ValueError:
+    def _stretches(self, text: str, marks: list[re.Match[str]]) -> list[np.ndarray] | None:
+        """The ids of the text cut before each of these special tokens; None where they have others, or not all of these: a
+        special token that is not always one (within words, say), or an unknown character."""
+        special = [self._special[mark.group()] for mark in marks]
+        ids = self.encode(text, [mark.start() for mark in marks if mark.start()] if self._apart else ())
+        at = np.flatnonzero(self._is_special[ids])
+        if ids[at].tolist() != special:
             return None
-        stretches = [ids[a:b] for a, b in pairwise([*at, len(ids)])]
-        first, *rest = stretches
-        plain = self._ids.isdisjoint(first) and all(self._ids.isdisjoint(stretch[1:]) for stretch in rest)
-        return stretches if plain else None
+        return [ids[a:b] for a, b in pairwise((0, *at.tolist(), len(ids)))]
+
+    @cached_property
+    def _apart(self) -> bool:
+        """Whether stretches may be encoded one by one: nothing else is looked for before a text is cut into them."""
+        added = self.backend.get_added_tokens_decoder().values()
+        plain = all(t.normalized or t.content in self._special for t in added)
+        return self.alike and plain and not any(t.single_word or t.lstrip or t.rstrip for t in added)
 
     @cached_property
     def _special(self) -> dict[str, int]:
@@ -63,17 +73,22 @@ class Sections:
         return {t.content: int(i) for i, t in added.items() if t.special and not t.normalized and t.content != unknown}
 
     @cached_property
-    def _ids(self) -> frozenset[int]:
-        return frozenset(self._special.values())
+    def _is_special(self) -> np.ndarray:
+        """Of each id whether it is one of these, bool of shape [ids]."""
+        found = np.zeros(
+            max([self.backend.get_vocab_size(), *(i + 1 for i in self.backend.get_added_tokens_decoder())]), np.bool_
+        )
+        found[list(self._special.values())] = True
+        return found
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         names = sorted(self._special, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
-    def piece(self, text: str) -> Sequence[int]:
+    def piece(self, text: str) -> np.ndarray:
         """Ids of a short text, which may have been asked for before."""
-        return self._kept(text) if len(text) <= _SHORT else self.encode(text)
+        return self._kept(text) if len(text) <= _SHORT else self.encode(text, ())
 
     def spelled(self, text: str) -> bool:
         """Whether ids of this text, and of any piece of it, spell just what they were made of."""
@@ -82,22 +97,26 @@ class Sections:
     @cached_property
     def _byte_level(self) -> bool:
         plain = isinstance(self.backend.normalizer, normalizers.NFC | None)
-        return plain and isinstance(self.backend.decoder, decoders.ByteLevel) and self.decode(self.encode("a")) == "a"
+        return (
+            plain
+            and isinstance(self.backend.decoder, decoders.ByteLevel)
+            and self.decode(self.encode("a", ()).tolist()) == "a"
+        )
 
 
 class _Walk:
     """One pass over the boundaries of a text. A stretch begins with its special token, but for the first."""
 
-    def __init__(self, sections: Sections, text: str, marks: list[re.Match[str]], stretches: list[list[int]]) -> None:
+    def __init__(self, sections: Sections, text: str, marks: list[re.Match[str]], stretches: list[np.ndarray]) -> None:
         self.sections, self.text, self.marks, self.stretches = sections, text, marks, stretches
         self.number = 0  # of the stretch that the last boundary stood in
         self.origin = 0  # where its text begins, or that of what is left of it after a cut
         self.taken = 0  # of its ids
         self.bounded = False  # a boundary stood in it already, and was not its end
 
-    def take(self, parts: Sequence[str]) -> list[list[int]] | None:
+    def take(self, parts: Sequence[str]) -> list[np.ndarray] | None:
         """Ids of the parts, which make up the text; None as `Sections.parts`."""
-        found: list[list[int]] = []
+        found: list[np.ndarray] = []
         end = 0
         for part in parts[:-1]:
             end += len(part)
@@ -107,28 +126,26 @@ class _Walk:
             found.append(ids)
         return [*found, self._rest(len(self.stretches))]
 
-    def _rest(self, number: int) -> list[int]:
+    def _rest(self, number: int) -> np.ndarray:
         """What is left of the stretches before `number`."""
-        ids = self.stretches[self.number][self.taken :]
-        for stretch in self.stretches[self.number + 1 : number]:
-            ids += stretch
-        return ids
+        first = self.stretches[self.number][self.taken :]
+        return np.concatenate([first, *self.stretches[self.number + 1 : number]]) if number > self.number + 1 else first
 
-    def _up_to(self, end: int) -> list[int] | None:
+    def _up_to(self, end: int) -> np.ndarray | None:
         """Ids from the last boundary to the one at character `end`."""
         number = self.number
         while number < len(self.marks) and self.marks[number].end() <= end:
             number += 1
         if number < len(self.marks) and self.marks[number].start() < end:
             return None  # a special token across the boundary
-        before: list[int] = []
+        before = None
         if number > self.number:
             before = self._rest(number)
             self.number, self.taken, self.bounded = number, 0, False
             self.origin = self.marks[number - 1].start()
-        piece = list(self.sections.piece(self.text[self.origin : end]))
-        ids = before + piece[self.taken :]
-        if self.stretches[number][: len(piece)] == piece:
+        piece = self.sections.piece(self.text[self.origin : end])
+        ids = piece[self.taken :] if before is None else np.concatenate([before, piece[self.taken :]])
+        if self.stretches[number][: len(piece)].tobytes() == piece.tobytes():
             self.taken = len(piece)
         elif not self._cut(end):
             return None
@@ -141,7 +158,7 @@ class _Walk:
         stop = following.end() if following else len(self.text)
         if self.bounded or not self.sections.spelled(self.text[self.origin : stop]):
             return False
-        ids = self.sections.encode(self.text[end:stop])
+        ids = self.sections.encode(self.text[end:stop], ())
         self.stretches[self.number] = ids[:-1] if following else ids
         self.origin, self.taken = end, 0
         return True

@@ -34,7 +34,7 @@ class _Bytes(dict[int, bytes]):
     def __init__(self, backend: Any) -> None:
         super().__init__()
         self.backend = backend
-        self.characters = _characters()
+        self.characters = characters()
 
     def __missing__(self, index: int) -> bytes:
         token = self.backend.id_to_token(index)
@@ -50,7 +50,7 @@ class _Bytes(dict[int, bytes]):
         return found
 
 
-def _characters() -> dict[str, int]:
+def characters() -> dict[str, int]:
     """The character by which byte-level vocabularies write each byte: itself where it is printed, else one from 256 on."""
     printed = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = (byte for byte in range(256) if byte not in printed)

@@ -11,65 +11,21 @@ import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, Final, overload
 
 import numpy as np
 
 from medicalgpt.data.records import Source
 from medicalgpt.disk.failures import LARGER_CACHE, writing
 from medicalgpt.errors import RunError
+from medicalgpt.rendering.packed import NO_VERDICT, SEGMENT, SOURCE, Packed, lines, pack
 from medicalgpt.rendering.tree import Segment, TokenTree
 
 FORMAT = 3
-_FIELDS = 4  # of a segment's line: tree, parent, first token, end
-_NO_VERDICT = -1
-
-
-class Packed(NamedTuple):
-    """Checked trees of one file as the bytes that a store holds of them; segments and sources count from 0."""
-
-    ids: bytes
-    weights: bytes
-    segments: np.ndarray
-    sources: np.ndarray
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each tree."""
-        sizes = self.segments[:, 3] - self.segments[:, 2]
-        return np.bincount(self.segments[:, 0], weights=sizes, minlength=len(self.sources)).astype(np.int64)
-
-    def trees(self, file: str) -> list[TokenTree]:
-        """The trees again."""
-        ids, weights = np.frombuffer(self.ids, np.int32), np.frombuffer(self.weights, np.float32)
-        return [
-            TokenTree(
-                tuple(Segment(ids[a:b], weights[a:b], int(p)) for t, p, a, b in self.segments if t == number),
-                Source(file, int(row)),
-                None if verdict == _NO_VERDICT else bool(verdict),
-            )
-            for number, (_, row, verdict) in enumerate(self.sources)
-        ]
-
-
-def pack(trees: Sequence[TokenTree]) -> Packed:
-    """Check trees that come from the same file. Raises RenderError for one that is not well formed."""
-    segments: list[tuple[int, int, int, int]] = []
-    tokens = 0
-    for number, tree in enumerate(trees):
-        tree.check()
-        for s in tree.segments:
-            segments.append((number, s.parent, tokens, tokens + len(s)))
-            tokens += len(s)
-    parts = [s for tree in trees for s in tree.segments]
-    verdicts = (_NO_VERDICT if tree.desirable is None else int(tree.desirable) for tree in trees)
-    return Packed(
-        b"".join(s.ids.astype(np.int32, copy=False).tobytes() for s in parts),
-        b"".join(s.weights.astype(np.float32, copy=False).tobytes() for s in parts),
-        np.asarray(segments, np.int64).reshape(-1, _FIELDS),
-        np.asarray([(0, tree.source.row, verdict) for tree, verdict in zip(trees, verdicts)], np.int64).reshape(-1, 3),
-    )
+_ID, _FIELD = np.dtype(np.int32).itemsize, np.dtype(np.int64).itemsize
+_WAITING: Final = 1 << 20  # bytes of ids that are kept before they are written
 
 
 class StoreWriter:
@@ -79,6 +35,8 @@ class StoreWriter:
         self.folder = folder
         self._files: dict[str, int] = {}
         self._trees = self._tokens = 0
+        self._waiting: list[tuple[Packed, int]] = []  # with the number of their file
+        self._size = 0  # of their ids
         self.temp = folder.with_name(f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
         with self._writing():
             self.temp.mkdir(parents=True)
@@ -92,25 +50,42 @@ class StoreWriter:
         self.append(pack([tree]), tree.source.file)
 
     def append(self, packed: Packed, file: str) -> None:
-        """Append trees of a file. Raises RunError where they cannot be written."""
-        number = self._files.setdefault(file, len(self._files))
+        """Append trees of a file. Raises RunError where they, or those before them, cannot be written."""
+        self._waiting.append((packed, self._files.setdefault(file, len(self._files))))
+        self._size += len(packed.ids) + 64  # of a tree of no token there are lines, too
+        if self._size > _WAITING:
+            self._write()
+
+    def _write(self) -> None:
+        """Write those that wait."""
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        trees = np.asarray([packed.size for packed, _ in waiting], np.int64)
+        tokens = np.asarray([len(packed.ids) // _ID for packed, _ in waiting], np.int64)
+        segments = np.array(lines(b"".join(packed.segments for packed, _ in waiting), SEGMENT))
+        counts = [len(packed.segments) // (SEGMENT * _FIELD) for packed, _ in waiting]
+        segments[:, 0] += np.repeat(self._trees + np.cumsum(trees) - trees, counts)
+        segments[:, 2:] += np.repeat(self._tokens + np.cumsum(tokens) - tokens, counts)[:, None]
+        sources = np.array(lines(b"".join(packed.sources for packed, _ in waiting), SOURCE))
+        sources[:, 0] = np.repeat([number for _, number in waiting], trees)
         with self._writing():
-            self._ids.write(packed.ids)
-            self._weights.write(packed.weights)
-            self._segments.write(np.add(packed.segments, (self._trees, 0, self._tokens, self._tokens)).tobytes())
-            self._sources.write(np.add(packed.sources, (number, 0, 0)).tobytes())
-        self._trees += len(packed.sources)
-        self._tokens += len(packed.ids) // np.dtype(np.int32).itemsize
+            self._ids.write(b"".join(packed.ids for packed, _ in waiting))
+            self._weights.write(b"".join(packed.weights for packed, _ in waiting))
+            self._segments.write(segments.tobytes())
+            self._sources.write(sources.tobytes())
+        self._trees += int(trees.sum())
+        self._tokens += int(tokens.sum())
 
     def close(self, meta: dict[str, Any]) -> None:
         """Finish the store and give it its name. Raises RunError where it cannot be written."""
+        if self._waiting:
+            self._write()
         text = json.dumps(
             {"format": FORMAT, "files": list(self._files), "tokens": self._tokens, **meta}, ensure_ascii=False
         )
         with self._writing():
             for file in (self._ids, self._weights, self._segments, self._sources):
                 file.close()
-            for name, fields in (("segments", _FIELDS), ("sources", 3)):
+            for name, fields in (("segments", SEGMENT), ("sources", SOURCE)):
                 _with_header(self.temp / f"{name}.bin", self.temp / f"{name}.npy", fields)
             (self.temp / "store.json").write_text(text, encoding="utf-8")
             if self.folder.exists():
@@ -124,13 +99,13 @@ class StoreWriter:
                 file.close()
 
     def _writing(self) -> AbstractContextManager[None]:
-        size = 8 * self._tokens  # an id and a weight of four bytes each
+        size = 2 * _ID * self._tokens  # an id and a weight
         return writing(f"the token store (after {size / 1e6:,.0f} MB)", self.folder.parent, remedy=LARGER_CACHE)
 
 
 def _with_header(raw: Path, target: Path, fields: int) -> None:
     """Make an .npy file of rows of int64, without having them in memory."""
-    rows = raw.stat().st_size // (fields * np.dtype(np.int64).itemsize)
+    rows = raw.stat().st_size // (fields * _FIELD)
     with raw.open("rb") as source, target.open("wb") as out:
         header = {
             "descr": np.lib.format.dtype_to_descr(np.dtype(np.int64)),
@@ -142,6 +117,10 @@ def _with_header(raw: Path, target: Path, fields: int) -> None:
     raw.unlink()
 
 
+def _mapped(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
 class TreeStore(Sequence[TokenTree]):
     """A finished store as a sequence of trees."""
 
@@ -150,12 +129,18 @@ class TreeStore(Sequence[TokenTree]):
         self.meta = json.loads((folder / "store.json").read_text(encoding="utf-8"))
         if self.meta["format"] != FORMAT:
             raise RunError(f"{folder}: token store of format {self.meta['format']}, expected {FORMAT}; delete it")
-        self.segments = np.load(folder / "segments.npy")
-        self.sources = np.load(folder / "sources.npy")
+        self.segments = _mapped(folder / "segments.npy")
+        self.sources = _mapped(folder / "sources.npy")
         empty = self.meta["tokens"] == 0
-        self.ids = np.empty(0, np.int32) if empty else np.memmap(folder / "ids.bin", np.int32, "r")
-        self.weights = np.empty(0, np.float32) if empty else np.memmap(folder / "weights.bin", np.float32, "r")
-        self.first = np.searchsorted(self.segments[:, 0], np.arange(len(self.sources) + 1))
+        self.ids = np.empty(0, np.int32) if empty else np.asarray(np.memmap(folder / "ids.bin", np.int32, "r"))
+        self.weights = (
+            np.empty(0, np.float32) if empty else np.asarray(np.memmap(folder / "weights.bin", np.float32, "r"))
+        )
+
+    @cached_property
+    def first(self) -> np.ndarray:
+        """Each tree's first segment, and the number of all."""
+        return np.searchsorted(self.segments[:, 0], np.arange(len(self.sources) + 1))
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -175,7 +160,7 @@ class TreeStore(Sequence[TokenTree]):
             for _, parent, a, b in self.segments[self.first[index] : self.first[index + 1]]
         )
         file, row, verdict = self.sources[index]
-        desirable = None if verdict == _NO_VERDICT else bool(verdict)
+        desirable = None if verdict == NO_VERDICT else bool(verdict)
         return TokenTree(parts, Source(self.meta["files"][file], int(row)), desirable)
 
     def __iter__(self) -> Iterator[TokenTree]:
@@ -186,10 +171,11 @@ class TreeStore(Sequence[TokenTree]):
         segments = self.segments[self.first[first] : self.first[end]]
         tokens, last = int(segments[0, 2]), int(segments[-1, 3])
         return Packed(
-            self.ids[tokens:last].tobytes(),
-            self.weights[tokens:last].tobytes(),
-            np.subtract(segments, (first, 0, tokens, tokens)),
-            np.array(self.sources[first:end]) * (0, 1, 1),
+            # Read, not mapped: whoever copies a whole store would have all of it in memory.
+            np.fromfile(self.folder / "ids.bin", np.int32, last - tokens, offset=_ID * tokens).tobytes(),
+            np.fromfile(self.folder / "weights.bin", np.float32, last - tokens, offset=_ID * tokens).tobytes(),
+            np.subtract(segments, (first, 0, tokens, tokens)).tobytes(),
+            (self.sources[first:end] * (0, 1, 1)).tobytes(),
         )
 
     def take(self, index: np.ndarray) -> "TreeStore":

@@ -44,7 +44,7 @@ class Undivided:
         if packed is not None:
             self._writer.append(packed, file)
         number = self._files.setdefault(file, len(self._files))
-        trees = 0 if packed is None else len(packed.sources)
+        trees = 0 if packed is None else packed.size
         row = (int(found.key.key, 16), found.key.size, found.source.row, trees, number, found.row.outcome != "dropped")
         with self._writing():
             self._table.write(_WRITTEN.pack(*row))

@@ -2,22 +2,32 @@
 
 Such a tokenizer cuts text into words by a regular expression first. Between a letter, digit or closing mark and a single
 space before the next letter or digit, all expressions in use cut, and none looks back. So a text's ids are those of its
-stretches between such places, and most of these were seen in earlier rows.
+stretches between such places, and most of these were seen in earlier rows. Chinese has places of its own (`ideographs`).
 """
 
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
+from array import array
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final
 
-from tokenizers import models, normalizers
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers
+
+from medicalgpt.rendering.ideographs import Ideographs
 
 _MOST: Final = 1 << 16  # words that are kept
 _LONGEST: Final = 64  # characters of one; control tokens between two turns are in it
 _FEW: Final = 8  # words: a batch of fewer takes longer than one after the other
-_WORTH: Final = 12  # characters a word: above that the text is no list of words, as Chinese is not
+_WORTH: Final = 12  # characters a word: above that the text is no list of words, as Thai is not
 _SHORT: Final = 200  # characters: a batch of one is handed to another thread, which takes longer than so short a text
-_PLACE: Final = re.compile(r"(?<=[A-Za-z0-9.,;:!?)])(?= [A-Za-z0-9])")
+_ALONE: Final = "\0"
+_PLACE: Final = re.compile(
+    r" (?=[A-Za-z0-9])(?<=[A-Za-z0-9.,;:!?)] )"
+)  # with its space, which is the next word's first
 
 # The cutting expressions of GPT-2, of cl100k with the Llama 3 line, and of the Qwen and SmolLM lines, as tokenizer.json has them.
 _KNOWN: Final = frozenset(
@@ -35,36 +45,69 @@ class Words:
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
-        self._known: dict[str, list[int]] = {}
+        self._units: dict[str, bytes] = {}
+        """Ids of pieces, as they lie in an array."""
+        self._words: dict[str, bytes] = {}
+        """The same of words: those behind a space by the word without it, others with `_ALONE` before them."""
 
-    def ids(self, text: str) -> list[int]:
-        """Ids of a text with nothing added."""
-        words = _PLACE.split(text)
+    @cached_property
+    def _ideographs(self) -> Ideographs | None:
+        return Ideographs(self.backend) if _joins_plainly(self.backend) else None
+
+    def ids(self, text: str, cuts: Sequence[int] = ()) -> np.ndarray:
+        """Ids of a text with nothing added, int32 of shape [tokens].
+
+        Args:
+            cuts: where the tokenizer cuts this text in any case.
+        """
+        words = None if text.isascii() else self._chinese(text, cuts)
+        plain = words is None
+        if words is None:
+            words = self._cut(text, cuts)
         if len(words) * _WORTH < len(text):
-            return encoded(self.backend, text)
-        known = self._known
-        try:
-            return [i for word in words for i in known[word]]
-        except KeyError:
-            return self._learn(words)
+            return np.asarray(encoded(self.backend, text), np.int32)
+        found = list(map((self._words if plain else self._units).get, words))
+        if None in found:
+            self._learn(words, found, plain)
+        return np.frombuffer(b"".join(found), np.int32)  # type: ignore[arg-type]  # none is None any more
 
-    def _learn(self, words: list[str]) -> list[int]:
-        """The same where some words are new; they are encoded together."""
-        known = self._known
-        new = list(dict.fromkeys(word for word in words if word not in known))
+    def _chinese(self, text: str, cuts: Sequence[int]) -> list[str] | None:
+        """The pieces of a text, as they are kept in `_units`; None where it must be cut as any other."""
+        # A letter may become another character together with what stands behind it, which tokens may know.
+        if self._ideographs is None or not unicodedata.is_normalized("NFC", text):
+            return None
+        return self._ideographs.units(text, cuts)
+
+    @staticmethod
+    def _cut(text: str, cuts: Sequence[int]) -> list[str]:
+        """The words of a text, as they are kept in `_words`."""
+        words = list[str]()
+        for begin, end in pairwise((0, *cuts, len(text))):
+            first, *others = _PLACE.split(text[begin:end])
+            words.append(_ALONE + first)
+            words += others
+        return words
+
+    def _learn(self, words: list[str], found: list[bytes | None], plain: bool) -> None:
+        """Put the ids of new words (`plain`: as `_cut` gives them) where `found` has None; they are encoded together."""
+        missing = [at for at, ids in enumerate(found) if ids is None]
+        new = list(dict.fromkeys([words[at] for at in missing]))
+        texts = [word[1:] if word[0] == _ALONE else f" {word}" for word in new] if plain else new
         if len(new) <= _FEW:
-            fresh = {word: self.backend.encode(word, add_special_tokens=False).ids for word in new}
+            ids = [self.backend.encode(text, add_special_tokens=False).ids for text in texts]
         else:
-            found = self.backend.encode_batch_fast(new, add_special_tokens=False)
-            fresh = {word: encoding.ids for word, encoding in zip(new, found)}
-        ids = [i for word in words for i in (fresh[word] if word in fresh else known[word])]
-        if len(self._known) + len(fresh) > _MOST:
-            self._known = {}  # another thread goes on with the one it has
-        self._known.update((word, found) for word, found in fresh.items() if len(word) <= _LONGEST)
-        return ids
+            ids = [one.ids for one in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
+        fresh = {word: array("i", one).tobytes() for word, one in zip(new, ids)}
+        for at in missing:
+            found[at] = fresh[words[at]]
+        known = self._words if plain else self._units
+        if len(known) + len(fresh) > _MOST:
+            known = {}  # another thread goes on with the one it has
+            self._words, self._units = (known, self._units) if plain else (self._words, known)
+        known.update((word, one) for word, one in fresh.items() if len(word) <= _LONGEST)
 
 
-def encoded(backend: Any, text: str) -> list[int]:
+def encoded(backend: Tokenizer, text: str) -> list[int]:
     """Ids of a text with nothing added. Of a long one without the places of its tokens, which take half of the time."""
     if len(text) <= _SHORT:
         ids: list[int] = backend.encode(text, add_special_tokens=False).ids
@@ -81,6 +124,14 @@ def cuts_words(backend: Any) -> bool:
     steps = written["pretokenizers"] if written.get("type") == "Sequence" else [written]
     plain = isinstance(backend.model, models.BPE) and not backend.model.dropout
     return plain and _cuts(steps) and not _spaced(t.content for t in backend.get_added_tokens_decoder().values())
+
+
+def _joins_plainly(backend: Any) -> bool:
+    """Whether what is joined within a word depends on nothing but what stands there: neither on its being the word's beginning
+    or end nor, for added tokens, on what stands beside it."""
+    model = backend.model
+    whole = any(token.single_word for token in backend.get_added_tokens_decoder().values())
+    return not (model.continuing_subword_prefix or model.end_of_word_suffix or model.fuse_unk or whole)
 
 
 def _cuts(steps: list[dict[str, Any]]) -> bool:

@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Final, TypeVar, cast
@@ -22,42 +22,52 @@ from medicalgpt.rendering.row_work import Act, Chunk, RowWork
 T = TypeVar("T")
 
 _AHEAD: Final = 2  # chunks for each helper that are read before they are needed
+_WAITING: Final = 8  # chunks for each helper that may be done before one that came earlier
 _START: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from medicalgpt.rendering.worker import main; main()"
 )
 
 
 class WorkersError(Exception):
-    """The helpers could not take up the work: something of it cannot be sent to, or made again in, another process."""
+    """The work cannot be sent to another process."""
 
 
 class Workers:
-    """`count` processes. `close` ends them at once."""
+    """`count` processes beside this one. `close` ends them at once.
 
-    def __init__(self, count: int) -> None:
+    Args:
+        say: is told of processes that cannot help.
+    """
+
+    def __init__(self, count: int, say: Callable[[str], None] = lambda text: None) -> None:
+        self._say = say
         self._all = [_Worker() for _ in range(count)]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
+        self._starting: list[Future[None]] = []
+        self._ready = 0
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="medicalgpt-rows")
-        for worker in self._all:
-            self._idle.put(worker)
 
     def give(self, work: RowWork) -> None:
-        """Tell all of them what to do.
+        """Tell all of them what to do; they load what they need for it while this process goes on.
 
         Raises:
-            WorkersError: they cannot.
+            WorkersError: it cannot be sent.
         """
         try:
             sent = pickle.dumps((None, work))
         except Exception as error:  # a tokenizer of foreign code may refuse in any way
             raise WorkersError(f"the tokenizer cannot be sent to another process ({type(error).__name__})") from error
-        try:
-            list(self._threads.map(lambda worker: worker.ask(sent), self._all))
-        except Exception as error:
-            raise WorkersError(f"another process could not take up the work ({type(error).__name__})") from error
+        self._idle, self._ready = SimpleQueue(), 0
+        self._starting = [self._threads.submit(self._start, worker, sent) for worker in self._all]
 
-    def map(self, act: Act[T], chunks: Iterator[Chunk]) -> Iterator[tuple[int, list[ReadRow[T]]]]:
+    def _start(self, worker: "_Worker", sent: bytes) -> None:
+        worker.ask(sent)
+        self._idle.put(worker)
+
+    def map(self, work: RowWork, act: Act[T], chunks: Iterator[Chunk]) -> Iterator[tuple[int, list[ReadRow[T]]]]:
         """Each chunk's file and results, in order; what `chunks` raises comes after the results of those before.
+
+        A chunk that no process is free for is worked on here.
 
         Raises:
             RunError: a process ended. Whatever the work raises.
@@ -66,20 +76,37 @@ class Workers:
         failed: Exception | None = None
         more = True
         while more or waiting:
-            while more and len(waiting) < _AHEAD * len(self._all):
-                try:
-                    chunk = next(chunks)
-                except StopIteration:
-                    more = False
-                except Exception as error:
-                    failed, more = error, False
-                else:
-                    waiting.append((chunk.file, self._threads.submit(self._ask, pickle.dumps((act, chunk)))))
-            if waiting:
+            self._take_in()
+            while waiting and (waiting[0][1].done() or not more or len(waiting) > _WAITING * len(self._all)):
                 file, future = waiting.popleft()
                 yield file, cast(list[ReadRow[T]], future.result())
+            if not more:
+                continue
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                more = False
+            except Exception as error:
+                failed, more = error, False
+            else:
+                busy = sum(not future.done() for _, future in waiting)
+                waiting.append(
+                    (chunk.file, self._there(act, chunk) if busy < _AHEAD * self._ready else _here(work, act, chunk))
+                )
         if failed is not None:
             raise failed
+
+    def _take_in(self) -> None:
+        """Count those that have taken up the work since. One that could not is left out, with a word."""
+        for future in [future for future in self._starting if future.done()]:
+            self._starting.remove(future)
+            if error := future.exception():
+                self._say(f"one process less: it could not take up the work ({type(error).__name__})")
+            else:
+                self._ready += 1
+
+    def _there(self, act: Act[T], chunk: Chunk) -> Future[object]:
+        return self._threads.submit(self._ask, pickle.dumps((act, chunk)))
 
     def _ask(self, sent: bytes) -> object:
         worker = self._idle.get()
@@ -95,6 +122,15 @@ class Workers:
         self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._all:
             worker.process.communicate()
+
+
+def _here(work: RowWork, act: Act[T], chunk: Chunk) -> Future[object]:
+    found: Future[object] = Future()
+    try:
+        found.set_result(act(work, chunk))
+    except Exception as error:
+        found.set_exception(error)
+    return found
 
 
 class _Worker:

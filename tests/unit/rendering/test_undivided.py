@@ -7,9 +7,10 @@ import numpy as np
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Source
 from medicalgpt.data.split import Split
+from medicalgpt.rendering.packed import pack
 from medicalgpt.rendering.row_work import RowKey, RowTrees
 from medicalgpt.rendering.rows import Rendered
-from medicalgpt.rendering.store import StoreWriter, TreeStore, pack
+from medicalgpt.rendering.store import StoreWriter, TreeStore
 from medicalgpt.rendering.tree import Segment, TokenTree
 from medicalgpt.rendering.undivided import Undivided
 

@@ -44,22 +44,22 @@ def test_words_have_the_ids_of_the_whole(texts: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(words, "_WORTH", 10**6)
         for text in [*texts, *texts]:
-            assert encoder.ids(text) == backend.encode(text, add_special_tokens=False).ids
+            assert encoder.ids(text).tolist() == backend.encode(text, add_special_tokens=False).ids
 
 
 def test_a_known_word_is_not_encoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Words(byte_level().backend_tokenizer)
-    first = encoder.ids("Rest and drink, and call a doctor.")
+    first = encoder.ids("Rest and drink, and call a doctor.").tolist()
     encoder.backend = None
-    assert encoder.ids("Rest and drink, and call a doctor.") == first
+    assert encoder.ids("Rest and drink, and call a doctor.").tolist() == first
 
 
 def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_MOST", 3)
     encoder = Words(byte_level().backend_tokenizer)
     for text in ("one two", "three four", "five six"):
-        assert encoder.ids(text) == encoder.backend.encode(text, add_special_tokens=False).ids
-        assert len(encoder._known) <= 3
+        assert encoder.ids(text).tolist() == encoder.backend.encode(text, add_special_tokens=False).ids
+        assert max(len(encoder._words), len(encoder._units)) <= 3
 
 
 def changed(change: Any) -> Any:

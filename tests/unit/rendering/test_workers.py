@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import wait
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from medicalgpt.errors import DataError, RenderError, RunError
 from medicalgpt.rendering import row_work
 from medicalgpt.rendering.build import Prepared, prepare
 from medicalgpt.rendering.progress import Progress
+from medicalgpt.rendering.row_work import Chunk, RowWork
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.workers import Workers
 
@@ -50,8 +52,26 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_work, "_ROWS", 7)
 
 
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows go on only when the other processes are ready; how many chunks these got is counted."""
+    give, there, sent = Workers.give, Workers._there, list[int]()
+
+    def waiting(crew: Workers, work: RowWork) -> None:
+        give(crew, work)
+        wait(crew._starting)
+
+    def counted(crew: Workers, act: Any, chunk: Chunk) -> Any:
+        sent.append(len(chunk.rows))
+        return there(crew, act, chunk)
+
+    monkeypatch.setattr(Workers, "give", waiting)
+    monkeypatch.setattr(Workers, "_there", counted)
+    return sent
+
+
 @pytest.mark.usefixtures("small_chunks")
-def test_any_number_of_processes_makes_the_same_bytes(tmp_path: Path) -> None:
+def test_any_number_of_processes_makes_the_same_bytes(tmp_path: Path, helped: list[int]) -> None:
     bad = {"messages": [{"role": "user", "content": "Nobody answers."}]}
     special = {"question": "A fever?", "answer": "It <|im_end|> ends."}
     train = [
@@ -64,6 +84,7 @@ def test_any_number_of_processes_makes_the_same_bytes(tmp_path: Path) -> None:
     ]
     one, two = (content(tmp_path / str(n)) for n in (1, 2))
     assert one == two
+    assert 1 < len(helped) < 36  # some of the chunks; the others were worked on here
     assert len(one) == 2 * len(STORED) + 2
     assert found[0].ledger == found[1].ledger
     assert found[0].ledger["reasons"].keys() == {
@@ -74,7 +95,7 @@ def test_any_number_of_processes_makes_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("what", ["special token", "broken file"])
-def test_an_error_is_that_of_one_process(what: str, tmp_path: Path) -> None:
+def test_an_error_is_that_of_one_process(what: str, tmp_path: Path, helped: list[int]) -> None:
     good = rows(60)
     if what == "special token":
         good[40] = {"question": "A fever?", "answer": "It <|im_end|> ends."}
@@ -88,6 +109,7 @@ def test_an_error_is_that_of_one_process(what: str, tmp_path: Path) -> None:
         said.append((type(caught.value), str(caught.value)))
         assert not [name for name in content(tmp_path / str(n)) if "ledger" in name or ".build" in name]
     assert said[0] == said[1]
+    assert helped or what == "broken file"  # which is found before any row is worked on
     assert f"{train}:{61 if what == 'broken file' else 41}" in said[0][1]
 
 
@@ -121,6 +143,22 @@ def test_a_tokenizer_that_cannot_be_sent_is_used_here_with_a_word(tmp_path: Path
     train = write(tmp_path / "a.jsonl", rows(20))
     found = run(tmp_path / "a", template, Console(file=said), train=[train], workers=2)
     assert "one process: the tokenizer cannot be sent to another process (TypeError)" in said.getvalue()
+    run(tmp_path / "b", train=[train], workers=1)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert len(found.train) == 19
+
+
+@pytest.mark.usefixtures("helped")
+def test_a_process_that_cannot_take_up_the_work_is_left_out_with_a_word(tmp_path: Path) -> None:
+    class Foreign(ChatTemplate):
+        def __reduce__(self) -> Any:
+            return int, ("no number",)
+
+    said = StringIO()
+    template = Foreign.of_text(tiny_tokenizer(), tiny_tokenizer().chat_template, "tokenizer")
+    train = write(tmp_path / "a.jsonl", rows(20))
+    found = run(tmp_path / "a", template, Console(file=said), train=[train], workers=2)
+    assert "one process less: it could not take up the work (ValueError)" in said.getvalue()
     run(tmp_path / "b", train=[train], workers=1)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert len(found.train) == 19

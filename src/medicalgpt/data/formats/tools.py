@@ -55,6 +55,8 @@ def in_call_order(turns: list[Any]) -> list[Any]:
     Raises:
         BadRow: a result names a call that the turn before it did not make.
     """
+    if not any(isinstance(turn, Mapping) and turn.get("tool_call_id") is not None for turn in turns):
+        return turns
     ordered: list[Any] = []
     ids: list[Any] = []
     first = 0

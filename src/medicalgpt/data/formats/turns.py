@@ -30,6 +30,8 @@ ROLES_ALLOWED = "system, user or human, assistant or gpt, function_call, tool or
 
 _READ = frozenset(("role", "from", "content", "value", "tool_calls", "tool_call_id", "id", *WEIGHT))
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_PLAIN = (frozenset(("role", "content")), frozenset(("from", "value")))
+"""Keys of turns that have no more than a role and words, as nearly all have."""
 
 
 def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
@@ -37,8 +39,12 @@ def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
     value = row[name]
     turns = parse_turns(value, name)
     if isinstance(row, Columns) and isinstance(value, list):
-        row.turn_keys |= {fold_name(k) for t in value for k in unread_keys(t)}
+        row.turn_keys |= {fold_name(k) for t in value if not _is_plain(t) for k in unread_keys(t)}
     return turns
+
+
+def _is_plain(turn: object) -> bool:
+    return type(turn) is dict and turn.keys() in _PLAIN
 
 
 def unread_keys(turn: object) -> list[str]:
@@ -83,6 +89,16 @@ def parse_turn(turn: object) -> Message:
     """
     if not isinstance(turn, Mapping):
         raise BadRow(f"a turn is {type_name(turn)}, not an object")
+    if _is_plain(turn):
+        name, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if (
+            isinstance(text, str)
+            and isinstance(name, str)
+            and name in ROLES
+            and name != "function_call"
+            and text.strip()
+        ):
+            return Message(ROLES[name], checked_text(text, f"the text of a turn (role {ROLES[name]})"))
     spelled = turn["role"] if turn.get("role") is not None else turn.get("from")
     content = turn["content"] if turn.get("content") is not None else turn.get("value")
     role = _role(spelled)
@@ -94,7 +110,7 @@ def parse_turn(turn: object) -> Message:
         return Message("assistant", "", calls_from_text(checked_text(content, label)), weight)
     calls = calls_from_turn(turn) if role == "assistant" else ()
     thoughts = next((turn[key] for key in _THOUGHTS if turn.get(key)), None)
-    text: object = content
+    text = content
     if isinstance(content, list):
         text, part_thoughts, part_calls = _joined(content)
         thoughts, calls = part_thoughts or thoughts, (*calls, *part_calls)
