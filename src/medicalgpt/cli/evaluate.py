@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.leakage import leakage, plant
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:  # lazy: heavy
     from medicalgpt.evaluation.outcomes import JsonObject
 
 app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
+
+app.command("plant")(plant)
+app.command("leakage")(leakage)
 
 _REQUESTS = {"refused": "rather refused than answered", "over_refused": "harmless, and rather refused than answered"}
 

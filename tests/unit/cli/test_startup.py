@@ -27,6 +27,9 @@ SURFACE = {
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
+    "evaluate leakage": f"{_MODEL.replace(' --system', '')} --control --canaries --rows --kind --limit --tokens --candidates "
+    "--max-tokens --output",
+    "evaluate plant": "output --data --count --digits --repeats --languages --kind --seed",
     "evaluate run": f"{_MODEL.replace(' --system', '')} --suite --tests --output --profile --limit --shuffle --texts --capacity "
     "--generate --max-new-tokens --batch-size --save-answers",
     "evaluate tests": "--tests",
