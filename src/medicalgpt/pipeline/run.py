@@ -87,7 +87,7 @@ class Pipeline:
             for entry in self.config.stages
         }
         asked = self.config.evaluate
-        self._tests = find_tests(asked.suite, Path(asked.tests)) if asked is not None else []
+        self._tests = find_tests(asked.suite, Path(asked.tests), asked.fetch) if asked is not None else []
 
     @property
     def names(self) -> list[str]:

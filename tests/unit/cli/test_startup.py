@@ -30,8 +30,8 @@ SURFACE = {
     "evaluate leakage": f"{_MODEL.replace(' --system', '')} --control --canaries --rows --kind --limit --tokens --candidates "
     "--max-tokens --output",
     "evaluate plant": "output --data --count --digits --repeats --languages --kind --seed",
-    "evaluate run": f"{_MODEL.replace(' --system', '')} --suite --tests --output --profile --limit --shuffle --texts --capacity "
-    "--generate --max-new-tokens --batch-size --save-answers",
+    "evaluate run": f"{_MODEL.replace(' --system', '')} --suite --tests --fetch --output --profile --limit --shuffle --texts "
+    "--capacity --generate --max-new-tokens --batch-size --save-answers",
     "evaluate tests": "--tests",
     "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype "
     "--trust-remote-code --allow-drift",
