@@ -200,6 +200,14 @@ def test_full_training_publishes_the_best_too(bench: Bench, tmp_path: Path, no_f
     assert all((kept[f"policy.model.{name}"] == tensor).all() for name, tensor in published.items())
 
 
+def test_without_checkpoints_the_best_is_saved_all_the_same(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    words = ("train.save_every=null", "train.save_minutes=null")
+    bench.train("sft", tmp_path / "run", *PATIENT, *words)
+    assert manifest(tmp_path / "run")["best"]["step"] == 8
+    bench.train("sft", tmp_path / "eight", *OPTIONS, *words, "train.max_steps=8")
+    assert largest_gap(weights(tmp_path / "run"), weights(tmp_path / "eight")) == 0.0
+
+
 @pytest.mark.parametrize("stage", quick_and_slow(["dpo", "rm"], ["pt", "orpo", "simpo", "kto"]))
 def test_every_stage_on_rows(stage: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
     name = {"dpo": "eval/rewards/accuracy", "rm": "eval/rewards/accuracy", "kto": "min:eval/kl_baseline"}
@@ -262,6 +270,14 @@ def test_reinforcement_learning_too(
     assert manifest(tmp_path / "run")["best"] == best
     kept = load_file(RunFolder(tmp_path / "run").checkpoint_dir(best["step"]) / "trainable.safetensors")
     assert any("lora_B" in name for name in kept)
+
+
+def test_rl_names_what_it_measures(bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    with pytest.raises(
+        ConfigError, match=r"measures no 'eval/loss'; held-out numbers are: .*eval/score, .*eval/stop_rate"
+    ):
+        rl.train(bench, "grpo", tmp_path / "run", *GRPO, "train.keep_best=eval/loss")
+    rl.train(bench, "grpo", tmp_path / "run", "train.max_steps=1")  # the folder is free for a corrected one
 
 
 def test_rl_without_held_out_prompts_is_refused(bench: Bench, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def plant(
         Path | None, typer.Option(metavar="FILE.jsonl", help="Copy its rows there, the canaries among them.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many canaries.")] = 12,
-    digits: Annotated[int, typer.Option(min=2, max=18, help="Digits of a secret.")] = 4,
+    digits: Annotated[int, typer.Option(min=2, max=18, help="Digits of a secret.")] = 3,
     repeats: Annotated[str, typer.Option(metavar="NUMBERS", help="How often each stands there, in turn.")] = "1,4,16",
     languages: Annotated[str, typer.Option(metavar="NAMES", help="en, zh, in turn.")] = "en,zh",
     kind: Kind = "dialogue",
