@@ -18,6 +18,7 @@ from tests.stages import Bench, child, column, command, largest_gap, metrics, we
 from transformers import TrainerCallback
 from typer.testing import CliRunner
 
+from medicalgpt.checkpoints import checkpoint
 from medicalgpt.cli import app
 from medicalgpt.errors import RunError
 from medicalgpt.objectives.language import SupervisedFineTuning
@@ -169,7 +170,7 @@ def test_death_after_the_last_checkpoint_doubles_nothing(
 def test_a_full_disk_leaves_the_checkpoint_before(
     bench: Bench, never_stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, save, calls = tmp_path / "run", trainer.save_file, []
+    run, save, calls = tmp_path / "run", checkpoint.save_file, []
 
     def full_the_second_time(tensors: Any, path: Path) -> None:
         calls.append(path)
@@ -179,7 +180,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         save(tensors, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "save_file", full_the_second_time)
+        patch.setattr(checkpoint, "save_file", full_the_second_time)
         result = CliRunner().invoke(app, ["train", *bench.words("sft", run, *OPTIONS)])
     assert result.exit_code == 2
     assert "the checkpoint of step 4 could not be saved: the disk is full (0." in result.stderr

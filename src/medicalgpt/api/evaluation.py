@@ -22,6 +22,7 @@ def evaluate(
     suite: str | Sequence[str],
     *,
     tests: PathLike = "tests",
+    fetch: bool = False,
     output: PathLike | None = None,
     profile: Profile = "chat",
     limit: int | None = None,
@@ -42,6 +43,7 @@ def evaluate(
         model: a run, model or adapter folder, an embedded model's name, or a Hub id.
         suite: names of suites and tests.
         tests: the folder below which their files lie, and YAML of your own tests.
+        fetch: fetch files that are missing there from the hubs that tests name.
         output: where the numbers go; None: within a run's folder, else below runs/evaluation.
         limit: so many items of each test, evenly spread.
         shuffle: ask in so many cyclic orders of the options.
@@ -60,4 +62,5 @@ def evaluate(
     folder = Path(output) if output is not None else usual_folder(os.fspath(model), names)
     answers = Answering(max_new_tokens) if generate else None
     settings = Settings(profile, shuffle, texts, limit, capacity, answers, judge)
-    return Evaluation(folder, run(asked, find_tests(names, Path(tests)), settings, folder, lambda text: None))
+    found = find_tests(names, Path(tests), fetch)
+    return Evaluation(folder, run(asked, found, settings, folder, lambda text: None))

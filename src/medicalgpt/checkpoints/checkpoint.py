@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import save_file
 
 from medicalgpt.checkpoints.old_checkpoints import OldCheckpoint, modern, recognize
 from medicalgpt.checkpoints.random_state import RandomState, restore
@@ -86,6 +87,20 @@ def tensors(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, torch.Ten
     return {name: parameter.detach().contiguous() for name, parameter in parameters.items()}
 
 
+def write_weights(folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+    """Write trainable.safetensors into `folder`."""
+    save_file(tensors(parameters), folder / WEIGHTS)
+
+
+def load_weights(folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+    """Copy the weights of a checkpoint into `parameters`, which must have the same names and shapes. Raises RunError."""
+    _compare(folder, shapes(folder / WEIGHTS), parameters)
+    saved = weights(folder / WEIGHTS)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(saved[name])
+
+
 def size(parameters: Mapping[str, torch.nn.Parameter], optimizer: Stateful) -> int:
     """Bytes that a checkpoint takes, but for a few thousand: the trained weights and the optimizer's state."""
     held = optimizer.state_dict()["state"].values()
@@ -119,11 +134,7 @@ class Checkpoint:
 
     def load_weights(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
         """Copy the weights into `parameters`, which must have the same names and shapes."""
-        self._compare(parameters)
-        saved = weights(self.folder / WEIGHTS)
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(saved[name])
+        load_weights(self.folder, parameters)
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Give `optimizer` its state back."""
@@ -143,20 +154,19 @@ class Checkpoint:
         """The loop's own state as a `model`."""
         return parsed(self.state, model)
 
-    def _compare(self, parameters: Mapping[str, torch.nn.Parameter]) -> None:
-        there = self.header.tensors
-        here = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-        shapes = [f"{n}: {there[n]} there, {here[n]} here" for n in here if n in there and there[n] != here[n]]
-        facts = {
-            "only in the model": [n for n in here if n not in there],
-            "only in the checkpoint": [n for n in there if n not in here],
-            "of another shape": shapes,
-        }
-        if any(facts.values()):
-            said = "; ".join(f"{len(found)} {what}, such as {found[0]}" for what, found in facts.items() if found)
-            raise RunError(
-                f"{self.folder} holds other trained weights than this model has ({said}); use another output_dir"
-            )
+
+def _compare(folder: Path, there: Mapping[str, tuple[int, ...]], parameters: Mapping[str, torch.nn.Parameter]) -> None:
+    here = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    facts = {
+        "only in the model": [n for n in here if n not in there],
+        "only in the checkpoint": [n for n in there if n not in here],
+        "of another shape": [
+            f"{n}: {there[n]} there, {here[n]} here" for n in here if n in there and there[n] != here[n]
+        ],
+    }
+    if any(facts.values()):
+        said = "; ".join(f"{len(found)} {what}, such as {found[0]}" for what, found in facts.items() if found)
+        raise RunError(f"{folder} holds other trained weights than this model has ({said}); use another output_dir")
 
 
 def read(folder: Path, kind: Kind, world_size: int) -> Checkpoint:

@@ -8,10 +8,14 @@ import typer
 from medicalgpt.cli import judge_options as judging
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.evaluate_show import show
+from medicalgpt.cli.leakage import leakage, plant
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 
 app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
+
+app.command("plant")(plant)
+app.command("leakage")(leakage)
 
 Tests = Annotated[
     Path,
@@ -24,11 +28,13 @@ def list_tests(folder: Tests = Path("tests")) -> None:
     """List the named tests: suite, items, license, and whether their files were found as they were published."""
     from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests
 
-    place = ItemFolder(folder)
-    for config, beside in known_tests(own_tests(folder)).values():
+    place, broken = ItemFolder(folder), dict[Path, ConfigError]()
+    for config, beside in known_tests(own_tests(folder), broken).values():
         found = locate(config, beside, place)
         typer.echo(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
         typer.echo(f"{'':20} {config.title}; {config.origin}")
+    for path, error in broken.items():
+        typer.echo(f"{path.name:20} is no test: {error}")
 
 
 @app.command("run")
@@ -37,6 +43,9 @@ def run(
     model: option.Model,
     suite: Annotated[str, typer.Option(metavar="NAMES", help="Suites and tests, with commas: medical-en,medical-zh.")],
     folder: Tests = Path("tests"),
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch files that are missing there from the hubs that tests name.")
+    ] = False,
     output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the numbers go.")] = None,
     profile: Annotated[
         Literal["chat", "lm-eval", "cloze"],
@@ -86,7 +95,7 @@ def run(
     grader = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote, judge_check)
     settings = Settings(profile, shuffle, texts, limit, capacity, answers, grader)
     names = [name.strip() for name in suite.split(",") if name.strip()]
-    found = find_tests(names, folder)
+    found = find_tests(names, folder, fetch)
     target = output or usual_folder(model, names)
     asked = ModelRequest.of(model, options, lambda text: typer.echo(text, err=True))
     results = evaluate(asked, found, settings, target, lambda text: typer.echo(text, err=True), save_answers)

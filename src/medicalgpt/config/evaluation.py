@@ -6,6 +6,8 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from medicalgpt.config.rewards import JudgeConfig
 from medicalgpt.config.sections import Encodings, Section
+from medicalgpt.errors import DataError
+from medicalgpt.hub.address import parse
 
 Profile = Literal["chat", "lm-eval", "cloze"]
 Language = Literal["en", "zh"]
@@ -35,12 +37,32 @@ GateScoring = Literal[
 ]
 
 
+def check_hub(hub: str | None, sha256: str | None) -> None:
+    """Raises ValueError where an address is no file's on a hub, or nothing says what its content must be."""
+    if hub is None:
+        return
+    try:
+        address = parse(hub)
+    except DataError as error:
+        raise ValueError(f"hub: {error}") from None
+    if address is None or not address.inside or address.rows is not None:
+        raise ValueError("hub: write hf://owner/name@revision/path/of/file, or ms://owner/name@revision/path/of/file")
+    if sha256 is None:
+        raise ValueError("a file with `hub` needs its sha256: what is fetched is used with this content alone")
+
+
 class AnswerFile(Section):
     """A file of right answers under the items' ids."""
 
     path: str = Field(description="Where it lies, as the path of the items' file.")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes; null: any content.")
     bytes: int | None = Field(None, ge=1, description="Its size, by which it is found under another name.")
+    hub: str | None = Field(None, description="Where it is fetched from when asked for, as of a file of items.")
+
+    @model_validator(mode="after")
+    def _from_a_hub(self) -> Self:
+        check_hub(self.hub, self.sha256)
+        return self
 
 
 class ItemFile(Section):
@@ -49,6 +71,10 @@ class ItemFile(Section):
     path: str = Field(description="Where it lies: below the test's own file, or below the folder of tests.")
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes; null: any content.")
     bytes: int | None = Field(None, ge=1, description="Its size, by which it is found under another name.")
+    hub: str | None = Field(
+        None,
+        description="Where it is fetched from when asked for (--fetch): hf://owner/name@revision/path/of/file, or ms:// for ModelScope; with sha256.",
+    )
     sheet: str | None = Field(None, description="In a workbook: the sheet; null: the only one that holds anything.")
     subject: str | None = Field(None, description="Subject of all its items; null: as the column `subject` says.")
     answers: AnswerFile | None = Field(
@@ -57,6 +83,11 @@ class ItemFile(Section):
     )
     examples: str | None = Field(None, description="File of worked examples, which stand before each question.")
     examples_sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$", description="SHA-256 of that file.")
+
+    @model_validator(mode="after")
+    def _from_a_hub(self) -> Self:
+        check_hub(self.hub, self.sha256)
+        return self
 
 
 class EmbeddedOptions(Section):
@@ -261,6 +292,7 @@ class EvaluateConfig(Section):
 
     suite: list[str] = Field(min_length=1, description="Suites and tests by name.")
     tests: str = Field("tests", description="Folder below which the tests' files lie, and YAML of your own tests.")
+    fetch: bool = Field(False, description="Fetch files that are missing there from the hubs that tests name.")
     profile: Profile = Field("chat", description="How questions are asked: chat, lm-eval or cloze.")
     limit: int | None = Field(None, ge=1, description="So many items of each test, evenly spread; null: all.")
     shuffle: int = Field(1, ge=1, le=26, description="Ask in so many cyclic orders of the options.")

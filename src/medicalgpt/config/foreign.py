@@ -90,6 +90,8 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("save_steps save_strategy saves_per_epoch", "train.save_every", ""),
     ("eval_steps eval_strategy evaluation_strategy evals_per_epoch", "train.eval_every", ""),
     ("save_total_limit", "train.keep_checkpoints", ""),
+    ("load_best_model_at_end metric_for_best_model greater_is_better", "train.keep_best", "eval/loss, or max:NAME"),
+    ("early_stopping_patience early_stopping early_stopping_steps", "train.patience", "in evaluations"),
     ("resume_from_checkpoint auto_resume_from_checkpoints", "train.resume", "an interrupted run goes on by itself"),
     ("overwrite_output_dir", "", _NEVER),
     ("output_path save_path out_dir save_dir", "output_dir", ""),

@@ -164,6 +164,16 @@ class OptimizerConfig(Section):
     eval_every: int | None = Field(
         None, ge=1, description="Held-out evaluation every so many steps; null: at the start and the end."
     )
+    keep_best: str | None = Field(
+        None,
+        pattern=r"^(min:|max:)?eval/\S+$",
+        description="Publish the model of the step where this held-out number was best, such as eval/loss; min:NAME or max:NAME where it is not known what is better. Step 0 counts, too. Needs eval_every.",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="With keep_best: stop after so many evaluations in a row without a better number; null: never.",
+    )
     save_every: int | None = Field(
         None, ge=1, description="Checkpoint every so many steps; null: by time alone (save_minutes)."
     )
@@ -186,6 +196,14 @@ class OptimizerConfig(Section):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, about a third more time."
     )
+
+    @model_validator(mode="after")
+    def _best_of_evaluations(self) -> Self:
+        if self.keep_best is not None and self.eval_every is None:
+            raise ValueError("keep_best chooses among the held-out evaluations; set eval_every, too")
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("patience waits for a better keep_best; set keep_best, too, such as keep_best=eval/loss")
+        return self
 
 
 class TrainConfig(OptimizerConfig):

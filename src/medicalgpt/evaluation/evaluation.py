@@ -190,5 +190,5 @@ def _models(asked: ModelRequest) -> list[ModelConfig]:
 
 
 def _test_facts(found: FoundTest) -> JsonObject:
-    files = {path: hash_file(place) for path, place in found.files.items()}
-    return {"facts": hash_json(found.config.model_dump(mode="json")), "files": files, "version": found.config.version}
+    facts = hash_json(found.config.model_dump(mode="json"))
+    return {"facts": facts, "files": found.hashes, "version": found.config.version}

@@ -91,7 +91,7 @@ class Pipeline:
             for entry in self.config.stages
         }
         asked = self.config.evaluate
-        self._tests = find_tests(asked.suite, Path(asked.tests)) if asked is not None else []
+        self._tests = find_tests(asked.suite, Path(asked.tests), asked.fetch) if asked is not None else []
         if asked is not None:
             settings_of(asked).check([test.config for test in self._tests])
 

@@ -20,7 +20,7 @@ from medicalgpt.runs.staging import damage, discard, recover, staged, write_comp
 
 MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
 MERGED_FROM = "merged_from.txt"  # in it, the hash of the manifest that the run had then
-_STEP = re.compile(r"step-(\d+)")
+_STEP = re.compile(r"step-([1-9]\d*)")  # no run goes on from step-0, which holds weights alone
 _HALF_FILE = re.compile(r"\.[\w.]+\.(yaml|jsonl?|html)\.\d+\.tmp")
 _LEFTOVER = re.compile(r"\.(step-\d+)\.(tmp|old|del)")
 
@@ -135,12 +135,7 @@ class RunFolder:
                 self.metrics.unlink(missing_ok=True)
                 self.samples.unlink(missing_ok=True)
                 return StartState("fresh", None)
-            note = (
-                "it is made longer: the learning rate follows the schedule of the new length from here on"
-                if found.shorter
-                else ""
-            )
-            return StartState("resume", checkpoint, note, stretched)
+            return StartState("resume", checkpoint, _longer(key, found.shorter), stretched)
         except OSError as error:
             raise RunError(f"{self.path} cannot be used as a run folder: {error}") from error
 
@@ -154,7 +149,11 @@ class RunFolder:
                 f"another output_dir with model.base={self.path}, or remove the folder to start over"
             )
         stretched, length = stretches(self.path), found.shorter.settings["train"]
-        if checkpoint is not None and length["max_steps"] is None:
+        if (
+            checkpoint is not None
+            and length["max_steps"] is None
+            and length["epochs"] != key.settings["train"]["epochs"]
+        ):
             stretched += (Stretch(_step_of(checkpoint), length["epochs"]),)
         self.manifest.unlink(missing_ok=True)
         write_text(self.path / RUN_FILE, json.dumps(record(key, stretched)) + "\n")
@@ -206,14 +205,21 @@ class RunFolder:
         """The newest complete checkpoint; damaged ones are passed over with a warning."""
         return next(self._complete(warn=True), None)
 
-    def prune(self, keep: int) -> list[Path]:
-        """Delete everything older than the `keep` newest complete checkpoints; returns what was deleted."""
+    def fault(self, step: int) -> str | None:
+        """What is wrong with the checkpoint of `step`; None when it is complete."""
+        folder = self.checkpoint_dir(step)
+        return damage(folder) if folder.is_dir() else f"{folder} is missing"
+
+    def prune(self, keep: int, spare: int | None = None) -> list[Path]:
+        """Delete everything older than the `keep` newest complete checkpoints but that of step `spare`; returns what was deleted."""
         if keep < 1:
             raise ValueError(f"keep must be at least 1, not {keep}")
         kept = [path for _, path in zip(range(keep), self._complete(warn=False))]
+        if spare and self.checkpoint_dir(0).exists():  # a later step is better than the start
+            discard(self.checkpoint_dir(0))
         if len(kept) < keep:
             return []
-        older = [path for path in self._steps() if _step_of(path) < _step_of(kept[-1])]
+        older = [path for path in self._steps() if spare != _step_of(path) < _step_of(kept[-1])]
         for path in older:
             discard(path)
         return older
@@ -247,6 +253,15 @@ class RunFolder:
             names = {m[1] for p in self.checkpoints.iterdir() if (m := _LEFTOVER.fullmatch(p.name))}
             for name in sorted(names):
                 recover(self.checkpoints / name)
+
+
+def _longer(key: RunKey, shorter: RunKey | None) -> str:
+    """What is to be said where a run goes on longer than it was to be before."""
+    if shorter is None:
+        return ""
+    if all(shorter.settings["train"][name] == key.settings["train"][name] for name in ("max_steps", "epochs")):
+        return "it is made longer by more train.patience"
+    return "it is made longer: the learning rate follows the schedule of the new length from here on"
 
 
 def _step_of(path: Path) -> int:

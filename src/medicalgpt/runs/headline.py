@@ -41,6 +41,16 @@ class Line:
     meaning: str
 
 
+def better_when(name: str) -> Literal["min", "max"] | None:
+    """Whether less or more of a held-out number is better; None where that is not known."""
+    metric = name.removeprefix("eval/")
+    for part in _PARTS:
+        metric = metric.removesuffix(part)
+    if metric in _DOWN:
+        return "min"
+    return "max" if metric in _UP or metric.startswith("parts/") else None
+
+
 def held_out_rows(after: Mapping[str, float | None]) -> int | None:
     """On how many rows the numbers rest; None where that was not noted."""
     count = after.get("eval/rows")

@@ -28,6 +28,7 @@ from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_text, h
 
 __all__ = [
     "SCHEMA_VERSION",
+    "BestStep",
     "Draft",
     "Hashes",
     "Manifest",
@@ -90,6 +91,18 @@ class Hashes(_Part):
     """The user's own files that define the stage; written only where there are any."""
 
 
+class BestStep(_Part):
+    """Which step's model is published where `train.keep_best` chose it: the held-out number `metric`, of which the least or
+    most is best (`goal`), had its best `value` after `step` of `last` steps. `stopped`: train.patience ended the run there."""
+
+    metric: str
+    goal: Literal["min", "max"]
+    step: int = Field(ge=0)
+    value: float = Field(allow_inf_nan=False)
+    last: int = Field(ge=0)
+    stopped: bool
+
+
 class Record(_Part):
     """What is known of a run. Times are in seconds, `tokens` counts the tokens that training computed: prompts and other
     tokens without weight are among them, padding is not."""
@@ -110,6 +123,8 @@ class Record(_Part):
     tokens: int = Field(ge=0)
     before: dict[str, Metric] = {}
     after: dict[str, Metric] = {}
+    best: BestStep | None = None
+    """Written only where there is one."""
     created: Utc = Field(default_factory=lambda: datetime.now(UTC), validate_default=True)
 
 
@@ -130,7 +145,9 @@ class Draft(Record):
 
 def write(folder: str | Path, manifest: Manifest) -> None:
     """Write manifest.json into a run folder, in one step; paths below the home folder are written as `~/…`."""
-    unused = None if manifest.hashes.plugins else {"hashes": {"plugins"}}
+    unused: dict[str, set[str] | bool] = {} if manifest.hashes.plugins else {"hashes": {"plugins"}}
+    if manifest.best is None:
+        unused["best"] = True
     plain = _without_home(json.loads(manifest.model_dump_json(exclude=unused)))
     write_text(Path(folder) / NAME, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 

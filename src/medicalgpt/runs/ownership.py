@@ -184,7 +184,8 @@ def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey
         return "the settings are the same, so data, base model, template or code changed"
     if set(keys) <= {f"train.{name}" for name in LENGTH}:
         return (
-            f"different: {', '.join(keys)}, and only a larger train.max_steps or, without it, more train.epochs goes on"
+            f"different: {', '.join(keys)}, and only a larger train.max_steps or, without it, more train.epochs (or "
+            "train.patience) goes on"
         )
     return "different: " + ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
 

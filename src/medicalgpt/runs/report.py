@@ -83,6 +83,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     return [
         ("Base model", record.base),
         *progress,
+        *_published(record),
         (when, record.created.strftime("%Y-%m-%d %H:%M UTC")),
         ("Time", f"{minutes} min {seconds} s"),
         ("Training tokens", number(record.tokens)),
@@ -90,6 +91,15 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("Processes", str(record.world_size)),
         ("Seed", str(record.seed)),
     ]
+
+
+def _published(record: Record) -> list[tuple[str, str]]:
+    """Which step's model it is, where `train.keep_best` chose it."""
+    if (best := record.best) is None:
+        return []
+    ended = " (train.patience ended the run)" if best.stopped else ""
+    which = "the start, no step was better" if best.step == 0 else f"step {best.step:,}"
+    return [("Model", f"published: {which}, where {best.metric} was best ({best.value:.4g}), of {best.last:,}{ended}")]
 
 
 def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, object]]:

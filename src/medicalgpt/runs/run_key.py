@@ -8,11 +8,21 @@ from typing import Any
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.runs.manifest import Manifest
 
-LENGTH = ("max_steps", "epochs")  # of the section `train`: all that may be raised when a run goes on
+LENGTH = ("max_steps", "epochs", "patience")  # of the section `train`: all that may be raised when a run goes on
 _IN_MANIFEST = ("data", "eval", "template", "tokenizer")
 
 
-def _is_less(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _is_less(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
+    """Whether fewer steps, or a smaller patience (None: without end), and none of both more."""
+    waited, waits = old.get("patience"), new.get("patience")
+    if waited == waits:
+        return _is_shorter(old, new)
+    waits_less = isinstance(waited, int) and (waits is None or (isinstance(waits, int) and waited < waits))
+    same = all(old[name] == new[name] for name in ("max_steps", "epochs"))
+    return waits_less and (same or _is_shorter(old, new))
+
+
+def _is_shorter(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
     name = "epochs" if old["max_steps"] is None and new["max_steps"] is None else "max_steps"
     a, b = old[name], new[name]
     return isinstance(a, int | float) and isinstance(b, int | float) and a < b
@@ -49,13 +59,13 @@ class RunKey:
         """The key of the shorter run that a folder's config.resolved.yaml tells of; None where that is no such run.
 
         A run is a shorter one of this when it differs in `train.max_steps`, which it has set to less, or, where neither
-        sets that, in `train.epochs`.
+        sets that, in `train.epochs`; or in `train.patience`, of which it had less.
         """
         before = self.settings_in(config)
         old, new = (settings.get("train") if settings else None for settings in (before, self.settings))
         if not isinstance(old, Mapping) or not isinstance(new, Mapping):
             return None
-        length = {name: old.get(name) for name in LENGTH}
+        length = {name: old[name] for name in LENGTH if name in old}
         if {**new, **length} != old or not _is_less(length, new):
             return None
         return replace(self, settings={**self.settings, "train": {**new, **length}})

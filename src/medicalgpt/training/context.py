@@ -15,6 +15,7 @@ from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.run_key import RunKey
+from medicalgpt.training.best import BestSoFar
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.rl.prompts import PromptSet
 
@@ -55,6 +56,7 @@ class Context(Generic[C, D]):
     base: dict[str, str]
     rank: int
     world: int
+    best: BestSoFar | None = None
     started: float = field(default_factory=time.perf_counter)
     phases: Phases = field(init=False)
 

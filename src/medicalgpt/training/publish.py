@@ -15,9 +15,11 @@ from medicalgpt.runs import manifest, report
 from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_tree
 from medicalgpt.runs.intervals import share
+from medicalgpt.runs.metrics import held_out_numbers
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.runs.reward_report import write as write_reward_report
 from medicalgpt.runs.staging import discard
+from medicalgpt.training.best import take_best
 from medicalgpt.training.context import AnyContext
 from medicalgpt.training.plugins import plugin_hashes
 
@@ -32,6 +34,7 @@ def publish(
     after: dict[str, float],
     parents: tuple[Path, ...],
     report_of: RewardReport | None = None,
+    best: manifest.BestStep | None = None,
 ) -> None:
     """Save the model, write the report with its figures, and the manifest last."""
     folder = ctx.folder
@@ -42,9 +45,32 @@ def publish(
     if (merged := folder.path / MERGED).exists():  # of the run when it was shorter
         discard(merged)
     facts = run_facts(ctx, tokens, before, after, parents)
-    record = manifest.Manifest(**facts, files=hash_tree(folder.model))
+    record = manifest.Manifest(**facts, best=best, files=hash_tree(folder.model))
     report.write(folder.path, record)
     manifest.write(folder.path, record)
+
+
+def chosen(
+    ctx: AnyContext, weights: Mapping[str, torch.nn.Parameter], step: int, steps: int, after: dict[str, float]
+) -> tuple[manifest.BestStep | None, dict[str, float]]:
+    """Where `train.keep_best` is set, give `weights` back what they were at the best step.
+
+    Args:
+        step, steps: at which one the run ended, of how many.
+        after: held-out numbers at the end.
+
+    Returns:
+        What the manifest says of the best step, and its held-out numbers in place of `after`.
+    """
+    if ctx.best is None:
+        return None, after
+    ctx.best.see(step, after)
+    best, said = take_best(ctx.best, ctx.folder, weights, step, steps)
+    for line in said:
+        ctx.console.print(line, highlight=False)
+    if best is None or best.step == step:
+        return best, after
+    return best, held_out_numbers(ctx.folder.metrics, best.step)
 
 
 def run_facts(

@@ -30,6 +30,7 @@ from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash
 from medicalgpt.runs.run_key import RunKey
+from medicalgpt.training.best import watch_best
 from medicalgpt.training.context import AnyContext, Context, Outcome, recall
 from medicalgpt.training.context import console as make_console
 from medicalgpt.training.limits import within_models
@@ -112,7 +113,9 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
         base |= other_hashes(config)
     base |= plugin_hashes(config)
     key = RunKey(name, _settings(asked), prepared.hashes, base, code_hash(), partial(_settings_in, type(asked)))
-    return Context(config, name, console, template, prepared, RunFolder(config.output_dir), key, base, rank, world)
+    best = watch_best(config, prepared.held_out)
+    folder = RunFolder(config.output_dir)
+    return Context(config, name, console, template, prepared, folder, key, base, rank, world, best)
 
 
 def _prepare(config: SupervisedConfig | RlConfig, template: ChatTemplate) -> Prepared | PromptSet:

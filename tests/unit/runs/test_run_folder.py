@@ -315,6 +315,23 @@ def test_begin_tidies_up_after_a_kill_while_replacing(tmp_path: Path, there: dic
     assert (run.checkpoint_dir(5) / "adapter" / "model.safetensors").read_text() == left
 
 
+def test_prune_spares_the_best(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for step in (0, 1, 2, 3):
+        save(run, step)
+    assert run.latest_checkpoint() == run.checkpoint_dir(3)
+    assert [p.name for p in run.prune(1, spare=0)] == ["step-2", "step-1"]
+    save(run, 5)
+    assert [p.name for p in run.prune(1, spare=3)] == []
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == ["step-3", "step-5"], "the start is worse than step 3"
+    assert [p.name for p in run.prune(1)] == ["step-3"]
+
+
+def test_no_run_goes_on_from_the_weights_before_step_1(tmp_path: Path) -> None:
+    save(RunFolder(tmp_path), 0)
+    assert RunFolder(tmp_path).latest_checkpoint() is None
+
+
 def test_prune_counts_complete_checkpoints_only(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     for step in (1, 2, 10, 20, 100):
@@ -539,6 +556,18 @@ def test_more_epochs_are_noted_with_their_steps(tmp_path: Path) -> None:
     assert start_long(tmp_path, epochs=2.5).stretched == ((3, 1.0), (6, 2.0))
 
 
+def test_more_patience_goes_on_under_the_same_schedule(tmp_path: Path) -> None:
+    start_long(tmp_path, patience=2)
+    save(RunFolder(tmp_path), 3)
+    found = start_long(tmp_path, patience=None)
+    assert (found.status, found.step, found.stretched) == ("resume", 3, ())
+    assert found.note == "it is made longer by more train.patience"
+    both = start_long(tmp_path / "both", patience=2, max_steps=5)
+    assert both.status == "fresh"
+    save(RunFolder(tmp_path / "both"), 5)
+    assert "schedule of the new length" in start_long(tmp_path / "both", patience=3, max_steps=9).note
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -548,6 +577,10 @@ def test_more_epochs_are_noted_with_their_steps(tmp_path: Path) -> None:
         ({}, {"max_steps": 5}),
         ({}, {"epochs": 0.5}),
         ({"max_steps": 5}, {"max_steps": 6, "seed": 2}),
+        ({"patience": 3}, {"patience": 2}),
+        ({"patience": None}, {"patience": 2}),
+        ({"max_steps": 5, "patience": 2}, {"max_steps": 4, "patience": 3}),
+        ({"max_steps": 5, "patience": 3}, {"max_steps": 6, "patience": 2}),
     ],
 )
 def test_nothing_else_makes_a_run_longer(before: dict[str, object], after: dict[str, object], tmp_path: Path) -> None:

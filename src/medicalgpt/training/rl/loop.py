@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel
-from safetensors.torch import save_file
 
 from medicalgpt.checkpoints import checkpoint, random_state
 from medicalgpt.config.rl import RlConfig
@@ -27,6 +26,7 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.duration import duration
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
+from medicalgpt.training.best import BestSoFar, kept, save_start
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.phases import Ahead, Phases
 from medicalgpt.training.reached import Movement
@@ -67,6 +67,7 @@ class RlTrainer:
     phases: Phases
     report: LiveReport
     trackers: Any = None
+    best: BestSoFar | None = None
     beta: float = field(init=False)
     start: list[list[float]] = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict)
@@ -97,6 +98,8 @@ class RlTrainer:
             if start.checkpoint is None:
                 last = self.first = self._evaluate()
                 self.start = self.held_out.scores.tolist()
+                if self.best is not None and self.world.rank == 0:
+                    save_start(self.folder, self.updater.roles.trained())
             else:
                 self._restore(start)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
@@ -104,11 +107,16 @@ class RlTrainer:
             self.clock.restart()
             self.report.begin(self.step, self.updates)
             self._began = (time.monotonic(), self.step, self.phases.spent)
-            while self.step < self.updates and self.stop.number is None:
+            while self.step < self.updates and self.stop.number is None and not self._ended_early:
                 last = self._update() or last
             return self.first, last
         finally:
             self.stop.restore()
+
+    @property
+    def _ended_early(self) -> bool:
+        """Whether patience is at its end."""
+        return self.best is not None and self.best.exhausted
 
     # -- one update --------------------------------------------------------------------------------------------------
     def _update(self) -> dict[str, float]:
@@ -195,7 +203,8 @@ class RlTrainer:
         if measured:
             self._write_samples()
         stops, ends = self.stop.number is not None and not last, last and t.save_minutes is not None
-        if due or stops or ends or (t.save_every and self.step % t.save_every == 0):
+        better = self.best is not None and self.best.step == self.step
+        if due or stops or ends or better or self._ended_early or (t.save_every and self.step % t.save_every == 0):
             self._save()
         return measured
 
@@ -210,6 +219,8 @@ class RlTrainer:
     def _evaluate(self, publish: bool = True) -> dict[str, float]:
         with self.phases.during("held-out", f"answering {len(self.held_out.rows)} held-out prompts"):
             found = self.held_out.evaluate(self.updater.roles.policy, self.updater.capacity, self.start)
+        if self.best is not None:
+            self.best.see(self.step, found)
         if publish and found:
             self._publish(found)
             self._write_samples()
@@ -268,11 +279,11 @@ class RlTrainer:
             pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
             weights = self.updater.roles.trained()
             with self.folder.saving(self.step, checkpoint.size(weights, self.updater.optimizer)) as temp:
-                save_file(checkpoint.tensors(weights), temp / checkpoint.WEIGHTS)
+                checkpoint.write_weights(temp, weights)
                 checkpoint.write(
                     temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
                 )
-            self.folder.prune(self.config.train.keep_checkpoints)
+            self.folder.prune(self.config.train.keep_checkpoints, spare=kept(self.best, self.folder))
         self.clock.restart()
         if self.world.size > 1:
             torch.distributed.barrier()
@@ -293,3 +304,5 @@ class RlTrainer:
                 log.rewind(start.step)
         if self.world.size > 1:
             torch.distributed.barrier()
+        if self.best is not None:
+            self.best.replay(self.folder.metrics)

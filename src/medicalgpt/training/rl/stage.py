@@ -27,7 +27,7 @@ from medicalgpt.runs.hashes import hash_file
 from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
-from medicalgpt.training.publish import publish
+from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.rl.experience import measure
 from medicalgpt.training.rl.heldout import HeldOut, reference_trees
 from medicalgpt.training.rl.loop import RlTrainer
@@ -61,7 +61,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents))
     if start.checkpoint is not None:
         ctx.console.print(f"resuming from {start.checkpoint}")
-    trainer.trackers = _trackers(ctx, config)
+    trainer.trackers, trainer.best = _trackers(ctx, config), ctx.best
     try:
         before, after = trainer.run(start)
     finally:
@@ -72,9 +72,10 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=trainer.stop.number)
     for line in trainer.movement.findings(trainer.step, trainer.updater.optimizer):
         ctx.console.print(line, highlight=False)
+    best, after = chosen(ctx, roles.trained(), trainer.step, trainer.updates, after)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
-            publish(ctx, roles.loaded, trainer.tokens, before, after, parents)
+            publish(ctx, roles.loaded, trainer.tokens, before, after, parents, best=best)
     if world.size > 1:
         torch.distributed.barrier()
     return Outcome(Status.FINISHED, ctx.folder.path, before, after)

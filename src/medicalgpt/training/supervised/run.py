@@ -15,6 +15,7 @@ from medicalgpt.data.sources import source_lines
 from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ConfigError, RenderError
 from medicalgpt.memory.estimate import require_memory
+from medicalgpt.models.adapters import trainable
 from medicalgpt.models.batches import costs
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
@@ -29,7 +30,7 @@ from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.policy import AUTOCAST, Policy, load_policy, mixed_precision
 from medicalgpt.training.preflight import as_table, preflight, show
-from medicalgpt.training.publish import publish
+from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.reference import load_reference, reference_kind
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.module import StageModule
@@ -66,10 +67,11 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
         console.print(line, highlight=False)
     after = trainer.evaluate()
     trainer.answer(trainer.state.global_step)
+    best, after = chosen(ctx, trainable(module), trainer.state.global_step, plan.run.steps, after)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             report = reward_report(ctx, trainer)
-            publish(ctx, loaded, trainer.tokens, before, after, parents, report)
+            publish(ctx, loaded, trainer.tokens, before, after, parents, report, best)
     trainer.accelerator.wait_for_everyone()
     return Outcome(Status.FINISHED, ctx.folder.path, before, after)
 

@@ -73,6 +73,7 @@ def build_trainer(
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
     # Opening samples.jsonl mends it, so only the process that writes it may.
     trainer.answer = SampleWriter(ctx, loaded).write if ctx.rank == 0 else _silent
+    trainer.best = ctx.best
     stop = StopCallback(ctx.console, t.save_minutes)
     ahead = Ahead(t.eval_every, t.sample_every)
     progress = ProgressCallback(ctx.phases, ctx.name, ahead)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NoReturn, final
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,6 +22,7 @@ from medicalgpt.models.adapters import trainable
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
+from medicalgpt.training.best import BestSoFar, kept, save_start
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.schedule import Schedule, factor
@@ -72,6 +72,7 @@ class StageTrainer(Trainer):
         self.movement = Movement(trainable(module))
         self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
         self.answer: Callable[[int], None] = lambda step: None
+        self.best: BestSoFar | None = None
         self._evaluated: tuple[int, dict[str, float]] = (-1, {})
         self._step_rows: list[str] = []
 
@@ -85,6 +86,9 @@ class StageTrainer(Trainer):
         if start.checkpoint is None:
             before = self.evaluate()
             self.answer(0)
+            if self.best is not None and self.is_world_process_zero():
+                save_start(self.folder, trainable(self.module))
+            self.accelerator.wait_for_everyone()
             self._loop(None)
             return before
         if self.metrics_log is not None:
@@ -93,7 +97,13 @@ class StageTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         self._evaluated = (start.step, held_out_numbers(self.folder.metrics, start.step))
         before = held_out_numbers(self.folder.metrics, 0)
-        self._loop(start.checkpoint)
+        if self.best is not None:
+            self.best.replay(self.folder.metrics)
+        if self.best is not None and self.best.exhausted:  # it had ended, and was not published
+            self._load_from_checkpoint(str(start.checkpoint))
+            self.state.global_step = start.step
+        else:
+            self._loop(start.checkpoint)
         return before
 
     def _loop(self, resume: Path | None) -> None:
@@ -219,10 +229,23 @@ class StageTrainer(Trainer):
         what = "measuring held-out rows" + (" before training" if self.state.global_step == 0 else "")
         batches = self.phases.over("held-out", what, batches, len(loaded))
         values = held_out_means(self.module, batches, self.accelerator, self.args.device)
+        if self.best is not None:
+            self.best.see(self.state.global_step, values)
         self._publish(values)
         self._evaluated = (self.state.global_step, values)
+        self._keep_if_best()
         self.numbers.leave_out(time.perf_counter() - before)  # evaluation is not training time
         return values
+
+    def _keep_if_best(self) -> None:
+        """After an evaluation: a better step is answered with and saved, and so is the one at which patience ends."""
+        if self.best is None or self.state.global_step == 0:
+            return
+        if self.best.step == self.state.global_step:
+            self.control.should_save = True
+            self.answer(self.state.global_step)
+        if self.best.exhausted:
+            self.control.should_save = self.control.should_training_stop = True
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save_checkpoint(self, model: nn.Module, trial: object = None) -> None:
@@ -233,14 +256,14 @@ class StageTrainer(Trainer):
             step, state = self.state.global_step, dataclasses.asdict(self.state)
             weights = trainable(self.module)
             with self.folder.saving(step, checkpoint.size(weights, self.optimizer)) as temp:
-                save_file(checkpoint.tensors(weights), temp / checkpoint.WEIGHTS)
+                checkpoint.write_weights(temp, weights)
                 checkpoint.write(
                     temp,
                     checkpoint.Snapshot(
                         "supervised", step, self.optimizer, random, pending, state, scheduler=self.lr_scheduler
                     ),
                 )
-            self.folder.prune(self.args.save_total_limit or 1)
+            self.folder.prune(self.args.save_total_limit or 1, spare=kept(self.best, self.folder))
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
