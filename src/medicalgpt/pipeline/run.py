@@ -143,11 +143,11 @@ class Pipeline:
         from medicalgpt.training.context import Status  # lazy: heavy
         from medicalgpt.training.stage import run_stage  # lazy: heavy
 
-        self._note_plan()
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None
         if before is not None and not (self.folder(before) / manifest.NAME).is_file():
             raise RunError(f"{name} comes after {before}, which is not finished; train {before} first")
+        self._note_plan()
         self.console.rule(f"{name} ({self.config.stages[at].stage})")
         outcome = run_stage(stage, () if before is None else (self.folder(before),))
         if outcome.status is Status.INTERRUPTED:
