@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 
 from medicalgpt.rendering.spelling import characters
 
-_IDEOGRAPHS: Final = "".join(map(chr, (*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000))))
+_IDEOGRAPHS: Final = "".join(map(chr, (*range(0x3400, 0x4DB6), *range(0x4E00, 0x9FA6))))
+"""Those that every edition of Unicode since 3.0 calls letters; to an expression of an older one later ones are none."""
 _MARKS: Final = "，。、；：？！（）《》【】“”…％℃"
 _LATIN: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SPACE: Final = " \n"

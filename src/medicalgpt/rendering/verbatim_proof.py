@@ -234,7 +234,7 @@ class _Reading:
             case nodes.Filter(
                 node=nodes.Expr() as inner, name="trim", args=[], kwargs=[], dyn_args=None, dyn_kwargs=None
             ):
-                return self._text(inner)
+                return "words" if self._text(inner) == "words" else "other"
             case nodes.Filter(node=nodes.Expr() as inner, name="length" | "count") if self.kind(inner) == "turns":
                 return "other"
             case nodes.Filter(name="random"):
@@ -245,7 +245,7 @@ class _Reading:
             ):
                 return "nothing"
             case nodes.Test(node=inner, name=name, args=[]) if name in _TYPES and self.kind(inner) != "namespace":
-                return "nothing" if name in ("undefined", "none") and self.kind(inner) == "words" else "other"
+                return "other"
             case nodes.Compare(expr=nodes.Const(value=str()), ops=[nodes.Operand(op="in" | "notin", expr=inner)]):
                 return "other" if self.kind(inner) == "turn" else self._free(inner)
             case nodes.Call():
@@ -262,7 +262,7 @@ class _Reading:
             raise _UnprovenError
         match node.node:
             case nodes.Getattr(node=inner, attr=attr) if attr in _STRIPS and not node.args and not node.kwargs:
-                return self._text(inner)
+                return "words" if self._text(inner) == "words" else "other"
             case nodes.Name(name=name) if name in _CALLS and name not in self.names:
                 return self._free(*node.args)
             case nodes.Getattr(node=inner):

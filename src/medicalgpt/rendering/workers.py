@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Final, TypeVar, cast
 
@@ -57,6 +57,7 @@ class Workers:
             sent = pickle.dumps((None, work))
         except Exception as error:  # a tokenizer of foreign code may refuse in any way
             raise WorkersError(f"the tokenizer cannot be sent to another process ({type(error).__name__})") from error
+        wait(self._starting)  # of work before this, which was done here before all of them were ready
         self._idle, self._ready = SimpleQueue(), 0
         self._starting = [self._threads.submit(self._start, worker, sent) for worker in self._all]
 

@@ -48,6 +48,9 @@ REFUSED = {
     + "{% set a.x = message.content %}{% endfor %}{% if b.x == 'y' %}z{% endif %}",
     "through the loop": LOOP + "{% if loop.previtem and loop.previtem.content == 'y' %}z{% endif %}{{ message.content }}{% endfor %}",
     "through the loop by another name": LOOP + "{% set l = loop %}{% if l.nextitem.content == 'y' %}z{% endif %}{% endfor %}",
+    "where a name has no words yet": LOOP + "{% if loop.last %}{% set x = message.content %}{% endif %}"
+    "{% if x is undefined %}{{ message.content | upper }}{% endif %}{% endfor %}",
+    "where white space is no text": "{% if 0 | trim %}{{ messages[0].content | upper }}{% endif %}",
     "through a macro": "{% macro m(x) %}{% if x == 'y' %}z{% endif %}{% endmacro %}" + LOOP + "{{ m(message.content) }}{% endfor %}",
     "looped over": LOOP + "{% for c in message.content %}{{ c }}.{% endfor %}{% endfor %}",
     "the day": "{{ strftime_now('%d') }}" + LOOP + "{{ message.content }}{% endfor %}",

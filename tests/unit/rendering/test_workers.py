@@ -164,6 +164,14 @@ def test_a_process_that_cannot_take_up_the_work_is_left_out_with_a_word(tmp_path
     assert len(found.train) == 19
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_work_that_is_done_before_others_are_ready_does_not_disturb_the_next(tmp_path: Path) -> None:
+    train, held_out = write(tmp_path / "a.jsonl", rows(8)), write(tmp_path / "b.jsonl", rows(300))
+    for n in (1, 4):
+        run(tmp_path / str(n), train=[train], eval=[held_out], workers=n)
+    assert content(tmp_path / "1") == content(tmp_path / "4")
+
+
 def test_a_process_that_ends_is_named_and_none_is_left() -> None:
     crew = Workers(2)
     crew._all[0].process.kill()
