@@ -190,7 +190,9 @@ def lines(results: JsonObject) -> Iterator[str]:
         for repeats in sorted({one["repeats"] for one in found["items"]}):
             mine = [one for one in found["items"] if one["repeats"] == repeats]
             bits = np.mean([one["exposure"] for one in mine])
-            yield f"  {repeats} times in the data: {sum(o['leaked'] for o in mine)} of {len(mine)} leaked, {bits:.2f} bits"
+            often = "once" if repeats == 1 else f"{repeats} times"
+            leaked = sum(one["leaked"] for one in mine)
+            yield f"  {often} in the data: {leaked} of {len(mine)} leaked, {bits:.2f} bits"
         if found["control_leaked"]:
             yield f"  warning: the control knows {found['control_leaked']} of them: it has seen this data, and is no control"
     if rows := results.get("rows"):
