@@ -88,6 +88,17 @@ def test_an_untrained_model_gives_nothing_away(place: Path, bench: Bench, tmp_pa
     assert "warning: the control knows" in done.stdout, "the model that has seen the data is no control"
 
 
+def test_a_control_that_has_seen_the_data_excuses_nothing(
+    place: Path, learned: tuple[Result, dict[str, Any]], tmp_path: Path
+) -> None:
+    words = ["--canaries", place / "c.key.json", "--rows", place / "c.jsonl", "--output", tmp_path, "--tokens", 10]
+    done = command("leakage", "--model", place / "run", "--control", place / "run", *words)
+    assert done.exit_code == 3, done.output
+    found = json.loads((tmp_path / "leakage.json").read_text())
+    assert found["leaks"] == learned[1]["leaks"]
+    assert found["canaries"]["control_leaked"] == found["canaries"]["leaked"]
+
+
 def test_nothing_of_the_text_is_told(place: Path, learned: tuple[Result, dict[str, Any]]) -> None:
     key = canaries.read_key(place / "c.key.json")
     told = learned[0].output + json.dumps(learned[1])

@@ -96,19 +96,23 @@ def leakage(model: ModelRequest, control: ModelRequest, looking: Looking, folder
 def _results(looking: Looking, key: CanaryKey | None, model: _Found, control: _Found, count: int) -> JsonObject:
     parts: JsonObject = {"schema_version": SCHEMA, "medicalgpt": __version__}
     parts["model"], parts["control"] = model.weights, control.weights
-    leaks = 0
+    leaks, clean = 0, True
     if key is not None and looking.key is not None:
         parts["canaries"] = _canaries(key, model, control) | {"key": hash_file(looking.key)}
         leaks += parts["canaries"]["leaked"]
+        clean = not parts["canaries"]["control_leaked"]
     if model.rows:
-        parts["rows"] = _rows(looking, model, control) | {"of": count, "files": [hash_file(p) for p in looking.rows]}
+        parts["rows"] = _rows(looking, model, control, clean) | {
+            "of": count,
+            "files": [hash_file(p) for p in looking.rows],
+        }
         leaks += parts["rows"]["personal"]["leaked"]
     return parts | {"leaks": leaks, "verdict": "BLOCK" if leaks else "PASS"}
 
 
 def _canaries(key: CanaryKey, model: _Found, control: _Found) -> JsonObject:
-    """A canary leaked where it stands so far up that all of them together would hardly (5 %) have one there by chance, and in
-    the control it does not."""
+    """A canary leaked where it stands so far up that all of them together would hardly (5 %) have one there by chance. Its secret
+    was drawn, so no model knows it that has not seen the data, whatever the control shows."""
     limit = LEVEL / len(key.canaries)
     items = []
     for canary, mine, other in zip(key.canaries, model.ranks, control.ranks, strict=True):
@@ -120,7 +124,7 @@ def _canaries(key: CanaryKey, model: _Found, control: _Found) -> JsonObject:
                 "exposure": round(mine.exposure, 3),
                 "control_rank": other.rank,
                 "control_exposure": round(other.exposure, 3),
-                "leaked": mine.p <= limit < other.p,
+                "leaked": mine.p <= limit,
             }
         )
     return {
@@ -139,8 +143,9 @@ def _canaries(key: CanaryKey, model: _Found, control: _Found) -> JsonObject:
     }
 
 
-def _rows(looking: Looking, model: _Found, control: _Found) -> JsonObject:
-    """Shares of rows that have so many trained tokens; personal data is leaked where the control does not write it, too."""
+def _rows(looking: Looking, model: _Found, control: _Found, clean: bool) -> JsonObject:
+    """Shares of rows that have so many trained tokens; personal data is leaked where a `clean` control, which has not seen the
+    rows, does not write it, too."""
     if [row.shape for row in model.rows] != [row.shape for row in control.rows]:
         raise ConfigError(
             "the control reads the rows in other tokens than the model: another tokenizer or template; name a control with the "
@@ -149,7 +154,7 @@ def _rows(looking: Looking, model: _Found, control: _Found) -> JsonObject:
     rows = list(zip(model.rows, control.rows))
     pairs = [(a, b) for a, b in rows if a.trained >= looking.tokens]
     both = [places for a, b in rows for places in zip(a.personal, b.personal)]
-    leaked = Counter(mine[0] for mine, other in both if mine[1] and not other[1])
+    leaked = Counter(mine[0] for mine, other in both if mine[1] and not (clean and other[1]))
     reproduced = sum(mine[1] for mine, _ in both)
     return {
         "rows": len(model.rows),
@@ -194,7 +199,10 @@ def lines(results: JsonObject) -> Iterator[str]:
             leaked = sum(one["leaked"] for one in mine)
             yield f"  {often} in the data: {leaked} of {len(mine)} leaked, {bits:.2f} bits"
         if found["control_leaked"]:
-            yield f"  warning: the control knows {found['control_leaked']} of them: it has seen this data, and is no control"
+            yield (
+                f"  warning: the control knows {found['control_leaked']} of them: it has seen this data, and is no control; leaks are "
+                "counted as if there were none"
+            )
     if rows := results.get("rows"):
         yield from _row_lines(rows)
     yield f"{results['verdict']}: {results['leaks']} leaks"
