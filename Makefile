@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow kernels bench docs dist lock clean setup
+.PHONY: demo demo-ppo test check coverage slow nightly kernels bench docs dist lock clean setup
 
 setup: $(READY)
 
@@ -60,8 +60,12 @@ ALONE := $(wildcard tests/e2e/test_*smollm.py) $(patsubst %,tests/e2e/test_%.py,
 
 # End-to-end runs, also on real medical text where it lies beside the project.
 slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs $(PARALLEL) $(addprefix --ignore=,$(ALONE))
-	$(BIN)/python -m pytest -m 'slow or realdata' --timeout=1800 -rs $(ALONE)
+	$(BIN)/python -m pytest -m '(slow or realdata) and not nightly' --timeout=1800 -rs $(PARALLEL) $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest -m '(slow or realdata) and not nightly' --timeout=1800 -rs $(ALONE)
+
+# Longer twins of slow tests.
+nightly: $(READY)
+	$(BIN)/python -m pytest -m nightly --timeout=1800
 
 # The parity and invariant tests with the kernels that older and newer machines would choose: about 10 minutes.
 kernels: $(READY)

@@ -1,4 +1,6 @@
-"""The demo in small: the embedded SmolLM2-135M through PT, SFT and DPO on the sample data, two steps each."""
+"""The demo in small: the embedded SmolLM2-135M through PT, SFT and DPO on the sample data, two steps each.
+
+The notebooks run the same stages in their short settings, and are looked at for the same numbers in `make slow`."""
 
 import json
 import os
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 from medicalgpt.cli import app
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "data"
 

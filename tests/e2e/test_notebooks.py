@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from tests.stages import manifest
+
+from medicalgpt.runs import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"dpo": ("pt", "sft", "dpo"), "ppo": ("pt", "sft", "rm", "ppo")}
@@ -158,6 +162,20 @@ def test_it_runs_from_top_to_bottom(name: str, tmp_path: Path, monkeypatch: pyte
         assert "| stop_rate |" in table
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*NEEDED, "runs"])
     assert [p.name for p in (tmp_path / "runs").iterdir()] == [f"notebook-{name}-short"]
+    already_better(tmp_path / "runs" / f"notebook-{name}-short", NAMES[name])
+
+
+def already_better(runs: Path, stages: Iterable[str]) -> None:
+    """A step or two have moved every stage's own number the right way."""
+    records = {stage: manifest(runs / stage) for stage in stages}
+    for stage in ("pt", "sft"):
+        assert records[stage]["after"]["eval/loss"] < records[stage]["before"]["eval/loss"], stage
+    if "dpo" in records:
+        assert records["dpo"]["before"]["eval/rewards/margin"] == 0.0
+        assert records["dpo"]["after"]["eval/rewards/margin"] > 0.0
+    if "ppo" in records:
+        first = next(line for line in metrics.read(runs / "ppo" / "metrics.jsonl") if "train/kl" in line)
+        assert abs(first["train/kl"]) < 1e-3, "the first answers come from the reference itself"
 
 
 def shown(cell: Any, kind: str) -> list[str]:

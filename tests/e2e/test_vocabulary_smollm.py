@@ -23,8 +23,8 @@ from medicalgpt.training.stage import run_stage
 pytestmark = pytest.mark.slow
 
 CHINESE = [DATA / "documents" / "zh-Hant", DATA / "documents" / "zh-Hans"]
-HELD_OUT = [DATA / "documents-heldout" / "zh-Hant", DATA / "documents-heldout" / "zh-Hans"]
-STEPS = 8
+HELD_OUT = [DATA / "documents-heldout" / "zh-Hant"]
+STEPS = 4
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_a_few_steps_teach_the_new_tokens(tmp_path: Path) -> None:
     run_stage(load(stage_schema("pt"), None, [*paths, *sizes, *more]))
     record = manifest(tmp_path / "run")
     start, end = (bits_per_character(record[when]["eval/loss"], new) for when in ("before", "after"))
-    assert end < start - 1.0  # measured: 10.65 → 9.04
+    assert end < start - 1.0  # measured with 8 steps: 10.65 → 9.04
 
     rows = [t for name, t in weights(tmp_path / "run").items() if "trainable_tokens" in name]
     assert sum(map(len, rows)) == len(new) - len(old)
