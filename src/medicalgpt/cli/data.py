@@ -1,12 +1,14 @@
 """`medicalgpt data inspect PATH …`."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medicalgpt.cli.data_options import Encoding, Txt
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from medicalgpt.training.inspect import Inspection
 
 app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
@@ -126,7 +128,7 @@ def _print(found: "Inspection") -> None:
         console.print(f"expected: {expected!r}\ndecoded:  {decoded!r}", highlight=False)
 
 
-def _quantiles(lengths: Any) -> list[float]:
+def _quantiles(lengths: "np.ndarray") -> list[float]:
     import numpy as np
 
     return [float(v) for v in np.quantile(lengths, [0.05, 0.5, 0.95])]

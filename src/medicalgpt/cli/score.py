@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,8 +32,8 @@ def score(
 
     if target is not None and target.exists():
         raise ModelError(f"{target} exists already; name another --output or remove it")
-    settings: Any = {"base": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
-    loaded = load(ModelConfig(**settings), quantization, head="score")
+    settings = {"base": model, "revision": revision, "dtype": dtype, "trust_remote_code": trust_remote_code}
+    loaded = load(ModelConfig.model_validate(settings), quantization, head="score")
     rows = score_file(loaded, source, "preference" if pairs else "dialogue", max_tokens, template)
     if target is not None:
         partial = target.with_name(target.name + ".partial")
