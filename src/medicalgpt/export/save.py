@@ -9,6 +9,7 @@ from medicalgpt.models.adapter_config import write_base
 from medicalgpt.models.adapters import is_adapted, peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
+from medicalgpt.models.tokenizer_files import save_tokenizer
 from medicalgpt.rendering.template import ChatTemplate
 
 
@@ -49,7 +50,7 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     tokenizer = template.tokenizer
     before = tokenizer.chat_template
     tokenizer.chat_template = template.source or None
-    tokenizer.save_pretrained(str(folder))
+    save_tokenizer(tokenizer, folder)
     tokenizer.chat_template = before
 
 

@@ -13,6 +13,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import Located
 from medicalgpt.models.token_map import TokenMap, vocabulary_hash
+from medicalgpt.models.tokenizer_files import save_tokenizer
 from medicalgpt.vocabulary import sentencepiece
 from medicalgpt.vocabulary.bpe import GrowingBpe
 from medicalgpt.vocabulary.learn import Growing, Wanted, Words, count_words, learn
@@ -152,7 +153,7 @@ def _write(
     token_map: TokenMap,
     trust_remote_code: bool,
 ) -> None:
-    tokenizer.save_pretrained(str(temp))
+    save_tokenizer(tokenizer, temp)
     for name in _STALE:
         (temp / name).unlink(missing_ok=True)
     built.save(str(temp / "tokenizer.json"))

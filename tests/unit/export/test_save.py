@@ -73,3 +73,16 @@ def test_an_adapter_on_the_head_is_saved_without_the_base_and_old_ones_load(tmp_
     for name in ("new", "old"):
         again = load(config.model_copy(update={"adapter": str(tmp_path / name)}))
         torch.testing.assert_close(probe_logps(again.model), wanted)
+
+
+def test_a_tokenizer_is_saved_alike_with_a_network_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, written = save_tiny(tmp_path / "base"), []
+    for name, offline in (("with", False), ("without", True)):
+        monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda offline=offline: offline)
+        loaded = load(ModelConfig(base=str(base)))
+        folder = tmp_path / name
+        folder.mkdir()
+        save_model(folder, loaded, ChatTemplate.load(loaded.tokenizer))
+        written.append((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert written[0] == written[1]
+    assert "local" not in written[0]

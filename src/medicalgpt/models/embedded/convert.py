@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from medicalgpt.errors import ModelError
 from medicalgpt.gguf.vocab import split_digits
 from medicalgpt.models.embedded.registry import EmbeddedModel
+from medicalgpt.models.tokenizer_files import save_tokenizer
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -36,7 +37,7 @@ def convert_gguf(model: EmbeddedModel, gguf: Path, out: Path) -> None:
     network.generation_config = _generation_config(model, tokenizer)
     with _quiet():
         network.save_pretrained(out)
-        tokenizer.save_pretrained(out)
+        save_tokenizer(tokenizer, out)
 
 
 def _network(gguf: Path) -> "PreTrainedModel":
