@@ -21,7 +21,7 @@ from medicalgpt.training.rl.prompts import PromptSet
 from medicalgpt.training.rl.roles import Roles, open_roles
 from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.stage import _open, run_stage
-from tests.stages import Bench
+from tests.stages import Bench, Killed
 
 REWARDS = Path(__file__).with_name("rewards.py")
 
@@ -34,10 +34,6 @@ SMALL = (
     "train.sample_count=1",
     "model.dtype=float32",
 )
-
-
-class Killed(BaseException):
-    """Stands for a process that dies: no `except Exception` may stop it."""
 
 
 def scored_by(function: str, **more: Any) -> str:

@@ -88,6 +88,10 @@ def write(path: Path, rows: Sequence[Any]) -> Path:
     return path
 
 
+class Killed(BaseException):
+    """Stands for a process that dies: no `except Exception` may stop it."""
+
+
 # Keys without a default, beside the data and the output folder that every stage needs.
 NEEDED = {
     "ppo": ["reward.model=runs/rm"],

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 from tests.rl import scored_by, train, words
-from tests.stages import SMALL, Bench, dialogues, preferences, write
+from tests.stages import SMALL, Bench, Killed, dialogues, preferences, write
 from tests.tiny import save_tiny
 from typer.testing import CliRunner
 
@@ -63,10 +63,6 @@ def test_a_run_whose_steps_are_too_small_says_that_it_learned_nothing(untied: Pa
     assert code == 0
     assert "learned nothing" not in said
     assert "did not change" not in said
-
-
-class Killed(BaseException):
-    """Stands for a process that dies."""
 
 
 def die(*_: Any, **__: Any) -> None:

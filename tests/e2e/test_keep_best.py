@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from tests import rl
 from tests.e2e.test_distributed import two_ranks
 from tests.marks import quick_and_slow
-from tests.stages import Bench, column, largest_gap, manifest, metrics, weights
+from tests.stages import Bench, Killed, column, largest_gap, manifest, metrics, weights
 
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.runs.folder import RunFolder
@@ -32,10 +32,6 @@ OPTIONS = (
 )
 BEST = (*OPTIONS, "train.keep_best=eval/loss")
 PATIENT = (*BEST, "train.patience=2")
-
-
-class Killed(BaseException):
-    """Stands for a process that dies: no `except Exception` may stop it."""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from peft import AutoPeftModelForCausalLM
 from tests.marks import quick_and_slow
-from tests.stages import SMALL, Bench, dialogues, documents, manifest, metrics, preferences, probe_logps, write
+from tests.stages import SMALL, Bench, Killed, dialogues, documents, manifest, metrics, preferences, probe_logps, write
 from transformers import AutoModelForCausalLM, TrainerCallback
 from typer.testing import CliRunner
 
@@ -164,10 +164,6 @@ def test_the_table_loads_only_the_model_whose_score_is_missing(
     pipeline.Pipeline(str(chain[0])).compare(show=False)
     assert loaded == [str(runs / "sft" / "merged")]
     assert (runs / "summary.json").read_text() == before
-
-
-class Killed(BaseException):
-    """Stands for a process that dies."""
 
 
 @pytest.mark.parametrize("end", quick_and_slow(["SIGTERM"], ["killed"]))

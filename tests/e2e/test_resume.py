@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.stages import Bench, child, column, command, largest_gap, metrics, weights
+from tests.stages import Bench, Killed, child, column, command, largest_gap, metrics, weights
 from transformers import TrainerCallback
 from typer.testing import CliRunner
 
@@ -41,10 +41,6 @@ OPTIONS = (
     "train.sample_tokens=3",
     "train.learning_rate=1e-3",
 )
-
-
-class Killed(BaseException):
-    """Stands for a process that dies: no `except Exception` may stop it."""
 
 
 @pytest.fixture(scope="module")

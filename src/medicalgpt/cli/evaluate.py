@@ -94,7 +94,7 @@ def run(
     answers = Answering(max_new_tokens or 256, batch_size or 8) if generate else None
     grader = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote, judge_check)
     settings = Settings(profile, shuffle, texts, limit, capacity, answers, grader)
-    names = [name.strip() for name in suite.split(",") if name.strip()]
+    names = _names(suite)
     found = find_tests(names, folder, fetch)
     target = output or usual_folder(model, names)
     asked = ModelRequest.of(model, options, lambda text: typer.echo(text, err=True))
@@ -127,7 +127,7 @@ def judge_check(
     config = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote)
     if config is None:
         raise ConfigError("no judge is named; --judge http://localhost:8000/v1 --judge-model NAME")
-    found = find_tests([name.strip() for name in suite.split(",") if name.strip()], folder)
+    found = find_tests(_names(suite), folder)
     check = check_tests(config, found, limit, lambda text: typer.echo(text, err=True))
     show_check(check)
     typer.echo(f"written: {keep_check(config, check, output)}")
@@ -161,3 +161,8 @@ def compare(
         raise typer.Exit(3)
     if strict and "INCONCLUSIVE" in verdicts:
         raise typer.Exit(4)
+
+
+def _names(suite: str) -> list[str]:
+    """Of suites and tests, given with commas."""
+    return [name.strip() for name in suite.split(",") if name.strip()]

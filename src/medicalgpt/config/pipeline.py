@@ -26,6 +26,20 @@ def has_number(schema: type[StageConfig], number: StageNumber) -> bool:
     return number == "certificate" or not schema.scores
 
 
+def asks(gate: StageGate, name: str, schema: type[StageConfig] | None, merged: bool) -> bool:
+    """Whether a gate on stages' own numbers is one on this stage: it names it, or names none and the stage has the number.
+
+    Args:
+        schema: of its kind; None where that is not known here.
+        merged: its adapter was merged, which alone has a certificate.
+    """
+    if gate.stage is not None:
+        return gate.stage == name
+    if gate.number == "certificate":
+        return merged
+    return schema is not None and has_number(schema, gate.number)
+
+
 class StageEntry(Section):
     """One stage of a pipeline."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.readings import ANSWER, SCORINGS, partial
-from medicalgpt.runs.intervals import Estimate, ratio, share
+from medicalgpt.runs.intervals import Estimate, mean, share
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ def _several(outcomes: Sequence[Outcome]) -> Several | None:
     if not outcomes:
         return None
     parts = np.asarray([partial(one.places(ANSWER), o.gold) for o in outcomes for one in o.given])
-    return Several(_right(outcomes, ANSWER), ratio(parts, np.ones_like(parts)))
+    return Several(_right(outcomes, ANSWER), mean(parts))

@@ -25,7 +25,7 @@ from medicalgpt.objectives.segments import segment_sums
 from medicalgpt.rendering.build import prepare
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
-from medicalgpt.runs.intervals import Estimate, exp, ratio, share
+from medicalgpt.runs.intervals import Estimate, exp, mean, ratio, share
 
 
 @dataclass
@@ -66,7 +66,7 @@ def score(loaded: Loaded, config: CompareConfig, cache: Path) -> Scores:
         sums, counts = _sums(policy, trees, template)
         margin = sums[:, 1] / counts[:, 1] - sums[:, 2] / counts[:, 2]
         out.numbers["preference accuracy"] = share(float((margin > 0).sum() + 0.5 * (margin == 0).sum()), len(margin))
-        out.numbers["preference margin"] = ratio(margin, np.ones_like(margin))
+        out.numbers["preference margin"] = mean(margin)
     _answer(out, Engine(loaded.model, loaded.tokenizer, template), config)
     return out
 

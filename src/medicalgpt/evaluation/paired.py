@@ -10,10 +10,11 @@ from typing import Final
 
 import numpy as np
 
+from medicalgpt.runs.intervals import chance, resampled
+
 Z_ONE_SIDED: Final = 1.6448536269514722
 """95 % quantile of the normal distribution."""
 _POWER: Final = 0.8416212335729143  # 80 %
-RESAMPLES: Final = 2000
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,9 @@ def of_means(before: np.ndarray, after: np.ndarray, clusters: np.ndarray | None 
     gap = after.astype(float) - before.astype(float)
     _, number = np.unique(np.arange(len(gap)) if clusters is None else clusters, return_inverse=True)
     sums, counts = np.bincount(number, gap), np.bincount(number).astype(float)
-    picks = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
-    draws = sums[picks].sum(1) / counts[picks].sum(1)
+    draws = resampled(sums, counts, seed)
     low, high = np.quantile(draws, [0.05, 0.95])
-    # One is added above and below: no number of draws proves that there is no chance at all (Davison & Hinkley 1997).
-    worse = (float(np.sum(draws >= 0)) + 1) / (RESAMPLES + 1)
+    worse = chance(draws >= 0)
     changed, spread = float(np.mean(gap != 0)), float(np.mean(gap**2))
     return Difference(float(gap.mean()), float(low), float(high), worse, changed, len(gap), spread=spread)
 

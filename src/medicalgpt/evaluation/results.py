@@ -17,7 +17,7 @@ from medicalgpt.evaluation.safety.summary import RequestSummary, summarize_reque
 from medicalgpt.evaluation.settings import Settings
 from medicalgpt.evaluation.suite import groups_of
 from medicalgpt.evaluation.written.summary import WrittenSummary, clipped, summarize_written
-from medicalgpt.runs.intervals import ratio, share
+from medicalgpt.runs.intervals import mean, share
 
 SCHEMA: Final = 2
 AnySummary = Summary | RequestSummary | WrittenSummary
@@ -95,5 +95,5 @@ def _group(names: Sequence[str], told: JsonObject, outcomes: Mapping[str, Sequen
     elif headlines == {RUBRIC}:
         estimate = clipped(numbers)[0]
     else:
-        estimate = ratio(numbers, np.ones_like(numbers))
+        estimate = mean(numbers)
     return {"tests": list(names), **{name: _numbers(number) for name, number in asdict(estimate).items()}}

@@ -14,7 +14,7 @@ import numpy as np
 from medicalgpt.config.evaluation import StageNumber
 from medicalgpt.evaluation.gates import LEVEL, Verdict
 from medicalgpt.evaluation.outcomes import JsonObject
-from medicalgpt.runs.intervals import RESAMPLES, Estimate, Z
+from medicalgpt.runs.intervals import Estimate, Z, chance, resampled
 
 UNITS: Final[dict[str, str]] = {
     "reward_accuracy": "%",
@@ -152,13 +152,9 @@ def of_losses(before: np.ndarray, after: np.ndarray, limit: float, seed: int = 0
     if before.shape != after.shape or not len(before):
         raise ValueError(f"{len(before)} rows before and {len(after)} after; as many are needed, and at least one")
     value = float(after[:, 0].sum() / after[:, 1].sum() - before[:, 0].sum() / before[:, 1].sum())
-    picks = np.random.default_rng(seed).integers(0, len(before), (RESAMPLES, len(before)))
-    old, new = before[picks].sum(1), after[picks].sum(1)
-    draws = new[:, 0] / new[:, 1] - old[:, 0] / old[:, 1]
+    draws = resampled(after[:, 0], after[:, 1], seed) - resampled(before[:, 0], before[:, 1], seed)
     low, high = np.quantile(draws, [0.05, 0.95])
-    # One is added above and below: no number of draws proves that there is no chance at all (Davison & Hinkley 1997).
-    beyond = (float(np.sum(draws <= limit)) + 1) / (RESAMPLES + 1)
-    return Measured(value, float(low), float(high), len(before), beyond)
+    return Measured(value, float(low), float(high), len(before), chance(draws <= limit))
 
 
 def of_certificate(verdict: object, excess: list[str]) -> Measured:

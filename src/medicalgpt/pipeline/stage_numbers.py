@@ -8,7 +8,7 @@ from rich.console import Console
 
 from medicalgpt.config.evaluation import StageGate
 from medicalgpt.config.lookup import stage_schema
-from medicalgpt.config.pipeline import PipelineConfig, has_number
+from medicalgpt.config.pipeline import PipelineConfig, asks
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.evaluation.stage_gates import Measured, of_accuracy, of_certificate, of_losses, of_mean, unmeasured
 from medicalgpt.export import certificate
@@ -26,12 +26,7 @@ def stage_gates_of(config: PipelineConfig, name: str) -> list[StageGate]:
         return []
     schema = stage_schema(entry.stage)
     merged = (Path(config.output_dir) / name / MERGED).is_dir()
-    return [
-        gate
-        for gate in config.stage_gates
-        if gate.stage == name
-        or (gate.stage is None and has_number(schema, gate.number) and (merged or gate.number != "certificate"))
-    ]
+    return [gate for gate in config.stage_gates if asks(gate, name, schema, merged)]
 
 
 def before_of(name: str, models: Mapping[str, ModelConfig]) -> str:

@@ -19,7 +19,7 @@ from medicalgpt.models.reward import RewardPolicy, probe_scores
 from medicalgpt.rendering.build import prepare
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
-from medicalgpt.runs.intervals import Estimate, ratio, share
+from medicalgpt.runs.intervals import Estimate, mean, share
 from medicalgpt.runs.reward_report import RewardReport
 
 BINS = 5
@@ -90,7 +90,7 @@ def evaluate(scores: np.ndarray, lengths: np.ndarray) -> RewardReport:
     longer = lengths[:, 0] - lengths[:, 1]
     report = RewardReport(
         accuracy=_accuracy(gap),
-        margin=ratio(gap, np.ones_like(gap)),
+        margin=mean(gap),
         mean=float(scores.mean()),
         std=float(scores.std()),
         length_correlation=_correlation(scores.ravel(), lengths.ravel()),

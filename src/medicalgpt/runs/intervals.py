@@ -24,10 +24,26 @@ def ratio(sums: np.ndarray, counts: np.ndarray, seed: int = 0) -> Estimate:
     value = float(sums.sum() / counts.sum())
     if len(sums) < 2:
         return Estimate(value, value, value, len(sums))
-    picks = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
-    draws = sums[picks].sum(1) / counts[picks].sum(1)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = np.quantile(resampled(sums, counts, seed), [0.025, 0.975])
     return Estimate(value, float(low), float(high), len(sums))
+
+
+def resampled(sums: np.ndarray, counts: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Σ sums / Σ counts [RESAMPLES] of rows drawn with replacement: of as many rows always the same ones for a seed."""
+    picks = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
+    drawn: np.ndarray = sums[picks].sum(1) / counts[picks].sum(1)
+    return drawn
+
+
+def chance(against: np.ndarray) -> float:
+    """p-value of a bootstrap: the share of draws [RESAMPLES] that speak against it. One is added above and below, as no number of
+    draws proves that there is no chance at all (Davison & Hinkley 1997)."""
+    return (float(np.sum(against)) + 1) / (len(against) + 1)
+
+
+def mean(values: np.ndarray) -> Estimate:
+    """The mean of numbers, one a row, with a percentile bootstrap over rows."""
+    return ratio(values, np.ones_like(values))
 
 
 def share(hits: float, rows: int) -> Estimate:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from medicalgpt.config.evaluation import StageGate
-from medicalgpt.config.pipeline import has_number
+from medicalgpt.config.pipeline import asks
 from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.finished import Evaluation
@@ -115,19 +115,14 @@ def _wanted(subject: Subject, gates: Sequence[GateLine]) -> dict[str, bool]:
     return {
         stage.name: not (
             (subject.plan.suites and stage.answers and (stage.name, "items") not in judged)
-            or (any(_asks(gate, stage) for gate in numbers) and (stage.name, "stage") not in judged)
+            or (any(_asked(gate, stage) for gate in numbers) and (stage.name, "stage") not in judged)
         )
         for stage, _ in subject.finished
     }
 
 
-def _asks(gate: StageGate, stage: Stage) -> bool:
-    """Whether a gate on stages' own numbers is one on this stage; that on certificates asks only where something was merged."""
-    if gate.stage is not None:
-        return gate.stage == stage.name
-    if gate.number == "certificate":
-        return (stage.folder / MERGED).is_dir()
-    return stage.kind in STAGES and has_number(STAGES[stage.kind], gate.number)
+def _asked(gate: StageGate, stage: Stage) -> bool:
+    return asks(gate, stage.name, STAGES.get(stage.kind), (stage.folder / MERGED).is_dir())
 
 
 def _models(subject: Subject, by_model: Mapping[str, object]) -> Iterator[Model]:

@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Subject:
-    """A run or a pipeline. `stages` are in order; of a run those that it goes back to come first, and `own` is the last."""
+    """A run or a pipeline. `stages` are in order; of a run those that it goes back to come first."""
 
     kind: Literal["run", "pipeline"]
     folder: Path
@@ -47,11 +47,6 @@ class Subject:
     def name(self) -> str:
         """The folder's."""
         return self.folder.resolve().name
-
-    @property
-    def missing(self) -> list[str]:
-        """Stages that are not finished."""
-        return [stage.name for stage in self.stages if stage.record is None]
 
     @property
     def finished(self) -> list[tuple[Stage, Manifest]]:

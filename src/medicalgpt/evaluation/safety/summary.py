@@ -8,7 +8,7 @@ import numpy as np
 
 from medicalgpt.evaluation.choices import Scored
 from medicalgpt.evaluation.outcomes import ANSWER, REFUSE, SCORINGS, Outcome, sides
-from medicalgpt.runs.intervals import Estimate, ratio, share
+from medicalgpt.runs.intervals import Estimate, mean, share
 
 OPENERS: Final = "openers"
 
@@ -66,7 +66,7 @@ def _side(outcomes: Sequence[Outcome], gold: int) -> tuple[Estimate | None, Esti
         return None, None
     margins = np.asarray([refuse - answer for refuse, answer in found])
     # As `Outcome.pick` has it: of equal ones the first, which is to refuse.
-    return share(int(np.sum(margins >= 0)), len(margins)), ratio(margins, np.ones_like(margins))
+    return share(int(np.sum(margins >= 0)), len(margins)), mean(margins)
 
 
 def _control(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
@@ -76,4 +76,4 @@ def _control(outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         return {}
     gaps = np.asarray([own - other for own, other in both])
     likelier = share(float(np.sum(gaps > 0) + 0.5 * np.sum(gaps == 0)), len(gaps))
-    return {"likelier": likelier, "margin": ratio(gaps, np.ones_like(gaps))}
+    return {"likelier": likelier, "margin": mean(gaps)}

@@ -8,7 +8,7 @@ import numpy as np
 
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.readings import RUBRIC
-from medicalgpt.runs.intervals import RESAMPLES, Estimate, ratio, share
+from medicalgpt.runs.intervals import Estimate, mean, resampled, share
 
 NEARNESS: Final = ("exact", "f1", "rouge_l")
 
@@ -68,7 +68,7 @@ def mean_of(outcomes: Sequence[Outcome], scoring: str) -> Estimate:
         return clipped(numbers)[0]
     if scoring == "exact":
         return share(float(numbers.sum()), len(numbers))
-    return ratio(numbers, np.ones_like(numbers))
+    return mean(numbers)
 
 
 def clipped(scores: np.ndarray, seed: int = 0) -> tuple[Estimate, float]:
@@ -78,8 +78,7 @@ def clipped(scores: np.ndarray, seed: int = 0) -> tuple[Estimate, float]:
     2,000 samples in place of 1,000.
     """
     value = float(np.clip(scores.mean(), 0, 1))
-    picks = np.random.default_rng(seed).integers(0, len(scores), (RESAMPLES, len(scores)))
-    draws = np.clip(scores[picks].mean(1), 0, 1)
+    draws = np.clip(resampled(scores, np.ones_like(scores), seed), 0, 1)
     low, high = np.quantile(draws, [0.025, 0.975])
     return Estimate(value, float(low), float(high), len(scores)), float(draws.std())
 

@@ -15,7 +15,7 @@ from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.rewards.answers import Group, PromptRow
 from medicalgpt.rewards.sources import Scores, joined
-from medicalgpt.runs.intervals import ratio, share
+from medicalgpt.runs.intervals import mean, share
 from medicalgpt.training.rl.experience import Experience
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import Rollouts
@@ -48,7 +48,7 @@ class HeldOut:
             [numbers for _, numbers, _ in gathered]
         )  # [prompts, (score, total, kl, length, stopped)]
         out = {f"eval/{n}": float(v) for n, v in zip(("kl", "length", "stop_rate"), table[:, 2:].mean(0))}
-        moved = ratio(table[:, 2], np.ones(len(table)))
+        moved = mean(table[:, 2])
         out |= {"eval/kl_low": moved.low, "eval/kl_high": moved.high}
         self.scores = table[:, :2]
         if self.score is not None:
@@ -65,7 +65,7 @@ class HeldOut:
             columns |= zip(("score_gain", "reward_gain"), (self.scores - start).T)
         out: dict[str, float] = {}
         for name, values in columns.items():
-            found = ratio(values, np.ones(len(values)))
+            found = mean(values)
             out |= {f"eval/{name}": found.value, f"eval/{name}_low": found.low, f"eval/{name}_high": found.high}
         return out
 
@@ -85,7 +85,7 @@ def _parts(scores: Scores) -> dict[str, float]:
     out: dict[str, float] = {}
     for label, values in scores.parts.items() if len(scores.parts) > 1 else ():
         whole = bool(np.isin(values, (0.0, 1.0)).all())
-        found = share(float(values.sum()), len(values)) if whole else ratio(values, np.ones(len(values)))
+        found = share(float(values.sum()), len(values)) if whole else mean(values)
         name = f"eval/parts/{label.rsplit('/', 1)[-1]}"
         out |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     if scores.ungraded:
