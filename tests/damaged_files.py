@@ -69,6 +69,14 @@ def _parquet(compression: str) -> bytes:
     return sink.getvalue()
 
 
+def _arrow(new: Callable[[io.BytesIO, pyarrow.Schema], pyarrow.ipc.RecordBatchStreamWriter]) -> bytes:
+    sink = io.BytesIO()
+    table = pyarrow.parquet.read_table(io.BytesIO(_parquet("none")))
+    with new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=5)
+    return sink.getvalue()
+
+
 def _xlsx() -> bytes:
     """As much of a workbook as tells one from an archive of data: no reader takes it."""
     return _zipped({"[Content_Types].xml": b"<Types/>", "xl/worksheets/sheet1.xml": b"<worksheet/>"})
@@ -123,6 +131,7 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
         for codec in _CODECS
     ]
     encoded += [(".parquet", _parquet(name)) for name in ("none", "snappy", "zstd", "gzip")]
+    encoded += [(".arrow", _arrow(new)) for new in (pyarrow.ipc.new_stream, pyarrow.ipc.new_file)]
     packed = [(ending + pack, press(content)) for ending, content in encoded for pack, press in _PACK.items()]
     archived = [
         (".zip", _zipped({f"ward/rows{ending}": content, "README.md": b"What it is."}, method))
@@ -139,6 +148,7 @@ _ENDINGS = (
     ".csv",
     ".tsv",
     ".parquet",
+    ".arrow",
     ".txt",
     ".md",
     ".zip",
@@ -155,6 +165,7 @@ _MAGICS = (
     b"\x28\xb5\x2f\xfd",
     b"PK\x03\x04",
     b"PAR1",
+    b"ARROW1\0\0",
     b"\xff\xfe",
     b"\xef\xbb\xbf",
     b"{",

@@ -31,7 +31,9 @@ def generate(
     source: Annotated[
         Path,
         typer.Option(
-            "--input", metavar="FILE", help="Prompts (.jsonl .json .csv .tsv .parquet .txt), or hf://owner/name/split."
+            "--input",
+            metavar="FILE",
+            help="Prompts (.jsonl .json .csv .tsv .parquet .arrow .txt), or hf://owner/name/split.",
         ),
     ],
     target: Annotated[

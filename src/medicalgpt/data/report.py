@@ -88,7 +88,7 @@ def detect(path: str | Path, columns: Mapping[str, str] | None = None, reading: 
         raise DataError(f"{path}: this is a folder or an archive; give the files in it one by one")
     (file,) = expand([path])
     kind_of_file = file_type(file)
-    encoding = "binary" if kind_of_file == ".parquet" else find_encoding(file, reading.encoding).name
+    encoding = "binary" if kind_of_file in (".parquet", ".arrow") else find_encoding(file, reading.encoding).name
     names: dict[str, None] = {}
     shapes: Counter[tuple[str, Kind]] = Counter()
     reasons: Counter[str] = Counter()

@@ -149,6 +149,8 @@ def _embedded(text: str, marks: EmbeddedOptions) -> Options:
     if not found:
         raise BadRow("the question does not hold its options as `embedded` says")
     texts = [option.strip() for option in after.split(marks.between)]
+    if len(texts) > len(LETTERS):
+        raise BadRow(f"the question holds {len(texts)} options, and at most {len(LETTERS)} are read; check `embedded`")
     return Options(dict(zip(LETTERS, texts)))
 
 

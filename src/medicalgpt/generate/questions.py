@@ -9,7 +9,7 @@ from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.rows.json_text import NOT_DECODED, jsonl_rows
 from medicalgpt.errors import DataError
 
-TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 ALLOWED = f"allowed: {', '.join(TYPES)}, and .txt with one question a line (each also compressed: .gz .bz2 .xz .zst)"
 
 

@@ -85,6 +85,55 @@ def test_dialogue_shapes(row: dict[str, Any], shape: str, turns: Any) -> None:
     assert _convert(row) == Dialogue(expected, SOURCE)
 
 
+@pytest.mark.parametrize(
+    ("row", "turns"),
+    [
+        ({"prompt": _chat(("user", "q")), "completion": _chat(("assistant", "r"))}, QA),
+        ({"prompt": _chat(("user", "q")), "completion": "r"}, QA),
+        ({"prompt": "q", "completion": _chat(("assistant", "r"))}, QA),
+        ({"prompt": _chat(("user", "q"))[0], "response": _chat(("assistant", "r"))[0]}, QA),
+        ({"question": _chat(("human", "q"), keys=SHAREGPT), "answer": _chat(("gpt", "r"), keys=SHAREGPT)}, QA),
+        ({"prompt": _chat(("user", "q")), "completion": _chat(("user", "q"), ("assistant", "r"))}, QA),
+        (
+            {"prompt": _chat(("user", "q")), "completion": _chat(("assistant", "r")), "system": "s"},
+            _m(("s", "s"), ("u", "q"), ("a", "r")),
+        ),
+        (
+            {
+                "prompt": _chat(("system", "s"), ("user", "q"), ("assistant", "r"), ("user", "q2")),
+                "completion": _chat(("assistant", "r2"), ("user", "q3"), ("assistant", "r3")),
+            },
+            _m(("s", "s"), ("u", "q"), ("a", "r"), ("u", "q2"), ("a", "r2"), ("u", "q3"), ("a", "r3")),
+        ),
+    ],
+)
+def test_prompt_and_completion_as_turns(row: dict[str, Any], turns: tuple[Message, ...]) -> None:
+    """TRL learns the completion alone: answers in the prompt have no weight, those of the completion what they say."""
+    assert _name(row) == "prompt-completion"
+    found = _convert(row).messages
+    assert found == turns
+    weights = [turn.weight for turn in found if turn.role == "assistant"]
+    assert weights == ([0.0, None, None] if len(turns) > 4 else [None])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "q", "completion": "r"},
+        {"question": "Which?", "options": ["x", "y"], "answer": ["A", "B"]},
+        {"prompt": _chat(("user", "q")), "completion": _chat(("assistant", "r")), "label": True},
+        {"messages": _chat(("user", "q"), ("assistant", "r")), "completion": _chat(("assistant", "r"))},
+    ],
+)
+def test_other_rows_keep_their_shape(row: dict[str, Any]) -> None:
+    assert _name(row) != "prompt-completion"
+
+
+def test_a_completion_must_end_with_an_answer() -> None:
+    row = {"prompt": _chat(("user", "q")), "completion": _chat(("assistant", "r"), ("user", "q2"))}
+    assert "assistant" in _reason(row)
+
+
 def test_text_is_kept_to_the_letter() -> None:
     assert _convert({"question": " q\n", "answer": "\nr "}).messages == _m(("u", " q\n"), ("a", "\nr "))
 

@@ -119,6 +119,20 @@ def test_options_within_the_question(tmp_path: Path) -> None:
     assert (item.question, item.options, item.gold) == ("發燒是幾度?", ("36", "38"), (1,))
 
 
+@pytest.mark.parametrize("count", [26, 27])
+def test_more_options_than_letters_within_the_question_are_refused(tmp_path: Path, count: int) -> None:
+    """The right one may be among those that would be lost."""
+    marks = {"before_question": "問:", "before_options": "\n選:\n- ", "between": "\n- "}
+    row = {"input": "問:哪一個?\n選:\n- " + "\n- ".join(f"選項{n}" for n in range(count)), "output": "選項3"}
+    words = {"columns": {"question": "input", "answer": "output"}, "embedded": marks, "answer_is": "text"}
+    if count == 26:
+        (item,) = read(tmp_path, [row], **words)
+        assert len(item.options) == 26
+    else:
+        with pytest.raises(DataError, match="the question holds 27 options, and at most 26 are read"):
+            read(tmp_path, [row], **words)
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [

@@ -1,9 +1,10 @@
-"""Source shapes: eight ways in which data sets spell a sample, and the choice among them."""
+"""Source shapes: nine ways in which data sets spell a sample, and the choice among them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from medicalgpt.data.formats.columns import Columns, is_media
+from medicalgpt.data.formats.completion import COMPLETION
 from medicalgpt.data.formats.conversations import MESSAGES, SHAREGPT
 from medicalgpt.data.formats.feedback import FEEDBACK
 from medicalgpt.data.formats.fields import TEXT, BadRow, check_columns, fold_name, fold_row, rename, required_text
@@ -24,7 +25,7 @@ DOCUMENT: Final = Shape(
 )
 
 # The most telling names first: `chosen` decides over `messages`, and `messages` over a `prompt` beside it.
-SHAPES: tuple[Shape, ...] = (PREFERENCE, FEEDBACK, MESSAGES, SHAREGPT, ALPACA, QA, DOCUMENT, INPUT_OUTPUT)
+SHAPES: tuple[Shape, ...] = (PREFERENCE, FEEDBACK, MESSAGES, SHAREGPT, COMPLETION, ALPACA, QA, DOCUMENT, INPUT_OUTPUT)
 
 
 def shaped(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Shape, Columns]:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from medicalgpt.data.files import file_type
+from medicalgpt.data.rows.arrow import arrow_rows
 from medicalgpt.data.rows.json_text import json_rows, jsonl_lines, jsonl_row, jsonl_rows
 from medicalgpt.data.rows.parquet import parquet_rows
 from medicalgpt.data.rows.reading import DETECTED, Reading
 from medicalgpt.data.rows.row import Row, UnknownHeader
+from medicalgpt.data.rows.squad import with_answer
 from medicalgpt.data.rows.tables import table_rows
 from medicalgpt.data.rows.whole_text import text_rows
 
@@ -26,7 +28,7 @@ def open_rows(path: Path, columns: Mapping[str, str], reading: Reading = DETECTE
     Raises:
         DataError: while iterating, when the file cannot be read, decoded or cut into rows.
     """
-    return _first(_rows(path, columns, reading), path, reading)
+    return _first(map(with_answer, _rows(path, columns, reading)), path, reading)
 
 
 def _rows(path: Path, columns: Mapping[str, str], reading: Reading) -> Iterator[Row]:
@@ -35,6 +37,8 @@ def _rows(path: Path, columns: Mapping[str, str], reading: Reading) -> Iterator[
         return table_rows(path, columns, reading.encoding)
     if kind == ".parquet":
         return parquet_rows(path)
+    if kind == ".arrow":
+        return arrow_rows(path)
     if kind == ".jsonl":
         return jsonl_rows(path, reading.encoding)
     if kind == ".json":
@@ -55,4 +59,4 @@ def _first(rows: Iterator[T], path: Path, reading: Reading) -> Iterator[T]:
 
 def parsed(row: RawRow) -> Row:
     """The row itself."""
-    return row if isinstance(row, Row) else jsonl_row(*row)
+    return row if isinstance(row, Row) else with_answer(jsonl_row(*row))

@@ -4,11 +4,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from medicalgpt.data.rows.row import Row
 from medicalgpt.data.storage import open_bytes, storage
 from medicalgpt.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _BATCH: Final = 256  # rows
 _UNREADABLE: Final = b"unreadable"
@@ -34,13 +37,18 @@ def parquet_rows(path: Path) -> Iterator[Row]:
             if source.seek(0, 2) == 0:
                 return
             for batch in pyarrow.parquet.ParquetFile(source).iter_batches(batch_size=_BATCH):
-                names = batch.schema.names
-                for values in zip(*(_values(column) for column in batch.columns)):
+                for fields in batch_rows(batch):
                     number += 1
-                    yield Row(number, dict(zip(names, values)))
+                    yield Row(number, fields)
     except (pyarrow.ArrowException, EOFError, OSError, ValueError, MemoryError) as error:
         kind = type(error).__name__
         raise DataError(f"{path}: not a readable Parquet file after row {number} ({kind}); write it again") from None
+
+
+def batch_rows(batch: "pyarrow.RecordBatch") -> Iterator[dict[str, object]]:
+    """The rows of a batch, each under its columns' names."""
+    names = batch.schema.names
+    return (dict(zip(names, values)) for values in zip(*(_values(column) for column in batch.columns)))
 
 
 def _copied(raw: BinaryIO, spare: BinaryIO) -> BinaryIO:

@@ -1,15 +1,18 @@
-"""SQuAD's nested form, in which reading-comprehension sets come: an article's paragraphs, each with its questions.
+"""SQuAD's forms, in which reading-comprehension sets come: an article's paragraphs, each with its questions, or a table of these.
 
-`{"data": [{"title": …, "paragraphs": [{"context": …, "qas": [{"question": …, "answers": [{"text": …}]}]}]}]}`
+`{"data": [{"title": …, "paragraphs": [{"context": …, "qas": [{"question": …, "answers": [{"text": …}]}]}]}]}`, or as Hugging Face
+datasets has it: columns `context`, `question` and `answers`, which is flattened to `answers.text` and `answers.answer_start`.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, TypeGuard
 
 from medicalgpt.data.rows.row import Row
 
 SEVERAL: Final = "a SQuAD question has several answers, of which the first is read"
 _TAKEN: Final = ("qas", "answers", "context")
+_FLAT: Final = ("answers.text", "answers.answer_start")
 
 
 def is_article(value: object) -> bool:
@@ -41,6 +44,21 @@ def question_rows(number: int, article: dict[str, object]) -> Iterator[Row]:
                 fields["answer"] = texts[0]
             yield Row(number, fields, note=SEVERAL if len(set(texts)) > 1 else "")
             number += 1
+
+
+def with_answer(row: Row) -> Row:
+    """A question of such a table with the first text of its answers as `answer`; any other row as it is."""
+    fields = row.fields
+    if fields is None or "question" not in fields or "answer" in fields:
+        return row
+    whole = fields.get("answers")
+    if _FLAT[0] not in fields and not (isinstance(whole, dict) and "text" in whole):
+        return row
+    texts = _texts({"text": fields[_FLAT[0]]} if _FLAT[0] in fields else whole)
+    rest = {name: value for name, value in fields.items() if name not in ("answers", *_FLAT)}
+    return replace(
+        row, fields=rest | ({"answer": texts[0]} if texts else {}), note=SEVERAL if len(set(texts)) > 1 else ""
+    )
 
 
 def _objects(value: object) -> TypeGuard[list[dict[str, Any]]]:
