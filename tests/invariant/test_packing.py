@@ -1,12 +1,17 @@
 """Packing and the run's plan: nothing is lost, nothing overflows, nothing depends on chance."""
 
+import tracemalloc
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medicalgpt.rendering.pack import WINDOW_ROWS, best_fit, by_length, pack_epoch, plan_run
+from medicalgpt.disk import arrays
+from medicalgpt.rendering import pack
+from medicalgpt.rendering.pack import WINDOW_ROWS, Rows, best_fit, by_length, pack_epoch, plan_run
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=120)
 CAPACITY = st.integers(16, 50)  # below the longest item now and then
@@ -46,25 +51,25 @@ def test_padded_groups_stay_within_capacity(lengths: list[int], capacity: int) -
 @settings(deadline=None)
 def test_an_epoch_holds_every_item_once(lengths: list[int], capacity: int, seed: int, epoch: int, padded: bool) -> None:
     sizes = np.asarray(lengths)
-    rows = pack_epoch(sizes, capacity, seed, epoch, padded)
+    rows = list(pack_epoch(sizes, capacity, seed, epoch, padded))
     assert sorted(flat(rows)) == list(range(len(lengths)))
     assert all(rows)
     for row in rows:
         cost = len(row) * max(lengths[i] for i in row) if padded else sum(lengths[i] for i in row)
         assert cost <= capacity or len(row) == 1
-    assert rows == pack_epoch(sizes, capacity, seed, epoch, padded)
+    assert rows == list(pack_epoch(sizes, capacity, seed, epoch, padded))
 
 
 def test_epochs_and_seeds_differ() -> None:
     sizes = np.full(50, 7)
-    orders = {str(pack_epoch(sizes, 20, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
+    orders = {str(list(pack_epoch(sizes, 20, seed, epoch))) for seed in (1, 2) for epoch in (0, 1)}
     assert len(orders) == 4
 
 
 def test_items_stay_near_their_place_in_the_shuffled_order() -> None:
     """Packing sorts by length only inside windows, so that short rows do not all come at the end."""
     sizes = np.random.default_rng(0).integers(1, 100, 30_000)
-    rows = pack_epoch(sizes, 400, 0, 0)
+    rows = list(pack_epoch(sizes, 400, 0, 0))
     assert len(rows) > 50 * WINDOW_ROWS
     quarters = [
         np.mean([sizes[i] for row in part for i in row]) for part in np.array_split(np.asarray(rows, object), 4)
@@ -116,6 +121,56 @@ def test_whole_epochs_see_every_item_as_often(lengths: list[int], capacity: int,
     assert set(Counter(flat(longer.rows)).values()) == {epochs}
 
 
+@given(PLANS)
+@settings(deadline=None)
+def test_a_plan_in_files_is_the_plan_in_memory(
+    settings_: tuple[list[int], int, int, float, int | None, int, bool],
+) -> None:
+    lengths, *others = settings_
+    sizes = np.asarray(lengths)
+    whole = plan_run(sizes, *others)  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrays, "SMALL", 64)
+        patch.setattr(pack, "_BLOCK", 7)
+        patch.setattr(pack, "_BLOCK_ROWS", 3)
+        pieces = plan_run(sizes, *others)  # type: ignore[arg-type]
+        assert pieces.padding_fraction(sizes, others[0]) == whole.padding_fraction(sizes, others[0])
+    assert pieces == whole
+
+
+def test_the_memory_of_a_plan_does_not_grow_with_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "SMALL", 1 << 16)
+    monkeypatch.setattr(pack, "_BLOCK", 1 << 10)
+    peaks = []
+    for count in (10_000, 60_000):
+        sizes = np.random.default_rng(0).integers(1, 100, count)
+        tracemalloc.start()
+        plan = plan_run(sizes, 400, 8, 1.0, None, 0)
+        plan.padding_fraction(sizes, 400)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert sum(len(row) for row in plan.rows) == count
+    assert (peaks[1] - peaks[0]) / 50_000 < 2, "bytes a row"
+
+
+def test_the_order_of_an_epoch_is_a_permutation_of_the_seed() -> None:
+    """Plans of earlier versions stay what they were, so that their runs can be resumed: worked out by the library alone."""
+    rows = list(pack_epoch(np.full(9, 60), 64, seed=5, epoch=2))
+    window = np.random.default_rng([5, 2]).permutation(9)
+    assert [row[0] for row in rows] == window[np.random.default_rng([5, 2, 1]).permutation(9)].tolist()
+
+
+def test_rows_are_a_sequence() -> None:
+    rows = Rows(np.arange(6), np.asarray([1, 3, 3, 6]), empty=2)
+    assert list(rows) == [(0,), (1, 2), (), (3, 4, 5), (), ()]
+    assert rows[-3] == (3, 4, 5)
+    assert rows[1::2] == ((1, 2), (3, 4, 5), ())
+    assert rows[1:][0] == (1, 2)
+    assert rows != rows[1:]
+    with pytest.raises(IndexError):
+        rows[6]
+
+
 def test_padding_fraction() -> None:
     # Rows of 10 hold 9 and 4: of 20, 13 are filled.
     plan = plan_run(np.asarray([9, 4]), 10, 1, 1.0, None, 0)
@@ -133,7 +188,7 @@ def test_a_longer_plan_begins_with_the_shorter_one_and_passes_over_nothing(
 ) -> None:
     """Each time the shorter run has come to its end, whose last step need not be full."""
     sizes, stretched = np.asarray(lengths), list[tuple[int, float]]()
-    before: tuple[tuple[int, ...], ...] = ()
+    before: Sequence[tuple[int, ...]] = ()
     for count in epochs:
         plan = plan_run(sizes, 64, rows_per_step, count, None, 3, stretched=stretched)
         assert plan.rows[: len(before)] == before

@@ -5,9 +5,10 @@ leaflets "5 %" must not take the book. Long documents give passages then.
 """
 
 import heapq
+import math
 import unicodedata
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -16,14 +17,13 @@ from typing import Final
 
 import numpy as np
 
+from medicalgpt.data.asked import Asked, Keys, KeySizes, in_memory, rank
 from medicalgpt.data.passages import SHORTEST, passages
 from medicalgpt.data.read_row import record_texts
 from medicalgpt.data.records import Dialogue, Document, Feedback, Preference, Record
 
 LONG: Final = 8_000
 """Characters: shorter documents are held out as a whole."""
-
-_BLOCK: Final = 1 << 16  # keys whose digests are together in memory
 
 RULE: Final = 2
 """Changes with the way rows are chosen, so that what an older version cached is not taken for a split of this one."""
@@ -78,7 +78,7 @@ def choose_eval(keys: Sequence[str], fraction: float, seed: int) -> set[str]:
         ValueError: `fraction` outside [0, 1).
     """
     distinct = set(keys)
-    return set(heapq.nsmallest(_number(len(distinct), fraction), distinct, key=partial(_rank, seed)))
+    return set(heapq.nsmallest(_number(len(distinct), fraction), distinct, key=partial(rank, seed)))
 
 
 def _number(distinct: int, fraction: float) -> int:
@@ -88,10 +88,6 @@ def _number(distinct: int, fraction: float) -> int:
     if fraction == 0 or distinct < 2:
         return 0
     return min(max(round(fraction * distinct), 1), distinct - 1)
-
-
-def _rank(seed: int, key: str) -> tuple[bytes, str]:
-    return blake2b(f"{seed}:{key}".encode(), digest_size=16).digest(), key
 
 
 @dataclass
@@ -107,26 +103,22 @@ class Sizes:
         self.characters.append(characters)
 
     @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keys and characters of the rows, both of shape [rows]."""
+    def arrays(self) -> KeySizes:
+        """Keys and characters of the rows."""
         return np.asarray(self.keys, np.uint64), np.asarray(self.characters, np.int64)
 
-    def shared(self, others: "Sizes") -> int:
-        """How many distinct keys both have."""
-        return len(np.intersect1d(self.arrays[0], others.arrays[0]))
-
-    def some(self, fraction: float, seed: int, most: float) -> frozenset[str]:
+    def some(self, fraction: float, seed: int, most: float) -> Keys:
         """The keys of `choose_eval`, with those that would bring the text above `most` characters passed over."""
-        keys, sizes = _ordered(*_distinct(*self.arrays), seed)
-        return _named(_within(keys, sizes, _number(len(keys), fraction), most))
+        asked = in_memory(*self.arrays, seed)
+        return _within(asked.blocks(), _number(asked.count, fraction), most)
 
 
 @dataclass(frozen=True)
 class Split:
     """Which records are held out: those with a key in `whole`, and passages of the documents with a key in `cut`."""
 
-    whole: frozenset[str] = frozenset()
-    cut: frozenset[str] = frozenset()
+    whole: Set[str] = frozenset()
+    cut: Set[str] = frozenset()
     fraction: float = 0.0
     seed: int = 0
 
@@ -174,7 +166,12 @@ def choose_split(sizes: Mapping[str, int], fraction: float, seed: int, documents
 
 
 def split_of(keys: np.ndarray, characters: np.ndarray, fraction: float, seed: int, documents: bool) -> Split:
-    """The split for rows with `keys` (uint64, a key may come again) and their `characters`, both of shape [rows].
+    """As `split_asked`, for rows with `keys` (uint64, a key may come again) and their `characters`, both of shape [rows]."""
+    return split_asked(in_memory(keys, characters, seed), fraction, seed, documents)
+
+
+def split_asked(asked: Asked, fraction: float, seed: int, documents: bool) -> Split:
+    """The split of what rows ask, which is in the order of the same `seed`.
 
     The keys of `choose_eval`, unless they hold more text than they could where no row is more than twice as long as
     another: then a row that is too much gives way to the next. Of `documents`, those above LONG give passages, each its
@@ -184,67 +181,67 @@ def split_of(keys: np.ndarray, characters: np.ndarray, fraction: float, seed: in
     Raises:
         ValueError: as `choose_eval`.
     """
-    keys, sizes = _distinct(keys, characters)
-    count, total = _number(len(keys), fraction), int(sizes.sum())
-    if fraction == 0 or total == 0:
+    count = _number(asked.count, fraction)
+    if fraction == 0 or asked.total == 0:
         return Split()
-    if len(keys) == 1:
-        cut = documents and total >= 2 * SHORTEST
-        return Split(cut=_named(keys), fraction=fraction, seed=seed) if cut else Split()
-    keys, sizes = _ordered(keys, sizes, seed)
-    text = int(sizes[:count].sum())
-    most = 2 * count * total // (len(keys) + count)  # what the longest rows hold where none is twice as long as another
+    if asked.count == 1:
+        cut = documents and asked.total >= 2 * SHORTEST
+        return Split(cut=Keys(keys for keys, _ in asked.blocks()), fraction=fraction, seed=seed) if cut else Split()
+    text = sum(int(sizes.sum()) for _, sizes in _first(asked.blocks(), count))
+    # What the longest rows hold where none is twice as long as another.
+    most = 2 * count * asked.total // (asked.count + count)
     # Of a shorter document the shortest passage would be more than twice its fraction.
     least = max(LONG, SHORTEST / (2 * fraction))
-    long = (sizes > least) & documents
-    even = 2 * text * len(keys) >= count * total and int(sizes.max()) <= 2 * fraction * total
-    if text <= most and (even or not long.any()):
-        return Split(_named(keys[:count]))
-    if not long.any():
-        return Split(_named(_within(keys, sizes, count, most)))
-    short = ~long
-    whole = round(fraction * int(short.sum()))
-    within = _within(keys[short], sizes[short], whole, 2 * fraction * int(sizes[short].sum()))
-    return Split(_named(within), _named(keys[long]), fraction, seed)
+    long = documents and asked.longest > least
+    even = 2 * text * asked.count >= count * asked.total and asked.longest <= 2 * fraction * asked.total
+    if text <= most and (even or not long):
+        return Split(Keys(keys for keys, _ in _first(asked.blocks(), count)))
+    if not long:
+        return Split(_within(asked.blocks(), count, most))
+    return _cut(asked, least, fraction, seed)
 
 
-def _distinct(keys: np.ndarray, characters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each key once, with all of its characters."""
-    order = np.argsort(keys)
-    keys = keys[order]
-    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))[: len(keys)])
-    sizes = np.add.reduceat(characters[order], first) if len(first) else characters
-    return keys[first], sizes.astype(np.int64, copy=False)
+def _cut(asked: Asked, least: float, fraction: float, seed: int) -> Split:
+    """Documents of more than `least` characters are cut, of the others some are held out whole."""
+    number = text = 0
+    for _, sizes in asked.blocks():
+        short = sizes[sizes <= least]
+        number, text = number + len(short), text + int(short.sum())
+    others = ((keys[sizes <= least], sizes[sizes <= least]) for keys, sizes in asked.blocks())
+    whole = _within(others, round(fraction * number), 2 * fraction * text)
+    return Split(whole, Keys(keys[sizes > least] for keys, sizes in asked.blocks()), fraction, seed)
 
 
-def _ordered(keys: np.ndarray, sizes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct keys and their sizes in the order in which they are chosen."""
-    ranks = np.empty((len(keys), 2), ">u8")
-    for start in range(0, len(keys), _BLOCK):
-        digests = b"".join(_rank(seed, f"{key:016x}")[0] for key in keys[start : start + _BLOCK].tolist())
-        ranks[start : start + _BLOCK] = np.frombuffer(digests, ">u8").reshape(-1, 2)
-    order = np.lexsort((keys, ranks[:, 1], ranks[:, 0]))
-    return keys[order], sizes[order]
+def _first(blocks: Iterable[KeySizes], count: int) -> Iterator[KeySizes]:
+    """The first `count` of keys in order."""
+    for keys, sizes in blocks:
+        yield keys[:count], sizes[:count]
+        count -= len(keys)
+        if count <= 0:
+            return
 
 
-def _named(keys: np.ndarray) -> frozenset[str]:
-    return frozenset(f"{key:016x}" for key in keys.tolist())
-
-
-def _within(keys: np.ndarray, sizes: np.ndarray, count: int, most: float) -> np.ndarray:
+def _within(blocks: Iterable[KeySizes], count: int, most: float) -> Keys:
     """The first `count` of keys in order, passing over those that would bring the text above `most`; the shortest one
     where that leaves none."""
-    found: list[int] = []
-    taken = 0
-    for number, size in enumerate(sizes.tolist()):
-        if len(found) == count:
+    found: list[np.ndarray] = []
+    taken, left = 0, count
+    shortest, shortest_size = np.empty(0, np.uint64), math.inf
+    for keys, sizes in blocks:
+        chosen: list[int] = []
+        for number, size in enumerate(sizes.tolist()):
+            if len(chosen) == left:
+                break
+            if taken + size <= most:
+                chosen.append(number)
+                taken += size
+            elif size < shortest_size:
+                shortest, shortest_size = keys[number : number + 1], size
+        found.append(keys[chosen])
+        left -= len(chosen)
+        if not left:
             break
-        if taken + size <= most:
-            found.append(number)
-            taken += size
-    if count and not found:
-        found = [int(np.argmin(sizes))]
-    return keys[found]
+    return Keys(found if left < count else [shortest] if count else ())
 
 
 def leaks(train_keys: Iterable[str], eval_keys: Iterable[str]) -> int:

@@ -13,9 +13,8 @@ from medicalgpt.rendering.tree import TokenTree
 
 def costs(trees: Sequence[TokenTree], batching: Batching) -> np.ndarray:
     """Tokens that each tree takes in a batch: its own for packing, leaves × longest path for padding."""
-    if batching == "tree":
-        return np.asarray([len(t) for t in trees], np.int64)
-    return np.asarray([len(t.leaves) * t.longest_path for t in trees], np.int64)
+    tree = batching == "tree"
+    return np.fromiter((len(t) if tree else len(t.leaves) * t.longest_path for t in trees), np.int64, len(trees))
 
 
 def row_costs(trees: Sequence[TokenTree], others: Sequence[TokenTree] | None, batching: Batching) -> np.ndarray:

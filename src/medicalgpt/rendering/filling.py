@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medicalgpt.data.key_table import KeyTable
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Source
-from medicalgpt.data.split import Sizes, Split, split_of
+from medicalgpt.data.split import Split, split_asked
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.first_rows import FirstRows, records_at
 from medicalgpt.rendering.renderer import Renderer
@@ -59,7 +60,7 @@ class Filling:
 
     def _train_and_eval(self) -> None:
         """Two lots of files; held out is all of the second."""
-        ours, theirs = Sizes(), Sizes()
+        ours, theirs = self._keys("ours"), self._keys("theirs")
         train, held_out = self._open("train"), self._open("held_out")
         for found in self.rows.trees(self._input("train"), Split(), lambda: self.first_rows.wanted, keyed=True):
             ours.add(*_key_of(found))
@@ -71,6 +72,8 @@ class Filling:
             if found.record is not None:
                 self.first_rows.add_held_out(found.record)
             _write(self.job, found, (held_out, None), self.ledger, (0, found.characters[0]))
+        ours.close()
+        theirs.close()
         if shared := ours.shared(theirs):
             self.notes.append(
                 f"warning: {shared} held-out questions or documents also stand in data.train; held-out numbers flatter"
@@ -104,10 +107,11 @@ class Filling:
 
     def _split_documents(self) -> Split:
         """What is held out of documents, which are read once for that: a long one may be held out in passages."""
-        sizes = Sizes()
+        keys, seed = self._keys("documents"), self.job.seed
         for found in self.rows.keys(self._input("train", Ledger())):
-            sizes.add(found.key, found.size)
-        split = split_of(*sizes.arrays, self.job.data.eval_fraction, self.job.seed, documents=True)
+            keys.add(found.key, found.size)
+        keys.close()
+        split = split_asked(keys.asked(seed), self.job.data.eval_fraction, seed, documents=True)
         self.notes += _said(split)
         return split
 
@@ -116,6 +120,12 @@ class Filling:
         self.writers[name] = writer = StoreWriter(self.temp / name)
         self.stack.callback(writer.abandon)
         return writer
+
+    def _keys(self, name: str) -> KeyTable:
+        """A new table of what rows ask; closed likewise."""
+        table = KeyTable(self.temp, name)
+        self.stack.callback(table.abandon)
+        return table
 
     def _input(self, name: Literal["train", "eval", "replay"], ledger: Ledger | None = None) -> Input:
         """Files of the data section. `data.columns` was written for data.train and need not fit the others."""

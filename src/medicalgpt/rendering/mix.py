@@ -64,16 +64,15 @@ def mixed(sizes: np.ndarray, part_of: np.ndarray, parts: Sequence[Part], seed: i
 
 def draw(sizes: np.ndarray, wanted: float, seed: Sequence[int], again: bool = True) -> np.ndarray:
     """Indices drawn by `seed` until their sizes make up `wanted`; with `again` from the start when all are taken."""
-    chosen: list[int] = []
+    chosen = [np.empty(0, np.int64)]
     taken, turn = 0, 0
     while taken < wanted and len(sizes) and (again or turn == 0):
-        for i in np.random.default_rng([*seed, turn]).permutation(len(sizes)):
-            if taken >= wanted:
-                break
-            chosen.append(int(i))
-            taken += int(sizes[i])
-        turn += 1
-    return np.asarray(chosen, np.int64)
+        order = np.random.default_rng([*seed, turn]).permutation(len(sizes))
+        sums = taken + np.cumsum(sizes[order].astype(np.int64))
+        count = min(int(np.searchsorted(sums, wanted)) + 1, len(order))
+        chosen.append(order[:count])
+        taken, turn = int(sums[count - 1]), turn + 1
+    return np.concatenate(chosen)
 
 
 def _said(drawn: np.ndarray, own: np.ndarray, size: float, total: float, unit: str) -> dict[str, object]:

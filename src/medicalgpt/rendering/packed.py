@@ -31,6 +31,11 @@ class Packed(NamedTuple):
         return len(self.sources) // _SOURCE.size
 
     @property
+    def parts(self) -> int:
+        """How many segments they have together."""
+        return len(self.segments) // _SEGMENT.size
+
+    @property
     def lengths(self) -> np.ndarray:
         """Tokens of each tree."""
         segments = lines(self.segments, SEGMENT)

@@ -18,6 +18,7 @@ from typing import Any, Final, overload
 import numpy as np
 
 from medicalgpt.data.records import Source
+from medicalgpt.disk.arrays import spare
 from medicalgpt.disk.failures import LARGER_CACHE, writing
 from medicalgpt.errors import RunError
 from medicalgpt.rendering.packed import NO_VERDICT, SEGMENT, SOURCE, Packed, lines, pack
@@ -25,6 +26,7 @@ from medicalgpt.rendering.tree import Segment, TokenTree
 
 FORMAT = 3
 _ID, _FIELD = np.dtype(np.int32).itemsize, np.dtype(np.int64).itemsize
+_BLOCK: Final = 1 << 16  # trees or segments that are worked on together
 _WAITING: Final = 1 << 20  # bytes of ids that are kept before they are written
 
 
@@ -138,9 +140,19 @@ class TreeStore(Sequence[TokenTree]):
         )
 
     @cached_property
+    def _headers(self) -> dict[str, int]:
+        """Bytes before the first row of each .npy file."""
+        arrays = {"segments": self.segments, "sources": self.sources}
+        return {name: (self.folder / f"{name}.npy").stat().st_size - rows.nbytes for name, rows in arrays.items()}
+
+    @cached_property
     def first(self) -> np.ndarray:
         """Each tree's first segment, and the number of all."""
-        return np.searchsorted(self.segments[:, 0], np.arange(len(self.sources) + 1))
+        found = spare(len(self.sources) + 1, np.int64, self.folder)
+        trees = self.segments[:, 0]
+        for start in range(0, len(found), _BLOCK):
+            found[start : start + _BLOCK] = np.searchsorted(trees, np.arange(start, min(start + _BLOCK, len(found))))
+        return found
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -166,34 +178,57 @@ class TreeStore(Sequence[TokenTree]):
     def __iter__(self) -> Iterator[TokenTree]:
         return (self[i] for i in range(len(self)))
 
-    def packed(self, first: int, end: int) -> Packed:
-        """The trees from `first` up to, but not, `end`, at least one and all of the same file, to be appended elsewhere."""
-        segments = self.segments[self.first[first] : self.first[end]]
-        tokens, last = int(segments[0, 2]), int(segments[-1, 3])
+    def lines(self, trees: slice, segments: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Lines of `sources` and `segments`, read, not mapped: whoever goes through a whole store would have all of it in
+        memory."""
+        sources, found = (
+            np.fromfile(
+                self.folder / f"{name}.npy",
+                np.int64,
+                (stretch.stop - stretch.start) * fields,
+                offset=self._headers[name] + stretch.start * fields * _FIELD,
+            ).reshape(-1, fields)
+            for name, fields, stretch in (("sources", SOURCE, trees), ("segments", SEGMENT, segments))
+        )
+        return sources, found
+
+    def packed(self, sources: np.ndarray, segments: np.ndarray) -> Packed:
+        """The trees of some `lines`, at least one and all of the same file, to be appended elsewhere."""
+        tree, _, tokens, _ = (int(number) for number in segments[0])
+        count = int(segments[-1, 3]) - tokens
         return Packed(
-            # Read, not mapped: whoever copies a whole store would have all of it in memory.
-            np.fromfile(self.folder / "ids.bin", np.int32, last - tokens, offset=_ID * tokens).tobytes(),
-            np.fromfile(self.folder / "weights.bin", np.float32, last - tokens, offset=_ID * tokens).tobytes(),
-            np.subtract(segments, (first, 0, tokens, tokens)).tobytes(),
-            (self.sources[first:end] * (0, 1, 1)).tobytes(),
+            np.fromfile(self.folder / "ids.bin", np.int32, count, offset=_ID * tokens).tobytes(),
+            np.fromfile(self.folder / "weights.bin", np.float32, count, offset=_ID * tokens).tobytes(),
+            np.subtract(segments, (tree, 0, tokens, tokens)).tobytes(),
+            (sources * (0, 1, 1)).tobytes(),
         )
 
     def take(self, index: np.ndarray) -> "TreeStore":
         """Some of the trees, also several times, as a store; tokens stay where they are on disk."""
+        ends = spare(len(index) + 1, np.int64, self.folder)
+        np.cumsum(self.first[index + 1] - self.first[index], out=ends[1:])
+        segments = spare(int(ends[-1]) * SEGMENT, np.int64, self.folder).reshape(-1, SEGMENT)
+        sources = spare(len(index) * SOURCE, np.int64, self.folder).reshape(-1, SOURCE)
+        for start in range(0, len(index), _BLOCK):
+            part, stretch = index[start : start + _BLOCK], ends[start : start + _BLOCK + 1]
+            counts = np.diff(stretch)
+            numbers = np.repeat(self.first[part] - stretch[:-1], counts) + np.arange(stretch[0], stretch[-1])
+            segments[stretch[0] : stretch[-1]] = self.segments[numbers]
+            segments[stretch[0] : stretch[-1], 0] = np.repeat(np.arange(start, start + len(part)), counts)
+            sources[start : start + _BLOCK] = self.sources[part]
         found = copy.copy(self)
-        begins, counts = self.first[index], self.first[index + 1] - self.first[index]
-        ends = np.cumsum(counts)
-        found.segments = self.segments[np.repeat(begins - (ends - counts), counts) + np.arange(counts.sum())]
-        found.segments[:, 0] = np.repeat(np.arange(len(index)), counts)
-        found.sources = self.sources[index]
-        found.first = np.concatenate([[0], ends])
+        found.segments, found.sources, found.first = segments, sources, ends
         return found
 
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each tree."""
-        sizes = self.segments[:, 3] - self.segments[:, 2]
-        return np.bincount(self.segments[:, 0], weights=sizes, minlength=len(self)).astype(np.int64)
+        found = spare(len(self), np.int64, self.folder)
+        for start in range(0, len(self.segments), _BLOCK):
+            tree, _, begin, end = self.segments[start : start + _BLOCK].T
+            sizes = np.bincount(tree - tree[0], end - begin).astype(np.int64)
+            found[tree[0] : tree[0] + len(sizes)] += sizes  # a tree may stand in two blocks
+        return found
 
     @property
     def verdicts(self) -> tuple[int, int]:

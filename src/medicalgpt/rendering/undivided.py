@@ -4,7 +4,7 @@ So a row is read once: what is held out depends on what all rows ask, and render
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from itertools import pairwise
 from pathlib import Path
 from struct import Struct
@@ -12,17 +12,23 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from medicalgpt.data.asked import Keys, on_disk
+from medicalgpt.data.key_table import BLOCK
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Source
-from medicalgpt.data.split import Split, split_of
+from medicalgpt.data.split import Split, split_asked
+from medicalgpt.disk.arrays import blocks
 from medicalgpt.disk.failures import LARGER_CACHE, writing
 from medicalgpt.rendering.row_work import RowTrees
 from medicalgpt.rendering.store import StoreWriter, TreeStore
 
 _ROW: Final = np.dtype(
-    [("key", "u8"), ("characters", "i8"), ("number", "i8"), ("trees", "i4"), ("file", "i4"), ("counted", "?")]
+    [
+        *(("key", "u8"), ("characters", "i8"), ("number", "i8")),
+        *(("trees", "i4"), ("segments", "i4"), ("file", "i4"), ("counted", "?")),
+    ]
 )
-_WRITTEN: Final = Struct("=QqqiiB")  # the same
+_WRITTEN: Final = Struct("=QqqiiiB")  # the same
 _BUFFER: Final = 1 << 20  # bytes of rows
 _MOST: Final = 4096  # trees that are copied at a time
 
@@ -34,6 +40,7 @@ class Undivided:
         self.folder = folder
         self._writer = StoreWriter(folder / "all")
         self._files: dict[str, int] = {}
+        self._count = 0
         with self._writing():
             self._table: BinaryIO = (folder / "rows.bin").open("wb", buffering=_BUFFER)
 
@@ -44,10 +51,18 @@ class Undivided:
         if packed is not None:
             self._writer.append(packed, file)
         number = self._files.setdefault(file, len(self._files))
-        trees = 0 if packed is None else packed.size
-        row = (int(found.key.key, 16), found.key.size, found.source.row, trees, number, found.row.outcome != "dropped")
+        counts = (0, 0) if packed is None else (packed.size, packed.parts)
+        row = (
+            int(found.key.key, 16),
+            found.key.size,
+            found.source.row,
+            *counts,
+            number,
+            found.row.outcome != "dropped",
+        )
         with self._writing():
             self._table.write(_WRITTEN.pack(*row))
+        self._count += 1
 
     def close(self) -> None:
         """All rows were added. Raises RunError where they cannot be written."""
@@ -58,26 +73,30 @@ class Undivided:
     def abandon(self) -> None:
         """Let go of the files."""
         self._writer.abandon()
-        self._table.close()
+        with suppress(OSError):  # what a full disk did not take is still to be written
+            self._table.close()
 
     def split(self, fraction: float, seed: int) -> Split:
-        """What of the rows is held out."""
-        rows = self._rows()
-        return split_of(np.array(rows["key"]), np.array(rows["characters"]), fraction, seed, documents=False)
+        """What of the rows is held out. Raises RunError where there is no room to work it out."""
+        rows = ((rows["key"], rows["characters"]) for rows in self._rows(BLOCK))
+        return split_asked(on_disk(rows, self._count, seed, self.folder), fraction, seed, documents=False)
 
     def divide(self, split: Split, train: StoreWriter, held_out: StoreWriter | None, ledger: Ledger) -> None:
         """Put the trees into their stores, and count their text."""
-        store, files, at = TreeStore(self.folder / "all"), list(self._files), 0
-        for rows, held in self._blocks(split):
-            ends = at + np.cumsum(rows["trees"])
+        store, files, tree, segment = TreeStore(self.folder / "all"), list(self._files), 0, 0
+        for rows, held in self._sided(split):
+            trees, segments = (np.concatenate([[0], np.cumsum(rows[name])]) for name in ("trees", "segments"))
+            stretch = slice(tree, tree + int(trees[-1])), slice(segment, segment + int(segments[-1]))
+            sources, found = store.lines(*stretch)
+            tree, segment = stretch[0].stop, stretch[1].stop
             changes = np.flatnonzero((held[1:] != held[:-1]) | (rows["file"][1:] != rows["file"][:-1])) + 1
             for first, end in pairwise([0, *changes.tolist(), len(rows)]):
                 file, side = files[int(rows["file"][first])], bool(held[first])
-                writer = held_out if side else train
-                assert writer is not None
-                if ends[end - 1] > at:
-                    writer.append(store.packed(at, int(ends[end - 1])), file)
-                at = int(ends[end - 1])
+                own = sources[trees[first] : trees[end]]
+                if len(own):
+                    writer = held_out if side else train
+                    assert writer is not None
+                    writer.append(store.packed(own, found[segments[first] : segments[end]]), file)
                 counted = rows["characters"][first:end][rows["counted"][first:end]]
                 if characters := int(counted.sum()):
                     ledger.count_text(file, characters, side)
@@ -85,20 +104,17 @@ class Undivided:
     def held_out(self, split: Split) -> Iterator[Source]:
         """Where the held-out rows stand, in reading order."""
         files = list(self._files)
-        for rows, held in self._blocks(split):
+        for rows, held in self._sided(split):
             for row in rows[held]:
                 yield Source(files[row["file"]], int(row["number"]))
 
-    def _blocks(self, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _sided(self, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Some rows at a time, and which of them are held out."""
-        chosen, rows = np.asarray([int(key, 16) for key in split.whole], np.uint64), self._rows()
-        for start in range(0, len(rows), _MOST):
-            block = np.array(rows[start : start + _MOST])
-            yield block, np.isin(block["key"], chosen)
+        chosen = Keys.of(split.whole)
+        return ((rows, chosen.mask(rows["key"])) for rows in self._rows(_MOST))
 
-    def _rows(self) -> np.ndarray:
-        path = self.folder / "rows.bin"
-        return np.memmap(path, _ROW, "r") if path.stat().st_size else np.empty(0, _ROW)
+    def _rows(self, size: int) -> Iterator[np.ndarray]:
+        return blocks(self.folder / "rows.bin", _ROW, size)
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing("the table of rows", self.folder, remedy=LARGER_CACHE)

@@ -1,5 +1,6 @@
 """Look at data as training will see it: shape and encoding per file, lengths in tokens, the ledger, rendered rows."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -81,7 +82,7 @@ def inspect(paths: Sequence[Given], data: DataConfig, model: str, count: int = 3
 def _render(found: Inspection, given: Input, rows: RowStream, count: int) -> None:
     """Every row of one kind, its trees in words for the first of them."""
     ledger, template, kind = given.policy.ledger, given.work.renderer.template, given.work.kind
-    lengths, shown = list[np.ndarray](), 0
+    lengths, shown = array("q"), 0
     seen, talks = list[list[int]](), list[Sequence[Message]]()
     for row in rows.trees(given, Split(), lambda: "all" if len(seen) < SAMPLED else "none"):
         refused = f"cannot be rendered: {row.error}" if row.error else ""
@@ -91,7 +92,7 @@ def _render(found: Inspection, given: Input, rows: RowStream, count: int) -> Non
         packed = row.packed[0]
         if packed is None:
             continue
-        lengths.append(packed.lengths)
+        lengths.extend(packed.lengths.tolist())
         trees = packed.trees(row.source.file) if len(seen) < SAMPLED or shown < count else []
         if len(seen) < SAMPLED:
             seen.append(trained_ids(trees[0]))
@@ -101,7 +102,7 @@ def _render(found: Inspection, given: Input, rows: RowStream, count: int) -> Non
             found.rows.append((f"{kind} {row.source}", show(trees[0], template)))
     ledger.check()
     found.kinds[kind] = ledger
-    found.lengths[kind] = np.concatenate(lengths) if lengths else np.empty(0, np.int64)
+    found.lengths[kind] = np.asarray(lengths, np.int64)
     said = system_remark(template, given.work.renderer.data.system, talks) if talks else []
     found.remarks[kind] = [*unknown_languages(seen, template), *said]
 

@@ -8,7 +8,9 @@ import pytest
 from tests.trees import CHAIN, PAIR, SHORT_ROOT_PAIR, THREE_LEVELS, grow
 
 from medicalgpt.data.records import Source
+from medicalgpt.disk import arrays
 from medicalgpt.errors import RenderError, RunError
+from medicalgpt.rendering import store as store_
 from medicalgpt.rendering.store import StoreWriter, TreeStore
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 
@@ -40,6 +42,23 @@ def test_lengths_and_trained_tokens(tmp_path: Path) -> None:
     store = write(tmp_path / "s", TREES)
     assert store.lengths.tolist() == [21, 8, 21, 6]
     assert store.trained == sum(tree.trained for tree in TREES)
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_large_stores_are_worked_through_in_blocks(size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree's segments may stand in two blocks, and arrays in files."""
+    monkeypatch.setattr(store_, "_BLOCK", size)
+    monkeypatch.setattr(arrays, "SMALL", 64)
+    store = write(tmp_path / "s", TREES)
+    assert store.lengths.tolist() == [len(tree) for tree in TREES]
+    assert store.first.tolist() == [0, *np.cumsum([len(tree.segments) for tree in TREES])]
+    index = [3, 0, 0, 2, 1, 3]
+    taken = store.take(np.asarray(index))
+    assert taken.lengths.tolist() == [len(TREES[i]) for i in index]
+    for found, i in zip(taken, index, strict=True):
+        assert found.source == TREES[i].source
+        assert [s.parent for s in found.segments] == [s.parent for s in TREES[i].segments]
+        assert [s.ids.tolist() for s in found.segments] == [s.ids.tolist() for s in TREES[i].segments]
 
 
 def test_indices_beyond_the_end_are_errors(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Source
 from medicalgpt.data.split import Split
+from medicalgpt.rendering import undivided as undivided_
 from medicalgpt.rendering.packed import pack
 from medicalgpt.rendering.row_work import RowKey, RowTrees
 from medicalgpt.rendering.rows import Rendered
@@ -35,7 +37,9 @@ def rows() -> list[RowTrees]:
     return found
 
 
-def test_stores_are_those_of_a_split_that_was_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [3, 4096])
+def test_stores_are_those_of_a_split_that_was_known(most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(undivided_, "_MOST", most)
     split, ledger, known = Split(frozenset(HELD)), Ledger(), Ledger()
     undivided = Undivided(tmp_path / "temp")
     writers = [StoreWriter(tmp_path / name) for name in ("train", "held", "known train", "known held")]

@@ -43,8 +43,8 @@ def arrow_rows(path: Path) -> Iterator[Row]:
             batches = pyarrow.ipc.open_stream(raw)
             for batch in batches:
                 batch.validate(full=True)  # a damaged offset would lead out of the memory
-                for start in range(0, batch.num_rows, _BATCH):
-                    for fields in batch_rows(batch.slice(start, _BATCH)):
+                for first in range(0, batch.num_rows, _BATCH):
+                    for fields in batch_rows(batch.slice(first, _BATCH)):
                         number += 1
                         yield Row(number, fields)
     except (pyarrow.ArrowException, struct.error, EOFError, OSError, ValueError, MemoryError, OverflowError) as error:

@@ -8,12 +8,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from medicalgpt.config.base import StageConfig, SupervisedConfig
+from medicalgpt.disk.arrays import spare
 from medicalgpt.models.batches import row_costs
 from medicalgpt.models.policy import Batching
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.rendering.build import Prepared, replay_choice
 from medicalgpt.rendering.kto_pairs import Mismatched, mismatch, mismatch_held_out
 from medicalgpt.rendering.pack import RunPlan, best_fit, by_length, plan_run
+from medicalgpt.rendering.store import TreeStore
 from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.reference_cache import ReferenceCache
@@ -23,7 +25,7 @@ from medicalgpt.training.supervised.reference_cache import ReferenceCache
 class Trees(Sequence[TokenTree]):
     """Training trees and the chosen replay trees as one sequence."""
 
-    parts: tuple[tuple[Sequence[TokenTree], np.ndarray], ...]
+    parts: tuple[tuple[TreeStore, np.ndarray | range], ...]
 
     def __len__(self) -> int:
         return sum(len(index) for _, index in self.parts)
@@ -34,6 +36,15 @@ class Trees(Sequence[TokenTree]):
                 return trees[int(index[i])]
             i -= len(index)
         raise IndexError(i)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each."""
+        found, at = spare(len(self), np.int64, self.parts[0][0].folder), 0
+        for store, index in self.parts:
+            found[at : at + len(index)] = store.lengths if isinstance(index, range) else store.lengths[index]
+            at += len(index)
+        return found
 
 
 class PlanDataset(Dataset[TreeBatch]):
@@ -106,26 +117,28 @@ def make_plan(
         ConfigError: tokens_per_step is too small for this number of processes.
     """
     t = config.train
-    parts = [(prepared.train, np.arange(len(prepared.train)))]
+    parts: list[tuple[TreeStore, np.ndarray | range]] = [(prepared.train, range(len(prepared.train)))]
     if prepared.replay is not None:
         parts.append(
             (prepared.replay, replay_choice(prepared.train, prepared.replay, config.data.replay_share, t.seed))
         )
     trees = Trees(tuple(parts))
     others = partners(config, prepared)
-    lengths = row_costs(trees, others[0], batching)
+    own = trees.lengths
+    lengths = own if batching == "tree" and others[0] is None else row_costs(trees, others[0], batching)
     capacity = t.row_tokens or config.data.max_tokens * config.branches
     rows_per_step = max(1, round(t.tokens_per_step / capacity))
     if rows_per_step % world:
         rows_per_step = max(world, round(rows_per_step / world) * world)
-    run = plan_run(lengths, capacity, rows_per_step, t.epochs, t.max_steps, t.seed, batching == "padded", stretched)
+    padded, folder = batching == "padded", prepared.train.folder
+    run = plan_run(lengths, capacity, rows_per_step, t.epochs, t.max_steps, t.seed, padded, stretched, folder)
     held_out = None
     if prepared.held_out is not None and len(prepared.held_out):
         lengths = row_costs(prepared.held_out, others[1], batching)
         rows = held_out_rows(lengths, capacity, batching, world)
         held_out = PlanDataset(prepared.held_out, rows, batching, filler, others[1])
     train = PlanDataset(trees, run.rows, batching, filler, others[0])
-    return Plan(train, held_out, run, run.padding_fraction(np.asarray([len(x) for x in trees]), capacity), capacity)
+    return Plan(train, held_out, run, run.padding_fraction(own, capacity), capacity)
 
 
 def partners(config: StageConfig, prepared: Prepared) -> tuple[Mismatched | None, Mismatched | None]:
