@@ -119,6 +119,10 @@ SEEDS: tuple[dict[str, Any], ...] = (
         "answerKey": "2",
         "source": "exam",
     },
+    {"prompt": [_TALK[1]], "completion": _TALK[2:]},
+    {"prompt": _SAID[0], "answer": _SAID[1:]},
+    {"question": "Fever?", "context": "An adult.", "answers.text": ["From 38 °C."], "answers.answer_start": [0]},
+    {"question": "Fever?", "context": "An adult.", "answers": {"text": ["From 38 °C.", "38"], "answer_start": [0, 5]}},
     {"question": _ASKED, "ending0": "vitamin A", "ending1": "vitamin K", "label": 1, "reference": "K", "difficulty": 3},
 )
 _DEEP: Any = json.loads("[" * 90 + "]" * 90)

@@ -1,6 +1,6 @@
 """Rows as prompts: the shapes that training reads, with the last answer taken off and kept as a reference."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from medicalgpt.data.formats import as_columns
 from medicalgpt.data.formats.choices import UnclearChoice, choice_of
 from medicalgpt.data.formats.columns import Columns, peek
+from medicalgpt.data.formats.completion import is_turns
 from medicalgpt.data.formats.fields import (
     ANSWER,
     CONVERSATIONS,
@@ -83,6 +84,8 @@ def prompt_of(row: Columns, source: Source, system: str | None, *, strict: bool 
     if isinstance(value, list | Mapping):
         turns = row_turns(row, name) if isinstance(value, list) else [parse_turn(row[name])]
         messages, reference = _without_answer(with_system(row, turns))
+        if reference is None and name in QUESTION:
+            column, reference = _answer_beside(row)
     else:
         messages = question_turns(row, required_text(row, QUESTION if name in QUESTION else (name,)), beside)
         column, reference = _answer(row, name, strict)
@@ -119,8 +122,26 @@ def _answer(row: Columns, name: str, strict: bool) -> tuple[str | None, str | No
             if strict:
                 raise
         return (choice.column, choice.key) if choice else (None, None)
+    return _in_words(row, columns)
+
+
+def _in_words(row: Columns, columns: Sequence[str]) -> tuple[str | None, str | None]:
+    """The first of some columns that holds a text or a whole number, and that."""
     for column in columns:
         value = peek(row, column)
         if (isinstance(value, str) and value.strip()) or (isinstance(value, int) and not isinstance(value, bool)):
             return column, str(row[column])
     return None, None
+
+
+def _answer_beside(row: Columns) -> tuple[str | None, str | None]:
+    """The answer to a prompt of turns, as TRL has them: a column with its text, or the last turn of a completion in turns,
+    which is no column of text. Raises BadRow."""
+    name = next((name for name in ANSWER if isinstance(peek(row, name), list | Mapping)), None)
+    if name is None:
+        return _in_words(row, ANSWER)
+    value = peek(row, name)
+    if not is_turns(value):
+        return None, None
+    turns = row_turns(row, name) if isinstance(value, list) else [parse_turn(row[name])]
+    return None, _without_answer(tuple(turns))[1]

@@ -1,6 +1,7 @@
 """Every source shape becomes the record it means, and every broken row has its reason."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from medicalgpt.data import Dialogue, Document, Message, Preference, Source
 from medicalgpt.data.formats import BadRow, check_columns, shaped
 from medicalgpt.data.formats.turns import check_turns
+from medicalgpt.data.prompts import parse_prompt
+from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
 
 SOURCE = Source("f", 1)
@@ -127,6 +130,32 @@ def test_prompt_and_completion_as_turns(row: dict[str, Any], turns: tuple[Messag
 )
 def test_other_rows_keep_their_shape(row: dict[str, Any]) -> None:
     assert _name(row) != "prompt-completion"
+
+
+@pytest.mark.parametrize(
+    ("beside", "column", "reference"),
+    [
+        ({"completion": _chat(("assistant", "r"))}, None, "r"),
+        ({"completion": _chat(("assistant", "r"), ("user", "q2"), ("assistant", "r2"))}, None, "r2"),
+        ({"answer": _chat(("assistant", "r"))[0]}, None, "r"),
+        ({"answer": "B"}, "answer", "B"),
+        ({"response": 5}, "response", "5"),
+        ({"answer": ["A", "C"]}, None, None),
+        ({"completion": _chat(("user", "q2"))}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_what_stands_beside_a_prompt_of_turns_is_the_reference(
+    beside: dict[str, Any], column: str | None, reference: str | None
+) -> None:
+    found = parse_prompt(Row(1, {"prompt": _chat(("user", "q")), **beside}), Path("f"))
+    assert found.prompt.messages == _m(("u", "q"))
+    assert (found.answer_column, found.reference) == (column, reference)
+
+
+def test_an_answer_that_ends_the_prompt_is_the_reference() -> None:
+    found = parse_prompt(Row(1, {"prompt": _chat(("user", "q"), ("assistant", "r")), "answer": "x"}), Path("f"))
+    assert (found.answer_column, found.reference) == (None, "r")
 
 
 def test_a_completion_must_end_with_an_answer() -> None:

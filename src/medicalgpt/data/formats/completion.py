@@ -15,10 +15,10 @@ from medicalgpt.data.records import Dialogue, Source
 
 def _matches(row: Mapping[str, Any]) -> bool:
     names = [name for name in REPLIES if peek(row, name) is not None]
-    return bool(names) and any(_is_turns(peek(row, name)) for name in (*QUESTION, *names))
+    return bool(names) and any(is_turns(peek(row, name)) for name in (*QUESTION, *names))
 
 
-def _is_turns(value: object) -> bool:
+def is_turns(value: object) -> bool:
     """Whether a value is a turn or a list of turns."""
     turns = value if isinstance(value, list) else [value]
     return bool(turns) and all(isinstance(turn, Mapping) and ("role" in turn or "from" in turn) for turn in turns)
