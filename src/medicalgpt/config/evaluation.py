@@ -189,6 +189,10 @@ class NamedTest(Section):
 class GraderConfig(JudgeConfig):
     """Who grades answers of tests with rubrics."""
 
+    one_by_one: bool = Field(
+        False,
+        description="Ask about each criterion in a question of its own, as HealthBench does; false: about all at once.",
+    )
     allow_remote: bool = Field(False, description="Let answers leave this machine for a judge on another host.")
     check: str | None = Field(
         None, description="Result of `evaluate judge-check`; null: where that command puts it, if it is there."
