@@ -354,6 +354,17 @@ def test_what_a_gate_notes_stands_below_it(chain: Path) -> None:
     assert "hospital" in texts[at - 3 : at]
 
 
+def test_a_plant_that_was_not_trained_on_is_no_number(chain: Path) -> None:
+    folder = chain / "second" / "evaluation" / "leakage"
+    folder.mkdir(parents=True)
+    note = "it was not trained on 3 of 7 canaries (3 held out)"
+    told = {"leaks": 0, "verdict": "INCONCLUSIVE", "note": note, "canaries": {"count": 7}}
+    told["model"] = hash_tree(chain / "second" / "model", ("*.safetensors", "*.jinja"))
+    (folder / "leakage.json").write_text(json.dumps(told), encoding="utf-8")
+    gate = gather(chain).gates[-1]
+    assert (gate.name, gate.verdict, gate.value, gate.note) == ("leakage", "INCONCLUSIVE", None, note)
+
+
 @pytest.mark.parametrize(("leaks", "verdict"), [(0, "PASS"), (2, "BLOCK")])
 def test_leaks_are_a_gate(leaks: int, verdict: str, chain: Path) -> None:
     folder = chain / "second" / "evaluation" / "leakage"
