@@ -212,7 +212,10 @@ def main() -> None:
         found = require(locate(*known[test], folder), folder)
         prompt = found.config.prompts["lm-eval"].model_copy(update=changes)
         found = replace(found, config=found.config.model_copy(update={"prompts": {"lm-eval": prompt}}))
-        key, file = hash_json([same, found.config.model_dump(mode="json"), found.hashes]), asked.state / name
+        key, file = (
+            hash_json([same, found.config.model_dump(mode="json", exclude={"on_hub"}), found.hashes]),
+            asked.state / name,
+        )
         finished = Lines(file.with_suffix(".result.jsonl"), key)
         if not finished.done:
             items = spread(read_items(found.config, found.files), asked.limit)

@@ -26,13 +26,13 @@ Tests = Annotated[
 @app.command("tests")
 def list_tests(folder: Tests = Path("tests")) -> None:
     """List the named tests: suite, items, license, and whether their files were found as they were published."""
-    from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests
+    from medicalgpt.evaluation.catalog import ItemFolder, elsewhere, known_tests, locate, own_tests
 
     place, broken = ItemFolder(folder), dict[Path, ConfigError]()
     for config, beside in known_tests(own_tests(folder), broken).values():
         found = locate(config, beside, place)
         typer.echo(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
-        typer.echo(f"{'':20} {config.title}; {config.origin}")
+        typer.echo(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
     for path, error in broken.items():
         typer.echo(f"{path.name:20} is no test: {error}")
 

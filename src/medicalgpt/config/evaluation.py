@@ -132,6 +132,11 @@ class NamedTest(Section):
     title: str = Field(description="Its name in full.")
     license: str = Field(description="Of its items, as their publisher declares it.")
     origin: str = Field(description="Where its items come from.")
+    on_hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+/[\w.-]+(, .+)?$",
+        description="Where the same questions are on the Hugging Face Hub: owner/name, then which split, in words. Told, not fetched: those are other files than the hashed ones (a file's `hub` is fetched).",
+    )
     language: Language = Field(description="In which chat prompts are worded.")
     group: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The suite that it belongs to.")
     files: list[ItemFile] = Field(min_length=1, description="Its files in order.")
