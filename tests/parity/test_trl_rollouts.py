@@ -99,7 +99,7 @@ def agree(bench: Bench, folder: Path, stage: str, lora: bool, theirs: dict[str, 
     shake(p.roles.trained(), 0.01 if lora else 0.003)
     copy_weights(p, trainer.model, lora)
     p.seen = measure(p.roles, p.groups, 128, 3)
-    if p.config.filters_overlong:
+    if theirs.get("mask_truncated_completions"):
         end_at(trainer, p)
     scores = np.random.default_rng(0).normal(size=12)
     found = their_batch(trainer, p, scores)

@@ -170,11 +170,6 @@ class RlConfig(StageConfig):
         return None
 
     @property
-    def filters_overlong(self) -> bool:
-        """Whether answers that were cut by the limit carry no loss."""
-        return False
-
-    @property
     def critic(self) -> PpoObjective | None:
         """How a critic is trained and turned into advantages (GAE)."""
         return None

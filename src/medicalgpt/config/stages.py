@@ -250,10 +250,6 @@ class GrpoConfig(GroupedConfig):
     rollout: RolloutConfig = RolloutConfig(completions=8)
     objective: GrpoObjective = GrpoObjective()
 
-    @property
-    def filters_overlong(self) -> bool:
-        return self.objective.overlong_filter
-
 
 class DistillObjective(PassesObjective):
     """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""

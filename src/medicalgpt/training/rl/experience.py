@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from medicalgpt.config.rl import PpoObjective, RlConfig
+from medicalgpt.config.stages import GrpoObjective
 from medicalgpt.models.batches import batches
 from medicalgpt.objectives import advantages
 from medicalgpt.objectives.base import RolloutTargets
@@ -90,7 +91,8 @@ def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, worl
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
-    counted = seen.stopped.float().repeat_interleave(seen.lengths) if config.filters_overlong else None
+    filters = isinstance(config.objective, GrpoObjective) and config.objective.overlong_filter
+    counted = seen.stopped.float().repeat_interleave(seen.lengths) if filters else None
     mine = seen.lengths.sum() if counted is None else counted.sum()
     tokens, answers = world.sums(float(mine), len(seen.lengths))
     seen.targets = replace(seen.targets, counted=counted, mean_length=tokens / answers)
