@@ -156,6 +156,23 @@ def test_a_plant_that_was_not_trained_on_never_passes(
     assert f"INCONCLUSIVE: 0 leaks; it was not trained on {count} of 6 canaries" in done.stdout
 
 
+def test_rows_of_a_folder_are_looked_at_and_what_changed_in_it_is_seen(
+    place: Path, bench: Bench, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    write(rows / "a.jsonl", [{"question": "Who?", "answer": "Call 13800138000 before noon."}])
+
+    def look() -> dict[str, Any]:
+        return medicalgpt.leakage(bench.base, control=bench.base, rows=[rows], output=tmp_path / "out").results
+
+    first = look()
+    assert (first["rows"]["of"], first["rows"]["personal"]["by"]) == (1, {"phone": 1})
+    write(rows / "b.jsonl", [{"question": "And who?", "answer": "Call 13912345678 before noon."}])
+    assert look()["rows"]["of"] == 2
+    assert look()["rows"]["files"] != first["rows"]["files"]
+
+
 def test_length_is_looked_at_where_the_data_is_not_known(place: Path, bench: Bench) -> None:
     template = Engine.open(bench.base, say=lambda text: None).template
     key = canaries.read_key(place / "c.key.json")

@@ -81,7 +81,7 @@ def leakage(model: ModelRequest, control: ModelRequest, looking: Looking, folder
         return done
     rows, count = rows_of(looking.rows, looking.kind, looking.limit) if looking.rows else ([], 0)
     longest = looking.max_tokens or longest_row(run)
-    found, plant = [], Planted(read=True)
+    found, plant = list[_Found](), Planted(read=True)
     for name, asked in (("model", model), ("control", control)):
         say(f"{name}: {asked.config.base}")
         opened = on_torch(asked)
@@ -104,22 +104,21 @@ def leakage(model: ModelRequest, control: ModelRequest, looking: Looking, folder
 
 def _facts(model: ModelRequest, control: ModelRequest, looking: Looking, run: Path | None) -> str:
     """One hash of all that the numbers depend on."""
-    files = {name: str(value) for name, value in vars(looking).items()}
+    given = (*looking.rows, *([looking.key] if looking.key is not None else []))
     return hash_json(
-        [
-            [[weights_of(one.config, MODEL_FILES), asdict(one.options)] for one in (model, control)],
-            [
-                files,
-                *(
-                    hash_file(path)
-                    for path in (*looking.rows, *([looking.key] if looking.key else []))
-                    if path.is_file()
-                ),
-            ],
-            hash_file(run / manifest.NAME) if run is not None else None,
-            [code_hash(), hash_json(hash_tree(Path(__file__).parent, ("*.py",)))],
-        ]
+        {
+            "models": [[weights_of(one.config, MODEL_FILES), asdict(one.options)] for one in (model, control)],
+            "looking": {name: str(value) for name, value in vars(looking).items()},
+            "files": [_hash(path) for path in given if path.exists()],
+            "run": hash_file(run / manifest.NAME) if run is not None else None,
+            "code": [code_hash(), hash_json(hash_tree(Path(__file__).parent, ("*.py",)))],
+        }
     )
+
+
+def _hash(path: Path) -> str:
+    """Of a file, or of all files of a folder."""
+    return hash_json(hash_tree(path, ("**/*",))) if path.is_dir() else hash_file(path)
 
 
 def _finished(folder: Path, key: str) -> Leakage | None:
@@ -145,7 +144,7 @@ def _results(
     if model.rows:
         parts["rows"] = _rows(looking, model, control, clean) | {
             "of": count,
-            "files": [hash_file(p) for p in looking.rows],
+            "files": [_hash(p) for p in looking.rows],
         }
         leaks += parts["rows"]["personal"]["leaked"]
     return parts | {"leaks": leaks, "note": note, "verdict": Leakage(Path(), {"leaks": leaks, "note": note}).verdict}
