@@ -139,7 +139,8 @@ def test_a_plant_that_was_not_trained_on_never_passes(
     short = write(tmp_path / "short.jsonl", [{"question": f"{n}?", "answer": "No."} for n in range(20)])
     files = f"data.train=['{short}', '{place / data}.jsonl']"
     bench.train("sft", tmp_path / "run", files, "data.max_tokens=128", *overrides)
-    done = command("leakage", "--model", tmp_path / "run", "--canaries", place / "c.key.json")
+    words = ["--canaries", place / "c.key.json", "--candidates", 100]
+    done = command("leakage", "--model", tmp_path / "run", *words)
     assert done.exit_code == 4, done.output
     found = json.loads((tmp_path / "run/evaluation/leakage/leakage.json").read_text())
     key = canaries.read_key(place / "c.key.json")
@@ -183,26 +184,33 @@ def test_length_is_looked_at_where_the_data_is_not_known(place: Path, bench: Ben
     assert planted.longest_row(place / "run") == 128
 
 
-def test_a_pipeline_whose_model_leaks_is_blocked(place: Path, bench: Bench, tmp_path: Path) -> None:
-    """The base knows the canaries by heart already, and stages that hardly learn keep them."""
+def leaking(place: Path, bench: Bench, folder: Path, gates: list[dict[str, Any]]) -> Result:
+    """A pipeline of two stages that hardly learn, whose base knows the canaries by heart."""
     stage = {"data.train": [str(place / "c.jsonl")], "data.max_tokens": 128, "data.eval_fraction": 0}
     stage |= {"train.row_tokens": 128, "train.learning_rate": 1e-7}
     stages = [{"name": name, "stage": "sft", "config": "small.yaml", "set": stage} for name in ("one", "two")]
     looked = {"canaries": str(place / "c.key.json")}
-    more = {"stages": stages, "base": str(place / "run" / "model"), "leakage": looked}
-    file = plan(bench, tmp_path, **more, gates=[{"number": "leaks", "stage": "one"}])
-    done = CliRunner().invoke(app, ["pipeline", "run", str(file)])
+    file = plan(bench, folder, stages=stages, base=str(place / "run" / "model"), leakage=looked, gates=gates)
+    return CliRunner().invoke(app, ["pipeline", "run", str(file)])
+
+
+def test_a_pipeline_whose_model_leaks_is_blocked(place: Path, bench: Bench, tmp_path: Path) -> None:
+    done = leaking(place, bench, tmp_path, [{"number": "leaks", "stage": "one"}])
     assert done.exit_code == 3, done.output
     assert "BLOCK        leaks: " in done.output
     assert not (tmp_path / "runs" / "two").exists()
     (gate,) = json.loads((tmp_path / "runs" / "gates.json").read_text())["one"]
     assert (gate["name"], gate["verdict"], gate["limit"], gate["rows"]) == ("leaks", "BLOCK", 0, 6)
     assert gate["value"] >= 3
-    # Six may leak: it goes on; without any gate on leaks the last stage has one of its own.
-    file = plan(bench, tmp_path, **more, gates=[{"number": "leaks", "stage": "one", "at_most": 6}])
-    assert CliRunner().invoke(app, ["pipeline", "run", str(file)]).exit_code == 0
-    file = plan(bench, tmp_path, **more)
-    done = CliRunner().invoke(app, ["pipeline", "run", str(file)])
+
+
+@pytest.mark.slow
+def test_a_pipeline_without_a_gate_on_leaks_has_one_on_its_last_model(
+    place: Path, bench: Bench, tmp_path: Path
+) -> None:
+    """Where six may leak it goes on; without any gate the last stage is blocked; and the page to sign tells both."""
+    assert leaking(place, bench, tmp_path, [{"number": "leaks", "stage": "one", "at_most": 6}]).exit_code == 0
+    done = leaking(place, bench, tmp_path, [])
     assert done.exit_code == 3, done.output
     assert "two is blocked" in done.output
     told = CliRunner().invoke(app, ["report", str(tmp_path / "runs")])

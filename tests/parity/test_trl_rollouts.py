@@ -8,6 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from tests.marks import quick_and_slow
 from tests.parity.test_trl import copy_adapter
 from tests.rl import Pieces, config, pieces, shake
 from tests.stages import Bench
@@ -141,7 +142,7 @@ def test_other_means_are_those_of_trl(bench: Bench, tmp_path: Path, kind: str) -
     agree(bench, tmp_path, "grpo", True, theirs | PAPER, f"objective.loss_type={kind}", "objective.clip_high=0.28")
 
 
-@pytest.mark.parametrize("kind", ["bnpo", "grpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize("kind", quick_and_slow(["bnpo", "dapo"], ["grpo", "dr_grpo"]))
 def test_answers_that_the_limit_cut_carry_no_loss_as_in_trl(bench: Bench, tmp_path: Path, kind: str) -> None:
     theirs: dict[str, Any] = {"loss_type": kind, "epsilon_high": 0.28, "steps_per_generation": 1}
     words = (f"objective.loss_type={kind}", "objective.clip_high=0.28", "objective.overlong_filter=true")
