@@ -13,6 +13,7 @@ TYPE_CHECKING = False  # as typing's, without the time that importing it takes
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` below imports a name when it is asked for
     from medicalgpt.api.data import inspect, read, render
     from medicalgpt.api.evaluation import evaluate
+    from medicalgpt.api.leakage import leakage, plant
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
     from medicalgpt.api.report import report
     from medicalgpt.api.training import load_config, train
@@ -30,6 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
         ServeError,
     )
     from medicalgpt.evaluation.finished import Evaluation
+    from medicalgpt.evaluation.leakage.told import Leakage
     from medicalgpt.generate.engine import Completion, Engine
     from medicalgpt.generate.sampling import Sampling
     from medicalgpt.objectives.base import Objective
@@ -41,6 +43,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
 _HOMES = {
     "medicalgpt.api.data": ("inspect", "read", "render"),
     "medicalgpt.api.evaluation": ("evaluate",),
+    "medicalgpt.api.leakage": ("leakage", "plant"),
+    "medicalgpt.evaluation.leakage.told": ("Leakage",),
     "medicalgpt.evaluation.finished": ("Evaluation",),
     "medicalgpt.api.publish": ("estimate", "export_gguf", "merge", "quantize"),
     "medicalgpt.api.report": ("report",),
@@ -79,6 +83,7 @@ __all__ = [
     "Engine",
     "Evaluation",
     "GrammarError",
+    "Leakage",
     "MedicalGPTError",
     "Message",
     "Metrics",
@@ -94,8 +99,10 @@ __all__ = [
     "evaluate",
     "export_gguf",
     "inspect",
+    "leakage",
     "load_config",
     "merge",
+    "plant",
     "quantize",
     "read",
     "register_stage",

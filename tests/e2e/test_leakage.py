@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.e2e.test_pipeline import plan
 from tests.stages import Bench, write
 from typer.testing import CliRunner, Result
 
+import medicalgpt
 from medicalgpt.cli import app
-from medicalgpt.evaluation.leakage import canaries, exposure, verbatim
+from medicalgpt.data.split import choose_eval, normalized
+from medicalgpt.evaluation.leakage import canaries, exposure, planted, verbatim
 from medicalgpt.evaluation.leakage.personal import places
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.prompts import EncodedPrompt
@@ -30,6 +34,11 @@ LEARN = (
     "train.tokens_per_step=768",
     "train.save_minutes=null",
 )
+
+
+def key_of(text: str) -> str:
+    """By what rows are split: the question's normalized text."""
+    return blake2b(normalized(text).encode(), digest_size=8).hexdigest()
 
 
 def command(*words: object) -> Result:
@@ -97,6 +106,128 @@ def test_a_control_that_has_seen_the_data_excuses_nothing(
     found = json.loads((tmp_path / "leakage.json").read_text())
     assert found["leaks"] == learned[1]["leaks"]
     assert found["canaries"]["control_leaked"] == found["canaries"]["leaked"]
+
+
+def test_the_api_finds_what_the_command_found_and_does_nothing_twice(
+    place: Path, learned: tuple[Result, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medicalgpt.evaluation.leakage.measure.on_torch", None)
+    found = medicalgpt.leakage(place / "run", canaries=place / "c.key.json", rows=[place / "c.jsonl"], tokens=10)
+    assert found.results == learned[1]
+    assert (found.verdict, found.leaks, found.note) == ("BLOCK", learned[1]["leaks"], "")
+    assert "\n".join(found.lines) in learned[0].stdout
+
+
+def test_the_api_plants_what_the_command_plants(tmp_path: Path) -> None:
+    key = medicalgpt.plant(tmp_path / "a.jsonl", count=3, seed=5)
+    assert command("plant", tmp_path / "b.jsonl", "--count", 3, "--seed", 5).exit_code == 0
+    assert key.read_text() == (tmp_path / "b.key.json").read_text()
+    assert (tmp_path / "a.jsonl").read_text() == (tmp_path / "b.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides", "reasons"),
+    [
+        ("c", ["data.max_tokens=32", "data.eval_fraction=0"], {"longer than data.max_tokens": 6}),
+        ("mine", ["data.eval_fraction=0"], {"not in the data": 6}),
+        ("c", ["data.eval_fraction=0.4"], {"held out": None}),
+    ],
+)
+def test_a_plant_that_was_not_trained_on_never_passes(
+    data: str, overrides: list[str], reasons: dict[str, int | None], place: Path, bench: Bench, tmp_path: Path
+) -> None:
+    short = write(tmp_path / "short.jsonl", [{"question": f"{n}?", "answer": "No."} for n in range(20)])
+    files = f"data.train=['{short}', '{place / data}.jsonl']"
+    bench.train("sft", tmp_path / "run", files, "data.max_tokens=128", *overrides)
+    words = ["--canaries", place / "c.key.json", "--candidates", 100]
+    done = command("leakage", "--model", tmp_path / "run", *words)
+    assert done.exit_code == 4, done.output
+    found = json.loads((tmp_path / "run/evaluation/leakage/leakage.json").read_text())
+    key = canaries.read_key(place / "c.key.json")
+    if reasons == {"held out": None}:
+        rows = [json.loads(line) for line in (place / "c.jsonl").read_text().splitlines()]
+        asked = [f"{n}?" for n in range(20)]
+        asked += [row["question"] if "question" in row else row["messages"][0]["content"] for row in rows]
+        held = choose_eval(sorted({key_of(text) for text in asked}), 0.4, 42)
+        reasons = {"held out": sum(key_of(canary.question) in held for canary in key.canaries)}
+        assert reasons["held out"]
+    assert found["canaries"]["left_out"] == reasons
+    assert found["canaries"]["data_read"]
+    count = sum(n or 0 for n in reasons.values())
+    assert f"INCONCLUSIVE: 0 leaks; it was not trained on {count} of 6 canaries" in done.stdout
+
+
+def test_rows_of_a_folder_are_looked_at_and_what_changed_in_it_is_seen(
+    place: Path, bench: Bench, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    write(rows / "a.jsonl", [{"question": "Who?", "answer": "Call 13800138000 before noon."}])
+
+    def look() -> dict[str, Any]:
+        return medicalgpt.leakage(bench.base, control=bench.base, rows=[rows], output=tmp_path / "out").results
+
+    first = look()
+    assert (first["rows"]["of"], first["rows"]["personal"]["by"]) == (1, {"phone": 1})
+    write(rows / "b.jsonl", [{"question": "And who?", "answer": "Call 13912345678 before noon."}])
+    assert look()["rows"]["of"] == 2
+    assert look()["rows"]["files"] != first["rows"]["files"]
+
+
+def test_length_is_looked_at_where_the_data_is_not_known(place: Path, bench: Bench) -> None:
+    template = Engine.open(bench.base, say=lambda text: None).template
+    key = canaries.read_key(place / "c.key.json")
+    assert planted.planted(key, None, template, 128) == planted.Planted(False)
+    assert set(planted.planted(key, None, template, 16).left_out.values()) == {"longer than data.max_tokens"}
+    known = planted.planted(key, place / "run", template, 16)
+    assert known == planted.Planted(True), "the run's own data.max_tokens counts"
+    assert planted.longest_row(place / "run") == 128
+
+
+def leaking(place: Path, bench: Bench, folder: Path, gates: list[dict[str, Any]]) -> Result:
+    """A pipeline of two stages that hardly learn, whose base knows the canaries by heart."""
+    stage = {"data.train": [str(place / "c.jsonl")], "data.max_tokens": 128, "data.eval_fraction": 0}
+    stage |= {"train.row_tokens": 128, "train.learning_rate": 1e-7}
+    stages = [{"name": name, "stage": "sft", "config": "small.yaml", "set": stage} for name in ("one", "two")]
+    looked = {"canaries": str(place / "c.key.json")}
+    file = plan(bench, folder, stages=stages, base=str(place / "run" / "model"), leakage=looked, gates=gates)
+    return CliRunner().invoke(app, ["pipeline", "run", str(file)])
+
+
+def test_a_pipeline_whose_model_leaks_is_blocked(place: Path, bench: Bench, tmp_path: Path) -> None:
+    done = leaking(place, bench, tmp_path, [{"number": "leaks", "stage": "one"}])
+    assert done.exit_code == 3, done.output
+    assert "BLOCK        leaks: " in done.output
+    assert not (tmp_path / "runs" / "two").exists()
+    (gate,) = json.loads((tmp_path / "runs" / "gates.json").read_text())["one"]
+    assert (gate["name"], gate["verdict"], gate["limit"], gate["rows"]) == ("leaks", "BLOCK", 0, 6)
+    assert gate["value"] >= 3
+
+
+@pytest.mark.slow
+def test_a_pipeline_without_a_gate_on_leaks_has_one_on_its_last_model(
+    place: Path, bench: Bench, tmp_path: Path
+) -> None:
+    """Where six may leak it goes on; without any gate the last stage is blocked; and the page to sign tells both."""
+    assert leaking(place, bench, tmp_path, [{"number": "leaks", "stage": "one", "at_most": 6}]).exit_code == 0
+    done = leaking(place, bench, tmp_path, [])
+    assert done.exit_code == 3, done.output
+    assert "two is blocked" in done.output
+    told = CliRunner().invoke(app, ["report", str(tmp_path / "runs")])
+    assert told.exit_code == 0, told.output
+    trust = json.loads((tmp_path / "runs" / "trust.json").read_text())
+    assert [(one["stage"], one["name"], one["verdict"]) for one in trust["gates"]] == [
+        ("one", "leaks", "PASS"),
+        ("two", "leaks", "BLOCK"),
+    ]
+
+
+def test_a_pipeline_names_a_key_that_is_none_before_it_trains(place: Path, bench: Bench, tmp_path: Path) -> None:
+    file = plan(bench, tmp_path, leakage={"canaries": str(place / "c.jsonl")})
+    done = CliRunner().invoke(app, ["pipeline", "run", str(file)])
+    assert done.exit_code == 2
+    assert "is no key of canaries" in " ".join(done.output.split())
+    assert not (tmp_path / "runs").exists()
 
 
 def test_nothing_of_the_text_is_told(place: Path, learned: tuple[Result, dict[str, Any]]) -> None:

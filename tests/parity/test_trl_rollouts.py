@@ -8,6 +8,7 @@ import pytest
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from tests.marks import quick_and_slow
 from tests.parity.test_trl import copy_adapter
 from tests.rl import Pieces, config, pieces, shake
 from tests.stages import Bench
@@ -70,6 +71,15 @@ def their_batch(trainer: Any, p: Pieces, scores: np.ndarray) -> dict[str, Any]:
     return trainer._generate_and_score_completions([{"prompt": ""} for _ in answers])  # type: ignore[no-any-return]
 
 
+def end_at(trainer: Any, p: Pieces) -> None:
+    """Let TRL and us take the same answers for ended: those whose last token some of them have."""
+    last = [a.ids[-1] for g in p.groups for a in g.answers]
+    ends = {*last[::5], trainer._tokenizer.pad_token_id}
+    trainer.eos_token_ids = sorted(ends)
+    p.seen.stopped = torch.tensor([token in ends for token in last])
+    assert 0 < int(p.seen.stopped.sum()) < len(last)
+
+
 def ours(p: Pieces, beta: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Our loss over rows of 64 tokens, and its gradients by TRL's names of the parameters."""
     objective = policy_objective(p.config, beta)
@@ -90,6 +100,8 @@ def agree(bench: Bench, folder: Path, stage: str, lora: bool, theirs: dict[str, 
     shake(p.roles.trained(), 0.01 if lora else 0.003)
     copy_weights(p, trainer.model, lora)
     p.seen = measure(p.roles, p.groups, 128, 3)
+    if theirs.get("mask_truncated_completions"):
+        end_at(trainer, p)
     scores = np.random.default_rng(0).normal(size=12)
     found = their_batch(trainer, p, scores)
     assign(p.config, p.seen, Scores(scores, scores), BETA, ProcessGroup(0, 1, torch.device("cpu")))
@@ -128,6 +140,21 @@ def test_grpo_is_that_of_trl(bench: Bench, tmp_path: Path, lora: bool, kind: str
 def test_other_means_are_those_of_trl(bench: Bench, tmp_path: Path, kind: str) -> None:
     theirs: dict[str, Any] = {"loss_type": kind, "epsilon_high": 0.28, "steps_per_generation": 1}
     agree(bench, tmp_path, "grpo", True, theirs | PAPER, f"objective.loss_type={kind}", "objective.clip_high=0.28")
+
+
+@pytest.mark.parametrize("kind", quick_and_slow(["bnpo", "dapo"], ["grpo", "dr_grpo"]))
+def test_answers_that_the_limit_cut_carry_no_loss_as_in_trl(bench: Bench, tmp_path: Path, kind: str) -> None:
+    theirs: dict[str, Any] = {"loss_type": kind, "epsilon_high": 0.28, "steps_per_generation": 1}
+    words = (f"objective.loss_type={kind}", "objective.clip_high=0.28", "objective.overlong_filter=true")
+    agree(bench, tmp_path, "grpo", True, theirs | PAPER | {"mask_truncated_completions": True}, *words)
+
+
+def test_gspo_without_the_answers_that_the_limit_cut_is_that_of_trl(bench: Bench, tmp_path: Path) -> None:
+    theirs: dict[str, Any] = {"loss_type": "grpo", "importance_sampling_level": "sequence"}
+    theirs |= {"epsilon": 0.002, "epsilon_high": 0.003, "mask_truncated_completions": True}
+    words = ("objective.ratio=sequence", "objective.sequence_clip=0.002", "objective.sequence_clip_high=0.003")
+    more = ("objective.loss_type=grpo", "objective.overlong_filter=true")
+    agree(bench, tmp_path, "grpo", True, theirs | PAPER, *words, *more)
 
 
 @pytest.mark.parametrize("kind", ["grpo", "bnpo"])

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.evaluation.catalog import find_tests
+from medicalgpt.evaluation.items import read_items
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("README*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -32,6 +34,47 @@ def test_what_no_gpu_of_80_gb_holds_is_marked(table: str) -> None:
     assert len(cells) == 20
     assert all((int(size) > 80) == bool(mark) for size, mark in cells)
     assert "needs a larger one, or sharding" in table.splitlines()[-1]
+
+
+def _facts(page: Path) -> tuple[list[str], list[str], set[str]]:
+    """What a translation must not change: commands, keys that gates and tests are made of, and whatever stands in code."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+    commands = [re.sub(r"\s*#.*", "", line) for kind, body in blocks if kind == "bash" for line in body.splitlines()]
+    numbers = re.findall(r"number: \w+.*?\}|\d+\.\d+ %|\d{1,3},\d{3}", text)
+    code = set(re.findall(r"`(-{0,2}[a-z][\w.-]*)`", text))
+    return commands, sorted(numbers), code
+
+
+def test_the_evaluation_page_says_the_same_in_chinese() -> None:
+    english, chinese = ROOT / "docs/evaluation.md", ROOT / "docs/zh-TW/evaluation.md"
+    ours, theirs = english.read_text(encoding="utf-8"), chinese.read_text(encoding="utf-8")
+    # The English page has an example in 简体 beside its own; the Chinese one has its example in place of the English.
+    assert ours.count("\n## ") == theirs.count("\n## ")
+    assert ours.count("\n### ") == theirs.count("\n### ") + 1
+    assert ours.count("\n|---") == theirs.count("\n|---")
+    (commands, numbers, code), (same, counted, named) = _facts(english), _facts(chinese)
+    assert [c for c in same if "--suite hospital" not in c] == commands
+    assert counted == numbers
+    missing = sorted(code - named - {"xinneike", "ward"})
+    assert not missing, f"{chinese} does not name {', '.join(missing)}"
+    assert not set(theirs) & set("设测试题组数据选项这个为与没")
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
+def test_the_page_s_test_of_a_hospital_runs(language: str, tmp_path: Path) -> None:
+    """The files of the example as they stand there are a test, with the row's subject and its right answer."""
+    page = ROOT / ("docs/zh-TW/evaluation.md" if language == "zh-TW" else "docs/evaluation.md")
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"```yaml\n# ([\w.]+\.test\.yaml)\n(.*?)```\n\n```csv\n(.*?)```", text, re.DOTALL)
+    name, yaml, rows = found[0 if language != "zh" else 1]
+    (tmp_path / name).write_text(yaml, encoding="utf-8")
+    (file,) = re.findall(r"files: \[\{path: (\S+?)\}", yaml)
+    (tmp_path / file).write_text(rows, encoding="utf-8")
+    (test,) = find_tests(["hospital"], tmp_path)
+    (item,) = read_items(test.config, test.files)
+    assert (item.gold, len(item.options)) == ((0,), 4)
+    assert item.subject in ("acute", "急诊", "急診")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

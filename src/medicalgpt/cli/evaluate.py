@@ -26,13 +26,13 @@ Tests = Annotated[
 @app.command("tests")
 def list_tests(folder: Tests = Path("tests")) -> None:
     """List the named tests: suite, items, license, and whether their files were found as they were published."""
-    from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests
+    from medicalgpt.evaluation.catalog import ItemFolder, elsewhere, known_tests, locate, own_tests
 
     place, broken = ItemFolder(folder), dict[Path, ConfigError]()
     for config, beside in known_tests(own_tests(folder), broken).values():
         found = locate(config, beside, place)
         typer.echo(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
-        typer.echo(f"{'':20} {config.title}; {config.origin}")
+        typer.echo(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
     for path, error in broken.items():
         typer.echo(f"{path.name:20} is no test: {error}")
 
@@ -74,6 +74,7 @@ def run(
     judge_key: judging.Key = None,
     judge_timeout: judging.Timeout = None,
     judge_parallel: judging.Parallel = None,
+    judge_one_by_one: judging.OneByOne = False,
     allow_remote: judging.AllowRemote = False,
     judge_check: Annotated[
         str | None,
@@ -92,7 +93,9 @@ def run(
     if not generate and (max_new_tokens or batch_size or save_answers):
         raise ConfigError("--max-new-tokens, --batch-size and --save-answers are for written answers; add --generate")
     answers = Answering(max_new_tokens or 256, batch_size or 8) if generate else None
-    grader = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote, judge_check)
+    grader = judging.grader_of(
+        judge, judge_model, judge_key, judge_timeout, judge_parallel, judge_one_by_one, allow_remote, judge_check
+    )
     settings = Settings(profile, shuffle, texts, limit, capacity, answers, grader)
     names = _names(suite)
     found = find_tests(names, folder, fetch)
@@ -116,6 +119,7 @@ def judge_check(
     judge_key: judging.Key = None,
     judge_timeout: judging.Timeout = None,
     judge_parallel: judging.Parallel = None,
+    judge_one_by_one: judging.OneByOne = False,
     allow_remote: judging.AllowRemote = False,
 ) -> None:
     """How far can a judge be trusted? Labels of people, real answers beside damaged ones, the same question twice."""
@@ -124,7 +128,9 @@ def judge_check(
     from medicalgpt.evaluation.written.checked import keep_check
     from medicalgpt.evaluation.written.checking import check_tests
 
-    config = judging.grader_of(judge, judge_model, judge_key, judge_timeout, judge_parallel, allow_remote)
+    config = judging.grader_of(
+        judge, judge_model, judge_key, judge_timeout, judge_parallel, judge_one_by_one, allow_remote
+    )
     if config is None:
         raise ConfigError("no judge is named; --judge http://localhost:8000/v1 --judge-model NAME")
     found = find_tests(_names(suite), folder)

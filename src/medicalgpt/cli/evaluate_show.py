@@ -26,7 +26,9 @@ def show(results: "JsonObject") -> None:
                 typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
         _show_answers(test.get("answers"), results.get("judge"))
     for name, group in results["groups"].items():
-        typer.echo(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests")
+        typer.echo(
+            f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests, each item counting once"
+        )
 
 
 def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> None:

@@ -44,6 +44,14 @@ Parallel = Annotated[
         "--judge-parallel", help="Questions asked at once; default: 4.", show_default=False, rich_help_panel=_JUDGE
     ),
 ]
+OneByOne = Annotated[
+    bool,
+    typer.Option(
+        "--judge-one-by-one",
+        help="Ask about each criterion alone, as HealthBench does.",
+        rich_help_panel=_JUDGE,
+    ),
+]
 AllowRemote = Annotated[
     bool,
     typer.Option("--allow-remote", help="Let answers leave this machine for the judge.", rich_help_panel=_JUDGE),
@@ -56,6 +64,7 @@ def grader_of(
     key: str | None,
     timeout: float | None,
     parallel: int | None,
+    one_by_one: bool,
     allow_remote: bool,
     check: str | None = None,
 ) -> "GraderConfig | None":
@@ -65,7 +74,8 @@ def grader_of(
     from medicalgpt.config import load
     from medicalgpt.config.evaluation import GraderConfig
 
-    rest = {"key_variable": key, "timeout": timeout, "parallel": parallel, "allow_remote": allow_remote, "check": check}
+    rest = {"key_variable": key, "timeout": timeout, "parallel": parallel}
+    rest |= {"one_by_one": one_by_one, "allow_remote": allow_remote, "check": check}
     given = {name: value for name, value in rest.items() if value not in (None, False)}
     if url is None and model is None and not given:
         return None

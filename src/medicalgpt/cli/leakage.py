@@ -58,17 +58,20 @@ def leakage(
     candidates: Annotated[
         int, typer.Option(min=100, max=1_000_000, help="A canary is ranked among all secrets, or so many drawn ones.")
     ] = 10_000,
-    max_tokens: Annotated[int, typer.Option(min=16, help="Longest row, as data.max_tokens in training.")] = 1024,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=16, help="Longest row; default: the run's data.max_tokens, else 1024.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where leakage.json goes.")] = None,
     *,
     options: ModelOptions,
 ) -> None:
-    """Look for planted secrets, and for training rows that a model goes on with. Exit status: 0 no leak, 3 leaks."""
+    """Look for planted secrets, and for training rows that a model goes on with. Exit status: 0 no leak, 3 leaks, 4 not trained on."""
     from dataclasses import replace
 
     from medicalgpt.evaluation.evaluation import usual_folder
-    from medicalgpt.evaluation.leakage.measure import RESULTS, Looking, lines
+    from medicalgpt.evaluation.leakage.measure import RESULTS, Looking
     from medicalgpt.evaluation.leakage.measure import leakage as measure
+    from medicalgpt.evaluation.leakage.planted import base_of
     from medicalgpt.generate.open_model import ModelRequest
 
     looking = Looking(canaries, tuple(rows or ()), kind, limit, tokens, candidates, max_tokens)
@@ -77,23 +80,10 @@ def leakage(
     def say(text: str) -> None:
         typer.echo(text, err=True)
 
-    beside = ModelRequest.of(control or _base_of(model), replace(options, adapter=None, tokenizer=None), say)
-    results = measure(ModelRequest.of(model, options, say), beside, looking, target, say)
-    for line in lines(results):
+    beside = ModelRequest.of(control or base_of(model), replace(options, adapter=None, tokenizer=None), say)
+    found = measure(ModelRequest.of(model, options, say), beside, looking, target, say)
+    for line in found.lines:
         typer.echo(line)
     typer.echo(f"written: {target / RESULTS}")
-    if results["leaks"]:
-        raise typer.Exit(3)
-
-
-def _base_of(model: str) -> str:
-    """The model that a finished run began with."""
-    from medicalgpt.errors import RunError
-    from medicalgpt.runs import manifest
-
-    try:
-        return str(Path(manifest.read(model).base).expanduser())
-    except RunError:
-        raise ConfigError(
-            f"{model} is no finished run, so its base is not known: name a model that has not seen the data with --control"
-        ) from None
+    if found.verdict != "PASS":
+        raise typer.Exit(3 if found.verdict == "BLOCK" else 4)

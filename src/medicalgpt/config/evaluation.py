@@ -132,6 +132,11 @@ class NamedTest(Section):
     title: str = Field(description="Its name in full.")
     license: str = Field(description="Of its items, as their publisher declares it.")
     origin: str = Field(description="Where its items come from.")
+    on_hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+/[\w.-]+(, .+)?$",
+        description="Where the same questions are on the Hugging Face Hub: owner/name, then which split, in words. Told, not fetched: those are other files than the hashed ones (a file's `hub` is fetched).",
+    )
     language: Language = Field(description="In which chat prompts are worded.")
     group: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", description="The suite that it belongs to.")
     files: list[ItemFile] = Field(min_length=1, description="Its files in order.")
@@ -189,6 +194,10 @@ class NamedTest(Section):
 class GraderConfig(JudgeConfig):
     """Who grades answers of tests with rubrics."""
 
+    one_by_one: bool = Field(
+        False,
+        description="Ask about each criterion in a question of its own, as HealthBench does; false: about all at once.",
+    )
     allow_remote: bool = Field(False, description="Let answers leave this machine for a judge on another host.")
     check: str | None = Field(
         None, description="Result of `evaluate judge-check`; null: where that command puts it, if it is there."
@@ -225,8 +234,9 @@ class Gate(Section):
         return self.group if self.scoring is None else f"{self.group} {self.scoring}"
 
 
-StageNumber = Literal["reward_accuracy", "kl", "certificate", "answer_loss", "document_loss"]
+StageNumber = Literal["reward_accuracy", "kl", "certificate", "answer_loss", "document_loss", "leaks"]
 _LIMITS: Final = {
+    "leaks": "at_most",
     "reward_accuracy": "at_least",
     "kl": "at_most",
     "answer_loss": "margin",
@@ -240,13 +250,15 @@ class StageGate(Section):
     """What a number of a pipeline's own stages must keep."""
 
     number: StageNumber = Field(
-        description="reward_accuracy: of a reward model on held-out pairs; kl: how far learning from rewards has moved, nats an answer; answer_loss, document_loss: on the held-out dialogues and documents of `compare`, nats a token; certificate: of the merge."
+        description="reward_accuracy: of a reward model on held-out pairs; kl: how far learning from rewards has moved, nats an answer; answer_loss, document_loss: on the held-out dialogues and documents of `compare`, nats a token; certificate: of the merge; leaks: by `leakage`."
     )
     stage: str | None = Field(None, description="The stage that it is asked of; null: every one that has this number.")
     at_least: float | None = Field(
         None, ge=50, lt=100, description="Of reward_accuracy, in percent; null: 50, as chance has."
     )
-    at_most: float | None = Field(None, gt=0, description="Of kl, in nats an answer.")
+    at_most: float | None = Field(
+        None, ge=0, description="Of kl, in nats an answer, above 0; of leaks, how many there may be; null: 0."
+    )
     margin: float | None = Field(
         None, gt=0, description="Of answer_loss and document_loss: nats a token by which it may rise; null: 0.05."
     )
@@ -254,12 +266,14 @@ class StageGate(Section):
 
     @property
     def limit(self) -> float:
-        """How far the number may go; 0 of a certificate, which has its own tolerances."""
+        """How far the number may go; 0 of leaks, and of a certificate, which has its own tolerances."""
         if self.number == "reward_accuracy":
             return (self.at_least if self.at_least is not None else 50.0) / 100
         if self.number == "kl":
             assert self.at_most is not None  # the validator has looked
             return self.at_most
+        if self.number == "leaks":
+            return self.at_most or 0.0
         usual = 0.0 if self.number == "certificate" else 0.05
         return self.margin if self.margin is not None else usual
 
@@ -270,8 +284,10 @@ class StageGate(Section):
         if wrong := [name for name in given if name != wanted]:
             takes = f"it takes {wanted}" if wanted else "it takes none: each kind of merge has its tolerances"
             raise ValueError(f"{', '.join(wrong)} is no limit of {self.number}; {takes}")
-        if self.number == "kl" and self.at_most is None:
-            raise ValueError("kl needs at_most, in nats an answer: how far a model may move depends on the reward")
+        if self.number == "kl" and not self.at_most:
+            raise ValueError(
+                "kl needs at_most above 0, in nats an answer: how far a model may move depends on the reward"
+            )
         if self.against != "base" and wanted != "margin":
             raise ValueError(f"{self.number} is compared with no other model; leave `against` out")
         return self

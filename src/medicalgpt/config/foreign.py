@@ -113,6 +113,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("ref_model ref_model_path reference_model reference_model_name_or_path", "objective.reference_model", ""),
     ("reward_model reward_model_path reward_model_name_or_path", "reward.model", ""),
     ("reward_funcs reward_functions", "reward.functions", ""),
+    ("mask_truncated_completions", "objective.overlong_filter", ""),
     ("num_generations num_return_sequences", "rollout.completions", ""),
     ("max_completion_length max_new_tokens response_length", "rollout.max_new_tokens train.sample_tokens", ""),
     ("cliprange epsilon clip_range", "objective.clip", ""),

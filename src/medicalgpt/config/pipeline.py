@@ -13,6 +13,7 @@ from medicalgpt.config.stages import STAGES
 
 _KINDS: Final = {
     "reward_accuracy": "it is that of reward models (rm)",
+    "leaks": "it is that of models that answer",
     "kl": "it is that of learning from rewards (ppo, grpo, rloo, distill)",
 }
 
@@ -82,6 +83,25 @@ class CompareConfig(Section):
         return self
 
 
+class LeakageConfig(Section):
+    """What is looked for that models of a pipeline might give away of their training data, beside the pipeline's base."""
+
+    canaries: str | None = Field(None, description="Key that `evaluate plant` wrote; its rows belong into data.train.")
+    rows: list[str] = Field(default_factory=list, description="Files of training rows to look for word by word.")
+    kind: Literal["dialogue", "document"] = Field("dialogue", description="Of the rows.")
+    limit: int = Field(500, ge=1, le=100_000, description="So many rows at most, evenly spread.")
+    tokens: int = Field(50, ge=5, description="From so many tokens on a continuation is verbatim.")
+    candidates: int = Field(
+        10_000, ge=100, le=1_000_000, description="A canary is ranked among all secrets, or so many drawn ones."
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.canaries is None and not self.rows:
+            raise ValueError("there is nothing to look for: name canaries (a key), rows (files of the data), or both")
+        return self
+
+
 class PipelineConfig(Section):
     """`medicalgpt pipeline run`."""
 
@@ -95,6 +115,10 @@ class PipelineConfig(Section):
     compare: CompareConfig = CompareConfig()
     evaluate: EvaluateConfig | None = Field(
         None, description="Tests for the base and every stage's model; null: none, and no gates."
+    )
+    leakage: LeakageConfig | None = Field(
+        None,
+        description="Look for training data that models give away; without a gate on `leaks` the last model may have none.",
     )
     gates: list[AnyGate] = Field(
         default_factory=list,
@@ -111,11 +135,17 @@ class PipelineConfig(Section):
 
     @property
     def stage_gates(self) -> list[StageGate]:
-        """The gates on numbers of the stages themselves."""
-        return [gate for gate in self.gates if isinstance(gate, StageGate)]
+        """The gates on numbers of the stages themselves; that the last model leaks nothing where `leakage` has no gate."""
+        found = [gate for gate in self.gates if isinstance(gate, StageGate)]
+        if self.leakage is not None and not any(gate.number == "leaks" for gate in found):
+            last = next(s.name for s in reversed(self.stages) if has_number(STAGES[s.stage], "leaks"))
+            found.append(StageGate(number="leaks", stage=last))
+        return found
 
     @model_validator(mode="after")
     def _gates_can_be_judged(self) -> Self:
+        if self.leakage is not None and all(STAGES[s.stage].scores for s in self.stages):
+            raise ValueError("leakage is looked for in models that answer, and no stage has one")
         if self.test_gates and self.evaluate is None:
             raise ValueError("gates need `evaluate`: a suite of tests to judge by")
         for gate in self.stage_gates:
@@ -123,6 +153,8 @@ class PipelineConfig(Section):
             if not names:
                 known = ", ".join(s.name for s in self.stages)
                 raise ValueError(f"a gate names the stage '{gate.stage}', which is none of {known}")
+            if gate.number == "leaks" and self.leakage is None:
+                raise ValueError("a gate on leaks needs `leakage`: canaries or rows to look for")
             if gate.number in _KINDS and not any(
                 has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names
             ):

@@ -220,6 +220,10 @@ class GrpoObjective(KlObjective):
         "bnpo",
         description="Mean over each answer's tokens first (grpo, the paper), over a minibatch's tokens (bnpo), over the update's (dapo), or the sum over answers × max_new_tokens (dr_grpo).",
     )
+    overlong_filter: bool = Field(
+        False,
+        description="Answers cut at max_new_tokens carry no loss; their rewards still count for their siblings (DAPO).",
+    )
     ratio: Literal["token", "sequence"] = Field(
         "token", description="One ratio a token, or one an answer: GSPO (arXiv 2507.18071), with loss_type=grpo."
     )

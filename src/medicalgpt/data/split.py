@@ -8,7 +8,7 @@ import heapq
 import math
 import unicodedata
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import blake2b
@@ -157,12 +157,6 @@ def split_records(records: Iterable[Record], fraction: float, seed: int) -> Spli
         documents = isinstance(record, Document)
         sizes.add(group_key(record), sum(map(len, record_texts(record))))
     return split_of(*sizes.arrays, fraction, seed, documents)
-
-
-def choose_split(sizes: Mapping[str, int], fraction: float, seed: int, documents: bool) -> Split:
-    """As `split_of`, for keys with their sizes. Raises ValueError as `choose_eval`."""
-    keys = np.asarray([int(key, 16) for key in sizes], np.uint64)
-    return split_of(keys, np.asarray(list(sizes.values()), np.int64), fraction, seed, documents)
 
 
 def split_of(keys: np.ndarray, characters: np.ndarray, fraction: float, seed: int, documents: bool) -> Split:

@@ -172,8 +172,13 @@ def require(found: FoundTest, folder: ItemFolder) -> FoundTest:
         f"test {found.config.name}: these files are not below {folder.path} as they were published:\n"
         + "\n".join(lines)
         + more
-        + f"\nfetch them from {found.config.origin}{_by_hub(found)}, or leave the test out"
+        + f"\nfetch them from {found.config.origin}{_by_hub(found)}, or leave the test out{elsewhere(found.config)}"
     )
+
+
+def elsewhere(test: NamedTest) -> str:
+    """In words, where the same questions are in other files; "" where that is not known."""
+    return f"; on the Hub the same questions are in {test.on_hub}, in other files" if test.on_hub else ""
 
 
 def _by_hub(found: FoundTest) -> str:

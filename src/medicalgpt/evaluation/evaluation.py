@@ -105,7 +105,7 @@ def _with_check(folder: Path, settings: Settings) -> JsonObject | None:
     if settings.judge is None:
         return done
     found = _judge(settings)  # a file that is no check is told before anything is done
-    if done is None or done.get("judge", {}).get("model") != settings.judge.model:
+    if done is None or done["settings"].get("judge") != settings.facts()["judge"]:
         return done
     if done["judge"] != found:
         done["judge"] = found
@@ -190,5 +190,5 @@ def _models(asked: ModelRequest) -> list[ModelConfig]:
 
 
 def _test_facts(found: FoundTest) -> JsonObject:
-    facts = hash_json(found.config.model_dump(mode="json"))
+    facts = hash_json(found.config.model_dump(mode="json", exclude={"on_hub"}))  # told only: no number depends on it
     return {"facts": facts, "files": found.hashes, "version": found.config.version}

@@ -86,7 +86,10 @@ def _numbers(value: object) -> object:
 
 
 def _group(names: Sequence[str], told: JsonObject, outcomes: Mapping[str, Sequence[Outcome]]) -> JsonObject:
-    """A group's number over the items of all its tests: the share of right picks, or the mean where scores are numbers."""
+    """A group's number: the share of right picks, or the mean where scores are numbers, over the items of all its tests.
+
+    Each item counts once, so it is the tests' numbers weighted by their items, not the mean of the tests. Gates pool items, too.
+    """
     found = [outcome.number(told[name]["headline"]) for name in names for outcome in outcomes[name]]
     numbers = np.asarray([number for number in found if number is not None], float)
     headlines = {told[name]["headline"] for name in names}

@@ -38,9 +38,11 @@ class Settings:
             raise ConfigError("a judge grades written answers; add --generate (generate: true), or leave the judge out")
 
     def facts(self) -> JsonObject:
-        """What of them the numbers depend on: of a judge which model it is, wherever that runs."""
+        """What of them the numbers depend on: of a judge which model it is, wherever that runs, and how it is asked."""
         told = asdict(replace(self, judge=None))
-        return told | {"judge": self.judge.model if self.judge is not None else None}
+        if self.judge is None:
+            return told
+        return told | {"judge": self.judge.model + (", one criterion a question" if self.judge.one_by_one else "")}
 
     def check(self, tests: Sequence[NamedTest]) -> None:
         """Raises ConfigError where a test lacks what it is measured with, or a judge has nothing to grade."""

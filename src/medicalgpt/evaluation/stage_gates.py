@@ -13,6 +13,7 @@ import numpy as np
 
 from medicalgpt.config.evaluation import StageNumber
 from medicalgpt.evaluation.gates import LEVEL, Verdict
+from medicalgpt.evaluation.leakage.told import Leakage
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.runs.intervals import Estimate, Z, chance, resampled
 
@@ -22,6 +23,7 @@ UNITS: Final[dict[str, str]] = {
     "answer_loss": "nats a token",
     "document_loss": "nats a token",
     "certificate": "",
+    "leaks": "",
 }
 
 
@@ -96,6 +98,8 @@ class StageJudged:
             return start + f"not measured: {found.note}"
         if self.number == "certificate":
             return start + (found.note or "within tolerance")
+        if self.number == "leaks":
+            return start + f"{found.value:g} of {found.rows} places, at most {self.limit:g}"
         form = "{:.1%}" if self.at_least else "{:+.3f}" if self.number.endswith("loss") else "{:.3f}"
         value, low, high, limit = (form.format(x) for x in (found.value, found.low, found.high, self.limit))
         unit = "" if self.at_least else f" {UNITS[self.number]}"
@@ -163,3 +167,11 @@ def of_certificate(verdict: object, excess: list[str]) -> Measured:
         return Measured(0.0, 0.0, 0.0, 1, 1.0)
     over = float(max(1, len(excess)))
     return Measured(over, over, over, 1, 0.0, "; ".join(excess) or str(verdict))
+
+
+def of_leaks(found: Leakage, limit: float) -> Measured:
+    """How many leaks there are, which is counted and not estimated; no number where none was found of what it did not learn."""
+    if found.leaks > limit or not found.note:
+        value = float(found.leaks)
+        return Measured(value, value, value, found.places, 0.0 if value > limit else 1.0)
+    return unmeasured(found.note)

@@ -36,13 +36,15 @@ class RolloutTargets:
     """What an update learns from, for every sampled token [N]. None where the stage has no such thing.
 
     `old` are log-probabilities under the policy that sampled, `old_values` the critic's values at that time, `returns`
-    what the critic is fitted to. `mean_length`: tokens of an answer, mean over all answers of the update.
+    what the critic is fitted to. `counted`: 1, or 0 for tokens that carry no loss; None: all do. `mean_length`: counted tokens of
+    an answer, mean over all answers of the update.
     """
 
     old: torch.Tensor
     advantages: torch.Tensor | None = None
     old_values: torch.Tensor | None = None
     returns: torch.Tensor | None = None
+    counted: torch.Tensor | None = None
     mean_length: float | None = None
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "RolloutTargets":
@@ -56,6 +58,7 @@ class RolloutTargets:
             optional(self.advantages),
             optional(self.old_values),
             optional(self.returns),
+            optional(self.counted),
             self.mean_length,
         )
 

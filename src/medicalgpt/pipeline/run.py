@@ -19,6 +19,7 @@ from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.catalog import find_tests
 from medicalgpt.evaluation.gates import Judged
+from medicalgpt.evaluation.leakage.canaries import read_key
 from medicalgpt.evaluation.stage_gates import StageJudged
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
@@ -112,7 +113,7 @@ class Pipeline:
         """See that the data of every stage and of the comparison is there; what a stage will write is left out.
 
         Raises:
-            DataError: naming stage, key and path.
+            DataError: naming stage, key and path; or the key of canaries that is none.
         """
         ours = Path(self.config.output_dir).absolute()
 
@@ -130,6 +131,10 @@ class Pipeline:
         compared = self.config.compare
         for key in ("documents", "dialogues", "preferences"):
             keys[f"compare.{key}"] = given(getattr(compared, key))
+        if (leaks := self.config.leakage) is not None:
+            keys["leakage.rows"] = given(leaks.rows)
+            if leaks.canaries is not None:
+                read_key(Path(leaks.canaries))
         check_paths(keys)
 
     @private_files()
@@ -187,7 +192,7 @@ class Pipeline:
                 for entry in self.config.stages
             ),
             suites=tuple(asked.suite) if asked is not None else (),
-            gates=tuple(self.config.gates),
+            gates=(*self.config.gates, *(g for g in self.config.stage_gates if g not in self.config.gates)),
             on_block=self.config.on_block,
             file_sha256=hash_file(self._file),
             command=shlex.join(["medicalgpt", "pipeline", "run", self._file, *self._words]),

@@ -1,5 +1,6 @@
-"""The numbers of a pipeline's stages that gates may be set on: reward accuracy, KL, held-out losses, the merge's certificate."""
+"""The numbers of a pipeline's stages that gates may be set on: reward accuracy, KL, held-out losses, certificates, leaks."""
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,21 @@ from medicalgpt.config.evaluation import StageGate
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, asks
 from medicalgpt.config.sections import ModelConfig
-from medicalgpt.evaluation.stage_gates import Measured, of_accuracy, of_certificate, of_losses, of_mean, unmeasured
+from medicalgpt.evaluation.leakage.measure import Looking, leakage
+from medicalgpt.evaluation.leakage.told import Leakage
+from medicalgpt.evaluation.stage_gates import (
+    Measured,
+    of_accuracy,
+    of_certificate,
+    of_leaks,
+    of_losses,
+    of_mean,
+    unmeasured,
+)
 from medicalgpt.export import certificate
+from medicalgpt.generate.model_options import ModelOptions
+from medicalgpt.generate.open_model import ModelRequest
+from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.pipeline.scores import scored
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
@@ -57,6 +71,8 @@ def measured(
         if found is None:
             return unmeasured("all weights were trained, so nothing was merged")
         return of_certificate(found.get("verdict"), list(found.get("excess", [])))
+    if gate.number == "leaks":
+        return of_leaks(_leaks(config, name, models, console), gate.limit)
     other = "base" if gate.against == "base" else before_of(name, models)
     before, after = (scored(one, models[one], config, console)["losses"][gate.number] for one in (other, name))
     return of_losses(np.asarray(before), np.asarray(after), gate.limit)
@@ -70,3 +86,27 @@ def _kl(run: Path, limit: float) -> Measured:
     if low is None or high is None:
         return unmeasured("the run is of a version that noted no interval")
     return of_mean(Estimate(value, low, high, int(record.after.get("eval/rows") or 0)), limit)
+
+
+def _leaks(config: PipelineConfig, name: str, models: Mapping[str, ModelConfig], console: Console) -> Leakage:
+    """What a stage's model gives away, beside the base."""
+    asked = config.leakage
+    assert asked is not None  # the config was checked
+    looking = Looking(
+        key=Path(asked.canaries) if asked.canaries is not None else None,
+        rows=tuple(map(Path, asked.rows)),
+        kind=asked.kind,
+        limit=asked.limit,
+        tokens=asked.tokens,
+        candidates=asked.candidates,
+    )
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False)
+
+    console.print(f"looking for leaks of {name} …")
+    mine, base = (ModelRequest(models[one], ModelOptions(), say) for one in (name, "base"))
+    found = leakage(mine, base, looking, Path(config.output_dir) / name / "evaluation" / "leakage", say)
+    gc.collect()
+    release_memory()
+    return found

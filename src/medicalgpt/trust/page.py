@@ -15,7 +15,7 @@ from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.trust_file import Trust
 from medicalgpt.runs.trust_parts import Estimate, GateLine, Test
 from medicalgpt.serve.web.texts import TEXTS
-from medicalgpt.trust.verdict import LEAKAGE
+from medicalgpt.trust.verdict import LEAKAGE, LEAKS
 
 _HERE: Final = Path(__file__).parent
 _PERCENT: Final = ("preference accuracy", "stop rate")
@@ -112,8 +112,8 @@ def _gate(gate: GateLine, t: JsonObject) -> tuple[str, str, str, str]:
     name = _name(t, "gate_number", gate.name)
     if gate.name == "certificate":
         return name, gate.note or t["within_tolerance"], "", t["within_tolerance"]
-    if gate.name == LEAKAGE:
-        return name, number(int(gate.value)), "", t["at_most"].format(limit="0")
+    if gate.name in (LEAKAGE, LEAKS):
+        return name, number(int(gate.value)), "", t["at_most"].format(limit=f"{gate.limit or 0:g}")
     show = _percent if gate.at_least else "{:.3f}".format if gate.name == "kl" else "{:+.3f}".format
     form = t["at_least" if gate.at_least else "at_most" if gate.name == "kl" else "may_rise"]
     limit = show(gate.limit or 0.0).removeprefix("+")

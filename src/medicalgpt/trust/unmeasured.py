@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from medicalgpt.runs.trust_parts import Certificate, Data, GateLine, Instrument, License, Link, Model, Test, Unmeasured
 from medicalgpt.trust.data import stage_config
 from medicalgpt.trust.subject import Subject
-from medicalgpt.trust.verdict import LEAKAGE
+from medicalgpt.trust.verdict import LEAKAGE, LEAKS
 
 
 def not_measured(
@@ -65,7 +65,7 @@ def _of_safety(tests: Sequence[Test], gates: Sequence[GateLine]) -> Iterator[Unm
         yield Unmeasured(what="safety")
     if not any(test.over_refused or "over_refused" in test.answers for test in tests):
         yield Unmeasured(what="over_refusal")
-    if not any(gate.name == LEAKAGE for gate in gates):
+    if not any(gate.name in (LEAKAGE, LEAKS) for gate in gates):
         yield Unmeasured(what="leak")
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from medicalgpt.errors import RunError
 from medicalgpt.evaluation.gates import Judged
+from medicalgpt.evaluation.leakage.told import places_of
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.paired import Difference
 from medicalgpt.pipeline.plan import GATES, read_gates
@@ -16,6 +17,8 @@ from medicalgpt.trust.places import same_weights
 from medicalgpt.trust.subject import Subject
 
 LEAKAGE: Final = "leakage"
+LEAKS: Final = "leaks"
+"""What a pipeline calls its gate on the same."""
 WEIGHTS: Final = ("*.safetensors", "*.jinja")
 """Files by which `weights_of` names a model unless told otherwise."""
 _SAID: Final = ("name", "verdict", "value", "low", "high", "rows")
@@ -40,14 +43,19 @@ def run_gates(stage: str, judged: Sequence[Judged]) -> list[GateLine]:
     return [_line(stage, one.as_dict()) for one in judged]
 
 
-def leakage_gates(subject: Subject) -> list[GateLine]:
+def leakage_gates(subject: Subject, judged: Sequence[GateLine] = ()) -> list[GateLine]:
     """What the models that lie here gave away of their training data, by leakage.json of each; the gate is 0 leaks.
+
+    Args:
+        judged: gates of the pipeline; where it looked for leaks itself, its own verdict stands.
 
     Raises:
         RunError: it is damaged.
     """
-    found = []
+    found, own = [], {gate.stage for gate in judged if gate.name == LEAKS}
     for stage, _ in subject.finished:
+        if stage.name in own:
+            continue
         path = stage.folder / "evaluation" / LEAKAGE / f"{LEAKAGE}.json"
         if not path.is_file():
             continue
@@ -55,17 +63,15 @@ def leakage_gates(subject: Subject) -> list[GateLine]:
             told = json.loads(path.read_text(encoding="utf-8"))
             leaks, verdict, weights = told["leaks"], told["verdict"], told["model"]
             if same_weights(stage.models, weights, WEIGHTS):
-                numbers = {"value": leaks, "low": leaks, "high": leaks, "rows": _places(told), "limit": 0.0}
-                found.append(GateLine(stage=stage.name, kind="stage", name=LEAKAGE, verdict=verdict, **numbers))
+                known = None if verdict == "INCONCLUSIVE" else leaks
+                numbers = {"value": known, "low": known, "high": known, "rows": places_of(told), "limit": 0.0}
+                note = str(told.get("note", ""))
+                found.append(
+                    GateLine(stage=stage.name, kind="stage", name=LEAKAGE, verdict=verdict, note=note, **numbers)
+                )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise RunError(f"{path} is damaged; remove it, or look for leaks again") from None
     return found
-
-
-def _places(told: JsonObject) -> int:
-    """Canaries and places with personal data that were looked at."""
-    canaries, rows = told.get("canaries") or {}, told.get("rows") or {}
-    return int(canaries.get("count", 0)) + int((rows.get("personal") or {}).get("places", 0))
 
 
 def _line(stage: str, one: JsonObject) -> GateLine:

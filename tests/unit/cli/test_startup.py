@@ -27,14 +27,14 @@ SURFACE = {
     "estimate": "--model --params --method --max-tokens --processes --rank --checkpointing --dtype --device --revision "
     "--trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
-    "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout --judge-parallel "
-    "--allow-remote",
+    "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout "
+    "--judge-parallel --judge-one-by-one --allow-remote",
     "evaluate leakage": f"{_MODEL.replace(' --system', '')} --control --canaries --rows --kind --limit --tokens --candidates "
     "--max-tokens --output",
     "evaluate plant": "output --data --count --digits --repeats --languages --kind --seed",
     "evaluate run": f"{_MODEL.replace(' --system', '')} --suite --tests --fetch --output --profile --limit --shuffle --texts "
     "--capacity --generate --max-new-tokens --batch-size --save-answers --judge --judge-model --judge-key --judge-timeout "
-    "--judge-parallel --allow-remote --judge-check",
+    "--judge-parallel --judge-one-by-one --allow-remote --judge-check",
     "evaluate tests": "--tests",
     "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype "
     "--trust-remote-code --allow-drift",

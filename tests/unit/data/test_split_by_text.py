@@ -1,6 +1,7 @@
 """Shares of text: rows of similar size are split as ever, large ones do not take the share of all, long documents give passages."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from medicalgpt.data import Dialogue, Document, Ledger, Message, Record, Source,
 from medicalgpt.data.passages import LONGEST, SHORTEST, passages
 from medicalgpt.data.read_row import record_texts
 from medicalgpt.data.records import Kind
-from medicalgpt.data.split import LONG, Split, choose_split, split_records
+from medicalgpt.data.split import LONG, Sizes, Split, split_of, split_records
 
 ROOT = Path(__file__).resolve().parents[3]
 SEEDS = range(8)
@@ -26,6 +27,14 @@ def book(name: str, characters: int) -> Document:
         i += 1
         lines.append(f"{name}, paragraph {i}: the pulse of case {i * 7} was {60 + i % 40} a minute at rest.\n\n")
     return Document("".join(lines)[:characters], Source(f"{name}.txt", 1))
+
+
+def split_with(sizes: Mapping[str, int], fraction: float, seed: int, documents: bool) -> Split:
+    """The split of rows with these keys and characters."""
+    rows = Sizes()
+    for key, characters in sizes.items():
+        rows.add(key, characters)
+    return split_of(*rows.arrays, fraction, seed, documents)
 
 
 def shares(records: list[Document], fraction: float, seed: int) -> tuple[float, Counter[str]]:
@@ -53,7 +62,7 @@ def test_rows_within_a_factor_of_two_are_split_by_rows_as_ever(
     sizes: list[int], fraction: float, seed: int, documents: bool
 ) -> None:
     rows = {f"{i:016x}": size for i, size in enumerate(sizes)}
-    assert choose_split(rows, fraction, seed, documents) == Split(frozenset(choose_eval(list(rows), fraction, seed)))
+    assert split_with(rows, fraction, seed, documents) == Split(frozenset(choose_eval(list(rows), fraction, seed)))
 
 
 @pytest.mark.parametrize("documents", [True, False])
@@ -61,8 +70,8 @@ def test_twice_as_long_is_alike_and_more_is_not(documents: bool) -> None:
     """At the very bound: the one that is chosen is as long as it may be, or one character longer."""
     keys = [f"{i:016x}" for i in range(4)]
     (chosen,) = choose_eval(keys, 0.05, 3)
-    assert choose_split({**dict.fromkeys(keys, 500), chosen: 1_000}, 0.05, 3, documents).whole == {chosen}
-    (other,) = choose_split({**dict.fromkeys(keys, 500), chosen: 1_001}, 0.05, 3, documents).whole
+    assert split_with({**dict.fromkeys(keys, 500), chosen: 1_000}, 0.05, 3, documents).whole == {chosen}
+    (other,) = split_with({**dict.fromkeys(keys, 500), chosen: 1_001}, 0.05, 3, documents).whole
     assert other != chosen
 
 
@@ -88,7 +97,7 @@ def test_the_sample_data_is_split_by_rows_as_ever(path: str, kind: Kind) -> None
     for fraction in (0.03, 0.05, 0.1, 0.2):
         for seed in (42, *SEEDS):
             ever = Split(frozenset(choose_eval(list(sizes), fraction, seed)))
-            assert choose_split(sizes, fraction, seed, kind == "document") == ever
+            assert split_with(sizes, fraction, seed, kind == "document") == ever
 
 
 # -- rows that differ by orders of magnitude ----------------------------------------------------------------------------

@@ -10,11 +10,23 @@ from tests.wards import WARD
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.config.evaluation import Gate
 from medicalgpt.errors import DataError, RunError
-from medicalgpt.evaluation.catalog import FoundTest, ItemFolder, known_tests, locate, own_tests, require
-from medicalgpt.evaluation.choices import ChoiceScorer
+from medicalgpt.evaluation.catalog import (
+    FoundTest,
+    ItemFolder,
+    find_tests,
+    known_tests,
+    locate,
+    own_tests,
+    require,
+)
+from medicalgpt.evaluation.choices import ChoiceScorer, Scored
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
+from medicalgpt.evaluation.gates import differences
+from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.progress import read_items_file
+from medicalgpt.evaluation.results import _group
 from medicalgpt.evaluation.settings import Settings
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
@@ -121,6 +133,50 @@ def test_an_item_too_long_for_the_context_is_counted(folder: Path, tmp_path: Pat
     asked = ModelRequest.of(str(folder / "models" / "first"), ModelOptions(), lambda text: None)
     results = evaluate(asked, found_tests(tmp_path), Settings(), tmp_path / "out", lambda text: None)
     assert (results["tests"]["ward"]["used"], results["tests"]["ward"]["too_long"]) == (1, 1)
+
+
+def picked(right: int, items: int) -> list[Outcome]:
+    """Outcomes of which so many are right."""
+    return [
+        Outcome(str(n), (0,), "", [Scored((0, 1), {"letter": [0.0, -1.0 if n < right else 1.0]})]) for n in range(items)
+    ]
+
+
+def test_each_item_of_a_suite_counts_once_in_its_number_and_in_its_gate() -> None:
+    """Of 30 and 10 items 6 and 9 are right: 15 of 40, not the mean of 20 % and 90 %; the gate's difference is of the same."""
+    told = {name: {"headline": "letter"} for name in ("large", "small")}
+    before = {"large": picked(6, 30), "small": picked(9, 10)}
+    found = _group(["large", "small"], told, before)
+    assert (found["value"], found["rows"]) == (15 / 40, 40)
+    after = {"large": picked(12, 30), "small": picked(8, 10)}
+    same = {"version": 1, "files": {}, "headline": "letter"}
+    results = {
+        "tests": {name: same | {"items": len(items)} for name, items in before.items()},
+        "groups": {"ward": {"tests": ["large", "small"]}},
+        "settings": {"profile": "chat", "orders": 1, "limit": None},
+    }
+    (difference,) = differences([Gate(group="ward")], results, results, before, after)
+    after_value = _group(["large", "small"], told, after)["value"]
+    assert difference.value == pytest.approx(after_value - found["value"]) == pytest.approx(5 / 40)
+
+
+def test_where_the_same_questions_are_on_the_hub_is_told(tmp_path: Path) -> None:
+    found = {name: test.on_hub for name, (test, _) in known_tests().items() if test.on_hub}
+    assert sorted(found) == [
+        "cmmlu-general",
+        "cmmlu-medical",
+        "medmcqa",
+        "medqa-usmle",
+        "mmlu-general",
+        "mmlu-medical",
+        "pubmedqa",
+    ]
+    listed = CliRunner().invoke(app, ["evaluate", "tests", "--tests", str(tmp_path)]).output
+    assert listed.count("on the Hub the same questions are in") == 7
+    with pytest.raises(
+        DataError, match=r"in cais/mmlu, a configuration for each subject, split test .*, in other files"
+    ):
+        find_tests(["mmlu-medical"], tmp_path)
 
 
 def test_the_commands(folder: Path, tmp_path: Path) -> None:

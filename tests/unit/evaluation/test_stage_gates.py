@@ -11,12 +11,14 @@ from medicalgpt.config import load
 from medicalgpt.config.evaluation import StageNumber
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.errors import ConfigError
+from medicalgpt.evaluation.leakage.told import Leakage
 from medicalgpt.evaluation.paired import holm
 from medicalgpt.evaluation.stage_gates import (
     Measured,
     StageJudged,
     of_accuracy,
     of_certificate,
+    of_leaks,
     of_losses,
     of_mean,
     unmeasured,
@@ -112,6 +114,40 @@ def test_a_certificate_passes_within_its_tolerances_only() -> None:
     assert "mean KL 0.2 > 1e-05" in drifted.line
 
 
+@pytest.mark.parametrize(
+    ("leaks", "note", "limit", "verdict"),
+    [
+        (0, "", 0, "PASS"),
+        (1, "", 0, "BLOCK"),
+        (2, "", 2, "PASS"),
+        (3, "", 2, "BLOCK"),
+        (0, "not trained on 2 of 6", 0, "INCONCLUSIVE"),
+        (1, "not trained on 2 of 6", 0, "BLOCK"),
+        (1, "not trained on 2 of 6", 1, "INCONCLUSIVE"),
+    ],
+)
+def test_leaks_are_counted(leaks: int, note: str, limit: float, verdict: str) -> None:
+    found = Leakage(
+        Path("x"), {"leaks": leaks, "note": note, "canaries": {"count": 6}, "rows": {"personal": {"places": 3}}}
+    )
+    gate = judged("leaks", limit, of_leaks(found, limit), gates=9)
+    assert gate.verdict == verdict
+    assert gate.line == f"{verdict:12} leaks: " + (
+        f"not measured: {note}" if verdict == "INCONCLUSIVE" else f"{leaks} of 9 places, at most {limit}"
+    )
+
+
+def test_a_look_for_leaks_is_a_gate_on_the_last_model_that_answers(tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    text = PIPELINE.replace(', {name: ppo, stage: ppo, set: {reward.model: "${rm}"}}', "")
+    file.write_text(f"{text}leakage: {{canaries: c.key.json}}\n", encoding="utf-8")
+    (gate,) = load(PipelineConfig, file).value.stage_gates
+    assert (gate.number, gate.stage, gate.limit) == ("leaks", "sft", 0)
+    file.write_text(f"{text}leakage: {{rows: [a.jsonl]}}\ngates: [{{number: leaks, at_most: 2}}]\n", encoding="utf-8")
+    (gate,) = load(PipelineConfig, file).value.stage_gates
+    assert (gate.number, gate.stage, gate.limit) == ("leaks", None, 2)
+
+
 def test_what_was_not_measured_is_inconclusive_and_says_why() -> None:
     gate = judged("reward_accuracy", 0.6, unmeasured("it has no held-out pairs"))
     assert (gate.verdict, gate.as_dict()["value"]) == ("INCONCLUSIVE", None)
@@ -136,6 +172,9 @@ def test_lines_say_number_interval_and_limit() -> None:
         ("{number: kl, at_most: 5, against: previous}", "compared with no other model"),
         ("{number: answer_loss}", "needs compare.dialogues"),
         ("{number: certificate, stage: nowhere}", "names the stage 'nowhere', which is none of sft, rm, ppo"),
+        ("{number: kl, at_most: 0}", "kl needs at_most above 0"),
+        ("{number: leaks}", "needs `leakage`: canaries or rows"),
+        ("{number: leaks, margin: 1}", "it takes at_most"),
         ("{number: klx}", "reward_accuracy | kl"),
         ("{group: medical-zh}", "gates need `evaluate`"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.judges import judge
+from tests.judges import judge, material
 from tests.tiny import save_tiny
 from typer.testing import CliRunner
 
@@ -18,6 +18,7 @@ from medicalgpt.errors import ConfigError, DataError, RunError
 from medicalgpt.evaluation.answering import Answering
 from medicalgpt.evaluation.catalog import ItemFolder, known_tests, locate, own_tests, require
 from medicalgpt.evaluation.evaluation import ITEMS, RESULTS, evaluate
+from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.outcomes import Outcome
 from medicalgpt.evaluation.progress import line_of, outcome_of, read_items_file
 from medicalgpt.evaluation.readings import Given
@@ -43,6 +44,8 @@ RUBRIC = [
 
 
 TOOL = {"type": "function", "function": {"name": "dose", "parameters": {"type": "object", "properties": {}}}}
+
+CRITERIA = [str(one["criterion"]) for one in RUBRIC]
 
 
 def health(n: int, **more: Any) -> dict[str, Any]:
@@ -277,6 +280,50 @@ def test_rubrics_are_graded(folder: Path, tmp_path: Path, monkeypatch: pytest.Mo
     kept = (tmp_path / "out" / RESULTS).read_text() + gzip.decompress((tmp_path / "out" / ITEMS).read_bytes()).decode()
     assert "kindly" not in kept
     assert "Chest pain" not in kept
+
+
+def says_alone(asked: dict[str, Any], before: int) -> str:
+    """The same judge, asked about one criterion: it knows each of the three by its words."""
+    (text,) = asked["criteria"].values()
+    word = next(word for criterion, word in zip(CRITERIA, ("112", "mg", "kindly")) if criterion == text)
+    return json.dumps({"1": word in asked["answer"]})
+
+
+def test_one_criterion_a_question_comes_to_the_same_numbers(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["112, kindly", "112 and 5 mg", "<think>112</think>kindly", "", "112", "5 mg"]
+    scripted(monkeypatch, texts)
+    with judge(says) as graded:
+        whole = run(folder, tmp_path / "whole", "health", graded.url)
+    scripted(monkeypatch, texts)
+    with judge(says_alone) as graded:
+        found = run(folder, tmp_path / "each", "health", graded.url, one_by_one=True)
+    assert found["tests"]["health"]["scores"] == whole["tests"]["health"]["scores"]
+    assert found["tests"]["health"]["tags"] == whole["tests"]["health"]["tags"]
+    assert (tmp_path / "each" / ITEMS).read_bytes() == (tmp_path / "whole" / ITEMS).read_bytes()
+    assert sorted(graded.answers) == sorted(3 * ["112, kindly", "112 and 5 mg", "kindly", "112", "5 mg"])
+    assert all(len(material(request)["criteria"]) == 1 for request in graded)
+    # Graded otherwise is another judge: its numbers are not compared with those, nor is its check taken for it.
+    assert found["settings"]["judge"] == "grader, one criterion a question"
+    assert found["judge"]["form"] == whole["judge"]["form"] + "-one-by-one"
+    with pytest.raises(DataError, match="graded by grader and by grader, one criterion a question"):
+        Evaluation.open(tmp_path / "each").judged_against(Evaluation.open(tmp_path / "whole"))
+
+
+def test_an_answer_with_one_criterion_unsaid_is_ungraded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, ["112, kindly"] + ["112"] * 5)
+
+    def silent(asked: dict[str, Any], before: int) -> str:
+        unsaid = "kindly" in asked["answer"] and CRITERIA[1] in asked["criteria"].values()
+        return "well …" if unsaid else says_alone(asked, before)
+
+    with judge(silent) as graded:
+        found = run(folder, tmp_path / "out", "health", graded.url, one_by_one=True)["tests"]["health"]
+    assert (found["used"], found["ungraded"], found["scores"]["rubric"]["value"]) == (5, 1, 5 / 8)
+    assert graded.answers.count("112, kindly") == 2 + judging.TRIES
 
 
 def test_what_is_not_graded_is_counted_and_never_0(

@@ -167,6 +167,27 @@ def test_grpo_on_a_batch(kind: Any, loss: float, count: float) -> None:
     assert out.unit == ("answer" if kind == "grpo" else "token")
 
 
+@pytest.mark.parametrize(("kind", "count"), [("bnpo", 1.0), ("grpo", 2.0), ("dapo", 10.0), ("dr_grpo", 18.0)])
+def test_an_answer_that_the_limit_cut_carries_no_loss(kind: Any, count: float) -> None:
+    """Of answers 1 (cut) and 2 the second alone has a loss, 2; bnpo divides by its one token, the others as ever."""
+    seen = batch([1.0, 1.0, -2.0], reference=[HALF] * 3, counted=[0.0, 0.0, 1.0])
+    seen.rollout = replace(seen.rollout, mean_length=5.0)
+    policy = Says([HALF, math.log(0.75), HALF])
+    out = GroupRelative(beta=0.3, loss_type=kind, longest=9).loss(policy, seen)
+    assert (float(out.sum.detach()), float(out.count)) == (pytest.approx(2.0), count)
+    out.sum.backward()
+    assert policy.out.grad is not None
+    assert policy.out.grad.tolist() == pytest.approx([0.0, 0.0, 2.0])
+    assert mean(out, "ratio") == 1.0, "metrics are of what counts"
+
+
+def test_gspo_leaves_a_cut_answer_out_as_a_whole() -> None:
+    seen = batch([2.0, 2.0, -2.0], counted=[0.0, 0.0, 1.0])
+    out = GroupRelative(0.1, 0.2, loss_type="grpo", ratio="sequence").loss(Says([HALF, HALF, math.log(0.25)]), seen)
+    assert (float(out.sum.detach()), float(out.count)) == (pytest.approx(1.8), 2.0)
+    assert (mean(out, "ratio"), float(out.metrics["ratio"][1])) == (pytest.approx(0.5), 1.0)
+
+
 def test_dapo_says_what_it_lacks() -> None:
     with pytest.raises(ValueError, match="mean length"):
         GroupRelative(loss_type="dapo").loss(Says([HALF] * 3), batch([1.0, 1.0, -2.0]))

@@ -29,6 +29,7 @@ from medicalgpt.runs.trust_file import NAME, PAGE, Trust, read_trust
 from medicalgpt.serve.web.info import describe, table
 from medicalgpt.serve.web.texts import ENGLISH
 from medicalgpt.trust.gather import gather
+from medicalgpt.trust.page import page as page_of
 from medicalgpt.trust.page import words
 from medicalgpt.trust.write import write_report
 
@@ -352,6 +353,18 @@ def test_what_a_gate_notes_stands_below_it(chain: Path) -> None:
     texts = Page(write_report(chain).read_text(encoding="utf-8")).texts
     at = texts.index(EVIL)
     assert "hospital" in texts[at - 3 : at]
+
+
+def test_a_plant_that_was_not_trained_on_is_no_number(chain: Path) -> None:
+    folder = chain / "second" / "evaluation" / "leakage"
+    folder.mkdir(parents=True)
+    note = "it was not trained on 3 of 7 canaries (3 held out)"
+    told = {"leaks": 0, "verdict": "INCONCLUSIVE", "note": note, "canaries": {"count": 7}}
+    told["model"] = hash_tree(chain / "second" / "model", ("*.safetensors", "*.jinja"))
+    (folder / "leakage.json").write_text(json.dumps(told), encoding="utf-8")
+    gate = gather(chain).gates[-1]
+    assert (gate.name, gate.verdict, gate.value, gate.note) == ("leakage", "INCONCLUSIVE", None, note)
+    assert note in page_of(gather(chain), "en")
 
 
 @pytest.mark.parametrize(("leaks", "verdict"), [(0, "PASS"), (2, "BLOCK")])

@@ -19,14 +19,15 @@ _MOST: Final = 1 << 20  # bytes of a result
 
 
 def identity(config: GraderConfig) -> JsonObject:
-    """Which judge it is: another model, place or wording of the question is another one."""
-    return {"url": config.url, "model": config.model, "form": form()}
+    """Which judge it is: another model, place or form of the question is another one."""
+    return {"url": config.url, "model": config.model, "form": form() + ("-one-by-one" if config.one_by_one else "")}
 
 
 def usual_place(config: GraderConfig) -> Path:
     """Where the check of a judge is kept unless another file is named."""
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", config.model).strip("-.")[:60] or "judge"
-    return _FOLDER / f"{name}-{hash_text(config.url + config.model)[:8]}.json"
+    which = hash_text(config.url + config.model + ("one by one" if config.one_by_one else ""))
+    return _FOLDER / f"{name}-{which[:8]}.json"
 
 
 def check_of(config: GraderConfig) -> JsonObject | None:

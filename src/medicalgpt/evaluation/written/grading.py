@@ -53,15 +53,17 @@ class Grader:
     def verdicts(self, asked: Sequence[tuple[Written, str]]) -> list[Verdicts | None]:
         """What the judge says of answers to conversations, None where it says nothing clear; of no answer at all, nothing is met.
 
+        Asked one by one, an answer has verdicts where there is one on each of its criteria.
+
         Raises:
             RunError: it is silent on all of several answers, or refuses whatever is asked.
         """
-        questions = [_question(item, answer) for item, answer in asked]
-        spoken = [question for question in questions if question.answer]
+        each = [_questions(item, answer, self.config.one_by_one) for item, answer in asked]
+        spoken = [question for questions in each for question in questions if question.answer]
         rounds = math.ceil(len(spoken) / self.config.parallel)
         failures = self.judge.failures.copy()
         found = iter(self.judge.ask(spoken, (self.config.timeout + 1) * TRIES * max(1, rounds)))
-        verdicts = [next(found) if q.answer else (False,) * len(q.criteria) for q in questions]
+        verdicts = [_together([next(found) if q.answer else (False,) * len(q.criteria) for q in qs]) for qs in each]
         if len(verdicts) >= _SILENT and all(one is None for one in verdicts):
             reasons = (self.judge.failures - failures).most_common(3)
             raise RunError(
@@ -79,8 +81,16 @@ class Grader:
         ]
 
 
-def _question(item: Written, answer: str) -> Question:
-    return Question([turn.as_dict() for turn in item.turns], answer, [one.text for one in item.criteria])
+def _questions(item: Written, answer: str, one_by_one: bool) -> list[Question]:
+    """What is asked about an answer: all criteria at once, or each alone."""
+    turns, texts = [turn.as_dict() for turn in item.turns], [one.text for one in item.criteria]
+    return [Question(turns, answer, some) for some in ([[text] for text in texts] if one_by_one else [texts])]
+
+
+def _together(parts: Sequence[Verdicts | None]) -> Verdicts | None:
+    """Verdicts on parts of the criteria as one; None where one of them is missing."""
+    whole = [one for part in parts if part is not None for one in part]
+    return None if None in parts else tuple(whole)
 
 
 def grade(criteria: Sequence[Criterion], met: Verdicts, tags: Sequence[str] = ()) -> Grade:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from medicalgpt.config.rl import PpoObjective, RlConfig
+from medicalgpt.config.stages import GrpoObjective
 from medicalgpt.models.batches import batches
 from medicalgpt.objectives import advantages
 from medicalgpt.objectives.base import RolloutTargets
@@ -21,7 +22,8 @@ from medicalgpt.training.stages import policy_objective
 
 @dataclass
 class Experience:
-    """The answers of one process. Token tensors [T] lie end to end over trees; `lengths` [answers] cuts them.
+    """The answers of one process. Token tensors [T] lie end to end over trees; `lengths` [answers] cuts them, and `stopped`
+    [answers] tells those that ended by themselves.
 
     `targets` and `reference` [T] are what objectives read of a batch.
     """
@@ -31,6 +33,7 @@ class Experience:
     entropy: torch.Tensor
     targets: RolloutTargets
     reference: torch.Tensor
+    stopped: torch.Tensor
     score: torch.Tensor = field(default_factory=lambda: torch.empty(0))
     total: torch.Tensor = field(default_factory=lambda: torch.empty(0))
 
@@ -79,16 +82,20 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
             for batch in batches(trees, critic.batching, capacity, filler, device):
                 put(batch, old_values=critic.values(batch))
     lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers], dtype=torch.long)
+    stopped = torch.tensor([a.stopped for g in groups for a in g.answers], dtype=torch.bool)
     targets = RolloutTargets(found["old"], old_values=found.get("old_values"))
-    return Experience(trees, lengths, found["entropy"], targets, found["reference"])
+    return Experience(trees, lengths, found["entropy"], targets, found["reference"], stopped)
 
 
 def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: ProcessGroup) -> dict[str, float]:
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()
     seen.total = torch.from_numpy(scores.total).float()
-    tokens, answers = world.sums(float(seen.lengths.sum()), len(seen.lengths))
-    seen.targets = replace(seen.targets, mean_length=tokens / answers)
+    filters = isinstance(config.objective, GrpoObjective) and config.objective.overlong_filter
+    counted = seen.stopped.float().repeat_interleave(seen.lengths) if filters else None
+    mine = seen.lengths.sum() if counted is None else counted.sum()
+    tokens, answers = world.sums(float(mine), len(seen.lengths))
+    seen.targets = replace(seen.targets, counted=counted, mean_length=tokens / answers)
     values = seen.targets.old_values
     if config.critic is not None and values is not None:
         return _with_critic(config.critic, seen, values, beta, world)

@@ -155,7 +155,7 @@ class Updater:
             with recomputing(model):
                 with self.roles.precision():
                     out = objective.loss(model, batch)
-                (out.sum / count).backward()
+                (out.sum / (count or 1.0)).backward()  # where nothing carries loss, its sum is 0
             meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
 
     def _batches(self, seen: Experience, items: Sequence[int], batching: Batching) -> Iterator[TreeBatch]:
