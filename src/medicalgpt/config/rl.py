@@ -27,6 +27,22 @@ class RolloutConfig(Section):
         description="GRPO, RLOO: leave out prompts whose answers all get the same reward; refill: draw further ones (DAPO).",
     )
     refills: int = Field(3, ge=1, le=64, description="With refill: most further rounds of one update.")
+    backend: Literal["own", "vllm"] = Field(
+        "own",
+        description="Who draws answers: this process, or servers of vLLM, which get the adapter before every update.",
+    )
+    servers: list[str] = Field(
+        default_factory=list, max_length=256, description="With vllm: addresses of `vllm serve`, http://host:port."
+    )
+    allow_remote: bool = Field(
+        False, description="With vllm: servers may be on other machines; prompts are sent there."
+    )
+    adapter_dir: str | None = Field(
+        None,
+        min_length=1,
+        description="With vllm: a folder for the adapters that the servers see under the same path; null: in the run's folder.",
+    )
+    timeout: float = Field(600.0, gt=0, description="With vllm: seconds that one answer may take.")
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
@@ -37,6 +53,19 @@ class RolloutConfig(Section):
             )
         if self.dynamic_sampling != "refill" and self.refills != type(self).model_fields["refills"].default:
             raise ValueError(f"rollout.refills={self.refills} does nothing without rollout.dynamic_sampling=refill")
+        return self
+
+    @model_validator(mode="after")
+    def _servers(self) -> Self:
+        fields = type(self).model_fields
+        if self.backend == "vllm" and not self.servers:
+            raise ValueError("rollout.backend=vllm needs rollout.servers, the addresses of running `vllm serve`")
+        if self.backend == "own":
+            for name in ("servers", "allow_remote", "adapter_dir", "timeout"):
+                if getattr(self, name) != fields[name].get_default(call_default_factory=True):
+                    raise ValueError(f"rollout.{name} does nothing without rollout.backend=vllm")
+        if len(set(self.servers)) < len(self.servers):
+            raise ValueError("rollout.servers names an address twice")
         return self
 
 
@@ -52,6 +81,11 @@ class HealthConfig(Section):
         0.5,
         gt=0,
         description="Most the loss of held-out reference answers may rise (nats per token) while the score rises.",
+    )
+    max_logprob_gap: float | None = Field(
+        0.1,
+        gt=0,
+        description="With rollout.backend=vllm: most the servers' log-probabilities may differ from the trained model's (mean, nats per token).",
     )
 
 
@@ -134,6 +168,11 @@ class RlConfig(StageConfig):
         if self.model.adapter:
             raise ValueError(
                 "model.adapter: the reference is the base with its adapter off; merge it first (RUN/merged)"
+            )
+        if self.rollout.backend == "vllm" and (not self.lora.enabled or self.lora.variant == "dora"):
+            raise ValueError(
+                "rollout.backend=vllm: servers get the adapter before every update, and vLLM takes LoRA adapters only; set "
+                "lora.enabled=true and lora.variant=lora or rslora, or rollout.backend=own"
             )
         if self.rollout.dynamic_sampling is not None and not self.compares:
             raise ValueError(

@@ -32,11 +32,15 @@ class PromptRow:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One completion; `ids` include the stop token when `stopped`."""
+    """One completion; `ids` include the stop token when `stopped`.
+
+    `logps`: log-probability of each token by whoever drew it, where that was another process than the trained model's.
+    """
 
     ids: tuple[int, ...]
     text: str
     stopped: bool
+    logps: tuple[float, ...] = ()
 
 
 @dataclass

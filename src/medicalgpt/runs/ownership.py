@@ -20,7 +20,16 @@ CONFIG = "config.resolved.yaml"
 _EARLY = re.compile(r"\.lock|\.\.run\.json\.\d+\.tmp")  # all that a process killed in its first moment leaves behind
 
 # They change no number; two spellings of output_dir are this very folder.
-_FREE = ("output_dir", "report_to", "train.resume", "train.save_minutes")
+_FREE = (
+    "output_dir",
+    "report_to",
+    "train.resume",
+    "train.save_minutes",
+    "rollout.servers",
+    "rollout.allow_remote",
+    "rollout.adapter_dir",
+    "rollout.timeout",
+)
 
 State = Literal["empty", "unfinished", "finished"]
 

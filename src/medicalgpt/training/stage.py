@@ -142,6 +142,7 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "report_to": True,
                 "train": {"resume", "save_minutes"},
                 "data": {"train", "eval", "replay", "workers"},
+                "rollout": {"servers", "allow_remote", "adapter_dir", "timeout"},
             },
         )
     )

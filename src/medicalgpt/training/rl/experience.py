@@ -87,6 +87,22 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
     return Experience(trees, lengths, found["entropy"], targets, found["reference"], stopped)
 
 
+def logprob_gaps(groups: Sequence[Group], old: torch.Tensor, world: ProcessGroup) -> dict[str, float]:
+    """How far the log-probabilities [T] of whoever drew the tokens are from the trained model's, over all processes.
+
+    Returns:
+        `logprob_gap`, the mean of the absolute differences in nats, and `logprob_gap_p99` of the process where it is largest;
+        nothing where the trained model itself drew.
+    """
+    said = torch.tensor([x for g in groups for a in g.answers for x in a.logps], dtype=torch.float64)
+    gaps = (said - old.double()).abs() if len(said) else said
+    total, count = world.sums(float(gaps.sum()), len(gaps))
+    if not count:
+        return {}
+    worst = max(world.gather(float(gaps.quantile(0.99)) if len(gaps) else 0.0))
+    return {"logprob_gap": total / count, "logprob_gap_p99": worst}
+
+
 def assign(config: RlConfig, seen: Experience, scores: Scores, beta: float, world: ProcessGroup) -> dict[str, float]:
     """Put advantages (and returns) into `seen`; returns what is known of them over all processes."""
     seen.score = torch.from_numpy(scores.score).float()

@@ -16,9 +16,27 @@ def verdict(config: HealthConfig, update: int, line: Mapping[str, float], first:
     broken = sorted(name for name, value in line.items() if not math.isfinite(value))
     if broken:
         return f"update {update}: {', '.join(broken)} not finite. Try a lower learning rate or model.dtype=float32"
-    checks = (_kl(config, line), _entropy(config, line), _stops(config, line, first), _quality(config, line, first))
+    checks = (
+        _gap(config, line),
+        _kl(config, line),
+        _entropy(config, line),
+        _stops(config, line, first),
+        _quality(config, line, first),
+    )
     found = [text for text in checks if text]
     return f"update {update}: {'; '.join(found)}" if found else None
+
+
+def _gap(config: HealthConfig, line: Mapping[str, float]) -> str | None:
+    gap = line.get("train/logprob_gap", 0.0)
+    if config.max_logprob_gap is None or gap <= config.max_logprob_gap:
+        return None
+    return (
+        f"the servers' log-probabilities differ from the trained model's by {gap:.3f} nats per token, above "
+        f"health.max_logprob_gap={config.max_logprob_gap:g}: the answers come from another model. Look at the servers' log for the "
+        "adapter, and start them with the same base and number type and, unless rollout.temperature is 1, with "
+        "--logprobs-mode processed_logprobs"
+    )
 
 
 def _kl(config: HealthConfig, line: Mapping[str, float]) -> str | None:

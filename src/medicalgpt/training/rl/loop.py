@@ -32,7 +32,7 @@ from medicalgpt.training.phases import Ahead, Phases
 from medicalgpt.training.reached import Movement
 from medicalgpt.training.rl import health
 from medicalgpt.training.rl.drawing import Draw, Drawer
-from medicalgpt.training.rl.experience import Experience, assign, measure
+from medicalgpt.training.rl.experience import Experience, assign, logprob_gaps, measure
 from medicalgpt.training.rl.heldout import HeldOut
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import RolloutSampler
@@ -123,13 +123,15 @@ class RlTrainer:
         """One update with its metrics, checks and, where they are due, held-out numbers and checkpoint."""
         begin = time.perf_counter()
         rates = self.updater.set_rates(self.step, self.updates)
+        self.sampler.renew(self.step)
         draw = self.drawer.draw(self.step, self.drawn)
         seen, known = None, dict[str, float]()
         if draw.total:
             seen = measure(self.updater.roles, draw.groups, self.updater.capacity, self.updater.filler)
+            gaps = logprob_gaps(draw.groups, seen.targets.old, self.world)
             known = assign(self.config, seen, draw.scores, self.beta, self.world)
             release_memory()
-            known = self._learn(seen, draw.owned, draw.total) | known
+            known = self._learn(seen, draw.owned, draw.total) | known | gaps
         self.step, self.drawn = self.step + 1, self.drawn + draw.prompts
         line = self._line(seen, draw, known | rates, time.perf_counter() - begin)
         if self.config.kl and draw.total:
@@ -217,6 +219,7 @@ class RlTrainer:
         )
 
     def _evaluate(self, publish: bool = True) -> dict[str, float]:
+        self.sampler.renew(self.step)
         with self.phases.during("held-out", f"answering {len(self.held_out.rows)} held-out prompts"):
             found = self.held_out.evaluate(self.updater.roles.policy, self.updater.capacity, self.start)
         if self.best is not None:

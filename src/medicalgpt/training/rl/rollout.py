@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from medicalgpt.config.rl import RolloutConfig
 from medicalgpt.errors import RunError
@@ -21,11 +22,22 @@ class Rollouts:
     seconds: float
 
 
+@runtime_checkable
+class Scoring(Protocol):
+    """A backend that says how likely its tokens were: `logps` of its last run, cut like the answers."""
+
+    logps: Sequence[Sequence[Sequence[float]]]
+
+
 class RolloutSampler:
     """Draws completions with the engine that also serves."""
 
-    def __init__(self, engine: Engine, config: RolloutConfig, seed: int) -> None:
+    def __init__(
+        self, engine: Engine, config: RolloutConfig, seed: int, renew: Callable[[int], None] | None = None
+    ) -> None:
+        """`renew` brings the weights after that many updates to whoever draws, where that is not this process."""
         self.engine, self.config, self.seed = engine, config, seed
+        self.renew = renew or (lambda update: None)
 
     def sample(self, rows: Sequence[PromptRow], first: int, update: int) -> Rollouts:
         """Completions of an update. `first` is the place of the first row among all prompts of the update.
@@ -47,13 +59,18 @@ class RolloutSampler:
         start = time.perf_counter()
         ids = [list(row.ids) for row in rows]
         found = self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
-        groups = [Group(row, [self._answer(ids) for ids in answers]) for row, answers in zip(rows, found)]
+        backend = self.engine.backend
+        scored = backend.logps if isinstance(backend, Scoring) else [[()] * len(answers) for answers in found]
+        groups = [
+            Group(row, [self._answer(ids, logps) for ids, logps in zip(answers, own)])
+            for row, answers, own in zip(rows, found, scored)
+        ]
         tokens = sum(len(a.ids) for g in groups for a in g.answers)
         return Rollouts(groups, tokens, time.perf_counter() - start)
 
-    def _answer(self, ids: Sequence[int]) -> Answer:
+    def _answer(self, ids: Sequence[int], logps: Sequence[float]) -> Answer:
         stopped = bool(ids) and ids[-1] in self.engine.stop_ids
-        return Answer(tuple(ids), self.engine.text(ids[:-1] if stopped else ids), stopped)
+        return Answer(tuple(ids), self.engine.text(ids[:-1] if stopped else ids), stopped, tuple(logps))
 
 
 def require_answers(said: Sequence[bool], update: int) -> None:

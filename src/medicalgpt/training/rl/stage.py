@@ -13,7 +13,6 @@ from medicalgpt.data.files import skipped_lines
 from medicalgpt.data.ledger import warning_lines
 from medicalgpt.data.sources import source_lines
 from medicalgpt.errors import ConfigError
-from medicalgpt.generate.engine import Engine
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
@@ -34,7 +33,7 @@ from medicalgpt.training.rl.loop import RlTrainer
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.prompts import PromptSet
 from medicalgpt.training.rl.roles import Roles, open_roles
-from medicalgpt.training.rl.rollout import RolloutSampler
+from medicalgpt.training.rl.servers import open_sampler
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
 from medicalgpt.training.stages import objective_of
@@ -116,9 +115,7 @@ def _trainer(
     rate = config.critic.critic_learning_rate if config.critic else 0.0
     updater = Updater(config, roles, world, capacity, filler, rate)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id, functions)
-    sampler = RolloutSampler(
-        Engine(roles.loaded.model, roles.loaded.tokenizer, ctx.template), config.rollout, config.train.seed
-    )
+    sampler = open_sampler(ctx, config, roles, world)
     rows = spread(prompts.held_out, config.train.eval_prompts)
     held_out = HeldOut(
         rows,

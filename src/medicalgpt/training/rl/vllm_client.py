@@ -1,0 +1,162 @@
+"""vLLM servers as the ones who draw: token ids in, token ids and their log-probabilities out, over vLLM's own HTTP API.
+
+The servers are started by the user (`vllm serve BASE --enable-lora`, VLLM_ALLOW_RUNTIME_LORA_UPDATING=True) and hold the base;
+the adapter is loaded under a new name before every update, so that no cached prefix of an older one can be used.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from medicalgpt.errors import RunError
+from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.rewards.posting import PostError, post_json
+
+_ANSWER: Final = 1 << 16
+"""Bytes that an answer may take beside those of its tokens."""
+_TOKEN: Final = 512
+"""Bytes that a token may take: its id, its text and its log-probability."""
+_SHORT: Final = 30.0
+"""Seconds for forgetting an adapter."""
+
+Drawn = tuple[list[int], list[float]]
+"""Token ids of one answer and their log-probabilities."""
+
+
+class VllmServers:
+    """Implements `Backend`: answers of the adapter `name`, shared out over the servers."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        stop_ids: Sequence[int],
+        context: int | None,
+        timeout: float,
+        known: Sequence[int] | None,
+    ) -> None:
+        """`known`: the ids that may be chosen; None: all that the model has."""
+        self.urls = [url.rstrip("/") for url in urls]
+        self.stop_ids, self.context, self.timeout = list(stop_ids), context, timeout
+        self.known = None if known is None else list(known)
+        self.name = ""
+        self.logps: list[list[list[float]]] = []
+
+    # -- adapters ----------------------------------------------------------------------------------------------------
+    def load(self, name: str, folder: Path) -> None:
+        """Every server loads the adapter in `folder`, which it must see under the same path.
+
+        Raises:
+            RunError: a server cannot be reached, or refuses, with what to do.
+        """
+        for url in self.urls:
+            self._control(url, "load_lora_adapter", {"lora_name": name, "lora_path": str(folder)}, self.timeout)
+
+    def forget(self, name: str) -> None:
+        """Every server drops an adapter; one that has died since says so at the next answer."""
+        for url in self.urls:
+            try:
+                self._control(url, "unload_lora_adapter", {"lora_name": name}, _SHORT)
+            except RunError:
+                continue
+
+    def _control(self, url: str, what: str, words: Mapping[str, str], timeout: float) -> None:
+        try:
+            # vLLM says in words that it did, not in JSON.
+            post_json(f"{url}/v1/{what}", json.dumps(words).encode(), timeout, _ANSWER)
+        except PostError as error:
+            if error.status is None and "JSON" in str(error):
+                return
+            hint = {
+                404: "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora",
+                405: "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora",
+                400: "its log says why: --max-lora-rank must hold lora.rank, and it must see the folder under the same path "
+                "(rollout.adapter_dir)",
+            }.get(error.status or 0, "look at its log")
+            raise RunError(f"rollout.servers: {url} {error} for {what}; {hint}") from None
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+    def run(
+        self,
+        prompts: Sequence[Sequence[int]],
+        sampling: Sampling,
+        seeds: Sequence[Sequence[int]],
+        *,
+        batch_size: int = 1,
+        ends: StopCallback | None = None,
+    ) -> list[list[list[int]]]:
+        """See `Backend.run`; keeps the log-probabilities in `logps`. `batch_size` requests are under way at a time.
+
+        Raises:
+            RunError: a server cannot be reached, is late, or answers something else.
+        """
+        rows = [(prompt, seed) for prompt, own in zip(prompts, seeds) for seed in own]
+        with ThreadPoolExecutor(max(1, min(batch_size, len(rows)))) as pool:
+            asked = [
+                pool.submit(self._ask, self.urls[row % len(self.urls)], prompt, seed, sampling)
+                for row, (prompt, seed) in enumerate(rows)
+            ]
+            try:
+                drawn = [self._cut(row, one.result(), ends) for row, one in enumerate(asked)]
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        answers, logps = iter(drawn), iter(drawn)
+        self.logps = [[next(logps)[1] for _ in own] for own in seeds]
+        return [[next(answers)[0] for _ in own] for own in seeds]
+
+    def _cut(self, row: int, drawn: Drawn, ends: StopCallback | None) -> Drawn:
+        """The answer up to the token that ended it by a stop text, of which a server knows nothing."""
+        ids, logps = drawn
+        for place, token in enumerate(ids if ends is not None else ()):
+            if token not in self.stop_ids and ends is not None and ends(row, token):
+                return ids[: place + 1], logps[: place + 1]
+        return drawn
+
+    def _ask(self, url: str, prompt: Sequence[int], seed: int, sampling: Sampling) -> Drawn:
+        words: dict[str, object] = {
+            "model": self.name,
+            "prompt": list(prompt),
+            "max_tokens": sampling.max_new_tokens,
+            "min_tokens": sampling.min_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "seed": seed >> 1,  # vLLM keeps seeds in 63 bits
+            "stop_token_ids": self.stop_ids,
+            "ignore_eos": True,  # the stop tokens above are all there are, as with our own decoder
+            "logprobs": 0,
+            "return_token_ids": True,
+        }
+        if self.known is not None:
+            words["allowed_token_ids"] = self.known
+        limit = _ANSWER + _TOKEN * sampling.max_new_tokens + 16 * len(prompt)
+        try:
+            found = post_json(f"{url}/v1/completions", json.dumps(words).encode(), self.timeout, limit)
+        except PostError as error:
+            late = (
+                "; raise rollout.timeout or lower rollout.batch_size"
+                if error.late
+                else "; is it up? Its log may say more"
+            )
+            raise RunError(f"rollout.servers: {url} {error}{late}. Earlier checkpoints are intact") from None
+        drawn = _drawn(found)
+        if drawn is None or not 0 < len(drawn[0]) <= sampling.max_new_tokens:
+            raise RunError(
+                f"rollout.servers: {url} answers without token ids and their log-probabilities; it must be vLLM of 0.10.2 or newer"
+            )
+        return drawn
+
+
+def _drawn(found: object) -> Drawn | None:
+    """Ids and log-probabilities in an answer of /v1/completions; None where it holds no such thing."""
+    try:
+        choice = found["choices"][0]  # type: ignore[index]  # anything may come; what is no such answer raises below
+        ids, logps = choice["token_ids"], choice["logprobs"]["token_logprobs"]
+        if len(ids) != len(logps) or not all(type(one) is int and one >= 0 for one in ids):
+            return None
+        return ids, [float(one) for one in logps]
+    except (TypeError, KeyError, IndexError, ValueError):
+        return None
