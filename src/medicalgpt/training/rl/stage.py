@@ -26,6 +26,7 @@ from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
+from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
 from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.rl.experience import measure
@@ -38,13 +39,14 @@ from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
 from medicalgpt.training.stages import objective_of
+from medicalgpt.training.together import wait
 
 
 def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
     config, prompts = ctx.config, ctx.prepared
     require_memory(config)
-    world = _world(ctx)
+    world = ProcessGroup(ctx.rank, ctx.world, training_device())
     _check(config, world)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
@@ -76,16 +78,8 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             publish(ctx, roles.loaded, trainer.tokens, before, after, parents, best=best)
-    if world.size > 1:
-        torch.distributed.barrier()
+    wait()
     return Outcome(Status.FINISHED, ctx.folder.path, before, after)
-
-
-def _world(ctx: Context[RlConfig, PromptSet]) -> ProcessGroup:
-    cuda = torch.cuda.is_available()
-    return ProcessGroup(
-        ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
-    )
 
 
 def _check(config: RlConfig, world: ProcessGroup) -> None:
@@ -106,9 +100,6 @@ def _trainer(
 ) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
-    if torch.cuda.is_available() and config.quantization == "none":
-        for module in roles.modules():
-            module.to(world.device)
     if config.train.gradient_checkpointing:
         checkpoint_activations(unwrap(roles.policy.model))
         if roles.critic is not None:
