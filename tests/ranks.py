@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[1]
 class Job:
     """One stage on `world` ranks.
 
-    `die_at` kills every rank after that step. `wide` computes in float64. `env` is added to every rank's, `own_env` to
-    each one's. `probe` is the name of a function of tests.probes.
+    `die_at` kills every rank after that step. `wide` computes in float64. `env` is added to every rank's. With `hosts` each
+    rank is a machine of its own: it works in its folder, with a cache there. `probe` is the name of a function of
+    tests.probes. Of `words` the first is a stage, or "pipeline" and its file.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Job:
     die_at: int | None = None
     wide: bool = True
     env: dict[str, str] = field(default_factory=dict)
-    own_env: list[dict[str, str]] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
     timeout: float = 120.0
     probe: str | None = None
 
@@ -60,18 +61,17 @@ def run(jobs: list[Job], timeout: float = 900.0) -> dict[str, Done]:
 
 
 def _train(job: Job) -> int:
-    from tests.numerics import float64
-
     from medicalgpt.config import load, stage_schema
     from medicalgpt.training.stage import run_stage
     from medicalgpt.training.supervised import trainer
+    from tests.numerics import float64
 
     if job.die_at is not None:
         init = trainer.StageTrainer.__init__
 
         def mortal(self: Any, *args: Any, **kwargs: Any) -> None:
             init(self, *args, **kwargs)
-            self.add_callback(_Death(job.die_at))
+            self.add_callback(death(job.die_at))
 
         trainer.StageTrainer.__init__ = mortal  # type: ignore[method-assign]
     if job.probe is not None:
@@ -79,24 +79,28 @@ def _train(job: Job) -> int:
 
         getattr(probes, job.probe)()
     stage, *words = job.words
+    if stage == "pipeline":
+        from medicalgpt.pipeline.run import run_pipeline
+
+        with float64() if job.wide else contextlib.nullcontext():
+            print(run_pipeline(words[0], words[1:]))
+        return 0
     with float64() if job.wide else contextlib.nullcontext():
         outcome = run_stage(load(stage_schema(stage), None, words))
     print(outcome.status)
     return 0
 
 
-def _death() -> Any:
+def death(step: int | None) -> Any:
+    """Ends the process after a step, as a kill would."""
     from transformers import TrainerCallback
 
     class Death(TrainerCallback):
-        def __init__(self, step: int | None) -> None:
-            self.step = step
-
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.global_step == self.step:
+            if state.global_step == step:
                 os._exit(9)
 
-    return Death
+    return Death()
 
 
 def _rank(job: Job, rank: int, port: int, log: Path) -> None:
@@ -108,7 +112,10 @@ def _rank(job: Job, rank: int, port: int, log: Path) -> None:
     if job.world > 1:
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": job.world, "LOCAL_WORLD_SIZE": job.world}
         os.environ.update({k: str(v) for k, v in place.items()}, MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    os.environ.update(job.env | (job.own_env[rank] if job.own_env else {}))
+    os.environ.update(job.env)
+    if job.hosts:
+        os.environ.update(LOCAL_RANK="0", LOCAL_WORLD_SIZE="1", MEDICALGPT_CACHE=f"{job.hosts[rank]}/cache")
+        os.chdir(job.hosts[rank])
     code = 1
     try:
         code = _train(job)
@@ -151,11 +158,10 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    import medicalgpt.training.stage  # noqa: F401
     import transformers.models.llama.modeling_llama  # noqa: F401
 
-    global _Death
-    _Death = _death()
+    import medicalgpt.training.stage  # noqa: F401
+
     with tempfile.TemporaryDirectory() as logs:
         for words in json.loads(sys.argv[1]):
             job, port, begun, pids = Job(**words), _port(), time.monotonic(), []
@@ -171,8 +177,6 @@ def main() -> None:
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
 
-
-_Death: Any = None
 
 if __name__ == "__main__":
     main()

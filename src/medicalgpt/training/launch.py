@@ -26,6 +26,10 @@ _REPLACED: Final[Mapping[str, str]] = {
 }
 
 
+_store: dist.Store | None = None
+"""What the processes of this run talk through."""
+
+
 def refuse_other_launchers(environ: Mapping[str, str] = os.environ) -> None:
     """Refuse a launch whose wrapper would train something that cannot be saved.
 
@@ -57,10 +61,11 @@ def join(timeout: float) -> PartialState:
     if several and not dist.is_initialized():
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-        store, rank, size = meet()
+        global _store
+        _store, rank, size = meet()
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
-            store=dist.PrefixStore("training", store),
+            store=dist.PrefixStore("training", _store),
             rank=rank,
             world_size=size,
             timeout=timedelta(seconds=timeout),
@@ -68,6 +73,13 @@ def join(timeout: float) -> PartialState:
     if several:
         side_group()
     return PartialState(cpu=not cuda)
+
+
+def own_connection() -> dist.Store | None:
+    """A connection to what the processes talk through, for a thread of its own; None where there is one process only."""
+    if not dist.is_initialized() or _store is None:
+        return None
+    return dist.PrefixStore("own", _store.clone())
 
 
 def side_group() -> dist.ProcessGroup | None:

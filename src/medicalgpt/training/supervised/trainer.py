@@ -26,6 +26,7 @@ from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.training.best import BestSoFar, kept, save_start
+from medicalgpt.training.heartbeat import Heartbeat
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.schedule import Schedule, factor
@@ -82,6 +83,7 @@ class StageTrainer(Trainer):
         self._evaluated: tuple[int, dict[str, float]] = (-1, {})
         self._step_rows: list[str] = []
         self.overflows = Overflows()
+        self.heartbeat: Heartbeat | None = None
 
     @property
     def tokens(self) -> int:
@@ -117,12 +119,16 @@ class StageTrainer(Trainer):
 
     def _loop(self, resume: Path | None) -> None:
         self.numbers.start_clock()
+        self.heartbeat = Heartbeat.listen(self.phases.say)
         try:
             self.train(resume_from_checkpoint=str(resume) if resume else None)
         except BaseException:
             # The loop skips this when it breaks off, but callbacks hold signals, the terminal and open files.
             self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
+        finally:
+            if self.heartbeat is not None:
+                self.heartbeat.stop()
 
     # -- data --------------------------------------------------------------------------------------------------------
     def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
@@ -162,6 +168,8 @@ class StageTrainer(Trainer):
 
     # -- one step ----------------------------------------------------------------------------------------------------
     def _prepare_inputs(self, inputs: LoopBatch) -> LoopBatch:
+        if self.heartbeat is not None:
+            self.heartbeat.batch()
         return inputs.to(self.args.device)
 
     def compute_loss(
