@@ -173,17 +173,20 @@ LARGEST_GPU = 80  # GB: of the GPUs that are rented by the hour most; what takes
 def hardware_table(row_tokens: int = 1024, checkpointing: bool = False) -> str:
     """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there.
 
-    Its last row says what the mark means: more than one GPU holds, and a model is not sharded over several here.
+    The rows of several GPUs are of one of them, where the model is divided among all. The last row says what the mark means.
     """
     lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
-    rows: list[tuple[str, Method, DType]] = [(m, m, "mixed") for m in METHODS]
-    for name, method, dtype in [*rows, ("full, dtype=bfloat16", "full", "bfloat16")]:
-        setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)
+    rows: list[tuple[str, Method, DType, int]] = [(m, m, "mixed", 1) for m in METHODS]
+    rows += [("full, dtype=bfloat16", "full", "bfloat16", 1)]
+    divided: tuple[Method, ...] = ("full", "lora", "qlora4")
+    rows += [(f"{m}, each of {n} GPUs", m, "mixed", n) for m in divided for n in (8, 64)]
+    for name, method, dtype, gpus in rows:
+        setup = setup_for(
+            method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing, processes=gpus, shards=gpus
+        )
         sizes = [estimate(shape_of_size(size), setup).total / 1e9 for size in LLAMA_SIZES]
         cells = [f"{size:.0f} GB{' †' if size > LARGEST_GPU else ''}" for size in sizes]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    sharding = (
-        f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or sharding, which MedicalGPT does not do"
-    )
+    sharding = f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or more that divide the model"
     lines.append(f"| {sharding} |" + " |" * len(LLAMA_SIZES))
     return "\n".join(lines)

@@ -93,6 +93,17 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Bytes that one process of a sharded run takes in: for each row, and (`copies`) for each step between groups.
+
+    A row gathers the weights twice, for the forward and the backward pass, and adds up its gradients in fp32.
+    """
+
+    row: int = 0
+    copies: int = 0
+
+
+@dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes by part for one process.
 
@@ -112,6 +123,7 @@ class MemoryEstimate:
     gathered: int = 0
     reference: int = 0
     heap: int = 0
+    traffic: Traffic = Traffic()
 
     @property
     def parts(self) -> dict[str, int]:
@@ -187,7 +199,20 @@ def _sharded(shape: ModelShape, setup: Setup, trained: int, trained_bytes: int, 
         head=_head(shape, setup),
         communication=sums,
         gathered=gathered,
+        traffic=_traffic(setup, (layer * shape.layers + root, size), trained),
         heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+    )
+
+
+def _traffic(setup: Setup, weights: tuple[int, int], trained: int) -> Traffic:
+    """`weights` is their number, and the bytes in which each is gathered."""
+    count, size = weights
+    each = 0.52 if setup.method == "qlora4" else 1 if setup.method == "qlora8" else size
+    others = (setup.shards - 1) / setup.shards
+    copies = setup.processes // setup.shards
+    return Traffic(
+        row=int(others * (2 * count * each + 4 * trained)),
+        copies=int(2 * (copies - 1) / copies * 4 * trained / setup.shards) if copies > 1 else 0,
     )
 
 

@@ -1,6 +1,5 @@
 """Whether a run shards its model, over which processes, and what cannot be done then."""
 
-import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 
 from medicalgpt.config.base import StageConfig
@@ -16,12 +15,17 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     """The division that `distributed` asks for; None where every process holds the whole model. All processes ask.
 
     Raises:
-        ConfigError: groups that do not divide the processes, or float16.
+        ConfigError: a stage with rollouts, groups that do not divide the processes, or float16.
     """
     asked = config.distributed
-    if world == 1 or asked.shard == "none":
+    if config.rollouts and asked.shard in ("full", "hybrid"):
+        raise ConfigError(
+            f"distributed.shard={asked.shard}: stages that learn from their own answers hold the whole model in every process "
+            "so far; use distributed.shard=none with adapters (lora.enabled=true) or quantization=nf4"
+        )
+    if world == 1 or asked.shard == "none" or config.rollouts:
         return None
-    if asked.shard == "auto" and (config.rollouts or all(gathered(fits(config)))):
+    if asked.shard == "auto" and all(gathered(fits(config))):
         return None
     precision = mixed_precision(config)
     if precision == "fp16":
@@ -31,16 +35,9 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
         )
     if world % asked.replicate:
         raise ConfigError(f"distributed.replicate={asked.replicate} does not divide {world} processes")
-    shape, names = (world,), ("shard",)
-    if asked.replicate > 1:
-        shape, names = (asked.replicate, world // asked.replicate), ("replicate", "shard")  # type: ignore[assignment]  # two of each
-    mesh = init_device_mesh(training_device().type, shape, mesh_dim_names=names)
+    groups, of_groups = ((asked.replicate,), ("replicate",)) if asked.replicate > 1 else ((), ())
+    parts = (world // asked.replicate,)
+    mesh = init_device_mesh(training_device().type, groups + parts, mesh_dim_names=(*of_groups, "shard"))
     # Only full training has fp32 weights under a shorter compute type; a frozen base lies in that type already.
     compute = AUTOCAST[precision] if not config.lora.enabled and config.model.dtype == "auto" else None
     return Sharding(mesh, asked.reshard, asked.reduce == "each", compute)
-
-
-def shards_of(config: StageConfig) -> int:
-    """Over how many processes each weight is divided where `distributed` says so; 1 where it leaves that open."""
-    world = dist.get_world_size() if dist.is_initialized() else 1
-    return world // config.distributed.replicate if config.distributed.shard in ("full", "hybrid") else 1

@@ -38,6 +38,7 @@ from medicalgpt.training.rl.roles import Roles, open_roles
 from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
+from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.together import wait
 
@@ -45,9 +46,9 @@ from medicalgpt.training.together import wait
 def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
     config, prompts = ctx.config, ctx.prepared
-    require_memory(config)
     world = ProcessGroup(ctx.rank, ctx.world, training_device())
     _check(config, world)
+    require_memory(config)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
     random.seed(f"{config.train.seed}:{ctx.rank}")
@@ -83,6 +84,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
 
 
 def _check(config: RlConfig, world: ProcessGroup) -> None:
+    sharding_of(config, world.size)  # refuses
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
     if mixed_precision(config) == "fp16":
