@@ -172,7 +172,7 @@ def main() -> None:
                     _rank(job, rank, port, log)
                 pids.append(pid)
             codes = _wait_for(pids, begun + job.timeout)
-            said = [log.read_text(encoding="utf-8", errors="replace")[-4000:] for log in files]
+            said = [log.read_text(encoding="utf-8", errors="replace")[-9000:] for log in files]
             line = {"job": job.name, "codes": codes, "said": said, "seconds": time.monotonic() - begun}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

@@ -9,7 +9,7 @@ from uuid import uuid4
 import torch.distributed as dist
 
 from medicalgpt.disk.private import private_files
-from medicalgpt.errors import RunError
+from medicalgpt.errors import MedicalGPTError, RunError
 from medicalgpt.training.launch import side_group
 
 T = TypeVar("T")
@@ -57,6 +57,28 @@ def wait() -> None:
     group = side_group()
     if group is not None:
         dist.barrier(group=group)
+
+
+def in_turn(work: Callable[[], T]) -> T:
+    """Every process does `work`, on each machine one after another, so that its memory holds what one of them needs at a time.
+
+    Raises:
+        MedicalGPTError: what `work` raised in any of them.
+    """
+    if side_group() is None:
+        return work()
+    mine = int(os.environ.get("LOCAL_RANK", "0"))
+    done: list[T] = []
+    for turn in range(max(gathered(int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))):
+        error: MedicalGPTError | None = None
+        if turn == mine:
+            try:
+                done.append(work())
+            except MedicalGPTError as wrong:
+                error = wrong
+        for refused in filter(None, gathered(error)):
+            raise refused
+    return done[0]
 
 
 def share(folder: Path, names: list[str]) -> bool:

@@ -377,4 +377,5 @@ def test_advice_names_dividing_before_smaller_models():
     assert said.index("distributed.shard=full divides the model among the 8 processes") < said.index(
         "a smaller model.base"
     )
-    assert "does not divide" in str(pytest.raises(ModelError, Setup, processes=4, shards=3).value)
+    with pytest.raises(ModelError, match="shards=3 does not divide 4 processes"):
+        Setup(processes=4, shards=3)

@@ -10,6 +10,7 @@ from medicalgpt.models.shard import Sharding, free, layers_of
 from medicalgpt.training.policy import ask_batching, checkpointed, load_policy, load_trained
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.module import StageModule
+from medicalgpt.training.together import in_turn
 
 
 def open_module(config: SupervisedConfig, sharding: Sharding | None = None) -> tuple[Loaded, StageModule, str]:
@@ -21,16 +22,8 @@ def open_module(config: SupervisedConfig, sharding: Sharding | None = None) -> t
     if sharding is None:
         loaded, policy, note = load_policy(config)
         return loaded, StageModule(policy, objective_of(config)), note
-    loaded = load_trained(config, placed=False)
-    _check(loaded)
-    optimize_for_training(
-        loaded.model
-    )  # it tries norms by writing into their weights, so it comes before they are divided
-    policy = RewardPolicy(loaded.model) if config.scores else CausalPolicy(loaded.model)
-    if isinstance(policy, CausalPolicy):
-        policy.neftune_alpha = config.train.neftune_alpha
-    module = StageModule(policy, objective_of(config))
-    module.divide(sharding)
+    loaded, module = in_turn(lambda: _divided(config, sharding))
+    policy = module.policy
     # A copy: FSDP cannot tell what becomes of a view.
     found, note = ask_batching(loaded, config, lambda forward: module.within(lambda: forward().clone()))
     free(module)
@@ -39,6 +32,20 @@ def open_module(config: SupervisedConfig, sharding: Sharding | None = None) -> t
         policy.chunked_head = found.chunked_head
     checkpointed(loaded, config)
     return loaded, module, f"{note}; {_parts(sharding)}"
+
+
+def _divided(config: SupervisedConfig, sharding: Sharding) -> tuple[Loaded, StageModule]:
+    """This process's part; the whole model is in main memory until this returns."""
+    loaded = load_trained(config, placed=False)
+    _check(loaded)
+    # Before the weights are divided: it tries norms by writing into theirs.
+    optimize_for_training(loaded.model)
+    policy = RewardPolicy(loaded.model) if config.scores else CausalPolicy(loaded.model)
+    if isinstance(policy, CausalPolicy):
+        policy.neftune_alpha = config.train.neftune_alpha
+    module = StageModule(policy, objective_of(config))
+    module.divide(sharding)
+    return loaded, module
 
 
 def _check(loaded: Loaded) -> None:
