@@ -105,10 +105,16 @@ def has_room(module: nn.Module) -> bool:
     return sum(p.numel() * p.element_size() for p in module.parameters()) <= free_memory()
 
 
-def add_up(module: nn.Module, now: bool) -> None:
-    """Whether the next backward pass adds gradients up over the processes, or keeps whole ones for a later one."""
+def add_up(module: nn.Module, within: bool = True, between: bool = True) -> None:
+    """Whether the next backward pass adds gradients up over the processes, or leaves that to a later one.
+
+    Args:
+        within: those of a group, else whole gradients are kept.
+        between: over groups, else each group keeps its own sum.
+    """
     if isinstance(module, FSDPModule):
-        module.set_requires_gradient_sync(now)
+        module.set_requires_gradient_sync(within)
+        module.set_requires_all_reduce(between)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:

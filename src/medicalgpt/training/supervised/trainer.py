@@ -190,11 +190,11 @@ class StageTrainer(Trainer):
     def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
         """Around every micro-batch of a step but the last, where the module is sharded."""
         assert self.module.sharding is not None
-        add_up(self.module, self.module.sharding.each)
+        add_up(self.module, within=self.module.sharding.each, between=False)
         try:
             yield
         finally:
-            add_up(self.module, True)
+            add_up(self.module)
 
     def floating_point_ops(self, inputs: LoopBatch) -> int:
         return 0  # we report tokens per second; benchmarks count FLOPs themselves
