@@ -50,7 +50,7 @@ class Done:
     seconds: float
 
 
-def run(jobs: list[Job], timeout: float = 900.0) -> dict[str, Done]:
+def run(jobs: list[Job], timeout: float = 1800.0) -> dict[str, Done]:
     """All jobs one after another in one process that forks ranks; by name."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     words = [sys.executable, "-m", "tests.ranks", json.dumps([vars(job) for job in jobs])]

@@ -119,9 +119,10 @@ def add_up(module: nn.Module, within: bool = True, between: bool = True) -> None
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor with the parts of all processes, detached, on the CPU where it was sharded; all processes must ask."""
-    if isinstance(tensor, DTensor):
-        return tensor.detach().full_tensor().cpu()
-    return tensor.detach()
+    if not isinstance(tensor, DTensor):
+        return tensor.detach()
+    found: torch.Tensor = tensor.full_tensor()
+    return found.detach().cpu()
 
 
 def as_held(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ import torch.distributed as dist
 from medicalgpt.training.launch import own_connection
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch.distributed.distributed_c10d import Store
 
 
 @dataclass

@@ -13,6 +13,7 @@ from typing import Final
 import torch
 import torch.distributed as dist
 from accelerate import PartialState
+from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.distributed import PATIENCE, meet
@@ -26,7 +27,7 @@ _REPLACED: Final[Mapping[str, str]] = {
 }
 
 
-_store: dist.Store | None = None
+_store: Store | None = None
 """What the processes of this run talk through."""
 
 
@@ -65,7 +66,7 @@ def join(timeout: float) -> PartialState:
         _store, rank, size = meet()
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if cuda else "gloo",
-            store=dist.PrefixStore("training", _store),
+            store=PrefixStore("training", _store),
             rank=rank,
             world_size=size,
             timeout=timedelta(seconds=timeout),
@@ -75,11 +76,11 @@ def join(timeout: float) -> PartialState:
     return PartialState(cpu=not cuda)
 
 
-def own_connection() -> dist.Store | None:
+def own_connection() -> Store | None:
     """A connection to what the processes talk through, for a thread of its own; None where there is one process only."""
     if not dist.is_initialized() or _store is None:
         return None
-    return dist.PrefixStore("own", _store.clone())
+    return PrefixStore("own", _store.clone())  # type: ignore[attr-defined]  # torch's types lack it
 
 
 def side_group() -> dist.ProcessGroup | None:
@@ -89,4 +90,5 @@ def side_group() -> dist.ProcessGroup | None:
 
 @lru_cache(maxsize=1)
 def _side(world: dist.ProcessGroup) -> dist.ProcessGroup:
-    return dist.new_group(backend="gloo", timeout=PATIENCE)
+    group: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=PATIENCE)
+    return group

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -140,7 +141,7 @@ def _send(folder: Path, name: str, receives: bool) -> None:
         except OSError as error:
             problem = f"{place}: {error.strerror}"
     for begin in range(0, size, _PIECE):
-        piece = first_does(lambda begin=begin: _read(place, begin))
+        piece = first_does(partial(_read, place, begin))
         if receives and not problem:
             try:
                 with place.open("ab") as file:

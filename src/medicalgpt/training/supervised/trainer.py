@@ -312,7 +312,7 @@ class StageTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """What the base class does, for an optimizer of which this process holds a part."""
         if checkpoint is None or self.module.sharding is None:
-            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]  # transformers leaves it bare
+            super()._load_optimizer_and_scheduler(checkpoint)
             return
         load_parts(Path(checkpoint), self.optimizer, self.lr_scheduler)
 
