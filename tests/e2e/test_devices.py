@@ -14,6 +14,7 @@ from tests.marks import quick_and_slow
 from tests.rl import scored_by
 from tests.stages import Bench, write
 from tests.stages import dialogues as rows
+from transformers import PreTrainedModel
 
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.training import placing, policy, reference
@@ -47,7 +48,7 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         names.append(type(inner).__name__)
 
     def guard(module: Any, *_: Any) -> None:
-        if hasattr(module, "get_input_embeddings") and hasattr(module, "base_model_prefix"):
+        if isinstance(module, PreTrainedModel):
             owners = [one for one in seen if any(part is module for part in one.modules())]
             assert owners, f"a {type(module).__name__} runs where it was loaded"
 
