@@ -129,7 +129,7 @@ def write(folder: Path, snapshot: Snapshot) -> None:
         rows_per_step=snapshot.rows_per_step,
         tensors=shapes(folder / WEIGHTS),
     )
-    (folder / HEADER).write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / HEADER).write_text(header.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
