@@ -126,7 +126,7 @@ def test_torchrun_starts_a_run_again(bench: Bench, folder: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max_restarts=3"]
     path = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [*launch, str(script), *words], env=child(PYTHONPATH=path), capture_output=True, text=True, timeout=300
+        [*launch, str(script), *words], env=child(PYTHONPATH=path), capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("resuming from") == 2, "killed twice"
