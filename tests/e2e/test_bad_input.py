@@ -272,7 +272,7 @@ def test_model_too_large_for_the_memory(refuse: Refuse, monkeypatch: pytest.Monk
         raise AssertionError("the model was loaded before its size was checked")
 
     monkeypatch.setattr(estimate, "free_memory", lambda: 100_000)
-    monkeypatch.setattr(run, "load_policy", never)
+    monkeypatch.setattr(run, "open_module", never)
     said = refuse("lora.enabled=false")
     assert "training needs about" in said
     assert "0.00 GB are free" in said

@@ -42,8 +42,10 @@ def parameters(function: Callable[..., Any]) -> list[str]:
 # -- transformers.Trainer ------------------------------------------------------------------------------------------------
 TRAINER = {
     "_clip_grad_norm": ["self", "model"],
+    "_defer_fsdp_gradient_reduction": ["self"],
     "_get_num_items_in_batch": ["self", "batch_samples", "device"],
     "_load_from_checkpoint": ["self", "resume_from_checkpoint", "model"],
+    "_load_optimizer_and_scheduler": ["self", "checkpoint"],
     "_prepare_inputs": ["self", "inputs"],
     "_save_checkpoint": ["self", "model", "trial"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
@@ -106,9 +108,18 @@ def test_every_override_of_trainer_is_called(tmp_path: Path, monkeypatch: pytest
         patch.setattr(StageTrainer, "__init__", stopping)
         assert bench.train("sft", tmp_path / "run", *options).status == "interrupted"
     assert bench.train("sft", tmp_path / "run", *options).status == "finished"
-    assert called.keys() == set(overridden())
+    # Sums of a divided model's gradients are deferred in a divided run only (tests/e2e/test_sharded.py).
+    assert called.keys() == set(overridden()) - {"_defer_fsdp_gradient_reduction"}
     assert called["_get_num_items_in_batch"] == called["_clip_grad_norm"] == 3
     assert called["_load_from_checkpoint"] == 1
+
+
+def test_trainer_leaves_a_divided_module_alone() -> None:
+    """`StageModule.divide` says so; else it would be moved, wrapped, and its optimizer made before it was divided."""
+    source = inspect.getsource(Trainer)
+    assert 'getattr(model, "is_distributed_loading_by_transformers", False)' in source
+    assert "is_fsdp_managed_module(self.model)" in source
+    assert "sync_context = self._defer_fsdp_gradient_reduction" in source
 
 
 def test_trainer_asks_who_made_the_schedule() -> None:
@@ -296,12 +307,14 @@ PRIVATE = {
     "_clip_grad_norm": "Trainer",
     "_convert_weight_to_int4pack_for_cpu": "torch",
     "_created_lr_scheduler": "Trainer",
+    "_defer_fsdp_gradient_reduction": "Trainer",
     "_get_num_items_in_batch": "Trainer",
     "_int_mm": "torch",
     "_is_stateful": "transformers' models",
     "_last_lr": "torch's schedulers",
     "_linear_pointwise": "torch",
     "_load_from_checkpoint": "Trainer",
+    "_load_optimizer_and_scheduler": "Trainer",
     "_prepare_inputs": "Trainer",
     "_process_model_after_weight_loading": "HfQuantizer",
     "_process_model_before_weight_loading": "HfQuantizer",

@@ -27,6 +27,7 @@ from medicalgpt.checkpoints.old_checkpoints import OldCheckpoint, modern, recogn
 from medicalgpt.checkpoints.random_state import RandomState, restore
 from medicalgpt.checkpoints.saved_files import ELSE, MeterState, Model, json_object, loaded, parsed, shapes, weights
 from medicalgpt.errors import RunError
+from medicalgpt.models.shard import as_held
 
 FORMAT: Final = 1
 HEADER, WEIGHTS, OPTIMIZER, SCHEDULER = "checkpoint.json", "trainable.safetensors", "optimizer.pt", "scheduler.pt"
@@ -44,7 +45,8 @@ class Stateful(Protocol):
 
 
 class Header(BaseModel):
-    """What a checkpoint is. `tensors` gives the shape of every trained weight by its name."""
+    """What a checkpoint is. `tensors` gives the shape of every trained weight by its name, `rows_per_step` the plan of a supervised
+    run (None: of an earlier version)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,6 +54,7 @@ class Header(BaseModel):
     kind: Kind
     step: int = Field(ge=0)
     world_size: int = Field(ge=1)
+    rows_per_step: int | None = Field(None, ge=1)
     tensors: dict[str, tuple[int, ...]]
 
 
@@ -80,14 +83,15 @@ class Snapshot:
     pending: Pending
     state: Mapping[str, object]
     scheduler: Stateful | None = None
+    rows_per_step: int | None = None
 
 
-def tensors(parameters: Mapping[str, torch.nn.Parameter]) -> dict[str, torch.Tensor]:
+def tensors(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Trained weights as they go into trainable.safetensors."""
     return {name: parameter.detach().contiguous() for name, parameter in parameters.items()}
 
 
-def write_weights(folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> None:
+def write_weights(folder: Path, parameters: Mapping[str, torch.Tensor]) -> None:
     """Write trainable.safetensors into `folder`."""
     save_file(tensors(parameters), folder / WEIGHTS)
 
@@ -98,10 +102,10 @@ def load_weights(folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> 
     saved = weights(folder / WEIGHTS)
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(saved[name])
+            parameter.copy_(as_held(saved[name], parameter))
 
 
-def size(parameters: Mapping[str, torch.nn.Parameter], optimizer: Stateful) -> int:
+def size(parameters: Mapping[str, torch.Tensor], optimizer: Stateful) -> int:
     """Bytes that a checkpoint takes, but for a few thousand: the trained weights and the optimizer's state."""
     held = optimizer.state_dict()["state"].values()
     states = (value for state in held for value in state.values() if isinstance(value, torch.Tensor))
@@ -118,8 +122,14 @@ def write(folder: Path, snapshot: Snapshot) -> None:
         torch.save(state, path)
     (folder / PENDING).write_text(json.dumps(snapshot.pending.model_dump()), encoding="utf-8")
     (folder / STATE).write_text(json.dumps(snapshot.state, indent=2) + "\n", encoding="utf-8")
-    header = Header(kind=snapshot.kind, step=snapshot.step, world_size=world_size, tensors=shapes(folder / WEIGHTS))
-    (folder / HEADER).write_text(header.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    header = Header(
+        kind=snapshot.kind,
+        step=snapshot.step,
+        world_size=world_size,
+        rows_per_step=snapshot.rows_per_step,
+        tensors=shapes(folder / WEIGHTS),
+    )
+    (folder / HEADER).write_text(header.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -206,6 +216,12 @@ def read(folder: Path, kind: Kind, world_size: int) -> Checkpoint:
         assert old is not None
         sums = Pending(total_tokens=old.total_tokens())
     return Checkpoint(folder, header, sums, state, random)
+
+
+def header(folder: Path) -> Header:
+    """What the checkpoint in `folder` says of itself, whatever its layout. Raises RunError."""
+    old = None if (folder / HEADER).is_file() else recognize(folder)
+    return _old_header(folder, old) if old else _header(folder)
 
 
 def _header(folder: Path) -> Header:

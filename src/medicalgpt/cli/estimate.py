@@ -13,7 +13,9 @@ def estimate(
     params: Annotated[str | None, typer.Option(help="Instead of a model: a LLaMA of 7B, 13B, 30B or 70B.")] = None,
     method: Annotated[Literal["full", "lora", "qlora8", "qlora4"], typer.Option(help="How it is trained.")] = "lora",
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a packed row; preferences: twice that.")] = 1024,
-    processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes, each with the whole model.")] = 1,
+    shard: Annotated[int, typer.Option(min=1, help="Processes that divide the model among them.")] = 1,
+    replicate: Annotated[int, typer.Option(min=1, help="With --shard: groups of that many, usually machines.")] = 1,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
@@ -36,8 +38,20 @@ def estimate(
     if (model is None) == (params is None):
         raise ModelError("give either --model NAME or --params SIZE (7B, 13B, 30B, 70B), or --table for all sizes")
     found = shape.shape_of_size(params) if params else shape.shape_of_model(str(model), revision, trust_remote_code)
+    if processes > 1 and shard * replicate > 1:
+        raise ModelError(
+            f"--processes {processes} are whole models, --shard {shard} --replicate {replicate} are {shard * replicate} processes "
+            "already; give one of both"
+        )
     setup = setup_for(
-        method, dtype, device, row_tokens=max_tokens, processes=processes, rank=rank, checkpointing=checkpointing
+        method,
+        dtype,
+        device,
+        row_tokens=max_tokens,
+        processes=max(processes, shard * replicate),
+        shards=shard,
+        rank=rank,
+        checkpointing=checkpointing,
     )
     typer.echo(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
 
@@ -54,8 +68,23 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
         *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
         f"  {'total':<14} {gigabytes(estimated.total):>10}",
     ]
-    if setup.processes > 1:
+    if setup.shards > 1:
+        lines.append(
+            f"each of {setup.processes} processes that hold 1/{setup.shards} of the model: "
+            f"{gigabytes(estimated.all_processes)} together"
+        )
+        lines.append(_traffic_line(estimated))
+    elif setup.processes > 1:
         lines.append(
             f"each of {setup.processes} data-parallel processes: {gigabytes(estimated.all_processes)} together"
         )
     return "\n".join(lines)
+
+
+def _traffic_line(estimated: "MemoryEstimate") -> str:
+    """What the processes tell one another, so that it can be compared with the links between them."""
+    from medicalgpt.memory.estimate import gigabytes
+
+    traffic, setup = estimated.traffic, estimated.setup
+    between = f", and {gigabytes(traffic.copies)} a step between groups" if traffic.copies else ""
+    return f"traffic of a process: {gigabytes(traffic.row)} for each row of {setup.row_tokens} tokens{between}"

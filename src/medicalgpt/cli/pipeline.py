@@ -24,10 +24,13 @@ def run(
     Exit status 3: a gate blocked a stage's model, and no later stage was begun.
     """
     from medicalgpt.pipeline.gates import Blocked
+    from medicalgpt.pipeline.processes import first
     from medicalgpt.pipeline.run import Interrupted, run_pipeline
 
     try:
-        typer.echo(run_pipeline(file, overrides or []))
+        summary = run_pipeline(file, overrides or [])
+        if first():
+            typer.echo(summary)
     except Interrupted as stopped:
         typer.echo(str(stopped), err=True)
         raise typer.Exit(128 + stopped.signal) from None

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from medicalgpt.config.distributed import DistributedConfig
 from medicalgpt.config.sections import DataConfig, LoraConfig, ModelConfig, OptimizerConfig, Section, TrainConfig
 
 DataKind = Literal["document", "dialogue", "preference", "feedback"]
@@ -51,6 +52,7 @@ class StageConfig(Section):
     )
     data: DataConfig
     train: OptimizerConfig = OptimizerConfig()
+    distributed: DistributedConfig = DistributedConfig()
     output_dir: str = Field(description="The run folder.")
     report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
         default_factory=list, description="Loggers beside metrics.jsonl."

@@ -12,7 +12,8 @@ _PACKED = "rows are always packed, and nothing is padded; see train.row_tokens a
 _ALONE = "not needed"
 _FEWER = "take the first N rows of an entry, data.train={path: …, rows: N}, or set train.max_steps"
 _COMMAND = "the stage is a word of the command: medicalgpt train sft"
-_SHARDS = "a model is not sharded over devices; processes share the rows (torchrun), each with a whole model"
+_SHARDS = "full is FSDP and zero3; zero2 is full with distributed.reshard=false"
+_LAYERS = "a layer is never split over devices; shards are whole layers' weights, distributed.shard"
 _NEVER = "a finished run is never written over; choose another output_dir"
 _PRIVATE = "nothing is uploaded"
 
@@ -96,8 +97,10 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("overwrite_output_dir", "", _NEVER),
     ("output_path save_path out_dir save_dir", "output_dir", ""),
     ("use_wandb wandb_project logging_dir plot_loss use_swanlab", "report_to", "report.html is written anyway"),
-    ("deepspeed fsdp fsdp_config ddp_find_unused_parameters ddp_timeout ddp_backend zero_stage", "", _SHARDS),
-    ("device_map tensor_parallel_size", "", _SHARDS),
+    ("deepspeed fsdp fsdp_config zero_stage fsdp_version", "distributed.shard", _SHARDS),
+    ("ddp_timeout", "distributed.timeout", ""),
+    ("ddp_find_unused_parameters ddp_backend", "", _ALONE),
+    ("device_map tensor_parallel_size", "", _LAYERS),
     ("stage do_train do_eval do_predict rl rlhf_type", "", _COMMAND),
     ("push_to_hub hub_model_id hub_strategy hub_token", "", _PRIVATE),
     ("export_dir merge_lora save_safetensors", "", "medicalgpt merge writes full weights"),

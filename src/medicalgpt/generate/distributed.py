@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # torch is imported where there are several processes only
 T = TypeVar("T")
 Rows = list[dict[str, object]]
 
-_PATIENCE = timedelta(hours=12)  # the longest that one process may be behind the others, in loading for example
+PATIENCE = timedelta(hours=12)  # the longest that one process may be behind the others, in loading for example
 _POLL = 0.02  # seconds
 
 
@@ -151,15 +151,25 @@ def join() -> Workers:
     import torch
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
-    from torch.distributed.rendezvous import rendezvous
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    found, rank, size = next(rendezvous("env://"))
-    # torchrun may keep the store when it starts the processes again, with what the dead ones left in it.
-    store = PrefixStore(f"attempt-{_attempt()}", found)
-    dist.init_process_group("gloo", store=PrefixStore("group", store), rank=rank, world_size=size, timeout=_PATIENCE)
+    store, rank, size = meet()
+    dist.init_process_group("gloo", store=PrefixStore("group", store), rank=rank, world_size=size, timeout=PATIENCE)
     return Workers(rank, size, PrefixStore("parts", store))
+
+
+def meet() -> "tuple[Store, int, int]":
+    """What the processes that torchrun started talk through, and this one's number among how many.
+
+    torchrun keeps its store when it starts the processes again (--max-restarts), with what the dead ones left in it; each
+    attempt has a part of its own.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    found, rank, size = next(rendezvous("env://"))
+    return PrefixStore(f"attempt-{_attempt()}", found), rank, size
 
 
 def leave(workers: Workers) -> None:

@@ -19,6 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from medicalgpt.errors import ModelError
+from medicalgpt.kernels.flex import block_mask, soft_cap
 from medicalgpt.rendering.batch import Span
 
 _active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
@@ -88,27 +89,8 @@ class TreeLayout:
         """FlexAttention's block mask of the whole row."""
         window = window if window and window < self.longest else None
         if window not in self._block_masks:
-            self._block_masks[window] = _flex_block_mask(self, window)
+            self._block_masks[window] = block_mask(self.spans, self.positions, window)
         return self._block_masks[window]
-
-
-def _flex_block_mask(layout: TreeLayout, window: int | None) -> object:
-    from torch.nn.attention.flex_attention import create_block_mask
-
-    device = layout.positions.device
-    count, positions = len(layout.spans), layout.positions
-    owner = torch.repeat_interleave(torch.arange(count), torch.tensor(layout.sizes)).to(device)
-    sees = torch.eye(count, dtype=torch.bool)
-    for i, span in enumerate(layout.spans):
-        sees[i, list(span.ancestors)] = True
-    sees = sees.to(device)
-
-    def visible(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-        distance = positions[q] - positions[k]
-        seen = sees[owner[q], owner[k]] & (distance >= 0)
-        return seen if window is None else seen & (distance < window)
-
-    return create_block_mask(visible, None, None, len(owner), len(owner), device=device)
 
 
 def _capped(
@@ -173,18 +155,13 @@ def _flex(
     """The whole row in one FlexAttention call (GPU)."""
     from torch.nn.attention.flex_attention import flex_attention
 
-    limit = cap or 1.0
-
-    def capped(score: torch.Tensor, b: torch.Tensor, h: torch.Tensor, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(score / limit) * limit
-
     plain: Callable[..., object] = flex_attention
     attend = _compiled_flex() if q.is_cuda else plain
     out = attend(
         q,
         k,
         v,
-        score_mod=capped if cap else None,
+        score_mod=soft_cap(cap, q.device) if cap else None,
         block_mask=layout.block_mask(window),
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],

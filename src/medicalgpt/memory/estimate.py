@@ -28,6 +28,7 @@ class SetupOptions(TypedDict, total=False):
     target_modules: tuple[str, ...] | None
     checkpointing: bool
     processes: int
+    shards: int
     new_tokens: int
 
 
@@ -65,8 +66,8 @@ def _this_device() -> Device:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def setup_of(config: StageConfig) -> Setup:
-    """The Setup of a stage: method, row length and types as the trainer will have them."""
+def setup_of(config: StageConfig, shards: int = 1) -> Setup:
+    """The Setup of a stage: method, row length and types as the trainer will have them, each weight in so many parts."""
     targets = config.lora.target_modules
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
@@ -76,12 +77,13 @@ def setup_of(config: StageConfig) -> Setup:
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
         processes=int(os.environ.get("WORLD_SIZE", "1")),
+        shards=shards,
     )
 
 
-def estimate_stage(config: StageConfig) -> MemoryEstimate:
+def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
-    setup = setup_of(config)
+    setup = setup_of(config, shards)
     model = config.model
     trained = shape_of_model(model.base, model.revision, model.trust_remote_code)
     if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
@@ -94,16 +96,27 @@ def estimate_stage(config: StageConfig) -> MemoryEstimate:
     other = choice.reference_model or model.base
     shape = shape_of_model(other, None if choice.reference_model else model.revision, model.trust_remote_code)
     kept = replace(setup, dtype=_types("lora", model.dtype)[0])
-    return replace(estimated, reference=base_bytes(shape, kept, trained=False))
+    return replace(estimated, reference=base_bytes(shape, kept, trained=False) // shards)
 
 
-def require_memory(config: StageConfig) -> MemoryEstimate:
+def fits(config: StageConfig) -> bool:
+    """Whether this process's device has room for the whole stage; so does whoever is not to be asked (SKIP_ENV)."""
+    return os.environ.get(SKIP_ENV) == "1" or _need(estimate_stage(config)) <= free_memory()
+
+
+def _need(estimated: MemoryEstimate) -> int:
+    """Bytes of all processes that share this one's device: main memory is one, and each has a GPU of its own."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _this_device() == "cpu" else 1
+    return estimated.total * local
+
+
+def require_memory(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     """Estimate a stage and refuse it before anything is loaded if this machine cannot hold it; raises ModelError.
 
     In a distributed run the first process of a machine checks for all of them: later ones would see memory that the
     first has taken already. MEDICALGPT_SKIP_MEMORY_CHECK=1 turns the refusal off.
     """
-    estimated = estimate_stage(config)
+    estimated = estimate_stage(config, shards)
     if os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get(SKIP_ENV) != "1":
         check_fits(estimated)
     return estimated
@@ -119,9 +132,8 @@ def check_fits(estimated: MemoryEstimate, free: int | None = None) -> None:
         ModelError: with the parts and what to change.
     """
     free = free_memory() if free is None else free
-    # On a GPU each process has a device of its own; in main memory they share.
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if _this_device() == "cpu" else 1
-    need = estimated.total * local
+    need = _need(estimated)
+    local = need // estimated.total
     if need <= free:
         return
     times = f" ({local} processes of {gigabytes(estimated.total)})" if local > 1 else ""
@@ -135,6 +147,10 @@ def check_fits(estimated: MemoryEstimate, free: int | None = None) -> None:
 
 def _advice(setup: Setup) -> list[str]:
     advice = []
+    if setup.shards < setup.processes:
+        advice.append(f"distributed.shard=full divides the model among the {setup.processes} processes")
+    elif setup.processes == 1 and _this_device() == "cuda":
+        advice.append("more GPUs (torchrun --nproc_per_node N), among which distributed.shard=auto divides the model")
     if setup.method == "full":
         advice.append("lora.enabled=true trains adapters only")
     if setup.method in ("full", "lora"):
@@ -157,17 +173,20 @@ LARGEST_GPU = 80  # GB: of the GPUs that are rented by the hour most; what takes
 def hardware_table(row_tokens: int = 1024, checkpointing: bool = False) -> str:
     """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there.
 
-    Its last row says what the mark means: more than one GPU holds, and a model is not sharded over several here.
+    The rows of several GPUs are of one of them, where the model is divided among all. The last row says what the mark means.
     """
     lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
-    rows: list[tuple[str, Method, DType]] = [(m, m, "mixed") for m in METHODS]
-    for name, method, dtype in [*rows, ("full, dtype=bfloat16", "full", "bfloat16")]:
-        setup = setup_for(method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing)
+    rows: list[tuple[str, Method, DType, int]] = [(m, m, "mixed", 1) for m in METHODS]
+    rows += [("full, dtype=bfloat16", "full", "bfloat16", 1)]
+    divided: tuple[Method, ...] = ("full", "lora", "qlora4")
+    rows += [(f"{m}, each of {n} GPUs", m, "mixed", n) for m in divided for n in (8, 64)]
+    for name, method, dtype, gpus in rows:
+        setup = setup_for(
+            method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing, processes=gpus, shards=gpus
+        )
         sizes = [estimate(shape_of_size(size), setup).total / 1e9 for size in LLAMA_SIZES]
         cells = [f"{size:.0f} GB{' †' if size > LARGEST_GPU else ''}" for size in sizes]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    sharding = (
-        f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or sharding, which MedicalGPT does not do"
-    )
+    sharding = f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or more that divide the model"
     lines.append(f"| {sharding} |" + " |" * len(LLAMA_SIZES))
     return "\n".join(lines)

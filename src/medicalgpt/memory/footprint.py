@@ -42,7 +42,8 @@ class Setup:
     """How the model is trained.
 
     `row_tokens` is the length of one packed row, the unit of a forward pass. `dtype` is the type in which the base's
-    weights lie, `compute` the type that autocast multiplies in. `heap_holes` adds what a fragmenting heap wastes. `new_tokens`
+    weights lie, `compute` the type that autocast multiplies in. `shards` is the number of processes that each weight is divided
+    over (1: every process holds the whole model), of `processes`. `heap_holes` adds what a fragmenting heap wastes. `new_tokens`
     is the number of embedding rows that an adapter trains.
     """
 
@@ -54,6 +55,7 @@ class Setup:
     target_modules: tuple[str, ...] | None = None
     checkpointing: bool = False
     processes: int = 1
+    shards: int = 1
     heap_holes: bool = False
     new_tokens: int = 0
 
@@ -63,9 +65,11 @@ class Setup:
         for name in ("dtype", "compute"):
             if getattr(self, name) not in BYTES:
                 raise ModelError(f"{name} {getattr(self, name)!r} is unknown; allowed: {', '.join(BYTES)}")
-        for name in ("row_tokens", "rank", "processes"):
+        for name in ("row_tokens", "rank", "processes", "shards"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.processes % self.shards:
+            raise ModelError(f"shards={self.shards} does not divide {self.processes} processes")
 
     @property
     def quantized(self) -> bool:
@@ -89,11 +93,23 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """Bytes that one process of a sharded run takes in: for each row, and (`copies`) for each step between groups.
+
+    A row gathers the weights twice, for the forward and the backward pass, and adds up its gradients in fp32.
+    """
+
+    row: int = 0
+    copies: int = 0
+
+
+@dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes by part for one process.
 
     `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
-    parallel, `reference` a separate frozen model, `heap` what the C library holds without being able to use it.
+    parallel, `gathered` what a sharded model puts together for a while, `reference` a separate frozen model, `heap` what the C
+    library holds without being able to use it.
     """
 
     setup: Setup = field(repr=False)
@@ -104,14 +120,16 @@ class MemoryEstimate:
     activations: int
     head: int
     communication: int = 0
+    gathered: int = 0
     reference: int = 0
     heap: int = 0
+    traffic: Traffic = Traffic()
 
     @property
     def parts(self) -> dict[str, int]:
         """Name → bytes, parts of size 0 left out."""
-        names = ("weights", "reference", "gradients", "optimizer", "activations", "head", "communication", "heap")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        names = ("weights", "gathered", "reference", "gradients", "optimizer", "activations", "head", "communication")
+        return {name: getattr(self, name) for name in (*names, "heap") if getattr(self, name)}
 
     @property
     def total(self) -> int:
@@ -120,7 +138,7 @@ class MemoryEstimate:
 
     @property
     def all_processes(self) -> int:
-        """Bytes of all processes: data-parallel training holds everything once per process."""
+        """Bytes of all processes."""
         return self.total * self.setup.processes
 
 
@@ -139,6 +157,8 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
     holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
+    if setup.shards > 1:
+        return _sharded(shape, setup, trained, trained_bytes, holes)
     return MemoryEstimate(
         setup=setup,
         trained_parameters=trained,
@@ -149,6 +169,50 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
         head=_head(shape, setup),
         communication=trained_bytes if setup.processes > 1 else 0,
         heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+    )
+
+
+def _sharded(shape: ModelShape, setup: Setup, trained: int, trained_bytes: int, holes: float) -> MemoryEstimate:
+    """The same where each of `setup.shards` processes holds a part of weights, gradients and moments.
+
+    Whole are, for a while, what is above and below the layers, the layer that runs and the next one, gathered ahead; in full
+    training their gradients as well, until they are added up over the processes. An fp32 layer is gathered in the compute
+    type, so the graph keeps no copies in that type.
+    """
+    full = setup.method == "full"
+    held = base_bytes(shape, setup) + (0 if full else trained_bytes)
+    layer = sum(x.inputs * x.outputs for x in shape.linears) // shape.layers
+    root = shape.parameters - layer * shape.layers
+    size = BYTES[setup.compute if full and setup.dtype == "float32" else setup.dtype]
+    if setup.quantized:  # 8 bits, or 4 and their scales; what is not linear lies in fp32
+        gathered = 2 * (layer if setup.method == "qlora8" else int(0.52 * layer)) + 4 * root
+    else:
+        gathered = (2 * layer + root) * size
+    sums = (2 * layer + root) * 4 if full else 0
+    return MemoryEstimate(
+        setup=setup,
+        trained_parameters=trained,
+        weights=held // setup.shards,
+        gradients=trained_bytes // setup.shards,
+        optimizer=2 * trained_bytes // setup.shards,
+        activations=_activations(shape, setup),
+        head=_head(shape, setup),
+        communication=sums,
+        gathered=gathered,
+        traffic=_traffic(setup, (layer * shape.layers + root, size), trained),
+        heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+    )
+
+
+def _traffic(setup: Setup, weights: tuple[int, int], trained: int) -> Traffic:
+    """`weights` is their number, and the bytes in which each is gathered."""
+    count, size = weights
+    each = 0.52 if setup.method == "qlora4" else 1 if setup.method == "qlora8" else size
+    others = (setup.shards - 1) / setup.shards
+    copies = setup.processes // setup.shards
+    return Traffic(
+        row=int(others * (2 * count * each + 4 * trained)),
+        copies=int(2 * (copies - 1) / copies * 4 * trained / setup.shards) if copies > 1 else 0,
     )
 
 

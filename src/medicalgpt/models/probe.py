@@ -8,32 +8,16 @@ No list of model names can go stale this way.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from medicalgpt.data.records import Source
 from medicalgpt.kernels.attention import disable, traced
-from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
 from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.models.trial import PLAIN, Outcome, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.rendering.tree import Segment, TokenTree
-
-# Largest difference of a log-probability that is still rounding. fp32 rounding in a 30-layer model is about 1e-5.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
-
-
-def rounding(model: nn.Module) -> float:
-    """Largest difference in log-probability that two ways of running `model` may have."""
-    kinds = {type(module) for module in model.modules()}
-    dtype = next(model.parameters()).dtype
-    # Our 4-bit layers compute in bfloat16, our 8-bit ones with 15 bits of each activation, whatever type the model has.
-    if Int4Linear in kinds:
-        dtype = torch.bfloat16
-    elif Int8Linear in kinds:
-        dtype = torch.float16
-    return TOLERANCE.get(dtype, 0.25)
 
 
 @dataclass(frozen=True)
@@ -61,12 +45,12 @@ def probe_trees(vocabulary: int) -> list[TokenTree]:
     ]
 
 
-@torch.no_grad()
-def probe(model: nn.Module, wanted: str = "auto") -> Probe:
+def probe(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe:
     """Find the fastest way of running `model` that gives the right numbers.
 
     Args:
         wanted: "auto", or "tree"/"padded" to ask for one; "tree" still falls back when it is wrong.
+        trial: how it is tried; a model that is to be trained needs a backward pass, too.
     """
     training = model.training
     model.eval()
@@ -75,9 +59,9 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
         device = next(model.parameters()).device
         padded = pad_trees(trees).to(device)
-        truth = CausalPolicy(model, "padded", chunked_head=False).logps(padded)[0]
-        tolerance = rounding(model)
-        chunked, why = _agrees(CausalPolicy(model, "padded", True), padded, truth, tolerance)
+        plain = CausalPolicy(model, "padded", chunked_head=False)
+        truth = trial.outcome(model, lambda: plain.logps(padded)[0])
+        chunked, why = _agrees(CausalPolicy(model, "padded", True), padded, truth, trial)
         if on_head(model):
             chunked, why = False, "would leave out the adapter on the head"
         if wanted == "padded":
@@ -89,7 +73,7 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
                 "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
             )
         with traced() as witness:
-            tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, tolerance)
+            tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, trial)
         why_tree = why_tree or witness.objection(inner.config.get_text_config())
         tree = not why_tree
         if not tree:
@@ -100,11 +84,11 @@ def probe(model: nn.Module, wanted: str = "auto") -> Probe:
         model.train(training)
 
 
-def _agrees(policy: CausalPolicy, batch: TreeBatch, truth: torch.Tensor, tolerance: float) -> tuple[bool, str]:
+def _agrees(policy: CausalPolicy, batch: TreeBatch, truth: Outcome, trial: Trial) -> tuple[bool, str]:
     """Whether `policy` gives `truth`; `truth` is ordered as pad_trees orders, which pack_trees shares."""
     try:
-        found = policy.logps(batch)[0]
+        found = trial.outcome(policy.model, lambda: policy.logps(batch)[0])
     except Exception as error:  # whatever a foreign forward raises, the answer is the same: this way does not work here
         return False, f"does not run on this model ({type(error).__name__})"
-    gap = float((found - truth).abs().max())
-    return (True, "") if gap <= tolerance else (False, f"differs by {gap:.2g} in log-probability")
+    why = found.objection(truth, coarsest(policy.model, trial.autocast), "log-probability")
+    return not why, why

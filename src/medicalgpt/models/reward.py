@@ -14,7 +14,8 @@ from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, call
-from medicalgpt.models.probe import Probe, probe_trees, rounding
+from medicalgpt.models.probe import Probe, probe_trees
+from medicalgpt.models.trial import PLAIN, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 
 SCORE = "score"  # what transformers' classifiers call their last layer
@@ -58,8 +59,7 @@ class RewardPolicy(nn.Module):
         return scores[:, 0].float()
 
 
-@torch.no_grad()
-def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
+def probe_scores(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe:
     """Whether tree batches give the scores of padded ones; asked of the model itself, as models/probe.py does."""
     training = model.training
     model.eval()
@@ -67,7 +67,8 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
         inner = unwrap(model)
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
         parameter = next(model.parameters())
-        truth = RewardPolicy(model, "padded").scores(pad_trees(trees).to(parameter.device))
+        padded, packed = (build(trees).to(parameter.device) for build in (pad_trees, pack_trees))
+        truth = trial.outcome(model, lambda: RewardPolicy(model, "padded").scores(padded))
         if wanted == "padded":
             disable(inner)
             return Probe("padded", False)
@@ -75,9 +76,8 @@ def probe_scores(model: nn.Module, wanted: str = "auto") -> Probe:
             return Probe("padded", False, "its attention does not go through transformers' attention interface")
         try:
             with traced() as witness:
-                found = RewardPolicy(model, "tree").scores(pack_trees(trees).to(parameter.device))
-            gap = float((found - truth).abs().max())
-            why = f"differs by {gap:.2g}" if gap > rounding(model) else ""
+                found = trial.outcome(model, lambda: RewardPolicy(model, "tree").scores(packed))
+            why = found.objection(truth, coarsest(model, trial.autocast), "score")
             why = why or witness.objection(inner.config.get_text_config())
             reason = why and f"tree batching {why}"
         except Exception as error:  # whatever a foreign forward raises: this way does not work here

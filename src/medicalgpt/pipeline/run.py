@@ -25,6 +25,7 @@ from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.pipeline.gates import Blocked, check_stage, settings_of
 from medicalgpt.pipeline.plan import Plan, PlannedStage
+from medicalgpt.pipeline.processes import everywhere, first, first_does, meet
 from medicalgpt.pipeline.screen import caution
 from medicalgpt.pipeline.table import write_summary
 from medicalgpt.runs import manifest
@@ -85,12 +86,13 @@ class Pipeline:
         self._file = file = str(file)
         self._words = override_words(overrides)
         resolved, per_stage = split_overrides(file, self._words)
-        self.config, self.console = resolved.value, Console(soft_wrap=True, markup=False)
+        self.config, self.console = resolved.value, Console(soft_wrap=True, markup=False, quiet=not first())
         self.places = {"base": self.config.base}
         self._stages = {
             entry.name: _stage_config(entry, file, self.config, per_stage.get(entry.name, []), self.places)
             for entry in self.config.stages
         }
+        meet(max(stage.value.distributed.timeout for stage in self._stages.values()))
         asked = self.config.evaluate
         self._tests = find_tests(asked.suite, Path(asked.tests), asked.fetch) if asked is not None else []
         if asked is not None:
@@ -150,15 +152,16 @@ class Pipeline:
 
         stage, at = self._stages[name], self.names.index(name)
         before = self.names[at - 1] if at else None
-        if before is not None and not (self.folder(before) / manifest.NAME).is_file():
+        if before is not None and not first_does((self.folder(before) / manifest.NAME).is_file):
             raise RunError(f"{name} comes after {before}, which is not finished; train {before} first")
-        self._note_plan()
+        first_does(self._note_plan)
         self.console.rule(f"{name} ({self.config.stages[at].stage})")
         outcome = run_stage(stage, () if before is None else (self.folder(before),))
         if outcome.status is Status.INTERRUPTED:
             raise Interrupted(name, outcome.signal)
         if stage.value.lora.enabled:
-            merge_run(outcome.folder, self.console, stage.value.model.trust_remote_code)
+            first_does(lambda: merge_run(outcome.folder, self.console, stage.value.model.trust_remote_code))
+        everywhere(outcome.folder, [manifest.NAME, "model", MERGED])
         gc.collect()
         release_memory()
         return outcome.folder
@@ -170,8 +173,8 @@ class Pipeline:
         Raises:
             Blocked: a gate is blocked, and `on_block` is stop.
         """
-        self._note_plan()
-        judged = check_stage(self.config, self._tests, name, self._answering(), self.console)
+        first_does(self._note_plan)
+        judged = first_does(lambda: check_stage(self.config, self._tests, name, self._answering(), self.console))
         if self.config.on_block == "stop" and any(one.verdict == "BLOCK" for one in judged):
             raise Blocked(name, judged)
         return judged
@@ -201,6 +204,9 @@ class Pipeline:
     @private_files()
     def compare(self, show: bool = True) -> Path:
         """Measure the base and every stage's model on the held-out data; `show` prints the table. Returns the summary."""
+        return first_does(lambda: self._compare(show))
+
+    def _compare(self, show: bool) -> Path:
         models = self._answering()
         trust = models["base"].trust_remote_code
         summary = write_summary(self.config, models, self.console, show)

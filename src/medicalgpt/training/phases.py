@@ -48,7 +48,7 @@ class Phases:
         self.seconds[kind] = time.monotonic() - begun
         self.spent += self.seconds[kind]
         if self.tell is None and self.seconds[kind] >= _LONG:
-            self._print(f"{what}: took {duration(self.seconds[kind])}")
+            self.say(f"{what}: took {duration(self.seconds[kind])}")
 
     def over(self, kind: str, what: str, parts: Iterable[T], total: int) -> Iterator[T]:
         """The parts of a phase, counted while they are gone through."""
@@ -74,12 +74,13 @@ class Phases:
             now = time.monotonic()
             if total and now - last >= _EVERY:
                 last = now
-                self._print(f"{what}: {done}/{total}, {duration((now - begun) / max(1, done) * (total - done))} left")
+                self.say(f"{what}: {done}/{total}, {duration((now - begun) / max(1, done) * (total - done))} left")
 
-        self._print(f"{what} …")
+        self.say(f"{what} …")
         yield update
 
-    def _print(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """A line beside the bar of steps, or on the console."""
         if self.tell is not None:
             self.tell(line)
         else:

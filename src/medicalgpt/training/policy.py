@@ -1,6 +1,5 @@
 """From a stage's config to the pieces it trains with: objective, model, batching, reference, plan."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import nn
 from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
+from medicalgpt.kernels.attention import disable
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.excluded_modules import unreached_parameters
 from medicalgpt.models.load import Loaded, load, pick_dtype
@@ -18,6 +18,9 @@ from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import Probe, probe
 from medicalgpt.models.quantized import refuse_quantized
 from medicalgpt.models.reward import RewardPolicy, probe_scores
+from medicalgpt.models.trial import Run, Trial, directly
+from medicalgpt.training.placing import place
+from medicalgpt.training.together import gathered
 
 Policy = CausalPolicy | RewardPolicy
 AUTOCAST = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -34,12 +37,18 @@ def load_policy(config: SupervisedConfig) -> tuple[Loaded, Policy, str]:
     return loaded, policy, note
 
 
-def load_trained(config: StageConfig) -> Loaded:
-    """The model a stage trains, with its fresh adapter, or with every weight trained that text can reach."""
+def load_trained(config: StageConfig, placed: bool = True) -> Loaded:
+    """The model a stage trains, with its fresh adapter, or with every weight trained that text can reach.
+
+    Args:
+        placed: on this process's device; false where it is to be sharded first.
+    """
     lora = config.lora if config.lora.enabled else None
     if lora is None:
         refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
     loaded = load(_with_dtype(config), config.quantization, lora, "score" if config.scores else "language")
+    if placed:
+        place(loaded.model)
     keep_differentiable(loaded.model)
     if not config.lora.enabled:
         still = {id(parameter) for parameter in unreached_parameters(loaded.model)}
@@ -54,24 +63,37 @@ def as_policy(loaded: Loaded, config: StageConfig) -> tuple[CausalPolicy, str]:
     Raises:
         ConfigError: train.batching=tree on a model that cannot.
     """
-    found, note = _batching(loaded, config, probe)
+    optimize_for_training(loaded.model)
+    found, note = ask_batching(loaded, config)
+    checkpointed(loaded, config)
     return CausalPolicy(loaded.model, found.batching, found.chunked_head), note
 
 
 def as_scorer(loaded: Loaded, config: StageConfig) -> tuple[RewardPolicy, str]:
     """A loaded reward model, and how it will be batched; raises as `as_policy` does."""
-    found, note = _batching(loaded, config, probe_scores)
+    optimize_for_training(loaded.model)
+    found, note = ask_batching(loaded, config)
+    checkpointed(loaded, config)
     return RewardPolicy(loaded.model, found.batching), note
 
 
-def _batching(loaded: Loaded, config: StageConfig, ask: Callable[[nn.Module, str], Probe]) -> tuple[Probe, str]:
-    """What the model itself says it can do, once it is as fast as it gets."""
-    optimize_for_training(loaded.model)
-    found = ask(loaded.model, config.train.batching)
+def ask_batching(loaded: Loaded, config: StageConfig, run: Run = directly) -> tuple[Probe, str]:
+    """What the model itself says it can do as it will train: on its device, in its number type, backward pass included.
+
+    Args:
+        run: how its forward passes are run.
+
+    Raises:
+        ConfigError: train.batching=tree on a model that cannot.
+    """
+    trial = Trial(AUTOCAST[mixed_precision(config)], backward=True, run=run)
+    found = (probe_scores if config.scores else probe)(loaded.model, config.train.batching, trial)
+    # One process's rounding may lie on the other side of a tolerance; all must run alike.
+    found = max(gathered(found), key=lambda one: (one.batching == "padded", not one.chunked_head))
+    if found.batching == "padded":
+        disable(unwrap(loaded.model))
     if config.train.batching == "tree" and found.batching != "tree":
         raise ConfigError(f"train.batching=tree: {found.reason}; use auto or padded")
-    if config.train.gradient_checkpointing:
-        checkpoint_activations(unwrap(loaded.model))
     return found, f"batching: {found.batching}" + (f" ({found.reason})" if found.reason else "")
 
 
@@ -97,6 +119,12 @@ def mixed_precision(config: StageConfig) -> str:
     """Autocast type of the training step: "no", "bf16" or "fp16"."""
     wanted = pick_dtype(config.model.dtype)
     return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[wanted]
+
+
+def checkpointed(loaded: Loaded, config: StageConfig) -> None:
+    """Recompute activations where the stage wants it; after the probe, which would pay for it in vain."""
+    if config.train.gradient_checkpointing:
+        checkpoint_activations(unwrap(loaded.model))
 
 
 def checkpoint_activations(model: Any) -> None:

@@ -11,7 +11,9 @@ from torch import nn
 
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.bits import digest
+from medicalgpt.models.trial import local
 from medicalgpt.training.meter import Reducer
+from medicalgpt.training.together import gathered
 
 _SHOWN = 3
 
@@ -60,7 +62,7 @@ class Movement:
 
     def __init__(self, trained: Mapping[str, nn.Parameter], first: int = 0) -> None:
         self.trained, self.first = trained, first
-        self.before = {name: digest(p) for name, p in trained.items()}
+        self.before = {name: digest(local(p)) for name, p in trained.items()}
 
     def findings(self, step: int, optimizer: torch.optim.Optimizer | None = None) -> Iterator[str]:
         """What is to be said at `step`: nothing where every weight learned.
@@ -72,8 +74,11 @@ class Movement:
         if not step or (not steps and optimizer is None):
             return
         # A run that went on behind its last step has only its moments to tell of what was before.
-        unmoved = {name for name, p in self.trained.items() if steps and digest(p) == self.before[name]}
+        unmoved = {name for name, p in self.trained.items() if steps and digest(local(p)) == self.before[name]}
         still = [n for n, p in self.trained.items() if n in unmoved or (optimizer and not _had_gradient(optimizer, p))]
+        # Of a sharded weight another process may hold the part that moved.
+        unmoved, kept = (set[str].intersection(*map(set, gathered(sorted(names)))) for names in (unmoved, still))
+        still = [name for name in still if name in kept]
         decayed = " but by weight decay" if len(still) > len(unmoved) else ""
         since = f" since the checkpoint of step {self.first}" if self.first and steps else ""
         steps = steps or step
@@ -93,7 +98,7 @@ def _had_gradient(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> 
     """Whether Adam's moments, which a checkpoint keeps, hold anything; true of an optimizer that has none."""
     state = optimizer.state.get(parameter, {})
     moments = [state[name] for name in ("exp_avg", "exp_avg_sq") if name in state]
-    return not moments or any(bool(moment.any()) for moment in moments)
+    return not moments or any(bool(local(moment).any()) for moment in moments)
 
 
 def _some(names: list[str]) -> str:

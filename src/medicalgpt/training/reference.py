@@ -7,6 +7,7 @@ from medicalgpt.models.load import Quantization, load
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.models.probe import probe
+from medicalgpt.training.placing import place
 from medicalgpt.training.policy import keep_differentiable
 
 
@@ -46,6 +47,7 @@ def open_reference(model: ModelConfig, quantization: Quantization, batching: Bat
         ConfigError: it cannot.
     """
     loaded = load(model, quantization, None)
+    place(loaded.model)
     keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
     found = probe(loaded.model, batching)
     reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)

@@ -33,6 +33,7 @@ from medicalgpt.runs.run_key import RunKey
 from medicalgpt.training.best import watch_best
 from medicalgpt.training.context import AnyContext, Context, Outcome, recall
 from medicalgpt.training.context import console as make_console
+from medicalgpt.training.launch import join, side_group
 from medicalgpt.training.limits import within_models
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.pins import pin
@@ -40,6 +41,7 @@ from medicalgpt.training.plugins import plugin_hashes
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.training.rl.stage import other_hashes, train_rl
 from medicalgpt.training.supervised.run import train_supervised
+from medicalgpt.training.together import share
 
 
 @private_files()
@@ -49,7 +51,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     Raises:
         MedicalGPTError: bad input, a failed proof, or a run that had to stop.
     """
-    state = PartialState(cpu=not torch.cuda.is_available())
+    state = join(resolved.value.distributed.timeout)
     resolved, pins = _pinned(resolved, state)
     config: SupervisedConfig | RlConfig = resolved.value
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
@@ -61,6 +63,9 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         if start.note:
             ctx.console.print(start.note, highlight=False)
         return recall(ctx.folder.path)
+    if start.checkpoint is not None:
+        names = [ctx.folder.metrics.name, str(start.checkpoint.relative_to(ctx.folder.path))]
+        share(ctx.folder.path, names)
     if start.note:
         ctx.console.print(f"{ctx.folder.path} goes on from step {start.step}; {start.note}", highlight=False)
     with ctx.folder:
@@ -86,7 +91,7 @@ def _in_turn(state: PartialState, act: Callable[[], AnyContext]) -> AnyContext:
         except MedicalGPTError as wrong:
             error = wrong
     errors: list[Any] = [None] * state.num_processes
-    torch.distributed.all_gather_object(errors, error)
+    torch.distributed.all_gather_object(errors, error, group=side_group())
     for refused in filter(None, errors):
         raise refused
     return found or act()
@@ -140,6 +145,7 @@ def _settings(config: StageConfig) -> dict[str, Any]:
             exclude={
                 "output_dir": True,
                 "report_to": True,
+                "distributed": True,
                 "train": {"resume", "save_minutes"},
                 "data": {"train", "eval", "replay", "workers"},
                 "rollout": {"servers", "allow_remote", "adapter_dir", "timeout"},
@@ -165,7 +171,7 @@ def _pinned(resolved: Resolved[Any], state: PartialState) -> tuple[Resolved[Any]
         except Exception as error:  # as in `_begin`
             said = [error]
     if state.num_processes > 1:
-        torch.distributed.broadcast_object_list(said, src=0)
+        torch.distributed.broadcast_object_list(said, src=0, group=side_group())
     if isinstance(said[0], Exception):
         raise said[0]
     return said[0]  # type: ignore[no-any-return]
@@ -180,7 +186,7 @@ def _begin(ctx: AnyContext, text: str, state: PartialState) -> StartState:
         except Exception as error:  # every rank must hear of it, or the others would wait for ever
             said = [error]
     if state.num_processes > 1:
-        torch.distributed.broadcast_object_list(said, src=0)
+        torch.distributed.broadcast_object_list(said, src=0, group=side_group())
     if isinstance(said[0], Exception):
         raise said[0]
     return said[0]  # type: ignore[no-any-return]

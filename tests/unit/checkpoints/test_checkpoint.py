@@ -62,6 +62,16 @@ def draws() -> list[float]:
     return [random.random(), random.gauss(0, 1), float(np.random.rand()), np.random.normal(), float(torch.rand(1))]
 
 
+def test_the_plan_is_kept_where_there_is_one(tmp_path: Path) -> None:
+    small, states = Small(), [random_state.capture()]
+    with RunFolder(tmp_path).saving(2) as temp:
+        save_file(checkpoint.tensors(small.trained), temp / checkpoint.WEIGHTS)
+        snapshot = Snapshot("supervised", 2, small.optimizer, states, PENDING, STATE, small.schedule, rows_per_step=6)
+        checkpoint.write(temp, snapshot)
+    assert checkpoint.header(tmp_path / "checkpoints" / "step-2").rows_per_step == 6
+    assert checkpoint.header(save(tmp_path / "other", "supervised", small)).rows_per_step is None
+
+
 @pytest.mark.parametrize("kind", ["supervised", "rl"])
 def test_everything_comes_back(kind: Kind, tmp_path: Path) -> None:
     """A second model with the parts of the first takes the same third step, to the bit."""

@@ -331,3 +331,51 @@ def test_command_wants_a_model_or_a_size(given):
     result = CliRunner().invoke(app, ["estimate", *given])
     assert result.exit_code == 2
     assert "either --model NAME or --params SIZE" in result.output
+
+
+# -- divided among processes ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("method", METHODS)
+def test_of_what_is_divided_each_process_holds_its_part(method):
+    shape, whole = shape_of_size("7B"), setup_for(method, "mixed", "cuda", rank=16)
+    eight = replace(whole, processes=8, shards=8)
+    one, part = footprint(shape, whole), footprint(shape, eight)
+    assert part.gradients == one.gradients // 8
+    assert part.optimizer == one.optimizer // 8
+    adapters = 0 if method == "full" else 4 * part.trained_parameters
+    assert part.weights == (base_bytes(shape, eight) + adapters) // 8
+    assert (part.activations, part.head) == (one.activations, one.head)
+    assert 0 < part.gathered < one.weights
+    assert part.total < one.total
+
+
+def test_what_a_divided_model_sends_by_hand():
+    """7B in full: bf16 weights twice and fp32 gradients once, seven eighths of them from others; then the gradients of a part."""
+    shape = shape_of_size("7B")
+    setup = setup_for("full", "mixed", "cuda", processes=64, shards=8)
+    found = footprint(shape, setup).traffic
+    count = shape.parameters
+    assert found.row == pytest.approx(7 / 8 * (2 * 2 + 4) * count, rel=1e-4)
+    assert found.copies == pytest.approx(2 * 7 / 8 * 4 * count / 8, rel=1e-9)
+
+
+def test_the_command_knows_shards_and_copies():
+    words = ["estimate", "--params", "7B", "--method", "full", "--shard", "8", "--replicate", "2"]
+    done = CliRunner().invoke(app, [*words, "--device", "cuda", "--dtype", "mixed"])
+    assert done.exit_code == 0, done.output
+    assert "each of 16 processes that hold 1/8 of the model" in done.output
+    assert "a step between groups" in done.output
+    refused = CliRunner().invoke(app, [*words, "--processes", "4"])
+    assert refused.exit_code == 2
+    assert "give one of both" in refused.output
+
+
+def test_advice_names_dividing_before_smaller_models():
+    setup = setup_for("full", "mixed", "cuda", processes=8)
+    with pytest.raises(ModelError) as refused:
+        check_fits(footprint(shape_of_size("70B"), setup), free=80 * 10**9)
+    said = str(refused.value)
+    assert said.index("distributed.shard=full divides the model among the 8 processes") < said.index(
+        "a smaller model.base"
+    )
+    with pytest.raises(ModelError, match="shards=3 does not divide 4 processes"):
+        Setup(processes=4, shards=3)

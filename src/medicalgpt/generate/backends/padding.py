@@ -13,7 +13,7 @@ from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from medicalgpt.generate.backends.modes import inference, own_attention, own_settings_aside
 from medicalgpt.models.causal_lm import CausalLM, device_of, unwrap
-from medicalgpt.models.probe import TOLERANCE
+from medicalgpt.models.trial import TOLERANCE
 
 GENERATE = "generate"  # declared by transformers for models with a head, which peft's wrapper passes on
 _LENGTHS, _NEW = (9, 5), 3

@@ -19,7 +19,7 @@ from medicalgpt.generate.backends.modes import attention_named, inference, own_a
 from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.causal_lm import CausalLM, device_of, unwrap
-from medicalgpt.models.probe import rounding
+from medicalgpt.models.trial import rounding
 
 _PROMPTS, _NEW = (9, 5), 3  # tokens of the prompts, and steps behind the first; the second prompt enters a step later
 _LIKELY = 8  # tokens compared at each position; far down in low precision all is rounding

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from pydantic import BaseModel
 
 from medicalgpt.checkpoints import checkpoint, random_state
@@ -40,6 +39,7 @@ from medicalgpt.training.rl.update import Updater, UpdateSettings
 from medicalgpt.training.save_clock import SaveClock
 from medicalgpt.training.signals import StopSignal
 from medicalgpt.training.stages import policy_objective
+from medicalgpt.training.together import wait
 
 
 class LoopState(BaseModel):
@@ -288,8 +288,7 @@ class RlTrainer:
                 )
             self.folder.prune(self.config.train.keep_checkpoints, spare=kept(self.best, self.folder))
         self.clock.restart()
-        if self.world.size > 1:
-            torch.distributed.barrier()
+        wait()
 
     def _restore(self, start: StartState) -> None:
         assert start.checkpoint is not None
@@ -305,7 +304,6 @@ class RlTrainer:
         for log in (self.log, self.samples):
             if log is not None:
                 log.rewind(start.step)
-        if self.world.size > 1:
-            torch.distributed.barrier()
+        wait()
         if self.best is not None:
             self.best.replay(self.folder.metrics)

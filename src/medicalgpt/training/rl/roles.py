@@ -32,6 +32,7 @@ from medicalgpt.rendering.build import tokenizer_hash
 from medicalgpt.rewards.reward_model import require_scorer
 from medicalgpt.runs.folder import MERGED_FROM
 from medicalgpt.runs.reward_report import FILE, RewardReport, read_report
+from medicalgpt.training.placing import place
 from medicalgpt.training.policy import AUTOCAST, as_policy, load_trained, mixed_precision
 from medicalgpt.training.reference import open_reference
 from medicalgpt.training.rl.teacher import open_teacher
@@ -215,7 +216,7 @@ def _attach(loaded: Loaded, config: RlConfig, scorer: Located | None) -> dict[st
         else:
             adapters.add_fresh(model, "critic", config.lora)
             head = _linear(torch.zeros(1, _width(model)))
-        out["critic"] = RewardPolicy(model, head=head.to(_device(model)), adapter="critic")
+        out["critic"] = RewardPolicy(model, head=head, adapter="critic")
     for role in out.values():
         role.head = cast(nn.Module, role.head).to(_device(model))
     return out
@@ -223,7 +224,7 @@ def _attach(loaded: Loaded, config: RlConfig, scorer: Located | None) -> dict[st
 
 def _linear(weight: torch.Tensor) -> nn.Linear:
     """A head of width 1 with bias, in fp32."""
-    head = nn.Linear(weight.shape[1], 1)
+    head = nn.Linear(weight.shape[1], 1, device=weight.device)
     with torch.no_grad():
         head.weight.copy_(weight)
         head.bias.zero_()
@@ -247,6 +248,7 @@ def _separate(where: Located, config: RlConfig, trained: bool, scores: bool) -> 
         trust_remote_code=config.model.trust_remote_code,
     )
     scorer = load(model, head="score")
+    place(scorer.model)
     if scores:
         require_scorer(scorer)
     inner: Any = scorer.model

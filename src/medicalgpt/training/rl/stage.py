@@ -25,6 +25,7 @@ from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
+from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
 from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.rl.experience import measure
@@ -36,15 +37,17 @@ from medicalgpt.training.rl.roles import Roles, open_roles
 from medicalgpt.training.rl.servers import open_sampler
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
+from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
+from medicalgpt.training.together import wait
 
 
 def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     """Train the policy of a stage; raises MedicalGPTError."""
     config, prompts = ctx.config, ctx.prepared
-    require_memory(config)
-    world = _world(ctx)
+    world = ProcessGroup(ctx.rank, ctx.world, training_device())
     _check(config, world)
+    require_memory(config)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
     random.seed(f"{config.train.seed}:{ctx.rank}")
@@ -75,19 +78,12 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             publish(ctx, roles.loaded, trainer.tokens, before, after, parents, best=best)
-    if world.size > 1:
-        torch.distributed.barrier()
+    wait()
     return Outcome(Status.FINISHED, ctx.folder.path, before, after)
 
 
-def _world(ctx: Context[RlConfig, PromptSet]) -> ProcessGroup:
-    cuda = torch.cuda.is_available()
-    return ProcessGroup(
-        ctx.rank, ctx.world, torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
-    )
-
-
 def _check(config: RlConfig, world: ProcessGroup) -> None:
+    sharding_of(config, world.size)  # refuses
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
     if mixed_precision(config) == "fp16":
@@ -105,9 +101,6 @@ def _trainer(
 ) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
-    if torch.cuda.is_available() and config.quantization == "none":
-        for module in roles.modules():
-            module.to(world.device)
     if config.train.gradient_checkpointing:
         checkpoint_activations(unwrap(roles.policy.model))
         if roles.critic is not None:

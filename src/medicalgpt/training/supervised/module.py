@@ -1,7 +1,8 @@
 """What the distributed wrapper sees: one module whose forward pass is one objective on one batch."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -9,8 +10,11 @@ from torch import nn
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.shard import Sharding, is_sharded
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.training.stages import StageObjective
+
+T = TypeVar("T")
 
 
 class StageModule(nn.Module):
@@ -30,6 +34,24 @@ class StageModule(nn.Module):
         self.objective = objective
         # A tuple hides the frozen model from parameters(), state dicts and gradient synchronization.
         self._reference = (reference,)
+        self.sharding: Sharding | None = None
+
+    def divide(self, sharding: Sharding) -> None:
+        """Leave this process its part of the policy. Every process must then make the same calls."""
+        self.sharding = sharding
+        sharding.divide(self, self.policy.model, "within", "baseline")
+        # transformers.Trainer then neither moves nor wraps it.
+        self.is_distributed_loading_by_transformers = True
+
+    def compare_with(self, reference: CausalPolicy) -> None:
+        """Take a second, frozen model as the reference, divided as the policy is."""
+        if self.sharding is not None and not is_sharded(reference):
+            self.sharding.divide(reference, reference.model, "logps")
+        self._reference = (reference,)
+
+    def within(self, work: Callable[[], T]) -> T:
+        """Do `work` as a forward pass: where the policy is sharded, what it reads of the weights is there inside."""
+        return work()
 
     def forward(self, batch: TreeBatch) -> dict[str, Any]:
         """Sum and count of the loss and of every metric."""

@@ -1,11 +1,12 @@
 """The numbers of a supervised run: what its metrics lines hold, the means over the held-out set, and the end at one that is none."""
 
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import torch
 
@@ -45,10 +46,39 @@ class TrainNumbers:
         values, tokens = self.meter.drain()
         self.tokens += tokens
         line = {f"train/{k}": v for k, v in values.items()}
-        line["train/grad_norm"], line["train/learning_rate"] = grad_norm, learning_rate
+        if math.isfinite(grad_norm):  # it is not in a step that float16 skips
+            line["train/grad_norm"] = grad_norm
+        line["train/learning_rate"] = learning_rate
         line["train/tokens"] = self.tokens
         line["train/tokens_per_second"] = tokens / max(1e-9, now - self._start)
         return line
+
+
+@final
+class Overflows:
+    """Steps that float16 skips: its loss scale grows until a gradient overflows, and is halved then. That is how it finds one.
+
+    A gradient that is broken by itself overflows at every scale.
+    """
+
+    MOST: Final = 20
+    """Skipped steps in a row: from 65,536, where it begins, the scale is below 1 by then."""
+
+    def __init__(self) -> None:
+        self.row = self.since = 0
+
+    def bears(self, norm: torch.Tensor, scaled: bool) -> bool:
+        """Whether training goes on with a gradient of this norm: it is finite, or its step is skipped (`scaled`: float16)."""
+        if bool(torch.isfinite(norm)):
+            self.row = 0
+            return True
+        self.row, self.since = self.row + 1, self.since + 1
+        return scaled and self.row <= self.MOST
+
+    def drain(self) -> dict[str, float]:
+        """How many steps were skipped since the last metrics line; nothing where none was."""
+        since, self.since = self.since, 0
+        return {"train/skipped_steps": float(since)} if since else {}
 
 
 def flat(line: dict[str, float]) -> dict[str, float]:

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from medicalgpt.checkpoints.checkpoint import Header
 from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.disk.arrays import spare
+from medicalgpt.errors import ConfigError
 from medicalgpt.models.batches import row_costs
 from medicalgpt.models.policy import Batching
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
@@ -110,11 +112,15 @@ def make_plan(
     filler: int,
     world: int,
     stretched: Sequence[tuple[int, float]] = (),
+    earlier: Header | None = None,
 ) -> Plan:
     """Choose replay, pack everything and lay out the steps; `stretched` as `plan_run` takes it.
 
+    Args:
+        earlier: of the checkpoint that the run goes on from, whose plan it keeps.
+
     Raises:
-        ConfigError: tokens_per_step is too small for this number of processes.
+        ConfigError: the plan's rows of a step cannot be shared out among this number of processes.
     """
     t = config.train
     parts: list[tuple[TreeStore, np.ndarray | range]] = [(prepared.train, range(len(prepared.train)))]
@@ -127,9 +133,15 @@ def make_plan(
     own = trees.lengths
     lengths = own if batching == "tree" and others[0] is None else row_costs(trees, others[0], batching)
     capacity = t.row_tokens or config.data.max_tokens * config.branches
-    rows_per_step = max(1, round(t.tokens_per_step / capacity))
-    if rows_per_step % world:
-        rows_per_step = max(world, round(rows_per_step / world) * world)
+    rows_per_step = _rows_per_step(t.tokens_per_step, capacity, world)
+    if earlier is not None:
+        rows_per_step = earlier.rows_per_step or _rows_per_step(t.tokens_per_step, capacity, earlier.world_size)
+        if rows_per_step % world:
+            fitting = ", ".join(str(n) for n in range(1, rows_per_step + 1) if rows_per_step % n == 0)
+            raise ConfigError(
+                f"this run takes {rows_per_step} rows a step, which {world} processes cannot share; go on with {fitting} "
+                f"processes (it was saved by {earlier.world_size}), or start over in another output_dir"
+            )
     padded, folder = batching == "padded", prepared.train.folder
     run = plan_run(lengths, capacity, rows_per_step, t.epochs, t.max_steps, t.seed, padded, stretched, folder)
     held_out = None
@@ -139,6 +151,12 @@ def make_plan(
         held_out = PlanDataset(prepared.held_out, rows, batching, filler, others[1])
     train = PlanDataset(trees, run.rows, batching, filler, others[0])
     return Plan(train, held_out, run, run.padding_fraction(own, capacity), capacity)
+
+
+def _rows_per_step(tokens: int, capacity: int, world: int) -> int:
+    """Rows of `capacity` tokens behind a step of about `tokens`, a multiple of the number of processes."""
+    rows = max(1, round(tokens / capacity))
+    return rows if rows % world == 0 else max(world, round(rows / world) * world)
 
 
 def partners(config: StageConfig, prepared: Prepared) -> tuple[Mismatched | None, Mismatched | None]:

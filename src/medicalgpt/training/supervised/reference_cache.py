@@ -13,6 +13,7 @@ from medicalgpt.disk.scratch import scratch
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.rendering.batch import pack_trees, pad_trees
 from medicalgpt.rendering.tree import TokenTree
+from medicalgpt.training.launch import side_group
 
 
 class ReferenceCache:
@@ -67,7 +68,7 @@ def compute(
     policy.train(training)
     if world > 1:
         shared: list[Any] = [None] * world
-        torch.distributed.all_gather_object(shared, found)
+        torch.distributed.all_gather_object(shared, found, group=side_group())
         found = {k: v for part in shared for k, v in part.items()}
     ordered = [found[i] for i in range(len(trees))]
     return ReferenceCache(

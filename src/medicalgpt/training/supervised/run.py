@@ -1,12 +1,12 @@
 """Train one stage on fixed rows."""
 
-import hashlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from medicalgpt.checkpoints.checkpoint import header
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.data.files import skipped_lines
 from medicalgpt.data.ledger import warning_lines
@@ -16,10 +16,10 @@ from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ConfigError, RenderError
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.adapters import trainable
-from medicalgpt.models.batches import costs
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.shard import put_together
 from medicalgpt.rendering.build import Prepared
 from medicalgpt.rendering.remarks import system_remark, trained_ids, unknown_languages
 from medicalgpt.rendering.rows import encode_conversation
@@ -28,33 +28,42 @@ from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
-from medicalgpt.training.policy import AUTOCAST, Policy, load_policy, mixed_precision
+from medicalgpt.training.policy import AUTOCAST, Policy, mixed_precision
 from medicalgpt.training.preflight import as_table, preflight, show
 from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.reference import load_reference, reference_kind
+from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.module import StageModule
-from medicalgpt.training.supervised.plan import Plan, held_out_rows, make_plan
-from medicalgpt.training.supervised.reference_cache import ReferenceCache, compute
+from medicalgpt.training.supervised.opening import open_module
+from medicalgpt.training.supervised.plan import Plan, make_plan
+from medicalgpt.training.supervised.reference_filling import fill_caches
 from medicalgpt.training.supervised.reward_report import reward_report
 from medicalgpt.training.supervised.session import build_trainer
+from medicalgpt.training.supervised.trainer import StageTrainer
+from medicalgpt.training.together import share, wait
 
 
 def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     config, console, prepared = ctx.config, ctx.console, ctx.prepared
-    require_memory(config)
+    sharding = sharding_of(config, ctx.world)
+    require_memory(config, sharding.parts if sharding else 1)
     torch.manual_seed(config.train.seed)
     with ctx.phases.during("loading", f"loading {config.model.base}"):
-        loaded, policy, note = load_policy(config)
+        loaded, module, note = open_module(config, sharding)
+    policy = module.policy
     console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
     _preflight(ctx, prepared, loaded)
-    plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, ctx.world, start.stretched)
+    earlier = header(start.checkpoint) if start.checkpoint is not None else None
+    plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, ctx.world, start.stretched, earlier)
     console.print(
         f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
         f"{plan.padding:.1%} of the rows' room is empty",
         highlight=False,
     )
-    module = StageModule(policy, objective_of(config), _reference(ctx, policy, plan))
+    reference = _reference(ctx, module, plan)
+    if reference is not None:
+        module.compare_with(reference)
     live = LiveReport(ctx, parents)
     trainer, stop = build_trainer(ctx, module, plan, loaded, live)
     if start.checkpoint is not None:
@@ -67,13 +76,31 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
         console.print(line, highlight=False)
     after = trainer.evaluate()
     trainer.answer(trainer.state.global_step)
-    best, after = chosen(ctx, trainable(module), trainer.state.global_step, plan.run.steps, after)
+    after = _finish(ctx, trainer, loaded, parents, (before, after), plan.run.steps)
+    return Outcome(Status.FINISHED, ctx.folder.path, before, after)
+
+
+def _finish(
+    ctx: Context[SupervisedConfig, Prepared],
+    trainer: StageTrainer,
+    loaded: Loaded,
+    parents: tuple[Path, ...],
+    numbers: tuple[dict[str, float], dict[str, float]],
+    steps: int,
+) -> dict[str, float]:
+    """Publish the best model or the last; of a sharded one the first process gathers the whole. Returns its held-out numbers."""
+    module, (before, after) = trainer.module, numbers
+    if ctx.best is not None:  # its checkpoint is read by every process
+        share(ctx.folder.path, [ctx.folder.metrics.name, ctx.folder.checkpoints.name])
+    best, after = chosen(ctx, trainable(module), trainer.state.global_step, steps, after)
+    report = reward_report(ctx, trainer)
+    if module.sharding is not None:
+        put_together(module, keep=ctx.rank == 0, trained_only=ctx.config.lora.enabled)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
-            report = reward_report(ctx, trainer)
             publish(ctx, loaded, trainer.tokens, before, after, parents, report, best)
-    trainer.accelerator.wait_for_everyone()
-    return Outcome(Status.FINISHED, ctx.folder.path, before, after)
+    wait()
+    return after
 
 
 def _size(policy: Policy) -> str:
@@ -128,7 +155,8 @@ def _conversations(prepared: Prepared, template: ChatTemplate) -> list[tuple[Mes
     return found
 
 
-def _reference(ctx: Context[SupervisedConfig, Prepared], policy: Policy, plan: Plan) -> CausalPolicy | None:
+def _reference(ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan) -> CausalPolicy | None:
+    policy = module.policy
     config, choice = ctx.config, ctx.config.reference_choice
     if not objective_of(config).needs.reference:
         return None
@@ -149,34 +177,7 @@ def _reference(ctx: Context[SupervisedConfig, Prepared], policy: Policy, plan: P
             "quantization": config.quantization,
             "code": ctx.key.code,
         }
-        precision = mixed_precision(config)
+        autocast = AUTOCAST[mixed_precision(config)]
         with ctx.phases.during("reference", "measuring what the reference says of every row (kept for later runs)"):
-            fill_cache(plan, policy, hash_json(facts), cache_root(), precision, ctx.rank, ctx.world)
+            fill_caches(plan, module, policy, hash_json(facts), cache_root(), autocast)
     return None
-
-
-def fill_cache(
-    plan: Plan, policy: CausalPolicy, key: str, cache: Path, precision: str, rank: int = 0, world: int = 1
-) -> None:
-    """Attach reference log-probabilities to both datasets, computing them where no cache of that content exists.
-
-    `precision` is the autocast type of the training step: the same rounding makes the first margin exactly 0.
-    """
-    autocast = AUTOCAST[precision]
-    named = [("train", plan.train), ("held_out", plan.held_out)]
-    named += [(f"{name}/mismatched", data.mismatched) for name, data in named if data is not None]
-    for name, data in named:
-        if data is None:
-            continue
-        digest = hashlib.sha256(f"{key}/{name}/{policy.batching}".encode()).hexdigest()[:32]
-        path = cache / "reference" / f"{digest}.npz"
-        if path.is_file():
-            data.reference = ReferenceCache.load(path)
-            continue
-        rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
-        with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
-            data.reference = compute(
-                policy, data.trees, [r for r in rows if r], policy.batching, data.filler, rank, world
-            )
-        if rank == 0:
-            data.reference.save(path)

@@ -15,9 +15,9 @@ from medicalgpt.training.context import Context
 class SampleWriter:
     """Answers the same few held-out prompts each time it is asked. PT has no prompts and writes none."""
 
-    def __init__(self, ctx: Context[SupervisedConfig, Prepared], loaded: Loaded) -> None:
-        self.ctx, self.loaded = ctx, loaded
-        self.log = SampleLog(ctx.folder.samples)
+    def __init__(self, ctx: Context[SupervisedConfig, Prepared], loaded: Loaded, log: SampleLog | None) -> None:
+        """`log` is None in a process that answers only because the others do."""
+        self.ctx, self.loaded, self.log = ctx, loaded, log
         self.prompts = held_out_prompts(ctx)
         self.room_said = False
 
@@ -26,7 +26,8 @@ class SampleWriter:
         if not self.prompts:
             return
         # A process that was killed between these answers and the next checkpoint left some behind.
-        self.log.rewind(step - 1)
+        if self.log is not None:
+            self.log.rewind(step - 1)
         engine = Engine(self.loaded.model, self.loaded.tokenizer, self.ctx.template)
         sampling = Sampling(max_new_tokens=self.ctx.config.train.sample_tokens, temperature=0.0)
         fitting = [sample for sample in self.prompts if _fits(engine, sample.prompt, sampling)]
@@ -39,7 +40,8 @@ class SampleWriter:
             )
         with self.ctx.phases.during("samples", f"answering {len(fitting)} sample prompts at step {step}"):
             answers = engine.generate([s.prompt for s in fitting], sampling)
-        for sample, done in zip(fitting, answers):
+        for sample, done in zip(fitting, answers) if self.log is not None else ():
+            assert self.log is not None
             self.log.append(
                 step,
                 [m.as_dict() for m in sample.prompt],

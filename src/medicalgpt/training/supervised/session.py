@@ -1,5 +1,6 @@
 """The trainer of a stage with its arguments and callbacks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.models.load import Loaded
+from medicalgpt.models.shard import has_room, put_out
 from medicalgpt.rendering.build import Prepared
+from medicalgpt.runs.metrics import SampleLog
 from medicalgpt.training.context import Context
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.phases import Ahead
@@ -25,9 +28,10 @@ from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import Plan
 from medicalgpt.training.supervised.samples import SampleWriter
 from medicalgpt.training.supervised.trainer import StageTrainer
+from medicalgpt.training.together import gathered
 
 
-def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan) -> TrainingArguments:
+def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan, sharded: bool = False) -> TrainingArguments:
     """transformers' arguments for our plan: one epoch over all rows of the run, in order."""
     t, precision = ctx.config.train, mixed_precision(ctx.config)
     return TrainingArguments(
@@ -47,6 +51,8 @@ def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan) -> TrainingA
         save_strategy="steps" if t.save_every else "no",
         save_steps=t.save_every or 500,
         save_total_limit=t.keep_checkpoints,
+        # transformers saves and restores no optimizer of a sharded model; ours does (checkpoints/parts.py).
+        save_only_model=sharded,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         log_level="error",
@@ -65,14 +71,14 @@ def build_trainer(
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
     schedule = (t.schedule, t.warmup)
-    trainer = StageTrainer(module, arguments(ctx, plan), plan.train, plan.held_out, ctx.folder, schedule, ctx.phases)
+    settings = arguments(ctx, plan, module.sharding is not None)
+    trainer = StageTrainer(module, settings, plan.train, plan.held_out, ctx.folder, schedule, ctx.phases)
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:
             # Its own choice comes only when training begins, after the first held-out numbers were written elsewhere.
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
-    # Opening samples.jsonl mends it, so only the process that writes it may.
-    trainer.answer = SampleWriter(ctx, loaded).write if ctx.rank == 0 else _silent
+    trainer.answer = answering(ctx, module, loaded)
     trainer.best = ctx.best
     stop = StopCallback(ctx.console, t.save_minutes)
     ahead = Ahead(t.eval_every, t.sample_every)
@@ -83,5 +89,31 @@ def build_trainer(
     return trainer, stop
 
 
+def answering(ctx: Context[SupervisedConfig, Prepared], module: StageModule, loaded: Loaded) -> Callable[[int], None]:
+    """What writes the sample answers of a step.
+
+    A sharded model is gathered for it in all processes, which answer alike; one that ran alone would wait for the others.
+    """
+    # Opening samples.jsonl mends it, so only the process that writes it may.
+    log = SampleLog(ctx.folder.samples) if ctx.rank == 0 else None
+    if module.sharding is None:
+        return SampleWriter(ctx, loaded, log).write if log is not None else _silent
+    if not all(gathered(has_room(module))):
+        if ctx.config.train.sample_count and not ctx.config.scores:
+            ctx.console.print(
+                "no sample answers: they need the whole model on one device, which has no room for it (train.sample_count=0 "
+                "asks for none)",
+                highlight=False,
+            )
+        return _silent
+    writer, reshard = SampleWriter(ctx, loaded, log), module.sharding.reshard
+
+    def write(step: int) -> None:
+        with put_out(module, reshard):
+            writer.write(step)
+
+    return write
+
+
 def _silent(step: int) -> None:
-    """Ranks other than 0 write no samples."""
+    """No samples."""

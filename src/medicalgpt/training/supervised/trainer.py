@@ -6,7 +6,8 @@ optimizer step over all accumulation steps and ranks, so neither batch shape nor
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, final
 
@@ -18,18 +19,22 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
 from medicalgpt.checkpoints import checkpoint, random_state
+from medicalgpt.checkpoints.parts import load_parts, whole_state
 from medicalgpt.models.adapters import trainable
+from medicalgpt.models.shard import add_up, free, whole
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.training.best import BestSoFar, kept, save_start
+from medicalgpt.training.heartbeat import Heartbeat
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.schedule import Schedule, factor
 from medicalgpt.training.stages import StageObjective
 from medicalgpt.training.supervised.module import StageModule
-from medicalgpt.training.supervised.numbers import TrainNumbers, flat, halt, held_out_means
+from medicalgpt.training.supervised.numbers import Overflows, TrainNumbers, flat, halt, held_out_means
 from medicalgpt.training.supervised.plan import PlanDataset, loader
+from medicalgpt.training.together import wait
 
 # Every private method of transformers.Trainer that `StageTrainer` overrides.
 PRIVATE_OVERRIDES = (
@@ -38,6 +43,8 @@ PRIVATE_OVERRIDES = (
     "_clip_grad_norm",
     "_save_checkpoint",
     "_load_from_checkpoint",
+    "_load_optimizer_and_scheduler",
+    "_defer_fsdp_gradient_reduction",
 )
 
 
@@ -75,6 +82,8 @@ class StageTrainer(Trainer):
         self.best: BestSoFar | None = None
         self._evaluated: tuple[int, dict[str, float]] = (-1, {})
         self._step_rows: list[str] = []
+        self.overflows = Overflows()
+        self.heartbeat: Heartbeat | None = None
 
     @property
     def tokens(self) -> int:
@@ -86,15 +95,17 @@ class StageTrainer(Trainer):
         if start.checkpoint is None:
             before = self.evaluate()
             self.answer(0)
-            if self.best is not None and self.is_world_process_zero():
-                save_start(self.folder, trainable(self.module))
-            self.accelerator.wait_for_everyone()
+            if self.best is not None:
+                weights = self._whole_weights()
+                if self.is_world_process_zero():
+                    save_start(self.folder, weights)
+            wait()
             self._loop(None)
             return before
         if self.metrics_log is not None:
             self.metrics_log.rewind(start.step)
             SampleLog(self.folder.samples).rewind(start.step)
-        self.accelerator.wait_for_everyone()
+        wait()
         self._evaluated = (start.step, held_out_numbers(self.folder.metrics, start.step))
         before = held_out_numbers(self.folder.metrics, 0)
         if self.best is not None:
@@ -108,12 +119,16 @@ class StageTrainer(Trainer):
 
     def _loop(self, resume: Path | None) -> None:
         self.numbers.start_clock()
+        self.heartbeat = Heartbeat.listen(self.phases.say)
         try:
             self.train(resume_from_checkpoint=str(resume) if resume else None)
         except BaseException:
             # The loop skips this when it breaks off, but callbacks hold signals, the terminal and open files.
             self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
+        finally:
+            if self.heartbeat is not None:
+                self.heartbeat.stop()
 
     # -- data --------------------------------------------------------------------------------------------------------
     def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
@@ -133,7 +148,7 @@ class StageTrainer(Trainer):
         """Where the objective needs it: its mean over the mismatched rows of all batches and ranks, put into every batch."""
         if not self._objective.needs.baseline:
             return
-        module = self.accelerator.unwrap_model(self.model)
+        module = self.module
         training = module.training
         module.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.args.device)
@@ -153,6 +168,8 @@ class StageTrainer(Trainer):
 
     # -- one step ----------------------------------------------------------------------------------------------------
     def _prepare_inputs(self, inputs: LoopBatch) -> LoopBatch:
+        if self.heartbeat is not None:
+            self.heartbeat.batch()
         return inputs.to(self.args.device)
 
     def compute_loss(
@@ -169,6 +186,16 @@ class StageTrainer(Trainer):
         loss: torch.Tensor = out["sum"] * (self.args.world_size / num_items_in_batch)
         return loss.float()
 
+    @contextmanager
+    def _defer_fsdp_gradient_reduction(self) -> Iterator[None]:
+        """Around every micro-batch of a step but the last, where the module is sharded."""
+        assert self.module.sharding is not None
+        add_up(self.module, within=self.module.sharding.each, between=False)
+        try:
+            yield
+        finally:
+            add_up(self.module)
+
     def floating_point_ops(self, inputs: LoopBatch) -> int:
         return 0  # we report tokens per second; benchmarks count FLOPs themselves
 
@@ -183,7 +210,10 @@ class StageTrainer(Trainer):
     def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor | float | None:
         self.watch.look()
         norm: torch.Tensor | float | None = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call]  # transformers leaves it bare
-        if norm is not None and not torch.isfinite(torch.as_tensor(float(norm))):
+        if norm is None:
+            return None
+        norm = whole(norm) if isinstance(norm, torch.Tensor) else torch.as_tensor(norm)
+        if not self.overflows.bears(norm, scaled=self.accelerator.scaler is not None):
             self._halt("gradient norm", self._step_rows)
         return norm
 
@@ -205,7 +235,8 @@ class StageTrainer(Trainer):
         """Write one metrics line from the meter; `logs` is the Trainer's own and gives gradient norm and learning rate."""
         if "loss" not in logs:
             return
-        self._publish(self.numbers.line(float(logs["grad_norm"]), float(logs["learning_rate"])))
+        line = self.numbers.line(float(logs["grad_norm"]), float(logs["learning_rate"]))
+        self._publish(line | self.overflows.drain())
         self.numbers.start_clock()
 
     def _publish(self, line: dict[str, float]) -> None:
@@ -229,6 +260,7 @@ class StageTrainer(Trainer):
         what = "measuring held-out rows" + (" before training" if self.state.global_step == 0 else "")
         batches = self.phases.over("held-out", what, batches, len(loaded))
         values = held_out_means(self.module, batches, self.accelerator, self.args.device)
+        free(self.module)
         if self.best is not None:
             self.best.see(self.state.global_step, values)
         self._publish(values)
@@ -252,19 +284,37 @@ class StageTrainer(Trainer):
         """Everything a resume needs, written by rank 0 under a temporary name and renamed when complete."""
         random = random_state.gather(self.args.world_size)
         pending = checkpoint.Pending(**self.numbers.meter.state(), total_tokens=self.tokens)
+        weights, optimizer = self._whole_weights(), whole_state(self.optimizer)
         if self.is_world_process_zero():
             step, state = self.state.global_step, dataclasses.asdict(self.state)
-            weights = trainable(self.module)
-            with self.folder.saving(step, checkpoint.size(weights, self.optimizer)) as temp:
+            with self.folder.saving(step, checkpoint.size(weights, optimizer)) as temp:
                 checkpoint.write_weights(temp, weights)
                 checkpoint.write(
                     temp,
                     checkpoint.Snapshot(
-                        "supervised", step, self.optimizer, random, pending, state, scheduler=self.lr_scheduler
+                        "supervised",
+                        step,
+                        optimizer,
+                        random,
+                        pending,
+                        state,
+                        scheduler=self.lr_scheduler,
+                        rows_per_step=self.args.gradient_accumulation_steps * self.args.world_size,
                     ),
                 )
             self.folder.prune(self.args.save_total_limit or 1, spare=kept(self.best, self.folder))
-        self.accelerator.wait_for_everyone()
+        wait()
+
+    def _whole_weights(self) -> dict[str, torch.Tensor]:
+        """Trained weights by name, with the parts of all processes, which must all ask."""
+        return {name: whole(parameter) for name, parameter in trainable(self.module).items()}
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """What the base class does, for an optimizer of which this process holds a part."""
+        if checkpoint is None or self.module.sharding is None:
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        load_parts(Path(checkpoint), self.optimizer, self.lr_scheduler)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Trained weights and pending sums; optimizer, schedule, random and Trainer's state are read by the base class."""

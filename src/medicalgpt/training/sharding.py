@@ -1,0 +1,43 @@
+"""Whether a run shards its model, over which processes, and what cannot be done then."""
+
+from torch.distributed.device_mesh import init_device_mesh
+
+from medicalgpt.config.base import StageConfig
+from medicalgpt.errors import ConfigError
+from medicalgpt.memory.estimate import fits
+from medicalgpt.models.shard import Sharding
+from medicalgpt.training.placing import training_device
+from medicalgpt.training.policy import AUTOCAST, mixed_precision
+from medicalgpt.training.together import gathered
+
+
+def sharding_of(config: StageConfig, world: int) -> Sharding | None:
+    """The division that `distributed` asks for; None where every process holds the whole model. All processes ask.
+
+    Raises:
+        ConfigError: a stage with rollouts, groups that do not divide the processes, or float16.
+    """
+    asked = config.distributed
+    if config.rollouts and asked.shard in ("full", "hybrid"):
+        raise ConfigError(
+            f"distributed.shard={asked.shard}: stages that learn from their own answers hold the whole model in every process "
+            "so far; use distributed.shard=none with adapters (lora.enabled=true) or quantization=nf4"
+        )
+    if world == 1 or asked.shard == "none" or config.rollouts:
+        return None
+    if asked.shard == "auto" and all(gathered(fits(config))):
+        return None
+    precision = mixed_precision(config)
+    if precision == "fp16":
+        raise ConfigError(
+            "model.dtype=float16 needs loss scaling, which does not see an overflow in another process's part; with "
+            f"distributed.shard={asked.shard} use bfloat16 or float32"
+        )
+    if world % asked.replicate:
+        raise ConfigError(f"distributed.replicate={asked.replicate} does not divide {world} processes")
+    groups, of_groups = ((asked.replicate,), ("replicate",)) if asked.replicate > 1 else ((), ())
+    parts = (world // asked.replicate,)
+    mesh = init_device_mesh(training_device().type, groups + parts, mesh_dim_names=(*of_groups, "shard"))
+    # Only full training has fp32 weights under a shorter compute type; a frozen base lies in that type already.
+    compute = AUTOCAST[precision] if not config.lora.enabled and config.model.dtype == "auto" else None
+    return Sharding(mesh, asked.reshard, asked.reduce == "each", compute)
