@@ -1,0 +1,167 @@
+"""Items of tests in rows: an item is found where most of its n-grams stand close together.
+
+An item is known by two texts: its question alone, where that is long enough to say something, and its question with its options,
+whose order does not count as each option has n-grams of its own. Paraphrases are not found (arXiv 2602.12413).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from medicalgpt.config.curation import Containment, NgramSizes, Script
+from medicalgpt.curation.matching import comparable, ngrams
+
+SHORTEST: Final[Mapping[Script, int]] = {"zh": 10, "en": 24}
+"""Characters of a question that is looked for without its options."""
+_CHUNK: Final = 1 << 15
+"""n-grams of a row that are looked at together; chunks overlap by half."""
+_FEWEST: Final = 3  # n-grams of an item that can be found
+
+
+@dataclass(frozen=True, slots=True)
+class SoughtItem:
+    """An item of a test: `parts` are its question and its options."""
+
+    test: str
+    id: str
+    parts: tuple[str, ...]
+    language: Script
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hit:
+    """An item that stands in a row; `verbatim`: its whole question does, not only most of it."""
+
+    test: str
+    id: str
+    verbatim: bool
+
+
+@dataclass(frozen=True)
+class _Index:
+    """n-grams of one size: sorted, and for each the keys that have it (from `starts[i]` to `starts[i + 1]` of `keys`)."""
+
+    size: int
+    grams: np.ndarray
+    starts: np.ndarray
+    keys: np.ndarray
+
+
+@dataclass
+class ItemIndex:
+    """All items that are looked for. Keys number the texts by which items are known; an item has one or two."""
+
+    items: list[SoughtItem] = field(default_factory=list)
+    unfindable: dict[str, int] = field(default_factory=dict)
+    """Items by test that are too short to be told from other text."""
+    _owner: list[int] = field(default_factory=list)
+    _wanted: list[float] = field(default_factory=list)
+    _length: list[int] = field(default_factory=list)
+    _counts: list[int] = field(default_factory=list)
+    _questions: list[str] = field(default_factory=list)
+    _by_size: list[_Index] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, items: Sequence[SoughtItem], sizes: NgramSizes, thresholds: Containment) -> "ItemIndex":
+        """The index of items."""
+        made = cls(list(items))
+        pairs: dict[int, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+        for number, item in enumerate(items):
+            size, threshold = getattr(sizes, item.language), getattr(thresholds, item.language)
+            parts = [comparable(part) for part in item.parts]
+            made._questions.append(parts[0])
+            known_by = [parts[:1]] if len(parts[0]) >= max(size + _FEWEST, SHORTEST[item.language]) else []
+            known_by += [parts] if len(parts) > 1 else []
+            found = False
+            for texts in known_by:
+                found |= made._add(number, texts, size, threshold, pairs)
+            if not found:
+                made.unfindable[item.test] = made.unfindable.get(item.test, 0) + 1
+        made._by_size = [_indexed(size, *both) for size, both in sorted(pairs.items())]
+        return made
+
+    def _add(
+        self,
+        number: int,
+        texts: Sequence[str],
+        size: int,
+        threshold: float,
+        pairs: dict[int, tuple[list[np.ndarray], list[np.ndarray]]],
+    ) -> bool:
+        grams = np.unique(np.concatenate([ngrams(text, size) for text in texts if len(text) >= size] or [_NONE]))
+        if len(grams) < _FEWEST:
+            return False
+        listed = pairs.setdefault(size, ([], []))
+        listed[0].append(grams)
+        listed[1].append(np.full(len(grams), len(self._owner), np.int64))
+        self._owner.append(number)
+        self._wanted.append(threshold)
+        self._length.append(sum(map(len, texts)))
+        self._counts.append(len(grams))
+        return True
+
+    def find(self, text: str) -> list[Hit]:
+        """Items that stand in a row's text, in order."""
+        plain = comparable(text)
+        found: set[int] = set()
+        for index in self._by_size:
+            if len(plain) >= index.size:
+                found |= self._keys_in(ngrams(plain, index.size), index)
+        owners = {self._owner[key] for key in found}
+        return sorted(
+            Hit(item.test, item.id, self._questions[number] in plain)
+            for number, item in ((number, self.items[number]) for number in owners)
+        )
+
+    def _keys_in(self, grams: np.ndarray, index: _Index) -> set[int]:
+        at = np.minimum(np.searchsorted(index.grams, grams), len(index.grams) - 1)
+        places = np.flatnonzero(index.grams[at] == grams)
+        found: set[int] = set()
+        start = 0
+        while start < len(grams) and len(places):
+            inside = places[(places >= start) & (places < start + _CHUNK)]
+            if len(inside):
+                found |= self._close(inside, at[inside], index)
+            start += _CHUNK // 2
+        return found
+
+    def _close(self, places: np.ndarray, which: np.ndarray, index: _Index) -> set[int]:
+        """Keys enough of whose n-grams stand within about twice the length of their text."""
+        distinct = np.unique(which)
+        owners = np.concatenate([index.keys[index.starts[g] : index.starts[g + 1]] for g in distinct])
+        keys, counts = np.unique(owners, return_counts=True)
+        enough = [
+            int(key) for key, count in zip(keys, counts) if count >= self._wanted[key] * self._counts[key] - 1e-9
+        ]
+        return {key for key in enough if self._is_local(key, places, which, index)}
+
+    def _is_local(self, key: int, places: np.ndarray, which: np.ndarray, index: _Index) -> bool:
+        own = np.asarray([key in index.keys[index.starts[g] : index.starts[g + 1]] for g in np.unique(which)])
+        mine = np.isin(which, np.unique(which)[own])
+        where, grams = places[mine], which[mine]
+        need, width = self._wanted[key] * self._counts[key] - 1e-9, 2 * self._length[key] + 64
+        held: dict[int, int] = {}
+        left = 0
+        for right, gram in enumerate(grams.tolist()):
+            held[gram] = held.get(gram, 0) + 1
+            while where[right] - where[left] > width:
+                old = int(grams[left])
+                held[old] -= 1
+                if not held[old]:
+                    del held[old]
+                left += 1
+            if len(held) >= need:
+                return True
+        return False
+
+
+_NONE: Final = np.empty(0, np.uint64)
+
+
+def _indexed(size: int, grams: list[np.ndarray], keys: list[np.ndarray]) -> _Index:
+    every, owner = np.concatenate(grams), np.concatenate(keys)
+    order = np.argsort(every, kind="stable")
+    distinct, starts = np.unique(every[order], return_index=True)
+    return _Index(size, distinct, np.append(starts, len(every)), owner[order])
