@@ -42,7 +42,10 @@ class QualityConfig(Section):
     max_chars: int | None = Field(None, ge=1, description="Most characters of a row's text; null: any.")
     min_answer: int = Field(2, ge=0, description="Fewest characters of an answer; 0: any.")
     repeated_lines: float = Field(
-        0.5, ge=0, le=1, description="Largest share of characters in lines that stood before (arXiv 2112.11446); 1: off."
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of characters in lines that stood before (arXiv 2112.11446); 1: off.",
     )
     repeated_ngrams: float = Field(
         0.5, ge=0, le=1, description="Largest share of 10-grams of characters that stood before; 1: off."
@@ -51,7 +54,10 @@ class QualityConfig(Section):
         0.5, ge=0, le=1, description="Largest share of characters that are no letter, digit or white space; 1: off."
     )
     damaged_share: float = Field(
-        0.002, ge=0, le=1, description="Largest share of characters that decoding damaged (U+FFFD, control, mojibake); 1: off."
+        0.002,
+        ge=0,
+        le=1,
+        description="Largest share of characters that decoding damaged (U+FFFD, control, mojibake); 1: off.",
     )
     markup_share: float = Field(0.2, ge=0, le=1, description="Largest share of characters in HTML tags; 1: off.")
     languages: list[Script] = Field(
@@ -62,7 +68,8 @@ class QualityConfig(Section):
         "drop", description="Answers that say nothing (无, 同上, n/a) or repeat the question."
     )
     cut_off: Literal["drop", "keep"] = Field(
-        "keep", description="Answers and documents that end in the middle of a sentence: with a comma, an open bracket or a dash."
+        "keep",
+        description="Answers and documents that end in the middle of a sentence: with a comma, an open bracket or a dash.",
     )
 
 
@@ -79,7 +86,8 @@ class PersonalDataConfig(Section):
         description="mask: [NAME]-like marks; surrogate: other values of the same kind; shift: dates moved, the rest masked; drop: taken out.",
     )
     key_file: str | None = Field(
-        None, description="File of 16 secret bytes or more, from which surrogates and shifts are made; needed for those two."
+        None,
+        description="File of 16 secret bytes or more, from which surrogates and shifts are made; needed for those two.",
     )
     on_leak: Literal["stop", "drop"] = Field(
         "stop",
@@ -102,7 +110,10 @@ class DuplicatesConfig(Section):
         "keep", description="Dialogues that ask what an earlier one asks, with another answer."
     )
     jaccard: float = Field(
-        0.45, gt=0, le=1, description="Nearly the same: so much of both rows' n-grams is shared. One character in 20 edited leaves 0.63."
+        0.45,
+        gt=0,
+        le=1,
+        description="Nearly the same: so much of both rows' n-grams is shared. One character in 20 edited leaves 0.63.",
     )
     ngram: int = Field(5, ge=2, le=32, description="Characters of an n-gram.")
     bands: int = Field(32, ge=1, description="MinHash bands; more find more candidates (arXiv 2107.06499).")
@@ -111,7 +122,9 @@ class DuplicatesConfig(Section):
     @model_validator(mode="after")
     def _size(self) -> Self:
         if self.bands * self.band_rows > _MINHASHES:
-            raise ValueError(f"bands × band_rows is {self.bands * self.band_rows}; at most {_MINHASHES} hashes are made")
+            raise ValueError(
+                f"bands × band_rows is {self.bands * self.band_rows}; at most {_MINHASHES} hashes are made"
+            )
         return self
 
 
@@ -132,7 +145,9 @@ class Containment(Section):
 class ContaminationConfig(Section):
     """Items of tests in the training data."""
 
-    tests: list[str] = Field(default_factory=list, description="Named tests and suites, as `evaluate run --suite` has them.")
+    tests: list[str] = Field(
+        default_factory=list, description="Named tests and suites, as `evaluate run --suite` has them."
+    )
     folder: str = Field("tests", description="Folder below which the tests' files lie, as `--tests`.")
     files: list[str] = Field(
         default_factory=list, description="Other files whose rows must not be trained on: question and answer, or text."
@@ -145,7 +160,9 @@ class ContaminationConfig(Section):
 class HeldOutConfig(Section):
     """Rows that are set apart."""
 
-    fraction: float = Field(0.0, ge=0, lt=1, description="Share of the distinct questions or documents that is held out.")
+    fraction: float = Field(
+        0.0, ge=0, lt=1, description="Share of the distinct questions or documents that is held out."
+    )
     seed: int = Field(42, ge=0, description="Which ones.")
 
 
@@ -155,7 +172,9 @@ class MixConfig(Section):
     unit: Literal["characters", "tokens"] = Field("characters", description="What shares are of.")
     tokenizer: str = Field("smollm2-135m", description="With unit tokens: the model whose tokens count.")
     temperature: float = Field(
-        1.0, ge=1, description="Of sources without a share: sizes to the power of 1/temperature; above 1 small ones gain."
+        1.0,
+        ge=1,
+        description="Of sources without a share: sizes to the power of 1/temperature; above 1 small ones gain.",
     )
     max_epochs: float = Field(4.0, ge=1, description="How often a source is repeated at most (arXiv 2305.16264).")
     seed: int = Field(42, ge=0, description="Which rows are taken of a source that is not taken whole.")
@@ -166,7 +185,9 @@ class ScaleConfig(Section):
 
     workers: int | None = Field(None, ge=1, description="Processes; null: one for each core.")
     shard_rows: int = Field(20_000, ge=1, description="Rows of a file that one process reads at a time.")
-    partitions: int = Field(8, ge=1, le=4096, description="Parts in which duplicates are looked for, one after another in a process.")
+    partitions: int | None = Field(
+        None, ge=1, le=4096, description="Parts in which duplicates are looked for; null: one for every 250,000 rows."
+    )
 
 
 class CurateConfig(Section):

@@ -132,9 +132,7 @@ class ItemIndex:
         distinct = np.unique(which)
         owners = np.concatenate([index.keys[index.starts[g] : index.starts[g + 1]] for g in distinct])
         keys, counts = np.unique(owners, return_counts=True)
-        enough = [
-            int(key) for key, count in zip(keys, counts) if count >= self._wanted[key] * self._counts[key] - 1e-9
-        ]
+        enough = [int(key) for key, count in zip(keys, counts) if count >= self._wanted[key] * self._counts[key] - 1e-9]
         return {key for key in enough if self._is_local(key, places, which, index)}
 
     def _is_local(self, key: int, places: np.ndarray, which: np.ndarray, index: _Index) -> bool:

@@ -31,9 +31,7 @@ def row_of(record: Record) -> JsonRow:
 
 
 def _turns(messages: Sequence[Message]) -> list[JsonRow]:
-    return [
-        message.as_dict() | ({} if message.weight is None else {"weight": message.weight}) for message in messages
-    ]
+    return [message.as_dict() | ({} if message.weight is None else {"weight": message.weight}) for message in messages]
 
 
 def questions_of(record: Record) -> list[str]:
@@ -59,6 +57,17 @@ def answers_of(record: Record) -> list[str]:
             return [_joined(record.chosen), _joined(record.rejected)]
         case Feedback():
             return [_joined(record.answer)]
+
+
+def asked_in(row: JsonRow) -> list[str]:
+    """What a written row asks, by which the split knows it: a dialogue's first user turn, all of a prompt, a document's text."""
+    if "text" in row:
+        return [str(row["text"])]
+    name = "messages" if "messages" in row else "prompt"
+    turns = row[name]
+    assert isinstance(turns, list)  # as `row_of` has it
+    asked = [str(turn["content"]) for turn in turns if turn["role"] == "user"]
+    return asked[:1] if name == "messages" else asked
 
 
 def _joined(turns: Sequence[Message]) -> str:
