@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from medicalgpt.errors import RunError
+from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.bases import resolve_base, run_of
 from medicalgpt.runs.hashes import hash_file
 
 STAGE: Final = "curate"
@@ -112,3 +114,7 @@ def corpora_of(run: Path) -> list[Path]:
 def _before(run: Path, record: manifest.Manifest) -> Iterator[Path]:
     for parent in record.parents:
         yield (run / Path(parent.path).expanduser()).resolve()
+    base = resolve_base(run, record) if record.stage != STAGE else None
+    earlier = run_of(Located(str(base), "model")) if base is not None else None
+    if earlier is not None:
+        yield earlier.resolve()
