@@ -83,16 +83,14 @@ def curate(
 
     The same command again goes on where it was stopped.
     """
-    import json
-
     from medicalgpt.config import load
     from medicalgpt.config.curation import CurateConfig
-    from medicalgpt.curation.stage import REPORT
+    from medicalgpt.curation.corpus import Corpus
     from medicalgpt.curation.stage import curate as make
     from medicalgpt.curation.words import lines
 
     resolved = load(CurateConfig, config, overrides or [])
     folder = make(resolved, lambda text: typer.echo(text, err=True), review)
-    for line in lines(json.loads((folder / REPORT).read_text(encoding="utf-8"))):
+    for line in lines(Corpus(folder).report):
         typer.echo(line)
     typer.echo(f"finished: {folder}")

@@ -1,9 +1,11 @@
 """Items of tests in rows: an item is found where most of its n-grams stand close together.
 
 An item is known by two texts: its question alone, where that is long enough to say something, and its question with its options,
-whose order does not count as each option has n-grams of its own. Paraphrases are not found (arXiv 2602.12413).
+whose order does not count as each option has n-grams of its own. A shorter question is found where it is a whole line.
+Paraphrases are not found (arXiv 2602.12413).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +20,14 @@ SHORTEST: Final[Mapping[Script, int]] = {"zh": 10, "en": 24}
 _CHUNK: Final = 1 << 15
 """n-grams of a row that are looked at together; chunks overlap by half."""
 _FEWEST: Final = 3  # n-grams of an item that can be found
+_ENOUGH: Final = 8
+"""n-grams of a question with its options; where there are fewer, its 3-grams are looked for, and nearly all must be there."""
+_LABEL: Final = re.compile(r"^(?:问题|题目|question|q|\d{1,4})")
+"""What may stand in front of a question in its line, in comparable text."""
+_LINE: Final = 80  # characters of a line that may be a short question
+_LEAST: Final = 6  # characters of a question that is looked for as a line
+_SHORT: Final = 3
+_NEARLY_ALL: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ class ItemIndex:
     _counts: list[int] = field(default_factory=list)
     _questions: list[str] = field(default_factory=list)
     _by_size: list[_Index] = field(default_factory=list)
+    _lines: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: Sequence[SoughtItem], sizes: NgramSizes, thresholds: Containment) -> "ItemIndex":
@@ -72,11 +83,15 @@ class ItemIndex:
             size, threshold = getattr(sizes, item.language), getattr(thresholds, item.language)
             parts = [comparable(part) for part in item.parts]
             made._questions.append(parts[0])
-            known_by = [parts[:1]] if len(parts[0]) >= max(size + _FEWEST, SHORTEST[item.language]) else []
-            known_by += [parts] if len(parts) > 1 else []
             found = False
-            for texts in known_by:
-                found |= made._add(number, texts, size, threshold, pairs)
+            if len(parts[0]) >= max(size + _FEWEST, SHORTEST[item.language]):
+                found |= made._add(number, parts[:1], size, threshold, pairs, _FEWEST)
+            elif len(parts[0]) >= _LEAST:
+                made._lines.setdefault(_LABEL.sub("", parts[0]), []).append(number)
+                found = True
+            if len(parts) > 1:
+                whole = made._add(number, parts, size, threshold, pairs, _ENOUGH)
+                found |= whole or made._add(number, parts, _SHORT, max(threshold, _NEARLY_ALL), pairs, _FEWEST)
             if not found:
                 made.unfindable[item.test] = made.unfindable.get(item.test, 0) + 1
         made._by_size = [_indexed(size, *both) for size, both in sorted(pairs.items())]
@@ -89,9 +104,10 @@ class ItemIndex:
         size: int,
         threshold: float,
         pairs: dict[int, tuple[list[np.ndarray], list[np.ndarray]]],
+        fewest: int,
     ) -> bool:
         grams = np.unique(np.concatenate([ngrams(text, size) for text in texts if len(text) >= size] or [_NONE]))
-        if len(grams) < _FEWEST:
+        if len(grams) < fewest:
             return False
         listed = pairs.setdefault(size, ([], []))
         listed[0].append(grams)
@@ -110,6 +126,9 @@ class ItemIndex:
             if len(plain) >= index.size:
                 found |= self._keys_in(ngrams(plain, index.size), index)
         owners = {self._owner[key] for key in found}
+        if self._lines:
+            lines = (comparable(line) for line in text.splitlines() if len(line) <= _LINE)
+            owners.update(number for line in lines for number in self._lines.get(_LABEL.sub("", line), ()))
         return sorted(
             Hit(item.test, item.id, self._questions[number] in plain)
             for number, item in ((number, self.items[number]) for number in owners)

@@ -13,6 +13,7 @@ import numpy as np
 from medicalgpt.config import Resolved, dump
 from medicalgpt.config.curation import CURATE, CurateConfig
 from medicalgpt.curation.choose import Chosen, by_kind, choose, compare_tasks, settle
+from medicalgpt.curation.corpus import REPORT
 from medicalgpt.curation.local import Executor, LocalExecutor
 from medicalgpt.curation.overlap import ItemIndex, SoughtItem
 from medicalgpt.curation.personal import Cleaner, read_key
@@ -30,7 +31,6 @@ from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.hashes import hash_json, hash_text, hash_tree
 from medicalgpt.runs.run_key import RunKey
 
-REPORT: Final = "curation.json"
 PAGE: Final = "curation.md"
 _WORK: Final = ".work"
 _ROOMS: Final = ("data", "phi", "curation")
