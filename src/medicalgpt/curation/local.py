@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -29,9 +30,11 @@ class Executor(Protocol):
 
     def run(self, folder: Path, step: str, count: int) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class LocalExecutor:
-    """Up to `workers` processes; with one, or one task, this process does the work.
+    """Up to `workers` processes; with one, or one task, this process does the work. They stay for all steps, until `close`.
 
     Args:
         say: gets a line now and then.
@@ -41,6 +44,13 @@ class LocalExecutor:
         self._workers = workers or len(os.sched_getaffinity(0))
         self._say = say
         self._work: Work | None = None
+        self._helpers: list[_Helper] = []
+
+    def close(self) -> None:
+        """End the processes, whatever they are at: a task is done as a whole or not at all."""
+        for helper in self._helpers:
+            helper.close()
+        self._helpers.clear()
 
     def run(self, folder: Path, step: str, count: int) -> None:
         """Do the tasks of a step. Raises whatever a task raised first; RunError where a process ended."""
@@ -60,17 +70,21 @@ class LocalExecutor:
         for number in todo:
             tasks.put(number)
         failed: list[BaseException] = []
-        helpers = [_Helper(folder) for _ in range(min(self._workers, len(todo)))]
+        count = min(self._workers, len(todo))
+        while len(self._helpers) < count:
+            self._helpers.append(_Helper(folder))
+        helpers = self._helpers[:count]
         threads = [Thread(target=_drive, args=(helper, step, tasks, failed), daemon=True) for helper in helpers]
         try:
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        finally:
-            for helper in helpers:
-                helper.close()
+        except BaseException:  # Ctrl-C: what is under way is not waited for
+            self.close()
+            raise
         if failed:
+            self.close()
             raise failed[0]
 
 
@@ -112,9 +126,13 @@ class _Helper:
             raise _known(name)(text)
 
     def close(self) -> None:
-        """End it, whatever it is at: a task is done as a whole or not at all."""
+        """End it."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
 
 
 def _known(name: str) -> type[MedicalGPTError]:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from medicalgpt.config.curation import CurateConfig
@@ -34,12 +35,13 @@ def scan(config: CurateConfig, say: Callable[[str], None] = lambda text: None, r
     Cleaner(config.personal_data)
     plan = Plan(config, tuple(inputs.files), tuple(shards_of(config, inputs.files)), review_file(review))
     index = ItemIndex.of(items, config.contamination.ngram, config.contamination.threshold)
-    with scratch(Path(tempfile.gettempdir()), "medicalgpt-scan-") as folder:
+    engine = LocalExecutor(config.scale.workers, say)
+    with scratch(Path(tempfile.gettempdir()), "medicalgpt-scan-") as folder, closing(engine):
         place = folder / "work"
         plan.write(place)
         done = find(
             place,
-            LocalExecutor(config.scale.workers, say),
+            engine,
             lambda chosen, told, source_of: report_of(config, told, chosen, source_of, items, index.unfindable),
         )
         done.work.shards.close()

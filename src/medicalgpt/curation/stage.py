@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,9 +84,9 @@ def curate(
         _forget_others(place)
         plan.write(place)
         index = ItemIndex.of(items, config.contamination.ngram, config.contamination.threshold)
-        executor = executor or LocalExecutor(config.scale.workers, say)
-        done = find(place, executor, lambda c, t, s: report_of(config, t, c, s, items, index.unfindable))
-        _write(done, executor, folder.path)
+        with closing(executor or LocalExecutor(config.scale.workers, say)) as engine:
+            done = find(place, engine, lambda c, t, s: report_of(config, t, c, s, items, index.unfindable))
+            _write(done, engine, folder.path)
         corpus.write_items(folder.path, hashes, items_in_corpus(done.chosen))
         write_text(folder.path / REPORT, json.dumps(done.report, indent=1, ensure_ascii=False) + "\n")
         write_text(folder.path / PAGE, markdown(done.report))
