@@ -36,7 +36,8 @@ def band_keys(texts: Sequence[str], config: DuplicatesConfig) -> np.ndarray:
             keys = (keys ^ rows[:, :, place]) * np.uint64(0x100000001B3)
             keys ^= keys >> np.uint64(29)
         # The same hashes in another band are no sign of likeness.
-        return keys + np.arange(config.bands, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        keys += np.arange(config.bands, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return keys
 
 
 def candidates(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:

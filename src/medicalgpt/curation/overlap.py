@@ -26,6 +26,9 @@ _LABEL: Final = re.compile(r"^(?:问题|题目|question|q|\d{1,4})")
 """What may stand in front of a question in its line, in comparable text."""
 _LINE: Final = 80  # characters of a line that may be a short question
 _LEAST: Final = 6  # characters of a question that is looked for as a line
+_LONG_NGRAM: Final = 10
+_PLENTY: Final = 110
+"""Characters of an item from which on the threshold itself is enough."""
 _SHORT: Final = 3
 _NEARLY_ALL: Final = 0.9
 
@@ -113,7 +116,7 @@ class ItemIndex:
         listed[0].append(grams)
         listed[1].append(np.full(len(grams), len(self._owner), np.int64))
         self._owner.append(number)
-        self._wanted.append(threshold)
+        self._wanted.append(_wanted(threshold, sum(map(len, texts)), size))
         self._length.append(sum(map(len, texts)))
         self._counts.append(len(grams))
         return True
@@ -175,6 +178,14 @@ class ItemIndex:
 
 
 _NONE: Final = np.empty(0, np.uint64)
+
+
+def _wanted(threshold: float, length: int, size: int) -> float:
+    """Share of n-grams that must stand together: long n-grams are found whole in every other text on the same disease ("basal cell
+    carcinoma"), so that of short texts more is wanted."""
+    if size < _LONG_NGRAM:
+        return threshold
+    return max(threshold, _NEARLY_ALL - (_NEARLY_ALL - threshold) * length / _PLENTY)
 
 
 def _indexed(size: int, grams: list[np.ndarray], keys: list[np.ndarray]) -> _Index:

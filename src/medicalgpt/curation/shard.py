@@ -76,7 +76,7 @@ class ShardReader:
                     found = row_record(row, str(path), source.columns)
                 except BadRow as bad:
                     said = bad.allowed or "rows of text, dialogues, preferences or feedback"
-                    policy.see(path, rejected(path, row, bad, lambda said=said: said))
+                    policy.see(path, rejected(path, row, bad, partial(str, said)))
                     told.bad += 1
                     continue
                 policy.see(path, None)
