@@ -60,6 +60,14 @@ def _likely(value: str) -> bool:
     return _first(tokens[0]) or tokens[-1].casefold() in LAST
 
 
+def _initialed(value: str) -> bool:
+    """Initials and a surname, and no abbreviation of a country before what it has: "U.S. Food"."""
+    last = _tokens(value)[-1].casefold()
+    return not re.match(r"(?:U\. ?S|U\. ?K|E\. ?U|D\. ?C|U\. ?N)\.|[EHSCK]\. [a-z]", value) and (
+        last in LAST or last not in COMMON
+    )
+
+
 _NO_SURNAME: Final = frozenset(
     "disease syndrome hospital clinic medical center centre health general memorial university college street st avenue road drive county city school institute foundation association diet type stage grade score test scale criteria inc llc corp company beach park valley lake springs island heights hills river".split()
 )
@@ -136,7 +144,7 @@ RULES: Final = (
         Kind.NAME,
         re.compile(rf"(?<![\w'.-])(?P<v>(?:[{_UP}]\.[ ]?){{1,3}}{_WORD})(?![\w-])"),
         0.72,
-        wanted=lambda v: _tokens(v)[-1].casefold() in LAST or _tokens(v)[-1].casefold() not in COMMON,
+        wanted=_initialed,
     ),
     Rule(
         "announced initials",

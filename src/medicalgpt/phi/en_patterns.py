@@ -21,6 +21,16 @@ def _labeled(labels: str, value: str) -> re.Pattern[str]:
     return re.compile(rf"{_NO}(?:{labels}){_IS}(?P<v>{value})", re.IGNORECASE)
 
 
+def _address(value: str) -> bool:
+    """No list of small numbers such as 2.3.4.5."""
+    return any(int(part) > 9 for part in value.split("."))
+
+
+def _long(value: str) -> bool:
+    """No pair of readings such as 160-110."""
+    return sum(c.isdigit() for c in value) > 6
+
+
 def _coded(value: str) -> bool:
     """Not a plain word or a year."""
     return sum(c.isdigit() for c in value) >= 3 and not re.fullmatch(r"(?:19|20)\d\d", value)
@@ -53,6 +63,7 @@ NET: Final = (
         Kind.IP,
         re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]\d|\d)"),
         0.9,
+        wanted=_address,
     ),
     Rule(
         "ip version 6",
@@ -275,7 +286,13 @@ RULES: Final = (
         wanted=lambda v: not v.endswith(("MG", "ML", "KG", "IU", "MCG", "HZ", "CC", "MM", "CM")),
     ),
     Rule("number sign", Kind.OTHER_ID, re.compile(r"(?<!\w)#[A-Z]{0,5}-?\d{4,12}(?![\w-])"), 0.8),
-    Rule("grouped number", Kind.OTHER_ID, re.compile(r"(?<![\w.,/+-])\d{3,6}(?:-\d{3,6}){1,3}(?![\w.-]\d|\w)"), 0.65),
+    Rule(
+        "grouped number",
+        Kind.OTHER_ID,
+        re.compile(r"(?<![\w.,/+-])\d{3,6}(?:-\d{3,6}){1,3}(?![\w.-]\d|\w)"),
+        0.65,
+        wanted=_long,
+    ),
     Rule("long number", Kind.OTHER_ID, re.compile(r"(?<![\w.,/+-])\d{7,16}(?![\w,/-]|\.\d)"), 0.6),
     Rule(
         "card",

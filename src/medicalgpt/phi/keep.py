@@ -40,6 +40,8 @@ def kept(folded: str, span: Span) -> str | None:
     value = folded[span.start : span.end]
     if span.kind is Kind.NAME and span.confidence < ANNOUNCED and eponym(folded, span):
         return "eponyms"
+    if span.kind is Kind.ORGANIZATION and any(body in value.casefold() for body in words("keep/public_bodies")):
+        return "public_bodies"
     if span.kind in _WORDLIKE:
         return next((name for name in NAME_LISTS if _covered(folded, span, name)), None)
     if span.kind in (Kind.URL, Kind.EMAIL):
@@ -62,13 +64,16 @@ def _matched(form: re.Pattern[str], folded: str, span: Span) -> bool:
 
 
 def _covered(folded: str, span: Span, name: str) -> bool:
-    """Whether an entry of a list covers a find, or more than it where words announce the find."""
+    """Whether an entry of a list covers a find, or more than it where words announce the find.
+
+    Without such words a Chinese entry may leave out the last character: 葛洪云 is 葛洪, who says.
+    """
     han, latin, longest = _entries(name)
     more = 1 if span.confidence >= ANNOUNCED else 0
     length = span.end - span.start
     for start in range(max(0, span.end - longest), span.start + 1):
-        for end in range(span.end, min(len(folded), start + longest) + 1):
-            if end - start >= length + more and folded[start:end] in han:
+        for end in range(span.end - 1 + more, min(len(folded), start + longest) + 1):
+            if end - start >= length - 1 + 2 * more and folded[start:end] in han:
                 return True
     return _latin_covers(folded, span, latin, more)
 

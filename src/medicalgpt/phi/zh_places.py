@@ -14,13 +14,13 @@ _W: Final = rf"[^\W\d_a-zA-Z{_NOT}]"
 _PROVINCE: Final = "|".join(sorted(words("zh/provinces"), key=len, reverse=True))
 _CITY: Final = "|".join(sorted(words("zh/cities"), key=len, reverse=True))
 _NUMBER: Final = r"[\dA-Za-z甲乙丙丁一二三四五六七八九十百]{1,6}(?:[-~之至]\d{1,4}){0,3}"
-_UNIT: Final = rf"(?:{_NUMBER}\s?(?:号楼|號樓|号院|號院|号|號|弄|幢|栋|棟|座|楼|樓|单元|單元|室|层|層|组|組|队|隊|巷|村|段|门|門|房|户|戶|期|区|區|#))"
+_UNIT: Final = rf"(?:(?<=[楼樓栋棟幢座元#])\d{{3,4}}(?![\d.年月日号號室層层户戶])|{_NUMBER}\s?(?:号楼|號樓|号院|號院|号|號|弄|幢|栋|棟|座|楼|樓|单元|單元|室|层|層|组|組|队|隊|巷|村|段|门|門|房|户|戶|期|区|區|#))"
 _ROAD: Final = r"(?:大道|大街|大路|胡同|公路|中路|东路|西路|南路|北路|路|街道|街|道|巷|弄|里|村|屯|社区|社區|小区|小區|花园|花園|新村|家园|家園|公寓|广场|廣場|大厦|大廈|苑|庄|莊|镇|鎮|乡|鄉|园|園|邨|寨|坊|城|府|湾|灣|院)"
 _AREA: Final = (
     rf"(?:{_A}{{1,7}}(?:自治[区區州县縣旗]|特[别別]行政[区區]|地[区區]|新[区區]|开发[区區]|[省市区區县縣旗州盟]))"
 )
 _LAST: Final = r"(?:[省市区區县縣旗州盟镇鎮乡鄉村屯路街道巷弄里号號楼樓栋棟幢座室层層组組队隊苑园園庄莊厦廈户戶房寨坊院城湾灣邨]|单元|單元|小[区區]|社[区區])"
-_TAIL: Final = rf"(?:(?:[ ,、]?{_W}{{1,9}}?{_ROAD}|[ ]?{_UNIT}){{1,9}})"
+_TAIL: Final = rf"(?:(?:[ ,、]?{_W}{{1,9}}?(?:{_ROAD}{{1,2}}|(?=\d{{1,4}}(?:号|號|栋|棟|幢|座)))|[ ]?{_UNIT}){{1,9}})"
 _PLACE: Final = rf"(?:{_PROVINCE})(?:省|市|自治[区區]|特[别別]行政[区區]|壮族自治区|回族自治区|维吾尔自治区)?|(?:{_CITY})(?:市|地[区區]|自治州|[县縣州盟])"
 _ORG: Final = (
     r"(?:医院|醫院|卫生院|衛生院|卫生所|衛生所|诊所|診所|门诊部|保健院|疗养院|療養院|卫生服务中心|卫生服务站|[医醫]学中心|醫學中心|分院|"
@@ -29,9 +29,20 @@ _ORG: Final = (
 _GENERIC: Final = words("zh/org_generic")
 
 
+_VAGUE: Final = re.compile(
+    r"(?:当地|當地|附近|正规|正規|三甲|大|专科|專科|各|某|上级|县|市|省|我|你|您|他|她|这|這|那|别的|其[他它]|一家|几家|外地|本地|社[区區]|公立|私立|[综綜]合|地方|好的|普通|相[关關]|[专專][业業]|有|去|到|在|到|自治区|医科|中医药)"
+)
+_ENDS: Final = re.compile(rf"{_ORG}$")
+
+
 def _named(value: str) -> bool:
     """Whether an institution's name says which one it is."""
-    return value not in _GENERIC and len(value) > 3
+    return value not in _GENERIC and len(value) > 3 and not _VAGUE.match(value)
+
+
+def institution(value: str) -> bool:
+    """The same for what a network calls an institution: it must end like one, too."""
+    return _named(value) and bool(_ENDS.search(value))
 
 
 _LIVES: Final = r"(?:家庭|现|現|常|通[讯訊]|户籍|戶籍|户口|戶口|[联聯][系繫络絡]|居住|工作|身份证|邮寄|寄送|收货)?(?:住址|地址|住所|所在地)|籍[贯貫]|出生地|居住地|户口所在地"
@@ -102,6 +113,15 @@ RULES: Final = (
             r"(?:工作|就[职職]|所在|送[检檢]|就[读讀]|服[务務])?(?:[单單]位|[学學]校|公司)(?:名[称稱])?\s{0,2}:\s{0,4}(?P<v>[^\W_][^\n,;。、:]{1,30}?)(?=[\n,;。、]|\s{2}|$|\s?\S{2,6}:)"
         ),
         0.85,
+        wanted=_named,
+    ),
+    Rule(
+        "institution of a visit",
+        Kind.ORGANIZATION,
+        re.compile(
+            rf"(?:在|到|去|[从從]|送|送至|[转轉]至|[于於]|[(（])(?P<v>{_W}{{2,14}}?{_ORG})(?=[)）,。、]|行|住院|看|就[诊診]|治[疗療]|[检檢]查|做|复查|複查|手[术術]|工作|上班|任教|上[学學]|[读讀][书書]|[门門][诊診]|的|[确確][诊診]|[诊診][断斷])"
+        ),
+        0.72,
         wanted=_named,
     ),
     Rule(
