@@ -29,6 +29,7 @@ _NEAR: Final = (
     "由|请|請|经|找|联系|聯絡|聯繫|通知|遵|遵照|我爸|我妈|我媽|其子|其女|其妻|其夫|其父|其母|老公|老婆|外婆|奶奶|爷爷|孙子|孙女|堂妹|表哥|儿媳|女婿|大夫|主任|教授|护工|護工|代诉人|代訴人|随访|隨訪|回访|回訪|学生|學生|员工|員工|司机|老师|老師|家长|家長|亲属|親屬|护理师|護理師|姑姑|舅舅|叔叔|阿姨|爱人|愛人|对象|男友|女友|闺蜜|室友|系|係|之子|之女|之妻|之夫|之父|之母|護士長|护士长|医助|助理|主诊医生|主診醫生|病患|病友|訪客|联系人|聯絡人"
 )
 _LONG_NEAR: Final = "|".join(word for word in _NEAR.split("|") if len(word) > 1)
+_ROLES: Final = "家长|家長|伤者|傷者|主刀|术者|術者|助手|家属|家屬|女儿|女兒|儿子|兒子|患儿|患兒|收件人|联系人|聯絡人|代诉人|代訴人|系患者|妻子|丈夫|护士|護士|护理师|護理師|管床医生|主治医师|主治醫師|学生|學生|朋友|同事|母亲|母親|父亲|父親|我叫|名叫|请洽|請洽|随访|隨訪"
 _AFTER: Final = r"(?=$|[^\u3400-\u9fff]|[男女,]|之[母父妻夫子女]|性[别別]|年[龄齡]|先生|女士|小姐|医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|今年|现年|現年|因|于|於|来|來|就|自|诉|訴|述|代|说|說|表示|告|和|与|與|及|在|到|去|的|是|已|曾|有|无|無|未|入|出|住|主|电话|電話|联系|聯絡|身[份分]|签|簽|家|昨|今|明|近|既|感|出现|出現|反复|反復|突|被|拟|擬|行|查|给|給|开|開|做|术|術|病|患|确|確|复|複|門|门|服|发|發|又|也|将|將|从|從|向|对|對|要|会|會|可|能|完|陪|由|接|负|負|主刀|执|執|进|進|会诊|會診|检|檢|建|嘱|囑|审|審|写|寫|记|記|看|打|年|岁|歲|老师|老師|阿姨|都)"
 _LEFT: Final = rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
 
@@ -109,6 +110,15 @@ RULES: Final = (
         wanted=lambda v: named(v) and v[0] in WEAK and len(v) == 3,
     ),
     Rule(
+        "name of a role",
+        Kind.NAME,
+        re.compile(
+            rf"(?:{_ROLES})(?:是|叫|为|為)?[\s:\"(]{{0,2}}(?P<v>{_NAME})(?=[^\u3400-\u9fff]|$|由\d|代[诉訴]|陪同|接[听聽]|之[母父妻夫子女]|{_TITLES})"
+        ),
+        0.85,
+        wanted=named,
+    ),
+    Rule(
         "name before a title",
         Kind.NAME,
         re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{_DOUBLE})|[{_SINGLE}])(?={_CALLED})"),
@@ -135,7 +145,6 @@ RULES: Final = (
 
 
 ANNOUNCED: Final = re.compile(rf"(?:{_NEAR}|{_LABELS})[\s:\"(,、]{{0,3}}$")
-_ROLES: Final = "家长|家長|伤者|傷者|主刀|术者|術者|助手|家属|家屬|女儿|女兒|儿子|兒子|患儿|患兒|收件人|联系人|聯絡人|代诉人|代訴人|系患者|妻子|丈夫|护士|護士|护理师|護理師|管床医生|主治医师|主治醫師|学生|學生|朋友|同事|母亲|母親|父亲|父親|我叫|名叫|请洽|請洽|随访|隨訪"
 ROLE: Final = re.compile(rf"(?:{_ROLES})(?:是|叫|为|為)?[\s:\"(]{{0,2}}$")
 GOES_ON: Final = re.compile(
     rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{_TITLES})|[男女]"
@@ -143,14 +152,15 @@ GOES_ON: Final = re.compile(
 CALLED: Final = re.compile(rf"(?:{_TITLES})|\s?[,(、]\s?[男女]")
 
 
-_CLASSICAL: Final = re.compile(r"[之曰云也者其乃矣焉哉]")
+_CLASSICAL: Final = re.compile(r"[之曰云也乃矣焉哉亦]")
 _MODERN: Final = re.compile(r"[的了是我你您在吗嗎她他]")
+_RECORD: Final = re.compile(r"\d|患者|病人|[医醫]院|[医醫]生|女士|姓名|[电電][话話]")
 
 
 def classical(text: str) -> bool:
-    """Whether a text is in the language of the classics, whose names are of authors long dead."""
+    """Whether a text is in the language of the classics, whose names are of authors long dead. A digit or a word of records denies it."""
     old = len(_CLASSICAL.findall(text))
-    return old >= 3 * len(_MODERN.findall(text)) and 50 * old >= len(text) and old > 2
+    return old > 0 and 60 * old >= len(text) and old > 2 * len(_MODERN.findall(text)) and _RECORD.search(text) is None
 
 
 def transliterated(name: str) -> bool:

@@ -89,7 +89,7 @@ RULES: Final = (
     Rule(
         "damaged mobile",
         Kind.PHONE,
-        re.compile(rf"{_NO}[1lI|][3-9][\dOolI|]{_SEP}[\dOolI|]{{4}}{_SEP}[\dOolI|]{{4}}{_END}"),
+        re.compile(rf"{_NO}(?:\+?86[ -]?)?[1lI|][3-9][\dOolI|]{_SEP}[\dOolI|]{{4}}{_SEP}[\dOolI|]{{4}}{_END}"),
         0.8,
     ),
     Rule(
