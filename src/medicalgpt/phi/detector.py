@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from medicalgpt.errors import ConfigError
-from medicalgpt.phi import en_patterns, zh_patterns
+from medicalgpt.phi import en_names, en_patterns, en_places, lac, lac_names, zh_names, zh_patterns, zh_places
 from medicalgpt.phi.fold import fold
+from medicalgpt.phi.keep import kept
+from medicalgpt.phi.propagate import propagated
 from medicalgpt.phi.rules import Rule, find_all
-from medicalgpt.phi.spans import Span, merged
+from medicalgpt.phi.spans import Span, merged, tidied
 
 LANGUAGES: Final = ("zh", "en")
 DETECTORS: Final = ("patterns", "names", "lac")
@@ -40,10 +42,15 @@ class Detector:
         _check("detectors", detectors, DETECTORS)
         self.languages = tuple(languages)
         self.detectors = tuple(detectors)
-        self._more = tuple(more)
-        self._rules: list[Rule] = []
-        if "patterns" in detectors:
-            self._rules += [*(zh_patterns.RULES if "zh" in languages else ()), *en_patterns.RULES]
+        if "lac" in detectors:
+            if "zh" not in languages:
+                raise ConfigError(
+                    "personal data: the detector lac reads Chinese; add zh to `languages` or leave lac out of `detectors`"
+                )
+            lac.require()
+        self._rules = _rules(self.languages, self.detectors)
+        self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
+        self._batched: list[Finder] = [*more, *([lac_names.by_network] if "lac" in detectors else [])]
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
         """The personal data of each text, in order of place, without overlaps. Each text is a document of its own."""
@@ -57,12 +64,42 @@ class Detector:
         """The same for many documents, which is faster: documents × fields × spans."""
         texts = [text for fields in documents for text in fields]
         folded = [fold(text) for text in texts]
-        found = [find_all(self._rules, text) for text in folded]
-        for finder in self._more:
-            for spans, added in zip(found, finder(texts), strict=True):
+        found = [self._by_rules(text) for text in folded]
+        for finder in self._batched:
+            for spans, added in zip(found, finder(folded), strict=True):
                 spans.extend(added)
-        each = iter(merged(spans) for spans in found)
-        return [[next(each) for _ in fields] for fields in documents]
+        each = iter(_final(text, spans) for text, spans in zip(folded, found, strict=True))
+        known = iter(folded)
+        return [_whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
+
+    def _by_rules(self, folded: str) -> list[Span]:
+        spans = find_all(self._rules, folded)
+        for finder in self._listed:
+            spans.extend(finder(folded))
+        return spans
+
+
+def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[Rule, ...]:
+    """The patterns of these languages. Those of numbers are the same for all: a Chinese record holds e-mail addresses too."""
+    rules: list[Rule] = []
+    if "patterns" in detectors:
+        rules += [*zh_patterns.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += [*en_patterns.RULES, *en_places.RULES] if "en" in languages else en_patterns.NET
+    if "names" in detectors:
+        rules += zh_names.RULES if "zh" in languages else ()
+        rules += en_names.RULES if "en" in languages else ()
+    return tuple(rules)
+
+
+def _final(folded: str, spans: Iterable[Span]) -> list[Span]:
+    """Without what is never masked, and without overlaps."""
+    return tidied(folded, merged(span for span in spans if kept(folded, span) is None))
+
+
+def _whole(fields: Sequence[str], spans: Sequence[list[Span]]) -> list[list[Span]]:
+    """The fields of one document with what was found in one of them found in all."""
+    further = propagated(fields, spans)
+    return [_final(field, [*own, *new]) for field, own, new in zip(fields, spans, further, strict=True)]
 
 
 def _check(key: str, given: Sequence[str], allowed: Sequence[str]) -> None:

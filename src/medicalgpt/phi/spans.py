@@ -4,8 +4,11 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Final
 
 from medicalgpt.phi.kinds import Kind
+
+_PLACES: Final = frozenset({Kind.ADDRESS, Kind.ORGANIZATION})
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -55,3 +58,25 @@ def _left_over(span: Span, kept: list[Span]) -> list[Span]:
     if at < span.end:
         parts.append(replace(span, start=at))
     return parts
+
+
+def tidied(text: str, spans: Iterable[Span]) -> list[Span]:
+    """Merged spans without blanks at their ends, without those that hold no letter or digit, and as one where a place or
+    an institution goes on in the next."""
+    out: list[Span] = []
+    for span in spans:
+        value = text[span.start : span.end]
+        if not any(c.isalnum() for c in value):
+            continue
+        start = span.end - len(value.lstrip())
+        span = replace(span, start=start, end=start + len(value.strip()))
+        before = out[-1] if out else None
+        if (
+            before
+            and before.kind == span.kind
+            and text[before.end : span.start] in ("", " " if span.kind in _PLACES else "")
+        ):
+            out[-1] = replace(before, end=span.end, confidence=max(before.confidence, span.confidence))
+        else:
+            out.append(span)
+    return out
