@@ -28,15 +28,15 @@ from medicalgpt.evaluation.catalog import find_tests
 WIDE = {ord(c): ord(c) + 0xFEE0 for c in "abcdefghijklmnopqrstuvwxyz0123456789"}
 
 
-def carriers(folder: Path, columns: dict[str, str]) -> Iterator[str]:
-    """The texts of the rows in a folder."""
+def carriers(folder: Path, columns: dict[str, str]) -> Iterator[list[str]]:
+    """The texts of the rows in a folder: of dialogues question and answer."""
     for file in find([folder]).files:
         for row in open_rows(file, columns):
             try:
                 record = row_record(row, str(file), columns).record
             except BadRow:
                 continue
-            yield "\n".join(texts_in(row_of(record)))
+            yield list(texts_in(row_of(record)))
 
 
 def edited(text: str, share: float, alphabet: str, rng: random.Random) -> str:
@@ -50,31 +50,31 @@ def edited(text: str, share: float, alphabet: str, rng: random.Random) -> str:
     return "".join(out)
 
 
-def near_duplicates(name: str, texts: Sequence[str], rng: random.Random) -> None:
-    """Recall of edited copies, and what is found among rows of which none was planted."""
+def near_duplicates(name: str, rows: Sequence[Sequence[str]], rng: random.Random) -> None:
+    """Recall of edited copies of rows (question and answer), and what is found among rows of which none was planted."""
     config = DuplicatesConfig()
-    alphabet = "".join(sorted({c for text in texts for c in text if c.isalpha()}))
-    plain = list(dict.fromkeys(comparable(text) for text in texts))
+    alphabet = "".join(sorted({c for row in rows for text in row for c in text if c.isalpha()}))
+    plain = list(dict.fromkeys(tuple(map(comparable, row)) for row in rows))
     began = time.process_time()
-    keys = band_keys(plain, config)
-    speed = sum(map(len, plain)) / (time.process_time() - began)
-    rows = np.repeat(np.arange(len(plain)), config.bands)
-    pairs = candidates(keys.ravel(), rows)
-    own = verified(pairs, lambda row: plain[row], config)
-    natural = {row for pair in pairs[own].tolist() for row in pair}
-    alone = [text for row, text in enumerate(plain) if row not in natural]
+    _near(plain, config)
+    speed = sum(len(text) for row in plain for text in row) / (time.process_time() - began)
+    natural = {row for pair in _near(plain, config).tolist() for row in pair}
+    alone = [row for number, row in enumerate(plain) if number not in natural]
     for share in (0.02, 0.05, 0.10):
-        copies = [comparable(edited(text, share, alphabet, rng)) for text in alone]
-        both = alone + copies
-        keys = band_keys(both, config)
-        found = candidates(keys.ravel(), np.repeat(np.arange(len(both)), config.bands))
-        good = found[verified(found, lambda row, both=both: both[row], config)]
+        copies = [tuple(comparable(edited(text, share, alphabet, rng)) for text in row) for row in alone]
+        good = _near(alone + copies, config)
         right = good[good[:, 1] - good[:, 0] == len(alone)]
         recall, precision = len(right) / len(alone), len(right) / max(1, len(good))
         print(
             f"near-duplicates, {name}, {share:.0%} edited: recall {recall:.2%}, precision {precision:.2%} of {len(alone)} rows"
         )
     print(f"  {len(natural)} rows have near-duplicates by themselves; {speed / 1e6:.1f} M characters/s")
+
+
+def _near(rows: Sequence[tuple[str, ...]], config: DuplicatesConfig) -> np.ndarray:
+    keys = band_keys(["".join(row) for row in rows], config)
+    pairs = candidates(keys.ravel(), np.repeat(np.arange(len(rows)), config.bands))
+    return pairs[verified(pairs, lambda row: ("".join(rows[row]), rows[row][0]), config)]
 
 
 Change = Callable[[SoughtItem, random.Random], str]
@@ -166,7 +166,8 @@ def main() -> None:
         for test in find_tests(["cmexam", "medqa-mainland", "medqa-usmle", "medmcqa", "pubmedqa"], args.data)
     }
     for name, items in tests.items():
-        planted(name, items, zh if items[0].language == "zh" else en, rng, args.items)
+        rows = zh if items[0].language == "zh" else en
+        planted(name, items, ["\n".join(row) for row in rows], rng, args.items)
     shared(tests["cmexam"], tests["medqa-mainland"])
 
 

@@ -115,6 +115,12 @@ class DuplicatesConfig(Section):
         le=1,
         description="Nearly the same: so much of both rows' n-grams is shared. One character in 20 edited leaves 0.63.",
     )
+    question_jaccard: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="The same of what is asked, for rows that ask: a copied answer to another question is no duplicate; 0: only the whole counts.",
+    )
     ngram: int = Field(5, ge=2, le=32, description="Characters of an n-gram.")
     bands: int = Field(32, ge=1, description="MinHash bands; more find more candidates (arXiv 2107.06499).")
     band_rows: int = Field(4, ge=1, description="Hashes in a band; more find fewer candidates.")

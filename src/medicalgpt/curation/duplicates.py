@@ -14,6 +14,7 @@ from medicalgpt.curation.matching import jaccard, ngrams
 from medicalgpt.errors import ConfigError
 
 _SEED: Final = 20250801
+_REMEMBERED: Final = 4096  # rows whose n-grams are held
 _ALL_PAIRS: Final = 32
 """Rows of a bucket that are compared each with each; beyond, with this many before them."""
 
@@ -59,18 +60,31 @@ def candidates(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found).astype(np.int64), axis=0)
 
 
-def verified(pairs: np.ndarray, text_of: Callable[[int], str], config: DuplicatesConfig) -> np.ndarray:
-    """Which pairs are nearly the same by their true Jaccard [pairs]."""
-    known: dict[int, np.ndarray] = {}
+def verified(pairs: np.ndarray, texts_of: Callable[[int], tuple[str, str]], config: DuplicatesConfig) -> np.ndarray:
+    """Which pairs are nearly the same by the true Jaccard of their whole text, and of what they ask [pairs].
 
-    def grams(row: int) -> np.ndarray:
+    Args:
+        texts_of: of a row, its whole comparable text, and what it asks ("" for documents).
+    """
+    known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def grams(row: int) -> tuple[np.ndarray, np.ndarray]:
         if row not in known:
-            if len(known) > 4096:
+            if len(known) > _REMEMBERED:
                 known.clear()
-            known[row] = np.unique(ngrams(text_of(row), config.ngram))
+            whole, asked = texts_of(row)
+            known[row] = np.unique(ngrams(whole, config.ngram)), np.unique(ngrams(asked, config.ngram))
         return known[row]
 
-    return np.asarray([jaccard(grams(int(a)), grams(int(b))) >= config.jaccard for a, b in pairs], bool)
+    def alike(first: int, second: int) -> bool:
+        (whole, asked), (other, other_asked) = grams(first), grams(second)
+        if jaccard(whole, other) < config.jaccard:
+            return False
+        if not len(asked) or not len(other_asked):
+            return len(asked) == len(other_asked)
+        return jaccard(asked, other_asked) >= config.question_jaccard
+
+    return np.asarray([alike(first, second) for first, second in pairs.tolist()], bool)
 
 
 def surplus(pairs: np.ndarray, sizes: np.ndarray) -> dict[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 from medicalgpt.curation.duplicates import candidates, verified
 from medicalgpt.curation.matching import comparable
 from medicalgpt.curation.plan import Plan
-from medicalgpt.curation.rows import KINDS, texts_in
+from medicalgpt.curation.rows import KINDS, asked_in, texts_in
 from medicalgpt.curation.shard import ShardReader
 from medicalgpt.curation.shard_files import Shards
 
@@ -132,10 +132,12 @@ def compare_pairs(work: Work, number: int, folder: Path) -> None:
     """Which of some pairs are nearly the same."""
     pairs = all_pairs(work)[number * PAIRS : (number + 1) * PAIRS]
 
-    def text_of(row: int) -> str:
-        return "".join(comparable(text) for text in texts_in(json.loads(work.shards.line(row))))
+    def texts_of(number: int) -> tuple[str, str]:
+        row = json.loads(work.shards.line(number))
+        asked = [] if "text" in row else asked_in(row)
+        return "".join(map(comparable, texts_in(row))), "".join(map(comparable, asked))
 
-    good = verified(pairs, text_of, work.plan.config.duplicates)
+    good = verified(pairs, texts_of, work.plan.config.duplicates)
     np.save(folder / "pairs.npy", pairs[good])
 
 

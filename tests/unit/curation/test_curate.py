@@ -24,7 +24,7 @@ def raw(tmp_path: Path) -> Path:
     rows += [{**qa(1), "answer": qa(1)["answer"].replace("清淡饮食", "饮食清淡")}]  # nearly
     rows += [{"question": qa(2)["question"], "answer": "这是另一位医生的回答，" + ADVICE}]  # asked again
     rows += [{"question": "头痛三天了怎么办？", "answer": "无"}]
-    rows += [qa(100, f"我的电话是{PHONE}，邮箱{MAIL}。")]
+    rows += [qa(100, f"我的电话是{PHONE}，邮箱：{MAIL}。")]
     return write(tmp_path / "raw.jsonl", rows)
 
 

@@ -65,7 +65,7 @@ def test_edited_copies_are_found_and_nothing_else(share: float, least: float) ->
     both = texts + [_edited(text, share, rng) for text in texts]
     keys = band_keys(both, CONFIG)
     pairs = candidates(keys.ravel(), np.repeat(np.arange(len(both)), CONFIG.bands))
-    good = pairs[verified(pairs, lambda row: both[row], CONFIG)]
+    good = pairs[verified(pairs, lambda row: (both[row], ""), CONFIG)]
     right = int((good[:, 1] - good[:, 0] == len(texts)).sum())
     assert right >= least * len(texts)
     assert right >= 0.99 * len(good)
@@ -91,3 +91,15 @@ def test_a_bucket_of_many_rows_leaves_one() -> None:
     pairs = candidates(np.zeros(200, np.uint64), rows)
     assert len(pairs) < 200 * 33
     assert len(surplus(pairs, np.ones(200, np.int64))) >= 190
+
+
+def test_a_copied_answer_to_another_question_is_no_duplicate() -> None:
+    answer = "".join(HAN[:200])
+    rows = [
+        ("".join(HAN[300:330]) + answer, "".join(HAN[300:330])),
+        ("".join(HAN[400:430]) + answer, "".join(HAN[400:430])),
+    ]
+    pair = np.asarray([[0, 1]])
+    assert verified(pair, lambda row: rows[row], CONFIG).tolist() == [False]
+    whole_alone = DuplicatesConfig(question_jaccard=0)
+    assert verified(pair, lambda row: rows[row], whole_alone).tolist() == [True]
