@@ -83,7 +83,8 @@ class ItemIndex:
         made = cls(list(items))
         pairs: dict[int, tuple[list[np.ndarray], list[np.ndarray]]] = {}
         for number, item in enumerate(items):
-            size, threshold = getattr(sizes, item.language), getattr(thresholds, item.language)
+            chinese = item.language == "zh"
+            size, threshold = sizes.zh if chinese else sizes.en, thresholds.zh if chinese else thresholds.en
             parts = [comparable(part) for part in item.parts]
             made._questions.append(parts[0])
             found = False

@@ -10,6 +10,7 @@ from typing import Final
 
 from medicalgpt.config.curation import CurateConfig, SourceConfig
 from medicalgpt.data.fingerprint import Content
+from medicalgpt.data.formats import check_columns
 from medicalgpt.data.rows import Reading, open_raw_rows
 from medicalgpt.runs.hashes import hash_json
 
@@ -94,6 +95,7 @@ class Inputs:
         """Look at every source. Raises DataError as `find`."""
         found = cls()
         for name, source in sources.items():
+            check_columns(source.columns)
             content = Content.of(source.paths, Reading(source.encoding, source.txt), source.columns)
             found.hashes[name] = content.hash
             found.skipped |= content.found.skipped

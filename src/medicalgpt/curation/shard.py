@@ -22,7 +22,7 @@ from medicalgpt.curation.plan import Piece, Plan
 from medicalgpt.curation.quality import broken
 from medicalgpt.curation.rows import KINDS, JsonRow, asked_in, row_of, texts_in
 from medicalgpt.curation.shard_files import Told, Written, write_shard
-from medicalgpt.data.formats import BadRow
+from medicalgpt.data.formats import BadRow, fold_name
 from medicalgpt.data.formats.fields import named
 from medicalgpt.data.guess import hint
 from medicalgpt.data.ledger import BadRowPolicy, Ledger, hinted, place, rejected
@@ -70,8 +70,10 @@ class ShardReader:
             policy = BadRowPolicy(config.on_bad_row, 1.0, told.ledger, suggest, inside)
             rows = hinted(path, open_rows(path, named(source.columns), reading), suggest)
             empty = piece.start == 0
+            wanted = {fold_name(column): (file.source, column) for column in named(source.columns).values()}
             for row in islice(rows, piece.start, piece.stop):
                 empty = False
+                told.present |= {wanted[name] for name in map(fold_name, row.fields or ()) if name in wanted}
                 try:
                     found = row_record(row, str(path), source.columns)
                 except BadRow as bad:

@@ -20,13 +20,15 @@ _MOST_OPEN: Final = 64
 
 @dataclass
 class Told:
-    """Counts of a shard: rows by outcome, rules of quality and personal data by source, rows that could not be read."""
+    """Counts of a shard: rows by outcome, rules of quality and personal data by source, rows that could not be read; `present` are
+    those of the mapped columns that a row of their source has."""
 
     ledger: Ledger
     quality: Counter[tuple[str, str]] = field(default_factory=Counter)
     personal: Counter[tuple[str, str]] = field(default_factory=Counter)
     personal_rows: Counter[str] = field(default_factory=Counter)
     bad: int = 0
+    present: set[tuple[str, str]] = field(default_factory=set)
 
     def drop(self, file: str, reason: str, rows: int = 1) -> None:
         """Settle rows that go."""
@@ -41,6 +43,7 @@ class Told:
         self.personal.update(other.personal)
         self.personal_rows.update(other.personal_rows)
         self.bad += other.bad
+        self.present |= other.present
 
     def as_json(self) -> dict[str, object]:
         """For `of`."""
@@ -56,6 +59,7 @@ class Told:
             "personal": [[*key, n] for key, n in self.personal.items()],
             "personal_rows": list(self.personal_rows.items()),
             "bad": self.bad,
+            "present": sorted(self.present),
         }
 
     @classmethod
@@ -76,6 +80,7 @@ class Told:
             Counter({(source, kind): n for source, kind, n in found["personal"]}),
             Counter(dict(found["personal_rows"])),
             found["bad"],
+            {(source, column) for source, column in found["present"]},
         )
 
 

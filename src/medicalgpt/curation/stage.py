@@ -24,6 +24,7 @@ from medicalgpt.curation.shard_files import Told
 from medicalgpt.curation.steps import PART_ROWS, Work, all_pairs, earlier
 from medicalgpt.curation.words import markdown
 from medicalgpt.data.files import by_folder, skipped_lines
+from medicalgpt.data.formats.fields import named
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import DataError
 from medicalgpt.runs import corpus, manifest
@@ -135,7 +136,7 @@ def find(place: Path, executor: Executor, tell: Tell) -> Done:
 
 
 def _told(work: Work) -> Told:
-    """Counts of all shards. Raises DataError where too many rows were bad."""
+    """Counts of all shards. Raises DataError where too many rows were bad, or a column that was named is nowhere."""
     found = None
     for number in range(len(work.plan.shards)):
         told = Told.read(work.place("map", number))
@@ -144,6 +145,14 @@ def _told(work: Work) -> Told:
         else:
             found.add(told)
     assert found is not None  # a plan has files
+    for name, source in work.plan.config.sources.items():
+        lost = [
+            f"{part}: {column}" for part, column in named(source.columns).items() if (name, column) not in found.present
+        ]
+        if lost:
+            raise DataError(
+                f"sources.{name}.columns: no file has these columns ({', '.join(lost)}); correct the names or take them out"
+            )
     rows, most = sum(found.ledger.seen.values()), work.plan.config.max_bad_share
     if found.bad > most * rows:
         reasons = "; ".join(f"{n} × {reason}" for (_, reason), n in found.ledger.reasons.most_common(3))
