@@ -189,6 +189,9 @@ class MixConfig(Section):
 class ScaleConfig(Section):
     """How the work is spread. No number depends on it."""
 
+    executor: Literal["local", "datatrove"] = Field(
+        "local", description="local: processes of ours; datatrove: its local executor (the extra `scale`)."
+    )
     workers: int | None = Field(None, ge=1, description="Processes; null: one for each core.")
     shard_rows: int = Field(20_000, ge=1, description="Rows of a file that one process reads at a time.")
     partitions: int | None = Field(

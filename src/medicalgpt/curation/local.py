@@ -123,7 +123,7 @@ class _Helper:
             )
         name, text = json.loads(answer)
         if name:
-            raise _known(name)(text)
+            raise known_error(name)(text)
 
     def close(self) -> None:
         """End it."""
@@ -135,7 +135,13 @@ class _Helper:
                     stream.close()
 
 
-def _known(name: str) -> type[MedicalGPTError]:
+def public_name(error: MedicalGPTError) -> str:
+    """The name of its nearest class in `medicalgpt.errors`, by which another process raises it again."""
+    return next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+
+
+def known_error(name: str) -> type[MedicalGPTError]:
+    """The error of that name."""
     found = getattr(errors, name, None)
     return found if isinstance(found, type) and issubclass(found, MedicalGPTError) else RunError
 
@@ -157,15 +163,15 @@ def _serve(folder: Path, tasks: TextIO, answers: TextIO) -> None:
             work = work or Work(folder)
             run_task(work, step, number)
         except MedicalGPTError as error:
-            said = [type(error).__name__, str(error)]
+            said = [public_name(error), str(error)]
         except Exception as error:  # its words might hold a row's
             said = ["RunError", f"{step} {number}: {type(error).__name__} in a process that curated rows"]
-            _trace(error)
+            trace(error)
         answers.write(json.dumps(said) + "\n")
         answers.flush()
 
 
-def _trace(error: Exception) -> None:
+def trace(error: Exception) -> None:
     """Where it happened, without the error's words."""
     import traceback
 

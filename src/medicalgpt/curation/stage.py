@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 
 from medicalgpt.config import Resolved, dump
-from medicalgpt.config.curation import CURATE, CurateConfig
+from medicalgpt.config.curation import CURATE, CurateConfig, ScaleConfig
 from medicalgpt.curation.choose import Chosen, by_kind, choose, compare_tasks, settle
+from medicalgpt.curation.cluster import DatatroveExecutor
 from medicalgpt.curation.corpus import REPORT
 from medicalgpt.curation.local import Executor, LocalExecutor
 from medicalgpt.curation.overlap import ItemIndex, SoughtItem
@@ -85,7 +86,7 @@ def curate(
         _forget_others(place)
         plan.write(place)
         index = ItemIndex.of(items, config.contamination.ngram, config.contamination.threshold)
-        with closing(executor or LocalExecutor(config.scale.workers, say)) as engine:
+        with closing(executor or executor_of(config.scale, say)) as engine:
             done = find(place, engine, lambda c, t, s: report_of(config, t, c, s, items, index.unfindable))
             _write(done, engine, folder.path)
         corpus.write_items(folder.path, hashes, items_in_corpus(done.chosen))
@@ -95,6 +96,11 @@ def curate(
         done.work.shards.close()
         shutil.rmtree(folder.path / _WORK)
     return folder.path
+
+
+def executor_of(scale: ScaleConfig, say: Say) -> Executor:
+    """What does the tasks. Raises ConfigError where its package is missing."""
+    return DatatroveExecutor(scale.workers) if scale.executor == "datatrove" else LocalExecutor(scale.workers, say)
 
 
 def look_up(config: CurateConfig) -> Sought:

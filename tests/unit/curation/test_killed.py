@@ -55,6 +55,23 @@ def test_killed_it_goes_on_to_the_same_bytes(at: int, raw: Path, whole: dict[str
     assert not (out / ".work").exists()
 
 
+@pytest.mark.slow
+def test_datatrove_does_the_same_tasks(
+    raw: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medicalgpt.curation.plan._SMALL", 10)
+    words = ("held_out.fraction=0.1", "scale.executor=datatrove", "scale.shard_rows=200", "scale.workers=2")
+    assert contents(made({"rows": {"paths": [str(raw)]}}, tmp_path / "out", *words)) == whole
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(raw.read_text(encoding="utf-8") + '{"question": "13812345678"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.jsonl:441: ") as stopped:
+        made({"rows": {"paths": [str(bad)]}}, tmp_path / "other", *words)
+    assert "138" not in str(stopped.value)
+    logs = [file for file in (tmp_path / "other").rglob("*") if file.is_file()]
+    assert len(logs) > 3
+    assert not [file for file in logs if b"1381234" in file.read_bytes()]
+
+
 def test_a_row_that_cannot_be_used_stops_all_processes_with_its_place(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
