@@ -22,7 +22,7 @@ _CALLED: Final = "医生|醫生|医师|醫師|大夫|主任|教授|护士|護士
 _TITLES: Final = _CALLED + "|患者|病友|同学|之[母父妻夫子女]"
 _LABELS: Final = (
     "姓名|名字|姓\\s{1,4}名|患者姓名|病人姓名|联系人|聯絡人|聯繫人|紧急联系人|家属|家屬|监护人|監護人|陪护人?|签名|簽名|签字|簽字|医师签名|主治医师|主治醫師|主治医生|主治醫師|主刀|术者|術者|助手|麻醉师|麻醉医师|麻醉醫師|责任护士|責任護士|"
-    "记录者|记录人|記錄者|报告医师|報告醫師|审核医师|審核醫師|送检医师|经治医师|管床医师|住院医师|住院醫師|主任医师|副主任医师|接诊医生|检查者|检验者|操作者|收件人|申请人|投保人|被保险人|受检者|患儿姓名|父亲|父親|母亲|母親|配偶|户主|代诉人|供史者|病史陈述者|陈述者|訪客|會診醫師|主訴者|科主任|护士长|護理長|护士|审核|審核|录入|錄入|核对|制单|经办人|[\u3400-\u9fff]{1,4}[人者员員师師]"
+    "记录者|记录人|記錄者|报告医师|報告醫師|审核医师|審核醫師|送检医师|经治医师|管床医师|住院医师|住院醫師|主任医师|副主任医师|接诊医生|检查者|检验者|操作者|收件人|申请人|投保人|被保险人|受检者|患儿姓名|父亲|父親|母亲|母親|配偶|户主|代诉人|供史者|病史陈述者|陈述者|訪客|會診醫師|主訴者|科主任|护士长|護理長|护士|审核|審核|录入|錄入|核对|制单|经办人"
 )
 _NEAR: Final = (
     "患者|病人|患儿|患兒|产妇|產婦|孕妇|孕婦|家属|家屬|妻子|丈夫|儿子|兒子|女儿|女兒|父亲|父親|母亲|母親|爸爸|妈妈|媽媽|我叫|我是|名叫|叫做|名为|名為|叫|本人|同事|朋友|邻居|鄰居|姐姐|妹妹|哥哥|弟弟|伤者|死者|逝者|受试者|医生|醫生|医师|醫師|护士|護士|"
@@ -66,6 +66,13 @@ RULES: Final = (
         ),
         0.96,
         wanted=_filled_in,
+    ),
+    Rule(
+        "name after a label",
+        Kind.NAME,
+        re.compile(rf"{_HAN}{{1,4}}[人者员員师師]\s{{0,2}}:\s{{0,4}}(?P<v>{_NAME})(?=$|[^\u3400-\u9fff])"),
+        0.88,
+        wanted=named,
     ),
     Rule(
         "labeled name run on",
@@ -147,20 +154,23 @@ RULES: Final = (
 ANNOUNCED: Final = re.compile(rf"(?:{_NEAR}|{_LABELS})[\s:\"(,、]{{0,3}}$")
 ROLE: Final = re.compile(rf"(?:{_ROLES})(?:是|叫|为|為)?[\s:\"(]{{0,2}}")
 GOES_ON: Final = re.compile(
-    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{_TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|很|[说說]|也|在|[给給]|的|和"
+    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{_TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|[诊診]治|治[疗療]|[嘱囑]|查房|主刀|很|[说說]|也|在|[给給]|的|和"
 )
 CALLED: Final = re.compile(rf"(?:{_TITLES})|\s?[,(、]\s?[男女]")
 
 
-_CLASSICAL: Final = re.compile(r"[之曰云也乃矣焉哉亦]")
-_MODERN: Final = re.compile(r"[的了是我你您在吗嗎她他]")
-_RECORD: Final = re.compile(r"\d|患者|病人|[医醫]院|[医醫]生|女士|姓名|[电電][话話]")
+_MODERN: Final = re.compile(r"[的了是我你您吗嗎她他们們]")
+_RECORD: Final = re.compile(
+    r"\d|患者|病人|[医醫]院|[医醫]生|[医醫][师師]|女士|先生:|姓名|性[别別]|[电電][话話]|[,、][男女]|[岁歲]|主[诉訴]|[诊診][断斷]|[检檢]查|手[术術]|家属|家屬|[联聯][系繫]|科[室主]"
+)
+SHORT: Final = 30
+"""Characters below which a text is never taken for one of the classics."""
 
 
 def classical(text: str) -> bool:
-    """Whether a text is in the language of the classics, whose names are of authors long dead. A digit or a word of records denies it."""
-    old = len(_CLASSICAL.findall(text))
-    return old > 0 and 60 * old >= len(text) and old > 2 * len(_MODERN.findall(text)) and _RECORD.search(text) is None
+    """Whether a text is in the language of the classics, whose names are of authors long dead: hardly a word of today's language, no
+    digit and no word of records."""
+    return len(text) >= SHORT and _RECORD.search(text) is None and 40 * len(_MODERN.findall(text)) < len(text)
 
 
 def transliterated(name: str) -> bool:

@@ -87,6 +87,13 @@ RULES: Final = (
     ),
     Rule("spaced mobile", Kind.PHONE, re.compile(rf"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){{9}}(?! ?\d)"), 0.85),
     Rule(
+        "parted mobile",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])1[3-9]\d[ -]{{1,3}}\d{{4}}[ -]{{1,3}}\d{{1,3}}[ -]{{0,3}}\d{{1,3}}{_END}"),
+        0.85,
+        wanted=lambda v: sum(c.isdigit() for c in v) == 11,
+    ),
+    Rule(
         "damaged mobile",
         Kind.PHONE,
         re.compile(rf"{_NO}(?:\+?86[ -]?)?[1lI|][3-9][\dOolI|]{_SEP}[\dOolI|]{{4}}{_SEP}[\dOolI|]{{4}}{_END}"),
