@@ -168,9 +168,11 @@ SHORT: Final = 30
 
 
 def classical(text: str) -> bool:
-    """Whether a text is in the language of the classics, whose names are of authors long dead: hardly a word of today's language, no
-    digit and no word of records."""
-    return len(text) >= SHORT and _RECORD.search(text) is None and 40 * len(_MODERN.findall(text)) < len(text)
+    """Whether a text is in the language of the classics, whose names are of authors long dead: hardly a word of today's language,
+    a digit or a word of records."""
+    if len(text) < SHORT or 40 * len(_MODERN.findall(text)) >= len(text):
+        return False
+    return 100 * len(_RECORD.findall(text)) < len(text)
 
 
 def transliterated(name: str) -> bool:
