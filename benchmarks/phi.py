@@ -1,12 +1,10 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|both] [--notes 2000] [--seed 0] [--misses 0] [--presidio FILE]
+usage: phi.py [--data FOLDER] [--half tune|report|both] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
---misses N prints up to N misses and false finds of each table; they hold text of the sets. --presidio FILE: JSON with the
-spans that Presidio found on the same English queries (benchmarks/phi_presidio.py writes it), for a second column.
-"""
+--misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
 import argparse
 import csv
@@ -234,7 +232,7 @@ def main() -> None:
     if "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
             mine = [(r, t) for r, t in all_templates() if r == region and half(t) in halves]
-            mine += [("cn", t) for t in MORE] if args.half == "tune" and region == "cn" else []
+            mine += MORE if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
             on_notes(both, notes(mine, talks, count, args.seed), args.misses, f"Chinese {title}, {len(mine)} templates")
     if "queries" in only:

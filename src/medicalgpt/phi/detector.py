@@ -4,7 +4,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from medicalgpt.errors import ConfigError
-from medicalgpt.phi import en_names, en_patterns, en_places, lac, lac_names, zh_names, zh_patterns, zh_places
+from medicalgpt.phi import (
+    en_dates,
+    en_names,
+    en_numbers,
+    en_places,
+    lac,
+    lac_names,
+    net_patterns,
+    zh_dates,
+    zh_names,
+    zh_numbers,
+    zh_places,
+)
 from medicalgpt.phi.fold import fold
 from medicalgpt.phi.keep import kept
 from medicalgpt.phi.propagate import propagated
@@ -83,8 +95,9 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[Rule, ..
     """The patterns of these languages. Those of numbers are the same for all: a Chinese record holds e-mail addresses too."""
     rules: list[Rule] = []
     if "patterns" in detectors:
-        rules += [*zh_patterns.RULES, *zh_places.RULES] if "zh" in languages else []
-        rules += [*en_patterns.RULES, *en_places.RULES] if "en" in languages else en_patterns.NET
+        rules += net_patterns.RULES
+        rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += [*en_numbers.RULES, *en_dates.RULES, *en_places.RULES] if "en" in languages else []
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
         rules += en_names.RULES if "en" in languages else ()

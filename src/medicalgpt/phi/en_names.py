@@ -69,7 +69,52 @@ def _initialed(value: str) -> bool:
 
 
 _NO_SURNAME: Final = frozenset(
-    "disease syndrome hospital clinic medical center centre health general memorial university college street st avenue road drive county city school institute foundation association diet type stage grade score test scale criteria inc llc corp company beach park valley lake springs island heights hills river".split()
+    [
+        "disease",
+        "syndrome",
+        "hospital",
+        "clinic",
+        "medical",
+        "center",
+        "centre",
+        "health",
+        "general",
+        "memorial",
+        "university",
+        "college",
+        "street",
+        "st",
+        "avenue",
+        "road",
+        "drive",
+        "county",
+        "city",
+        "school",
+        "institute",
+        "foundation",
+        "association",
+        "diet",
+        "type",
+        "stage",
+        "grade",
+        "score",
+        "test",
+        "scale",
+        "criteria",
+        "inc",
+        "llc",
+        "corp",
+        "company",
+        "beach",
+        "park",
+        "valley",
+        "lake",
+        "springs",
+        "island",
+        "heights",
+        "hills",
+        "river",
+    ]
 )
 
 

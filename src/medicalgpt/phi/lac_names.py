@@ -6,7 +6,7 @@ it to be further behind. All limits were set on the tuning half of benchmarks/ph
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
@@ -37,11 +37,13 @@ LEAST: Final = {False: 0.3, True: 0.8}
 """How much the labels of a name that the network found lead on average, for a surname and for one that is mostly a word."""
 CERTAIN: Final = 3.0
 """From here on, a name may begin with a word of the shipped list: 文静雯."""
-BEHIND: Final = {(False, 1): 1.0, (False, 2): 2.0, (True, 1): 0.3, (True, 2): 0.8}
+BEHIND: Final = {(False, 1): 1.0, (False, 2): 3.0, (True, 1): 0.3, (True, 2): 1.2}
 """How far behind a name may be on average, by whether its surname is mostly a word and by the characters of the given name."""
-MARGIN: Final = {False: 1.0, True: 0.5}
+MARGIN: Final = {False: 1.5, True: 1.0}
 """What a border on the left or on the right adds to that."""
-ROLE_BEHIND: Final = 6.0
+KNOWN: Final = 3.0
+"""From this lead on, the network knows a word of another kind when it sees one."""
+ROLE_BEHIND: Final = 9.0
 """The same for two or three characters between a word such as 家长 and a border, whatever the surname."""
 
 
@@ -55,10 +57,11 @@ def _spans(text: str, reading: Reading) -> Iterator[Span]:
     for word in reading.words:
         yield from _of_word(text, word, old)
     if not old:
+        known = {(w.start, w.end) for w in reading.words if w.tag != "PER" and w.sure >= KNOWN}
         for match in _BEGINS.finditer(text):
-            yield from _of_surname(text, reading, match)
+            yield from _of_surname(text, reading, match, known)
         for match in ROLE.finditer(text):
-            yield from _of_role(text, reading, match.end())
+            yield from _of_role(text, reading, match.end(), known)
 
 
 def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
@@ -73,13 +76,18 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
             yield Span(start, end, Kind.ORGANIZATION, "lac", 0.65)
 
 
-def _of_surname(text: str, reading: Reading, surname: re.Match[str]) -> Iterator[Span]:
+def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[tuple[int, int]]) -> Iterator[Span]:
     """The likeliest name that begins with a surname of the list, if the network finds it likely enough."""
     start, weak = surname.start(), surname.group() in WEAK
     best: tuple[float, int] | None = None
     for given in (1, 2):
         end = surname.end() + given
-        if not _HAN.fullmatch(text[start:end]) or end > len(text) or not plausible(text[start:end]):
+        if (
+            not _HAN.fullmatch(text[start:end])
+            or end > len(text)
+            or not plausible(text[start:end])
+            or (start, end) in known
+        ):
             continue
         mean, most = reading.cost(start, end)
         borders = (start == 0 or not _HAN.match(text[start - 1])) + bool(GOES_ON.match(text, end))
@@ -90,17 +98,15 @@ def _of_surname(text: str, reading: Reading, surname: re.Match[str]) -> Iterator
         yield Span(start, best[1], Kind.NAME, "lac:surname", 0.7)
 
 
-def _of_role(text: str, reading: Reading, start: int) -> Iterator[Span]:
+def _of_role(text: str, reading: Reading, start: int, known: Set[tuple[int, int]]) -> Iterator[Span]:
     """A name whose surname may be on no list, between a word that stands before names and a border."""
     for size in (2, 3, 4):
-        value = text[start : start + size]
-        if len(value) == size and _HAN.fullmatch(value) and GOES_ON.match(text, start + size):
-            if (
-                not NOT_IN_GIVEN.intersection(value)
-                and plausible(value)
-                and reading.cost(start, start + size)[0] < ROLE_BEHIND
-            ):
-                yield Span(start, start + size, Kind.NAME, "lac:role", 0.7)
+        end = start + size
+        value = text[start:end]
+        if len(value) == size and _HAN.fullmatch(value) and GOES_ON.match(text, end):
+            possible = not NOT_IN_GIVEN.intersection(value) and plausible(value) and (start, end) not in known
+            if possible and reading.cost(start, end)[0] < ROLE_BEHIND - size:
+                yield Span(start, end, Kind.NAME, "lac:role", 0.7)
             return
 
 

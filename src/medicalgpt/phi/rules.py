@@ -3,9 +3,25 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.spans import Span
+
+ZH_BETWEEN: Final = r"(?:\s{0,3}(?:[:=是为為#]|号码|號碼|号|號|编号|編號|[(（]\w{1,8}[)）]|No\.?)){0,3}\s{0,4}"
+"""What may stand between a Chinese label and its value."""
+EN_BETWEEN: Final = r"(?:\s{0,2}(?:is|was|of|no\.?|num(?:ber)?|#|:|=|-|\(|id)){0,4}\s{0,3}"
+"""The same in English."""
+
+
+def zh_labeled(labels: str, value: str) -> re.Pattern[str]:
+    """A value (group `v`) after one of some Chinese labels, an alternation."""
+    return re.compile(rf"(?:{labels}){ZH_BETWEEN}(?P<v>{value})", re.IGNORECASE)
+
+
+def en_labeled(labels: str, value: str) -> re.Pattern[str]:
+    """A value (group `v`) after one of some English labels, an alternation, without regard to case."""
+    return re.compile(rf"(?<![\w])(?:{labels}){EN_BETWEEN}(?P<v>{value})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

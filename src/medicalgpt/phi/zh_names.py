@@ -16,13 +16,13 @@ _DOUBLE: Final = "|".join(s for s in SURNAMES if len(s) == 2)
 _STRONG: Final = "".join(s for s in SURNAMES if len(s) == 1 and s not in WEAK)
 NOT_IN_GIVEN: Final = frozenset("".join(words("zh/not_in_names")))
 NOT_NAMES: Final = words("zh/not_names")
-_GIVEN: Final = rf"[\u3400-\u9fff]"
+_GIVEN: Final = r"[\u3400-\u9fff]"
 _NAME: Final = rf"(?:(?:{_DOUBLE}){_HAN}{{1,2}}|[{_SINGLE}]{_HAN}{{1,2}})"
 _CALLED: Final = "医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|护师|護師|院长|院長|先生|女士|小姐|太太|阿姨|叔叔|老师|老師|同志|大爷|大爺|大妈|大媽|奶奶|爷爷|师傅|師傅|药师|藥師|技师|技師|专家|博士"
 _TITLES: Final = _CALLED + "|患者|病友|同学|之[母父妻夫子女]"
 _LABELS: Final = (
     "姓名|名字|姓\\s{1,4}名|患者姓名|病人姓名|联系人|聯絡人|聯繫人|紧急联系人|家属|家屬|监护人|監護人|陪护人?|签名|簽名|签字|簽字|医师签名|主治医师|主治醫師|主治医生|主治醫師|主刀|术者|術者|助手|麻醉师|麻醉医师|麻醉醫師|责任护士|責任護士|"
-    "记录者|记录人|記錄者|报告医师|報告醫師|审核医师|審核醫師|送检医师|经治医师|管床医师|住院医师|住院醫師|主任医师|副主任医师|接诊医生|检查者|检验者|操作者|收件人|申请人|投保人|被保险人|受检者|患儿姓名|父亲|父親|母亲|母親|配偶|户主|代诉人|供史者|病史陈述者|陈述者|訪客|會診醫師|主訴者|科主任|护士长|護理長|护士|审核|審核|录入|錄入|核对|制单|经办人|[\u3400-\u9fff]{1,4}[人者员員师師]"
+    "记录者|记录人|記錄者|报告医师|報告醫師|审核医师|審核醫師|送检医师|经治医师|管床医师|住院医师|住院醫師|主任医师|副主任医师|接诊医生|检查者|检验者|操作者|收件人|申请人|投保人|被保险人|受检者|患儿姓名|父亲|父親|母亲|母親|配偶|户主|代诉人|供史者|病史陈述者|陈述者|訪客|會診醫師|主訴者|科主任|护士长|護理長|护士|审核|審核|录入|錄入|核对|制单|经办人"
 )
 _NEAR: Final = (
     "患者|病人|患儿|患兒|产妇|產婦|孕妇|孕婦|家属|家屬|妻子|丈夫|儿子|兒子|女儿|女兒|父亲|父親|母亲|母親|爸爸|妈妈|媽媽|我叫|我是|名叫|叫做|名为|名為|叫|本人|同事|朋友|邻居|鄰居|姐姐|妹妹|哥哥|弟弟|伤者|死者|逝者|受试者|医生|醫生|医师|醫師|护士|護士|"
@@ -31,7 +31,7 @@ _NEAR: Final = (
 _LONG_NEAR: Final = "|".join(word for word in _NEAR.split("|") if len(word) > 1)
 _ROLES: Final = "家长|家長|伤者|傷者|主刀|术者|術者|助手|家属|家屬|女儿|女兒|儿子|兒子|患儿|患兒|收件人|联系人|聯絡人|代诉人|代訴人|系患者|其子|其女|其妻|其夫|其父|其母|代其母|代其父|班主任|体检者|體檢者|死者|本人|寄件人|申请人|随行人员|婆婆|公公|婆家|管床医生是|值班护士|值班医生|请|谢谢|感谢|妻子|丈夫|护士|護士|护理师|護理師|管床医生|主治医师|主治醫師|学生|學生|朋友|同事|母亲|母親|父亲|父親|我叫|名叫|请洽|請洽|随访|隨訪"
 _AFTER: Final = r"(?=$|[^\u3400-\u9fff]|[男女,]|之[母父妻夫子女]|性[别別]|年[龄齡]|先生|女士|小姐|医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|今年|现年|現年|因|于|於|来|來|就|自|诉|訴|述|代|说|說|表示|告|和|与|與|及|在|到|去|的|是|已|曾|有|无|無|未|入|出|住|主|电话|電話|联系|聯絡|身[份分]|签|簽|家|昨|今|明|近|既|感|出现|出現|反复|反復|突|被|拟|擬|行|查|给|給|开|開|做|术|術|病|患|确|確|复|複|門|门|服|发|發|又|也|将|將|从|從|向|对|對|要|会|會|可|能|完|陪|由|接|负|負|主刀|执|執|进|進|会诊|會診|检|檢|建|嘱|囑|审|審|写|寫|记|記|看|打|年|岁|歲|老师|老師|阿姨|都)"
-_LEFT: Final = rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
+_LEFT: Final = r"(?:^|(?<=[^\u3400-\u9fff])|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
 
 
 def plausible(name: str) -> bool:
@@ -49,7 +49,28 @@ def named(name: str) -> bool:
 
 
 _FORM_VALUES: Final = frozenset(
-    "不详 不詳 未知 保密 同上 本人 匿名 无名 無名 家属 患者 医生 男性 女性 父母 子女 配偶 电话 签名 日期".split()
+    [
+        "不详",
+        "不詳",
+        "未知",
+        "保密",
+        "同上",
+        "本人",
+        "匿名",
+        "无名",
+        "無名",
+        "家属",
+        "患者",
+        "医生",
+        "男性",
+        "女性",
+        "父母",
+        "子女",
+        "配偶",
+        "电话",
+        "签名",
+        "日期",
+    ]
 )
 
 
@@ -66,6 +87,13 @@ RULES: Final = (
         ),
         0.96,
         wanted=_filled_in,
+    ),
+    Rule(
+        "name after a label",
+        Kind.NAME,
+        re.compile(rf"{_HAN}{{1,4}}[人者员員师師]\s{{0,2}}:\s{{0,4}}(?P<v>{_NAME})(?=$|[^\u3400-\u9fff])"),
+        0.88,
+        wanted=named,
     ),
     Rule(
         "labeled name run on",
@@ -147,20 +175,25 @@ RULES: Final = (
 ANNOUNCED: Final = re.compile(rf"(?:{_NEAR}|{_LABELS})[\s:\"(,、]{{0,3}}$")
 ROLE: Final = re.compile(rf"(?:{_ROLES})(?:是|叫|为|為)?[\s:\"(]{{0,2}}")
 GOES_ON: Final = re.compile(
-    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{_TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|很|[说說]|也|在|[给給]|的|和"
+    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{_TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|[诊診]治|治[疗療]|[嘱囑]|查房|主刀|很|[说說]|也|在|[给給]|的|和"
 )
 CALLED: Final = re.compile(rf"(?:{_TITLES})|\s?[,(、]\s?[男女]")
 
 
-_CLASSICAL: Final = re.compile(r"[之曰云也乃矣焉哉亦]")
-_MODERN: Final = re.compile(r"[的了是我你您在吗嗎她他]")
-_RECORD: Final = re.compile(r"\d|患者|病人|[医醫]院|[医醫]生|女士|姓名|[电電][话話]")
+_MODERN: Final = re.compile(r"[的了是我你您吗嗎她他们們]")
+_RECORD: Final = re.compile(
+    r"\d|患者|病人|[医醫]院|[医醫]生|[医醫][师師]|女士|先生:|姓名|性[别別]|[电電][话話]|[,、][男女]|[岁歲]|主[诉訴]|[诊診][断斷]|[检檢]查|手[术術]|家属|家屬|[联聯][系繫]|科[室主]"
+)
+SHORT: Final = 30
+"""Characters below which a text is never taken for one of the classics."""
 
 
 def classical(text: str) -> bool:
-    """Whether a text is in the language of the classics, whose names are of authors long dead. A digit or a word of records denies it."""
-    old = len(_CLASSICAL.findall(text))
-    return old > 0 and 60 * old >= len(text) and old > 2 * len(_MODERN.findall(text)) and _RECORD.search(text) is None
+    """Whether a text is in the language of the classics, whose names are of authors long dead: hardly a word of today's language,
+    a digit or a word of records."""
+    if len(text) < SHORT or 40 * len(_MODERN.findall(text)) >= len(text):
+        return False
+    return 100 * len(_RECORD.findall(text)) < len(text)
 
 
 def transliterated(name: str) -> bool:

@@ -1,23 +1,17 @@
-"""Numbers and dates of Chinese records: the mainland, Taiwan, Hong Kong and Macau."""
+"""Numbers in Chinese records: the mainland, Taiwan, Hong Kong and Macau."""
 
 import re
 from typing import Final
 
 from medicalgpt.phi.checksums import hong_kong_id, luhn, resident_id, taiwan_id
 from medicalgpt.phi.kinds import Kind
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import Rule, zh_labeled
 
 _SEP: Final = r"[ .·-]{0,2}"
-_COLON: Final = r"(?:\s{0,3}(?:[:=是为為#]|号码|號碼|号|號|编号|編號|[(（]\w{1,8}[)）]|No\.?)){0,3}\s{0,4}"
-"""What may stand between a label and its value."""
 _SLIP: Final = "OoDlI|iSsBZz"
 """Letters that optical reading writes for digits."""
 _NO: Final = r"(?<![\dA-Za-z])"
 _END: Final = r"(?![\dA-Za-z])"
-
-
-def _labeled(labels: str, value: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:{labels}){_COLON}(?P<v>{value})", re.IGNORECASE)
 
 
 _ID_LABEL: Final = r"身[份分][证證](?:件)?(?:号码|號碼|字號|字号)?|(?:公民)?身[份分](?:号码|號碼)|[证證]件(?:号码|號碼|号|號)|居留[证證](?:号码|號碼)?|香港身[份分][证證]|HKID"
@@ -48,7 +42,7 @@ RULES: Final = (
     Rule(
         "labeled id",
         Kind.NATIONAL_ID,
-        _labeled(_ID_LABEL, rf"[\dA-Z*]{_SEP}(?:[\dXx*{_SLIP}]{_SEP}){{5,19}}(?:[(]?[\dA-Z][)])?"),
+        zh_labeled(_ID_LABEL, rf"[\dA-Z*]{_SEP}(?:[\dXx*{_SLIP}]{_SEP}){{5,19}}(?:[(]?[\dA-Z][)])?"),
         0.95,
     ),
     Rule("taiwan id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z][1289]\d{{8}}{_END}"), 0.85, taiwan_id),
@@ -58,7 +52,7 @@ RULES: Final = (
     Rule(
         "labeled passport",
         Kind.PASSPORT,
-        _labeled(
+        zh_labeled(
             r"[护護]照|港澳(?:居民)?(?:来往内地|來往內地)?通行[证證]|回[乡鄉][证證]|台胞[证證]|[台臺][湾灣](?:居民)?(?:来往大陆|來往大陸)?通行[证證]|入台[证證]|通行[证證]|军官[证證]|士兵[证證]|passport",
             r"[A-Z]{0,3}[\u4e00-\u9fff]{0,3}(?:字第)?\d(?:[ -]?\d){4,11}",
         ),
@@ -70,7 +64,7 @@ RULES: Final = (
     Rule(
         "labeled license",
         Kind.LICENSE,
-        _labeled(
+        zh_labeled(
             r"(?:[驾駕][驶駛]|[执執][业業]|[资資]格|行医|行醫)[证證照](?:[书書])?(?:编码|編碼)?",
             r"[A-Z]{0,3}\d(?:[ -]?[\dA-Z]){5,26}",
         ),
@@ -85,7 +79,14 @@ RULES: Final = (
         ),
         0.9,
     ),
-    Rule("spaced mobile", Kind.PHONE, re.compile(rf"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){{9}}(?! ?\d)"), 0.85),
+    Rule("spaced mobile", Kind.PHONE, re.compile(r"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){9}(?! ?\d)"), 0.85),
+    Rule(
+        "parted mobile",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])1[3-9]\d[ -]{{1,3}}\d{{4}}[ -]{{1,3}}\d{{1,3}}[ -]{{0,3}}\d{{1,3}}{_END}"),
+        0.85,
+        wanted=lambda v: sum(c.isdigit() for c in v) == 11,
+    ),
     Rule(
         "damaged mobile",
         Kind.PHONE,
@@ -96,20 +97,20 @@ RULES: Final = (
         "landline",
         Kind.PHONE,
         re.compile(
-            rf"(?<![\dA-Za-z.-])\(?0(?:10|2\d|[3-9]\d{{2}})\)?[ -]{{0,2}}[2-8]\d{{6,7}}(?:(?:[- ]|转|轉|#){{1,2}}\d{{1,6}})?(?![\d.]|[ -]\d{{4}})"
+            r"(?<![\dA-Za-z.-])\(?0(?:10|2\d|[3-9]\d{2})\)?[ -]{0,2}[2-8]\d{6,7}(?:(?:[- ]|转|轉|#){1,2}\d{1,6})?(?![\d.]|[ -]\d{4})"
         ),
         0.85,
     ),
     Rule(
         "labeled phone",
         Kind.PHONE,
-        _labeled(
+        zh_labeled(
             r"(?:联系|聯絡|聯繫|家庭|家属|家屬|办公|辦公|[固]定|移[动動]|住宅)?(?:电话|電話|手机|手機|座机|座機|联系方式|聯絡方式|行動電話|电联|致电|[Tt]el|TEL)",
             rf"[+(]{{0,2}}[\d{_SLIP}](?:[ ()-]{{0,2}}[\d{_SLIP}]){{6,17}}(?:(?:转|轉|#|ext\.?)\s?\d{{1,6}})?",
         ),
         0.95,
     ),
-    Rule("labeled fax", Kind.FAX, _labeled(r"[传傳]真|Fax", r"[+(]{0,2}\d(?:[ ()-]{0,2}\d){6,17}"), 0.97),
+    Rule("labeled fax", Kind.FAX, zh_labeled(r"[传傳]真|Fax", r"[+(]{0,2}\d(?:[ ()-]{0,2}\d){6,17}"), 0.97),
     Rule(
         "taiwan mobile",
         Kind.PHONE,
@@ -134,7 +135,7 @@ RULES: Final = (
     Rule(
         "labeled record",
         Kind.RECORD,
-        _labeled(
+        zh_labeled(
             rf"(?:{_RECORD_LABEL})(?:号码|號碼|编号|編號|号|號|ID|条码|No\.?|#)",
             r"[A-Z]{0,4}[-]?[\dA-Z]{0,4}(?:\d[-/ ]?|[A-Z]-?(?=\d)){2,24}[A-Z]?",
         ),
@@ -143,7 +144,7 @@ RULES: Final = (
     Rule(
         "labeled record id",
         Kind.RECORD,
-        _labeled(
+        zh_labeled(
             r"(?:病案|病[历歷]|住院|门诊|門診)\s?[:#]|[Ii][Dd]号|[Ii][Dd]號|MRN|PACS号",
             r"[A-Z]{0,4}-?\d(?:-?[\dA-Z]){3,20}",
         ),
@@ -152,7 +153,7 @@ RULES: Final = (
     Rule(
         "labeled insurance",
         Kind.INSURANCE,
-        _labeled(
+        zh_labeled(
             r"(?:[医醫]保|社保|社[会會]保[障险險]|[健全]保|新[农農]合|合作[医醫][疗療]|[医醫][疗療]保[险險]|保[险險]|保[单單])(?:[证證]|卡|[单單]|电脑|账户)?(?:号码|號碼|编号|編號|号|號)?",
             r"[A-Z]{0,4}-?\d(?:[ -]?[\dA-Z]){5,22}",
         ),
@@ -161,7 +162,7 @@ RULES: Final = (
     Rule(
         "labeled card",
         Kind.ACCOUNT,
-        _labeled(
+        zh_labeled(
             r"[银銀]行(?:卡|[账帳賬][号號户戶])?|储蓄卡|信用卡|借记卡|卡[号號]|[账帳賬](?:[号號户戶])|工资卡|开户行\S{0,12}",
             rf"[\d{_SLIP}](?:[ -]?[\d*{_SLIP}]){{8,22}}",
         ),
@@ -189,61 +190,18 @@ RULES: Final = (
     Rule(
         "labeled plate",
         Kind.VEHICLE,
-        _labeled(r"[车車]牌(?:号码|號碼|号|號)?", r"[\u4e00-\u9fffA-Z\d]{1,3}[ ·-]?[A-Z\d]{2,4}[ -]?[A-Z\d]{2,4}"),
+        zh_labeled(r"[车車]牌(?:号码|號碼|号|號)?", r"[\u4e00-\u9fffA-Z\d]{1,3}[ ·-]?[A-Z\d]{2,4}[ -]?[A-Z\d]{2,4}"),
         0.93,
     ),
     Rule(
         "chat",
         Kind.CHAT,
-        _labeled(
+        zh_labeled(
             r"(?:微信|WeChat|VX|V信|薇信|威信|LINE|钉钉|抖音|微博|小红书|Telegram)\s?(?:号码|账号|帐号|帳號|号|號|ID)?|加微|加V",
             r"[A-Za-z\d][\w-]{4,24}",
         ),
         0.93,
     ),
-    Rule("qq", Kind.CHAT, _labeled(r"(?:QQ|扣扣|Q群|企鹅)\s?(?:号码|号|群)?", r"[1-9]\d{4,11}"), 0.93),
-    # -- dates
-    Rule("date", Kind.DATE, re.compile(r"(?<!\d)(?:18|19|20)\d{2}\s?年\s?\d{1,2}\s?月(?:\s?\d{1,2}\s?[日号號])?"), 0.9),
-    Rule(
-        "numeric date",
-        Kind.DATE,
-        re.compile(
-            r"(?<![\d./-])(?:19|20)\d{2}\s?([-/.])\s?(?:1[0-2]|0?[1-9])\s?\1\s?(?:3[01]|[12]\d|0?[1-9])(?![\d/-]|\.\d)"
-        ),
-        0.9,
-    ),
-    Rule("day", Kind.DATE, re.compile(r"(?<![\d.])(?:1[0-2]|0?[1-9])\s?月\s?(?:3[01]|[12]\d|0?[1-9])\s?[日号號]"), 0.8),
-    Rule(
-        "republican date",
-        Kind.DATE,
-        re.compile(
-            r"(?:民[国國]\s?)(?:\d{1,3}|[〇零一二三四五六七八九十百]{1,6})\s?年(?:\s?[\d〇零一二三四五六七八九十]{1,3}\s?月(?:\s?[\d〇零一二三四五六七八九十]{1,3}\s?[日号號])?)?"
-        ),
-        0.9,
-    ),
-    Rule(
-        "written date",
-        Kind.DATE,
-        re.compile(
-            r"[一二][〇零○O九][〇零○O一二三四五六七八九]{2}年(?:[一二三四五六七八九十]{1,2}月(?:[一二三四五六七八九十]{1,3}[日号號])?)"
-        ),
-        0.9,
-    ),
-    Rule(
-        "labeled date",
-        Kind.DATE,
-        _labeled(
-            r"(?:出生|就[诊診]|入院|出院|[检檢]查|[报報]告|手[术術]|住院|[签簽]字|[记記][录錄]|采集|送[检檢])(?:日期|[时時][间間])|生日|生于|生於",
-            r"(?:19|20)\d{2}(?:\d{4}|[-/.年]\d{1,2}(?:[-/.月]\d{1,2}[日号號]?)?)|\d{2}[-/.年]\d{1,2}[-/.月]\d{1,2}日?",
-        ),
-        0.93,
-    ),
-    Rule("age over 89", Kind.AGE, re.compile(r"(?<![\d.])(?:9\d|1[01]\d)(?=\s?(?:周[岁歲]|[岁歲]))"), 0.9),
-    Rule(
-        "written age over 89",
-        Kind.AGE,
-        re.compile(r"(?:九十[一二三四五六七八九]?|一百[零一二〇]{0,3})(?=多?[岁歲])"),
-        0.85,
-    ),
+    Rule("qq", Kind.CHAT, zh_labeled(r"(?:QQ|扣扣|Q群|企鹅)\s?(?:号码|号|群)?", r"[1-9]\d{4,11}"), 0.93),
 )
 """In no order; `spans.merged` prefers the surer one."""
