@@ -45,14 +45,20 @@ def test_one_row_on_which_a_detector_fails_does_not_pass_and_the_others_do() -> 
     assert "坏" not in str(refuse("rows.jsonl:2", cleaned[1]))
 
 
-def test_what_was_found_in_one_field_and_stands_in_another_is_a_leak() -> None:
-    (cleaned,) = Cleaner(CONFIG, Fake("欧阳建国")).clean([row("我叫欧阳建国", "欧阳建国您好")])
-    assert cleaned.row is None
+def test_what_was_found_in_one_field_is_masked_in_all_and_within_words() -> None:
+    (cleaned,) = Cleaner(CONFIG, Fake("欧阳建国")).clean([row("我叫欧阳建国", "老欧阳建国们您好，欧阳您好")])
+    assert cleaned.row == row("我叫[姓名1]", "老[姓名1]们您好，欧阳您好")
+    assert cleaned.found == {"name": 2}
+
+
+def test_what_stands_there_still_does_not_pass() -> None:
+    (cleaned,) = Cleaner(CONFIG, Fake("NAME")).clean([row("Mr. NAME came", "Rest well.")])
+    assert cleaned.row is None, "the mask [NAME1] holds the value itself"
     assert (cleaned.reason, cleaned.kinds_left) == (LEAKED, ("name",))
     told = str(refuse("rows.jsonl:1", cleaned))
-    assert "rows.jsonl:1: " in told
+    assert told.startswith("rows.jsonl:1: ")
     assert "(name)" in told
-    assert "欧阳" not in told
+    assert "Mr." not in told
 
 
 def test_found_once_it_is_masked_and_counted() -> None:
