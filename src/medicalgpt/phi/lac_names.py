@@ -32,6 +32,7 @@ from medicalgpt.phi.zh_places import institution
 _FAMILIAR: Final = "小老阿大"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 _TITLE: Final = re.compile(rf"(?:{TITLES})$")
+_CALLED: Final = re.compile(TITLES)
 _NEVER: Final = NOT_IN_GIVEN | frozenset("由其自")
 _SINGLE: Final = "".join(name for name in SURNAMES if len(name) == 1)
 _DOUBLE: Final = "|".join(name for name in SURNAMES if len(name) == 2)
@@ -81,6 +82,8 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
 
 def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[tuple[int, int]]) -> Iterator[Span]:
     """The likeliest name that begins with a surname of the list, if the network finds it likely enough."""
+    if _CALLED.match(text, surname.end()):
+        return  # 刘主任: the words beside it decide
     start, weak = surname.start(), surname.group() in WEAK
     best: tuple[float, int] | None = None
     for given in (1, 2):
