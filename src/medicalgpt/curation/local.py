@@ -137,7 +137,8 @@ class _Helper:
 
 def public_name(error: MedicalGPTError) -> str:
     """The name of its nearest class in `medicalgpt.errors`, by which another process raises it again."""
-    return next(kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind)
+    names = [kind.__name__ for kind in type(error).__mro__ if getattr(errors, kind.__name__, None) is kind]
+    return str(names[0])
 
 
 def known_error(name: str) -> type[MedicalGPTError]:

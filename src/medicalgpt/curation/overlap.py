@@ -19,6 +19,7 @@ SHORTEST: Final[Mapping[Script, int]] = {"zh": 10, "en": 24}
 """Characters of a question that is looked for without its options."""
 _CHUNK: Final = 1 << 15
 """n-grams of a row that are looked at together; chunks overlap by half."""
+_MARK: Final = np.uint64((1 << 24) - 1)
 _FEWEST: Final = 3  # n-grams of an item that can be found
 _ENOUGH: Final = 8
 """n-grams of a question with its options; where there are fewer, its 3-grams are looked for, and nearly all must be there."""
@@ -54,9 +55,13 @@ class Hit:
 
 @dataclass(frozen=True)
 class _Index:
-    """n-grams of one size: sorted, and for each the keys that have it (from `starts[i]` to `starts[i + 1]` of `keys`)."""
+    """n-grams of one size: sorted, and for each the keys that have it (from `starts[i]` to `starts[i + 1]` of `keys`).
+
+    `marks` is true at the last bits of each: nearly all n-grams of other text are told by it without a search.
+    """
 
     size: int
+    marks: np.ndarray
     grams: np.ndarray
     starts: np.ndarray
     keys: np.ndarray
@@ -139,14 +144,16 @@ class ItemIndex:
         )
 
     def _keys_in(self, grams: np.ndarray, index: _Index) -> set[int]:
-        at = np.minimum(np.searchsorted(index.grams, grams), len(index.grams) - 1)
-        places = np.flatnonzero(index.grams[at] == grams)
+        places = np.flatnonzero(index.marks[grams & _MARK])
+        at = np.minimum(np.searchsorted(index.grams, grams[places]), len(index.grams) - 1)
+        there = index.grams[at] == grams[places]
+        places, at = places[there], at[there]
         found: set[int] = set()
         start = 0
         while start < len(grams) and len(places):
-            inside = places[(places >= start) & (places < start + _CHUNK)]
-            if len(inside):
-                found |= self._close(inside, at[inside], index)
+            inside = slice(*np.searchsorted(places, (start, start + _CHUNK)))
+            if len(places[inside]) >= _FEWEST:
+                found |= self._close(places[inside], at[inside], index)
             start += _CHUNK // 2
         return found
 
@@ -193,4 +200,6 @@ def _indexed(size: int, grams: list[np.ndarray], keys: list[np.ndarray]) -> _Ind
     every, owner = np.concatenate(grams), np.concatenate(keys)
     order = np.argsort(every, kind="stable")
     distinct, starts = np.unique(every[order], return_index=True)
-    return _Index(size, distinct, np.append(starts, len(every)), owner[order])
+    marks = np.zeros(int(_MARK) + 1, bool)
+    marks[distinct & _MARK] = True
+    return _Index(size, marks, distinct, np.append(starts, len(every)), owner[order])

@@ -44,7 +44,7 @@ def _first(value: str) -> bool:
 
 def _titled(value: str) -> bool:
     """After a title anything may be a surname, but for words that go on with the sentence."""
-    first = _tokens(value)[0]
+    first = next((token for token in _tokens(value) if token[0].isupper()), "the")
     return len(first) == 1 or first.casefold() in LAST or first.casefold() not in COMMON
 
 
@@ -119,7 +119,13 @@ _NO_SURNAME: Final = frozenset(
 
 
 RULES: Final = (
-    Rule("titled name", Kind.NAME, re.compile(rf"(?<![\w'-]){_TITLE}[ ]{{1,2}}(?P<v>{_FULL})"), 0.93, wanted=_titled),
+    Rule(
+        "titled name",
+        Kind.NAME,
+        re.compile(rf"(?<![\w'-]){_TITLE}[ ]{{1,2}}(?P<v>{_LINK}{_FULL})"),
+        0.93,
+        wanted=_titled,
+    ),
     Rule(
         "titled small name",
         Kind.NAME,
@@ -131,7 +137,7 @@ RULES: Final = (
         "labeled name",
         Kind.NAME,
         re.compile(
-            rf"\b(?:[Nn]ame|NAME|[Pp]atient|PATIENT|[Pp]t|PT|[Aa]ttending|[Pp]hysician|[Pp]rovider|[Ss]urgeon|[Ss]igned(?: by)?|[Dd]octor|[Cc]ontact|[Nn]ext of kin|NOK|[Gg]uardian|[Rr]eferred by|[Dd]ictated by|[Aa]uthor|[Cc]c|CC|[Aa]ttn|[Dd]ear|[Nn]urse|[Pp]arent|[Mm]other|[Ff]ather|[Ss]pouse|[Ee]mployer)(?: [Nn]ame)?\s?[:=]\s{{0,4}}(?P<v>{_FULL}|{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
+            rf"\b(?:[Nn]ame|NAME|[Pp]atient|PATIENT|[Pp]t|PT|[Aa]ttending|[Pp]hysician|[Pp]rovider|[Ss]urgeon|[Ss]igned(?: by)?|[Dd]octor|[Cc]ontact|[Nn]ext of kin|NOK|[Gg]uardian|[Rr]eferred by|[Dd]ictated by|[Aa]uthor|[Cc]c|CC|[Aa]ttn|[Dd]ear|[Nn]urse|[Pp]arent|[Mm]other|[Ff]ather|[Ss]pouse|[Ee]mployer)(?: [Nn]ame)?\s?[:=]\s{{0,4}}(?P<v>{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|{_FULL}|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
         ),
         0.92,
         wanted=_titled,

@@ -48,7 +48,7 @@ def kept(folded: str, span: Span) -> str | None:
         return "public_hosts" if _public(value) else None
     if span.kind in _NUMBERS:
         called = span.kind in (Kind.PHONE, Kind.FAX) or span.confidence < ANNOUNCED
-        if called and re.sub(r"[\s()-]", "", value).upper() in _hotlines():
+        if called and (re.sub(r"[\s()-]", "", value).upper() in _hotlines() or _part_of_hotline(folded, span)):
             return "hotlines"
         if span.confidence < ANNOUNCED:
             return next(
@@ -98,6 +98,15 @@ def _latin_covers(folded: str, span: Span, latin: frozenset[str], more: int) -> 
 @cache
 def _hotlines() -> frozenset[str]:
     return frozenset(re.sub(r"[\s()-]", "", entry).upper() for entry in words("keep/hotlines"))
+
+
+def _part_of_hotline(folded: str, span: Span) -> bool:
+    """Whether a find is part of a hotline that ends in letters: 1-800-273-TALK."""
+    for entry in words("keep/hotlines"):
+        at = folded.find(entry, max(0, span.start - len(entry)), span.end + len(entry)) if entry[-1].isalpha() else -1
+        if 0 <= at <= span.start and span.end <= at + len(entry):
+            return True
+    return False
 
 
 def _public(value: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -116,8 +117,7 @@ class Lac:
         work = [(i, start, piece) for i, text in enumerate(texts) for start, piece in pieces(text)]
         work.sort(key=lambda one: len(one[2]))
         found = [Reading([], [FAR] * len(text), [FAR] * len(text)) for text in texts]
-        for at in range(0, len(work), BATCH):
-            batch = work[at : at + BATCH]
+        for batch in _batches(work):
             for (i, start, _), read in zip(batch, self._batch([piece for _, _, piece in batch]), strict=True):
                 _put(found[i], start, read)
         for reading in found:
@@ -127,18 +127,17 @@ class Lac:
     def _batch(self, batch: Sequence[str]) -> list[Reading]:
         import numpy as np
 
-        lengths = np.array([len(text) for text in batch], dtype=np.int64)
-        ids = np.zeros((len(batch), int(lengths.max())), dtype=np.int64)
-        for row, text in zip(ids, batch, strict=True):
-            row[: len(text)] = [self._ids.get(c, self._unknown) for c in self._simplified(text)]
+        ids = np.array(
+            [[self._ids.get(c, self._unknown) for c in self._simplified(text)] for text in batch], dtype=np.int64
+        )
+        lengths = np.full(len(batch), ids.shape[1], dtype=np.int64)
         (logits,) = self._session.run(None, {"token_ids": ids, "length": lengths})
-        best = _viterbi(logits, self._transitions, lengths)
+        best = _viterbi(logits, self._transitions)
         top = np.partition(logits, -2, axis=-1)[..., -2:]
         lead = top[..., 1] - top[..., 0]
         begins, goes_on = (top[..., 1] - logits[..., self._tags.index(tag)] for tag in ("PER-B", "PER-I"))
         return [
-            Reading(self._decoded(best[i, :n], lead[i, :n]), begins[i, :n].tolist(), goes_on[i, :n].tolist())
-            for i, n in enumerate(lengths.tolist())
+            Reading(self._decoded(best[i], lead[i]), begins[i].tolist(), goes_on[i].tolist()) for i in range(len(batch))
         ]
 
     def _simplified(self, text: str) -> str:
@@ -155,6 +154,14 @@ class Lac:
         ]
 
 
+def _batches(work: Sequence[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
+    """Pieces of one length together: the network reads the padding of shorter ones, so that what it made of a sentence would hang on
+    what stands beside it."""
+    for _, group in groupby(work, key=lambda one: len(one[2])):
+        same = list(group)
+        yield from (same[at : at + BATCH] for at in range(0, len(same), BATCH))
+
+
 def _put(whole: Reading, start: int, piece: Reading) -> None:
     """Joins the reading of a piece to that of its text; where two pieces meet, the better chance of a name counts."""
     whole.words.extend(Word(start + w.start, start + w.end, w.tag, w.sure) for w in piece.words)
@@ -169,24 +176,17 @@ def _table(path: Path) -> list[tuple[str, str]]:
     return [(first, second) for first, second in parts]
 
 
-def _viterbi(
-    logits: "NDArray[np.float32]", transitions: "NDArray[np.float32]", lengths: "NDArray[np.int64]"
-) -> "NDArray[np.int64]":
-    """Best label paths (B, T) of emissions (B, T, K) with transitions (K, K), each row of its own length.
-
-    A row that has ended stays where it is: its pointers point at themselves.
-    """
+def _viterbi(logits: "NDArray[np.float32]", transitions: "NDArray[np.float32]") -> "NDArray[np.int64]":
+    """Best label paths (B, T) of emissions (B, T, K) with transitions (K, K)."""
     import numpy as np
 
     rows, steps, kinds = logits.shape
-    score, own = logits[:, 0].copy(), np.arange(kinds)
+    score = logits[:, 0]
     back = np.empty((steps, rows, kinds), dtype=np.int64)
     for t in range(1, steps):
         through = score[:, :, None] + transitions
-        pointers = through.argmax(axis=1)
-        alive = (t < lengths)[:, None]
-        back[t] = np.where(alive, pointers, own)
-        score = np.where(alive, np.take_along_axis(through, pointers[:, None], axis=1)[:, 0] + logits[:, t], score)
+        back[t] = through.argmax(axis=1)
+        score = np.take_along_axis(through, back[t][:, None], axis=1)[:, 0] + logits[:, t]
     path = np.empty((rows, steps), dtype=np.int64)
     path[:, -1] = score.argmax(axis=1)
     for t in range(steps - 1, 0, -1):

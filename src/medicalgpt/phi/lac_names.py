@@ -20,6 +20,7 @@ from medicalgpt.phi.zh_names import (
     NOT_NAMES,
     ROLE,
     SURNAMES,
+    TITLES,
     WEAK,
     classical,
     named,
@@ -30,6 +31,9 @@ from medicalgpt.phi.zh_places import institution
 
 _FAMILIAR: Final = "小老阿大"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
+_TITLE: Final = re.compile(rf"(?:{TITLES})$")
+_CALLED: Final = re.compile(TITLES)
+_NEVER: Final = NOT_IN_GIVEN | frozenset("由其自")
 _SINGLE: Final = "".join(name for name in SURNAMES if len(name) == 1)
 _DOUBLE: Final = "|".join(name for name in SURNAMES if len(name) == 2)
 _BEGINS: Final = re.compile(rf"(?:{_DOUBLE})|[{_SINGLE}]")
@@ -37,9 +41,9 @@ LEAST: Final = {False: 0.3, True: 0.8}
 """How much the labels of a name that the network found lead on average, for a surname and for one that is mostly a word."""
 CERTAIN: Final = 3.0
 """From here on, a name may begin with a word of the shipped list: 文静雯."""
-BEHIND: Final = {(False, 1): 1.0, (False, 2): 3.0, (True, 1): 0.3, (True, 2): 1.2}
+BEHIND: Final = {(False, 1): 1.0, (False, 2): 2.5, (True, 1): 0.3, (True, 2): 0.8}
 """How far behind a name may be on average, by whether its surname is mostly a word and by the characters of the given name."""
-MARGIN: Final = {False: 1.5, True: 1.0}
+MARGIN: Final = {False: 1.0, True: 0.5}
 """What a border on the left or on the right adds to that."""
 KNOWN: Final = 3.0
 """From this lead on, the network knows a word of another kind when it sees one."""
@@ -66,7 +70,7 @@ def _spans(text: str, reading: Reading) -> Iterator[Span]:
 
 def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
     """A word that the network calls a name or an institution."""
-    value = text[word.start : word.end].strip()
+    value = _TITLE.sub("", text[word.start : word.end].strip())
     if value and word.tag in ("PER", "ORG"):
         start = text.index(value, word.start)
         end = start + len(value)
@@ -78,6 +82,8 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
 
 def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[tuple[int, int]]) -> Iterator[Span]:
     """The likeliest name that begins with a surname of the list, if the network finds it likely enough."""
+    if _CALLED.match(text, surname.end()):
+        return  # 刘主任: the words beside it decide
     start, weak = surname.start(), surname.group() in WEAK
     best: tuple[float, int] | None = None
     for given in (1, 2):
@@ -104,7 +110,7 @@ def _of_role(text: str, reading: Reading, start: int, known: Set[tuple[int, int]
         end = start + size
         value = text[start:end]
         if len(value) == size and _HAN.fullmatch(value) and GOES_ON.match(text, end):
-            possible = not NOT_IN_GIVEN.intersection(value) and plausible(value) and (start, end) not in known
+            possible = not _NEVER.intersection(value) and plausible(value) and (start, end) not in known
             if possible and reading.cost(start, end)[0] < ROLE_BEHIND - size:
                 yield Span(start, end, Kind.NAME, "lac:role", 0.7)
             return
