@@ -182,10 +182,10 @@ def read(path: str | Path) -> Manifest:
         raise RunError(f"{file} is damaged ({wrong}); remove the run folder and run the stage again") from None
 
 
-def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, without importing them."""
+def versions(packages: Sequence[str] | None = None) -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on (None: a training run), without importing them."""
     found = {"medicalgpt": __version__, "python": platform.python_version()}
-    for name in packages:
+    for name in packages or _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
