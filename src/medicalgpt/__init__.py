@@ -11,12 +11,14 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # as typing's, without the time that importing it takes
 if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` below imports a name when it is asked for
+    from medicalgpt.api.curation import curate
     from medicalgpt.api.data import inspect, read, render
     from medicalgpt.api.evaluation import evaluate
     from medicalgpt.api.leakage import leakage, plant
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
     from medicalgpt.api.report import report
     from medicalgpt.api.training import load_config, train
+    from medicalgpt.curation.corpus import Corpus
     from medicalgpt.data.records import Dialogue, Message
     from medicalgpt.errors import (
         BusyError,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
     from medicalgpt.training.stages import register_stage
 
 _HOMES = {
+    "medicalgpt.api.curation": ("curate",),
+    "medicalgpt.curation.corpus": ("Corpus",),
     "medicalgpt.api.data": ("inspect", "read", "render"),
     "medicalgpt.api.evaluation": ("evaluate",),
     "medicalgpt.api.leakage": ("leakage", "plant"),
@@ -78,6 +82,7 @@ __all__ = [
     "ConfigError",
     "Constraint",
     "ContextError",
+    "Corpus",
     "DataError",
     "Dialogue",
     "Engine",
@@ -95,6 +100,7 @@ __all__ = [
     "RunError",
     "Sampling",
     "ServeError",
+    "curate",
     "estimate",
     "evaluate",
     "export_gguf",

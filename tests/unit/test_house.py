@@ -17,12 +17,12 @@ import yaml
 
 import medicalgpt
 from medicalgpt.cli import app, legacy
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config import load, schema_of, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.data import Ledger, group_key, read
 from medicalgpt.models.embedded.registry import embedded
 from medicalgpt.models.families import FAMILIES
-from medicalgpt.pipeline.run import _stage_config, split_overrides
+from medicalgpt.pipeline.run import _corpus_config, _stage_config, split_overrides
 from medicalgpt.rewards.choices import choice_letters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def test_casts_are_rare() -> None:
 @pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.yaml")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_every_shipped_config_loads(path: Path) -> None:
     stage = path.stem.partition("-")[0]  # grpo-medical.yaml is of the stage grpo
-    schema = PipelineConfig if path.parent.name == "pipelines" else stage_schema(stage)
+    schema = PipelineConfig if path.parent.name == "pipelines" else schema_of(stage)
     value = load(schema, path).value
     for entry in getattr(value, "stages", []):
         assert entry.config is None or (path.parent / entry.config).is_file()
@@ -122,17 +122,20 @@ def test_every_documented_command_is_right(words: list[str], monkeypatch: pytest
     called, overrides = path.removeprefix("medicalgpt "), given.get("overrides") or []
     if called == "train":
         load(stage_schema(given["stage"]), given["config"], overrides)
+    elif called == "data curate":
+        load(schema_of("curate"), given["config"], overrides)
     elif called in ("config validate", "config resolve"):
-        load(stage_schema(given["stage"]), given["file"], overrides)
+        load(schema_of(given["stage"]), given["file"], overrides)
     elif called == "pipeline run":
         resolved, per_stage = split_overrides(given["file"], overrides)
         places = {"base": resolved.value.base}
         for entry in resolved.value.stages:
-            _stage_config(entry, given["file"], resolved.value, per_stage[entry.name], places)
+            make = _corpus_config if entry.stage == "curate" else _stage_config
+            make(entry, given["file"], resolved.value, per_stage[entry.name], places)
     elif called == "models pull":
         embedded(given["name"])
     elif called == "config explain":
-        stage_schema(given["stage"])
+        schema_of(given["stage"])
     for name in [*given.get("paths", []), *([given["source"]] if called == "generate" else [])]:
         assert Path(name).exists() or not str(name).startswith("examples"), f"{name} is not shipped"
 

@@ -7,7 +7,7 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Explain, check and resolve configuration files.")
 
-Stage = Annotated[str, typer.Argument(metavar="STAGE", help="pt, sft or dpo.")]
+Stage = Annotated[str, typer.Argument(metavar="STAGE", help="pt, sft, dpo …, or curate.")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A YAML file.")]
 Plugin = Annotated[
     list[str] | None, typer.Option(metavar="FILE", help="A .py file of yours that registers a stage; may be repeated.")
@@ -24,26 +24,26 @@ def explain(
     plugin: Plugin = None,
 ) -> None:
     """List every key with its type, allowed values, default and meaning."""
-    from medicalgpt.config import stage_schema
+    from medicalgpt.config import schema_of
     from medicalgpt.config.explain import explain, print_rows
     from medicalgpt.errors import ConfigError
 
     _load(plugin)
-    rows = explain(stage_schema(stage))
+    rows = explain(schema_of(stage))
     needle = filter_text.lower()
     chosen = [row for row in rows if needle in row.key.lower() or needle in row.description.lower()]
     if not chosen:
         raise ConfigError(f"no key of stage '{stage}' contains '{filter_text}' in its name or meaning; try less text")
-    print_rows(chosen, title=f"medicalgpt train {stage}")
+    print_rows(chosen, title=f"medicalgpt {'data' if stage == 'curate' else 'train'} {stage}")
 
 
 @app.command()
 def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Check a file; print ok, or every problem with its line."""
-    from medicalgpt.config import load, stage_schema
+    from medicalgpt.config import load, schema_of
 
     _load(plugin)
-    resolved = load(stage_schema(stage), file, overrides or [])
+    resolved = load(schema_of(stage), file, overrides or [])
     given = sum(origin != "default" for origin in resolved.origin.values())
     typer.echo(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
 
@@ -51,10 +51,10 @@ def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plug
 @app.command()
 def resolve(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Print the whole config as a run would use it, each value with its origin."""
-    from medicalgpt.config import dump, load, stage_schema
+    from medicalgpt.config import dump, load, schema_of
 
     _load(plugin)
-    typer.echo(dump(load(stage_schema(stage), file, overrides or [])), nl=False)
+    typer.echo(dump(load(schema_of(stage), file, overrides or [])), nl=False)
 
 
 def _load(plugins: list[str] | None) -> None:

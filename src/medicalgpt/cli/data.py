@@ -1,9 +1,10 @@
-"""`medicalgpt data inspect PATH …`."""
+"""`medicalgpt data`: look at files, scan them, make a corpus of them."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medicalgpt.cli.curation import curate, scan
 from medicalgpt.cli.data_options import Encoding, Txt
 
 if TYPE_CHECKING:
@@ -11,12 +12,14 @@ if TYPE_CHECKING:
 
     from medicalgpt.training.inspect import Inspection
 
-app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True)
+app = typer.Typer(help="Look at data before training on it, and make it fit for that.", no_args_is_help=True)
+app.command("scan")(scan)
+app.command("curate")(curate)
 
 
 @app.callback()
 def _group() -> None:
-    """Look at data before training on it."""
+    """Look at data before training on it, and make it fit for that."""
 
 
 @app.command("inspect")

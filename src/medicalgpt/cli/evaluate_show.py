@@ -24,11 +24,23 @@ def show(results: "JsonObject") -> None:
         for part, words in _REQUESTS.items():
             if part in test:
                 typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
+        _show_clean(test.get("clean"))
         _show_answers(test.get("answers"), results.get("judge"))
     for name, group in results["groups"].items():
         typer.echo(
             f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests, each item counting once"
         )
+
+
+def _show_clean(found: "JsonObject | None") -> None:
+    """The score without items that the model was trained on; nothing where no corpus is known."""
+    if found is None:
+        return
+    if not found["looked_for"]:
+        typer.echo(f"{'':20} {'not known':22}  clean subset: its corpus was not searched for this test's items")
+        return
+    words = f"clean subset, {found['rows']} items; {found['seen']} stand in the corpus that it was trained on"
+    typer.echo(f"{'':20} {_share(found)}  {words}")
 
 
 def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.curation import CURATE, CurateConfig
+from medicalgpt.config.sections import Section
 from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError
 
@@ -18,6 +20,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """ "; did you mean 'x'?" ready to be appended to a message, or "" when nothing looks like `name`."""
     found = close_names(name, known)
     return f"; did you mean {' or '.join(repr(option) for option in found)}?" if found else ""
+
+
+def schema_of(name: str) -> type[Section]:
+    """The config class of a training stage, or of a curation. Raises ConfigError as `stage_schema`."""
+    return CurateConfig if name == CURATE else stage_schema(name)
 
 
 def stage_schema(stage: str) -> type[StageConfig]:

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.curation import CURATE
 from medicalgpt.config.data_source import DataPath, check_shares
 from medicalgpt.config.evaluation import AnyGate, EvaluateConfig, Gate, StageGate, StageNumber
 from medicalgpt.config.lookup import did_you_mean
@@ -47,15 +48,16 @@ class StageEntry(Section):
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_-]*$", description="Its folder's name, and what later stages call it: ${name}."
     )
-    stage: str = Field(description="What `medicalgpt train` does here.")
+    stage: str = Field(description="What `medicalgpt train` does here, or curate: a corpus for later stages, ${name}.")
     config: str | None = Field(None, description="Config file of the stage, relative to the pipeline's file.")
     set: dict[str, Any] = Field(default_factory=dict, description="Keys over the file, e.g. model.base: ${pt}.")
 
     @field_validator("stage")
     @classmethod
     def _known(cls, stage: str) -> str:
-        if stage not in STAGES:
-            raise ValueError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}{did_you_mean(stage, STAGES)}")
+        known = [*STAGES, CURATE]
+        if stage not in known:
+            raise ValueError(f"unknown stage '{stage}'; stages are {', '.join(known)}{did_you_mean(stage, known)}")
         return stage
 
 
@@ -129,6 +131,11 @@ class PipelineConfig(Section):
     )
 
     @property
+    def trained(self) -> list[StageEntry]:
+        """The stages that make a model."""
+        return [stage for stage in self.stages if stage.stage != CURATE]
+
+    @property
     def test_gates(self) -> list[Gate]:
         """The gates on tests."""
         return [gate for gate in self.gates if isinstance(gate, Gate)]
@@ -149,14 +156,14 @@ class PipelineConfig(Section):
         if self.test_gates and self.evaluate is None:
             raise ValueError("gates need `evaluate`: a suite of tests to judge by")
         for gate in self.stage_gates:
-            names = [s.name for s in self.stages if gate.stage in (None, s.name)]
+            names = [s.name for s in self.trained if gate.stage in (None, s.name)]
             if not names:
-                known = ", ".join(s.name for s in self.stages)
+                known = ", ".join(s.name for s in self.trained)
                 raise ValueError(f"a gate names the stage '{gate.stage}', which is none of {known}")
             if gate.number == "leaks" and self.leakage is None:
                 raise ValueError("a gate on leaks needs `leakage`: canaries or rows to look for")
             if gate.number in _KINDS and not any(
-                has_number(STAGES[s.stage], gate.number) for s in self.stages if s.name in names
+                has_number(STAGES[s.stage], gate.number) for s in self.trained if s.name in names
             ):
                 raise ValueError(f"no stage of {', '.join(names)} has the number {gate.number}: {_KINDS[gate.number]}")
             needs = {"answer_loss": "dialogues", "document_loss": "documents"}.get(gate.number)
@@ -168,6 +175,8 @@ class PipelineConfig(Section):
     @classmethod
     def _distinct(cls, stages: list[StageEntry]) -> list[StageEntry]:
         names = [s.name for s in stages]
+        if all(s.stage == CURATE for s in stages):
+            raise ValueError("no stage trains a model; `medicalgpt data curate` makes a corpus alone")
         twice = sorted({n for n in names if names.count(n) > 1} | (set(cls.model_fields) & set(names)))
         if twice:
             raise ValueError(f"stage names must be distinct and not those of other keys: {', '.join(twice)}")

@@ -6,7 +6,6 @@ leaflets "5 %" must not take the book. Long documents give passages then.
 
 import heapq
 import math
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from medicalgpt.data.asked import Asked, Keys, KeySizes, in_memory, rank
+from medicalgpt.data.normal import normalized
 from medicalgpt.data.passages import SHORTEST, passages
 from medicalgpt.data.read_row import record_texts
 from medicalgpt.data.records import Dialogue, Document, Feedback, Preference, Record
@@ -27,26 +27,6 @@ LONG: Final = 8_000
 
 RULE: Final = 2
 """Changes with the way rows are chosen, so that what an older version cached is not taken for a split of this one."""
-
-
-class _Kept(dict[int, int | None]):
-    """A translation table that drops white space, punctuation and control characters; filled as characters come."""
-
-    def __missing__(self, code: int) -> int | None:
-        category = unicodedata.category(chr(code))
-        self[code] = None if category[0] in "PZ" or category in ("Cc", "Cf") else code
-        return self[code]
-
-
-_KEPT = _Kept()
-
-
-def normalized(text: str) -> str:
-    """The text in NFKC and folded case, without white space, punctuation and control characters: a key for duplicates."""
-    if text.isascii():  # most of English: NFKC leaves it as it is
-        return text.lower().translate(_KEPT) or "".join(text.split())
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return folded.translate(_KEPT) or "".join(text.split())
 
 
 def group_key(record: Record) -> str:

@@ -17,6 +17,7 @@ from medicalgpt.errors import RunError, ServeError
 from medicalgpt.evaluation.answering import Answerer, require_free, save_answers
 from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.choices import ChoiceScorer
+from medicalgpt.evaluation.clean import corpora_behind
 from medicalgpt.evaluation.identity import weights_of
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.progress import Progress, write_items
@@ -33,6 +34,7 @@ from medicalgpt.models.context import context_of
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe
 from medicalgpt.runs.atomic import write_text
+from medicalgpt.runs.corpus import ITEMS as ITEMS_IN_CORPUS
 from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_tree
 from medicalgpt.runs.lock import FolderLock
 
@@ -66,7 +68,8 @@ def evaluate(
             "and leave --backend out"
         )
     settings.check([test.config for test in tests])
-    facts = _facts(asked, tests, settings)
+    corpora = corpora_behind(_models(asked))
+    facts = _facts(asked, tests, settings, corpora)
     key = hash_json(facts)
     done = _with_check(folder, settings)
     earlier = done.get("saved_answers") if done is not None else None
@@ -82,7 +85,7 @@ def evaluate(
         progress = Progress(folder / _PROGRESS, key if answers is None else f"{key} with answers")
         outcomes = {t.config.name: run_test(t, taker, settings, progress, say) for t in tests}
         write_items(folder / ITEMS, outcomes.items())
-        results = results_of(facts, key, tests, settings, outcomes)
+        results = results_of(facts, key, tests, settings, outcomes, corpora)
         results |= {"items": hash_file(folder / ITEMS), "seconds": round(time.monotonic() - began, 1)}
         results |= {"places": opened.origin["places"], "template": opened.origin["template"], "medicalgpt": __version__}
         results |= {"judge": _judge(settings)} if settings.judge is not None else {}
@@ -165,7 +168,7 @@ def _answerer(opened: Opened, settings: Settings, texts: bool, grader: Grader | 
     return Answerer(engine, settings.answers, texts, grader)
 
 
-def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) -> JsonObject:
+def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings, corpora: Sequence[Path]) -> JsonObject:
     """All that the numbers depend on."""
     own = hash_json(hash_tree(Path(__file__).parent, ("**/*.py", "safety/*.yaml")))
     return {
@@ -179,6 +182,7 @@ def _facts(asked: ModelRequest, tests: Sequence[FoundTest], settings: Settings) 
         "tests": {t.config.name: _test_facts(t) for t in tests},
         "code": [code_hash(), own],
         "threads": torch.get_num_threads(),
+        **({"corpora": [hash_file(run / ITEMS_IN_CORPUS) for run in corpora]} if corpora else {}),
     }
 
 

@@ -12,8 +12,8 @@ from medicalgpt.data.formats.columns import Columns
 from medicalgpt.data.formats.fields import QUESTION, optional_text, required_text
 from medicalgpt.data.formats.options import LETTERS, Options, options_of
 from medicalgpt.data.ledger import place
+from medicalgpt.data.normal import normalized
 from medicalgpt.data.rows import Reading, Row, open_rows
-from medicalgpt.data.split import normalized
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.answer_key import AnswerKey
 from medicalgpt.evaluation.gold import right_options

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from medicalgpt.config.evaluation import WRITTEN, NamedTest
 from medicalgpt.evaluation.answer_scores import AnswerSummary, summarize_answers
 from medicalgpt.evaluation.catalog import FoundTest
+from medicalgpt.evaluation.clean import clean_scores
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome, Summary, summarize
 from medicalgpt.evaluation.readings import MEANS, RUBRIC
 from medicalgpt.evaluation.safety.conduct import ConductSummary, summarize_conduct
@@ -29,8 +31,13 @@ def results_of(
     tests: Sequence[FoundTest],
     settings: Settings,
     outcomes: Mapping[str, Sequence[Outcome]],
+    corpora: Sequence[Path] = (),
 ) -> JsonObject:
-    """What results.json holds of the tests: facts of model and settings, then every test and every group."""
+    """What results.json holds of the tests: facts of model and settings, then every test and every group.
+
+    Args:
+        corpora: the curations that the model was trained on; each test then has its score without the items in them (`clean`).
+    """
     scores = {t.config.name: _summary(t.config, outcomes[t.config.name], settings) for t in tests}
     told = {}
     for test in tests:
@@ -50,6 +57,9 @@ def results_of(
         }
         if settings.answers is not None:
             told[config.name]["answers"] = _answers(found, outcomes[config.name])
+    clean = clean_scores(corpora, tests, outcomes, lambda name, some: _group([name], told, {name: some}))
+    for name, score in clean.items():
+        told[name]["clean"] = score
     groups = {group: _group(names, told, outcomes) for group, names in groups_of([t.config for t in tests])}
     head = {"schema_version": SCHEMA, "key": key, "model": facts["model"], "settings": facts["settings"]}
     return head | {"tests": told, "groups": groups}

@@ -11,9 +11,11 @@ from typing import Any
 from rich.console import Console
 
 from medicalgpt.config import Overrides, Resolved, load, override_words, peek, stage_schema
+from medicalgpt.config.curation import CURATE, CurateConfig
 from medicalgpt.config.data_source import DataSource
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.curation.stage import curate
 from medicalgpt.data.sources import check_paths
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, RunError
@@ -28,12 +30,12 @@ from medicalgpt.pipeline.plan import Plan, PlannedStage
 from medicalgpt.pipeline.processes import everywhere, first, first_does, meet
 from medicalgpt.pipeline.screen import caution
 from medicalgpt.pipeline.table import write_summary
-from medicalgpt.runs import manifest
+from medicalgpt.runs import corpus, manifest
 from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.run import Run
 
-_VARIABLE = re.compile(r"\$\{([a-z0-9_-]+)\}")
+_VARIABLE = re.compile(r"\$\{([a-z0-9_-]+(?:\.held_out)?)\}")
 
 
 class Interrupted(RunError):
@@ -88,10 +90,16 @@ class Pipeline:
         resolved, per_stage = split_overrides(file, self._words)
         self.config, self.console = resolved.value, Console(soft_wrap=True, markup=False, quiet=not first())
         self.places = {"base": self.config.base}
-        self._stages = {
-            entry.name: _stage_config(entry, file, self.config, per_stage.get(entry.name, []), self.places)
-            for entry in self.config.stages
-        }
+        self._stages: dict[str, Resolved[Any]] = {}
+        self._corpora: dict[str, Resolved[CurateConfig]] = {}
+        latest = "base"
+        for entry in self.config.stages:
+            words = per_stage.get(entry.name, [])
+            if entry.stage == CURATE:
+                self._corpora[entry.name] = _corpus_config(entry, file, self.config, words, self.places)
+            else:
+                self._stages[entry.name] = _stage_config(entry, file, self.config, words, self.places, latest)
+                latest = entry.name
         meet(max(stage.value.distributed.timeout for stage in self._stages.values()))
         asked = self.config.evaluate
         self._tests = find_tests(asked.suite, Path(asked.tests), asked.fetch) if asked is not None else []
@@ -101,11 +109,11 @@ class Pipeline:
     @property
     def names(self) -> list[str]:
         """The stages' names in order."""
-        return list(self._stages)
+        return [entry.name for entry in self.config.stages]
 
     def folder(self, name: str) -> Path:
         """The run folder of a stage."""
-        return Path(self._stages[name].value.output_dir)
+        return Path(self.config.output_dir) / name
 
     def run(self, name: str) -> Run:
         """The run of a stage that was begun: numbers, samples, report. Raises RunError where there is none yet."""
@@ -130,6 +138,11 @@ class Pipeline:
             for name, stage in self._stages.items()
             for key in ("train", "eval", "replay")
         }
+        keys |= {
+            f"stage {name}: sources.{key}": given(source.paths)
+            for name, stage in self._corpora.items()
+            for key, source in stage.value.sources.items()
+        }
         compared = self.config.compare
         for key in ("documents", "dialogues", "preferences"):
             keys[f"compare.{key}"] = given(getattr(compared, key))
@@ -141,7 +154,7 @@ class Pipeline:
 
     @private_files()
     def train(self, name: str) -> Path:
-        """Train one stage and merge its adapter; what is finished is left alone. Returns its run folder.
+        """Train one stage and merge its adapter, or make a corpus; what is finished is left alone. Returns its run folder.
 
         Raises:
             RunError: the stage before is not finished. Interrupted: a signal stopped the stage, which saved itself.
@@ -150,13 +163,19 @@ class Pipeline:
         from medicalgpt.training.context import Status  # lazy: heavy
         from medicalgpt.training.stage import run_stage  # lazy: heavy
 
-        stage, at = self._stages[name], self.names.index(name)
+        at = self.names.index(name)
         before = self.names[at - 1] if at else None
         if before is not None and not first_does((self.folder(before) / manifest.NAME).is_file):
             raise RunError(f"{name} comes after {before}, which is not finished; train {before} first")
         first_does(self._note_plan)
         self.console.rule(f"{name} ({self.config.stages[at].stage})")
-        outcome = run_stage(stage, () if before is None else (self.folder(before),))
+        if name in self._corpora:
+            return first_does(
+                lambda: curate(self._corpora[name], lambda line: self.console.print(line, highlight=False))
+            )
+        stage = self._stages[name]
+        parents = [self.folder(earlier) for earlier in self.names[:at] if earlier in self._stages][-1:]
+        outcome = run_stage(stage, tuple(parents))
         if outcome.status is Status.INTERRUPTED:
             raise Interrupted(name, outcome.signal)
         if stage.value.lora.enabled:
@@ -168,11 +187,13 @@ class Pipeline:
 
     @private_files()
     def check(self, name: str) -> list[Judged | StageJudged]:
-        """Let a stage's model (or `base`) take the pipeline's tests and judge its gates; nothing where it has none.
+        """Let a stage's model (or `base`) take the pipeline's tests and judge its gates; nothing where it has none, as of a corpus.
 
         Raises:
             Blocked: a gate is blocked, and `on_block` is stop.
         """
+        if name in self._corpora:
+            return []
         first_does(self._note_plan)
         judged = first_does(lambda: check_stage(self.config, self._tests, name, self._answering(), self.console))
         if self.config.on_block == "stop" and any(one.verdict == "BLOCK" for one in judged):
@@ -192,7 +213,7 @@ class Pipeline:
             base=self.config.base,
             stages=tuple(
                 PlannedStage(name=entry.name, stage=entry.stage, answers=not self._stages[entry.name].value.scores)
-                for entry in self.config.stages
+                for entry in self.config.trained
             ),
             suites=tuple(asked.suite) if asked is not None else (),
             gates=(*self.config.gates, *(g for g in self.config.stage_gates if g not in self.config.gates)),
@@ -237,18 +258,53 @@ def run_pipeline(file: str, overrides: Sequence[str] = ()) -> Path:
 
 
 def _stage_config(
-    entry: StageEntry, file: str, config: PipelineConfig, overrides: list[str], places: dict[str, str]
+    entry: StageEntry,
+    file: str,
+    config: PipelineConfig,
+    overrides: list[str],
+    places: dict[str, str],
+    latest: str | None = None,
 ) -> Resolved[Any]:
-    """The stage's resolved config: its file, the pipeline's `set`, the command line; its model's place joins `places`."""
+    """The stage's resolved config: its file, the pipeline's `set`, the command line; its model's place joins `places`.
+
+    Args:
+        latest: the model that it takes where nothing else is said; None: the last of `places`.
+    """
     folder = Path(config.output_dir) / entry.name
-    values = {**entry.set, "output_dir": str(folder)}
-    if not any(o.startswith("model.base=") for o in overrides):
-        values.setdefault("model.base", f"${{{list(places)[-1]}}}")
-    texts = [f"{key}={_as_yaml(_fill(value, places, entry.name))}" for key, value in values.items()]
-    path = str(Path(file).parent / entry.config) if entry.config else None
-    resolved = load(stage_schema(entry.stage), path, [*texts, *(_fill(o, places, entry.name) for o in overrides)])
+    given = (
+        {}
+        if any(o.startswith("model.base=") for o in overrides)
+        else {"model.base": f"${{{latest or list(places)[-1]}}}"}
+    )
+    resolved = load(stage_schema(entry.stage), *_layers(entry, file, folder, overrides, places, given))
     places[entry.name] = str(folder / MERGED if resolved.value.lora.enabled else folder / "model")
     return resolved
+
+
+def _corpus_config(
+    entry: StageEntry, file: str, config: PipelineConfig, overrides: list[str], places: dict[str, str]
+) -> Resolved[CurateConfig]:
+    """As `_stage_config`, of a corpus: `${name}` is the rows to train on, `${name.held_out}` those that were set apart."""
+    folder = Path(config.output_dir) / entry.name
+    resolved = load(CurateConfig, *_layers(entry, file, folder, overrides, places, {}))
+    places[entry.name] = str(folder / corpus.TRAIN)
+    places[f"{entry.name}.held_out"] = str(folder / corpus.HELD_OUT)
+    return resolved
+
+
+def _layers(
+    entry: StageEntry,
+    file: str,
+    folder: Path,
+    overrides: list[str],
+    places: dict[str, str],
+    given: dict[str, str],
+) -> tuple[str | None, list[str]]:
+    """A stage's file and what is laid over it, with places filled in."""
+    values = {**given, **entry.set, "output_dir": str(folder)}
+    texts = [f"{key}={_as_yaml(_fill(value, places, entry.name))}" for key, value in values.items()]
+    path = str(Path(file).parent / entry.config) if entry.config else None
+    return path, [*texts, *(_fill(o, places, entry.name) for o in overrides)]
 
 
 def _fill(value: Any, places: dict[str, str], stage: str) -> Any:

@@ -35,7 +35,7 @@ from medicalgpt.runs.reward_report import read_report
 
 def stage_gates_of(config: PipelineConfig, name: str) -> list[StageGate]:
     """The gates on a stage's own numbers: those that name it, and those that name none and whose number it has."""
-    entry = next((stage for stage in config.stages if stage.name == name), None)
+    entry = next((stage for stage in config.trained if stage.name == name), None)
     if entry is None:
         return []
     schema = stage_schema(entry.stage)

@@ -29,12 +29,12 @@ def write_summary(
     found = {name: scored(name, model, config, console) for name, model in models.items()}
     results = {name: {k: v for k, v in one.items() if k != "losses"} for name, one in found.items()}
     write_text(folder / "summary.json", json.dumps(results, indent=1, ensure_ascii=False))
-    facts = rewards.reward_facts(folder, config.stages)
+    facts = rewards.reward_facts(folder, config.trained)
     text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
     if facts:
         rewards.write(folder, facts)
     write_text(folder / "summary.md", text)
-    _figure(folder, config.stages)
+    _figure(folder, config.trained)
     if show_it:
         screen.show(rows_of(results), answers_of(config, results), console)
         for line in rewards.markdown(facts):

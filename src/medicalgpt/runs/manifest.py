@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -84,7 +85,7 @@ class Hashes(_Part):
     data: Sha256
     eval: Sha256 | None = None
     template: Sha256 | None = None
-    tokenizer: Sha256
+    tokenizer: Sha256 | None = None
     base: Sha256
     code: Sha256
     plugins: dict[str, Sha256] = {}
@@ -181,10 +182,10 @@ def read(path: str | Path) -> Manifest:
         raise RunError(f"{file} is damaged ({wrong}); remove the run folder and run the stage again") from None
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages a result depends on, without importing them."""
+def versions(packages: Sequence[str] | None = None) -> dict[str, str]:
+    """Versions of Python and of the packages a result depends on (None: a training run), without importing them."""
     found = {"medicalgpt": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
+    for name in packages or _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

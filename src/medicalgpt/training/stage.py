@@ -19,6 +19,7 @@ from medicalgpt.data.sources import check_paths
 from medicalgpt.disk.cache import cache_root
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, MedicalGPTError
+from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import restore_memory
 from medicalgpt.models.families import identify
 from medicalgpt.models.load import find
@@ -27,6 +28,7 @@ from medicalgpt.rendering.build import Prepared, prepare
 from medicalgpt.rendering.progress import Progress
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs.bases import base_hashes
+from medicalgpt.runs.corpus import corpus_of
 from medicalgpt.runs.folder import RunFolder, StartState, withdraw
 from medicalgpt.runs.hashes import code_hash
 from medicalgpt.runs.run_key import RunKey
@@ -70,7 +72,8 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         ctx.console.print(f"{ctx.folder.path} goes on from step {start.step}; {start.note}", highlight=False)
     with ctx.folder:
         try:
-            return (train_rl if config.rollouts else train_supervised)(ctx, start, parents)
+            before = (*parents, *(run for run in _corpora(config) if run not in parents))
+            return (train_rl if config.rollouts else train_supervised)(ctx, start, before)
         except MedicalGPTError:
             if ctx.rank == 0:
                 withdraw(ctx.folder)
@@ -129,6 +132,18 @@ def _prepare(config: SupervisedConfig | RlConfig, template: ChatTemplate) -> Pre
     progress = Progress(Console(stderr=True))
     args = (config.data, config.kind, template, cache_root(), config.train.seed, config.trained_turns)
     return prepare(*args, progress)
+
+
+def _corpora(config: StageConfig) -> tuple[Path, ...]:
+    """The curations whose corpora this stage reads: a model goes back to the raw files over them.
+
+    Raises:
+        RunError: a file of a corpus was changed since.
+    """
+    data = config.data
+    paths = [path_of(entry) for entry in (*data.train, *data.eval, *data.replay)]
+    found = (corpus_of(Path(path)) for path in paths if parse(path) is None)
+    return tuple(dict.fromkeys(run for run in found if run is not None))
 
 
 def _named(given: list[str | DataSource]) -> str:

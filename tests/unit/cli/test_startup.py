@@ -22,6 +22,8 @@ SURFACE = {
     "config explain": "stage --filter --plugin",
     "config resolve": "stage file overrides --plugin",
     "config validate": "stage file overrides --plugin",
+    "data curate": "overrides --config --review",
+    "data scan": "paths --column --encoding --txt --suite --tests --detectors --workers --review",
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
     "estimate": "--model --params --method --max-tokens --processes --shard --replicate --rank --checkpointing --dtype --device "

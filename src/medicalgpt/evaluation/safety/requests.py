@@ -8,8 +8,8 @@ from typing import Final
 from medicalgpt.config.evaluation import NamedTest
 from medicalgpt.data.formats import BadRow, as_columns, fold_name
 from medicalgpt.data.formats.fields import QUESTION, optional_text, required_text
+from medicalgpt.data.normal import normalized
 from medicalgpt.data.rows import Reading, Row, open_rows
-from medicalgpt.data.split import normalized
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.items import refuse_rows, subject_of, told_place
 from medicalgpt.evaluation.outcomes import ANSWER, REFUSE

@@ -9,10 +9,10 @@ from medicalgpt.config.evaluation import NamedTest
 from medicalgpt.data.formats import BadRow
 from medicalgpt.data.formats.columns import Columns, peek
 from medicalgpt.data.formats.fields import decoded
+from medicalgpt.data.normal import normalized
 from medicalgpt.data.prompts import columns_of, prompt_of
 from medicalgpt.data.records import Message, Source
 from medicalgpt.data.rows import Reading, Row, open_rows
-from medicalgpt.data.split import normalized
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.items import refuse_rows, subject_of, told_place
 from medicalgpt.rewards.matching import references

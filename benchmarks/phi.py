@@ -1,0 +1,251 @@
+"""How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
+
+usage: phi.py [--data FOLDER] [--half tune|report|both] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
+for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
+An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
+--misses N prints up to N misses and false finds of each table; they hold text of the sets."""
+
+import argparse
+import csv
+import glob
+import hashlib
+import json
+import math
+import os
+import re
+import time
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medicalgpt.phi import Detector, Kind, Span
+from phi_notes import MORE, Note, all_templates, notes
+
+TITLE = re.compile(
+    r"^(?:Drs?|Mrs?|Ms|Miss|Prof)\b\.?\s*|^(?:case|patient|site|medicare)?\s*(?:id)?:?\s*(?=#?\w*\d)", re.IGNORECASE
+)
+HALVES = {"tune": (0,), "report": (1,), "both": (0, 1)}
+
+
+def half(text: str) -> int:
+    """0: the half that rules were written on, 1: the half that is reported."""
+    return hashlib.blake2b(text.encode(), digest_size=1).digest()[0] & 1
+
+
+def interval(hit: int, of: int) -> str:
+    """A share and its 95 % Wilson interval."""
+    if not of:
+        return "–"
+    z, p = 1.96, hit / of
+    middle, spread = p + z * z / (2 * of), z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
+    low, high = ((middle + sign * spread) / (1 + z * z / of) for sign in (-1, 1))
+    return f"{p:.2%} [{low:.2%}, {high:.2%}] of {of}"
+
+
+def covered(text: str, spans: Sequence[Span], start: int, end: int) -> bool:
+    """Whether every letter, digit and Chinese character from `start` to `end` is inside a span."""
+    inside = {i for s in spans if s.start < end and start < s.end for i in range(s.start, s.end)}
+    return all(i in inside for i in range(start, end) if text[i].isalnum())
+
+
+@dataclass
+class Tally:
+    """Counts of one set."""
+
+    hit: Counter[str] = field(default_factory=Counter)
+    of: Counter[str] = field(default_factory=Counter)
+    spans: int = 0
+    right: int = 0
+    documents: int = 0
+    leaking: int = 0
+    clean: int = 0
+    flagged: int = 0
+    traps: int = 0
+    touched: int = 0
+    misses: list[str] = field(default_factory=list)
+    false: list[str] = field(default_factory=list)
+
+    def add(self, text: str, spans: Sequence[Span], wanted: Sequence[tuple[int, int, str]]) -> None:
+        """Counts one document."""
+        self.documents += 1
+        leaks = [(a, b, kind) for a, b, kind in wanted if not covered(text, spans, a, b)]
+        self.of.update(kind for _, _, kind in wanted)
+        self.hit.update(kind for a, b, kind in wanted if (a, b, kind) not in leaks)
+        self.leaking += bool(leaks)
+        self.misses += [f"{kind}: {text[max(0, a - 20) : a]}【{text[a:b]}】{text[b : b + 12]}" for a, b, kind in leaks]
+        gold = {i for a, b, _ in wanted for i in range(a, b)}
+        for span in spans:
+            right = 2 * sum(i in gold for i in range(span.start, span.end)) >= span.end - span.start
+            self.spans += 1
+            self.right += right
+            if not right:
+                self.false.append(
+                    f"{span.kind} {span.source}: {text[max(0, span.start - 15) : span.start]}【{text[span.start : span.end]}】{text[span.end : span.end + 12]}"
+                )
+        if not wanted:
+            self.clean += 1
+            self.flagged += bool(spans)
+
+    def show(self, title: str, misses: int) -> None:
+        """Prints the counts."""
+        print(f"\n## {title}")
+        for kind in [*sorted(self.of), "all"]:
+            hit, of = (
+                (sum(self.hit.values()), sum(self.of.values())) if kind == "all" else (self.hit[kind], self.of[kind])
+            )
+            print(f"  {kind:12} found {interval(hit, of)}")
+        print(f"  documents with a leak {interval(self.leaking, self.documents)}")
+        print(f"  spans that are right  {interval(self.right, self.spans)}")
+        if self.clean:
+            print(f"  clean ones flagged    {interval(self.flagged, self.clean)}")
+        if self.traps:
+            print(f"  traps touched         {interval(self.touched, self.traps)}")
+        for line in [*self.misses[:misses], *self.false[:misses]]:
+            print("   ", line.replace("\n", "⏎"))
+
+
+def consultations(data: Path) -> list[str]:
+    """Questions and answers of Toyhom's sample, without repetitions."""
+    (file,) = data.glob("Toyhom*/*.csv")
+    with file.open(encoding="gb18030", newline="") as lines:
+        return sorted({f"{row['ask']}\n{row['answer']}" for row in csv.DictReader(lines)})
+
+
+def classics(data: Path) -> list[str]:
+    """Sections of four books of Chinese medicine."""
+    texts = (Path(f).read_text(encoding="gb18030") for f in glob.glob(str(data / "xiaopangxia*/*.txt")))
+    return sorted({part.strip() for text in texts for part in text.split("<篇名>") if part.strip()})
+
+
+def answers(data: Path) -> list[str]:
+    """Questions and answers of MedQuAD."""
+    found = set()
+    for file in sorted(data.glob("abachaa+MedQuAD/*_QA/*.xml")):
+        for pair in ElementTree.parse(file).getroot().iter("QAPair"):
+            if answer := (pair.findtext("Answer") or "").strip():
+                found.add(f"{(pair.findtext('Question') or '').strip()}\n{answer}")
+    return sorted(found)
+
+
+def queries(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Synthetic clinical queries and where their tagged identifiers stand, titles and labels left out."""
+    text = (data / "JamesWeatherhead+synthetic-clinical-queries/data/synthetic_dataset.txt").read_text(encoding="utf-8")
+    out = []
+    for block in text.split("===QUERY===")[1:]:
+        query, tags = (part.strip() for part in block.split("===PHI_TAGS==="))
+        wanted = set()
+        for tag in (json.loads(line) for line in tags.splitlines() if line.strip()):
+            value = str(tag["value"])
+            core = TITLE.sub("", value) or value
+            for match in re.finditer(re.escape(value), query):
+                wanted.add((match.end() - len(core), match.end(), str(tag["identifier_type"]).lower()))
+        out.append((query, sorted(wanted)))
+    return out
+
+
+def general(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Presidio's own synthetic sentences; titles, nationalities and times of day are no identifiers here."""
+    rows = json.loads((data / "microsoft+presidio-research/data/synth_dataset_v2.json").read_text(encoding="utf-8"))
+    left_out = {"TITLE", "NRP", "DATE_TIME", "AGE"}
+    return [
+        (
+            row["full_text"],
+            [
+                (s["start_position"], s["end_position"], s["entity_type"].lower())
+                for s in row["spans"]
+                if s["entity_type"] not in left_out
+            ],
+        )
+        for row in rows
+    ]
+
+
+def on_notes(detector: Detector, made: Sequence[Note], misses: int, title: str) -> Tally:
+    """Made-up Chinese notes. A name that the carrier itself holds counts as false: it is few."""
+    tally = Tally()
+    for note, spans in zip(made, detector.find([n.text for n in made]), strict=True):
+        tally.add(note.text, spans, note.values)
+        tally.traps += len(note.traps)
+        tally.touched += sum(any(s.start < b and a < s.end for s in spans) for a, b in note.traps)
+    tally.show(title, misses)
+    return tally
+
+
+def on_tagged(
+    detector: Detector, rows: Sequence[tuple[str, list[tuple[int, int, str]]]], misses: int, title: str
+) -> Tally:
+    """Texts with tagged identifiers."""
+    tally = Tally()
+    for (text, wanted), spans in zip(rows, detector.find([text for text, _ in rows]), strict=True):
+        tally.add(text, spans, wanted)
+    tally.show(title, misses)
+    return tally
+
+
+def on_clean(detector: Detector, texts: Sequence[str], misses: int, title: str) -> dict[str, float]:
+    """Finds per 10,000 characters by kind in texts that are taken to hold no personal data, and the speed."""
+    began = time.process_time()
+    found = detector.find(texts)
+    seconds, characters = time.process_time() - began, sum(map(len, texts))
+    kinds = Counter(span.kind for spans in found for span in spans)
+    rates = {str(kind): n / characters * 10_000 for kind, n in kinds.most_common()}
+    print(
+        f"\n## {title}: {len(texts)} texts, {characters} characters, {characters / seconds:,.0f} characters/s of processor time"
+    )
+    print("  finds per 10,000 characters:", ", ".join(f"{kind} {rate:.2f}" for kind, rate in rates.items()) or "none")
+    lines = [
+        f"{s.source}: {t[max(0, s.start - 12) : s.start]}【{t[s.start : s.end]}】{t[s.end : s.end + 8]}"
+        for t, spans in zip(texts, found, strict=True)
+        for s in spans
+        if s.kind is Kind.NAME
+    ]
+    for line in lines[:misses]:
+        print("   ", line.replace("\n", "⏎"))
+    return rates
+
+
+def chosen(texts: Iterable[str], halves: Sequence[int], most: int) -> list[str]:
+    """Texts of some halves, at most so many, in an order that their hash gives."""
+    mine = [text for text in texts if half(text) in halves]
+    return sorted(mine, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest())[:most]
+
+
+def main() -> None:
+    """Measures and prints all tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("MEDICALGPT_REAL_DATA"))
+    parser.add_argument("--half", choices=HALVES, default="report")
+    parser.add_argument("--notes", type=int, default=2000)
+    parser.add_argument("--texts", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--misses", type=int, default=0)
+    parser.add_argument("--only", default="notes,queries,general,clean")
+    args = parser.parse_args()
+    if args.data is None:
+        parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
+    data, halves, only = Path(args.data), HALVES[args.half], args.only.split(",")
+    both, english = Detector(), Detector(languages=("en",))
+    talks = chosen(consultations(data), halves, args.texts)
+    if "notes" in only:
+        for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
+            mine = [(r, t) for r, t in all_templates() if r == region and half(t) in halves]
+            mine += MORE if args.half == "tune" and region == "cn" else []
+            count = args.notes if region == "cn" else args.notes // 5
+            on_notes(both, notes(mine, talks, count, args.seed), args.misses, f"Chinese {title}, {len(mine)} templates")
+    if "queries" in only:
+        on_tagged(english, [row for row in queries(data) if half(row[0]) in halves], args.misses, "English queries")
+    if "general" in only:
+        on_tagged(
+            english, [row for row in general(data) if half(row[0]) in halves], args.misses, "general English sentences"
+        )
+    if "clean" in only:
+        on_clean(both, talks, args.misses, "Chinese consultations")
+        on_clean(both, chosen(classics(data), halves, args.texts), args.misses, "Chinese classics")
+        on_clean(english, chosen(answers(data), halves, args.texts), args.misses, "English answers")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Made-up Chinese patient notes whose personal data is known, to measure who finds it. Nothing here is of a real person.
+
+Carriers are real medical text (given by the caller) around written templates; values come from lists (phi_notes.yaml) that share no given name,
+street, county or institution with the detector's lists: a quarter of the surnames are rare (some of them on no list of ours), a fifth of the
+check digits are wrong, some numbers are in full width, spaced, or with the slips of optical reading. Traps must stay as they are.
+"""
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+MORE: Final = [("cn", template) for template in VALUES["more"]]
+"""Templates to write rules on only; they are never reported."""
+
+KINDS: Final = {
+    "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
+    "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Note:
+    """A note, the personal data in it (start, end, kind) and the places that no detector may touch."""
+
+    text: str
+    values: tuple[tuple[int, int, str], ...]
+    traps: tuple[tuple[int, int], ...]
+    template: str
+
+
+class Maker:
+    """Values of one note."""
+
+    def __init__(self, rng: random.Random, region: str) -> None:
+        self._rng, self._region = rng, region
+
+    def __call__(self, slot: str) -> str:
+        makers: dict[str, Callable[[], str]] = {
+            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": lambda: self._rng.choice(VALUES["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
+            "m": self._record, "s": self._insurance, "b": self._bank, "w": self._chat, "q": lambda: self._digits(self._rng.randint(6, 10), "123456789"), "e": self._email, "c": self._plate, "v": self._passport,
+        }  # fmt: skip
+        return makers[slot]()
+
+    def _name(self) -> str:
+        if self._region != "cn":
+            return self._rng.choice(VALUES["taiwan_surnames"]) + self._rng.choice(VALUES["taiwan_given"])
+        family = self._rng.choice(VALUES["rare_surnames"] if self._rng.random() < 0.25 else VALUES["surnames"])
+        return family + self._rng.choice(VALUES["given"])
+
+    def _digits(self, n: int, first: str = "0123456789") -> str:
+        return self._rng.choice(first) + "".join(self._rng.choice("0123456789") for _ in range(n - 1))
+
+    def _damaged(self, value: str) -> str:
+        """As forms and scanners leave numbers: mostly as they are."""
+        pick = self._rng.random()
+        if pick < 0.08:
+            return "".join(chr(ord(c) + 0xFEE0) if c.isascii() and c.isalnum() else c for c in value)
+        if pick < 0.14:
+            return " ".join(re.findall(r".{1,4}", value))
+        if pick < 0.17:
+            return value.replace("0", "O", 1)
+        return value.replace("1", "l", 1) if pick > 0.98 else value
+
+    def _id(self) -> str:
+        if self._region == "tw":
+            return self._rng.choice("ABCDEFGHJKLMNPQRSTUV") + self._rng.choice("12") + self._digits(8)
+        if self._region == "hk":
+            return f"{self._rng.choice('ABCDEFGHKPRVYZ')}{self._digits(6)}({self._rng.choice('0123456789A')})"
+        born = f"{self._rng.randint(1930, 2020)}{self._rng.randint(1, 12):02d}{self._rng.randint(1, 28):02d}"
+        body = (
+            self._rng.choice(["420111", "320583", "330282", "410181", "110108", "440606", "510107"])
+            + born
+            + self._digits(3)
+        )
+        if self._rng.random() < 0.1:
+            return body[:6] + body[8:]  # the 15 digits of before 1999
+        weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+        check = "10X98765432"[sum(int(d) * w for d, w in zip(body, weights, strict=True)) % 11]
+        wrong = self._rng.random() < 0.2
+        return self._damaged(body + (str((int(check.replace("X", "0")) + 3) % 10) if wrong else check))
+
+    def _mobile(self) -> str:
+        if self._region == "tw":
+            digits = self._digits(8)
+            return self._rng.choice([f"09{digits}", f"09{digits[:2]}-{digits[2:5]}-{digits[5:]}"])
+        if self._region == "hk":
+            digits = self._digits(8, "5689")
+            return self._rng.choice([digits, f"{digits[:4]} {digits[4:]}", f"+852 {digits[:4]} {digits[4:]}"])
+        digits = "1" + self._digits(10, "3456789")
+        return self._damaged(
+            self._rng.choice([digits, digits, f"{digits[:3]}-{digits[3:7]}-{digits[7:]}", f"+86 {digits}"])
+        )
+
+    def _landline(self) -> str:
+        if self._region != "cn":
+            return self._rng.choice(
+                [f"(02){self._digits(4, '2')}-{self._digits(4)}", f"07-{self._digits(3, '3578')}-{self._digits(4)}"]
+            )
+        return self._rng.choice(
+            [
+                f"0{self._rng.choice(['27', '512', '574', '10', '757'])}-{self._digits(8, '2345678')}",
+                f"(010){self._digits(8, '68')}",
+            ]
+        )
+
+    def _record(self) -> str:
+        return self._rng.choice(
+            [
+                self._digits(self._rng.randint(6, 10)),
+                f"ZY{self._digits(8)}",
+                f"{self._rng.randint(2018, 2025)}{self._digits(6)}",
+                f"M{self._digits(7)}",
+                f"{self._digits(4)}-{self._digits(4)}",
+            ]
+        )
+
+    def _insurance(self) -> str:
+        return self._rng.choice([self._digits(9), self._digits(12), f"SB{self._digits(8)}"])
+
+    def _bank(self) -> str:
+        return self._damaged(self._rng.choice(VALUES["banks"]) + self._digits(self._rng.choice([10, 13])))
+
+    def _chat(self) -> str:
+        return self._rng.choice(["wxid_", "lovely", "sunny", "ah-"]) + self._digits(5)
+
+    def _email(self) -> str:
+        return f"{self._rng.choice(['xiaoyan', 'lidf', 'hr.team', 'z_w'])}{self._digits(4)}@{self._rng.choice(['qq.com', '163.com', 'sina.com.cn', 'foxmail.com'])}"
+
+    def _plate(self) -> str:
+        return f"{self._rng.choice('鄂苏浙豫京粤川')}{self._rng.choice('ABCDE')}{self._rng.choice(['', '·'])}{self._digits(5)}"
+
+    def _passport(self) -> str:
+        return self._rng.choice([f"E{self._digits(8)}", f"EA{self._digits(7)}", f"G{self._digits(8)}"])
+
+    def _date(self) -> str:
+        y, m, d = self._rng.randint(1940, 2025), self._rng.randint(1, 12), self._rng.randint(1, 28)
+        if self._region == "tw":
+            return self._rng.choice(
+                [f"民國{y - 1911 if y > 1911 else 90}年{m}月{d}日", f"{y}/{m:02d}/{d:02d}", f"{y}年{m}月{d}日"]
+            )
+        return self._rng.choice(
+            [f"{y}年{m}月{d}日", f"{y}-{m:02d}-{d:02d}", f"{y}.{m:02d}.{d:02d}", f"{y}/{m}/{d}", f"{m}月{d}日"]
+        )
+
+    def _address(self) -> str:
+        if self._region == "tw":
+            return self._rng.choice(VALUES["taiwan_places"])
+        if self._region == "hk":
+            return self._rng.choice(VALUES["hong_kong_places"])
+        rng = self._rng
+        tail = rng.choice(
+            [
+                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 999)}号",
+                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 99)}号{rng.choice(VALUES['estates'])}{rng.randint(1, 20)}栋{rng.randint(1, 4)}单元{rng.randint(101, 2505)}室",
+                f"{rng.choice(VALUES['estates'])}{rng.randint(1, 20)}号楼{rng.randint(101, 2505)}",
+                f"{rng.choice(VALUES['villages'])}{rng.randint(1, 12)}组",
+                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 300)}弄{rng.randint(1, 60)}号{rng.randint(101, 905)}室",
+            ]
+        )
+        return (rng.choice(VALUES["counties"]) if rng.random() < 0.85 else "") + tail
+
+
+def notes(templates: Sequence[tuple[str, str]], carriers: Sequence[str], count: int, seed: int) -> list[Note]:
+    """`count` notes of (region, template), each inside of sentences of a carrier and, in three of ten, with a trap."""
+    rng = random.Random(seed)
+    return [_note(rng, *rng.choice(templates), rng.choice(carriers)) for _ in range(count)]
+
+
+def _note(rng: random.Random, region: str, template: str, carrier: str) -> Note:
+    make, given = Maker(rng, region), dict[str, str]()
+    sentences = [s for s in re.split(r"(?<=[。！？\n])", carrier) if s.strip()][:4]
+    cut = rng.randint(0, len(sentences))
+    trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
+    text, values, traps = "".join(sentences[:cut]), [], []
+    for part in re.split(r"(\{\w\})", template):
+        if part.startswith("{"):
+            slot = part[1]
+            value = given.setdefault(slot, make(slot))
+            values.append((len(text), len(text) + len(value), KINDS[slot]))
+            text += value
+        else:
+            text += part
+    text += "" if text.endswith(("。", "\n")) else "。"
+    traps = [
+        (len(text) + m.start(), len(text) + m.end())
+        for word in VALUES["kept"]
+        for m in re.finditer(re.escape(word), trap)
+    ]
+    text += trap + "".join(sentences[cut:])
+    return Note(text, tuple(values), tuple(traps), template)
+
+
+def all_templates() -> list[tuple[str, str]]:
+    """(region, template) of every template that is split."""
+    return [
+        *(("cn", t) for t in VALUES["templates"]),
+        *(("tw", t) for t in VALUES["taiwan"]),
+        *(("hk", t) for t in VALUES["hong_kong"]),
+    ]

@@ -1,0 +1,121 @@
+"""From texts to the personal data in them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from medicalgpt.errors import ConfigError
+from medicalgpt.phi import (
+    en_dates,
+    en_names,
+    en_numbers,
+    en_places,
+    lac,
+    lac_names,
+    net_patterns,
+    zh_dates,
+    zh_names,
+    zh_numbers,
+    zh_places,
+)
+from medicalgpt.phi.fold import fold
+from medicalgpt.phi.keep import kept
+from medicalgpt.phi.propagate import propagated
+from medicalgpt.phi.rules import Rule, find_all
+from medicalgpt.phi.spans import Span, merged, tidied
+
+LANGUAGES: Final = ("zh", "en")
+DETECTORS: Final = ("patterns", "names", "lac")
+
+Finder = Callable[[Sequence[str]], Sequence[Iterable[Span]]]
+
+
+class Detector:
+    """Finds personal data in Chinese (简体, 繁體) and English text, offline.
+
+    Args:
+        languages: of the texts, any of "zh" and "en". One text may hold both.
+        detectors: any of "patterns" (numbers, dates, addresses), "names" (lists of names and words that stand beside them) and
+            "lac" (a small network for Chinese names and places; the extra `curate`). None: all that the languages need.
+        more: further finders, each a function from texts to the spans of each; what they find joins the rest.
+
+    Raises:
+        ConfigError: an unknown language or detector, or `lac` without Chinese or without its packages.
+    """
+
+    def __init__(
+        self,
+        languages: Sequence[str] = LANGUAGES,
+        detectors: Sequence[str] | None = None,
+        more: Sequence[Finder] = (),
+    ) -> None:
+        _check("languages", languages, LANGUAGES)
+        if detectors is None:
+            detectors = DETECTORS if "zh" in languages else ("patterns", "names")
+        _check("detectors", detectors, DETECTORS)
+        self.languages = tuple(languages)
+        self.detectors = tuple(detectors)
+        if "lac" in detectors:
+            if "zh" not in languages:
+                raise ConfigError(
+                    "personal data: the detector lac reads Chinese; add zh to `languages` or leave lac out of `detectors`"
+                )
+            lac.require()
+        self._rules = _rules(self.languages, self.detectors)
+        self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
+        self._batched: list[Finder] = [*more, *([lac_names.by_network] if "lac" in detectors else [])]
+
+    def find(self, texts: Sequence[str]) -> list[list[Span]]:
+        """The personal data of each text, in order of place, without overlaps. Each text is a document of its own."""
+        return [spans for (spans,) in self.find_documents([[text] for text in texts])]
+
+    def find_document(self, fields: Sequence[str]) -> list[list[Span]]:
+        """The same for the fields of one document: a name found in one of them is found in all."""
+        return self.find_documents([fields])[0]
+
+    def find_documents(self, documents: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
+        """The same for many documents, which is faster: documents × fields × spans."""
+        texts = [text for fields in documents for text in fields]
+        folded = [fold(text) for text in texts]
+        found = [self._by_rules(text) for text in folded]
+        for finder in self._batched:
+            for spans, added in zip(found, finder(folded), strict=True):
+                spans.extend(added)
+        each = iter(_final(text, spans) for text, spans in zip(folded, found, strict=True))
+        known = iter(folded)
+        return [_whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
+
+    def _by_rules(self, folded: str) -> list[Span]:
+        spans = find_all(self._rules, folded)
+        for finder in self._listed:
+            spans.extend(finder(folded))
+        return spans
+
+
+def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[Rule, ...]:
+    """The patterns of these languages. Those of numbers are the same for all: a Chinese record holds e-mail addresses too."""
+    rules: list[Rule] = []
+    if "patterns" in detectors:
+        rules += net_patterns.RULES
+        rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += [*en_numbers.RULES, *en_dates.RULES, *en_places.RULES] if "en" in languages else []
+    if "names" in detectors:
+        rules += zh_names.RULES if "zh" in languages else ()
+        rules += en_names.RULES if "en" in languages else ()
+    return tuple(rules)
+
+
+def _final(folded: str, spans: Iterable[Span]) -> list[Span]:
+    """Without what is never masked, and without overlaps."""
+    return tidied(folded, merged(span for span in spans if kept(folded, span) is None))
+
+
+def _whole(fields: Sequence[str], spans: Sequence[list[Span]]) -> list[list[Span]]:
+    """The fields of one document with what was found in one of them found in all."""
+    further = propagated(fields, spans)
+    return [_final(field, [*own, *new]) for field, own, new in zip(fields, spans, further, strict=True)]
+
+
+def _check(key: str, given: Sequence[str], allowed: Sequence[str]) -> None:
+    if isinstance(given, str) or not given or (wrong := [name for name in given if name not in allowed]):
+        came = repr(given) if isinstance(given, str) or not given else ", ".join(map(repr, wrong))
+        raise ConfigError(f"personal data: {key} came as {came}; allowed is a list of {', '.join(allowed)}")

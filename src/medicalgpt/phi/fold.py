@@ -1,0 +1,19 @@
+"""Text as detectors read it: the same characters at the same places, in one width."""
+
+from typing import Final
+
+_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_DASHES: Final = dict.fromkeys(map(ord, "‐‑‒–—―−－﹣"), ord("-"))
+_SPACES: Final = dict.fromkeys(
+    [0x3000, 0xA0, 0x2002, 0x2003, 0x2009, 0x202F, 0x200B, 0x200C, 0x200D, 0xFEFF, 0x00AD], ord(" ")
+)
+_QUOTES: Final = {ord("’"): ord("'"), ord("‘"): ord("'"), ord("“"): ord('"'), ord("”"): ord('"')}
+_TABLE: Final = _WIDE | _DASHES | _SPACES | _QUOTES
+
+
+def fold(text: str) -> str:
+    """Full-width letters, digits and marks in their plain form, all dashes as "-", all spaces (also of no width) as " ".
+
+    Never changes the number of characters, so that places in the folded text are places in the given one.
+    """
+    return text.translate(_TABLE)

@@ -1,0 +1,58 @@
+"""Patterns as data: what is looked for, what in it is masked, and what makes a find surer."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.spans import Span
+
+ZH_BETWEEN: Final = r"(?:\s{0,3}(?:[:=是为為#]|号码|號碼|号|號|编号|編號|[(（]\w{1,8}[)）]|No\.?)){0,3}\s{0,4}"
+"""What may stand between a Chinese label and its value."""
+EN_BETWEEN: Final = r"(?:\s{0,2}(?:is|was|of|no\.?|num(?:ber)?|#|:|=|-|\(|id)){0,4}\s{0,3}"
+"""The same in English."""
+
+
+def zh_labeled(labels: str, value: str) -> re.Pattern[str]:
+    """A value (group `v`) after one of some Chinese labels, an alternation."""
+    return re.compile(rf"(?:{labels}){ZH_BETWEEN}(?P<v>{value})", re.IGNORECASE)
+
+
+def en_labeled(labels: str, value: str) -> re.Pattern[str]:
+    """A value (group `v`) after one of some English labels, an alternation, without regard to case."""
+    return re.compile(rf"(?<![\w])(?:{labels}){EN_BETWEEN}(?P<v>{value})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A regular expression over folded text. Its groups named `v`, or all of it where there is none, are personal data.
+
+    Every repetition in `regex` is bounded, so that one place costs a bounded time and a text a time that grows with its length.
+    `check` raises the confidence to `checked` where it holds (a checksum); it never decides whether something is found.
+    `wanted` decides: it tells a real find from a look-alike.
+    """
+
+    name: str
+    kind: Kind
+    regex: re.Pattern[str]
+    confidence: float = 0.8
+    check: Callable[[str], bool] | None = None
+    checked: float = 0.99
+    wanted: Callable[[str], bool] | None = None
+
+    def find(self, folded: str) -> Iterator[Span]:
+        """Spans of this rule in a folded text."""
+        group = "v" if "v" in self.regex.groupindex else 0
+        for match in self.regex.finditer(folded):
+            start, end = match.span(group)
+            value = match.group(group)
+            if start == end or (self.wanted is not None and not self.wanted(value)):
+                continue
+            sure = self.checked if self.check is not None and self.check(value) else self.confidence
+            yield Span(start, end, self.kind, f"pattern:{self.name}", sure)
+
+
+def find_all(rules: Iterable[Rule], folded: str) -> list[Span]:
+    """What all rules find, overlaps included."""
+    return [span for rule in rules for span in rule.find(folded)]

@@ -1,0 +1,207 @@
+"""Numbers in Chinese records: the mainland, Taiwan, Hong Kong and Macau."""
+
+import re
+from typing import Final
+
+from medicalgpt.phi.checksums import hong_kong_id, luhn, resident_id, taiwan_id
+from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.rules import Rule, zh_labeled
+
+_SEP: Final = r"[ .·-]{0,2}"
+_SLIP: Final = "OoDlI|iSsBZz"
+"""Letters that optical reading writes for digits."""
+_NO: Final = r"(?<![\dA-Za-z])"
+_END: Final = r"(?![\dA-Za-z])"
+
+
+_ID_LABEL: Final = r"身[份分][证證](?:件)?(?:号码|號碼|字號|字号)?|(?:公民)?身[份分](?:号码|號碼)|[证證]件(?:号码|號碼|号|號)|居留[证證](?:号码|號碼)?|香港身[份分][证證]|HKID"
+_RECORD_LABEL: Final = (
+    r"病案(?:首页)?|病[历歷](?:卡)?|住院|门诊|門診|急[诊診]|就[诊診](?:卡)?|[挂掛][号號]|登[记記]|[检檢]查|[检檢][验驗]|影像|超[声聲]|放射|病理|[标標]本|[样樣]本|[条條][码碼]|"
+    r"医嘱|醫囑|处方|處方|[报報]告|流水|[档檔]案|申请单|申請單|体检|體檢|健康卡|患者|病人|手[术術]|[CＣ]T|MRI?|X[线線光]片?|DSA|B超|心电图|心電圖|内镜|內鏡|胃镜|片"
+)
+
+
+RULES: Final = (
+    # -- identity documents
+    Rule(
+        "resident id",
+        Kind.NATIONAL_ID,
+        re.compile(
+            rf"{_NO}[1-9]\d{{5}}{_SEP}(?:18|19|20)\d{{2}}{_SEP}(?:0[1-9]|1[0-2]){_SEP}(?:0[1-9]|[12]\d|3[01]){_SEP}\d{{3}}{_SEP}[\dXx*]{_END}"
+        ),
+        0.95,
+        resident_id,
+    ),
+    Rule("18 digits", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1-9]\d{{16}}[\dXx]{_END}"), 0.7, resident_id),
+    Rule(
+        "old resident id",
+        Kind.NATIONAL_ID,
+        re.compile(rf"{_NO}[1-8]\d{{5}}\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{{3}}{_END}"),
+        0.8,
+    ),
+    Rule(
+        "labeled id",
+        Kind.NATIONAL_ID,
+        zh_labeled(_ID_LABEL, rf"[\dA-Z*]{_SEP}(?:[\dXx*{_SLIP}]{_SEP}){{5,19}}(?:[(]?[\dA-Z][)])?"),
+        0.95,
+    ),
+    Rule("taiwan id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z][1289]\d{{8}}{_END}"), 0.85, taiwan_id),
+    Rule("old taiwan resident", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z][A-D]\d{{8}}{_END}"), 0.7),
+    Rule("hong kong id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z]{{1,2}}\d{{6}}\s?\([\dA]\)"), 0.9, hong_kong_id),
+    Rule("macau id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1578]/?\d{{6}}\s?(?:/\d|\(\d\)){_END}"), 0.85),
+    Rule(
+        "labeled passport",
+        Kind.PASSPORT,
+        zh_labeled(
+            r"[护護]照|港澳(?:居民)?(?:来往内地|來往內地)?通行[证證]|回[乡鄉][证證]|台胞[证證]|[台臺][湾灣](?:居民)?(?:来往大陆|來往大陸)?通行[证證]|入台[证證]|通行[证證]|军官[证證]|士兵[证證]|passport",
+            r"[A-Z]{0,3}[\u4e00-\u9fff]{0,3}(?:字第)?\d(?:[ -]?\d){4,11}",
+        ),
+        0.95,
+    ),
+    Rule(
+        "passport", Kind.PASSPORT, re.compile(rf"{_NO}(?:E[A-Z]\d{{7}}|[EG]\d{{8}}|[HM]\d{{8}}(?:\d{{2}})?){_END}"), 0.7
+    ),
+    Rule(
+        "labeled license",
+        Kind.LICENSE,
+        zh_labeled(
+            r"(?:[驾駕][驶駛]|[执執][业業]|[资資]格|行医|行醫)[证證照](?:[书書])?(?:编码|編碼)?",
+            r"[A-Z]{0,3}\d(?:[ -]?[\dA-Z]){5,26}",
+        ),
+        0.9,
+    ),
+    # -- phones
+    Rule(
+        "mobile",
+        Kind.PHONE,
+        re.compile(
+            rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]?)?1[3-9]\d[ -]{{0,2}}(?:\d{{4}}[ -]{{0,2}}\d{{4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{2}}|\d{{2}}[ -]\d{{3}}[ -]\d{{3}}|\d[ -]\d{{4}}[ -]\d{{3}}){_END}"
+        ),
+        0.9,
+    ),
+    Rule("spaced mobile", Kind.PHONE, re.compile(r"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){9}(?! ?\d)"), 0.85),
+    Rule(
+        "parted mobile",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])1[3-9]\d[ -]{{1,3}}\d{{4}}[ -]{{1,3}}\d{{1,3}}[ -]{{0,3}}\d{{1,3}}{_END}"),
+        0.85,
+        wanted=lambda v: sum(c.isdigit() for c in v) == 11,
+    ),
+    Rule(
+        "damaged mobile",
+        Kind.PHONE,
+        re.compile(rf"{_NO}(?:\+?86[ -]?)?[1lI|][3-9][\dOolI|]{_SEP}[\dOolI|]{{4}}{_SEP}[\dOolI|]{{4}}{_END}"),
+        0.8,
+    ),
+    Rule(
+        "landline",
+        Kind.PHONE,
+        re.compile(
+            r"(?<![\dA-Za-z.-])\(?0(?:10|2\d|[3-9]\d{2})\)?[ -]{0,2}[2-8]\d{6,7}(?:(?:[- ]|转|轉|#){1,2}\d{1,6})?(?![\d.]|[ -]\d{4})"
+        ),
+        0.85,
+    ),
+    Rule(
+        "labeled phone",
+        Kind.PHONE,
+        zh_labeled(
+            r"(?:联系|聯絡|聯繫|家庭|家属|家屬|办公|辦公|[固]定|移[动動]|住宅)?(?:电话|電話|手机|手機|座机|座機|联系方式|聯絡方式|行動電話|电联|致电|[Tt]el|TEL)",
+            rf"[+(]{{0,2}}[\d{_SLIP}](?:[ ()-]{{0,2}}[\d{_SLIP}]){{6,17}}(?:(?:转|轉|#|ext\.?)\s?\d{{1,6}})?",
+        ),
+        0.95,
+    ),
+    Rule("labeled fax", Kind.FAX, zh_labeled(r"[传傳]真|Fax", r"[+(]{0,2}\d(?:[ ()-]{0,2}\d){6,17}"), 0.97),
+    Rule(
+        "taiwan mobile",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])(?:(?:\+|00)886[ -]?9|09)\d{{2}}[ -]?\d{{3}}[ -]?\d{{3}}{_END}"),
+        0.9,
+    ),
+    Rule(
+        "taiwan landline",
+        Kind.PHONE,
+        re.compile(
+            rf"(?<![\dA-Za-z.])(?:(?:\+|00)886[ -]?[2-8]{{1,2}}[ -]?|\(0[2-8]\d?\)[ -]?|0[2-8]\d?[ -])\d{{3,4}}[ -]?\d{{4}}(?:#\d{{1,6}})?{_END}"
+        ),
+        0.85,
+    ),
+    Rule(
+        "hong kong phone",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])\(?(?:\+|00)?85[23]\)?[ -]?[2-9]\d{{3}}[ -]?\d{{4}}{_END}"),
+        0.9,
+    ),
+    # -- records, cards, accounts
+    Rule(
+        "labeled record",
+        Kind.RECORD,
+        zh_labeled(
+            rf"(?:{_RECORD_LABEL})(?:号码|號碼|编号|編號|号|號|ID|条码|No\.?|#)",
+            r"[A-Z]{0,4}[-]?[\dA-Z]{0,4}(?:\d[-/ ]?|[A-Z]-?(?=\d)){2,24}[A-Z]?",
+        ),
+        0.95,
+    ),
+    Rule(
+        "labeled record id",
+        Kind.RECORD,
+        zh_labeled(
+            r"(?:病案|病[历歷]|住院|门诊|門診)\s?[:#]|[Ii][Dd]号|[Ii][Dd]號|MRN|PACS号",
+            r"[A-Z]{0,4}-?\d(?:-?[\dA-Z]){3,20}",
+        ),
+        0.9,
+    ),
+    Rule(
+        "labeled insurance",
+        Kind.INSURANCE,
+        zh_labeled(
+            r"(?:[医醫]保|社保|社[会會]保[障险險]|[健全]保|新[农農]合|合作[医醫][疗療]|[医醫][疗療]保[险險]|保[险險]|保[单單])(?:[证證]|卡|[单單]|电脑|账户)?(?:号码|號碼|编号|編號|号|號)?",
+            r"[A-Z]{0,4}-?\d(?:[ -]?[\dA-Z]){5,22}",
+        ),
+        0.94,
+    ),
+    Rule(
+        "labeled card",
+        Kind.ACCOUNT,
+        zh_labeled(
+            r"[银銀]行(?:卡|[账帳賬][号號户戶])?|储蓄卡|信用卡|借记卡|卡[号號]|[账帳賬](?:[号號户戶])|工资卡|开户行\S{0,12}",
+            rf"[\d{_SLIP}](?:[ -]?[\d*{_SLIP}]){{8,22}}",
+        ),
+        0.93,
+        luhn,
+    ),
+    Rule(
+        "card",
+        Kind.ACCOUNT,
+        re.compile(
+            rf"(?<![\dA-Za-z.])(?:[3-6]\d{{3}}(?:[ -]?\d{{4}}){{3}}(?:[ -]?\d{{1,3}})?|3[47]\d{{2}}[ -]?\d{{6}}[ -]?\d{{5}}){_END}"
+        ),
+        0.75,
+        luhn,
+    ),
+    # -- vehicles, accounts of chats
+    Rule(
+        "plate",
+        Kind.VEHICLE,
+        re.compile(
+            r"[京津沪滬渝冀豫云雲辽遼黑湘皖鲁魯新苏蘇浙赣贛鄂桂甘晋晉蒙陕陝吉闽閩贵貴粤粵青藏川宁寧琼瓊][A-HJ-Z][ ·•.]?(?=[A-Z\d]{0,5}\d)(?:[A-HJ-NP-Z\d]{5,6}(?![A-Za-z\d])|[A-HJ-NP-Z\d]{4}[挂掛学學警港澳领領])"
+        ),
+        0.9,
+    ),
+    Rule(
+        "labeled plate",
+        Kind.VEHICLE,
+        zh_labeled(r"[车車]牌(?:号码|號碼|号|號)?", r"[\u4e00-\u9fffA-Z\d]{1,3}[ ·-]?[A-Z\d]{2,4}[ -]?[A-Z\d]{2,4}"),
+        0.93,
+    ),
+    Rule(
+        "chat",
+        Kind.CHAT,
+        zh_labeled(
+            r"(?:微信|WeChat|VX|V信|薇信|威信|LINE|钉钉|抖音|微博|小红书|Telegram)\s?(?:号码|账号|帐号|帳號|号|號|ID)?|加微|加V",
+            r"[A-Za-z\d][\w-]{4,24}",
+        ),
+        0.93,
+    ),
+    Rule("qq", Kind.CHAT, zh_labeled(r"(?:QQ|扣扣|Q群|企鹅)\s?(?:号码|号|群)?", r"[1-9]\d{4,11}"), 0.93),
+)
+"""In no order; `spans.merged` prefers the surer one."""
