@@ -7,7 +7,6 @@ one tensor at a time, and stays in that of the first.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -22,9 +21,9 @@ from medicalgpt.models.shard import as_held, whole
 class WholeState:
     """An optimizer's state as a checkpoint holds it."""
 
-    held: dict[str, Any]
+    held: dict[str, object]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """See `torch.optim.Optimizer`."""
         return self.held
 
@@ -34,14 +33,14 @@ def whole_state(optimizer: Stateful) -> WholeState:
     found = optimizer.state_dict()
     keeps = not dist.is_initialized() or dist.get_rank() == 0
 
-    def put(entry: Mapping[str, Any]) -> dict[str, Any]:
+    def put(entry: Mapping[str, object]) -> dict[str, object]:
         values = {name: whole(v) if isinstance(v, torch.Tensor) else v for name, v in entry.items()}
         return values if keeps else {}
 
     return WholeState({**found, "state": {number: put(entry) for number, entry in found["state"].items()}})
 
 
-def load_parts(folder: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+def load_parts(folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler) -> None:
     """Give an optimizer over sharded parameters what this process holds of a checkpoint's state, and the schedule its place.
 
     Raises:

@@ -152,11 +152,14 @@ class VllmServers:
 
 def _drawn(found: object) -> Drawn | None:
     """Ids and log-probabilities in an answer of /v1/completions; None where it holds no such thing."""
-    try:
-        choice = found["choices"][0]  # type: ignore[index]  # anything may come; what is no such answer raises below
-        ids, logps = choice["token_ids"], choice["logprobs"]["token_logprobs"]
-        if len(ids) != len(logps) or not all(type(one) is int and one >= 0 for one in ids):
-            return None
-        return ids, [float(one) for one in logps]
-    except (TypeError, KeyError, IndexError, ValueError):
+    choices = found.get("choices") if isinstance(found, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    said = choice.get("logprobs") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(said, dict):
         return None
+    ids, logps = choice.get("token_ids"), said.get("token_logprobs")
+    if not isinstance(ids, list) or not isinstance(logps, list) or len(ids) != len(logps):
+        return None
+    if not all(type(one) is int and one >= 0 for one in ids) or not all(type(one) in (int, float) for one in logps):
+        return None
+    return ids, [float(one) for one in logps]
