@@ -40,7 +40,9 @@ def whole_state(optimizer: Stateful) -> WholeState:
     return WholeState({**found, "state": {number: put(entry) for number, entry in found["state"].items()}})
 
 
-def load_parts(folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler) -> None:
+def load_parts(
+    folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler | None
+) -> None:
     """Give an optimizer over sharded parameters what this process holds of a checkpoint's state, and the schedule its place.
 
     Raises:
@@ -57,4 +59,5 @@ def load_parts(folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.
         optimizer.load_state_dict(saved)
     except (ValueError, KeyError, IndexError) as error:
         raise RunError(f"{folder / OPTIMIZER} fits another optimizer: {error}; use another output_dir") from error
-    scheduler.load_state_dict(loaded(folder / SCHEDULER))
+    if scheduler is not None:
+        scheduler.load_state_dict(loaded(folder / SCHEDULER))
