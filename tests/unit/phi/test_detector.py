@@ -26,7 +26,7 @@ DETECTOR = Detector()
 )
 def test_wrong_settings_are_named(settings: dict[str, Sequence[str]], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Detector(**settings)
+        Detector(settings.get("languages", ("zh", "en")), settings.get("detectors"))
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
