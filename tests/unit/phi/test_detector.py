@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from tests.marks import quick_and_slow
 
 from medicalgpt.errors import ConfigError
 from medicalgpt.phi import Detector, Kind, Span
@@ -26,7 +27,7 @@ DETECTOR = Detector()
 )
 def test_wrong_settings_are_named(settings: dict[str, Sequence[str]], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        Detector(**settings)
+        Detector(settings.get("languages", ("zh", "en")), settings.get("detectors"))
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +107,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("part", HOSTILE)
+@pytest.mark.parametrize("part", quick_and_slow(HOSTILE[:6], HOSTILE[6:]))
 def test_time_grows_with_the_text_and_not_with_its_square(part: str) -> None:
     def seconds(size: int) -> float:
         text = (part * size)[:size]

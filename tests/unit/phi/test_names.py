@@ -34,6 +34,7 @@ def test_chinese_names_are_found(text: str, names: list[str]) -> None:
 
 ENGLISH = [
     ("Dr. Smith saw her today.", ["Smith"]),
+    ("Dr. Parkinson saw her today.", ["Parkinson"]),  # a title outweighs the list of eponyms
     ("Patient: Johnson, Mary A", ["Johnson, Mary A"]),
     ("a 54-year-old female, Anna S., with MS", ["Anna S."]),
     ("pt John D. has CHF", ["John D."]),
