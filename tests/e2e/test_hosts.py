@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_without_a_shared_disk(done: dict[str, Done], folde
     assert done["goes on"].codes == [0, 0], done["goes on"].said
     assert "resuming from" in done["goes on"].said[0]
     assert_same(folder / "a" / "run", folder / "alone")
-    assert [p.name for p in (folder / "b" / "run" / "checkpoints").iterdir()] == ["step-2"], "what was sent, no more"
+    assert [p.name for p in (folder / "b" / "run" / "checkpoints").iterdir()] == ["step-1"], "what was sent, no more"
 
 
 def test_references_that_one_machine_has_are_sent_to_the_other(done: dict[str, Done], folder: Path) -> None:
