@@ -17,7 +17,7 @@ from medicalgpt.phi import (
     zh_numbers,
     zh_places,
 )
-from medicalgpt.phi.fold import fold
+from medicalgpt.phi.fold import fold, latin
 from medicalgpt.phi.keep import kept
 from medicalgpt.phi.propagate import propagated
 from medicalgpt.phi.rules import Rule, find_all
@@ -60,7 +60,7 @@ class Detector:
                     "personal data: the detector lac reads Chinese; add zh to `languages` or leave lac out of `detectors`"
                 )
             lac.require()
-        self._rules = _rules(self.languages, self.detectors)
+        self._rules, self._latin = _rules(self.languages, self.detectors)
         self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
         self._batched: list[Finder] = [*more, *([lac_names.by_network] if "lac" in detectors else [])]
 
@@ -85,23 +85,27 @@ class Detector:
         return [_whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
 
     def _by_rules(self, folded: str) -> list[Span]:
-        spans = find_all(self._rules, folded)
+        words = latin(folded)
+        spans = [*find_all(self._rules, folded), *find_all(self._latin, words)]
         for finder in self._listed:
-            spans.extend(finder(folded))
+            spans.extend(finder(words))
         return spans
 
 
-def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[Rule, ...]:
-    """The patterns of these languages. Those of numbers are the same for all: a Chinese record holds e-mail addresses too."""
+def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    """The patterns of these languages; apart from them those of words in Latin letters, to which a Chinese character before
+    or behind is a border. Addresses of the net are the same for all: a Chinese record holds e-mail addresses too."""
     rules: list[Rule] = []
+    words: list[Rule] = []
     if "patterns" in detectors:
-        rules += net_patterns.RULES
+        words += net_patterns.RULES
         rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
-        rules += [*en_numbers.RULES, *en_dates.RULES, *en_places.RULES] if "en" in languages else []
+        rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
+        words += en_places.RULES if "en" in languages else ()
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
-        rules += en_names.RULES if "en" in languages else ()
-    return tuple(rules)
+        words += en_names.RULES if "en" in languages else ()
+    return tuple(rules), tuple(words)
 
 
 def _final(folded: str, spans: Iterable[Span]) -> list[Span]:

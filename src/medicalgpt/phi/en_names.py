@@ -22,6 +22,15 @@ _REST: Final = rf"(?:[ ]{_LINK}(?:{_WORD}|{_INITIAL}))"
 _SUFFIX: Final = r"(?:,?[ ](?:Jr|Sr|II|III|IV)\b\.?)?"
 _FULL: Final = rf"(?:{_WORD}|{_INITIAL}){_REST}{{0,3}}{_SUFFIX}"
 _TITLE: Final = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Drs|Prof|Doctor|Professor|Nurse|Rev|Sgt|Capt|Lt|Judge|Sir|Madam|MR|MRS|MS|DR|mr|mrs|ms|dr|Aunt|Uncle|Grandma|Grandpa)\b\.?"
+_FILED: Final = (
+    r"(?:(?:[Nn]ame|NAME|[Ss]igned(?: by)?|[Cc]ontact|[Nn]ext of kin|NOK|[Rr]eferred by|[Dd]ictated by|[Aa]uthor|[Cc]c|CC|[Aa]ttn|[Dd]ear|"
+    r"[Ee]mployer)(?: [Nn]ame)?)"
+)
+_PEOPLE: Final = (
+    r"(?:[Pp]atient|PATIENT|[Pp]t|PT|[Aa]ttending|[Pp]hysician|[Pp]rovider|[Ss]urgeon|[Dd]octor|[Gg]uardian|[Nn]urse|[Pp]arent|[Mm]other|"
+    r"[Ff]ather|[Ss]pouse)"
+)
+_NAME: Final = rf"(?P<v>{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|{_FULL}|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
 _ANNOUNCES: Final = (
     r"(?:[Nn]amed|[Cc]alled|[Nn]ame is|[Pp]atient|PATIENT|[Pp]ts?|PT|[Cc]lient|[Cc]ase of|[Rr]egarding|[Rr]e|[Ff]or|[Ll]ike|[Aa]bout|[Ww]ith|[Bb]y|[Ff]rom|[Ss]ee|[Pp]er|[Mm]other|[Ff]ather|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Ss]ister|[Bb]rother|[Ff]riend|[Cc]aregiver|[Ss]pouse|"
     r"[Ff]emale|[Mm]ale|[Ww]oman|[Mm]an|[Bb]oy|[Gg]irl|[Cc]hild|[Ii]nfant|[Ii]ndividual|[Pp]erson|yo|y/o|yo[MF]|[MF])"
@@ -46,6 +55,13 @@ def _titled(value: str) -> bool:
     """After a title anything may be a surname, but for words that go on with the sentence."""
     first = next((token for token in _tokens(value) if token[0].isupper()), "the")
     return len(first) == 1 or first.casefold() in LAST or first.casefold() not in COMMON
+
+
+def _no_speech(value: str) -> bool:
+    """After "Patient:" or "Doctor:" stands a name, or what the person says: "Patient: Good, thank you"."""
+    tokens = _tokens(value)
+    said = len(tokens) == 1 and (tokens[0].casefold() in COMMON or value in ("I", "A"))
+    return not said and _titled(value)
 
 
 def _likely(value: str) -> bool:
@@ -136,12 +152,11 @@ RULES: Final = (
     Rule(
         "labeled name",
         Kind.NAME,
-        re.compile(
-            rf"\b(?:[Nn]ame|NAME|[Pp]atient|PATIENT|[Pp]t|PT|[Aa]ttending|[Pp]hysician|[Pp]rovider|[Ss]urgeon|[Ss]igned(?: by)?|[Dd]octor|[Cc]ontact|[Nn]ext of kin|NOK|[Gg]uardian|[Rr]eferred by|[Dd]ictated by|[Aa]uthor|[Cc]c|CC|[Aa]ttn|[Dd]ear|[Nn]urse|[Pp]arent|[Mm]other|[Ff]ather|[Ss]pouse|[Ee]mployer)(?: [Nn]ame)?\s?[:=]\s{{0,4}}(?P<v>{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|{_FULL}|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
-        ),
+        re.compile(rf"\b(?:{_FILED}|{_PEOPLE} [Nn]ame)\s?[:=]\s{{0,4}}{_NAME}"),
         0.92,
         wanted=_titled,
     ),
+    Rule("labeled person", Kind.NAME, re.compile(rf"\b{_PEOPLE}\s?[:=]\s{{0,4}}{_NAME}"), 0.92, wanted=_no_speech),
     Rule(
         "announced name",
         Kind.NAME,

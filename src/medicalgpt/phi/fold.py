@@ -1,5 +1,6 @@
 """Text as detectors read it: the same characters at the same places, in one width."""
 
+import re
 from typing import Final
 
 _WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -17,3 +18,16 @@ def fold(text: str) -> str:
     Never changes the number of characters, so that places in the folded text are places in the given one.
     """
     return text.translate(_TABLE)
+
+
+_IDEOGRAPHS: Final = re.compile(
+    r"[\u2e80-\u2fff\u3005-\u3007\u3040-\u30ff\u3100-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af]"
+)
+
+
+def latin(folded: str) -> str:
+    """Text in which every ideograph (kana, hangul …) is a mark, at the same place: "邮箱wang@163.com" has a border before "wang".
+
+    Python counts ideographs among the letters, so to a pattern "箱wang" would be one word.
+    """
+    return _IDEOGRAPHS.sub("、", folded)
