@@ -277,5 +277,5 @@ def test_an_unknown_stage_of_a_pipeline_is_named_at_its_line(tmp_path: Path) -> 
         load(PipelineConfig, file)
     assert str(error.value) == (
         f"{file}:5: stages[1].stage: unknown stage 'sfft'; stages are pt, sft, dpo, orpo, simpo, kto, rm, ppo, rloo, grpo, "
-        "distill; did you mean 'sft'?"
+        "distill, curate; did you mean 'sft'?"
     )

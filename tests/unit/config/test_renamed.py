@@ -50,7 +50,9 @@ def test_a_resolved_config_of_an_old_run(old: str, tmp_path: Path) -> None:
     name, word = (key.rpartition(".")[2] for key in (old, RENAMED[old]))
     file = tmp_path / "config.yaml"
     file.write_text(now.replace(f"  {word}: ", f"  {name}: "), encoding="utf-8")
-    line = next(i for i, row in enumerate(file.read_text(encoding="utf-8").splitlines(), 1) if f"  {name}: " in row)
+    rows = file.read_text(encoding="utf-8").splitlines()
+    begun = rows.index(f"{old.partition('.')[0]}:")  # other sections may have a key of this name
+    line = next(i for i, row in enumerate(rows[begun:], begun + 1) if f"  {name}: " in row)
     with pytest.warns(FutureWarning, match=f"{file}:{line}: {old} was renamed"):
         resolved = load(stage_schema(stage), file)
     assert get(resolved.value, RENAMED[old]) == wanted
