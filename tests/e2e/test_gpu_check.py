@@ -36,7 +36,13 @@ def driver() -> ModuleType:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "sections", ["hardware,attention,shapes,mask", "memory,speed,generate", "step,resume", "devices"]
+    "sections",
+    [
+        "hardware,attention,shapes,mask",
+        "memory,speed,generate",
+        pytest.param("step,resume", marks=pytest.mark.nightly),
+        pytest.param("devices", marks=pytest.mark.nightly),
+    ],
 )
 def test_sections_hold_in_small(sections: str, tmp_path: Path) -> None:
     status, found = check(tmp_path, "--only", sections)
