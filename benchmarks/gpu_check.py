@@ -45,11 +45,11 @@ def run_section(name: str, smoke: bool) -> None:
     import importlib
 
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "src")]
-    common = importlib.import_module("gpu.common")
+    facts = importlib.import_module("gpu.facts")
     try:
         getattr(importlib.import_module(f"gpu.{SECTIONS[name][0]}"), name)(smoke)
     finally:
-        Path(os.environ["GPU_CHECK_FACTS"]).write_text(json.dumps(common.FACTS), encoding="utf-8")
+        Path(os.environ["GPU_CHECK_FACTS"]).write_text(json.dumps(facts.FACTS), encoding="utf-8")
 
 
 def watched(name: str, smoke: bool, seconds: float, folder: Path) -> dict[str, Any]:

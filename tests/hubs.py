@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+
+from tests.http_server import listening
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -33,11 +34,14 @@ class Answering(BaseHTTPRequestHandler):
 @contextmanager
 def online(handler: type[BaseHTTPRequestHandler], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Both hubs are this server, with caches below `folder`; its address."""
+    with listening(handler) as address:
+        _point_at(address, folder, monkeypatch)
+        yield address
+
+
+def _point_at(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants as constants
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
@@ -47,11 +51,6 @@ def online(handler: type[BaseHTTPRequestHandler], folder: Path, monkeypatch: pyt
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.delenv("MODELSCOPE_API_TOKEN", raising=False)
-    try:
-        yield address
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass

@@ -5,8 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.http_server import listening
 
 Says = Callable[[dict[str, Any], int], Any]
 """From what is to be judged {conversation, answer, criteria} and how often it was asked before to the reply's content; a
@@ -66,15 +68,6 @@ def judge(says: Says) -> Iterator[Asked]:
             except OSError:  # who asked does not wait any longer
                 return
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    asked.url = f"http://127.0.0.1:{server.server_port}/v1"
-    try:
+    with listening(Handler) as address:
+        asked.url = f"{address}/v1"
         yield asked
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
+from tests.http_server import listening
 
 
 class StandIn:
@@ -100,15 +101,5 @@ def serving(base: Path, fault: str = "") -> Iterator[StandIn]:
 
         def log_message(self, *_: Any) -> None: ...
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    stand_in.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as stand_in.url:
         yield stand_in
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from gpu.common import fact, save_model, seconds_of
+from gpu.facts import fact, seconds_of
+from gpu.material import save_model
 
 QUESTION = "What is a fever, and when should a doctor be called about it? "
 

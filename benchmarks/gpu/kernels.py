@@ -8,7 +8,8 @@ from functools import partial
 
 import torch
 
-from gpu.common import device, fact, layout, peak_bytes, seconds_of, synchronize
+from gpu.facts import device, fact, peak_bytes, seconds_of, synchronize
+from gpu.material import layout
 
 PACKAGES = ("torch", "triton", "transformers", "accelerate", "peft", "bitsandbytes", "flash-attn", "vllm", "trl")
 SHAPES = {"smollm": (9, 3, 64), "qwen3": (16, 8, 128), "llama-70b": (64, 8, 128), "gemma": (8, 4, 256)}

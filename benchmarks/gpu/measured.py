@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig
 
-from gpu.common import device, fact, peak_bytes, seconds_of
+from gpu.facts import device, fact, peak_bytes, seconds_of
 
 SIZES = {"smoke": (64, 2, 4, 2, 256, 320), "1.5B": (1536, 28, 12, 2, 8960, 151_936)}
 """Hidden size, layers, query heads, key heads, inner size, vocabulary (the second is Qwen2.5-1.5B's)."""

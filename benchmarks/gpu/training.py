@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from gpu.common import fact, save_model, train, write_rows
+from gpu.facts import fact
+from gpu.material import save_model, train, write_rows
 
 STEP = ("data.max_tokens=128", "train.tokens_per_step=512", "train.sample_count=1", "train.sample_tokens=8")
 

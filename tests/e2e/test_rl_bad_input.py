@@ -1,15 +1,15 @@
 """Wrong input of reinforcement learning: exit code 2, one message with what to do, no patient's text, nothing half-written."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.test_rl_roles import reward_run
+from tests.http_server import listening
 from tests.rl import REWARDS, scored_by, train, words
 from tests.stages import Bench, column, manifest, write
 from tests.tiny import tiny_tokenizer
@@ -238,15 +238,8 @@ def service() -> Iterator[tuple[str, list[Any]]]:
         def log_message(self, *_: Any) -> None:
             return
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:  # a caller that does not wait for the end is no news
-            return
-
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+    with listening(Handler) as address:
+        yield address, asked
 
 
 def test_a_service_that_scores(service: tuple[str, list[Any]], bench: Bench, tmp_path: Path, no_figures: None) -> None:

@@ -12,7 +12,7 @@ from medicalgpt.curation.mix import Taken, mixed
 from medicalgpt.curation.overlap import Hit
 from medicalgpt.curation.rows import KINDS
 from medicalgpt.curation.shard_files import Told
-from medicalgpt.curation.steps import PAIRS, Work
+from medicalgpt.curation.steps import PAIRS, PAIRS_FILE, Work
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.split import split_of
 
@@ -83,7 +83,7 @@ def _near(work: Work) -> np.ndarray:
 
 def compare_tasks(work: Work) -> int:
     """How many tasks compare pairs."""
-    pairs: np.ndarray = np.load(work.folder / "pairs.npy")
+    pairs: np.ndarray = np.load(work.folder / PAIRS_FILE, mmap_mode="r")
     return -(-len(pairs) // PAIRS)
 
 

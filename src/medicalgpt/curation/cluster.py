@@ -4,13 +4,13 @@ An exception never leaves a task: datatrove's log would show the values of varia
 """
 
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 
 from medicalgpt.curation.local import known_error, public_name, trace
 from medicalgpt.curation.steps import Work, run_task
 from medicalgpt.errors import ConfigError, MedicalGPTError
+from medicalgpt.rendering.row_stream import cores
 
 
 class DatatroveExecutor:
@@ -27,7 +27,7 @@ class DatatroveExecutor:
             raise ConfigError(
                 "scale.executor=datatrove needs the extra `scale`: pip install 'medicalgpt[scale]'"
             ) from None
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self._workers = workers or cores()
 
     def run(self, folder: Path, step: str, count: int) -> None:
         """Do the tasks of a step. Raises whatever the first of them raised."""

@@ -5,24 +5,22 @@ and interactive sessions alike. A helper ends when its input does, so none outli
 """
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from medicalgpt import errors
 from medicalgpt.curation.steps import Work, run_task
 from medicalgpt.errors import MedicalGPTError, RunError
-
-_START: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from medicalgpt.curation.local import serve; serve()"
-)
+from medicalgpt.rendering.row_stream import cores
+from medicalgpt.rendering.worker import channel
+from medicalgpt.rendering.workers import python_running
 
 
 class Executor(Protocol):
@@ -41,7 +39,7 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int | None, say: Callable[[str], None] = lambda text: None) -> None:
-        self._workers = workers or len(os.sched_getaffinity(0))
+        self._workers = workers or cores()
         self._say = say
         self._work: Work | None = None
         self._helpers: list[_Helper] = []
@@ -103,7 +101,7 @@ def _drive(helper: "_Helper", step: str, tasks: "SimpleQueue[int]", failed: list
 
 class _Helper:
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-c", _START, json.dumps(sys.path), str(folder)]
+        command = python_running("medicalgpt.curation.local", "serve", str(folder))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def do(self, step: str, number: int) -> None:
@@ -149,10 +147,7 @@ def known_error(name: str) -> type[MedicalGPTError]:
 
 def serve() -> None:
     """Do tasks as they come on the input. Output of libraries goes to standard error, where it disturbs no answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us, and ends our input
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    _serve(Path(sys.argv[2]), sys.stdin, answers)
+    _serve(Path(sys.argv[2]), sys.stdin, TextIOWrapper(channel(), "utf-8"))
 
 
 def _serve(folder: Path, tasks: TextIO, answers: TextIO) -> None:

@@ -22,7 +22,7 @@ from medicalgpt.curation.personal import Cleaner, read_key
 from medicalgpt.curation.plan import Inputs, Plan, shards_of
 from medicalgpt.curation.report import Report, items_in_corpus, report_of
 from medicalgpt.curation.shard_files import Told
-from medicalgpt.curation.steps import PART_ROWS, Work, all_pairs, earlier
+from medicalgpt.curation.steps import PAIRS_FILE, PART_ROWS, Work, all_pairs, earlier
 from medicalgpt.curation.words import markdown
 from medicalgpt.data.files import by_folder, skipped_lines
 from medicalgpt.data.formats.fields import named
@@ -131,7 +131,7 @@ def find(place: Path, executor: Executor, tell: Tell) -> Done:
         executor.run(place, step, parts)
     if config.duplicates.near:
         executor.run(place, "near", parts)
-        np.save(place / "pairs.npy", all_pairs(work))
+        np.save(place / PAIRS_FILE, all_pairs(work))
         executor.run(place, "compare", compare_tasks(work))
     names = list(config.sources)
     files = np.asarray([names.index(file.source) for file in plan.files], np.int64)

@@ -19,6 +19,8 @@ from medicalgpt.curation.rows import KINDS, asked_in, texts_in
 from medicalgpt.curation.shard import ShardReader
 from medicalgpt.curation.shard_files import Shards
 
+PAIRS_FILE: Final = "pairs.npy"
+"""All pairs that share a band, in the work folder once the step `near` is done."""
 PAIRS: Final = 20_000
 """Pairs that one task compares."""
 _PARTITION_ROWS: Final = 250_000
@@ -130,7 +132,8 @@ def all_pairs(work: Work) -> np.ndarray:
 
 def compare_pairs(work: Work, number: int, folder: Path) -> None:
     """Which of some pairs are nearly the same."""
-    pairs = all_pairs(work)[number * PAIRS : (number + 1) * PAIRS]
+    every: np.ndarray = np.load(work.folder / PAIRS_FILE, mmap_mode="r")
+    pairs = every[number * PAIRS : (number + 1) * PAIRS]
 
     def texts_of(number: int) -> tuple[str, str]:
         row = json.loads(work.shards.line(number))

@@ -23,9 +23,12 @@ T = TypeVar("T")
 
 _AHEAD: Final = 2  # chunks for each helper that are read before they are needed
 _WAITING: Final = 8  # chunks for each helper that may be done before one that came earlier
-_START: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from medicalgpt.rendering.worker import main; main()"
-)
+
+
+def python_running(module: str, function: str, *arguments: str) -> list[str]:
+    """A command that calls a function in a Python that finds what this one finds; `arguments` are its sys.argv[2:]."""
+    start = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import {function}; {function}()"
+    return [sys.executable, "-c", start, json.dumps(sys.path), *arguments]
 
 
 class WorkersError(Exception):
@@ -136,7 +139,7 @@ def _here(work: RowWork, act: Act[T], chunk: Chunk) -> Future[object]:
 
 class _Worker:
     def __init__(self) -> None:
-        command = [sys.executable, "-c", _START, json.dumps(sys.path)]
+        command = python_running("medicalgpt.rendering.worker", "main")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, sent: bytes) -> object:

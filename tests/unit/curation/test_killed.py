@@ -86,7 +86,8 @@ def test_a_row_that_cannot_be_used_stops_all_processes_with_its_place(
 
 def test_a_helper_that_dies_is_told_of(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.curation.plan._SMALL", 10)
-    monkeypatch.setattr("medicalgpt.curation.local._START", "import sys; sys.exit(7)")
+    ends = [sys.executable, "-c", "import sys; sys.exit(7)"]
+    monkeypatch.setattr("medicalgpt.curation.local.python_running", lambda *_: ends)
     with pytest.raises(RunError, match=r"ended \(exit code 7\).*the same command goes on"):
         made({"rows": {"paths": [str(raw)]}}, tmp_path / "out", "scale.shard_rows=20", "scale.workers=2")
 

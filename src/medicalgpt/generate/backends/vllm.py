@@ -106,19 +106,7 @@ class VllmBackend:
         return [[next(answers) for _ in own] for own in seeds]
 
     def _add(self, name: str, prompt: Sequence[int], seed: int, sampling: Sampling) -> None:
-        params = self.params(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            repetition_penalty=sampling.repetition_penalty,
-            seed=seed >> 1,  # vLLM keeps seeds in 63 bits
-            max_tokens=sampling.max_new_tokens,
-            min_tokens=sampling.min_new_tokens,
-            stop_token_ids=self.stop_ids,
-            allowed_token_ids=self._allowed,
-            ignore_eos=True,  # the stop tokens above are all there are, as with the other backends
-            detokenize=False,
-        )
+        params = self.params(**settings_of(sampling, seed, self.stop_ids, self._allowed), detokenize=False)
         self.llm.llm_engine.add_request(name, {"prompt_token_ids": list(prompt)}, params, lora_request=self.lora)
 
     def _grow(self, tokens: list[int], now: Sequence[int], row: int, ends: StopCallback | None) -> bool:
@@ -128,6 +116,24 @@ class VllmBackend:
             if ends is not None and token not in self.stop_ids and ends(row, token):
                 return True
         return False
+
+
+def settings_of(
+    sampling: Sampling, seed: int, stop_ids: Sequence[int], allowed: Sequence[int] | None
+) -> dict[str, object]:
+    """Sampling in vLLM's words, which are the same in its Python interface and in its API."""
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "repetition_penalty": sampling.repetition_penalty,
+        "seed": seed >> 1,  # vLLM keeps seeds in 63 bits
+        "max_tokens": sampling.max_new_tokens,
+        "min_tokens": sampling.min_new_tokens,
+        "stop_token_ids": stop_ids,
+        "allowed_token_ids": allowed,
+        "ignore_eos": True,  # the stop tokens above are all there are, as with the other backends
+    }
 
 
 def _rank(config: Mapping[str, Any]) -> int:

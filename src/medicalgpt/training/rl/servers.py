@@ -30,6 +30,7 @@ from medicalgpt.training.rl.prompts import PromptSet
 from medicalgpt.training.rl.roles import Roles
 from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.rl.vllm_client import VllmServers
+from medicalgpt.training.together import first_does
 
 _ADAPTER = "default"
 _SHIFT = 0.5
@@ -82,7 +83,7 @@ class AdapterSync:
         """`own`: the servers that this process asks; `every`: all of them, which the first process tells."""
         self.roles, self.own, self.every, self.folder, self.world = roles, own, every, folder, world
         # Names are new in every start: a server may still hold the adapters of a run that died.
-        self.token = world.gather(uuid.uuid4().hex[:12])[0]
+        self.token = first_does(lambda: uuid.uuid4().hex[:12])
         self.update: int | None = None
 
     def renew(self, update: int) -> None:
@@ -92,20 +93,19 @@ class AdapterSync:
             self.update = update
 
     def _hand_over(self, name: str) -> None:
-        old, said = self.own.name, ""
-        if self.world.rank == 0:
-            try:
-                folder = self.folder / name
-                peft_model(self.roles.loaded.model).save_pretrained(str(folder), selected_adapters=[_ADAPTER])
-                self.every.load(name, folder)
-                if old:
-                    self.every.forget(old)
-                    shutil.rmtree(self.folder / old, ignore_errors=True)
-            except (RunError, OSError) as error:  # the others wait for word
-                said = str(error)
-        if failed := self.world.gather(said)[0]:
-            raise RunError(failed)
+        first_does(lambda: self._load(name, self.own.name))
         self.own.name = name
+
+    def _load(self, name: str, old: str) -> None:
+        folder = self.folder / name
+        try:
+            peft_model(self.roles.loaded.model).save_pretrained(str(folder), selected_adapters=[_ADAPTER])
+        except OSError as error:
+            raise RunError(f"{folder}: the adapter cannot be written for the servers: {error}") from None
+        self.every.load(name, folder)
+        if old:
+            self.every.forget(old)
+            shutil.rmtree(self.folder / old, ignore_errors=True)
 
     # -- the proof -------------------------------------------------------------------------------------------------------
     def prove(self, prompt: list[int]) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from medicalgpt.errors import RunError
 from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.backends.vllm import settings_of
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.rewards.posting import PostError, post_json
 
@@ -116,22 +117,12 @@ class VllmServers:
         return drawn
 
     def _ask(self, url: str, prompt: Sequence[int], seed: int, sampling: Sampling) -> Drawn:
-        words: dict[str, object] = {
+        words = settings_of(sampling, seed, self.stop_ids, self.known) | {
             "model": self.name,
             "prompt": list(prompt),
-            "max_tokens": sampling.max_new_tokens,
-            "min_tokens": sampling.min_new_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "seed": seed >> 1,  # vLLM keeps seeds in 63 bits
-            "stop_token_ids": self.stop_ids,
-            "ignore_eos": True,  # the stop tokens above are all there are, as with our own decoder
             "logprobs": 0,
             "return_token_ids": True,
         }
-        if self.known is not None:
-            words["allowed_token_ids"] = self.known
         limit = _ANSWER + _TOKEN * sampling.max_new_tokens + 16 * len(prompt)
         try:
             found = post_json(f"{url}/v1/completions", json.dumps(words).encode(), self.timeout, limit)

@@ -1,64 +1,22 @@
-"""What several sections of gpu_check.py need: facts, clocks, rows, random models and a stage in a process of its own."""
+"""What the sections of gpu_check.py work on: packed rows, random models, files of rows, a stage in a process of its own."""
 
 import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gpu.facts import device
+
 if TYPE_CHECKING:
     from medicalgpt.kernels.attention import TreeLayout
 
 ROOT = Path(__file__).resolve().parents[2]
-FACTS: dict[str, Any] = {}
 BRANCHES = {"chains": 0, "pairs": 2, "groups": 8}
 """Answers to a prompt in a packed row: SFT has chains, DPO pairs, GRPO groups."""
-
-
-def fact(name: str, value: object) -> None:
-    """Note a fact and print it."""
-    FACTS[name] = value
-    print(f"  {name}: {value}", flush=True)
-
-
-def device() -> torch.device:
-    """The card where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def synchronize() -> None:
-    """Wait until the card has done what it was given."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
-def seconds_of(work: Callable[[], object], runs: int = 5) -> float:
-    """Mean seconds of one run, after one that is not counted."""
-    work()
-    synchronize()
-    begun = time.perf_counter()
-    for _ in range(runs):
-        work()
-    synchronize()
-    return (time.perf_counter() - begun) / runs
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    """Most bytes of the card that the work holds beyond what was held before; 0 without a card."""
-    if not torch.cuda.is_available():
-        work()
-        return 0
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    work()
-    synchronize()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def layout(tokens: int, kind: str, seed: int = 0) -> "TreeLayout":
@@ -90,26 +48,18 @@ def layout(tokens: int, kind: str, seed: int = 0) -> "TreeLayout":
 
 def save_model(folder: Path, hidden: int = 256, layers: int = 4, heads: int = 8, keys: int = 2) -> Path:
     """A random LLaMA with the tests' tokenizer, as a user would have it on disk."""
-    from tests.tiny import tiny_tokenizer
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from tests.tiny import save_tiny
 
-    tokenizer = tiny_tokenizer()
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return save_tiny(
+        folder,
+        scale=1.0,
         hidden_size=hidden,
         intermediate_size=4 * hidden,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=keys,
         max_position_embeddings=4096,
-        bos_token_id=None,
-        pad_token_id=None,
-        eos_token_id=2,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def write_rows(folder: Path, count: int = 64) -> None:
