@@ -86,6 +86,13 @@ def test_a_stage_that_made_it_worse_is_the_last_one(bench: Bench, tmp_path: Path
     assert (runs / "second" / "model").exists()
     assert (runs / "first" / "manifest.json").read_bytes() == manifest
     assert set(json.loads((runs / "gates.json").read_text())) == {"first", "second"}
+    # What the file no longer asks for leaves no verdict: a stage that was taken out, then the gates themselves.
+    plan(bench, tmp_path, stages=stages(bench, 0.5)[:1], evaluate=evaluate, on_block="warn")
+    assert run("pipeline", "run", str(file)).exit_code == 0
+    assert set(json.loads((runs / "gates.json").read_text())) == {"first"}
+    plan(bench, tmp_path, stages=stages(bench, 0.5)[:1])
+    assert run("pipeline", "run", str(file)).exit_code == 0
+    assert json.loads((runs / "gates.json").read_text()) == {}
 
 
 def test_a_stage_that_keeps_its_model_goes_on(bench: Bench, tmp_path: Path, tests_folder: Path) -> None:

@@ -71,8 +71,7 @@ def check_stage(
     judged += [StageJudged(gate.number, gate.limit, one, p) for (gate, one), p in zip(own, p_values[len(found) :])]
     for one in judged:
         console.print(one.line, highlight=False)
-    if judged:
-        _keep(Path(config.output_dir) / GATES, name, judged)
+    _keep(config, name, judged)
     return judged
 
 
@@ -108,6 +107,13 @@ def _test(
     return gates, found, results[name]
 
 
-def _keep(path: Path, name: str, judged: Sequence[Judged | StageJudged]) -> None:
-    found = read_gates(path)
-    write_text(path, json.dumps(found | {name: [one.as_dict() for one in judged]}, indent=1) + "\n")
+def _keep(config: PipelineConfig, name: str, judged: Sequence[Judged | StageJudged]) -> None:
+    """A gate or stage that the file no longer has leaves no verdict behind: the page to sign shows what is asked for now."""
+    path = Path(config.output_dir) / GATES
+    before = read_gates(path)
+    found = {stage: before[stage] for stage in before if any(stage == entry.name for entry in config.trained)}
+    found.pop(name, None)
+    if judged:
+        found[name] = [one.as_dict() for one in judged]
+    if found != before:
+        write_text(path, json.dumps(found, indent=1) + "\n")
