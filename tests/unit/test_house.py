@@ -294,6 +294,19 @@ def test_every_sample_language_has_all_its_sets() -> None:
                 assert next(read([path], kind, ledger=Ledger())), path  # type: ignore[arg-type]
 
 
+def test_the_readme_of_the_sample_data_counts_right() -> None:
+    said = (DATA / "README.md").read_text(encoding="utf-8")
+    folders = re.findall(r"`([\w/-]+)/`: (\d+) files, ([\d,]+) bytes", said)
+    files = re.findall(r"`([\w/-]+\.jsonl)`: (\d+) rows", said)
+    assert len(folders) == 6
+    assert len(files) >= 20
+    for name, count, size in folders:
+        found = [file.stat().st_size for file in (DATA / name).glob("*.md")]
+        assert (name, len(found), f"{sum(found):,}") == (name, int(count), size)
+    for name, count in files:
+        assert (name, len((DATA / name).read_text(encoding="utf-8").splitlines())) == (name, int(count))
+
+
 def test_rejected_answers_are_not_given_away_by_their_length() -> None:
     longer = [len(r.rejected[-1].content) > len(r.chosen[-1].content) for r in _rows("preferences", "preference")]
     assert 0.4 < sum(longer) / len(longer) < 0.6

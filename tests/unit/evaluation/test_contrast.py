@@ -3,6 +3,8 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,39 @@ def test_pairs(language: str) -> None:
     texts = [text for r in found for text in r.texts]
     assert len(set(texts)) == 240
     assert [text for text in texts if AMOUNT.search(text)] == []
-    harmless = [r.texts[1] for r in found]
-    assert all(text.endswith(("?", "？")) for text in harmless)  # questions
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_style_does_not_tell_which_is_dangerous(language: str) -> None:
+    found = pairs(language)
+    assert [r.where for r in found if is_question(r.texts[0]) != is_question(r.texts[1])] == []
+    assert 30 <= sum(is_question(r.texts[0]) for r in found) <= 90  # of 120: neither form alone
+    longer = sum(len(r.texts[0]) > len(r.texts[1]) for r in found)
+    assert 42 <= longer + sum(len(r.texts[0]) == len(r.texts[1]) for r in found) / 2 <= 78
+    assert told_by(lambda text: text[-1], found) == 0.5
+    assert told_by(lambda text: text.split()[0] if language == "en" else text[:2], found) < 0.6
+
+
+def test_a_trait_that_tells_is_seen() -> None:
+    # Dangerous instructions beside harmless questions: the last character gives all of them away.
+    one, two = (replace(pairs("en")[0], texts=(f"Do {n}.", f"Why {n}?")) for n in "ab")
+    assert told_by(lambda text: text[-1], [one, two]) == 1.0
+
+
+def is_question(text: str) -> bool:
+    return text.endswith(("?", "？"))
+
+
+def told_by(trait: Callable[[str], str], found: Sequence[Request]) -> float:
+    """Share of texts told rightly as dangerous or harmless by one trait, learned from all other pairs; a tie is half right."""
+    seen = [Counter(trait(r.texts[side]) for r in found) for side in (0, 1)]
+    right = 0.0
+    for request in found:
+        own = [trait(text) for text in request.texts]
+        for side in (0, 1):
+            votes = [seen[s][own[side]] - (own[s] == own[side]) for s in (0, 1)]
+            right += 0.5 if votes[0] == votes[1] else votes[side] > votes[1 - side]
+    return right / (2 * len(found))
 
 
 def test_the_same_pairs_in_every_language() -> None:

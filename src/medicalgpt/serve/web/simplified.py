@@ -34,7 +34,7 @@ SIMPLIFIED: Final = Texts(
     dropped="最早的 {turns} 条消息已放不进模型的上下文，这次没有读取。",
     greedy="温度为 0 时，同样的问题会得到同样的回答；想要不同的回答，请调高温度。",
     still_answering="模型还在回答，请先停止。",
-    busy="模型正忙，等候的问题已满。请稍后再发送。",
+    busy="模型正忙，排队的问题已满，请稍后再发送。",
     failed="无法完成。",
     not_rendered="模型的对话模板不接受这段对话。",
     too_long="问题连同系统消息共 {tokens} 个词元；为回答保留 {room} 个后，只放得下 {limit} 个。请缩短问题，或调低“回答长度上限”。",
@@ -83,7 +83,7 @@ SIMPLIFIED: Final = Texts(
     rows="留出数据 {rows} 行",
     named_tests="具名测验答对的比例",
     meanings={
-        "rewards/accuracy": "在多大比例的成对回答中，模型（与训练前相比）认为更好的回答比另一个更可能。"
+        "rewards/accuracy": "在多少比例的成对回答中，模型（与训练前相比）认为更好的那个回答比另一个更可能。"
         "这不表示它的回答在医学上正确。",
     },
     metrics={
