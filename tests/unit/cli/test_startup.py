@@ -15,7 +15,10 @@ _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
     "--family --tokenizer --resize-embeddings"
 )
-_SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
+_SAMPLING = (
+    "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --min-p --frequency-penalty --presence-penalty "
+    "--seed --stop"
+)
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
     "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking --emergency",

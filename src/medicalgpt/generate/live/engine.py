@@ -54,10 +54,21 @@ class BatchingEngine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def submit(self, prompt: Prompt, sampling: Sampling, sink: Sink, *, n: int = 1, top: int | None = None) -> Request:
+    def submit(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        sink: Sink,
+        *,
+        n: int = 1,
+        top: int | None = None,
+        echo: bool = False,
+        empty: bool = False,
+    ) -> Request:
         """Ask for `n` answers.
 
-        With `top` every token comes with its log-probability and those of the `top` likeliest.
+        With `top` every token comes with its log-probability and those of the `top` likeliest, with `echo` the prompt's
+        tokens, too; `empty`: nothing is told of the answers but their end.
 
         Raises:
             ServeError, RenderError: as `Engine.prepare`; a value out of range; or a backend without log-probabilities.
@@ -68,7 +79,7 @@ class BatchingEngine:
         if top is not None and not isinstance(self.engine.backend, Decoder):
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
         encoded = self.engine.prepare(prompt, sampling)
-        request = Request(encoded, self.engine.stopping(sampling), sink, n, top)
+        request = Request(encoded, self.engine.settled(sampling), sink, n, top, echo=echo, empty=empty)
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")

@@ -32,7 +32,7 @@ async def complete(request: Request, service: Service) -> Response:
     constraint = await asyncio.to_thread(constraint_of, asked, offer, service.live.engine)
     (encoded,) = await ask.read([prompt], asked, service, offer.prefill)
     answers = await service.check(_readers, offer, encoded, asked.n)
-    inbox = ask.submit([encoded], asked, asked.top, service, exchange, constraint)
+    inbox = ask.submit([encoded], asked, service, exchange, n=asked.n, top=asked.top, constraint=constraint)
     envelope = ChatEnvelope(service, encoded.dropped_turns, answers, asked.logprobs)
     envelope.takes_long = bool(offer.tools)
     if asked.stream:

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.tool_schemas import MOST_TOOLS
+from medicalgpt.generate.sampling import MOST_BIAS, MOST_BIASED, MOST_PENALTY
 from medicalgpt.serve.api import bounds
 from medicalgpt.serve.api.errors import ApiError
 
@@ -20,9 +21,6 @@ IGNORED: Final = frozenset(
 """Fields about book-keeping at OpenAI; they cannot change an answer."""
 
 NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logit_bias": ({},),
     "modalities": (["text"],),
     "response_format": ({"type": "text"},),
     "verbosity": ("medium",),
@@ -79,6 +77,11 @@ class StreamOptions(_Fields):
     """Padding against listeners on the network; never sent here."""
 
 
+_TokenId = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
+"""As JSON has the names of fields; one id has one spelling."""
+_Bias = Annotated[float, Field(ge=-MOST_BIAS, le=MOST_BIAS)]
+
+
 class CompletionParams(_Fields):
     """What both kinds of completions take."""
 
@@ -95,6 +98,10 @@ class CompletionParams(_Fields):
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     repetition_penalty: float = Field(1.0, gt=0, le=10)
+    min_p: float = Field(0.0, ge=0, le=1)
+    frequency_penalty: float = Field(0.0, ge=-MOST_PENALTY, le=MOST_PENALTY)
+    presence_penalty: float = Field(0.0, ge=-MOST_PENALTY, le=MOST_PENALTY)
+    logit_bias: dict[_TokenId, _Bias] = Field(default_factory=dict, max_length=MOST_BIASED)
 
     @model_validator(mode="before")
     @classmethod
@@ -265,12 +272,30 @@ class CompletionRequest(CompletionParams):
     """`POST /v1/completions`."""
 
     prompt: Annotated[list[Any], BeforeValidator(_as_prompts)] = Field(min_length=1, max_length=128)
+    max_tokens: int | None = Field(None, ge=0)
     logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool = False
+    best_of: int | None = Field(None, ge=1)
 
     @property
     def top(self) -> int | None:
         """See `ChatRequest.top`."""
         return self.logprobs
+
+    @property
+    def each(self) -> int:
+        """How many answers are made to a prompt, of which `n` are given."""
+        return self.best_of or self.n
+
+    @model_validator(mode="after")
+    def _agree(self) -> "CompletionRequest":
+        if self.max_tokens == 0 and not self.echo:
+            raise ApiError(400, "max_tokens is 0; allowed: at least 1, or 0 with echo: true", param="max_tokens")
+        if self.each < self.n:
+            raise ApiError(400, f"best_of is {self.best_of}; allowed: at least n ({self.n})", param="best_of")
+        if self.each > self.n and self.stream:
+            raise ApiError(400, "best_of above n cannot be streamed; leave out one of them", param="best_of")
+        return self
 
 
 def parse(kind: type[T], body: bytes) -> T:
