@@ -18,7 +18,8 @@ from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import event
 
 OPEN_TO_ALL = frozenset({"/health"})
-KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models", "/openapi.json")
+_ASKED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings")
+KNOWN = (*OPEN_TO_ALL, "/metrics", *_ASKED, "/v1/models", "/openapi.json", "/docs")
 _LAST_WORD_SECONDS = 1.0
 
 

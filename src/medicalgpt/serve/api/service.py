@@ -46,7 +46,8 @@ class Service:
         names: what clients call the model; answers carry the first one.
         system: system message for conversations that have none.
         local_only: without keys, answer only requests that name this machine as the host they ask.
-        described: whether /openapi.json says what there is.
+        described: whether /openapi.json and /docs say what there is.
+        origins: web pages that may ask from a browser.
     """
 
     live: BatchingEngine
@@ -56,6 +57,9 @@ class Service:
     system: str | None = None
     local_only: bool = True
     described: bool = False
+    origins: tuple[str, ...] = ()
+    draining: bool = False
+    """Set when the server was told to stop: proxies are to send requests elsewhere, and those that come are answered."""
     stopping: bool = False
     """Set when the server shuts down: what is under way goes on, what comes is refused."""
 
