@@ -106,7 +106,7 @@ def serve(
     ] = None,
     system: option.System = None,
 ) -> None:
-    """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
+    """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/responses, /v1/completions, /v1/models, /health, /metrics."""
     _check_installed()
     from medicalgpt.network.access import ApiKeys, bind, check_host
     from medicalgpt.network.connections import ConnectionLimits

@@ -159,8 +159,12 @@ class Engine:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""
         return self.backend.context
 
-    def prepare(self, prompt: Prompt, sampling: Sampling, prefill: str = "") -> EncodedPrompt:
+    def prepare(
+        self, prompt: Prompt, sampling: Sampling, prefill: str = "", template: ChatTemplate | None = None
+    ) -> EncodedPrompt:
         """Token ids for a prompt, with the oldest turns dropped where it is too long; `prefill` as in `prompts.prepare`.
+
+        `template`: this engine's own under other settings.
 
         Raises:
             ServeError: it is empty, or one question alone is too long; or as `require`.
@@ -168,7 +172,7 @@ class Engine:
         """
         if sampling.constraint is not None and not isinstance(prompt, EncodedPrompt):
             self.require(sampling.constraint)
-        return prepare(prompt, self.template, self.context, sampling.max_new_tokens, prefill)
+        return prepare(prompt, template or self.template, self.context, sampling.max_new_tokens, prefill)
 
     def require(self, constraint: Constraint) -> None:
         """Make ready for answers that keep a constraint; what was required once costs nothing.

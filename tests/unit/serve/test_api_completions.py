@@ -118,19 +118,17 @@ def test_of_best_of_answers_the_likeliest_are_given(client: TestClient) -> None:
 
 
 def test_penalties_and_bias_come_through_and_leave_neighbors_alone(client: TestClient) -> None:
-    first = tiny_tokenizer()(complete(client, max_tokens=1)["choices"][0]["text"], add_special_tokens=False)[
-        "input_ids"
-    ]
+    ids = tiny_tokenizer()(PROMPT)["input_ids"]
+    (first,) = engine_of().generate([ids], Sampling(1))[0].token_ids
     named = {
         "frequency_penalty": 1.5,
         "presence_penalty": 0.5,
-        "logit_bias": {"9": 2.5, str(first[0]): -100},
+        "logit_bias": {"9": 2.5, str(first): -100},
         "min_p": 0.1,
     }
     sampling = Sampling(
-        10, frequency_penalty=1.5, presence_penalty=0.5, logit_bias=((9, 2.5), (first[0], -100.0)), min_p=0.1
+        10, frequency_penalty=1.5, presence_penalty=0.5, logit_bias=((9, 2.5), (first, -100.0)), min_p=0.1
     )
-    ids = tiny_tokenizer()(PROMPT)["input_ids"]
     expected = engine_of().generate([ids], sampling)[0].text
     plain = complete(client)["choices"][0]["text"]
     assert expected != plain

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
-from medicalgpt.serve.api import chat, completions, cors, errors, openapi, reference
+from medicalgpt.serve.api import chat, completions, cors, errors, openapi, reference, responses
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.gateway import Gateway
 from medicalgpt.serve.api.metrics import Metrics
@@ -32,6 +32,11 @@ def create_app(service: Service) -> FastAPI:
     async def _completions(request: Request) -> Response:
         _check_json(request)
         return await completions.complete(request, service)
+
+    @app.post("/v1/responses")
+    async def _responses(request: Request) -> Response:
+        _check_json(request)
+        return await responses.complete(request, service)
 
     @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")

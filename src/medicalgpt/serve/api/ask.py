@@ -9,6 +9,7 @@ from medicalgpt.data.records import Dialogue
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.errors import ApiError, refused
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.schema import CompletionParams
@@ -44,23 +45,29 @@ def check(asked: CompletionParams, service: Service, answers: int) -> None:
 
 
 async def read(
-    prompts: Sequence[Prompt], asked: CompletionParams, service: Service, prefill: str = ""
+    prompts: Sequence[Prompt],
+    asked: CompletionParams,
+    service: Service,
+    prefill: str = "",
+    template: ChatTemplate | None = None,
 ) -> list[EncodedPrompt]:
-    """Prompts as tokens, made on another thread, so that the others' streams go on; `prefill` as in `prompts.prepare`.
+    """Prompts as tokens, made on another thread, so that the others' streams go on; the rest as in `Engine.prepare`.
 
     Raises:
         ApiError: 400, a prompt cannot be rendered or is too long.
     """
-    return [await service.read(_ready, prompt, asked, service, prefill) for prompt in prompts]
+    return [await service.read(_ready, prompt, asked, service, prefill, template) for prompt in prompts]
 
 
-def _ready(prompt: Prompt, asked: CompletionParams, service: Service, prefill: str) -> EncodedPrompt:
+def _ready(
+    prompt: Prompt, asked: CompletionParams, service: Service, prefill: str, template: ChatTemplate | None
+) -> EncodedPrompt:
     engine, limits = service.live.engine, service.limits
     if isinstance(prompt, Dialogue):
         check_length(_kept(prompt), service)
     try:
         room = _least_room(service) if asked.max_tokens is None else max(1, asked.max_tokens)
-        encoded = engine.prepare(prompt, Sampling(room), prefill)
+        encoded = engine.prepare(prompt, Sampling(room), prefill, template)
     except MedicalGPTError as error:
         raise refused(error) from None
     if len(encoded.ids) > limits.max_prompt_tokens:

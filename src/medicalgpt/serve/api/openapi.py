@@ -9,15 +9,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from medicalgpt import __version__
-from medicalgpt.serve.api.schema import ChatRequest, CompletionParams, CompletionRequest
+from medicalgpt.serve.api.responses_input import ResponsesRequest
+from medicalgpt.serve.api.schema import ChatRequest, CompletionRequest, Fields
 
 Described = dict[str, Any]
 """A description, or a part of one."""
 
 PATH: Final = "/openapi.json"
-_BODIES: Final[dict[str, type[CompletionParams]]] = {
+_BODIES: Final[dict[str, type[Fields]]] = {
     "/v1/chat/completions": ChatRequest,
     "/v1/completions": CompletionRequest,
+    "/v1/responses": ResponsesRequest,
 }
 _ERROR: Final = {
     "type": "object",
@@ -43,7 +45,7 @@ _EVENT: Final = {
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
-            "description": "a chunk, or an error as elsewhere; the last one is [DONE]",
+            "description": "a chunk, or an error as elsewhere; of completions the last one is [DONE]",
         }
     },
 }
@@ -95,7 +97,7 @@ def _health(found: Described) -> None:
     operation["security"] = []
 
 
-def _definitions(body: type[CompletionParams]) -> Described:
+def _definitions(body: type[Fields]) -> Described:
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs", {}), body.__name__: schema}
 

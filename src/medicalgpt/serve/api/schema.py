@@ -33,10 +33,12 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 """Fields that this server has not got, with the values that mean the same as leaving them out."""
 
 _MOST_SHOWN = 5
-T = TypeVar("T", bound="CompletionParams")
+T = TypeVar("T", bound="Fields")
 
 
-class _Fields(BaseModel):
+class Fields(BaseModel):
+    """An object of a request: every field known, none turned into another type, and null as if it were not there."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
@@ -52,7 +54,7 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _joined_text(value: object) -> object:
+def joined_text(value: object) -> object:
     """The text of a message's content, which may come in parts."""
     if not isinstance(value, list):
         return value
@@ -69,7 +71,7 @@ def _joined_text(value: object) -> object:
     return "\n".join(texts)
 
 
-class StreamOptions(_Fields):
+class StreamOptions(Fields):
     """What a stream brings beside the answer."""
 
     include_usage: bool = False
@@ -82,7 +84,7 @@ _TokenId = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 _Bias = Annotated[float, Field(ge=-MOST_BIAS, le=MOST_BIAS)]
 
 
-class CompletionParams(_Fields):
+class CompletionParams(Fields):
     """What both kinds of completions take."""
 
     model: str
@@ -118,14 +120,14 @@ class CompletionParams(_Fields):
         return {name: value for name, value in given.items() if name not in left_out}
 
 
-class CalledFunction(_Fields):
+class CalledFunction(Fields):
     """A function with its arguments as JSON text."""
 
     name: str = Field(min_length=1)
     arguments: str = ""
 
 
-class MadeCall(_Fields):
+class MadeCall(Fields):
     """A call that an assistant made earlier."""
 
     id: str = ""
@@ -134,11 +136,11 @@ class MadeCall(_Fields):
     function: CalledFunction
 
 
-class ChatMessage(_Fields):
+class ChatMessage(Fields):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[str, BeforeValidator(_joined_text)] | None = None
+    content: Annotated[str, BeforeValidator(joined_text)] | None = None
     tool_calls: list[MadeCall] = Field(default_factory=list, max_length=bounds.MOST_CALLS)
     tool_call_id: str | None = None
 
@@ -160,7 +162,7 @@ class ChatMessage(_Fields):
         return self
 
 
-class FunctionSpec(_Fields):
+class FunctionSpec(Fields):
     """A function that the model may call; `parameters` is a JSON schema."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -171,20 +173,20 @@ class FunctionSpec(_Fields):
     call can be held to while it is written."""
 
 
-class Tool(_Fields):
+class Tool(Fields):
     """A tool; OpenAI's other kinds run at OpenAI."""
 
     type: Literal["function"]
     function: FunctionSpec
 
 
-class ChosenFunction(_Fields):
+class ChosenFunction(Fields):
     """The function that a call is demanded of."""
 
     name: str
 
 
-class NamedChoice(_Fields):
+class NamedChoice(Fields):
     """`tool_choice` with a name."""
 
     type: Literal["function"]
@@ -205,7 +207,7 @@ def _as_choice(value: object) -> object:
         raise PydanticCustomError("choice", f"must be {allowed}") from None
 
 
-class SchemaSpec(_Fields):
+class SchemaSpec(Fields):
     """A named JSON schema; `strict` or not, answers are held to it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -214,7 +216,7 @@ class SchemaSpec(_Fields):
     strict: bool | None = None
 
 
-class ResponseFormat(_Fields):
+class ResponseFormat(Fields):
     """What an answer must be: text, any JSON object, or JSON that keeps a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -227,6 +229,16 @@ class ResponseFormat(_Fields):
         return self
 
 
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+_Setting = (
+    bool
+    | Annotated[int, Field(ge=-(10**9), le=10**9)]
+    | Annotated[float, Field(ge=-1e9, le=1e9)]
+    | Annotated[str, Field(pattern=r"^[\w .:+-]{0,64}$")]
+)
+"""Of a template: words and numbers, in which no special token can be spelled."""
+
+
 class ChatRequest(CompletionParams):
     """`POST /v1/chat/completions`."""
 
@@ -237,6 +249,8 @@ class ChatRequest(CompletionParams):
     tools: list[Tool] = Field(default_factory=list, max_length=MOST_TOOLS)
     tool_choice: Annotated[ChoiceWord | NamedChoice, BeforeValidator(_as_choice)] = "auto"
     response_format: ResponseFormat | None = None
+    chat_template_kwargs: dict[_Name, _Setting] = Field(default_factory=dict, max_length=16)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
 
     @property
     def top(self) -> int | None:
@@ -322,7 +336,7 @@ def _place(problem: ErrorDetails) -> str:
     return ".".join(str(part)[:64] for part in problem["loc"])
 
 
-def _told(kind: type[CompletionParams], problem: ErrorDetails) -> str:
+def _told(kind: type[Fields], problem: ErrorDetails) -> str:
     place = _place(problem)
     if problem["type"] == "extra_forbidden":
         near = did_you_mean(place, kind.model_fields) if len(problem["loc"]) == 1 else ""

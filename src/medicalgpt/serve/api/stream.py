@@ -175,7 +175,8 @@ def event(data: Mapping[str, Any]) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def _count(exchange: Exchange, batch: Sequence[News]) -> None:
+def count(exchange: Exchange, batch: Sequence[News]) -> None:
+    """Add the tokens that came to what is known of a request."""
     tokens = sum(news.tokens for news in batch)
     exchange.completion_tokens += tokens
     if tokens and exchange.first_token is None:
@@ -193,7 +194,7 @@ async def whole(envelope: Envelope, inbox: Inbox, exchange: Exchange) -> Respons
         found[choice["index"]].append(choice)
     try:
         async for batch in inbox.news():
-            _count(exchange, batch)
+            count(exchange, batch)
             for number, pieces in await envelope.read(batch):
                 found[number] += pieces
     except Exception as error:
@@ -219,19 +220,14 @@ class EventStream(Response):
         try:
             await self._send(send, b"".join(map(self._chunk, self.envelope.opening())))
             async for batch in self.inbox.news():
-                _count(self.exchange, batch)
+                count(self.exchange, batch)
                 read = await self.envelope.read(batch)
                 await self._send(send, b"".join(self._chunk(piece) for _, pieces in read for piece in pieces))
         except Exception as error:
             found = failed(error, self.envelope.service.stopping)
             await send({"type": "http.response.body", "body": event(found.body), "more_body": False})
             return
-        last = (
-            event(self.envelope.chunk([]) | self._usage(self.envelope.usage(self.exchange)))
-            if self.include_usage
-            else b""
-        )
-        await send({"type": "http.response.body", "body": last + DONE, "more_body": False})
+        await send({"type": "http.response.body", "body": self._last(), "more_body": False})
 
     async def _send(self, send: Send, body: bytes) -> None:
         if body:
@@ -239,6 +235,11 @@ class EventStream(Response):
 
     def _chunk(self, choice: Choice) -> bytes:
         return event(self.envelope.chunk([choice]) | self._usage(None))
+
+    def _last(self) -> bytes:
+        if not self.include_usage:
+            return DONE
+        return event(self.envelope.chunk([]) | self._usage(self.envelope.usage(self.exchange))) + DONE
 
     def _usage(self, usage: dict[str, Any] | None) -> dict[str, Any]:
         """Every event has the field when it was asked for; only the last one has counts."""
