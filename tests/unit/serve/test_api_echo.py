@@ -142,6 +142,9 @@ def test_other_backends_echo_text_and_refuse_numbers(prompt: Any) -> None:
         body = {"model": "tiny", "prompt": prompt, "max_tokens": 3, "echo": True, "logprobs": 1}
         response = client.post("/v1/completions", json=body)
         assert (response.status_code, response.json()["error"]["param"]) == (400, "logprobs")
+        body = {"model": "tiny", "prompt": prompt, "max_tokens": 3, "best_of": 2}
+        response = client.post("/v1/completions", json=body)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "best_of")
 
 
 def test_more_numbers_than_one_answer_may_have_are_refused(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

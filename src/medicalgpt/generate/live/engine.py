@@ -47,6 +47,11 @@ class BatchingEngine:
         self._closing = self._draining = False
         self._thread = threading.Thread(target=self._work, name="medicalgpt-live", daemon=True)
 
+    @property
+    def gives_scores(self) -> bool:
+        """Whether tokens can come with their log-probabilities."""
+        return isinstance(self.engine.backend, Decoder)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -76,7 +81,7 @@ class BatchingEngine:
         """
         if n < 1:
             raise ServeError(f"n is {n}; allowed: at least 1")
-        if top is not None and not isinstance(self.engine.backend, Decoder):
+        if top is not None and not self.gives_scores:
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
         encoded = self.engine.prepare(prompt, sampling)
         request = Request(encoded, self.engine.settled(sampling), sink, n, top, echo=echo, empty=empty)

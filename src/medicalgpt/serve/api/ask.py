@@ -63,6 +63,8 @@ def _ready(
     prompt: Prompt, asked: CompletionParams, service: Service, prefill: str, template: ChatTemplate | None
 ) -> EncodedPrompt:
     engine, limits = service.live.engine, service.limits
+    if asked.logit_bias:
+        _ = engine.token_ids  # found out once, and not on the event loop, where they are compared
     if isinstance(prompt, Dialogue):
         check_length(_kept(prompt), service)
     try:

@@ -15,8 +15,8 @@ from medicalgpt.serve.api.schema import CompletionRequest, parse
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import Choice, Envelope, News
 
-_MOST_ENTRIES: Final = 131_072
-"""Log-probabilities of prompts in one answer: some 10 MB of JSON."""
+_MOST_ENTRIES: Final = 65_536
+"""Log-probabilities of prompts in one answer: some 5 MB of JSON."""
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -29,6 +29,12 @@ async def complete(request: Request, service: Service) -> Response:
     asked = await service.check(parse, CompletionRequest, await request.body())
     answers = asked.each * len(asked.prompt)
     ask.check(asked, service, answers)
+    if asked.each > asked.n and not service.live.gives_scores:
+        raise ApiError(
+            400,
+            "best_of needs log-probabilities, which this model's backend does not give; leave it out",
+            param="best_of",
+        )
     prompts = [await service.read(_ids, prompt, i, service) for i, prompt in enumerate(asked.prompt)]
     all_ready = await ask.read(prompts, asked, service)
     echoes = await service.read(_echoes, asked, prompts, service) if asked.echo else []

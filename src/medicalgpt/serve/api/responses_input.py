@@ -68,6 +68,13 @@ class InputItem(Fields):
         return self
 
 
+def _as_items(value: object) -> object:
+    """A text is one question."""
+    if isinstance(value, list) and len(value) > bounds.MOST_TURNS:
+        raise PydanticCustomError("items", f"has {len(value)} items; allowed: at most {bounds.MOST_TURNS}")
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
 class FunctionTool(FunctionSpec):
     """A function that the model may call; OpenAI's other tools run at OpenAI."""
 
@@ -108,7 +115,9 @@ class ResponsesRequest(Fields):
     """`POST /v1/responses`."""
 
     model: str
-    input: str | Annotated[list[InputItem], Field(min_length=1, max_length=bounds.MOST_TURNS)]
+    input: Annotated[list[InputItem], BeforeValidator(_as_items, json_schema_input_type=str | list[InputItem])] = Field(
+        min_length=1, max_length=bounds.MOST_TURNS
+    )
     instructions: str | None = None
     stream: bool = False
     max_output_tokens: int | None = Field(None, ge=1)
@@ -180,9 +189,8 @@ def _format(text: TextSettings | None) -> object:
 
 def _messages(asked: ResponsesRequest) -> list[dict[str, object]]:
     """Turns; calls join the assistant's turn before them, and instructions the system message that opens the input."""
-    items = [InputItem(role="user", content=asked.input)] if isinstance(asked.input, str) else asked.input
     found: list[dict[str, object]] = []
-    for item in items:
+    for item in asked.input:
         if item.type == "message":
             found.append({"role": item.role, "content": item.content})
         elif item.type == "function_call":
