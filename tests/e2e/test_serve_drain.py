@@ -1,5 +1,6 @@
 """A server that is told to stop: readiness turns red first, then requests are refused, and what is under way ends whole."""
 
+import http.client
 import json
 import os
 import shutil
@@ -92,6 +93,16 @@ def streamed(response: Any) -> Iterator[str]:
             yield line[6:].decode().strip()
 
 
+def closes(server: Served) -> bool:
+    """Whether a client that would keep its connection is told to come back with another."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/v1/models")
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.will_close
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("model"))
@@ -105,10 +116,12 @@ def test_readiness_turns_red_first_then_requests_are_refused_and_a_stream_ends_w
         reader = threading.Thread(target=lambda: pieces.extend(streamed(ask(server.url, stream=True))))
         reader.start()
         wait_for(lambda: len(pieces) > 3)
+        assert not closes(server)
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.health() == (503, "draining"), 1.4)
         late = ask(server.url, max_tokens=1)  # a proxy that has not looked yet
         assert late.status == 200
+        assert closes(server)
         wait_for(lambda: server.health() == (503, "stopping"), 10)
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(server.url)

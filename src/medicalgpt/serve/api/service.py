@@ -71,7 +71,7 @@ class Service:
         self.room = Room(self.live.slots + self.live.queue)
         self.bodies = Bodies(self.limits.max_body, _UNFINISHED, self.limits.body_timeout)
         self.texts = TokenTexts(self.live.engine.tokenizer)
-        self.templates = TemplatesBySettings(self.live.engine.template)
+        self.templates = TemplatesBySettings(self.live.engine)
         self.fingerprint = f"fp_{hash_json(self.live.engine.origin)[:12]}"
         # Few threads, so that they cannot take the processor from the model. Tokenizing a long prompt may take seconds, for
         # which nobody else's checks wait.

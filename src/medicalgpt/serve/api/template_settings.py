@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
+from medicalgpt.generate.engine import Engine
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.template_names import Setting, setting_names
 from medicalgpt.serve.api.errors import ApiError
@@ -15,11 +16,11 @@ _SETTINGS: Final = "chat_template_kwargs"
 
 
 class TemplatesBySettings:
-    """A template under several settings; a few are kept, with what each has found out about itself."""
+    """An engine's template under several settings; a few are kept, with what each has found out about itself."""
 
-    def __init__(self, template: ChatTemplate) -> None:
-        self.template = template
-        self.names = sorted(setting_names(template.source, template.tokenizer))
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.names = sorted(setting_names(engine.template.source, engine.tokenizer))
         self._kept: OrderedDict[tuple[tuple[str, Setting, str], ...], ChatTemplate] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -31,7 +32,7 @@ class TemplatesBySettings:
         """
         settings = self._checked(asked)
         if not settings:
-            return self.template
+            return self.engine.template
         key = tuple(
             (name, value, type(value).__name__) for name, value in sorted(settings.items())
         )  # 1 is no True here
@@ -39,7 +40,7 @@ class TemplatesBySettings:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = self.template.with_settings(settings)
+        made = self.engine.template.with_settings(settings)
         with self._lock:
             self._kept[key] = made
             while len(self._kept) > _MOST_KEPT:
