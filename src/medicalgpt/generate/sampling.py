@@ -86,6 +86,12 @@ class Sampling:
         return *drawn, self.repetition_penalty, self.frequency_penalty, self.presence_penalty, self.logit_bias
 
     @property
+    def adjusts(self) -> bool:
+        """Whether logits are changed before a token is chosen of them."""
+        penalized = self.repetition_penalty != 1 or self.frequency_penalty or self.presence_penalty
+        return bool(penalized or self.logit_bias or self.min_new_tokens)
+
+    @property
     def greedy(self) -> bool:
         """Whether the most likely token is taken each time; then the seed plays no part."""
         return self.temperature == 0

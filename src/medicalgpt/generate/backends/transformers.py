@@ -172,11 +172,13 @@ def _processors(
     if known is not None:
         yield _Known(known)
     yield _Numbers()
-    yield written
+    if sampling.adjusts:
+        yield written
     if sampling.greedy:
         return
     yield TemperatureLogitsWarper(float(sampling.temperature))
-    yield _Likely(sampling.min_p)
+    if sampling.min_p:
+        yield _Likely(sampling.min_p)
     if sampling.top_k:
         yield TopKLogitsWarper(sampling.top_k)
     if sampling.top_p < 1:

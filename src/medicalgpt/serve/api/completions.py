@@ -55,12 +55,12 @@ def _echoes(asked: CompletionRequest, prompts: Sequence[list[int]], service: Ser
         ApiError: 400, more log-probabilities of them than one answer may have.
     """
     if asked.top is not None:
-        entries = asked.n * sum(map(len, prompts)) * (1 + asked.top)
+        entries = asked.each * sum(map(len, prompts)) * (1 + asked.top)
         if entries > _MOST_ENTRIES:
             raise ApiError(
                 400,
                 f"echo with logprobs: {entries} log-probabilities are asked for, of at most {_MOST_ENTRIES} (tokens of the "
-                "prompts × n × (1 + logprobs)); send fewer prompts at a time, or a smaller logprobs",
+                "prompts × answers × (1 + logprobs)); send fewer prompts at a time, or a smaller logprobs",
                 param="logprobs",
             )
     given = [prompt if isinstance(prompt, str) and prompt else None for prompt in asked.prompt]
