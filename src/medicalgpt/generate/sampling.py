@@ -108,6 +108,9 @@ def _check_bias(pairs: tuple[tuple[int, float], ...]) -> None:
     if len({token for token, _ in pairs}) < len(pairs):
         raise ServeError("logit_bias names a token twice; give each once")
     for token, value in pairs:
+        # Settings are made again for every prompt of a request, and almost all are right.
+        if type(token) is int and type(value) is float and token >= 0 and abs(value) <= MOST_BIAS:
+            continue
         _check_type("logit_bias: a token id", token, Integral, "a whole number")
         _check_type("logit_bias: a bias", value, Real, "a number")
         _check("logit_bias: a token id", token, token >= 0, "0 or above")

@@ -130,7 +130,7 @@ def _sampling(asked: CompletionParams) -> Sampling:
         repetition_penalty=asked.repetition_penalty,
         frequency_penalty=asked.frequency_penalty,
         presence_penalty=asked.presence_penalty,
-        logit_bias=tuple((int(token), bias) for token, bias in asked.logit_bias.items()),
+        logit_bias=tuple((int(token), float(bias)) for token, bias in asked.logit_bias.items()),
         seed=secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed % _SEEDS,
         stop=tuple(asked.stop),
     )
