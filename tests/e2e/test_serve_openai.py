@@ -280,6 +280,8 @@ def _healthy(url: str) -> bool:
         (["--host", "0.0.0.0"], "--api-key-file"),
         (["--api-key-file", "gone"], "cannot be read"),
         (["--host", "no.such.host.invalid"], "--no-auth"),
+        (["--allow-origin", "*"], "* would let every web page ask this server; name the origins"),
+        (["--allow-origin", "ward.example"], "is no origin"),
     ],
 )
 def test_the_command_refuses_before_it_loads_anything(words: list[str], told: str, tmp_path: Path) -> None:

@@ -18,7 +18,12 @@ from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import Choice, Envelope, EventStream, Inbox, News, count
 
-_NAMES: Final = {"max_tokens": "max_output_tokens", "messages": "input", "response_format": "text.format"}
+_NAMES: Final = {
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+}
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -97,7 +102,9 @@ class ResponseEnvelope(Envelope):
     def response(self) -> Choice:
         """The response as it is now."""
         asked = self.asked
-        told = asked.model_dump(mode="json", by_alias=True, exclude={"model", "input", "stream"}, exclude_none=True)
+        told = asked.model_dump(
+            mode="json", by_alias=True, exclude={"model", "input", "stream", "chat_template_kwargs"}, exclude_none=True
+        )
         return {
             "id": self.id,
             "object": "response",

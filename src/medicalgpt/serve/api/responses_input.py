@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from medicalgpt.data.tool_schemas import MOST_TOOLS
 from medicalgpt.serve.api import bounds
 from medicalgpt.serve.api.errors import ApiError
-from medicalgpt.serve.api.schema import IGNORED, ChatRequest, Fields, FunctionSpec, joined_text
+from medicalgpt.serve.api.schema import IGNORED, ChatRequest, Fields, FunctionSpec, TemplateSettings, joined_text
 
 _NEEDS_STATE: Final = ("previous_response_id", "conversation", "prompt")
 _NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
@@ -128,6 +128,7 @@ class ResponsesRequest(Fields):
     text: TextSettings | None = None
     reasoning: Reasoning | None = None
     truncation: Literal["auto", "disabled"] = "auto"
+    chat_template_kwargs: TemplateSettings = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +164,7 @@ class ResponsesRequest(Fields):
             ],
             "tool_choice": _choice(self.tool_choice),
             "response_format": _format(self.text),
+            "chat_template_kwargs": self.chat_template_kwargs,
             "reasoning_effort": self.reasoning.effort if self.reasoning else None,
         }
         try:

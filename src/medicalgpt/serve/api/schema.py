@@ -250,6 +250,7 @@ _Setting = (
     | Annotated[str, Field(pattern=r"^[\w .:+-]{0,64}$")]
 )
 """Of a template: words and numbers, in which no special token can be spelled."""
+TemplateSettings = Annotated[dict[_Name, _Setting], few_names(16), Field(max_length=16)]
 
 
 class ChatRequest(CompletionParams):
@@ -262,7 +263,7 @@ class ChatRequest(CompletionParams):
     tools: list[Tool] = Field(default_factory=list, max_length=MOST_TOOLS)
     tool_choice: Annotated[ChoiceWord | NamedChoice, BeforeValidator(_as_choice)] = "auto"
     response_format: ResponseFormat | None = None
-    chat_template_kwargs: Annotated[dict[_Name, _Setting], few_names(16)] = Field(default_factory=dict, max_length=16)
+    chat_template_kwargs: TemplateSettings = Field(default_factory=dict)
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
 
     @property
