@@ -143,11 +143,11 @@ def nginx() -> str:
 
 
 def served_by(words: list[str]) -> dict[str, Any]:
-    """What a command line of `medicalgpt serve` says, read by the command itself."""
-    assert words[:2] == ["medicalgpt", "serve"]
+    """What a command line of `serve` says, read by the command itself; the images' entry point is `medicalgpt`."""
+    assert words[0] == "serve"
     command: Any = typer.main.get_command(app)
     serve = command.commands["serve"]
-    found: dict[str, Any] = serve.make_context("serve", words[2:]).params
+    found: dict[str, Any] = serve.make_context("serve", words[1:]).params
     return found
 
 
@@ -158,6 +158,17 @@ def test_every_field_of_the_manifest_is_one_of_its_kind(objects: dict[str, Any])
         assert list(wrong(one["metadata"], _META, kind)) == []
         assert list(wrong(one["spec"], KINDS[one["apiVersion"], kind], kind)) == []
         assert one["metadata"]["name"] == "medicalgpt"
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_the_images_begin_with_the_command_and_run_as_its_user(
+    objects: dict[str, Any], compose: Any, name: str
+) -> None:
+    image = (FOLDER.parents[1] / "docker" / f"{name}.Dockerfile").read_text(encoding="utf-8")
+    assert 'ENTRYPOINT ["medicalgpt"]' in image
+    user = objects["Deployment"]["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    assert f"USER {user}:{user}" in image
+    assert compose["x-server"]["user"] == f"{user}:{user}"
 
 
 def test_the_check_finds_what_is_wrong() -> None:
