@@ -56,7 +56,9 @@ def says(monkeypatch: pytest.MonkeyPatch, service: Service, text: str) -> list[l
     """Let the model answer with a text, in pieces of four characters; gives the prompts that it gets."""
     prompts: list[list[int]] = []
 
-    def submit(encoded: EncodedPrompt, sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None) -> Request:
+    def submit(
+        encoded: EncodedPrompt, sampling: Sampling, sink: Any, *, n: int = 1, top: int | None = None, **more: bool
+    ) -> Request:
         prompts.append(encoded.ids)
         for choice in range(n):
             for at in range(0, len(text), 4):

@@ -68,7 +68,12 @@ def test_seeds_n_stop_and_logprobs(client: openai.OpenAI) -> None:
     assert chat(client, stop=text[5:7]).choices[0].message.content == text[: text.index(text[5:7])]
     entries = chat(client, logprobs=True, top_logprobs=2).choices[0].logprobs.content
     assert all(entry.top_logprobs[0].logprob == entry.logprob <= 0 for entry in entries)
-    extended = chat(client, extra_body={"top_k": 1, "repetition_penalty": 1.0}, temperature=1)
+    pushed = chat(client, logit_bias={"9": 100}, max_tokens=4).choices[0].message.content
+    assert pushed == engine_of().text([9] * 4)
+    spread = chat(client, logit_bias={"9": 8}, frequency_penalty=2, presence_penalty=1, max_tokens=20)
+    held = Sampling(20, logit_bias=((9, 8.0),), frequency_penalty=2, presence_penalty=1)
+    assert spread.choices[0].message.content == engine_of().generate([ask(QUESTION)], held)[0].text
+    extended = chat(client, extra_body={"top_k": 1, "min_p": 0.5, "repetition_penalty": 1.0}, temperature=1)
     assert extended.choices[0].message.content == text  # one token to draw from: the likeliest
 
 
@@ -77,6 +82,12 @@ def test_text_completions_and_models(client: openai.OpenAI) -> None:
     found = client.completions.create(model="medical/tiny", prompt="A fever", max_tokens=6, logprobs=1, temperature=0)
     pieces = client.completions.create(model="tiny", prompt="A fever", max_tokens=6, temperature=0, stream=True)
     assert "".join(piece.choices[0].text for piece in pieces) == found.choices[0].text
+    echoed = client.completions.create(
+        model="tiny", prompt="A fever", max_tokens=6, temperature=0, echo=True, logprobs=1
+    )
+    assert echoed.choices[0].text == "A fever" + found.choices[0].text
+    newer = client.responses.create(model="tiny", input=QUESTION, temperature=0, max_output_tokens=16)
+    assert newer.output_text == chat(client).choices[0].message.content
     logprobs = found.choices[0].logprobs
     assert logprobs is not None
     assert len(logprobs.tokens or []) == 6
@@ -269,6 +280,8 @@ def _healthy(url: str) -> bool:
         (["--host", "0.0.0.0"], "--api-key-file"),
         (["--api-key-file", "gone"], "cannot be read"),
         (["--host", "no.such.host.invalid"], "--no-auth"),
+        (["--allow-origin", "*"], "* would let every web page ask this server; name the origins"),
+        (["--allow-origin", "ward.example"], "is no origin"),
     ],
 )
 def test_the_command_refuses_before_it_loads_anything(words: list[str], told: str, tmp_path: Path) -> None:

@@ -117,6 +117,26 @@ TopK = Annotated[
 RepetitionPenalty = Annotated[
     float, typer.Option(help="Above 1 makes tokens that stand there already less likely.", rich_help_panel=_SAMPLING)
 ]
+MinP = Annotated[
+    float,
+    typer.Option(
+        "--min-p",
+        min=0,
+        max=1,
+        help="Sample from tokens at least so many times as likely as the likeliest; 0 is off.",
+        rich_help_panel=_SAMPLING,
+    ),
+]
+FrequencyPenalty = Annotated[
+    float,
+    typer.Option(
+        min=-2, max=2, help="Taken from a token's logit for each time it is in the answer.", rich_help_panel=_SAMPLING
+    ),
+]
+PresencePenalty = Annotated[
+    float,
+    typer.Option(min=-2, max=2, help="Taken once from a token that is in the answer.", rich_help_panel=_SAMPLING),
+]
 Stop = Annotated[
     list[str] | None,
     typer.Option(metavar="TEXT", help="Text that ends an answer; may be repeated.", rich_help_panel=_SAMPLING),
@@ -134,6 +154,9 @@ class SamplingOptions:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
 
     def sampling(self, seed: int) -> "Sampling":
         """Settings of a call, with `seed` where none was given. Raises ServeError for a value outside its range."""
@@ -161,6 +184,9 @@ _SAMPLING_TYPES: dict[str, Any] = {
     "top_p": TopP,
     "top_k": TopK,
     "repetition_penalty": RepetitionPenalty,
+    "min_p": MinP,
+    "frequency_penalty": FrequencyPenalty,
+    "presence_penalty": PresencePenalty,
     "stop": Stop,
 }
 
@@ -210,7 +236,7 @@ def _model_parameters(wanted: dict[str, Any]) -> list[inspect.Parameter]:
 def _sampling_parameters(defaults: SamplingOptions, seed_help: str) -> list[inspect.Parameter]:
     seed = Annotated[int | None, typer.Option(min=0, help=seed_help, rich_help_panel=_SAMPLING)]
     kinds = {**_SAMPLING_TYPES, "seed": seed}
-    order = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop")
+    order = [*(name for name in _SAMPLING_TYPES if name != "stop"), "seed", "stop"]
     return [
         _parameter(name, kinds[name], getattr(defaults, name) or None if name == "stop" else getattr(defaults, name))
         for name in order

@@ -43,8 +43,24 @@ def serve(
         ),
     ] = None,
     openapi: Annotated[
-        bool, typer.Option("--openapi", help="Describe the API at /openapi.json.", rich_help_panel=_SERVER)
+        bool, typer.Option("--openapi", help="Describe the API at /openapi.json and /docs.", rich_help_panel=_SERVER)
     ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="A web page's origin (https://ward.example) whose scripts may ask; may be repeated.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds on SIGTERM in which /health says so and requests are still taken, for proxies to notice.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = 0.0,
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that answers have to finish on SIGTERM.", rich_help_panel=_SERVER)
     ] = 30.0,
@@ -90,7 +106,7 @@ def serve(
     ] = None,
     system: option.System = None,
 ) -> None:
-    """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/completions, /v1/models, /health, /metrics."""
+    """Serve a model to OpenAI's clients: /v1/chat/completions, /v1/responses, /v1/completions, /v1/models, /health, /metrics."""
     _check_installed()
     from medicalgpt.network.access import ApiKeys, bind, check_host
     from medicalgpt.network.connections import ConnectionLimits
@@ -99,6 +115,9 @@ def serve(
     check_host(host, keys, no_auth)
     if exposed := keys.exposed:
         typer.echo(exposed, err=True)
+    from medicalgpt.serve.api.cors import origins
+
+    allowed = origins(allow_origin or ())
     of_connections = ConnectionLimits.fitting(connections, connections_per_address, header_timeout)
     with bind(host, port) as sock:
         from medicalgpt.generate.engine import Engine
@@ -112,9 +131,10 @@ def serve(
         limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout, body_timeout, per_key)
         names = tuple(served_name or _names(model))
         with BatchingEngine(engine, slots=slots, queue=queue) as live:
-            service = Service(live, names, limits, keys, system, local_only=not no_auth, described=openapi)
+            reached = {"local_only": not no_auth, "described": openapi}
+            service = Service(live, names, limits, keys, system, origins=allowed, **reached)
             _announce(service, host, sock.getsockname()[1])
-            Server(service, grace, of_connections).run([sock])
+            Server(service, grace, of_connections, drain).run([sock])
 
 
 def _names(model: str) -> list[str]:

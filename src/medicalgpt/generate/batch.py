@@ -18,7 +18,7 @@ from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.output import Output
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.rows import BadPrompt, BatchPrompt, read_prompts, read_rows
-from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.sampling import LATER, Sampling
 from medicalgpt.runs.hashes import hash_file
 
 _WINDOW = 4  # batches that are sorted by length together and then written: less padding, but later on the disk
@@ -82,8 +82,8 @@ def run_batch(
         if strict:
             _check_prompts(engine, read_prompts(source, system, history), sampling)
         drawn = asdict(sampling)
-        if sampling.constraint is None:
-            del drawn["constraint"]  # outputs begun by a version without it can be gone on with
+        # Outputs begun by a version without these can be gone on with.
+        drawn = {name: value for name, value in drawn.items() if value or name not in LATER}
         how = {"system": system, "history": history, "sampling": drawn}
         settings: dict[str, object] = {"input": hash_file(source), "model": engine.origin, **how}
         return output.start(settings)

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, Masking, StopCallback
+from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback
 from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName
 from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
@@ -159,8 +159,12 @@ class Engine:
         """Most tokens of prompt and answer together, or None where the model sets no limit."""
         return self.backend.context
 
-    def prepare(self, prompt: Prompt, sampling: Sampling, prefill: str = "") -> EncodedPrompt:
+    def prepare(
+        self, prompt: Prompt, sampling: Sampling, prefill: str = "", template: ChatTemplate | None = None
+    ) -> EncodedPrompt:
         """Token ids for a prompt, with the oldest turns dropped where it is too long; `prefill` as in `prompts.prepare`.
+
+        `template`: this engine's own under other settings.
 
         Raises:
             ServeError: it is empty, or one question alone is too long; or as `require`.
@@ -168,7 +172,7 @@ class Engine:
         """
         if sampling.constraint is not None and not isinstance(prompt, EncodedPrompt):
             self.require(sampling.constraint)
-        return prepare(prompt, self.template, self.context, sampling.max_new_tokens, prefill)
+        return prepare(prompt, template or self.template, self.context, sampling.max_new_tokens, prefill)
 
     def require(self, constraint: Constraint) -> None:
         """Make ready for answers that keep a constraint; what was required once costs nothing.
@@ -236,7 +240,7 @@ class Engine:
             raise ServeError("generate takes a list of prompts; for one question there is Engine.chat")
         if batch_size < 1:
             raise ServeError(f"batch_size is {batch_size}; allowed: at least 1")
-        encoded, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.stopping(sampling)
+        encoded, sampling = [self.prepare(prompt, sampling) for prompt in prompts], self.settled(sampling)
         answers = self._run(encoded, sampling, 1, batch_size, numbers or range(len(encoded)))
         return [self._completion(r, ids, sampling) for r, (ids,) in zip(encoded, answers)]
 
@@ -262,10 +266,21 @@ class Engine:
                 raise ServeError(f"{name} is {value}; allowed: at least 1")
         encoded = [self.prepare(ids, sampling) for ids in prompts]
         numbers = range(first_index, first_index + len(encoded))
-        return self._run(encoded, self.stopping(sampling), n, batch_size, numbers)
+        return self._run(encoded, self.settled(sampling), n, batch_size, numbers)
 
-    def stopping(self, sampling: Sampling) -> Sampling:
-        """With the template's own stop texts: those of its stops that are no token of this tokenizer."""
+    def settled(self, sampling: Sampling) -> Sampling:
+        """With the template's own stop texts: those of its stops that are no token of this tokenizer.
+
+        Raises:
+            ServeError: the backend would not keep a setting; or `logit_bias` names what is no token.
+        """
+        if isinstance(self.backend, Choosy):
+            self.backend.check(sampling)
+        odd = [token for token, _ in sampling.logit_bias if self.token_ids and token not in self.token_ids]
+        if odd:
+            raise ServeError(
+                f"logit_bias: {odd[0]} is no token of this model; allowed: ids from 0 to {max(self.token_ids)}"
+            )
         texts = self.template.stop_texts
         return replace(sampling, stop=tuple(dict.fromkeys([*sampling.stop, *texts]))) if texts else sampling
 
@@ -292,7 +307,7 @@ class Engine:
         Raises:
             ServeError, RenderError: as `prepare`, at once; or the backend's ServeError while iterating.
         """
-        return self._stream(self.prepare(prompt, sampling), self.stopping(sampling), row_seed(sampling.seed, index))
+        return self._stream(self.prepare(prompt, sampling), self.settled(sampling), row_seed(sampling.seed, index))
 
     def _stream(self, encoded: EncodedPrompt, sampling: Sampling, seed: int) -> Generator[str, None, Completion]:
         job = StreamThread(self.backend, encoded.ids, sampling, seed)

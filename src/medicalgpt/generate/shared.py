@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.backends.base import Backend, Masking, StopCallback
+from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.open_model import Origin
 from medicalgpt.generate.sampling import Sampling
@@ -46,6 +46,11 @@ class Selected:
     def context(self) -> int | None:
         """See `Backend.context`."""
         return self.backend.context
+
+    def check(self, sampling: Sampling) -> None:
+        """See `Choosy`."""
+        if isinstance(self.backend, Choosy):
+            self.backend.check(sampling)
 
     def run(
         self,

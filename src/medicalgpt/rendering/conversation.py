@@ -38,7 +38,9 @@ def _frames(template: TemplateText) -> Frames:
 
     tokenizer = template.tokenizer
     plain = getattr(type(tokenizer).apply_chat_template, "__module__", "") == _PLAIN
-    once = Verbatim(render, template.source, tuple(tokenizer.special_tokens_map)).text if plain else render
+    once = (
+        Verbatim(render, template.source, (*tokenizer.special_tokens_map, *template.settings)).text if plain else render
+    )
     return Frames(once, lambda messages: turn_by_turn(template, messages))
 
 

@@ -4,7 +4,7 @@ A template is the tokenizer's own Jinja text, a named file of this package, or a
 text is saved with the model, so that inference cannot use another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from medicalgpt.errors import RenderError
 from medicalgpt.rendering.conversation import prompt_parts
 from medicalgpt.rendering.dialogue import stop_token
 from medicalgpt.rendering.template_header import EOS
+from medicalgpt.rendering.template_names import Setting
 from medicalgpt.rendering.template_text import LONGEST, TemplateText, adds_bos, template_source
 from medicalgpt.rendering.tool_formats.choose import stamped
 
@@ -68,6 +69,15 @@ class ChatTemplate(TemplateText):
         if tool_format:
             _ = template.tool_use
         return template
+
+    def with_settings(self, settings: Mapping[str, Setting]) -> "ChatTemplate":
+        """The same template with values for names that it reads (`template_names.setting_names`), to ask with.
+
+        It need not keep the promises of `check`: settings may write into the opened turn what no finished turn has.
+        """
+        made = ChatTemplate(self.tokenizer, self.source, self.name)
+        made.settings = dict(settings)
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process gets the tokenizer and the text, and finds out the rest by itself."""

@@ -5,10 +5,11 @@ Knows nothing of token ids beyond which texts are special tokens; `render.templa
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from medicalgpt.data.records import Message, Tools
@@ -24,6 +25,7 @@ from medicalgpt.rendering.template_header import (
     named_templates,
     read_info,
 )
+from medicalgpt.rendering.template_names import Setting
 from medicalgpt.rendering.tool_turns import ToolUse, as_turns, find_tool_use
 from medicalgpt.rendering.unwanted import go_on
 
@@ -45,6 +47,9 @@ class TemplateText:
 
     documents_only = False
     """True for what stands in where a tokenizer has no template and only documents are read: it has no turns."""
+
+    settings: Mapping[str, Setting] = MappingProxyType({})
+    """Values of names that the text reads beside the conversation, such as `enable_thinking`."""
 
     def __init__(self, tokenizer: Any, source: str, name: str) -> None:
         if len(source) > LONGEST:
@@ -100,6 +105,7 @@ class TemplateText:
             chat_template=self.source,
             add_generation_prompt=generation_prompt,
             tokenize=False,
+            **self.settings,
         )
         try:
             return str(within(SECONDS, render))

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app, demo, legacy_demo
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.model_options import ModelOptions
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.serve.web.settings import Settings
 
 
 @pytest.fixture
@@ -24,6 +26,7 @@ def test_every_option_arrives(opened: list[Any]) -> None:
     words = "--host 0.0.0.0 --port 8000 --share --slots 2 --feedback f.jsonl --context-len 900 --system S --seed 3 --emergency CN"
     words += " --allow-host nurse.example --allow-host n2"
     words += " --max-new-tokens 9 --temperature 0 --top-p 0.5 --top-k 7 --repetition-penalty 1.1 --stop X --stop Y"
+    words += " --min-p 0.1 --frequency-penalty 0.5 --presence-penalty -1"
     words += " --family llama --tokenizer t --resize-embeddings"
     words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
     result = CliRunner().invoke(app, ["demo", "--model", "m", *words.split()])
@@ -51,7 +54,13 @@ def test_every_option_arrives(opened: list[Any]) -> None:
         "repetition_penalty": 1.1,
         "seed": 3,
         "stop": ("X", "Y"),
+        "min_p": 0.1,
+        "frequency_penalty": 0.5,
+        "presence_penalty": -1.0,
     }
+    assert Settings(**settings).sampling(0) == Sampling(
+        9, 0.0, 0.5, 7, 1.1, 3, ("X", "Y"), min_p=0.1, frequency_penalty=0.5, presence_penalty=-1.0
+    )
     assert place == {
         "host": "0.0.0.0",
         "port": 8000,

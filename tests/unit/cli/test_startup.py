@@ -15,7 +15,10 @@ _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
     "--family --tokenizer --resize-embeddings"
 )
-_SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --seed --stop"
+_SAMPLING = (
+    "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --min-p --frequency-penalty --presence-penalty "
+    "--seed --stop"
+)
 # The public surface: a name that goes, or comes unnoticed, breaks somebody's script.
 SURFACE = {
     "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking --emergency",
@@ -53,7 +56,7 @@ SURFACE = {
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "
-    "--per-key --openapi --tool-format",
+    "--per-key --openapi --tool-format --allow-origin --drain",
     "train": "stage overrides --config --plugin",
     "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --encoding --txt "
     "--revision --trust-remote-code",

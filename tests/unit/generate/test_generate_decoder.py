@@ -136,6 +136,8 @@ SETTINGS = [
     Sampling(12, temperature=1.0),
     Sampling(12, temperature=2.5, top_p=0.8),
     Sampling(12, temperature=1.5, top_k=20, top_p=0.9, repetition_penalty=1.3),
+    Sampling(12, temperature=1.5, min_p=0.1, top_p=0.9, frequency_penalty=0.7, presence_penalty=0.4),
+    Sampling(12, temperature=1.0, logit_bias=((9, 3.0), (30, -100.0)), repetition_penalty=1.3, presence_penalty=-0.5),
 ]
 
 
@@ -144,9 +146,10 @@ def test_sampled_answers_do_not_depend_on_the_batch_and_are_those_of_the_other_b
     model = loaded().double()  # sums in another order must not turn a token into another
     found = run(model, PROMPTS, sampling, 3, 7)
     assert found == run(model, PROMPTS, sampling, 1, 7) == run(model, PROMPTS, sampling, 7, 7)
-    other = TransformersBackend(model, [7], 7)  # pads with a token that no penalty changes for long
+    other = TransformersBackend(model, [7], 3)
     seeds = [[i] for i in range(len(PROMPTS))]
-    assert found == [ids for (ids,) in other.run(PROMPTS, sampling, seeds, batch_size=1)]
+    for size in (1, 4):  # padding before a prompt is no text that a penalty counts
+        assert found == [ids for (ids,) in other.run(PROMPTS, sampling, seeds, batch_size=size)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 99])

@@ -20,6 +20,12 @@ from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention
 from medicalgpt.rendering.template import ChatTemplate
 
+LATER: list[dict[str, Any]] = [
+    {},
+    {"frequency_penalty": 1.5},
+    {"presence_penalty": 2.0, "min_p": 0.05},
+    {"logit_bias": ((9, 4.0), (12, -100.0)), "repetition_penalty": 1.3},
+]
 QUESTIONS = ["What is a fever?", "高血壓的症狀?", "How is high blood pressure treated?", "A fever", "糖尿病", "a", "bb"]
 
 
@@ -84,7 +90,8 @@ def live(engine: Engine) -> Iterator[BatchingEngine]:
 
 def test_askers_of_different_settings_get_what_they_would_get_alone(either: Engine) -> None:
     settings = [
-        Sampling(5 + 3 * i, temperature=0.9 * (i % 3), top_k=20 * (i % 2), seed=i) for i in range(len(QUESTIONS))
+        Sampling(5 + 3 * i, temperature=0.9 * (i % 3), top_k=20 * (i % 2), seed=i, **LATER[i % len(LATER)])
+        for i in range(len(QUESTIONS))
     ]
     expected = [either.generate([ask(q)], s)[0] for q, s in zip(QUESTIONS, settings)]
     with BatchingEngine(either, slots=3) as live:

@@ -48,6 +48,7 @@ def tokens(answers: list[Completion]) -> list[list[int]]:
 GREEDY = {
     "plain": Sampling(max_new_tokens=40),
     "repetition penalty": Sampling(max_new_tokens=40, repetition_penalty=1.3),
+    "bias and penalty": Sampling(max_new_tokens=40, repetition_penalty=1.3, logit_bias=((5, 3.0), (9, -100.0))),
     "shortest": Sampling(max_new_tokens=40, min_new_tokens=20),
     "stop text": Sampling(max_new_tokens=40, stop=("e",)),
     "one token": Sampling(max_new_tokens=1),
@@ -109,6 +110,23 @@ def test_tokens_are_drawn_with_their_probabilities(pair: tuple[Engine, Engine]) 
     assert set(drawn) <= set(expected)
     for token, share in expected.items():
         assert abs(drawn.count(token) / 400 - share) < 5 * (share * (1 - share) / 400) ** 0.5
+
+
+def test_min_p_leaves_what_is_likely_beside_the_likeliest(pair: tuple[Engine, Engine]) -> None:
+    theirs, ours = pair
+    prompt = theirs.prepare(PROMPTS[0], Sampling(max_new_tokens=1)).ids
+    drawn = theirs.complete([prompt], Sampling(max_new_tokens=1, temperature=1.0, min_p=0.6), n=200, batch_size=8)[0]
+    with torch.no_grad():
+        shares = torch.softmax(ours.model(input_ids=torch.tensor([prompt])).logits[0, -1], -1)  # type: ignore[misc]
+    kept = set((shares >= 0.6 * shares.max()).nonzero()[:, 0].tolist())
+    assert 1 < len(kept) < 60
+    assert {row[0] for row in drawn} <= kept
+
+
+def test_penalties_that_llamacpp_counts_otherwise_are_refused(engine: Engine) -> None:
+    for name in ("frequency_penalty", "presence_penalty"):
+        with pytest.raises(ServeError, match=f"{name}: llama.cpp counts tokens of the prompt, too; leave it out"):
+            engine.generate(PROMPTS, Sampling(5, **{name: 0.5}))
 
 
 def test_a_stream_is_the_same_answer(engine: Engine) -> None:

@@ -78,6 +78,17 @@ def test_completions_come_back_in_order_and_no_more_than_asked_at_a_time(core: _
     assert set(params[0].stop_token_ids) == {0, 2}  # the document end and the template's
 
 
+def test_settings_that_came_later_are_passed_on_where_they_say_something(core: _Core, tmp_path: Path) -> None:
+    engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
+    named = {"min_p": 0.1, "frequency_penalty": 0.5, "presence_penalty": -1.0}
+    engine.complete([[9] * 5], Sampling(5, **named, logit_bias=((7, 2.0), (8, -100.0))))  # type: ignore[arg-type]
+    engine.complete([[9] * 5], Sampling(5))
+    first, second = (vars(given) for given, _ in core.given)
+    assert {name: first[name] for name in named} == named
+    assert first["logit_bias"] == {7: 2.0, 8: -100.0}
+    assert not {"logit_bias", *named} & second.keys()
+
+
 def test_a_row_ends_where_it_is_told_to(core: _Core, tmp_path: Path) -> None:
     backend = Engine.open(str(save_tiny(tmp_path)), backend="vllm").backend
     found = backend.run([[9] * 20, [9] * 3], Sampling(9), [[0], [0]], batch_size=2, ends=lambda row, token: token == 23)

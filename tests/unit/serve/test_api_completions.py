@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -71,9 +72,22 @@ def test_log_probabilities(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"echo": True}, "echo is not supported"),
         ({"suffix": "x"}, "suffix is not supported"),
-        ({"best_of": 3}, "best_of is not supported"),
+        ({"best_of": 1, "n": 2}, r"best_of is 1; allowed: at least n (2)"),
+        ({"best_of": 3, "stream": True}, "best_of above n cannot be streamed"),
+        ({"best_of": 300}, "300 answers are asked for"),
+        ({"max_tokens": 0}, "max_tokens is 0; allowed: at least 1, or 0 with echo: true"),
+        ({"echo": "yes"}, "'echo': input should be a valid boolean"),
+        ({"frequency_penalty": 2.5}, "'frequency_penalty': input should be less than or equal to 2"),
+        ({"presence_penalty": "1"}, "'presence_penalty': input should be a valid number"),
+        ({"min_p": -0.1}, "'min_p': input should be greater than or equal to 0"),
+        ({"logit_bias": [1]}, "'logit_bias': input should be an object"),
+        ({"logit_bias": {"5": 101}}, "input should be less than or equal to 100"),
+        ({"logit_bias": {"05": 1}}, "string should match pattern"),
+        ({"logit_bias": {"fever": 1}}, "string should match pattern"),
+        ({"logit_bias": {"-1": 1}}, "string should match pattern"),
+        ({"logit_bias": {"99999": 1}}, "logit_bias: 99999 is no token of this model; allowed: ids from 0 to"),
+        ({"logit_bias": {str(i): 1 for i in range(1025)}}, "'logit_bias': has 1025 entries; allowed: at most 1024"),
         ({"prompt": [1, 10**6]}, "token id outside 0 to"),
         ({"prompt": [[1], "a", []]}, "a text, token ids, or a list"),
         ({"prompt": "a " * 900}, "context is 512"),
@@ -83,6 +97,45 @@ def test_what_is_not_given_is_refused(client: TestClient, fields: dict[str, Any]
     response = client.post("/v1/completions", json={"model": "tiny", "prompt": "a", "max_tokens": 2, **fields})
     assert response.status_code == 400
     assert words in response.json()["error"]["message"]
+
+
+def test_of_best_of_answers_the_likeliest_are_given(client: TestClient) -> None:
+    """Per token, by the model itself, and in that order; asking for all of them shows that none is better."""
+    how = {"temperature": 1.3, "seed": 5, "logprobs": 0}
+    everything = complete(client, n=5, **how)
+
+    def mean(choice: dict[str, Any]) -> float:
+        logps = choice["logprobs"]["token_logprobs"]
+        return sum(logps) / len(logps)
+
+    expected = sorted(everything["choices"], key=mean, reverse=True)[:2]
+    found = complete(client, n=2, best_of=5, **how)
+    assert [choice["text"] for choice in found["choices"]] == [choice["text"] for choice in expected]
+    assert [choice["index"] for choice in found["choices"]] == [0, 1]
+    assert found["usage"] == everything["usage"]  # all of them were written
+    plain = complete(client, n=2, best_of=5, temperature=1.3, seed=5)["choices"]
+    assert [(choice["text"], choice["logprobs"]) for choice in plain] == [(x["text"], None) for x in expected]
+
+
+def test_penalties_and_bias_come_through_and_leave_neighbors_alone(client: TestClient) -> None:
+    ids = tiny_tokenizer()(PROMPT)["input_ids"]
+    (first,) = engine_of().generate([ids], Sampling(1))[0].token_ids
+    named = {
+        "frequency_penalty": 1.5,
+        "presence_penalty": 0.5,
+        "logit_bias": {"9": 2.5, str(first): -100},
+        "min_p": 0.1,
+    }
+    sampling = Sampling(
+        10, frequency_penalty=1.5, presence_penalty=0.5, logit_bias=((9, 2.5), (first, -100.0)), min_p=0.1
+    )
+    expected = engine_of().generate([ids], sampling)[0].text
+    plain = complete(client)["choices"][0]["text"]
+    assert expected != plain
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(complete, client, **(named if i % 2 else {})) for i in range(6)]
+        found = [answer.result()["choices"][0]["text"] for answer in answers]
+    assert found == [plain, expected] * 3
 
 
 def test_ids_that_stand_for_no_token_are_refused() -> None:

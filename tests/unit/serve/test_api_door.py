@@ -61,7 +61,7 @@ BAD: list[tuple[dict[str, Any], int, str | None, str]] = [
     ({"max_tokens": 2, "max_completion_tokens": 3}, 400, "max_tokens", "differ"),
     ({"top_logprobs": 2}, 400, "top_logprobs", "needs logprobs"),
     ({"stream_options": {"include_usage": True}}, 400, "stream_options", "needs stream"),
-    ({"frequency_penalty": 0.5}, 400, "frequency_penalty", "not supported here"),
+    ({"verbosity": "low"}, 400, "verbosity", "not supported here"),
     ({"response_format": {"type": "xml"}}, 400, "response_format.type", "'json_object' or 'json_schema'"),
     ({"response_format": {"type": "json_schema"}}, 400, "response_format", "that type needs it"),
     (schema({"not": {}}), 400, "response_format", "Unimplemented keys"),

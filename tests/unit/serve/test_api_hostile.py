@@ -109,9 +109,17 @@ def test_checks_that_take_long_hold_nobody_up(place: str, monkeypatch: pytest.Mo
         (json.dumps(ASKED | {f"a{i}": 1 for i in range(1_000)}).encode(), f"more than {MOST_FIELDS} fields"),
         (json.dumps(ASKED | {"messages": [{}] * (MOST_TURNS + 1)}).encode(), f"at most {MOST_TURNS} items"),
         (json.dumps(ASKED | {"tools": [TOOL] * 129}).encode(), "at most 128 items"),
+        (
+            json.dumps(ASKED | {"logit_bias": {f"a{i}": [] for i in range(60_000)}}).encode(),
+            "60000 entries; allowed: at most 1024",
+        ),
+        (
+            json.dumps(ASKED | {"chat_template_kwargs": {f"a{i}": [] for i in range(60_000)}}).encode(),
+            "allowed: at most 16",
+        ),
         (b'{"seed": ' + b"7" * 400_000 + b"}", "not valid JSON"),
     ],
-    ids=["values", "names", "fields", "turns", "tools", "digits"],
+    ids=["values", "names", "fields", "turns", "tools", "biases", "settings", "digits"],
 )
 def test_more_than_a_request_may_consist_of(body: bytes, words: str) -> None:
     with server(limits=Limits(max_body=2**20)) as found, connect(found) as sock:

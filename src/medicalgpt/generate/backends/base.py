@@ -54,6 +54,15 @@ class Masking(Protocol):
     """Set by the engine, which knows the tokenizer."""
 
 
+@runtime_checkable
+class Choosy(Protocol):
+    """A backend that cannot do everything that `Sampling` says."""
+
+    def check(self, sampling: Sampling) -> None:
+        """Raises ServeError for settings that it would not keep."""
+        ...
+
+
 def require_grammars(backend: Masking) -> Grammars:
     """A backend's grammars; raises ServeError where none were set."""
     if backend.grammars is None:

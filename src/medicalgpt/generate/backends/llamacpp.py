@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.llamacpp_server import Server
-from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.sampling import PENALTIES, Sampling
 from medicalgpt.gguf.file import GgufFile
 
 _BLOCK = 8  # tokens; few are wasted behind a stop text, and a request costs little beside so many
@@ -39,6 +39,12 @@ class LlamaCppBackend:
     def context(self) -> int | None:
         """See `Backend.context`: what the file says, or what keys and values have room for."""
         return self.server.context
+
+    def check(self, sampling: Sampling) -> None:
+        """See `Choosy`. llama.cpp counts the prompt's tokens, too, where OpenAI's penalties count the answer's only."""
+        for name in PENALTIES:
+            if getattr(sampling, name):
+                raise ServeError(f"{name}: llama.cpp counts tokens of the prompt, too; leave it out for this model")
 
     def run(
         self,
@@ -115,8 +121,10 @@ class _Call:
         start = len(tokens)
         settings = self.settings | {"seed": _seed(seed, start), "repeat_last_n": len(prompt) + start + _BLOCK}
         young = start < self.sampling.min_new_tokens
-        if never := [*self.never, *(self.stop_ids if young else ())]:
-            settings["logit_bias"] = [[token, False] for token in never]
+        never = [*self.never, *(self.stop_ids if young else ())]
+        bias = dict(self.sampling.logit_bias) | dict.fromkeys(never, False)
+        if bias:
+            settings["logit_bias"] = [[token, value] for token, value in bias.items()]
         answer = self.server.ask(slot, [*prompt, *tokens], _end(start, self.sampling) - start, **settings)
         if not answer["tokens"]:
             raise ServeError("llama.cpp gave no token; the file may be damaged")
@@ -132,11 +140,11 @@ class _Call:
 def _settings(sampling: Sampling) -> dict[str, object]:
     """Our settings by llama.cpp's names, in the order in which the other backends apply them; all else off."""
     return {
-        "samplers": ["penalties", "temperature", "top_k", "top_p"],
+        "samplers": ["penalties", "temperature", "min_p", "top_k", "top_p"],
         "temperature": sampling.temperature,
         "top_k": sampling.top_k,
         "top_p": sampling.top_p,
-        "min_p": 0.0,
+        "min_p": sampling.min_p,
         "repeat_penalty": sampling.repetition_penalty,
     }
 

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from medicalgpt.errors import ServeError
+from medicalgpt.generate.backends.adjust import adjust, keep_likely
 from medicalgpt.generate.backends.base import StopCallback, require_grammars
 from medicalgpt.generate.backends.decoder.draw import check_numbers, invert
 from medicalgpt.generate.backends.modes import inference, own_attention, own_settings_aside
@@ -80,9 +82,11 @@ class TransformersBackend:
         inputs = torch.tensor([[self.pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
         watch = _Watch(ends, self.stop_ids, len(prompts)) if ends else None
+        written = _Adjust([_Row(sampling, prompt) for prompt in prompts], width, self.stop_ids)
         held = [require_grammars(self).row(sampling.constraint, p) for p in prompts] if sampling.constraint else []
         lengths = watch.lengths if watch else {}
-        processors = [*([_Grammar(held, lengths)] if held else []), *_processors(sampling, seeds, self.known)]
+        held_to = [_Grammar(held, lengths)] if held else []
+        processors = [*held_to, *_processors(sampling, seeds, self.known, written)]
         with (
             self._lock,
             inference(self.model),
@@ -107,13 +111,11 @@ class TransformersBackend:
         return [row[: lengths[i]] if i in lengths else self._cut(row) for i, row in enumerate(rows)]
 
     def _settings(self, sampling: Sampling) -> GenerationConfig:
-        # Tokens are drawn by `_Draw`; what is left for `generate` is to take the largest.
+        # Tokens are penalized and drawn by the processors; what is left for `generate` is to take the largest.
         return GenerationConfig(
             max_new_tokens=sampling.max_new_tokens,
             do_sample=False,
             use_cache=True,
-            repetition_penalty=float(sampling.repetition_penalty),
-            min_new_tokens=sampling.min_new_tokens or None,
             eos_token_id=self.stop_ids,
             pad_token_id=self.pad_id,
         )
@@ -164,13 +166,19 @@ class _Watch(StoppingCriteria):
         return torch.tensor(done, dtype=torch.bool, device=input_ids.device)
 
 
-def _processors(sampling: Sampling, seeds: Sequence[int], known: KnownTokens | None) -> Iterator[LogitsProcessor]:
+def _processors(
+    sampling: Sampling, seeds: Sequence[int], known: KnownTokens | None, written: "_Adjust"
+) -> Iterator[LogitsProcessor]:
     if known is not None:
         yield _Known(known)
     yield _Numbers()
+    if sampling.adjusts:
+        yield written
     if sampling.greedy:
         return
     yield TemperatureLogitsWarper(float(sampling.temperature))
+    if sampling.min_p:
+        yield _Likely(sampling.min_p)
     if sampling.top_k:
         yield TopKLogitsWarper(sampling.top_k)
     if sampling.top_p < 1:
@@ -194,6 +202,43 @@ class _Numbers(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         check_numbers(scores.amax(-1))
         return scores
+
+
+@dataclass
+class _Row:
+    """Implements `Written`."""
+
+    sampling: Sampling
+    prompt: Sequence[int]
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def seen(self) -> list[int]:
+        return list(dict.fromkeys([*self.prompt, *self.tokens]))
+
+
+class _Adjust(LogitsProcessor):
+    """Bias, penalties and least length of the rows. Padding before a prompt, which `generate`'s own would count, has no part."""
+
+    def __init__(self, rows: Sequence[_Row], width: int, stop_ids: Sequence[int]) -> None:
+        self.rows, self.width, self.stop_ids = rows, width, stop_ids
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        for row, tokens in zip(self.rows, input_ids[:, self.width :].tolist()):
+            row.tokens = tokens
+        scores = scores.clone()
+        adjust(scores, self.rows, self.stop_ids)
+        return scores
+
+
+class _Likely(LogitsProcessor):
+    """Leaves tokens that are likely enough beside the likeliest."""
+
+    def __init__(self, min_p: float) -> None:
+        self.min_p = min_p
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        return keep_likely(scores, self.min_p)
 
 
 class _Grammar(LogitsProcessor):

@@ -13,7 +13,7 @@ from typing import Any
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
-from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.sampling import PENALTIES, Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.adapter_config import read_adapter
 from medicalgpt.models.locate import Located
@@ -122,7 +122,11 @@ def settings_of(
     sampling: Sampling, seed: int, stop_ids: Sequence[int], allowed: Sequence[int] | None
 ) -> dict[str, object]:
     """Sampling in vLLM's words, which are the same in its Python interface and in its API."""
-    return {
+    more = ("min_p", *PENALTIES)
+    later: dict[str, object] = {name: value for name in more if (value := getattr(sampling, name))}
+    if sampling.logit_bias:
+        later["logit_bias"] = dict(sampling.logit_bias)
+    return later | {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,

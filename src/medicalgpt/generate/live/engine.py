@@ -47,6 +47,11 @@ class BatchingEngine:
         self._closing = self._draining = False
         self._thread = threading.Thread(target=self._work, name="medicalgpt-live", daemon=True)
 
+    @property
+    def gives_scores(self) -> bool:
+        """Whether tokens can come with their log-probabilities."""
+        return isinstance(self.engine.backend, Decoder)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -54,10 +59,21 @@ class BatchingEngine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def submit(self, prompt: Prompt, sampling: Sampling, sink: Sink, *, n: int = 1, top: int | None = None) -> Request:
+    def submit(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        sink: Sink,
+        *,
+        n: int = 1,
+        top: int | None = None,
+        echo: bool = False,
+        empty: bool = False,
+    ) -> Request:
         """Ask for `n` answers.
 
-        With `top` every token comes with its log-probability and those of the `top` likeliest.
+        With `top` every token comes with its log-probability and those of the `top` likeliest, with `echo` the prompt's
+        tokens, too; `empty`: nothing is told of the answers but their end.
 
         Raises:
             ServeError, RenderError: as `Engine.prepare`; a value out of range; or a backend without log-probabilities.
@@ -65,10 +81,10 @@ class BatchingEngine:
         """
         if n < 1:
             raise ServeError(f"n is {n}; allowed: at least 1")
-        if top is not None and not isinstance(self.engine.backend, Decoder):
+        if top is not None and not self.gives_scores:
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
         encoded = self.engine.prepare(prompt, sampling)
-        request = Request(encoded, self.engine.stopping(sampling), sink, n, top)
+        request = Request(encoded, self.engine.settled(sampling), sink, n, top, echo=echo, empty=empty)
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")

@@ -37,6 +37,7 @@ class PooledWork:
 
     def _ends(self, number: int, token: int) -> bool:
         row, answer = self._rows[number]
+        answer.tell_prompt(row.prompt_scores)
         return answer.push(token, row.scores)
 
     @property
@@ -59,7 +60,9 @@ class PooledWork:
             except ServeError as error:
                 request.fail(error)
                 continue
-            row = SequenceState(self._next, prompt, seed, request.sampling, request.top, grammar=grammar)
+            row = SequenceState(
+                self._next, prompt, seed, request.sampling, request.top, grammar=grammar, echo=request.echo
+            )
             self._rows[self._next] = row, answer
             self._pool.add([row])
             self._next += 1
@@ -77,7 +80,9 @@ class PooledWork:
             if row.grammar is not None and row.grammar.problem is not None:
                 answer.request.fail(GrammarError(row.grammar.problem))
             else:
-                answer.finish(row.tokens[-1] in self.backend.stop_ids)
+                answer.tell_prompt(row.prompt_scores)
+                stopped = row.tokens[-1] in self.backend.stop_ids
+                answer.finish(stopped, (row.tokens[-1], row.scores[-1]) if stopped and row.scores else None)
         if not self._pool.busy:  # the memory of long texts is given back
             self._new_pool()
         return tokens

@@ -4,7 +4,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
 
-from medicalgpt.serve.api import chat, completions, errors, openapi
+from medicalgpt.serve.api import chat, completions, cors, errors, openapi, reference, responses
 from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.gateway import Gateway
 from medicalgpt.serve.api.metrics import Metrics
@@ -12,13 +12,15 @@ from medicalgpt.serve.api.service import Service
 
 
 def create_app(service: Service) -> FastAPI:
-    """The API over a model whose `BatchingEngine` is running. No pages, no cross-origin access.
+    """The API over a model whose `BatchingEngine` is running.
 
-    Its description is at /openapi.json where the service says so.
+    Its description is at /openapi.json and /docs, and web pages may ask it, where the service says so.
     """
     app = FastAPI(title="MedicalGPT", docs_url=None, redoc_url=None, openapi_url=None)
     metrics = Metrics(service.live, service.room)
     app.add_middleware(Gateway, service=service, metrics=metrics)
+    if service.origins:
+        cors.install(app, service.origins)
     errors.install(app)
 
     @app.post("/v1/chat/completions")
@@ -30,6 +32,11 @@ def create_app(service: Service) -> FastAPI:
     async def _completions(request: Request) -> Response:
         _check_json(request)
         return await completions.complete(request, service)
+
+    @app.post("/v1/responses")
+    async def _responses(request: Request) -> Response:
+        _check_json(request)
+        return await responses.complete(request, service)
 
     @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")
@@ -47,21 +54,34 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/health")
     async def _health() -> JSONResponse:
         load = service.live.load
-        state = {"status": "stopping" if service.stopping else "ok", "active": load.active, "waiting": load.waiting}
-        return JSONResponse(state, 503 if service.stopping else 200)
+        status = "stopping" if service.stopping else "draining" if service.draining else "ok"
+        state = {"status": status, "active": load.active, "waiting": load.waiting}
+        return JSONResponse(state, 200 if status == "ok" else 503)
 
     @app.head("/metrics", include_in_schema=False)
     @app.get("/metrics", response_class=PlainTextResponse)
     async def _metrics() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    if service.described:
+    @app.post("/v1/embeddings", include_in_schema=False)
+    async def _embeddings() -> Response:
+        reason = "this server has no embedding model: it serves one that writes text, and its states are no embeddings"
+        raise ApiError(404, f"{reason}; ask a server of an embedding model", param="model", code="model_not_found")
 
-        @app.get(openapi.PATH, include_in_schema=False)
-        async def _description() -> dict[str, object]:
-            return openapi.describe(app, bool(service.keys))
+    if service.described:
+        _describe(app, service)
 
     return app
+
+
+def _describe(app: FastAPI, service: Service) -> None:
+    @app.get(openapi.PATH, include_in_schema=False)
+    async def _description() -> dict[str, object]:
+        return openapi.describe(app, bool(service.keys))
+
+    @app.get(reference.PATH, include_in_schema=False)
+    async def _page() -> Response:
+        return reference.page(openapi.describe(app, bool(service.keys)))
 
 
 def _model(service: Service, name: str) -> dict[str, object]:

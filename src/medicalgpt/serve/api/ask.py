@@ -9,6 +9,7 @@ from medicalgpt.data.records import Dialogue
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.errors import ApiError, refused
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.schema import CompletionParams
@@ -44,22 +45,31 @@ def check(asked: CompletionParams, service: Service, answers: int) -> None:
 
 
 async def read(
-    prompts: Sequence[Prompt], asked: CompletionParams, service: Service, prefill: str = ""
+    prompts: Sequence[Prompt],
+    asked: CompletionParams,
+    service: Service,
+    prefill: str = "",
+    template: ChatTemplate | None = None,
 ) -> list[EncodedPrompt]:
-    """Prompts as tokens, made on another thread, so that the others' streams go on; `prefill` as in `prompts.prepare`.
+    """Prompts as tokens, made on another thread, so that the others' streams go on; the rest as in `Engine.prepare`.
 
     Raises:
         ApiError: 400, a prompt cannot be rendered or is too long.
     """
-    return [await service.read(_ready, prompt, asked, service, prefill) for prompt in prompts]
+    return [await service.read(_ready, prompt, asked, service, prefill, template) for prompt in prompts]
 
 
-def _ready(prompt: Prompt, asked: CompletionParams, service: Service, prefill: str) -> EncodedPrompt:
+def _ready(
+    prompt: Prompt, asked: CompletionParams, service: Service, prefill: str, template: ChatTemplate | None
+) -> EncodedPrompt:
     engine, limits = service.live.engine, service.limits
+    if asked.logit_bias:
+        _ = engine.token_ids  # found out once, and not on the event loop, where they are compared
     if isinstance(prompt, Dialogue):
         check_length(_kept(prompt), service)
     try:
-        encoded = engine.prepare(prompt, Sampling(asked.max_tokens or _least_room(service)), prefill)
+        room = _least_room(service) if asked.max_tokens is None else max(1, asked.max_tokens)
+        encoded = engine.prepare(prompt, Sampling(room), prefill, template)
     except MedicalGPTError as error:
         raise refused(error) from None
     if len(encoded.ids) > limits.max_prompt_tokens:
@@ -104,31 +114,55 @@ def _least_room(service: Service) -> int:
 def _room(asked: CompletionParams, service: Service, encoded: EncodedPrompt) -> int:
     """Most tokens of an answer: as asked, else what the context leaves, within the limit."""
     most, context = service.limits.max_tokens, service.live.engine.context
-    return asked.max_tokens or (most if context is None else min(most, context - len(encoded.ids)))
+    if asked.max_tokens is not None:
+        return max(1, asked.max_tokens)
+    return most if context is None else min(most, context - len(encoded.ids))
+
+
+def _sampling(asked: CompletionParams) -> Sampling:
+    """The settings that a request names, by the names that `Sampling` has for them, too."""
+    return Sampling(
+        max_new_tokens=1,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
+        min_p=asked.min_p,
+        repetition_penalty=asked.repetition_penalty,
+        frequency_penalty=asked.frequency_penalty,
+        presence_penalty=asked.presence_penalty,
+        logit_bias=tuple((int(token), float(bias)) for token, bias in asked.logit_bias.items()),
+        seed=secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed % _SEEDS,
+        stop=tuple(asked.stop),
+    )
 
 
 def submit(
     all_ready: Sequence[EncodedPrompt],
     asked: CompletionParams,
-    top: int | None,
     service: Service,
     exchange: Exchange,
+    *,
+    n: int,
+    top: int | None,
     constraint: Constraint | None = None,
+    echo: bool = False,
 ) -> Inbox:
     """Ask for `n` answers to each prompt, held to a constraint that is ready. Answer j to prompt i has the number i·n + j.
+
+    `top` and `echo` are those of `BatchingEngine.submit`.
 
     Raises:
         ApiError: 429 or 503, no room; 400, a setting that this model does not take.
     """
-    seed = secrets.randbelow(_SEEDS) if asked.seed is None else asked.seed % _SEEDS
-    base = Sampling(1, asked.temperature, asked.top_p, asked.top_k, asked.repetition_penalty, seed, tuple(asked.stop))
+    base = _sampling(asked)
     inbox = Inbox()
-    exchange.expect(asked.n * len(all_ready))
+    exchange.expect(n * len(all_ready))
+    empty = asked.max_tokens == 0
     for i, encoded in enumerate(all_ready):
         sampling = replace(base, max_new_tokens=_room(asked, service, encoded), constraint=constraint)
-        sink = inbox.sink(i * asked.n, asked.n)
+        sink = inbox.sink(i * n, n)
         try:
-            request = service.live.submit(encoded, sampling, sink, n=asked.n, top=top)
+            request = service.live.submit(encoded, sampling, sink, n=n, top=top, echo=echo, empty=empty)
         except MedicalGPTError as error:
             raise refused(error, service.stopping) from None
         exchange.requests.append(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from medicalgpt.data.records import Dialogue, Source
 from medicalgpt.generate.answer import AnswerDelta, AnswerStream, ReasoningDelta
 from medicalgpt.generate.prompts import EncodedPrompt
+from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tool_formats import CallDelta, ContentDelta
 from medicalgpt.serve.api import ask, logprobs, stream
 from medicalgpt.serve.api.exchange import Exchange
@@ -18,6 +20,7 @@ from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import Choice, Envelope, News
 from medicalgpt.serve.api.turns import Offer, conversation, offer_of
+from medicalgpt.structured.constraint import Constraint
 
 
 async def complete(request: Request, service: Service) -> Response:
@@ -27,26 +30,47 @@ async def complete(request: Request, service: Service) -> Response:
         ApiError: see there.
     """
     exchange = Exchange.of(request.scope)
-    asked, offer, prompt = await service.check(_understood, await request.body(), service)
-    # Not on the checkers' threads: a schema may take seconds until it is refused, and others' requests must be read.
-    constraint = await asyncio.to_thread(constraint_of, asked, offer, service.live.engine)
-    (encoded,) = await ask.read([prompt], asked, service, offer.prefill)
-    answers = await service.check(_readers, offer, encoded, asked.n)
-    inbox = ask.submit([encoded], asked, asked.top, service, exchange, constraint)
-    envelope = ChatEnvelope(service, encoded.dropped_turns, answers, asked.logprobs)
-    envelope.takes_long = bool(offer.tools)
+    asked = await service.check(parse, ChatRequest, await request.body())
+    ready = await prepare(asked, service)
+    inbox = ask.submit([ready.encoded], asked, service, exchange, n=asked.n, top=asked.top, constraint=ready.constraint)
+    envelope = ChatEnvelope(service, ready.encoded.dropped_turns, ready.answers, asked.logprobs)
+    envelope.takes_long = bool(ready.offer.tools)
     if asked.stream:
         options = asked.stream_options
         return stream.EventStream(envelope, inbox, exchange, bool(options and options.include_usage))
     return await stream.whole(envelope, inbox, exchange)
 
 
-def _understood(body: bytes, service: Service) -> tuple[ChatRequest, Offer, Dialogue]:
-    """What is asked, checked in full; megabytes of JSON and hostile schemas take up to a second."""
-    asked = parse(ChatRequest, body)
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A conversation that can be answered: its tokens, what may be called, what reads its answers and what these are held to."""
+
+    encoded: EncodedPrompt
+    offer: Offer
+    answers: list[AnswerStream]
+    constraint: Constraint | None
+
+
+async def prepare(asked: ChatRequest, service: Service) -> Ready:
+    """Check what is asked and make it ready.
+
+    Raises:
+        ApiError: 400 or 404, this server cannot do it.
+    """
+    template, offer, prompt = await service.check(_understood, asked, service)
+    # Not on the checkers' threads: a schema may take seconds until it is refused, and others' requests must be read.
+    constraint = await asyncio.to_thread(constraint_of, asked, offer, service.live.engine)
+    (encoded,) = await ask.read([prompt], asked, service, offer.prefill, template)
+    answers = await service.check(_readers, offer, encoded, asked.n)
+    return Ready(encoded, offer, answers, constraint)
+
+
+def _understood(asked: ChatRequest, service: Service) -> tuple[ChatTemplate, Offer, Dialogue]:
+    """What is asked, checked in full; hostile schemas take up to a second."""
     ask.check(asked, service, asked.n)
-    offer = offer_of(asked, service.live.engine.template)
-    return asked, offer, Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
+    template = service.templates.asked_by(asked)
+    offer = offer_of(asked, template)
+    return template, offer, Dialogue(conversation(asked.messages, service.system), Source("request", 1), offer.tools)
 
 
 def _readers(offer: Offer, encoded: EncodedPrompt, answers: int) -> list[AnswerStream]:

@@ -10,6 +10,8 @@ from medicalgpt.errors import BusyError, ContextError, GrammarError, MedicalGPTE
 from medicalgpt.network.log import log_bug
 
 RETRY_SECONDS = 1
+_NAMED = ("logit_bias", "frequency_penalty", "presence_penalty", "logprobs")
+"""Fields that an engine refuses by their names."""
 
 
 class ApiError(Exception):
@@ -54,7 +56,8 @@ def refused(error: MedicalGPTError, stopping: bool = False) -> ApiError:
     if isinstance(error, BusyError):
         return busy(str(error), stopping)
     code = "context_length_exceeded" if isinstance(error, ContextError) else None
-    return ApiError(400, str(error), param="messages" if code else None, code=code)
+    setting = next((name for name in _NAMED if str(error).startswith(f"{name}:")), None)
+    return ApiError(400, str(error), param="messages" if code else setting, code=code)
 
 
 def failed(error: Exception, stopping: bool = False) -> ApiError:
@@ -62,6 +65,8 @@ def failed(error: Exception, stopping: bool = False) -> ApiError:
 
     A schema that proves too complex in the midst of an answer is the request's fault.
     """
+    if isinstance(error, ApiError):
+        return error
     if isinstance(error, GrammarError):
         return ApiError(400, str(error), param="response_format")
     if isinstance(error, MedicalGPTError):

@@ -18,7 +18,8 @@ from medicalgpt.serve.api.service import Service
 from medicalgpt.serve.api.stream import event
 
 OPEN_TO_ALL = frozenset({"/health"})
-KNOWN = (*OPEN_TO_ALL, "/metrics", "/v1/chat/completions", "/v1/completions", "/v1/models", "/openapi.json")
+_ASKED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings")
+KNOWN = (*OPEN_TO_ALL, "/metrics", *_ASKED, "/v1/models", "/openapi.json", "/docs")
 _LAST_WORD_SECONDS = 1.0
 
 
@@ -38,7 +39,7 @@ class Gateway:
             return
         exchange = Exchange(next((known for known in KNOWN if _below(scope["path"], known)), "other"))
         exchange.keep_in(scope)
-        out = _Out(exchange, send)
+        out = _Out(exchange, send, self.service)
         try:
             async with asyncio.timeout(self.service.limits.timeout):
                 await self._answer(scope, receive, out, exchange)
@@ -118,14 +119,17 @@ class Gateway:
 class _Out:
     """The way to the client; knows what was sent."""
 
-    def __init__(self, exchange: Exchange, send: Send) -> None:
-        self.exchange, self._send = exchange, send
+    def __init__(self, exchange: Exchange, send: Send, service: Service) -> None:
+        self.exchange, self._send, self._service = exchange, send, service
         self._started = self._complete = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._started, self.exchange.status = True, message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self.exchange.id
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.exchange.id
+            if self._service.draining:  # a client that keeps its connection would stay with a server that goes
+                headers["Connection"] = "close"
         elif not message.get("more_body", False):
             self._complete = True
         await self._send(message)

@@ -4,8 +4,9 @@ import codecs
 from collections.abc import Sequence
 from typing import Any
 
-from medicalgpt.generate.backends.decoder.pool import TokenScore
+from medicalgpt.generate.backends.decoder.token_score import TokenScore
 from medicalgpt.generate.token_text import TokenTexts
+from medicalgpt.serve.api.echo import Echoed
 
 Scored = Sequence[tuple[int, TokenScore]]
 
@@ -23,6 +24,9 @@ def for_chat(texts: TokenTexts, scored: Scored) -> list[dict[str, Any]]:
     ]
 
 
+Lists = dict[str, list[Any]]
+
+
 class TextLogprobs:
     """The four parallel lists of text completions, for one answer piece by piece."""
 
@@ -31,15 +35,40 @@ class TextLogprobs:
         self._offset = 0
         self._characters = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def push(self, scored: Scored) -> dict[str, list[Any]]:
+    def prompt(self, echoed: Echoed, scores: Sequence[TokenScore]) -> Lists:
+        """The tokens of a prompt, before everything else. Nothing predicts the first one, which has null twice."""
+        self._offset = len(echoed.text)
+        names = [self._texts[token].escaped for token in echoed.ids]
+        logps: list[float | None] = [None, *(score.logp for score in scores)]
+        tops: list[dict[str, float] | None] = [None, *(self._top(score) for score in scores)]
+        return {"tokens": names, "token_logprobs": logps, "top_logprobs": tops, "text_offset": list(echoed.offsets)}
+
+    def push(self, scored: Scored) -> Lists:
         """The next tokens. Offsets count characters of the answer; a token within a character has that one's."""
-        out: dict[str, list[Any]] = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        out: Lists = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for token, score in scored:
             found = self._texts[token]
-            out["tokens"].append(found.escaped)
-            out["token_logprobs"].append(score.logp)
-            out["top_logprobs"].append({self._texts[other].escaped: logp for other, logp in score.top})
-            out["text_offset"].append(self._offset)
+            self._add(out, found.escaped, score)
             characters = found.text if found.bytes is None else self._characters.decode(found.bytes)
             self._offset += len(characters)
         return out
+
+    def end(self, token: int, score: TokenScore) -> Lists:
+        """The stop token that ended the answer, which is no part of its text."""
+        out: Lists = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
+        self._add(out, self._texts[token].escaped, score)
+        return out
+
+    def _add(self, out: Lists, name: str, score: TokenScore) -> None:
+        out["tokens"].append(name)
+        out["token_logprobs"].append(score.logp)
+        out["top_logprobs"].append(self._top(score))
+        out["text_offset"].append(self._offset)
+
+    def _top(self, score: TokenScore) -> dict[str, float]:
+        return {self._texts[other].escaped: logp for other, logp in score.top}
+
+
+def joined(parts: Sequence[Lists]) -> Lists:
+    """Lists of several pieces one after the other."""
+    return {key: [item for part in parts for item in part[key]] for key in parts[0]}

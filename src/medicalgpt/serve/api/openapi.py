@@ -9,12 +9,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from medicalgpt import __version__
-from medicalgpt.serve.api.schema import ChatRequest, CompletionParams, CompletionRequest
+from medicalgpt.serve.api.responses_input import ResponsesRequest
+from medicalgpt.serve.api.schema import ChatRequest, CompletionRequest, Fields
+
+Described = dict[str, Any]
+"""A description, or a part of one."""
 
 PATH: Final = "/openapi.json"
-_BODIES: Final[dict[str, type[CompletionParams]]] = {
+_BODIES: Final[dict[str, type[Fields]]] = {
     "/v1/chat/completions": ChatRequest,
     "/v1/completions": CompletionRequest,
+    "/v1/responses": ResponsesRequest,
 }
 _ERROR: Final = {
     "type": "object",
@@ -40,7 +45,7 @@ _EVENT: Final = {
         "data": {
             "type": "string",
             "contentMediaType": "application/json",
-            "description": "a chunk, or an error as elsewhere; the last one is [DONE]",
+            "description": "a chunk, or an error as elsewhere; of completions the last one is [DONE]",
         }
     },
 }
@@ -60,11 +65,11 @@ _TOLD: Final = {
 _OF_GET: Final = ("401", "403")
 
 
-def describe(app: FastAPI, keys: bool) -> dict[str, Any]:
+def describe(app: FastAPI, keys: bool) -> Described:
     """The description of an app's routes as OpenAPI 3.1; `keys`: whether one is needed."""
     found = get_openapi(title="MedicalGPT", version=__version__, routes=app.routes)
     parts = found.setdefault("components", {})
-    schemas: dict[str, Any] = {"Error": _ERROR, "Event": _EVENT}
+    schemas: Described = {"Error": _ERROR, "Event": _EVENT}
     for path, operations in found["paths"].items():
         for operation in operations.values():
             body = _BODIES.get(path)
@@ -86,13 +91,13 @@ def describe(app: FastAPI, keys: bool) -> dict[str, Any]:
     return found
 
 
-def _health(found: dict[str, Any]) -> None:
+def _health(found: Described) -> None:
     operation = found["paths"]["/health"]["get"]
     operation["responses"]["503"] = {"description": "stopping", "content": operation["responses"]["200"]["content"]}
     operation["security"] = []
 
 
-def _definitions(body: type[CompletionParams]) -> dict[str, Any]:
+def _definitions(body: type[Fields]) -> Described:
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs", {}), body.__name__: schema}
 
@@ -101,5 +106,5 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _problem(code: str) -> dict[str, Any]:
+def _problem(code: str) -> Described:
     return {"description": _TOLD[code], "content": {"application/json": {"schema": _ref("Error")}}}

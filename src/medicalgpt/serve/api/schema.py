@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.tool_schemas import MOST_TOOLS
+from medicalgpt.generate.sampling import MOST_BIAS, MOST_BIASED, MOST_PENALTY
 from medicalgpt.serve.api import bounds
 from medicalgpt.serve.api.errors import ApiError
 
@@ -20,9 +21,6 @@ IGNORED: Final = frozenset(
 """Fields about book-keeping at OpenAI; they cannot change an answer."""
 
 NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
-    "logit_bias": ({},),
     "modalities": (["text"],),
     "response_format": ({"type": "text"},),
     "verbosity": ("medium",),
@@ -35,10 +33,12 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 """Fields that this server has not got, with the values that mean the same as leaving them out."""
 
 _MOST_SHOWN = 5
-T = TypeVar("T", bound="CompletionParams")
+T = TypeVar("T", bound="Fields")
 
 
-class _Fields(BaseModel):
+class Fields(BaseModel):
+    """An object of a request: every field known, none turned into another type, and null as if it were not there."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
@@ -54,7 +54,7 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _joined_text(value: object) -> object:
+def joined_text(value: object) -> object:
     """The text of a message's content, which may come in parts."""
     if not isinstance(value, list):
         return value
@@ -71,7 +71,7 @@ def _joined_text(value: object) -> object:
     return "\n".join(texts)
 
 
-class StreamOptions(_Fields):
+class StreamOptions(Fields):
     """What a stream brings beside the answer."""
 
     include_usage: bool = False
@@ -79,7 +79,23 @@ class StreamOptions(_Fields):
     """Padding against listeners on the network; never sent here."""
 
 
-class CompletionParams(_Fields):
+def few_names(most: int) -> BeforeValidator:
+    """Counts an object's fields before they are looked at: a problem told of each of 100,000 takes seconds."""
+
+    def check(value: object) -> object:
+        if isinstance(value, dict) and len(value) > most:
+            raise PydanticCustomError("names", f"has {len(value)} entries; allowed: at most {most}")
+        return value
+
+    return BeforeValidator(check)
+
+
+_TokenId = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
+"""As JSON has the names of fields; one id has one spelling."""
+_Bias = Annotated[float, Field(ge=-MOST_BIAS, le=MOST_BIAS)]
+
+
+class CompletionParams(Fields):
     """What both kinds of completions take."""
 
     model: str
@@ -95,6 +111,12 @@ class CompletionParams(_Fields):
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     repetition_penalty: float = Field(1.0, gt=0, le=10)
+    min_p: float = Field(0.0, ge=0, le=1)
+    frequency_penalty: float = Field(0.0, ge=-MOST_PENALTY, le=MOST_PENALTY)
+    presence_penalty: float = Field(0.0, ge=-MOST_PENALTY, le=MOST_PENALTY)
+    logit_bias: Annotated[dict[_TokenId, _Bias], few_names(MOST_BIASED)] = Field(
+        default_factory=dict, max_length=MOST_BIASED
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -111,14 +133,14 @@ class CompletionParams(_Fields):
         return {name: value for name, value in given.items() if name not in left_out}
 
 
-class CalledFunction(_Fields):
+class CalledFunction(Fields):
     """A function with its arguments as JSON text."""
 
     name: str = Field(min_length=1)
     arguments: str = ""
 
 
-class MadeCall(_Fields):
+class MadeCall(Fields):
     """A call that an assistant made earlier."""
 
     id: str = ""
@@ -127,11 +149,11 @@ class MadeCall(_Fields):
     function: CalledFunction
 
 
-class ChatMessage(_Fields):
+class ChatMessage(Fields):
     """One turn."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[str, BeforeValidator(_joined_text)] | None = None
+    content: Annotated[str, BeforeValidator(joined_text)] | None = None
     tool_calls: list[MadeCall] = Field(default_factory=list, max_length=bounds.MOST_CALLS)
     tool_call_id: str | None = None
 
@@ -153,7 +175,7 @@ class ChatMessage(_Fields):
         return self
 
 
-class FunctionSpec(_Fields):
+class FunctionSpec(Fields):
     """A function that the model may call; `parameters` is a JSON schema."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -164,20 +186,20 @@ class FunctionSpec(_Fields):
     call can be held to while it is written."""
 
 
-class Tool(_Fields):
+class Tool(Fields):
     """A tool; OpenAI's other kinds run at OpenAI."""
 
     type: Literal["function"]
     function: FunctionSpec
 
 
-class ChosenFunction(_Fields):
+class ChosenFunction(Fields):
     """The function that a call is demanded of."""
 
     name: str
 
 
-class NamedChoice(_Fields):
+class NamedChoice(Fields):
     """`tool_choice` with a name."""
 
     type: Literal["function"]
@@ -198,7 +220,7 @@ def _as_choice(value: object) -> object:
         raise PydanticCustomError("choice", f"must be {allowed}") from None
 
 
-class SchemaSpec(_Fields):
+class SchemaSpec(Fields):
     """A named JSON schema; `strict` or not, answers are held to it."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
@@ -207,7 +229,7 @@ class SchemaSpec(_Fields):
     strict: bool | None = None
 
 
-class ResponseFormat(_Fields):
+class ResponseFormat(Fields):
     """What an answer must be: text, any JSON object, or JSON that keeps a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -220,6 +242,17 @@ class ResponseFormat(_Fields):
         return self
 
 
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+_Setting = (
+    bool
+    | Annotated[int, Field(ge=-(10**9), le=10**9)]
+    | Annotated[float, Field(ge=-1e9, le=1e9)]
+    | Annotated[str, Field(pattern=r"^[\w .:+-]{0,64}$")]
+)
+"""Of a template: words and numbers, in which no special token can be spelled."""
+TemplateSettings = Annotated[dict[_Name, _Setting], few_names(16), Field(max_length=16)]
+
+
 class ChatRequest(CompletionParams):
     """`POST /v1/chat/completions`."""
 
@@ -230,6 +263,8 @@ class ChatRequest(CompletionParams):
     tools: list[Tool] = Field(default_factory=list, max_length=MOST_TOOLS)
     tool_choice: Annotated[ChoiceWord | NamedChoice, BeforeValidator(_as_choice)] = "auto"
     response_format: ResponseFormat | None = None
+    chat_template_kwargs: TemplateSettings = Field(default_factory=dict)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
 
     @property
     def top(self) -> int | None:
@@ -265,12 +300,30 @@ class CompletionRequest(CompletionParams):
     """`POST /v1/completions`."""
 
     prompt: Annotated[list[Any], BeforeValidator(_as_prompts)] = Field(min_length=1, max_length=128)
+    max_tokens: int | None = Field(None, ge=0)
     logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool = False
+    best_of: int | None = Field(None, ge=1)
 
     @property
     def top(self) -> int | None:
         """See `ChatRequest.top`."""
         return self.logprobs
+
+    @property
+    def each(self) -> int:
+        """How many answers are made to a prompt, of which `n` are given."""
+        return self.best_of or self.n
+
+    @model_validator(mode="after")
+    def _agree(self) -> "CompletionRequest":
+        if self.max_tokens == 0 and not self.echo:
+            raise ApiError(400, "max_tokens is 0; allowed: at least 1, or 0 with echo: true", param="max_tokens")
+        if self.each < self.n:
+            raise ApiError(400, f"best_of is {self.best_of}; allowed: at least n ({self.n})", param="best_of")
+        if self.each > self.n and self.stream:
+            raise ApiError(400, "best_of above n cannot be streamed; leave out one of them", param="best_of")
+        return self
 
 
 def parse(kind: type[T], body: bytes) -> T:
@@ -297,7 +350,7 @@ def _place(problem: ErrorDetails) -> str:
     return ".".join(str(part)[:64] for part in problem["loc"])
 
 
-def _told(kind: type[CompletionParams], problem: ErrorDetails) -> str:
+def _told(kind: type[Fields], problem: ErrorDetails) -> str:
     place = _place(problem)
     if problem["type"] == "extra_forbidden":
         near = did_you_mean(place, kind.model_fields) if len(problem["loc"]) == 1 else ""

@@ -22,10 +22,14 @@ class Server(uvicorn.Server):
 
     Args:
         grace: seconds that answers under way have then; what is not done ends with an error that says so.
+        drain: seconds before, in which `/health` says so already and requests are still taken: a proxy looks every few
+            seconds, and what it sends until it has seen that must not be lost.
         limits: of connections; None: what the system allows.
     """
 
-    def __init__(self, service: Service, grace: float = 30.0, limits: ConnectionLimits | None = None) -> None:
+    def __init__(
+        self, service: Service, grace: float = 30.0, limits: ConnectionLimits | None = None, drain: float = 0.0
+    ) -> None:
         self.connections = Connections(limits or ConnectionLimits.fitting())
         config = GuardedConfig(
             create_app(service),
@@ -40,7 +44,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=5,
         )
         super().__init__(config)
-        self.service, self.grace = service, grace
+        self.service, self.grace, self.drain = service, grace, drain
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with a log that no flood of bad requests fills."""
@@ -55,9 +59,13 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Refuse what comes, let what is there finish, then close. A second Ctrl-C does not wait."""
-        self.service.stopping = True
+        """Say so, then refuse what comes, let what is there finish, and close. A second Ctrl-C does not wait."""
         live, clock = self.service.live, asyncio.get_running_loop()
+        self.service.draining = True
+        until = clock.time() + self.drain
+        while not self.force_exit and clock.time() < until:
+            await asyncio.sleep(min(_LOOK_SECONDS, max(0.0, until - clock.time())))
+        self.service.stopping = True
         until = clock.time() + self.grace
         while not self.force_exit and clock.time() < until:
             if await asyncio.to_thread(live.drain, _LOOK_SECONDS):

@@ -16,6 +16,7 @@ from medicalgpt.rendering.unwanted import unless
 from medicalgpt.runs.hashes import hash_json
 from medicalgpt.serve.api.bodies import Bodies
 from medicalgpt.serve.api.exchange import Room
+from medicalgpt.serve.api.template_settings import TemplatesBySettings
 
 T = TypeVar("T")
 CHARACTERS_PER_TOKEN = 16
@@ -46,7 +47,8 @@ class Service:
         names: what clients call the model; answers carry the first one.
         system: system message for conversations that have none.
         local_only: without keys, answer only requests that name this machine as the host they ask.
-        described: whether /openapi.json says what there is.
+        described: whether /openapi.json and /docs say what there is.
+        origins: web pages that may ask from a browser.
     """
 
     live: BatchingEngine
@@ -56,6 +58,9 @@ class Service:
     system: str | None = None
     local_only: bool = True
     described: bool = False
+    origins: tuple[str, ...] = ()
+    draining: bool = False
+    """Set when the server was told to stop: proxies are to send requests elsewhere, and those that come are answered."""
     stopping: bool = False
     """Set when the server shuts down: what is under way goes on, what comes is refused."""
 
@@ -66,6 +71,7 @@ class Service:
         self.room = Room(self.live.slots + self.live.queue)
         self.bodies = Bodies(self.limits.max_body, _UNFINISHED, self.limits.body_timeout)
         self.texts = TokenTexts(self.live.engine.tokenizer)
+        self.templates = TemplatesBySettings(self.live.engine)
         self.fingerprint = f"fp_{hash_json(self.live.engine.origin)[:12]}"
         # Few threads, so that they cannot take the processor from the model. Tokenizing a long prompt may take seconds, for
         # which nobody else's checks wait.

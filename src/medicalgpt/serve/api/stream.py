@@ -14,9 +14,9 @@ from fastapi.responses import JSONResponse
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from medicalgpt.generate.backends.decoder.pool import TokenScore
+from medicalgpt.generate.backends.decoder.token_score import TokenScore
 from medicalgpt.generate.live.request import Finish, Piece, Sink
-from medicalgpt.serve.api.errors import ApiError, failed
+from medicalgpt.serve.api.errors import failed
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.service import Service
 
@@ -30,6 +30,8 @@ class News:
     tokens: int = 0
     scored: list[tuple[int, TokenScore]] = field(default_factory=list)
     finish: Finish | None = None
+    end: tuple[int, TokenScore] | None = None
+    prompt: Sequence[TokenScore] | None = None
 
 
 class Inbox:
@@ -82,12 +84,13 @@ class Inbox:
             choice = first + item.choice
             news = found.setdefault(choice, News(choice))
             news.text += item.text
+            news.prompt = item.prompt if news.prompt is None else news.prompt
             if item.token is not None:
                 news.tokens += 1
                 if item.score:
                     news.scored.append((item.token, item.score))
             if item.finish:
-                news.finish = item.finish
+                news.finish, news.end = item.finish, item.end
                 self._open -= 1
         return list(found.values())
 
@@ -120,6 +123,10 @@ class Envelope(ABC):
     @abstractmethod
     def merged(self, pieces: Sequence[Choice]) -> Choice:
         """All pieces of one answer as a whole choice."""
+
+    def chosen(self, choices: list[Choice]) -> list[Choice]:
+        """Those of all whole choices that the client gets."""
+        return choices
 
     async def read(self, batch: Sequence[News]) -> list[tuple[int, list[Choice]]]:
         """Pieces of several answers, each with its answer's number; on another thread where that may take long."""
@@ -168,7 +175,8 @@ def event(data: Mapping[str, Any]) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def _count(exchange: Exchange, batch: Sequence[News]) -> None:
+def count(exchange: Exchange, batch: Sequence[News]) -> None:
+    """Add the tokens that came to what is known of a request."""
     tokens = sum(news.tokens for news in batch)
     exchange.completion_tokens += tokens
     if tokens and exchange.first_token is None:
@@ -186,12 +194,12 @@ async def whole(envelope: Envelope, inbox: Inbox, exchange: Exchange) -> Respons
         found[choice["index"]].append(choice)
     try:
         async for batch in inbox.news():
-            _count(exchange, batch)
+            count(exchange, batch)
             for number, pieces in await envelope.read(batch):
                 found[number] += pieces
     except Exception as error:
         raise failed(error, envelope.service.stopping) from None
-    choices = [envelope.merged(found[index]) for index in sorted(found)]
+    choices = envelope.chosen([envelope.merged(found[index]) for index in sorted(found)])
     return JSONResponse(envelope.whole(choices, envelope.usage(exchange)), headers=envelope.headers)
 
 
@@ -212,19 +220,14 @@ class EventStream(Response):
         try:
             await self._send(send, b"".join(map(self._chunk, self.envelope.opening())))
             async for batch in self.inbox.news():
-                _count(self.exchange, batch)
+                count(self.exchange, batch)
                 read = await self.envelope.read(batch)
                 await self._send(send, b"".join(self._chunk(piece) for _, pieces in read for piece in pieces))
         except Exception as error:
-            found = error if isinstance(error, ApiError) else failed(error, self.envelope.service.stopping)
+            found = failed(error, self.envelope.service.stopping)
             await send({"type": "http.response.body", "body": event(found.body), "more_body": False})
             return
-        last = (
-            event(self.envelope.chunk([]) | self._usage(self.envelope.usage(self.exchange)))
-            if self.include_usage
-            else b""
-        )
-        await send({"type": "http.response.body", "body": last + DONE, "more_body": False})
+        await send({"type": "http.response.body", "body": self._last(), "more_body": False})
 
     async def _send(self, send: Send, body: bytes) -> None:
         if body:
@@ -232,6 +235,11 @@ class EventStream(Response):
 
     def _chunk(self, choice: Choice) -> bytes:
         return event(self.envelope.chunk([choice]) | self._usage(None))
+
+    def _last(self) -> bytes:
+        if not self.include_usage:
+            return DONE
+        return event(self.envelope.chunk([]) | self._usage(self.envelope.usage(self.exchange))) + DONE
 
     def _usage(self, usage: dict[str, Any] | None) -> dict[str, Any]:
         """Every event has the field when it was asked for; only the last one has counts."""

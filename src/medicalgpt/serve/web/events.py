@@ -1,6 +1,7 @@
 """What happens on the page: Gradio's events on one side, a session per browser tab on the other."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -32,13 +33,13 @@ class Events:
 
     Args:
         open_session: makes the session of a new tab.
-        stop: texts that end an answer, beside the model's own.
+        defaults: settings that the page has no controls for are taken from here.
     """
 
     def __init__(
-        self, page: Page, info: ModelInfo, open_session: Callable[[Texts], Session], stop: tuple[str, ...], rated: bool
+        self, page: Page, info: ModelInfo, open_session: Callable[[Texts], Session], defaults: Settings, rated: bool
     ) -> None:
-        self.page, self.info, self.open_session, self.stop_texts, self.rated = page, info, open_session, stop, rated
+        self.page, self.info, self.open_session, self.defaults, self.rated = page, info, open_session, defaults, rated
         self.sessions: dict[str, Session] = {}
 
     def wire(self) -> None:
@@ -204,8 +205,15 @@ class Events:
     def _settings(self, values: tuple[Value, ...]) -> Settings:
         """Raises ValueError for a seed that is none."""
         system, longest, temperature, top_p, top_k, penalty, seed = values
-        return Settings(
-            system or "", int(longest), temperature, top_p, int(top_k), penalty, read_seed(seed), self.stop_texts
+        return replace(
+            self.defaults,
+            system=system or "",
+            max_new_tokens=int(longest),
+            temperature=temperature,
+            top_p=top_p,
+            top_k=int(top_k),
+            repetition_penalty=penalty,
+            seed=read_seed(seed),
         )
 
     def _owner(self, session: Session, index: int | Sequence[int]) -> int:

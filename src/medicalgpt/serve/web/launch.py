@@ -171,7 +171,7 @@ def _launch(
     def open_session(texts: Texts) -> Session:
         return Session(live, context, feedback, texts, emergency)
 
-    Events(page, info, open_session, defaults.stop, feedback is not None).wire()
+    Events(page, info, open_session, defaults, feedback is not None).wire()
     page.blocks.queue(api_open=False, default_concurrency_limit=None)
     try:
         with _without_proxy(place.host), guarded(Connections(place.connections)):

@@ -18,6 +18,9 @@ class Settings:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
 
     def sampling(self, number: int) -> Sampling:
         """For answer `number` (from 0) to a question: the seed goes up by one, so that asking again means something new.

@@ -1,4 +1,4 @@
-"""The next token of every row from its logits: penalty, least length, temperature, top-k, top-p, then one draw a row.
+"""The next token of every row from its logits: what `adjust` does, temperature, min-p, top-k, top-p, then one draw a row.
 
 What counts is what transformers' warpers define, but they sort the whole vocabulary. Here the likeliest few hundred tokens
 are taken; a row whose kept tokens are not all among them goes through the warpers themselves.
@@ -12,24 +12,17 @@ import torch
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from medicalgpt.errors import ServeError
-from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.backends.adjust import Written, adjust, keep_likely
 
 # Tokens among which those of top-p are looked for, then looked for again: 256 of 49,000 are found in a twentieth of the
 # time that sorting takes, 4,096 in a quarter, and few steps of a trained model keep more.
 _CANDIDATES = (256, 4096)
 
 
-class Drawn(Protocol):
-    """What is asked of a row: its tokens so far and its random numbers."""
+class Drawn(Written, Protocol):
+    """What is asked of a row beside that: its random numbers."""
 
     random: random.Random
-    sampling: Sampling
-    tokens: list[int]
-
-    @property
-    def seen(self) -> list[int]:
-        """The different tokens of prompt and answer."""
-        ...
 
 
 def check_numbers(largest: torch.Tensor) -> None:
@@ -75,26 +68,17 @@ def next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence[
 def _next_tokens(logits: torch.Tensor, rows: Sequence[Drawn], stop_ids: Sequence[int]) -> list[int]:
     """The same for rows whose samplings have one rule."""
     sampling = rows[0].sampling
-    if sampling.repetition_penalty != 1:
-        for z, row in zip(logits, rows):
-            # A prompt of token ids may hold some that no answer can.
-            seen = torch.tensor([i for i in row.seen if i < len(z)], dtype=torch.long, device=z.device)
-            found = z[seen]
-            z[seen] = torch.where(found < 0, found * sampling.repetition_penalty, found / sampling.repetition_penalty)
-    young = [i for i, row in enumerate(rows) if len(row.tokens) < sampling.min_new_tokens]
-    if young:
-        ends = [i for i in stop_ids if i < logits.shape[-1]]
-        logits[torch.tensor(young)[:, None], torch.tensor(ends, dtype=torch.long)] = float("-inf")
+    adjust(logits, rows, stop_ids)
     if sampling.greedy:
         return logits.argmax(-1).tolist()
     if sampling.temperature != 1:
         logits /= sampling.temperature
     uniform = torch.tensor([[row.random.random()] for row in rows], dtype=torch.float64, device=logits.device)
-    return sample(logits, uniform, sampling.top_k, sampling.top_p)
+    return sample(keep_likely(logits, sampling.min_p), uniform, sampling.top_k, sampling.top_p)
 
 
 def sample(logits: torch.Tensor, uniform: torch.Tensor, top_k: int, top_p: float) -> list[int]:
-    """Token ids drawn from logits [B, V] (temperature applied) with uniform numbers [B, 1]."""
+    """Token ids drawn from logits [B, V] (temperature and min-p applied) with uniform numbers [B, 1]."""
     if not top_k and top_p == 1:
         return invert(torch.softmax(logits.double(), -1), uniform)[:, 0].tolist()
     drawn = torch.empty(len(logits), dtype=torch.long, device=logits.device)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from medicalgpt.generate.backends.base import StopCallback
 from medicalgpt.generate.backends.decoder.draw import next_tokens
 from medicalgpt.generate.backends.decoder.kv import Slots, Snapshot, Step
+from medicalgpt.generate.backends.decoder.prompt_scores import prompt_scores, watched
+from medicalgpt.generate.backends.decoder.token_score import TokenScore, top_of
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.causal_lm import CausalLM
@@ -18,19 +21,12 @@ from medicalgpt.structured.row import RowGrammar, mask
 _PROMPT_TOKENS = 2048  # of new prompts in one forward pass: enough for full speed, little beside the weights in memory
 
 
-@dataclass(frozen=True, slots=True)
-class TokenScore:
-    """Log-probability of a token by the model itself, before penalty and temperature, and the likeliest ones there."""
-
-    logp: float
-    top: tuple[tuple[int, float], ...]
-
-
 @dataclass(eq=False)
 class SequenceState:
     """A completion in the making. With `top` set, each token's log-probability and that many others go to `scores`.
 
-    `grammar` rules out tokens that its constraint does not allow.
+    `grammar` rules out tokens that its constraint does not allow. With `echo` the prompt's tokens are scored as well, when
+    the row enters: `prompt_scores` has one for each but the first, or stays None where the model's head is out of reach.
     """
 
     number: int
@@ -42,6 +38,8 @@ class SequenceState:
     scores: list[TokenScore] = field(default_factory=list)
     known: dict[int, None] | None = None
     grammar: RowGrammar | None = None
+    echo: bool = False
+    prompt_scores: list[TokenScore] | None = None
 
     def take(self, token: int) -> None:
         """Add a token."""
@@ -66,11 +64,12 @@ class SequenceState:
 
 @dataclass
 class CachedPrompt:
-    """A prompt whose completions have not all found room yet: what is in its slot, and its last logits [1, V]."""
+    """A prompt whose completions have not all found room yet: what is in its slot, its last logits [1, V], its scores."""
 
     prompt: Sequence[int]
     slot: Snapshot
     logits: torch.Tensor
+    scores: list[TokenScore] | None
 
 
 class Pool:
@@ -113,7 +112,7 @@ class Pool:
         free = self.size - len(self.active)
         kept, again = self.kept, self._same_prompt(self.kept.prompt, free) if self.kept else []
         groups = self._enter(free - len(again))
-        logits = self._forward([group[0].prompt for group in groups])  # [active + groups, V]
+        logits = self._forward(groups)  # [active + groups, V]
         first = len(self.active)
         source = list(range(first + len(groups)))
         self.active += [group[0] for group in groups]
@@ -127,6 +126,7 @@ class Pool:
             logits = logits[torch.tensor(source, device=logits.device)]
         if kept and again:
             for row in again:
+                row.prompt_scores = kept.scores
                 self.slots.load(len(self.active), kept.slot)
                 self.active.append(row)
             logits = torch.cat([logits, kept.logits.expand(len(again), -1)])
@@ -157,26 +157,47 @@ class Pool:
         following = self.waiting[0].prompt if self.waiting else None
         if groups and groups[-1][0].prompt is following:
             slot = len(logits) - 1
-            self.kept = CachedPrompt(following, self.slots.save(slot, len(following)), logits[slot:].clone())
+            saved, scores = self.slots.save(slot, len(following)), groups[-1][0].prompt_scores
+            self.kept = CachedPrompt(following, saved, logits[slot:].clone(), scores)
         elif self.kept and self.kept.prompt is not following:
             self.kept = None
 
-    def _forward(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    def _forward(self, groups: Sequence[Sequence[SequenceState]]) -> torch.Tensor:
         """fp32 logits [rows, V] of the next token of rows under way and of new prompts, of ids that may be chosen."""
+        prompts = [group[0].prompt for group in groups]
         if not self.active and not prompts:
             assert self.kept is not None
             return self.kept.logits[:0]
         step = Step([row.held for row in self.active], [len(prompt) for prompt in prompts], self.device)
         self.slots.reserve(max([*(row.held + 1 for row in self.active), *map(len, prompts)]))
         ids = [*(row.tokens[-1] for row in self.active), *(token for prompt in prompts for token in prompt)]
-        with self.slots.running(step):
+        echoed = any(group[0].echo for group in groups)
+        with self.slots.running(step), watched(self.model, echoed) as seen:
             out = self.model(
                 input_ids=torch.tensor([ids], device=self.device),
                 position_ids=step.positions,
                 use_cache=False,
                 logits_to_keep=step.last,
             )
-        return (out.logits[0] if self.known is None else self.known.drawable(out.logits[0])).float()
+        logits = (out.logits[0] if self.known is None else self.known.drawable(out.logits[0])).float()
+        if seen.states is not None:
+            self._score_prompts(groups, seen.states[0], logits)
+        return logits
+
+    def _score_prompts(
+        self, groups: Sequence[Sequence[SequenceState]], states: torch.Tensor, logits: torch.Tensor
+    ) -> None:
+        """Give rows that echo the scores of their prompt, from the states [N + T, D] of a step."""
+        assert isinstance(self.model, nn.Module)
+        first = len(self.active)
+        for group, last in zip(groups, logits[first:]):
+            prompt, top = group[0].prompt, group[0].top
+            if group[0].echo and top is not None:
+                mine = states[first : first + len(prompt)]
+                scores = prompt_scores(self.model, mine, prompt, last, top, self.known)
+                for row in group:
+                    row.prompt_scores = scores
+            first += len(prompt)
 
     def _take(self, logits: torch.Tensor) -> list[SequenceState]:
         """Draw a token for every row; rows that are done leave, and the last one moves into the gap."""
@@ -203,6 +224,4 @@ class Pool:
 
 
 def _score(logps: torch.Tensor, token: int, count: int) -> TokenScore:
-    values, ids = logps.topk(min(count, len(logps)))
-    top = [(i, value) for i, value in zip(ids.tolist(), values.tolist()) if value > float("-inf")]
-    return TokenScore(float(logps[token]), tuple(top))
+    return TokenScore(float(logps[token]), top_of(logps[None], count)[0])
