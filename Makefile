@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow nightly kernels bench docs dist lock clean setup
+.PHONY: demo demo-ppo test check coverage slow nightly kernels bench docs dist bundle lock clean setup
 
 setup: $(READY)
 
@@ -84,6 +84,11 @@ dist: .venv/.ready-release
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
+
+# For machines without network: wheels, the embedded model and install.sh in one folder. More: MODELS=smollm2-135m,gemma3-270m
+BUNDLE ?= dist/medicalgpt-offline
+bundle: $(READY)
+	$(BIN)/python offline/bundle.py $(BUNDLE) $(if $(MODELS),--models $(MODELS)) $(if $(EXTRAS),--extras $(EXTRAS))
 
 COMPILE = .venv-lock/bin/uv pip compile pyproject.toml --extra quant --extra dev --extra docs --extra release --universal \
   --python-version 3.11 --no-header --no-annotate -q

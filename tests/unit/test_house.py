@@ -179,7 +179,7 @@ def test_commands_are_documented_at_all() -> None:
 @pytest.mark.parametrize("words", _documented("make"))
 def test_every_documented_make_target_exists(words: list[str]) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(words) <= set(targets)
+    assert {word for word in words if "=" not in word} <= set(targets)
 
 
 # -- what runs where ----------------------------------------------------------------------------------------------------

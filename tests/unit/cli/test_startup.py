@@ -38,6 +38,7 @@ SURFACE = {
     "--capacity --generate --max-new-tokens --batch-size --save-answers --judge --judge-model --judge-key --judge-timeout "
     "--judge-parallel --judge-one-by-one --allow-remote --judge-check",
     "evaluate tests": "--tests",
+    "examples copy": "folder",
     "export gguf": "--model --output --type --pre --overwrite --template --adapter --revision --dtype "
     "--trust-remote-code --allow-drift",
     "generate": f"{_MODEL} {_SAMPLING} --input --output --batch-size --resume --no-history --tool-format --on-bad-row --json-schema",
@@ -59,7 +60,7 @@ SURFACE = {
     "vocab report": "--model --tokenizer --text --encoding --txt --revision --trust-remote-code",
     "vocab train": "--corpus --output --size --kind --encoding --txt",
 }
-COMMANDS = ["", "config", "data", "evaluate", "export", "models", "pipeline", "vocab", *SURFACE]
+COMMANDS = ["", "config", "data", "evaluate", "examples", "export", "models", "pipeline", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner
