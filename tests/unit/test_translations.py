@@ -2,10 +2,12 @@
 
 import posixpath
 import re
+import runpy
 import unicodedata
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from opencc import OpenCC
@@ -124,6 +126,14 @@ def test_a_page_and_its_twin_point_at_each_other(page: str, english: str) -> Non
         assert f"]({posixpath.relpath(there, posixpath.dirname(here) or '.')})" in top, f"{here}: no link to {there}"
 
 
+def test_the_site_names_the_language_of_a_translated_page() -> None:
+    pytest.importorskip("mkdocs")
+    tell = runpy.run_path(str(ROOT / "docs" / "theme" / "hooks.py"))["on_post_page"]
+    for path, language in (("docs/zh-CN/data.md", "zh-CN"), ("README.zh-TW.md", "zh-TW"), ("docs/data.md", "en")):
+        page = SimpleNamespace(file=SimpleNamespace(src_uri=path))
+        assert tell('<html lang="en" class="no-js"><html lang="en"', page, None).startswith(f'<html lang="{language}" ')
+
+
 def _slug(heading: str) -> str:
     """The anchor that the site and GitHub give a heading."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").replace("*", "")
@@ -175,6 +185,11 @@ def test_the_script_check_finds_the_other_script() -> None:
     assert _foreign("模型学会停下来，語料", "zh-CN") == "語"
     assert _foreign("模型學會停下來，语料", "zh-TW") == "语"
     assert _foreign("列名 `問題`，繁體中文", "zh-CN") == ""
+
+
+def test_every_translated_page_is_in_the_navigation() -> None:
+    text = _read("mkdocs.yml")
+    assert [page for page in ALL if "zh-" in page and f" {page}\n" not in text] == []
 
 
 def test_the_glossary_keeps_its_columns_apart() -> None:
