@@ -119,6 +119,24 @@ def test_keys_options_and_files_of_the_prose_are_named(page: str, english: str) 
     assert not missing, f"{page} does not name {', '.join(missing)}"
 
 
+_SCALES = {"million": 10**6, "万": 10**4, "亿": 10**8}
+_SCALED = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_SCALES)})")
+
+
+def _numbers(text: str) -> set[str]:
+    """Decimals, percentages, and whole numbers of four digits or more: what a change of a page would leave behind in its twins."""
+    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    text = _SCALED.sub(lambda found: str(round(float(found[1]) * _SCALES[found[2]])), text)
+    return set(re.findall(r"\d+\.\d+|\d{4,}|\d+(?= ?%)", text))
+
+
+@in_step
+def test_numbers_are_the_same(page: str, english: str) -> None:
+    ours, theirs = _numbers(_prose(_read(english))), _numbers(_prose(_read(page)))
+    assert sorted(ours - theirs) == [], f"{page} lacks numbers of {english}"
+    assert sorted(theirs - ours) == [], f"{page} has numbers that {english} lacks"
+
+
 @in_step
 def test_a_page_and_its_twin_point_at_each_other(page: str, english: str) -> None:
     for here, there in ((page, english), (english, page)):
@@ -179,6 +197,11 @@ def _foreign(text: str, language: str) -> str:
 def test_a_page_is_written_in_one_script(page: str, english: str) -> None:
     language = next(name for name in LANGUAGES if name in page)
     assert _foreign(_read(page), language) == ""
+
+
+def test_the_number_check_finds_what_changed() -> None:
+    assert _numbers("8.44, 1,024 rows, 1.95 million, 5 %, 12 of 16") == {"8.44", "1024", "1950000", "5"}
+    assert _numbers("195 万，1024 条，2 亿") == {"1950000", "1024", "200000000"}
 
 
 def test_the_script_check_finds_the_other_script() -> None:
