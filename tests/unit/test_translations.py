@@ -119,7 +119,7 @@ def test_keys_options_and_files_of_the_prose_are_named(page: str, english: str) 
     assert not missing, f"{page} does not name {', '.join(missing)}"
 
 
-_SCALES = {"million": 10**6, "万": 10**4, "亿": 10**8}
+_SCALES = {"million": 10**6, "M parameters": 10**6, "万": 10**4, "亿": 10**8}
 _SCALED = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_SCALES)})")
 
 
