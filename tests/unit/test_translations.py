@@ -199,6 +199,27 @@ def test_a_page_is_written_in_one_script(page: str, english: str) -> None:
     assert _foreign(_read(page), language) == ""
 
 
+def _unseen_bold(text: str) -> list[str]:
+    """Bold words that CommonMark (GitHub) leaves as asterisks: punctuation at their edge, and a letter right beside it."""
+    found = []
+    for line in re.sub(r"`[^`\n]*`", "", _prose(text)).splitlines():
+        parts = line.split("**")
+        for before, words, behind in zip(parts[::2], parts[1::2], parts[2::2]):
+            opens = unicodedata.category(words[:1] or " ")[0] == "P" and before[-1:].isalnum()
+            closes = unicodedata.category(words[-1:] or " ")[0] == "P" and behind[:1].isalnum()
+            found += [words] if opens or closes else []
+    return found
+
+
+@in_step
+def test_bold_words_are_bold_on_github_too(page: str, english: str) -> None:
+    assert _unseen_bold(_read(page)) == []
+
+
+def test_the_bold_check_finds_asterisks() -> None:
+    assert _unseen_bold("- **預檢：**在您的資料上；**输入：** 文字，**好**的") == ["預檢："]
+
+
 def test_the_number_check_finds_what_changed() -> None:
     assert _numbers("8.44, 1,024 rows, 1.95 million, 5 %, 12 of 16") == {"8.44", "1024", "1950000", "5"}
     assert _numbers("195 万，1024 条，2 亿") == {"1950000", "1024", "200000000"}
