@@ -230,6 +230,11 @@ def test_bold_words_are_bold_on_github_too(page: str, english: str) -> None:
     assert _unseen_bold(_read(page)) == []
 
 
+@pytest.mark.parametrize("page", [page for page in ALL if "zh-CN" in page])
+def test_no_line_ends_between_two_characters(page: str) -> None:
+    assert re.findall(r"[\u4e00-\u9fff]\n *[\u4e00-\u9fff]", _prose(_read(page))) == [], "browsers show a gap there"
+
+
 def test_the_bold_check_finds_asterisks() -> None:
     assert _unseen_bold("- **預檢：**在您的資料上；**输入：** 文字，**好**的") == ["預檢："]
 
