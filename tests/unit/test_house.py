@@ -24,6 +24,7 @@ from medicalgpt.models.embedded.registry import embedded
 from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.run import _corpus_config, _stage_config, split_overrides
 from medicalgpt.rewards.choices import choice_letters
+from medicalgpt.rewards.matching import contains_text
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "examples" / "data"
@@ -270,6 +271,19 @@ def test_every_letter_is_right_equally_often_and_can_be_compared_with() -> None:
         assert len(set(letters.values())) == 1, "always the same letter would be better than a third"
         assert all(choice_letters(letter) == {letter} for letter in letters)
         assert len({question["content"] for question, _ in rows}) == len(rows)
+
+
+def test_every_reading_stands_in_its_note_and_held_out_notes_are_new() -> None:
+    notes: dict[str, set[str]] = {}
+    for name in ("readings", "readings-heldout"):
+        rows = [json.loads(line)["messages"] for line in (DATA / name / "en.jsonl").open(encoding="utf-8")]
+        for question, answer in rows:
+            note, asked = question["content"].split("\n\n")
+            assert contains_text(note, answer["content"]), note
+            assert asked.endswith("Answer with the value only.")
+        notes[name] = {question["content"].split("\n\n")[0] for question, _ in rows}
+        assert len(notes[name]) == len(rows)
+    assert not notes["readings"] & notes["readings-heldout"]
 
 
 def test_every_sample_language_has_all_its_sets() -> None:
