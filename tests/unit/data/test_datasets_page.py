@@ -69,7 +69,7 @@ def _sets() -> list[Any]:
     ):
         for row in table.splitlines():
             words = re.findall(r"`data\.(train|columns)=([^`]+)`", row)
-            columns = next((yaml.safe_load(text) for key, text in words if key == "columns"), {})
+            columns: dict[str, str] = next((yaml.safe_load(text) for key, text in words if key == "columns"), {})
             (address,) = (text for key, text in words if key == "train")
             found.append(pytest.param(KINDS[stage], address, columns, id=address))
     return found
