@@ -122,5 +122,5 @@ def test_the_pages_say_what_is_tested() -> None:
     assert all(family.why in page.partition("## What the reasons mean")[2] for family in FAMILIES.values())
     kinds = len({family.model_type or kind for kind, family in FAMILIES.items()})
     assert f"The {kinds} model types" in page
-    for name in ("README.md", "README.zh-TW.md", "CHANGELOG.md"):
+    for name in ("README.md", "README.zh-CN.md", "README.zh-TW.md", "CHANGELOG.md"):
         assert f"{kinds} " in (PAGE.parents[1] / name).read_text(encoding="utf-8"), name

@@ -12,7 +12,7 @@ from medicalgpt.evaluation.items import read_items
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("README*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-NO_GPU_YET = re.compile(r"no GPU has run|還沒有在 GPU 上執行過", re.IGNORECASE)
+NO_GPU_YET = re.compile(r"no GPU has run|還沒有在 GPU 上執行過|还没有在 GPU 上运行过", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def table() -> str:
     return done.output.strip()
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-TW.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "README.zh-TW.md"])
 def test_the_hardware_table_is_what_the_command_prints(name: str, table: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     (shown,) = re.findall(r"<!-- hardware -->\n(.*?)\n<!-- /hardware -->", text, re.DOTALL)
