@@ -34,6 +34,7 @@ from medicalgpt.runs.folder import RunFolder
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import PlanDataset
+from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.reference_cache import compute
 from medicalgpt.training.supervised.trainer import StageTrainer
 
@@ -142,6 +143,7 @@ def main() -> None:
         RunFolder(folder),
         ("constant", 0.0),
         Phases(Console(quiet=True)),
+        RowGroup(),
     )
     trainer.pop_callback(PrinterCallback)
     clock = Clock()

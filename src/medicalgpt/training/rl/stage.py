@@ -37,6 +37,7 @@ from medicalgpt.training.rl.roles import Roles, open_roles
 from medicalgpt.training.rl.servers import open_sampler
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
+from medicalgpt.training.sequence import row_group
 from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.together import wait
@@ -84,6 +85,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
 
 def _check(config: RlConfig, world: ProcessGroup) -> None:
     sharding_of(config, world.size)  # refuses
+    row_group(config, world.rank, world.size)  # so does this
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
     if mixed_precision(config) == "fp16":
