@@ -32,9 +32,9 @@ from medicalgpt.rendering.pack import plan_run
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.training.phases import Phases
+from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import PlanDataset
-from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.reference_cache import compute
 from medicalgpt.training.supervised.trainer import StageTrainer
 

@@ -1,4 +1,4 @@
-"""One packed row on several processes (Ulysses, arXiv 2309.14509): each holds some of its tokens, and during attention some heads of all.
+"""One packed row on several processes (Ulysses, arXiv 2309.14509): each holds some tokens, and in attention some heads of all tokens.
 
 Everything but attention looks at one token at a time. Around attention tokens are swapped for heads and back, so that it sees the
 whole row with all branches and windows as ever. Gradients take the same way in the other direction; each process ends with what
@@ -35,7 +35,7 @@ class _SwapContext(AutogradContext, Protocol):
 
 
 class _Swap(torch.autograd.Function):
-    """Tokens for heads [1, H, t, D] → [1, H/n, T, D], or heads for tokens [1, H/n, T, D] → [1, H, t, D]; each is the other's gradient."""
+    """Tokens for heads [1, H, t, D] → [1, H/n, T, D], or back, [1, H/n, T, D] → [1, H, t, D]; each is the other's gradient."""
 
     apply: ClassVar[Callable[..., torch.Tensor]]
 
@@ -72,23 +72,29 @@ def to_heads(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of own tokens [1, H, t, D] and [1, Hk, t, D] this process's heads of all tokens [1, H/n, T, D] and [1, K/n, T, D].
 
-    Key heads that cannot be shared out evenly are repeated, as often as it takes: K is a multiple of Hk and of n.
+    Key heads that cannot be shared out evenly are repeated: K is a multiple of Hk and of n.
 
     Raises:
         ModelError: the heads cannot be shared out.
     """
-    heads, groups = query.shape[1], query.shape[1] // key.shape[1]
+    heads = query.shape[1]
     if heads % peers.size:
         fitting = ", ".join(str(n) for n in range(1, heads + 1) if heads % n == 0)
         raise ModelError(
             f"distributed.sequence={peers.size}: this model's layers have {heads} attention heads, which so many processes "
             f"cannot share; use one of {fitting}"
         )
-    times = next(r for r in range(1, groups + 1) if groups % r == 0 and key.shape[1] * r % peers.size == 0)
+    times = repeats(heads, key.shape[1], peers.size)
     if times > 1:
         key, value = key.repeat_interleave(times, 1), value.repeat_interleave(times, 1)
     query, key, value = (_Swap.apply(x, peers, True) for x in (query, key, value))
     return query, key, value
+
+
+def repeats(heads: int, key_heads: int, processes: int) -> int:
+    """How often each key head is repeated so that as many processes, a divisor of `heads`, can share them out."""
+    each = heads // key_heads
+    return next(r for r in range(1, each + 1) if each % r == 0 and key_heads * r % processes == 0)
 
 
 def to_tokens(out: torch.Tensor, peers: Peers) -> torch.Tensor:

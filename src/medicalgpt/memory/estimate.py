@@ -29,6 +29,7 @@ class SetupOptions(TypedDict, total=False):
     checkpointing: bool
     processes: int
     shards: int
+    sequence: int
     new_tokens: int
 
 
@@ -68,7 +69,7 @@ def _this_device() -> Device:
 
 def setup_of(config: StageConfig, shards: int = 1) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them, each weight in so many parts."""
-    targets = config.lora.target_modules
+    targets, sequence = config.lora.target_modules, config.distributed.sequence
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
@@ -76,8 +77,11 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
         rank=config.lora.rank,
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
+        processes=max(
+            int(os.environ.get("WORLD_SIZE", "1")), sequence
+        ),  # an estimate may be asked for outside of the run
         shards=shards,
+        sequence=sequence,
     )
 
 
