@@ -122,9 +122,7 @@ def main() -> None:
     cases: list[dict[str, Any]] = []
     for world in args.processes:
         measured = measure(args.tokens, world)
-        setup = setup_for(
-            "lora", "float32", "cpu", row_tokens=args.tokens, rank=RANK, processes=world, sequence=world
-        )
+        setup = setup_for("lora", "float32", "cpu", row_tokens=args.tokens, rank=RANK, processes=world, sequence=world)
         found = estimate(shape_of_config(shape()), setup)
         estimated = found.activations + found.head + found.heap
         cases.append({"processes": world, "tokens": args.tokens, "measured": measured, "estimated": estimated})

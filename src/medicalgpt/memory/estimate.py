@@ -40,7 +40,7 @@ def setup_for(
 
     Args:
         dtype: as `model.dtype`; "mixed" is what "auto" means on a GPU that multiplies bfloat16.
-        device: null for this machine's.
+        device: "cuda" stands for any accelerator; null for this machine's.
     """
     if device is None:
         device = _this_device()
@@ -62,9 +62,9 @@ def _types(method: Method, dtype: DType) -> tuple[str, str]:
 
 
 def _this_device() -> Device:
-    import torch
+    from medicalgpt.kernels.device import accelerator  # lazy: heavy
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if accelerator() is not None else "cpu"
 
 
 def setup_of(config: StageConfig, shards: int = 1) -> Setup:

@@ -13,6 +13,7 @@ from medicalgpt.data.files import skipped_lines
 from medicalgpt.data.ledger import warning_lines
 from medicalgpt.data.sources import source_lines
 from medicalgpt.errors import ConfigError
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
@@ -179,9 +180,7 @@ def _trackers(ctx: Context[RlConfig, PromptSet], config: RlConfig) -> Any:
         return None
     from accelerate import Accelerator
 
-    found = Accelerator(
-        log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=not torch.cuda.is_available()
-    )
+    found = Accelerator(log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=accelerator() is None)
     found.init_trackers("tensorboard" if config.report_to == ["tensorboard"] else "medicalgpt")
     return found
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.shard import has_room, put_out
 from medicalgpt.rendering.build import Prepared
@@ -63,7 +63,7 @@ def arguments(
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
         remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=accelerator() is None,
         dataloader_pin_memory=False,
     )
 
