@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.numerics import EXACT
 from tests.ranks import Done, Job, run
+from tests.rl import words as rollout_words
 from tests.stages import Bench, column, largest_gap, manifest, metrics, weights
 from tests.tiny import save_tiny
 
@@ -46,6 +47,15 @@ OTHERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "divided kto": ("kto", 4, ("distributed.sequence=2", "distributed.shard=full")),
 }
 
+# Stages that learn from their own answers: whose updates share rows.
+ROLLOUTS: dict[str, tuple[str, ...]] = {
+    "ppo": ("ppo",),
+    "ppo-full": ("ppo", FULL, CHECKPOINTED),
+    "grpo": ("grpo", "objective.minibatches=2"),
+    "rloo": ("rloo",),
+    "distill": ("distill",),
+}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -74,6 +84,13 @@ def done(_bench: Bench, folder: Path, bases: dict[str, Path]) -> dict[str, Done]
     for world, n in ((1, 1), (2, 2), (4, 2)):  # killed with shared rows, gone on with others
         jobs += [job(f"dies {world}", "cap", 2, "distributed.sequence=2", out=f"again {world}", die_at=2)]
         jobs += [job(f"goes on {world}", "cap", world, f"distributed.sequence={n}", out=f"again {world}")]
+    for way, (stage, *words) in ROLLOUTS.items():
+        given = [f"objective.teacher={bases['qwen3']}", "reward.functions=[]"] if stage == "distill" else []
+        for name, world, n in ((f"{way} 1", 1, 1), (f"{way} 2", 2, 2), (f"{way} 4", 4, 2)):
+            shared = f"distributed.sequence={n}"
+            cache = {"MEDICALGPT_CACHE": str(folder / f"cache-{name}")}
+            asked = rollout_words(_bench, stage, folder / "runs" / name, FAST, *given, *words, shared)
+            jobs.append(Job(name, world, [w for w in asked if w != "reward.functions=[]"], env=cache))
     return run(jobs)
 
 
@@ -133,3 +150,21 @@ def test_killed_with_shared_rows_and_gone_on_with(done: dict[str, Done], folder:
     assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
     assert "resuming from" in done[f"goes on {world}"].said[0]
     assert_same(folder / "runs" / f"again {world}", folder / "runs" / "cap 1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 4])
+@pytest.mark.parametrize("way", ROLLOUTS)
+def test_updates_with_shared_rows_are_those_of_one_process(
+    done: dict[str, Done], folder: Path, way: str, world: int
+) -> None:
+    name, single = f"{way} {world}", f"{way} 1"
+    assert (done[single].codes, done[name].codes) == ([0], [0] * world), done[name].said
+    assert "each row of an update on 2 processes" in done[name].said[0]
+    found, wanted = (metrics(folder / "runs" / n) for n in (name, single))
+    clock = ("seconds", "rollout_share", "tokens_per_second", "rollout_tokens_per_second", "train_seconds")
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        same = [key for key in mine if not key.endswith(clock)]
+        assert {k: mine[k] for k in same} == pytest.approx({k: theirs[k] for k in same}, rel=EXACT, abs=EXACT)
+    assert largest_gap(weights(folder / "runs" / name), weights(folder / "runs" / single)) < EXACT

@@ -75,6 +75,11 @@ class CausalPolicy(nn.Module):
         """Set the frozen model that `against_teacher` compares with."""
         self._teacher = (teacher,)
 
+    @property
+    def teacher(self) -> "CausalPolicy | None":
+        """The frozen model that `against_teacher` compares with."""
+        return self._teacher[0]
+
     def against_teacher(
         self, batch: TreeBatch, compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
@@ -82,7 +87,7 @@ class CausalPolicy(nn.Module):
 
         Families pad their vocabulary to different widths; ids beyond the narrower one exist in no tokenizer.
         """
-        (teacher,) = self._teacher
+        teacher = self.teacher
         if teacher is None:
             raise ValueError("this policy has no teacher")
         part, own = self._part(batch)

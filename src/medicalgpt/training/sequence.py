@@ -13,10 +13,11 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.models.shard import free
-from medicalgpt.models.trial import Trial, coarsest
+from medicalgpt.models.trial import Run, Trial, coarsest, directly
 from medicalgpt.rendering.batch import pack_trees
 from medicalgpt.training.meter import Reducer
 from medicalgpt.training.policy import AUTOCAST, mixed_precision
@@ -74,16 +75,11 @@ def row_group(config: StageConfig, rank: int, world: int) -> RowGroup:
     """The groups that `distributed.sequence` asks for, of neighboring processes. All processes ask.
 
     Raises:
-        ConfigError: a stage with rollouts, rows that are not packed, or groups that do not divide the processes.
+        ConfigError: rows that are not packed, or groups that do not divide the processes.
     """
     size = config.distributed.sequence
     if size == 1:
         return RowGroup(rank, world)
-    if config.rollouts:
-        raise ConfigError(
-            f"distributed.sequence={size}: stages that learn from their own answers do not share rows between processes so far; "
-            "use distributed.sequence=1"
-        )
     if config.train.batching == "padded":
         raise ConfigError(
             f"distributed.sequence={size} shares packed rows between processes; train.batching=padded has none. Use auto"
@@ -101,11 +97,26 @@ def share_rows(module: StageModule, group: RowGroup, config: StageConfig) -> str
     """Let the module's policy share its rows; returns what is to be said of it, empty where it does not.
 
     Raises:
-        ConfigError: the model cannot be packed, or gives other numbers with shared rows.
+        ConfigError: as `prove`.
     """
-    peers, policy = group.peers, module.policy
-    if peers is None:
+    if group.peers is None:
         return ""
+    # A copy: FSDP cannot tell what becomes of a view.
+    prove(module.policy, group.peers, config, lambda forward: module.within(lambda: forward().clone()))
+    free(module)
+    module.share_rows(group.peers)
+    return f"; each row on {group.peers.size} processes"
+
+
+def prove(policy: CausalPolicy | RewardPolicy, peers: Peers, config: StageConfig, run: Run = directly) -> None:
+    """See that a model gives the numbers with shared rows that it gives without; on all processes together.
+
+    Args:
+        run: how its forward passes are run.
+
+    Raises:
+        ConfigError: it does not, or cannot be packed.
+    """
     asked = f"distributed.sequence={peers.size}"
     if policy.batching != "tree":
         raise ConfigError(
@@ -116,35 +127,30 @@ def share_rows(module: StageModule, group: RowGroup, config: StageConfig) -> str
             f"{asked}: this model's rotary embedding ({', '.join(sorted(kinds))}) depends on the length of the whole row, of which "
             "a process sees a part; use distributed.sequence=1"
         )
-    if why := next(filter(None, gathered(_objection(module, peers, config))), ""):
-        raise ConfigError(f"{asked}: this model {why} when a row is shared; use distributed.sequence=1")
-    module.share_rows(peers)
-    return f"; each row on {peers.size} processes"
+    why = _objection(policy, peers, Trial(AUTOCAST[mixed_precision(config)], run=run))
+    if found := next(filter(None, gathered(why)), ""):
+        raise ConfigError(f"{asked}: this model {found} when a row is shared; use distributed.sequence=1")
 
 
-def _objection(module: StageModule, peers: Peers, config: StageConfig) -> str:
-    """Why the module's policy is not itself with shared rows; empty where it is."""
-    policy, training = module.policy, module.training
+def _objection(policy: CausalPolicy | RewardPolicy, peers: Peers, trial: Trial) -> str:
+    """Why a policy is not itself with shared rows; empty where it is."""
+    training = policy.training
     trees = probe_trees(int(unwrap(policy.model).config.get_text_config().vocab_size))
     packed = pack_trees(trees).to(next(policy.parameters()).device)
-    autocast = AUTOCAST[mixed_precision(config)]
 
     def ask() -> torch.Tensor:
         return policy.scores(packed) if isinstance(policy, RewardPolicy) else policy.logps(packed)[0]
 
-    # A copy: FSDP cannot tell what becomes of a view.
-    trial = Trial(autocast, run=lambda forward: module.within(lambda: forward().clone()))
-    module.eval()
+    policy.eval()
     try:
         alone = trial.outcome(policy.model, ask)
         policy.peers = peers
         shared = trial.outcome(policy.model, ask)
     finally:
         policy.peers = None
-        free(module)
-        module.train(training)
+        policy.train(training)
     unit = "score" if isinstance(policy, RewardPolicy) else "log-probability"
-    return shared.objection(alone, coarsest(policy.model, autocast), unit)
+    return shared.objection(alone, coarsest(policy.model, trial.autocast), unit)
 
 
 def _rope_types(config: object) -> Iterator[str]:
