@@ -29,6 +29,7 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "simpo": ("qwen3", "simpo", (FULL,)),
     "rm": ("llama", "rm", (FULL,)),
     "rm-lora": ("qwen2", "rm", ()),
+    "pt-lora": ("llama", "pt", (CHECKPOINTED,)),
     "best": ("llama", "sft", (FAST, "train.eval_every=1", "train.keep_best=eval/loss")),
     "head": ("llama", "sft", ('lora.target_modules=["q_proj","lm_head"]',)),
 }
@@ -46,6 +47,13 @@ OTHERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "divided rm": ("rm", 2, ("distributed.sequence=2", "distributed.shard=full")),
     "divided kto": ("kto", 4, ("distributed.sequence=2", "distributed.shard=full")),
 }
+
+# Shorter types, and how far their first numbers may be apart.
+SHORT: dict[str, tuple[str, ...]] = {
+    "nf4": ("quantization=nf4", CHECKPOINTED),
+    "bf16": (FULL, "model.dtype=auto"),
+}
+GAPS = {"nf4": 2e-6, "bf16": 0.05}
 
 # Stages that learn from their own answers: whose updates share rows.
 ROLLOUTS: dict[str, tuple[str, ...]] = {
@@ -84,6 +92,11 @@ def done(_bench: Bench, folder: Path, bases: dict[str, Path]) -> dict[str, Done]
     for world, n in ((1, 1), (2, 2), (4, 2)):  # killed with shared rows, gone on with others
         jobs += [job(f"dies {world}", "cap", 2, "distributed.sequence=2", out=f"again {world}", die_at=2)]
         jobs += [job(f"goes on {world}", "cap", world, f"distributed.sequence={n}", out=f"again {world}")]
+    for kind, more in SHORT.items():
+        for n in (1, 2):
+            words = ("model.dtype=float32", *more, f"distributed.sequence={n}")
+            probe = "bf16_on_this_machine" if kind == "bf16" else None
+            jobs += [job(f"{kind} {n}", "pt-lora", n, *words, wide=False, probe=probe)]
     for way, (stage, *words) in ROLLOUTS.items():
         given = [f"objective.teacher={bases['qwen3']}", "reward.functions=[]"] if stage == "distill" else []
         for name, world, n in ((f"{way} 1", 1, 1), (f"{way} 2", 2, 2), (f"{way} 4", 4, 2)):
@@ -168,3 +181,13 @@ def test_updates_with_shared_rows_are_those_of_one_process(
         same = [key for key in mine if not key.endswith(clock)]
         assert {k: mine[k] for k in same} == pytest.approx({k: theirs[k] for k in same}, rel=EXACT, abs=EXACT)
     assert largest_gap(weights(folder / "runs" / name), weights(folder / "runs" / single)) < EXACT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SHORT)
+def test_shared_rows_in_shorter_types_start_alike(done: dict[str, Done], folder: Path, kind: str) -> None:
+    """Numbers of the first step: what AdamW makes of rounding after that is no measure (tests/numerics.py)."""
+    assert (done[f"{kind} 1"].codes, done[f"{kind} 2"].codes) == ([0], [0, 0]), done[f"{kind} 2"].said
+    for name in ("train/loss", "train/grad_norm", "eval/loss"):
+        pair, single = (column(folder / "runs" / f"{kind} {n}", name) for n in (2, 1))
+        assert pair[0] == pytest.approx(single[0], rel=GAPS[kind]), name

@@ -12,7 +12,7 @@ from medicalgpt.evaluation.items import read_items
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("README*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-NO_GPU_YET = re.compile(r"no GPU has run|還沒有在 GPU 上執行過", re.IGNORECASE)
+NO_GPU_YET = re.compile(r"no GPU has run|還沒有在 GPU 上執行過|还没有在 GPU 上运行过", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,19 @@ def test_the_evaluation_page_says_the_same_in_chinese() -> None:
     missing = sorted(code - named - {"xinneike", "ward"})
     assert not missing, f"{chinese} does not name {', '.join(missing)}"
     assert not set(theirs) & set("设测试题组数据选项这个为与没")
+
+
+def test_the_scaling_page_says_the_same_in_chinese() -> None:
+    english, chinese = ROOT / "docs/scaling.md", ROOT / "docs/zh-CN/scaling.md"
+    ours, theirs = english.read_text(encoding="utf-8"), chinese.read_text(encoding="utf-8")
+    for mark in ("\n## ", "\n### ", "\n| ", "\n- "):
+        assert ours.count(mark) == theirs.count(mark), mark
+    (commands, numbers, code), (same, counted, named) = _facts(english), _facts(chinese)
+    assert same == commands
+    assert counted == numbers
+    missing = sorted(code - named)
+    assert not missing, f"{chinese} does not name {', '.join(missing)}"
+    assert not set(theirs) & set("設測試題組數據選項這個為與沒進權")
 
 
 @pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])

@@ -161,6 +161,8 @@ def _advice(setup: Setup) -> list[str]:
         advice.append("quantization=nf4 with LoRA stores the base in 4 bits")
     if not setup.checkpointing:
         advice.append("train.gradient_checkpointing=true keeps fewer activations")
+    if setup.sequence < setup.processes:
+        advice.append(f"distributed.sequence=N shares each row among N of the {setup.processes} processes")
     advice.append(f"a smaller data.max_tokens or train.row_tokens (now {setup.row_tokens} tokens a row)")
     advice.append("a smaller model.base")
     return advice

@@ -134,7 +134,7 @@ def prove(policy: CausalPolicy | RewardPolicy, peers: Peers, config: StageConfig
 
 def _objection(policy: CausalPolicy | RewardPolicy, peers: Peers, trial: Trial) -> str:
     """Why a policy is not itself with shared rows; empty where it is."""
-    training = policy.training
+    modes = [(module, module.training) for module in policy.modules()]  # roles on one base have modes of their own
     trees = probe_trees(int(unwrap(policy.model).config.get_text_config().vocab_size))
     packed = pack_trees(trees).to(next(policy.parameters()).device)
 
@@ -148,7 +148,8 @@ def _objection(policy: CausalPolicy | RewardPolicy, peers: Peers, trial: Trial) 
         shared = trial.outcome(policy.model, ask)
     finally:
         policy.peers = None
-        policy.train(training)
+        for module, mode in modes:
+            module.training = mode
     unit = "score" if isinstance(policy, RewardPolicy) else "log-probability"
     return shared.objection(alone, coarsest(policy.model, trial.autocast), unit)
 

@@ -382,6 +382,9 @@ def test_advice_names_dividing_before_smaller_models():
     assert said.index("distributed.shard=full divides the model among the 8 processes") < said.index(
         "a smaller model.base"
     )
+    assert said.index("distributed.sequence=N shares each row among N of the 8") < said.index(
+        "a smaller data.max_tokens"
+    )
     with pytest.raises(ModelError, match="shards=3 does not divide 4 processes"):
         Setup(processes=4, shards=3)
 

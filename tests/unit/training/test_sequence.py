@@ -79,13 +79,13 @@ def test_a_row_counts_once() -> None:
 
 
 def test_a_model_that_gives_other_numbers_is_refused(absent: Peers) -> None:
-    policy = _policy().train()
+    policy = _policy()
+    policy.model.eval()  # as a base that roles share
     with pytest.raises(
         ConfigError, match=r"sequence=2: this model differs by .* in log-probability when a row is shared"
     ):
         prove(policy, absent, _config(2))
-    assert policy.training
-    assert policy.peers is None
+    assert (policy.training, policy.model.training, policy.peers) == (True, False, None)
 
 
 def test_heads_that_cannot_be_shared_are_refused(absent: Peers) -> None:
