@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from tests.numerics import EXACT
 from tests.ranks import Done, Job, run
-from tests.rl import words as rollout_words
 from tests.stages import Bench, column, largest_gap, manifest, metrics, weights
 from tests.tiny import save_tiny
 
@@ -33,6 +32,9 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "best": ("llama", "sft", (FAST, "train.eval_every=1", "train.keep_best=eval/loss")),
     "head": ("llama", "sft", ('lora.target_modules=["q_proj","lm_head"]',)),
 }
+FOUR = ("sft-full", "window", "cap", "kto", "rm-lora")  # on four processes, too
+SHARED = [(way, 2) for way in WAYS] + [(way, 4) for way in FOUR]
+
 # Beside shared rows: two groups of two, and models that are divided.
 OTHERS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "two groups": ("sft-full", 4, ("distributed.sequence=2",)),
@@ -54,15 +56,6 @@ SHORT: dict[str, tuple[str, ...]] = {
     "bf16": (FULL, "model.dtype=auto"),
 }
 GAPS = {"nf4": 2e-6, "bf16": 0.05}
-
-# Stages that learn from their own answers: whose updates share rows.
-ROLLOUTS: dict[str, tuple[str, ...]] = {
-    "ppo": ("ppo",),
-    "ppo-full": ("ppo", FULL, CHECKPOINTED),
-    "grpo": ("grpo", "objective.minibatches=2"),
-    "rloo": ("rloo",),
-    "distill": ("distill",),
-}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +80,7 @@ def done(_bench: Bench, folder: Path, bases: dict[str, Path]) -> dict[str, Done]
         return Job(name, world, _bench.words(stage, place, *OPTIONS, base, *words, *more), **settings)  # type: ignore[arg-type]
 
     jobs = [job(f"{way} 1", way, 1) for way in WAYS]
-    jobs += [job(f"{way} {n}", way, n, f"distributed.sequence={n}") for way in WAYS for n in (2, 4)]
+    jobs += [job(f"{way} {n}", way, n, f"distributed.sequence={n}") for way, n in SHARED]
     jobs += [job(name, way, world, *more) for name, (way, world, more) in OTHERS.items()]
     for world, n in ((1, 1), (2, 2), (4, 2)):  # killed with shared rows, gone on with others
         jobs += [job(f"dies {world}", "cap", 2, "distributed.sequence=2", out=f"again {world}", die_at=2)]
@@ -97,13 +90,6 @@ def done(_bench: Bench, folder: Path, bases: dict[str, Path]) -> dict[str, Done]
             words = ("model.dtype=float32", *more, f"distributed.sequence={n}")
             probe = "bf16_on_this_machine" if kind == "bf16" else None
             jobs += [job(f"{kind} {n}", "pt-lora", n, *words, wide=False, probe=probe)]
-    for way, (stage, *words) in ROLLOUTS.items():
-        given = [f"objective.teacher={bases['qwen3']}", "reward.functions=[]"] if stage == "distill" else []
-        for name, world, n in ((f"{way} 1", 1, 1), (f"{way} 2", 2, 2), (f"{way} 4", 4, 2)):
-            shared = f"distributed.sequence={n}"
-            cache = {"MEDICALGPT_CACHE": str(folder / f"cache-{name}")}
-            asked = rollout_words(_bench, stage, folder / "runs" / name, FAST, *given, *words, shared)
-            jobs.append(Job(name, world, [w for w in asked if w != "reward.functions=[]"], env=cache))
     return run(jobs)
 
 
@@ -128,8 +114,7 @@ def test_two_processes_that_share_rows_are_one(bench: Bench, folder: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "world"), SHARED)
 def test_shared_rows_are_one_process(done: dict[str, Done], folder: Path, way: str, world: int) -> None:
     name, single = f"{way} {world}", f"{way} 1"
     assert (done[single].codes, done[name].codes) == ([0], [0] * world), done[name].said
@@ -163,24 +148,6 @@ def test_killed_with_shared_rows_and_gone_on_with(done: dict[str, Done], folder:
     assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
     assert "resuming from" in done[f"goes on {world}"].said[0]
     assert_same(folder / "runs" / f"again {world}", folder / "runs" / "cap 1")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("way", ROLLOUTS)
-def test_updates_with_shared_rows_are_those_of_one_process(
-    done: dict[str, Done], folder: Path, way: str, world: int
-) -> None:
-    name, single = f"{way} {world}", f"{way} 1"
-    assert (done[single].codes, done[name].codes) == ([0], [0] * world), done[name].said
-    assert "each row of an update on 2 processes" in done[name].said[0]
-    found, wanted = (metrics(folder / "runs" / n) for n in (name, single))
-    clock = ("seconds", "rollout_share", "tokens_per_second", "rollout_tokens_per_second", "train_seconds")
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.keys() == theirs.keys()
-        same = [key for key in mine if not key.endswith(clock)]
-        assert {k: mine[k] for k in same} == pytest.approx({k: theirs[k] for k in same}, rel=EXACT, abs=EXACT)
-    assert largest_gap(weights(folder / "runs" / name), weights(folder / "runs" / single)) < EXACT
 
 
 @pytest.mark.slow
