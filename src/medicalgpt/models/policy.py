@@ -90,10 +90,10 @@ class CausalPolicy(nn.Module):
         teacher = self.teacher
         if teacher is None:
             raise ValueError("this policy has no teacher")
-        part, own = self._part(batch)
+        row, own = self._part(batch)
         with torch.no_grad():
-            theirs, their_head = teacher._logits_of(part, own)
-        ours, our_head = self._logits_of(part, own)
+            theirs, their_head = teacher._logits_of(row, own)
+        ours, our_head = self._logits_of(row, own)
 
         def part(mine: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
             a, b = our_head(mine), their_head(other)
