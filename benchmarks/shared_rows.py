@@ -3,10 +3,10 @@
     python benchmarks/shared_rows.py [--tokens 8192] [--processes 1 2 4 8] [--json FILE]
 
 A random LLaMA (2 layers, 256 wide, 8 heads, 2 key heads) with adapters, in fp32 on the CPU; the processes are forked and talk over
-gloo. Each goes forward and backward over one record, through the same policy, tree attention and chunked head as a training run. Two peaks,
-of the process where they are largest: the bytes of all tensors that torch's operations made in the pass and that lived at the same time, which is
-what activations and head of the estimate stand for, and the resident set less what lay there before, which has the gaps of the heap
-in it. Exits with 1 when the estimate is off the first by more than 20 %.
+gloo. Each goes forward and backward over one record, through the same policy, tree attention and chunked head as a training run.
+Two peaks, of the process where they are largest: the bytes of the tensors that torch's operations made in the pass and that lived
+at the same time, which is what activations and head of the estimate stand for; and the resident set less what lay there before,
+which has the gaps of the heap in it. Exits with 1 when the estimate is off the first by more than 20 %.
 """
 
 import argparse
