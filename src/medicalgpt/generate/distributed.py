@@ -151,7 +151,7 @@ def join() -> Workers:
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
 
-    from medicalgpt.kernels.device import take_device
+    from medicalgpt.kernels.device import take_device  # lazy: heavy
 
     take_device()
     store, rank, size = meet()

@@ -5,7 +5,6 @@ Drawing and measuring keep no activations, so that a row that fits there may be 
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
 
 import torch
 import torch.distributed as dist
@@ -45,23 +44,30 @@ def with_peers(seen: Experience, owned: Sequence[int], peers: Peers | None) -> t
 
 def merged(parts: Sequence[Experience]) -> Experience:
     """The answers of several processes as those of one, in order."""
-    first = parts[0]
-    values = {
-        field.name: torch.cat([getattr(part, field.name) for part in parts])
-        for field in fields(Experience)
-        if isinstance(getattr(first, field.name), torch.Tensor)
-    }
-    trees = [tree for part in parts for tree in part.trees]
-    return replace(first, trees=trees, targets=_merged([part.targets for part in parts]), **values)
+    targets = [part.targets for part in parts]
+    return Experience(
+        trees=[tree for part in parts for tree in part.trees],
+        lengths=torch.cat([part.lengths for part in parts]),
+        entropy=torch.cat([part.entropy for part in parts]),
+        targets=RolloutTargets(
+            torch.cat([one.old for one in targets]),
+            _joined([one.advantages for one in targets]),
+            _joined([one.old_values for one in targets]),
+            _joined([one.returns for one in targets]),
+            _joined([one.counted for one in targets]),
+            targets[0].mean_length,
+        ),
+        reference=torch.cat([part.reference for part in parts]),
+        stopped=torch.cat([part.stopped for part in parts]),
+        score=torch.cat([part.score for part in parts]),
+        total=torch.cat([part.total for part in parts]),
+    )
 
 
-def _merged(parts: Sequence[RolloutTargets]) -> RolloutTargets:
-    values = {
-        field.name: torch.cat([getattr(part, field.name) for part in parts])
-        for field in fields(RolloutTargets)
-        if isinstance(getattr(parts[0], field.name), torch.Tensor)
-    }
-    return replace(parts[0], **values)
+def _joined(values: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """End to end; None where the stage has no such thing."""
+    found = [value for value in values if value is not None]
+    return torch.cat(found) if found else None
 
 
 @contextlib.contextmanager
