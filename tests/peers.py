@@ -1,6 +1,7 @@
 """Compares what processes that share a row compute with what one computes alone; each is forked here, over gloo.
 
-As a program: its argument is the number of processes; a line of JSON comes back, the largest gap of every case by its name.
+As a program: its arguments are the number of processes and families of models; a line of JSON comes back, the largest gap of every
+case by its name.
 """
 
 import copy
@@ -53,16 +54,16 @@ SCORES: dict[str, Ask] = {
 }
 
 
-def compare(world: int) -> dict[str, float]:
+def compare(world: int, families: Sequence[str] = FAMILIES) -> dict[str, float]:
     """Largest gap of loss and gradients by case, as tests call it: in a process of its own."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    words = [sys.executable, "-m", "tests.peers", str(world)]
+    words = [sys.executable, "-m", "tests.peers", str(world), *families]
     done = subprocess.run(words, env=child(PYTHONPATH=path), cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def _policies(world: int) -> Iterator[tuple[str, Any, dict[str, Ask]]]:
+def _policies(world: int, families: Sequence[str]) -> Iterator[tuple[str, Any, dict[str, Ask]]]:
     from transformers import AutoModelForSequenceClassification
 
     from medicalgpt.kernels.attention import enable
@@ -70,7 +71,7 @@ def _policies(world: int) -> Iterator[tuple[str, Any, dict[str, Ask]]]:
     from tests.tiny import tiny_config, tiny_model
 
     extra = SIX if world == 3 else {}
-    for kind in FAMILIES:
+    for kind in families:
         model = tiny_model(kind, **extra).double()
         enable(model)
         for chunked in (True, False) if kind in ("llama", "gemma2") else (True,):
@@ -108,7 +109,7 @@ def _gap(policy: Any, ask: Ask, trees: list[TokenTree], peers: Any) -> float:
     return max(float((a - b).abs().max()) for a, b in zip(*found, strict=True))
 
 
-def _rank(rank: int, world: int, port: int) -> None:
+def _rank(rank: int, world: int, port: int, families: Sequence[str]) -> None:
     import torch.distributed as dist
 
     from medicalgpt.kernels.ulysses import Peers
@@ -119,7 +120,7 @@ def _rank(rank: int, world: int, port: int) -> None:
     assert group is not None
     peers, gaps = Peers(group, rank, world), {}
     with float64():
-        for name, policy, asks in _policies(world):
+        for name, policy, asks in _policies(world, families):
             for what, ask in asks.items():
                 for row, shapes in ROWS.items():
                     if what == "scores" and not shapes:
@@ -141,7 +142,7 @@ def main() -> None:
         if pid == 0:
             code = 1
             try:
-                _rank(rank, world, port)
+                _rank(rank, world, port, sys.argv[2:])
                 code = 0
             except BaseException:
                 import traceback
