@@ -32,6 +32,7 @@ from medicalgpt.rendering.pack import plan_run
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.training.phases import Phases
+from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import PlanDataset
 from medicalgpt.training.supervised.reference_cache import compute
@@ -142,6 +143,7 @@ def main() -> None:
         RunFolder(folder),
         ("constant", 0.0),
         Phases(Console(quiet=True)),
+        RowGroup(),
     )
     trainer.pop_callback(PrinterCallback)
     clock = Clock()

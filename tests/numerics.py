@@ -7,6 +7,7 @@ gradient of each float32 step at the weights where the float64 run took the same
 """
 
 import contextlib
+import inspect
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 
 from medicalgpt.models import load
 
@@ -68,9 +70,12 @@ def float64(nudge: int | None = None) -> Iterator[None]:
                 _nudge(weight, nudge)
         return model
 
+    # A backward pass runs without the mode; what it recomputes must not.
+    recomputing = inspect.unwrap(checkpoint).__kwdefaults__
     # A cache of its own: its keys name float32, and reference values of that would be found.
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as cache, mode:
         patch.setattr(load, "load_base", wide)
+        patch.setitem(recomputing, "context_fn", lambda: (contextlib.nullcontext(), mode))
         patch.setenv("MEDICALGPT_CACHE", cache)
         torch.set_default_dtype(torch.float64)
         try:

@@ -61,6 +61,19 @@ def test_the_evaluation_page_says_the_same_in_chinese() -> None:
     assert not set(theirs) & set("设测试题组数据选项这个为与没")
 
 
+def test_the_scaling_page_says_the_same_in_chinese() -> None:
+    english, chinese = ROOT / "docs/scaling.md", ROOT / "docs/zh-CN/scaling.md"
+    ours, theirs = english.read_text(encoding="utf-8"), chinese.read_text(encoding="utf-8")
+    for mark in ("\n## ", "\n### ", "\n| ", "\n- "):
+        assert ours.count(mark) == theirs.count(mark), mark
+    (commands, numbers, code), (same, counted, named) = _facts(english), _facts(chinese)
+    assert same == commands
+    assert counted == numbers
+    missing = sorted(code - named)
+    assert not missing, f"{chinese} does not name {', '.join(missing)}"
+    assert not set(theirs) & set("設測試題組數據選項這個為與沒進權")
+
+
 @pytest.mark.parametrize("language", ["en", "zh", "zh-TW"])
 def test_the_page_s_test_of_a_hospital_runs(language: str, tmp_path: Path) -> None:
     """The files of the example as they stand there are a test, with the row's subject and its right answer."""

@@ -16,6 +16,7 @@ def estimate(
     processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes, each with the whole model.")] = 1,
     shard: Annotated[int, typer.Option(min=1, help="Processes that divide the model among them.")] = 1,
     replicate: Annotated[int, typer.Option(min=1, help="With --shard: groups of that many, usually machines.")] = 1,
+    sequence: Annotated[int, typer.Option(min=1, help="Of all processes, those that share each row.")] = 1,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
@@ -48,8 +49,9 @@ def estimate(
         dtype,
         device,
         row_tokens=max_tokens,
-        processes=max(processes, shard * replicate),
+        processes=max(processes, shard * replicate, sequence),
         shards=shard,
+        sequence=sequence,
         rank=rank,
         checkpointing=checkpointing,
     )
@@ -60,10 +62,11 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
     from medicalgpt.memory.estimate import gigabytes
 
     setup = estimated.setup
+    shared = f" on {setup.sequence} processes" if setup.sequence > 1 else ""
     lines = [
         f"{name}: {parameters / 1e6:,.1f} M parameters, "
         f"{estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})",
-        f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens, "
+        f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens{shared}, "
         f"gradient checkpointing {'on' if setup.checkpointing else 'off'}",
         *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
         f"  {'total':<14} {gigabytes(estimated.total):>10}",
@@ -73,11 +76,11 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
             f"each of {setup.processes} processes that hold 1/{setup.shards} of the model: "
             f"{gigabytes(estimated.all_processes)} together"
         )
-        lines.append(_traffic_line(estimated))
     elif setup.processes > 1:
-        lines.append(
-            f"each of {setup.processes} data-parallel processes: {gigabytes(estimated.all_processes)} together"
-        )
+        kind = "data-parallel processes" if setup.sequence == 1 else "processes that hold the model"
+        lines.append(f"each of {setup.processes} {kind}: {gigabytes(estimated.all_processes)} together")
+    if setup.shards > 1 or setup.sequence > 1:
+        lines.append(_traffic_line(estimated))
     return "\n".join(lines)
 
 
@@ -87,4 +90,6 @@ def _traffic_line(estimated: "MemoryEstimate") -> str:
 
     traffic, setup = estimated.traffic, estimated.setup
     between = f", and {gigabytes(traffic.copies)} a step between groups" if traffic.copies else ""
-    return f"traffic of a process: {gigabytes(traffic.row)} for each row of {setup.row_tokens} tokens{between}"
+    swaps = f", {gigabytes(traffic.swaps)} of it to swap tokens for heads" if traffic.swaps else ""
+    row = gigabytes(traffic.row + traffic.swaps)
+    return f"traffic of a process: {row} for each row of {setup.row_tokens} tokens{swaps}{between}"

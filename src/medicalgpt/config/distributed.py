@@ -27,6 +27,11 @@ class DistributedConfig(Section):
         "each",
         description="With shards: add gradients up after each row, so that only parts of them stay; step: once a step, with whole gradients in between.",
     )
+    sequence: int = Field(
+        1,
+        ge=1,
+        description="Neighboring processes that work at each packed row together, for rows that are too long for one: each keeps the activations of 1/sequence of its tokens (Ulysses, arXiv 2309.14509). It must divide the model's attention heads.",
+    )
     timeout: float = Field(
         1800.0,
         gt=0,

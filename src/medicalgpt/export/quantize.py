@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import nn
 
 from medicalgpt.config.sections import ModelConfig
@@ -20,6 +19,7 @@ from medicalgpt.export.merge import new_folder
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
 from medicalgpt.generate.engine import Engine
+from medicalgpt.kernels.device import own_device
 from medicalgpt.models.embeddings import rows
 from medicalgpt.models.load import Loaded, Quantization, load
 from medicalgpt.models.locate import Located, locate
@@ -131,6 +131,6 @@ class _Job:
             trust_remote_code=self.trust_remote_code,
         )
         loaded = load(config, quantization)
-        if quantization == "none" and self.method in ("int8", "nf4") and torch.cuda.is_available():
-            loaded.model.to("cuda")
+        if quantization == "none" and self.method in ("int8", "nf4"):
+            loaded.model.to(own_device())
         return loaded

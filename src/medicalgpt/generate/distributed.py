@@ -148,12 +148,12 @@ def join() -> Workers:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return ALONE
-    import torch
     import torch.distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
 
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    from medicalgpt.kernels.device import take_device  # lazy: heavy
+
+    take_device()
     store, rank, size = meet()
     dist.init_process_group("gloo", store=PrefixStore("group", store), rank=rank, world_size=size, timeout=PATIENCE)
     return Workers(rank, size, PrefixStore("parts", store))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -15,6 +14,7 @@ from medicalgpt.generate.backends.base import Backend
 from medicalgpt.generate.choose_template import choose_template, saved_template
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.gguf.file import GgufFile, is_gguf
+from medicalgpt.kernels.device import own_device
 from medicalgpt.models.embeddings import require_rows
 from medicalgpt.models.families import identify
 from medicalgpt.models.known_tokens import known_tokens
@@ -75,8 +75,8 @@ def on_torch(asked: ModelRequest) -> Opened:
         resize_embeddings=asked.options.resize_embeddings,
     )
     kind = quantized_kind(loaded.model)
-    if kind is None and asked.options.device_map is None and torch.cuda.is_available():
-        loaded.model.to("cuda")
+    if kind is None and asked.options.device_map is None:
+        loaded.model.to(own_device())
     saved = saved_template(loaded.base, loaded.adapter)
     chosen = choose_template(
         loaded.tokenizer, asked.options.template, saved, loaded.architecture, asked.say, asked.options.tool_format

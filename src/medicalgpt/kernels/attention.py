@@ -20,6 +20,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.flex import block_mask, soft_cap
+from medicalgpt.kernels.ulysses import Peers, to_heads, to_tokens
 from medicalgpt.rendering.batch import Span
 
 _active: contextvars.ContextVar["TreeLayout | None"] = contextvars.ContextVar("tree_layout", default=None)
@@ -57,10 +58,11 @@ class TreeLayout:
     Args:
         spans: the row's segments, covering it without gaps.
         position_ids: [1, T] positions along the path.
+        peers: the processes that share the row's tokens; None: this one holds them all.
     """
 
-    def __init__(self, spans: Sequence[Span], position_ids: torch.Tensor) -> None:
-        self.spans = tuple(spans)
+    def __init__(self, spans: Sequence[Span], position_ids: torch.Tensor, peers: Peers | None = None) -> None:
+        self.spans, self.peers = tuple(spans), peers
         self.positions = position_ids[0]
         self.sizes = [s.end - s.start for s in spans]
         self.longest = int(self.positions.max()) + 1
@@ -197,8 +199,11 @@ def tree_attention(
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface: query [1, H, T, D], key and value [1, Hk, T, D] → [1, T, H, D].
 
+    Where processes share a row, T is this one's part of it outside of attention and the whole inside.
+
     Raises:
-        ModelError: the layer asks for something trees cannot give (attention sinks, position biases).
+        ModelError: the layer asks for something trees cannot give (attention sinks, position biases), or has heads that the
+            processes cannot share.
     """
     if (witness := _witness.get()) is not None and tree is not None:
         witness.layers.add(id(module))
@@ -211,9 +216,13 @@ def tree_attention(
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
         raise ModelError("this model's attention uses sinks or position biases, which tree batches do not support")
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
+    if tree.peers is not None:
+        query, key, value = to_heads(query, key, value, tree.peers)
     if query.is_cuda:
-        return _flex(tree, query, key, value, sliding_window, scale, softcap), None
-    return by_segment(tree, query, key, value, sliding_window, scale, softcap, dropout), None
+        out = _flex(tree, query, key, value, sliding_window, scale, softcap)
+    else:
+        out = by_segment(tree, query, key, value, sliding_window, scale, softcap, dropout)
+    return (out if tree.peers is None else to_tokens(out, tree.peers)), None
 
 
 def _tree_mask(*args: object, **kwargs: object) -> torch.Tensor | None:

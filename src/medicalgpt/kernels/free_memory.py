@@ -8,12 +8,11 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/memory")
 
 
 def free_memory() -> int:
-    """Bytes a training process can still take: of the current GPU if there is one, else of main memory."""
-    import torch
+    """Bytes a training process can still take: of its accelerator if there is one, else of main memory."""
+    from medicalgpt.kernels.device import free_device_memory  # lazy: heavy
 
-    if torch.cuda.is_available():
-        return int(torch.cuda.mem_get_info()[0])
-    return free_main_memory()
+    found = free_device_memory()
+    return free_main_memory() if found is None else found
 
 
 def free_main_memory() -> int:

@@ -29,6 +29,7 @@ class SetupOptions(TypedDict, total=False):
     checkpointing: bool
     processes: int
     shards: int
+    sequence: int
     new_tokens: int
 
 
@@ -39,7 +40,7 @@ def setup_for(
 
     Args:
         dtype: as `model.dtype`; "mixed" is what "auto" means on a GPU that multiplies bfloat16.
-        device: null for this machine's.
+        device: "cuda" stands for any accelerator; null for this machine's.
     """
     if device is None:
         device = _this_device()
@@ -61,14 +62,14 @@ def _types(method: Method, dtype: DType) -> tuple[str, str]:
 
 
 def _this_device() -> Device:
-    import torch
+    from medicalgpt.kernels.device import accelerator  # lazy: heavy
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if accelerator() is not None else "cpu"
 
 
 def setup_of(config: StageConfig, shards: int = 1) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them, each weight in so many parts."""
-    targets = config.lora.target_modules
+    targets, sequence = config.lora.target_modules, config.distributed.sequence
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
@@ -76,8 +77,11 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
         rank=config.lora.rank,
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
-        processes=int(os.environ.get("WORLD_SIZE", "1")),
+        processes=max(
+            int(os.environ.get("WORLD_SIZE", "1")), sequence
+        ),  # an estimate may be asked for outside of the run
         shards=shards,
+        sequence=sequence,
     )
 
 
@@ -157,6 +161,8 @@ def _advice(setup: Setup) -> list[str]:
         advice.append("quantization=nf4 with LoRA stores the base in 4 bits")
     if not setup.checkpointing:
         advice.append("train.gradient_checkpointing=true keeps fewer activations")
+    if setup.sequence < setup.processes:
+        advice.append(f"distributed.sequence=N shares each row among N of the {setup.processes} processes")
     advice.append(f"a smaller data.max_tokens or train.row_tokens (now {setup.row_tokens} tokens a row)")
     advice.append("a smaller model.base")
     return advice

@@ -15,7 +15,7 @@ width; tests compare this list with what torch really saves):
 Attention is fused (no score matrix), and the head's logits exist one chunk at a time.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from medicalgpt.errors import ModelError
@@ -43,8 +43,8 @@ class Setup:
 
     `row_tokens` is the length of one packed row, the unit of a forward pass. `dtype` is the type in which the base's
     weights lie, `compute` the type that autocast multiplies in. `shards` is the number of processes that each weight is divided
-    over (1: every process holds the whole model), of `processes`. `heap_holes` adds what a fragmenting heap wastes. `new_tokens`
-    is the number of embedding rows that an adapter trains.
+    over (1: every process holds the whole model), of `processes`, and `sequence` of those that share a row. `heap_holes` adds what a
+    fragmenting heap wastes. `new_tokens` is the number of embedding rows that an adapter trains.
     """
 
     method: Method = "lora"
@@ -56,6 +56,7 @@ class Setup:
     checkpointing: bool = False
     processes: int = 1
     shards: int = 1
+    sequence: int = 1
     heap_holes: bool = False
     new_tokens: int = 0
 
@@ -65,11 +66,17 @@ class Setup:
         for name in ("dtype", "compute"):
             if getattr(self, name) not in BYTES:
                 raise ModelError(f"{name} {getattr(self, name)!r} is unknown; allowed: {', '.join(BYTES)}")
-        for name in ("row_tokens", "rank", "processes", "shards"):
+        for name in ("row_tokens", "rank", "processes", "shards", "sequence"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.processes % self.shards:
-            raise ModelError(f"shards={self.shards} does not divide {self.processes} processes")
+        for name in ("shards", "sequence"):
+            if self.processes % getattr(self, name):
+                raise ModelError(f"{name}={getattr(self, name)} does not divide {self.processes} processes")
+
+    @property
+    def own_tokens(self) -> int:
+        """Tokens of a row that one process holds."""
+        return -(-self.row_tokens // self.sequence)
 
     @property
     def quantized(self) -> bool:
@@ -94,13 +101,15 @@ class Setup:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes that one process of a sharded run takes in: for each row, and (`copies`) for each step between groups.
+    """Bytes that one process takes in: for each row, and (`copies`) for each step between groups of shards.
 
-    A row gathers the weights twice, for the forward and the backward pass, and adds up its gradients in fp32.
+    A row gathers sharded weights twice, for the forward and the backward pass, and adds up its gradients in fp32. A row that is
+    shared swaps tokens for heads (`swaps`) before and after the attention of each layer, in each pass over it.
     """
 
     row: int = 0
     copies: int = 0
+    swaps: int = 0
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,8 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
         activations=_activations(shape, setup),
         head=_head(shape, setup),
         communication=trained_bytes if setup.processes > 1 else 0,
-        heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+        traffic=Traffic(swaps=_swaps(shape, setup)),
+        heap=int(holes * setup.own_tokens * shape.layers * layer_token_bytes(shape, setup)),
     )
 
 
@@ -199,8 +209,8 @@ def _sharded(shape: ModelShape, setup: Setup, trained: int, trained_bytes: int, 
         head=_head(shape, setup),
         communication=sums,
         gathered=gathered,
-        traffic=_traffic(setup, (layer * shape.layers + root, size), trained),
-        heap=int(holes * setup.row_tokens * shape.layers * layer_token_bytes(shape, setup)),
+        traffic=replace(_traffic(setup, (layer * shape.layers + root, size), trained), swaps=_swaps(shape, setup)),
+        heap=int(holes * setup.own_tokens * shape.layers * layer_token_bytes(shape, setup)),
     )
 
 
@@ -214,6 +224,29 @@ def _traffic(setup: Setup, weights: tuple[int, int], trained: int) -> Traffic:
         row=int(others * (2 * count * each + 4 * trained)),
         copies=int(2 * (copies - 1) / copies * 4 * trained / setup.shards) if copies > 1 else 0,
     )
+
+
+def _swaps(shape: ModelShape, setup: Setup) -> int:
+    """Bytes a row: queries, keys and values to their heads and answers back, forward and backward, again where recomputed."""
+    n, passes = setup.sequence, 3 if setup.checkpointing else 2
+    width = 2 * shape.query + 2 * _held_keys(shape, setup)
+    return int((n - 1) / n * setup.own_tokens * shape.layers * width * BYTES[setup.compute] * passes)
+
+
+def _held_keys(shape: ModelShape, setup: Setup) -> int:
+    """Width of a token's keys: processes that share a row repeat them where there are fewer heads than processes.
+
+    Raises:
+        ModelError: so many processes cannot share the heads.
+    """
+    if setup.sequence == 1:
+        return shape.key
+    from medicalgpt.kernels.ulysses import repeats  # lazy: heavy
+
+    if not shape.heads or shape.heads % setup.sequence:
+        raise ModelError(f"sequence={setup.sequence} does not divide the model's {shape.heads} attention heads")
+    key_heads = shape.key * shape.heads // shape.query
+    return shape.key * repeats(shape.heads, key_heads, setup.sequence)
 
 
 def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
@@ -262,10 +295,14 @@ def layer_token_bytes(shape: ModelShape, setup: Setup) -> int:
     # Norms compute in fp32 and keep that copy of their input and the statistic; a trained norm also keeps its output.
     output = BYTES[setup.dtype] if full and not (setup.tuned and shape.plain_norms) else 0
     norms = shape.norm_width * (4 + output) + 4 * shape.norms
-    attention = (2 * shape.query + 2 * shape.key) * size + 4 * shape.heads
-    if setup.tuned and not full and not shape.head_norms:
-        # Query, key and value are slices of one product (kernels/lora.py): the value keeps the other two alive.
-        attention += (shape.query + shape.key) * size
+    attention = (2 * shape.query + 2 * _held_keys(shape, setup)) * size + 4 * shape.heads
+    if setup.tuned and not full:
+        # Query, key and value are slices of one product (kernels/lora.py). The value, or the norms of the other two, keep all of it
+        # alive; where a row is shared, the value that is kept is a copy.
+        if setup.sequence == 1 and not shape.head_norms:
+            attention += (shape.query + shape.key) * size
+        elif setup.sequence > 1 and shape.head_norms:
+            attention += shape.key * size
     # nf4 layers are not autocast: they answer in the type of their fp32 input.
     wide = 4 if setup.method == "qlora4" else size
     kept = (2 if setup.fused_elementwise and shape.swiglu else 3) if shape.gated else 1
@@ -292,7 +329,7 @@ def _activations(shape: ModelShape, setup: Setup) -> int:
     kept = shape.layers * shape.hidden * stream + layer if setup.checkpointing else shape.layers * layer
     last_norm = shape.hidden * (4 + (stream if setup.method == "full" else 0))
     backward = (2 * shape.feed_forward + 2 * shape.hidden) * size
-    return setup.row_tokens * (kept + last_norm + backward)
+    return setup.own_tokens * (kept + last_norm + backward)
 
 
 def _head(shape: ModelShape, setup: Setup) -> int:
@@ -301,10 +338,10 @@ def _head(shape: ModelShape, setup: Setup) -> int:
     A head with an adapter is run by the model itself: logits of a whole row, their logarithms and one gradient.
     """
     if setup.method != "full" and shape.head in lora_targets(shape, setup):
-        return 3 * setup.row_tokens * shape.vocab * 4 + 2 * setup.row_tokens * shape.hidden * BYTES[setup.compute]
-    chunk = 2 * min(HEAD_CHUNK, setup.row_tokens) * shape.vocab * 4
+        return setup.own_tokens * (3 * shape.vocab * 4 + 2 * shape.hidden * BYTES[setup.compute])
+    chunk = 2 * min(HEAD_CHUNK, setup.own_tokens) * shape.vocab * 4
     size, matrix = BYTES[setup.dtype], shape.vocab * shape.hidden
-    rows = 2 * setup.row_tokens * shape.hidden * size
+    rows = 2 * setup.own_tokens * shape.hidden * size
     cast = matrix * BYTES[setup.compute] if setup.quantized and setup.autocast else 0
     if setup.new_tokens and setup.method != "full":
         # peft writes the new rows into a copy of each matrix, whose gradient is as large as the matrix.

@@ -12,6 +12,7 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import MedicalGPTError, ModelError
 from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.kernels import attention
+from medicalgpt.kernels.device import multiplies_bfloat16, own_device
 from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.adapters import attach, scores_answers
 from medicalgpt.models.causal_lm import unwrap
@@ -51,9 +52,7 @@ def pick_dtype(wanted: str) -> torch.dtype:
     """
     if wanted != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[wanted]
-    if torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return torch.float32
+    return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
 def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -224,7 +223,7 @@ def load_base(
     if quantization != "none":
         options["quantization_config"] = _quantizer(quantization, dtype)
     if quantization != "none" or (kind is not None and not for_cpu(kind)):
-        options["device_map"] = {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"}
+        options["device_map"] = {"": str(own_device())}
     if device_map is not None:
         options["device_map"] = device_map
     own = config_of(found)

@@ -1,8 +1,8 @@
 """Leaner arithmetic for a model that trains."""
 
-import torch
 from torch import nn
 
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.kernels.elementwise import use_fused_elementwise
 from medicalgpt.kernels.lora import fuse_lora
 from medicalgpt.kernels.malloc import keep_memory
@@ -16,5 +16,5 @@ def optimize_for_training(model: nn.Module) -> None:
     """
     fuse_lora(model)
     use_fused_elementwise(unwrap(model))
-    if not torch.cuda.is_available():
+    if accelerator() is None:
         keep_memory()

@@ -13,12 +13,13 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from medicalgpt.errors import ModelError
-from medicalgpt.kernels.attention import TreeLayout, using
 from medicalgpt.kernels.entropy import plain_distribution, token_distribution
 from medicalgpt.kernels.head import CHUNK, Head, token_logps, weighted_nll
 from medicalgpt.kernels.known_tokens import KnownTokens
+from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.part import Own, Part
 from medicalgpt.rendering.batch import TreeBatch
 
 Batching = Literal["tree", "padded"]
@@ -34,6 +35,8 @@ class CausalPolicy(nn.Module):
         # The chunked head reads the head's matrix, which an adapter on the head is no part of.
         self.chunked_head = chunked_head and not on_head(model)
         self.neftune_alpha = 0.0
+        self.peers: Peers | None = None
+        """The processes that share every row with this one; all must then make the same calls."""
         # A tuple hides the frozen model from parameters(), state dicts and gradient sums.
         self._teacher: tuple[CausalPolicy | None] = (None,)
         self.temperature = 1.0
@@ -45,26 +48,37 @@ class CausalPolicy(nn.Module):
     # -- the protocol ------------------------------------------------------------------------------------------------
     def logps(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """log p(target) [N] with gradient and hits [N]."""
-        if not self.chunked_head:
-            return self._logps_from_logits(batch)
-        return token_logps(self._states(batch), self.head(), batch.targets)
+        part, own = self._part(batch)
+        logps, hits = self._own_logps(part, own)
+        return own.joined(logps), own.joined(hits)
 
     def nll(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Weighted NLL sum with gradient, log p(target) [N] and hits [N] without."""
         if not self.chunked_head:
-            logps, hits = self._logps_from_logits(batch)
+            logps, hits = self.logps(batch)
             return -(logps * batch.weights).sum(), logps.detach(), hits
-        return weighted_nll(self._states(batch), self.head(), batch.targets, batch.weights)
+        part, own = self._part(batch)
+        states, targets, weights = self._states(part, own), own.of(batch.targets), own.of(batch.weights)
+        total, logps, hits = weighted_nll(states, self.head(), targets, weights)
+        return own.summed(total), own.joined(logps), own.joined(hits)
 
     def distribution(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """log p(target) [N] and entropy in nats [N], both with gradient."""
+        part, own = self._part(batch)
         if not self.chunked_head:
-            return plain_distribution(self._rows(batch), batch.targets)
-        return token_distribution(self._states(batch), self.head(), batch.targets)
+            logps, entropy = plain_distribution(self._rows(part, own), own.of(batch.targets))
+        else:
+            logps, entropy = token_distribution(self._states(part, own), self.head(), own.of(batch.targets))
+        return own.joined(logps), own.joined(entropy)
 
     def learn_from(self, teacher: "CausalPolicy") -> None:
         """Set the frozen model that `against_teacher` compares with."""
         self._teacher = (teacher,)
+
+    @property
+    def teacher(self) -> "CausalPolicy | None":
+        """The frozen model that `against_teacher` compares with."""
+        return self._teacher[0]
 
     def against_teacher(
         self, batch: TreeBatch, compare: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -73,12 +87,13 @@ class CausalPolicy(nn.Module):
 
         Families pad their vocabulary to different widths; ids beyond the narrower one exist in no tokenizer.
         """
-        (teacher,) = self._teacher
+        teacher = self.teacher
         if teacher is None:
             raise ValueError("this policy has no teacher")
+        row, own = self._part(batch)
         with torch.no_grad():
-            theirs, their_head = teacher._logits_of(batch)
-        ours, our_head = self._logits_of(batch)
+            theirs, their_head = teacher._logits_of(row, own)
+        ours, our_head = self._logits_of(row, own)
 
         def part(mine: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
             a, b = our_head(mine), their_head(other)
@@ -88,13 +103,13 @@ class CausalPolicy(nn.Module):
         chunks = zip(ours.split(CHUNK), theirs.split(CHUNK))
         # Logits of one chunk at a time: they are computed once more in the backward pass instead of being kept.
         found = [checkpoint(part, mine, other, use_reentrant=False) for mine, other in chunks]
-        return torch.cat(found) if found else ours.new_zeros(0)
+        return own.joined(torch.cat(found) if found else ours.new_zeros(0))
 
-    def _logits_of(self, batch: TreeBatch) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
-        """States [N, …] and what turns them into logits; the logits themselves where the head is not ours to run."""
+    def _logits_of(self, part: Part, own: Own) -> tuple[torch.Tensor, Callable[[torch.Tensor], torch.Tensor]]:
+        """States [n, …] and what turns them into logits; the logits themselves where the head is not ours to run."""
         if self.chunked_head:
-            return self._states(batch), self.head().logits
-        return self._rows(batch), lambda rows: rows
+            return self._states(part, own), self.head().logits
+        return self._rows(part, own), lambda rows: rows
 
     @torch.no_grad()
     def candidates(self, batch: TreeBatch, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -102,7 +117,7 @@ class CausalPolicy(nn.Module):
 
         `states` ascend. The logits of a state are computed once, however many tokens are asked of it.
         """
-        rows, head = self._logits_of(batch)
+        rows, head = self._logits_of(Part(batch), Own(batch.at))
         found = []
         for first in range(0, len(rows), CHUNK):
             logits = head(rows[first : first + CHUNK]).float()
@@ -125,52 +140,48 @@ class CausalPolicy(nn.Module):
         bias = getattr(layer, "bias", None)
         return Head(layer.weight, bias, float(scale), softcap, self.temperature, self.known)
 
-    def _states(self, batch: TreeBatch) -> torch.Tensor:
-        """Hidden states [N, D] that predict the batch's targets."""
+    def _part(self, batch: TreeBatch) -> tuple[Part, Own]:
+        """What this process computes of a batch, and which of its positions lie there."""
+        part = Part(batch, self.peers)
+        return part, part.own(batch.at)
+
+    def _states(self, part: Part, own: Own) -> torch.Tensor:
+        """Hidden states [n, D] that predict the targets of the own positions."""
         inner = unwrap(self.model)
         decoder = inner.get_decoder()
-        with self._call(batch) as kwargs:
+        with self._call(part) as kwargs:
             hidden: torch.Tensor = decoder(use_cache=False, **kwargs)[0]
-        return hidden.reshape(-1, hidden.shape[-1])[batch.at]
+        return hidden.reshape(-1, hidden.shape[-1])[own.at]
 
-    def _rows(self, batch: TreeBatch) -> torch.Tensor:
-        """The model's own logits [N, V] that predict the batch's targets."""
-        with self._call(batch) as kwargs:
+    def _rows(self, part: Part, own: Own) -> torch.Tensor:
+        """The model's own logits [n, V] that predict the targets of the own positions."""
+        with self._call(part) as kwargs:
             logits: torch.Tensor = self.model(use_cache=False, **kwargs).logits
-        rows = logits.reshape(-1, logits.shape[-1])[batch.at].float()
+        rows = logits.reshape(-1, logits.shape[-1])[own.at].float()
         rows = rows if self.temperature == 1.0 else rows / self.temperature
         return rows if self.known is None else self.known.forbid(rows)
 
-    def _logps_from_logits(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        rows = self._rows(batch)
-        logps = torch.log_softmax(rows, -1).gather(1, batch.targets[:, None])[:, 0]
-        return logps, rows.argmax(-1) == batch.targets
+    def _own_logps(self, part: Part, own: Own) -> tuple[torch.Tensor, torch.Tensor]:
+        targets = own.of(part.batch.targets)
+        if self.chunked_head:
+            return token_logps(self._states(part, own), self.head(), targets)
+        rows = self._rows(part, own)
+        logps = torch.log_softmax(rows, -1).gather(1, targets[:, None])[:, 0]
+        return logps, rows.argmax(-1) == targets
 
     @contextlib.contextmanager
-    def _call(self, batch: TreeBatch) -> Iterator[dict[str, object]]:
+    def _call(self, part: Part) -> Iterator[dict[str, object]]:
         """The forward pass's keyword arguments, with NEFTune's noise where it is on."""
-        noisy = self._noisy(batch) if self.neftune_alpha and self.training else None
-        with call(batch, noisy) as kwargs:
+        noisy = self._noisy(part) if self.neftune_alpha and self.training else None
+        with part.call(noisy) as kwargs:
             yield kwargs
 
-    def _noisy(self, batch: TreeBatch) -> torch.Tensor:
+    def _noisy(self, part: Part) -> torch.Tensor:
         """NEFTune (arXiv 2310.05914): uniform noise of size alpha / sqrt(length · dim), length being the path's own."""
-        embeds = unwrap(self.model).get_input_embeddings()(batch.input_ids)
-        lengths = _path_lengths(batch).to(embeds.device)
+        embeds = unwrap(self.model).get_input_embeddings()(part.tokens)
+        lengths = part.cut(_path_lengths(part.batch)).clamp(min=1).to(embeds.device)
         size = self.neftune_alpha / torch.sqrt(lengths * embeds.shape[-1])
         return embeds + torch.empty_like(embeds).uniform_(-1, 1) * size[..., None].to(embeds.dtype)
-
-
-@contextlib.contextmanager
-def call(batch: TreeBatch, embeds: torch.Tensor | None = None) -> Iterator[dict[str, object]]:
-    """Keyword arguments of a decoder's forward pass on a batch, with the tree layout active while it runs."""
-    inputs: dict[str, object] = {"input_ids": batch.input_ids} if embeds is None else {"inputs_embeds": embeds}
-    if not batch.spans:
-        yield {**inputs, "attention_mask": batch.attention_mask}
-        return
-    layout = TreeLayout(batch.spans, batch.position_ids)
-    with using(layout):
-        yield {**inputs, "position_ids": batch.position_ids, "tree": layout}
 
 
 def _path_lengths(batch: TreeBatch) -> torch.Tensor:

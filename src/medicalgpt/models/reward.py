@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from medicalgpt.kernels.attention import disable, traced
+from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.models.policy import Batching, call
+from medicalgpt.models.part import Part
+from medicalgpt.models.policy import Batching
 from medicalgpt.models.probe import Probe, probe_trees
 from medicalgpt.models.trial import PLAIN, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
@@ -36,6 +38,8 @@ class RewardPolicy(nn.Module):
         self.batching = batching
         self.head = head
         self.adapter = adapter
+        self.peers: Peers | None = None
+        """The processes that share every row with this one; all must then make the same calls."""
 
     def scores(self, batch: TreeBatch) -> torch.Tensor:
         """Scores [leaves] in fp32 with gradient, in the order of `batch.ends`; unbounded, without unit."""
@@ -50,13 +54,14 @@ class RewardPolicy(nn.Module):
         return contextlib.nullcontext() if self.adapter is None else adapter_on(self.model, self.adapter)
 
     def _read(self, batch: TreeBatch, at: torch.Tensor) -> torch.Tensor:
-        inner = unwrap(self.model)
-        with self.role(), call(batch) as kwargs:
+        inner, part = unwrap(self.model), Part(batch, self.peers)
+        own = part.own(at)
+        with self.role(), part.call() as kwargs:
             hidden: torch.Tensor = getattr(inner, inner.base_model_prefix)(use_cache=False, **kwargs)[0]
-        states = hidden.reshape(-1, hidden.shape[-1])[at]
+        states = hidden.reshape(-1, hidden.shape[-1])[own.at]
         head: nn.Module = getattr(inner, SCORE) if self.head is None else self.head
         scores: torch.Tensor = head(states.to(next(head.parameters()).dtype))
-        return scores[:, 0].float()
+        return own.joined(scores[:, 0].float())
 
 
 def probe_scores(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe:

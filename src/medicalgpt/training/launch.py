@@ -10,13 +10,13 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
-import torch
 import torch.distributed as dist
 from accelerate import PartialState
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.distributed import PATIENCE, meet
+from medicalgpt.kernels.device import accelerator, backend, take_device
 
 # Set by `accelerate launch` from its config file; transformers.Trainer would obey them behind our back.
 _REPLACED: Final[Mapping[str, str]] = {
@@ -58,14 +58,13 @@ def join(timeout: float) -> PartialState:
         ConfigError: as `refuse_other_launchers`.
     """
     refuse_other_launchers()
-    several, cuda = int(os.environ.get("WORLD_SIZE", "1")) > 1, torch.cuda.is_available()
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     if several and not dist.is_initialized():
-        if cuda:
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        take_device()
         global _store
         _store, rank, size = meet()
         dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            backend(),
             store=PrefixStore("training", _store),
             rank=rank,
             world_size=size,
@@ -73,7 +72,7 @@ def join(timeout: float) -> PartialState:
         )
     if several:
         side_group()
-    return PartialState(cpu=not cuda)
+    return PartialState(cpu=accelerator() is None)
 
 
 def own_connection() -> Store | None:

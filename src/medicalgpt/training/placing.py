@@ -8,12 +8,13 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.models.causal_lm import unwrap
 
 
 def training_device() -> torch.device:
     """The device of this process."""
-    device = PartialState(cpu=not torch.cuda.is_available()).device
+    device = PartialState(cpu=accelerator() is None).device
     return device if isinstance(device, torch.device) else torch.device("cpu")
 
 

@@ -10,6 +10,7 @@ import torch
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.export.save import save_model
+from medicalgpt.kernels.device import device_name
 from medicalgpt.models.load import Loaded
 from medicalgpt.runs import manifest, report
 from medicalgpt.runs.folder import MERGED
@@ -98,7 +99,7 @@ def run_facts(
         ),
         "versions": manifest.versions(),
         "seed": ctx.config.train.seed,
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": device_name(),
         "world_size": ctx.world,
         "ledger": ctx.prepared.ledger,
         "seconds": time.perf_counter() - ctx.started,

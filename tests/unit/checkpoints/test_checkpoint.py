@@ -5,6 +5,7 @@ import logging
 import pickle
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -128,20 +129,22 @@ def test_trainer_restores_the_random_state_by_itself(layout: str, tmp_path: Path
     assert draws() == expected
 
 
+@pytest.mark.parametrize("kind", ["cuda", "npu"])
 @pytest.mark.parametrize(("world", "kept"), [(1, 11), (2, [10, 11])])
-def test_the_state_of_cuda(world: int, kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One process keeps its only device's state, several keep every device's; each takes that of its own device back."""
-    state, put = {device: torch.tensor([device], dtype=torch.uint8) for device in (10, 11)}, []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: state[11])
-    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: [*state.values()])
-    monkeypatch.setattr(torch.cuda, "set_rng_state", put.append)
-    captured = random_state.capture(world)
-    assert captured["cuda"] == ([state[d] for d in kept] if world > 1 else state[kept])
+def test_the_state_of_accelerators(world: int, kept: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process keeps its own device's state, several keep every device's; each takes that of its own device back."""
+    state = {device: torch.tensor([device], dtype=torch.uint8) for device in (10, 11)}
+    put: list[torch.Tensor] = []
+    # torch knows no NPU before its plugin is loaded, so its name stands for one.
+    own = SimpleNamespace(type=kind, index=1)
+    monkeypatch.setattr(random_state, "random_states", lambda: (kind, list(state.values()), 1))
+    monkeypatch.setattr(random_state, "own_device", lambda: own)
+    monkeypatch.setattr(random_state, "take_random_state", put.append)
+    captured: Any = random_state.capture(world)
+    assert captured[kind] == ([state[d] for d in kept] if world > 1 else state[kept])
     random_state.restore(captured)
     assert put == [state[11]]
-    captured["cuda"] = [state[10]]  # saved where there was one device less
+    captured[kind] = [state[10]]  # saved where there was one device less
     random_state.restore(captured)
     assert put == [state[11]]
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from tests.tiny import tiny_model
 
 from medicalgpt.kernels.malloc import can_keep_memory
@@ -54,9 +55,9 @@ def test_freed_memory_is_used_again_and_can_be_released():
 def test_only_training_keeps_memory_and_it_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     monkeypatch.setattr(optimize, "keep_memory", lambda: calls.append("keep"))
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr(optimize, "accelerator", lambda: None)
     optimize.optimize_for_training(tiny_model())
     assert calls == ["keep"]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(optimize, "accelerator", lambda: torch.device("cuda"))
     optimize.optimize_for_training(tiny_model())
     assert calls == ["keep"]

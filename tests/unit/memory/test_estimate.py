@@ -15,6 +15,7 @@ from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import attention
 from medicalgpt.kernels import free_memory as memory
+from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.memory import estimate
 from medicalgpt.memory.estimate import check_fits, estimate_stage, require_memory, setup_for, setup_of
 from medicalgpt.memory.footprint import METHODS, Setup, base_bytes, layer_token_bytes
@@ -48,8 +49,10 @@ def _config(family="llama", layers=2):
     return FAMILIES[family](num_hidden_layers=layers, pad_token_id=0, tie_word_embeddings=True, **DIMENSIONS)
 
 
-def _kept_by_torch(family, layers, method, dtype="float32", autocast=None):
-    """Bytes per token of distinct storages in the graph of one forward pass, weights and their casts left out."""
+def _kept_by_torch(family, layers, method, dtype="float32", autocast=None, peers=None):
+    """Bytes per own token of distinct storages in the graph of one forward pass, weights and their casts left out."""
+    width = 66 if peers else TOKENS  # a multiple of 2, 3 and 6
+    own = width // (peers.size if peers else 1)
     torch.manual_seed(0)
     model = transformers.AutoModelForCausalLM.from_config(_config(family, layers)).to(getattr(torch, dtype))
     attention.enable(model)
@@ -61,28 +64,30 @@ def _kept_by_torch(family, layers, method, dtype="float32", autocast=None):
 
     def pack(tensor):
         kept.append(tensor)  # alive, so that no address is used twice
-        if TOKENS in tensor.shape and tensor.untyped_storage().data_ptr() not in weights:
+        if {width, own} & set(tensor.shape) and tensor.untyped_storage().data_ptr() not in weights:
             sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    places = torch.arange(TOKENS)
+    places = torch.arange(width)
     batch = TreeBatch(
-        input_ids=torch.randint(0, 1000, (1, TOKENS)),
+        input_ids=torch.randint(0, 1000, (1, width)),
         position_ids=places[None],
         at=places[:-1],
-        targets=torch.randint(0, 1000, (TOKENS - 1,)),
-        weights=torch.ones(TOKENS - 1),
-        segment=torch.zeros(TOKENS - 1, dtype=torch.long),
+        targets=torch.randint(0, 1000, (width - 1,)),
+        weights=torch.ones(width - 1),
+        segment=torch.zeros(width - 1, dtype=torch.long),
         segments=1,
         leaves=torch.empty(0, dtype=torch.long),
         ends=torch.empty(0, dtype=torch.long),
-        tokens=TOKENS,
-        spans=(Span(0, TOKENS),),
+        tokens=width,
+        spans=(Span(0, width),),
     )
     cast = torch.autocast("cpu", getattr(torch, autocast)) if autocast else contextlib.nullcontext()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), cast:
-        CausalPolicy(model.train()).nll(batch)
-    return sum(sizes.values()) / TOKENS
+        policy = CausalPolicy(model.train())
+        policy.peers = peers
+        policy.nll(batch)
+    return sum(sizes.values()) / own
 
 
 @pytest.mark.parametrize(
@@ -377,5 +382,75 @@ def test_advice_names_dividing_before_smaller_models():
     assert said.index("distributed.shard=full divides the model among the 8 processes") < said.index(
         "a smaller model.base"
     )
+    assert said.index("distributed.sequence=N shares each row among N of the 8") < said.index(
+        "a smaller data.max_tokens"
+    )
     with pytest.raises(ModelError, match="shards=3 does not divide 4 processes"):
         Setup(processes=4, shards=3)
+
+
+# -- rows that several processes share -----------------------------------------------------------------------------------
+@pytest.fixture
+def peers(request):
+    """The first of so many processes that share rows; the others are not there, and nothing is sent (torch's fake group)."""
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=request.param)
+    yield Peers(torch.distributed.group.WORLD, 0, request.param)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("peers", [2, 3, 6], indirect=True)  # of 6 heads and 2 key heads
+@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3"])
+def test_activations_of_shared_rows_are_what_torch_keeps(family, method, peers):
+    kept = [_kept_by_torch(family, layers, method, peers=peers) for layers in (2, 1)]
+    setup = Setup(method=method, rank=4, processes=peers.size, sequence=peers.size)
+    assert layer_token_bytes(shape_of_config(_config(family)), setup) == pytest.approx(kept[0] - kept[1], rel=0.01)
+
+
+def test_a_process_holds_its_part_of_a_row():
+    shape = shape_of_size("7B")
+    one = setup_for("lora", "mixed", "cuda", row_tokens=131_072, checkpointing=True)
+    whole, part = (footprint(shape, replace(one, processes=n, sequence=n)) for n in (1, 8))
+    assert part.activations == whole.activations // 8
+    assert (part.weights, part.gradients, part.optimizer) == (whole.weights, whole.gradients, whole.optimizer)
+    # Three passes, 32 layers, 4096 wide queries, keys, values and answers of 16,384 tokens in two bytes, seven eighths of them.
+    assert part.traffic.swaps == 7 * 16_384 * 3 * 32 * 4 * 4096 * 2 // 8
+    assert whole.traffic.swaps == 0
+    uneven = replace(one, row_tokens=9, processes=8, sequence=8)
+    assert footprint(shape, uneven).activations == 2 * footprint(shape, replace(one, row_tokens=1)).activations
+
+
+def test_keys_are_repeated_where_there_are_fewer_heads_than_processes():
+    shape = shape_of_size("70B")  # 64 heads, 8 key heads
+    eight, sixteen = (
+        layer_token_bytes(shape, Setup("lora", compute="bfloat16", processes=n, sequence=n)) for n in (8, 16)
+    )
+    assert sixteen - eight == 2 * shape.key * 2
+
+
+def test_the_command_knows_shared_rows():
+    words = ["estimate", "--params", "7B", "--max-tokens", "131072", "--checkpointing", "--device", "cuda"]
+    done = CliRunner().invoke(app, [*words, "--dtype", "mixed", "--shard", "8", "--sequence", "4"])
+    assert done.exit_code == 0, done.output
+    assert "rows of 131072 tokens on 4 processes" in done.output
+    assert "of it to swap tokens for heads" in done.output
+    alone = CliRunner().invoke(app, [*words, "--sequence", "8"])
+    assert "each of 8 processes that hold the model" in alone.output
+    for more, said in (
+        (["--shard", "8", "--sequence", "3"], "sequence=3 does not divide 8 processes"),
+        (["--sequence", "64"], "sequence=64 does not divide the model's 32 attention heads"),
+    ):
+        refused = CliRunner().invoke(app, [*words, *more])
+        assert refused.exit_code != 0
+        assert said in refused.output
+
+
+def test_a_stage_is_estimated_with_its_shared_rows(base):
+    config = {"data": {"train": ["x"]}, "output_dir": "y", "model": {"base": str(base)}}
+    alone, shared = (
+        estimate_stage(SftConfig.model_validate(config | {"distributed": {"sequence": n}})) for n in (1, 2)
+    )
+    assert shared.setup.sequence == 2
+    assert shared.activations < alone.activations

@@ -11,7 +11,9 @@ from tests.trees import PAIR, THREE_LEVELS, grow
 
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.lora import fuse_lora
+from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import adapter_off
+from medicalgpt.models.part import Part
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.objectives.dpo import DirectPreference
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
@@ -34,7 +36,8 @@ def batch_of(batching: Batching) -> TreeBatch:
 
 
 def noise(policy: CausalPolicy, batch: TreeBatch) -> torch.Tensor:
-    return policy._noisy(batch) - policy.model.get_input_embeddings()(batch.input_ids)
+    part = Part(batch, policy.peers)
+    return policy._noisy(part) - policy.model.get_input_embeddings()(part.tokens)
 
 
 # -- NEFTune -------------------------------------------------------------------------------------------------------
@@ -51,6 +54,17 @@ def test_noise_is_bounded_by_the_length_of_the_path() -> None:
     for largest, length in zip(found, lengths):
         bound = ALPHA / math.sqrt(length * DIM)
         assert 0.95 * bound < largest <= bound + 1e-6  # 1,600 uniform draws come close to their bound
+
+
+def test_noise_of_a_shared_row_is_bounded_by_the_lengths_of_its_own_tokens_paths() -> None:
+    """The second of four processes holds tokens 11 to 21 of the 42: the pair's branches and the deep tree's first token."""
+    policy, batch = policy_of(alpha=ALPHA), batch_of("tree")
+    group: Any = None  # nothing is sent
+    policy.peers = Peers(group, 1, 4)
+    found = torch.cat([noise(policy, batch) for _ in range(50)], 0).abs().amax((0, 2)).tolist()
+    for largest, length in zip(found, [14] * 3 + [16] * 7 + [14], strict=True):
+        bound = ALPHA / math.sqrt(length * DIM)
+        assert 0.95 * bound < largest <= bound + 1e-6
 
 
 def test_noise_of_padded_rows_counts_their_own_tokens() -> None:

@@ -13,6 +13,7 @@ from medicalgpt.data.files import skipped_lines
 from medicalgpt.data.ledger import warning_lines
 from medicalgpt.data.sources import source_lines
 from medicalgpt.errors import ConfigError
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
@@ -35,8 +36,10 @@ from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.prompts import PromptSet
 from medicalgpt.training.rl.roles import Roles, open_roles
 from medicalgpt.training.rl.servers import open_sampler
+from medicalgpt.training.rl.shared_rows import share_updates
 from medicalgpt.training.rl.teacher import TeacherScore
 from medicalgpt.training.rl.update import Updater
+from medicalgpt.training.sequence import RowGroup, row_group
 from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.together import wait
@@ -47,6 +50,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     config, prompts = ctx.config, ctx.prepared
     world = ProcessGroup(ctx.rank, ctx.world, training_device())
     _check(config, world)
+    group = row_group(config, world.rank, world.size)
     require_memory(config)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
@@ -59,8 +63,9 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         prompts.columns_read(functions.columns)
     with ctx.phases.during("loading", f"loading {config.model.base} and the other roles"):
         roles = open_roles(config)
+        roles.notes += share_updates(roles, group, config)
     _announce(ctx, roles, prompts)
-    trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents))
+    trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents), group)
     if start.checkpoint is not None:
         ctx.console.print(f"resuming from {start.checkpoint}")
     trainer.trackers, trainer.best = _trackers(ctx, config), ctx.best
@@ -98,6 +103,7 @@ def _trainer(
     world: ProcessGroup,
     functions: Functions | None,
     report: LiveReport,
+    group: RowGroup,
 ) -> RlTrainer:
     filler = ctx.template.pad_id or 0
     capacity = config.train.row_tokens or 2 * config.data.max_tokens
@@ -106,7 +112,7 @@ def _trainer(
         if roles.critic is not None:
             checkpoint_activations(unwrap(roles.critic.model))
     rate = config.critic.critic_learning_rate if config.critic else 0.0
-    updater = Updater(config, roles, world, capacity, filler, rate)
+    updater = Updater(config, roles, world, capacity, filler, rate, group)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id, functions)
     sampler = open_sampler(ctx, config, roles, world)
     rows = spread(prompts.held_out, config.train.eval_prompts)
@@ -177,9 +183,7 @@ def _trackers(ctx: Context[RlConfig, PromptSet], config: RlConfig) -> Any:
         return None
     from accelerate import Accelerator
 
-    found = Accelerator(
-        log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=not torch.cuda.is_available()
-    )
+    found = Accelerator(log_with=list(config.report_to), project_dir=str(ctx.folder.path), cpu=accelerator() is None)
     found.init_trackers("tensorboard" if config.report_to == ["tensorboard"] else "medicalgpt")
     return found
 

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +22,9 @@ from medicalgpt.training.reached import GradientWatch
 from medicalgpt.training.rl.experience import Experience
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.roles import Roles
+from medicalgpt.training.rl.shared_rows import sharing, with_peers
 from medicalgpt.training.schedule import factor
+from medicalgpt.training.sequence import RowGroup
 
 Player = TypeVar("Player", CausalPolicy, RewardPolicy)
 
@@ -46,6 +48,7 @@ class Updater:
     capacity: int
     filler: int
     critic_rate: float = 0.0
+    group: RowGroup = field(default_factory=RowGroup)
 
     def __post_init__(self) -> None:
         named = self.roles.trained()
@@ -88,6 +91,7 @@ class Updater:
             train_policy: false while only the critic warms up.
         """
         meter, start = Meter(self.world), time.perf_counter()
+        seen, owned = with_peers(seen, owned, self.group.peers)
         norms: dict[str, list[float]] = {"grad_norm": [], "critic_grad_norm": []}
         steps = 0
         for number, part in self._parts(total, passes, update):
@@ -150,9 +154,10 @@ class Updater:
     ) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         parts = list(self._batches(seen, items, model.batching))
-        (count,) = self.world.sums(sum(float(objective.count(b)) for b in parts))
+        speaks = self.group.speaks
+        (count,) = self.world.sums(sum(float(objective.count(b)) for b in parts) if speaks else 0.0)
         for batch in parts:
-            with recomputing(model):
+            with recomputing(model), sharing(model, self.group.peers):
                 with self.roles.precision():
                     out = objective.loss(model, batch)
                 (out.sum / (count or 1.0)).backward()  # where nothing carries loss, its sum is 0

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
@@ -47,7 +48,12 @@ class StageModule(nn.Module):
         """Take a second, frozen model as the reference, divided as the policy is."""
         if self.sharding is not None and not is_sharded(reference):
             self.sharding.divide(reference, reference.model, "logps")
+        reference.peers = self.policy.peers
         self._reference = (reference,)
+
+    def share_rows(self, peers: Peers) -> None:
+        """Compute a part of every row, the peers the others. All of them must then make the same calls."""
+        self.policy.peers = peers
 
     def within(self, work: Callable[[], T]) -> T:
         """Do `work` as a forward pass: where the policy is sharded, what it reads of the weights is there inside."""

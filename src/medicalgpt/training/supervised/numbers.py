@@ -4,9 +4,8 @@ import json
 import math
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import torch
 
@@ -14,13 +13,8 @@ from medicalgpt.errors import RunError
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.training.meter import Meter, Reducer
+from medicalgpt.training.sequence import Autocasting
 from medicalgpt.training.supervised.module import StageModule
-
-
-class Autocasting(Reducer, Protocol):
-    """An accelerator: sums over processes, and the number type of forward passes."""
-
-    def autocast(self) -> AbstractContextManager[None]: ...
 
 
 @final

@@ -82,16 +82,16 @@ def _only(batches: list[TreeBatch]) -> TreeBatch:
     return batches[0]
 
 
-def loader(dataset: PlanDataset, rank: int, world: int) -> "DataLoader[TreeBatch]":
-    """Every world-th batch, in plan order: step k takes the same rows whatever the number of processes."""
-    return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world), collate_fn=_only)
+def loader(dataset: PlanDataset, number: int, groups: int) -> "DataLoader[TreeBatch]":
+    """Every groups-th batch, in plan order: step k takes the same rows whatever the number of processes."""
+    return DataLoader(dataset, batch_size=1, sampler=range(number, len(dataset), groups), collate_fn=_only)
 
 
-def held_out_rows(lengths: np.ndarray, capacity: int, batching: Batching, world: int) -> list[list[int]]:
-    """Rows for evaluation: packed once, padded with empty rows to a multiple of the number of processes."""
+def held_out_rows(lengths: np.ndarray, capacity: int, batching: Batching, groups: int) -> list[list[int]]:
+    """Rows for evaluation: packed once, padded with empty rows to a multiple of the number of groups that share them out."""
     group = best_fit if batching == "tree" else by_length
     rows = group([int(n) for n in lengths], capacity)
-    return rows + [[] for _ in range(-len(rows) % world)]
+    return rows + [[] for _ in range(-len(rows) % groups)]
 
 
 @dataclass
@@ -110,13 +110,14 @@ def make_plan(
     prepared: Prepared,
     batching: Batching,
     filler: int,
-    world: int,
+    groups: int,
     stretched: Sequence[tuple[int, float]] = (),
     earlier: Header | None = None,
 ) -> Plan:
     """Choose replay, pack everything and lay out the steps; `stretched` as `plan_run` takes it.
 
     Args:
+        groups: of processes that work at a row together (`distributed.sequence`); usually each is one process.
         earlier: of the checkpoint that the run goes on from, whose plan it keeps.
 
     Raises:
@@ -133,13 +134,14 @@ def make_plan(
     own = trees.lengths
     lengths = own if batching == "tree" and others[0] is None else row_costs(trees, others[0], batching)
     capacity = t.row_tokens or config.data.max_tokens * config.branches
-    rows_per_step = _rows_per_step(t.tokens_per_step, capacity, world)
+    rows_per_step = _rows_per_step(t.tokens_per_step, capacity, groups)
     if earlier is not None:
         rows_per_step = earlier.rows_per_step or _rows_per_step(t.tokens_per_step, capacity, earlier.world_size)
-        if rows_per_step % world:
-            fitting = ", ".join(str(n) for n in range(1, rows_per_step + 1) if rows_per_step % n == 0)
+        if rows_per_step % groups:
+            each = config.distributed.sequence
+            fitting = ", ".join(str(n * each) for n in range(1, rows_per_step + 1) if rows_per_step % n == 0)
             raise ConfigError(
-                f"this run takes {rows_per_step} rows a step, which {world} processes cannot share; go on with {fitting} "
+                f"this run takes {rows_per_step} rows a step, which {groups * each} processes cannot share; go on with {fitting} "
                 f"processes (it was saved by {earlier.world_size}), or start over in another output_dir"
             )
     padded, folder = batching == "padded", prepared.train.folder
@@ -147,16 +149,16 @@ def make_plan(
     held_out = None
     if prepared.held_out is not None and len(prepared.held_out):
         lengths = row_costs(prepared.held_out, others[1], batching)
-        rows = held_out_rows(lengths, capacity, batching, world)
+        rows = held_out_rows(lengths, capacity, batching, groups)
         held_out = PlanDataset(prepared.held_out, rows, batching, filler, others[1])
     train = PlanDataset(trees, run.rows, batching, filler, others[0])
     return Plan(train, held_out, run, run.padding_fraction(own, capacity), capacity)
 
 
-def _rows_per_step(tokens: int, capacity: int, world: int) -> int:
-    """Rows of `capacity` tokens behind a step of about `tokens`, a multiple of the number of processes."""
+def _rows_per_step(tokens: int, capacity: int, groups: int) -> int:
+    """Rows of `capacity` tokens behind a step of about `tokens`, a multiple of the number of groups."""
     rows = max(1, round(tokens / capacity))
-    return rows if rows % world == 0 else max(world, round(rows / world) * world)
+    return rows if rows % groups == 0 else max(groups, round(rows / groups) * groups)
 
 
 def partners(config: StageConfig, prepared: Prepared) -> tuple[Mismatched | None, Mismatched | None]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from medicalgpt.disk.scratch import scratch
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.rendering.batch import pack_trees, pad_trees
 from medicalgpt.rendering.tree import TokenTree
-from medicalgpt.training.launch import side_group
+from medicalgpt.training.together import gathered
 
 
 class ReferenceCache:
@@ -51,25 +50,20 @@ def compute(
     rows: Sequence[Sequence[int]],
     batching: Batching,
     filler: int,
-    rank: int = 0,
-    world: int = 1,
 ) -> ReferenceCache:
-    """Run the reference over all trees; ranks share the rows and exchange the results."""
+    """Run the reference over all trees: every process over its `rows`, whose results they exchange."""
     training = policy.training
     policy.eval()
     device = next(policy.parameters()).device
     build = pack_trees if batching == "tree" else pad_trees
     found: dict[int, np.ndarray] = {}
-    for items in rows[rank::world]:
+    for items in rows:
         batch = build([trees[i] for i in items], items, filler).to(device)
         values = policy.logps(batch)[0].float().cpu().numpy()
         sizes = [trees[i].trained for i in items]
         found |= dict(zip(items, np.split(values, np.cumsum(sizes)[:-1])))
     policy.train(training)
-    if world > 1:
-        shared: list[Any] = [None] * world
-        torch.distributed.all_gather_object(shared, found, group=side_group())
-        found = {k: v for part in shared for k, v in part.items()}
+    found = {k: v for part in gathered(found) for k, v in part.items()}
     ordered = [found[i] for i in range(len(trees))]
     return ReferenceCache(
         np.concatenate(ordered) if ordered else np.empty(0, np.float32), np.cumsum([len(v) for v in ordered])

@@ -14,6 +14,7 @@ from medicalgpt.models.batches import costs
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.shard import free
 from medicalgpt.training.launch import side_group
+from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import Plan, PlanDataset, held_out_rows
 from medicalgpt.training.supervised.reference_cache import ReferenceCache, compute
@@ -21,7 +22,13 @@ from medicalgpt.training.together import gathered
 
 
 def fill_caches(
-    plan: Plan, module: StageModule, policy: CausalPolicy, key: str, cache: Path, autocast: torch.dtype | None
+    plan: Plan,
+    module: StageModule,
+    policy: CausalPolicy,
+    key: str,
+    cache: Path,
+    autocast: torch.dtype | None,
+    group: RowGroup,
 ) -> None:
     """Attach reference log-probabilities to all of the plan's data, computing them where no cache of that content exists.
 
@@ -38,7 +45,7 @@ def fill_caches(
         path = cache / "reference" / f"{digest}.npz"
         data.reference = _found(path)
         if data.reference is None:
-            data.reference = _computed(plan, data, module, policy, autocast)
+            data.reference = _computed(plan, data, module, policy, autocast, group)
         if not path.is_file() and os.environ.get("LOCAL_RANK", "0") == "0":
             data.reference.save(path)
 
@@ -57,12 +64,17 @@ def _found(path: Path) -> ReferenceCache | None:
 
 
 def _computed(
-    plan: Plan, data: PlanDataset, module: StageModule, policy: CausalPolicy, autocast: torch.dtype | None
+    plan: Plan,
+    data: PlanDataset,
+    module: StageModule,
+    policy: CausalPolicy,
+    autocast: torch.dtype | None,
+    group: RowGroup,
 ) -> ReferenceCache:
-    world, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     # Empty rows stay: a sharded model wants the same number of passes in every process.
-    rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
+    rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, group.count)
+    mine = rows[group.number :: group.count]
     with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
-        found = module.within(lambda: compute(policy, data.trees, rows, policy.batching, data.filler, rank, world))
+        found = module.within(lambda: compute(policy, data.trees, mine, policy.batching, data.filler))
     free(module)
     return found

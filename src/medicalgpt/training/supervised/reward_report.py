@@ -13,11 +13,12 @@ from medicalgpt.training.supervised.trainer import StageTrainer
 def reward_report(ctx: AnyContext, trainer: StageTrainer) -> RewardReport | None:
     """A reward model's numbers on its held-out pairs, printed and returned; None for other stages.
 
-    The first process measures; of a sharded model all do, each the same.
+    The first process measures; of a sharded model, or with shared rows, all do, each the same.
     """
     module, held_out = trainer.module, trainer.held_out
     policy = module.policy
-    if not isinstance(policy, RewardPolicy) or held_out is None or (ctx.rank != 0 and module.sharding is None):
+    alone = module.sharding is None and policy.peers is None
+    if not isinstance(policy, RewardPolicy) or held_out is None or (alone and ctx.rank != 0):
         return None
     trees = [held_out.trees[i] for i in range(len(held_out.trees))]
     scores = np.stack(module.within(lambda: score_trees(policy, trees)))

@@ -32,6 +32,7 @@ from medicalgpt.training.policy import AUTOCAST, Policy, mixed_precision
 from medicalgpt.training.preflight import as_table, preflight, show
 from medicalgpt.training.publish import chosen, publish
 from medicalgpt.training.reference import load_reference, reference_kind
+from medicalgpt.training.sequence import RowGroup, row_group, share_rows
 from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.module import StageModule
@@ -46,26 +47,27 @@ from medicalgpt.training.together import share, wait
 
 def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState, parents: tuple[Path, ...]) -> Outcome:
     config, console, prepared = ctx.config, ctx.console, ctx.prepared
-    sharding = sharding_of(config, ctx.world)
+    group, sharding = row_group(config, ctx.rank, ctx.world), sharding_of(config, ctx.world)
     require_memory(config, sharding.parts if sharding else 1)
     torch.manual_seed(config.train.seed)
     with ctx.phases.during("loading", f"loading {config.model.base}"):
         loaded, module, note = open_module(config, sharding)
+        note += share_rows(module, group, config)
     policy = module.policy
     console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
     _preflight(ctx, prepared, loaded)
     earlier = header(start.checkpoint) if start.checkpoint is not None else None
-    plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, ctx.world, start.stretched, earlier)
+    plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, group.count, start.stretched, earlier)
     console.print(
         f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
         f"{plan.padding:.1%} of the rows' room is empty",
         highlight=False,
     )
-    reference = _reference(ctx, module, plan)
+    reference = _reference(ctx, module, plan, group)
     if reference is not None:
         module.compare_with(reference)
     live = LiveReport(ctx, parents)
-    trainer, stop = build_trainer(ctx, module, plan, loaded, live)
+    trainer, stop = build_trainer(ctx, module, plan, loaded, live, group)
     if start.checkpoint is not None:
         console.print(f"resuming from {start.checkpoint}")
     before = trainer.run(start)
@@ -155,7 +157,9 @@ def _conversations(prepared: Prepared, template: ChatTemplate) -> list[tuple[Mes
     return found
 
 
-def _reference(ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan) -> CausalPolicy | None:
+def _reference(
+    ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan, group: RowGroup
+) -> CausalPolicy | None:
     policy = module.policy
     config, choice = ctx.config, ctx.config.reference_choice
     if not objective_of(config).needs.reference:
@@ -179,5 +183,5 @@ def _reference(ctx: Context[SupervisedConfig, Prepared], module: StageModule, pl
         }
         autocast = AUTOCAST[mixed_precision(config)]
         with ctx.phases.during("reference", "measuring what the reference says of every row (kept for later runs)"):
-            fill_caches(plan, module, policy, hash_json(facts), cache_root(), autocast)
+            fill_caches(plan, module, policy, hash_json(facts), cache_root(), autocast, group)
     return None

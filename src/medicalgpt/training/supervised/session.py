@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.base import SupervisedConfig
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.shard import has_room, put_out
 from medicalgpt.rendering.build import Prepared
@@ -17,6 +17,7 @@ from medicalgpt.training.context import Context
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.phases import Ahead
 from medicalgpt.training.policy import mixed_precision
+from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.callbacks import (
     ProgressCallback,
     RateCallback,
@@ -31,19 +32,21 @@ from medicalgpt.training.supervised.trainer import StageTrainer
 from medicalgpt.training.together import gathered
 
 
-def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan, sharded: bool = False) -> TrainingArguments:
+def arguments(
+    ctx: Context[SupervisedConfig, Prepared], plan: Plan, group: RowGroup, sharded: bool = False
+) -> TrainingArguments:
     """transformers' arguments for our plan: one epoch over all rows of the run, in order."""
     t, precision = ctx.config.train, mixed_precision(ctx.config)
     return TrainingArguments(
         output_dir=str(ctx.folder.path),
         num_train_epochs=1,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=plan.run.rows_per_step // ctx.world,
+        gradient_accumulation_steps=plan.run.rows_per_step // group.count,
         learning_rate=t.learning_rate,
         weight_decay=t.weight_decay,
         max_grad_norm=t.max_grad_norm,
         optim="adamw_torch_fused",
-        seed=t.seed,
+        seed=t.seed + group.member,  # two parts of a row must not draw the same dropout
         logging_steps=t.log_every,
         logging_nan_inf_filter=False,
         eval_strategy="steps" if t.eval_every and plan.held_out is not None else "no",
@@ -60,19 +63,24 @@ def arguments(ctx: Context[SupervisedConfig, Prepared], plan: Plan, sharded: boo
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
         remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=accelerator() is None,
         dataloader_pin_memory=False,
     )
 
 
 def build_trainer(
-    ctx: Context[SupervisedConfig, Prepared], module: StageModule, plan: Plan, loaded: Loaded, report: LiveReport
+    ctx: Context[SupervisedConfig, Prepared],
+    module: StageModule,
+    plan: Plan,
+    loaded: Loaded,
+    report: LiveReport,
+    group: RowGroup,
 ) -> tuple[Any, StopCallback]:
     """The trainer, ready to run, and the callback that knows whether it was asked to stop."""
     t = ctx.config.train
     schedule = (t.schedule, t.warmup)
-    settings = arguments(ctx, plan, module.sharding is not None)
-    trainer = StageTrainer(module, settings, plan.train, plan.held_out, ctx.folder, schedule, ctx.phases)
+    settings = arguments(ctx, plan, group, module.sharding is not None)
+    trainer = StageTrainer(module, settings, plan.train, plan.held_out, ctx.folder, schedule, ctx.phases, group)
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:

@@ -30,6 +30,7 @@ from medicalgpt.training.heartbeat import Heartbeat
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.schedule import Schedule, factor
+from medicalgpt.training.sequence import OncePerRow, RowGroup
 from medicalgpt.training.stages import StageObjective
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.numbers import Overflows, TrainNumbers, flat, halt, held_out_means
@@ -69,12 +70,14 @@ class StageTrainer(Trainer):
         folder: RunFolder,
         schedule: tuple[Schedule, float],
         phases: Phases,
+        group: RowGroup,
     ) -> None:
         self.module, self.folder, self.held_out, self.schedule = module, folder, held_out, schedule
-        self.phases = phases
+        self.phases, self.group = phases, group
         self.loss_is_scaled_for_ga = True
         super().__init__(model=module, args=args, train_dataset=train, eval_dataset=held_out)
-        self.numbers = TrainNumbers(self.accelerator)
+        self.once = OncePerRow(self.accelerator, group)
+        self.numbers = TrainNumbers(self.once)
         self.watch = GradientWatch(trainable(module), self.accelerator)
         self.movement = Movement(trainable(module))
         self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
@@ -133,7 +136,7 @@ class StageTrainer(Trainer):
     # -- data --------------------------------------------------------------------------------------------------------
     def get_train_dataloader(self) -> "DataLoader[TreeBatch]":
         assert isinstance(self.train_dataset, PlanDataset)
-        return loader(self.train_dataset, self.args.process_index, self.args.world_size)
+        return loader(self.train_dataset, self.group.number, self.group.count)
 
     def _get_num_items_in_batch(self, batch_samples: list[TreeBatch], device: torch.device) -> torch.Tensor:
         """Units of the whole optimizer step, over accumulation and ranks."""
@@ -141,7 +144,7 @@ class StageTrainer(Trainer):
         self.numbers.meter.tokens += sum(batch.tokens for batch in batch_samples)
         self._set_baseline(batch_samples)
         count = sum(float(self._objective.count(batch)) for batch in batch_samples)
-        total: torch.Tensor = self.accelerator.reduce(torch.tensor([count], dtype=torch.float64, device=device), "sum")
+        total = self.once.reduce(torch.tensor([count], dtype=torch.float64, device=device), "sum")
         return total.clamp(min=1e-9)[0]
 
     def _set_baseline(self, batches: Sequence[TreeBatch]) -> None:
@@ -158,7 +161,7 @@ class StageTrainer(Trainer):
             total += torch.stack([value.double() for value in pair])
             batch.mismatched = None
         module.train(training)
-        total = self.accelerator.reduce(total, "sum")
+        total = self.once.reduce(total, "sum")
         for batch in batches:
             batch.baseline = (total[0] / total[1].clamp(min=1e-9)).float()
 
@@ -182,7 +185,7 @@ class StageTrainer(Trainer):
         assert num_items_in_batch is not None
         out = model(inputs)
         self.numbers.meter.add({"loss": (out["sum"], out["count"]), **out["metrics"]})
-        # The wrapper averages gradients over ranks; the objective is a sum over them.
+        # The wrapper averages gradients over ranks; the objective is a sum over them, each of which adds its own tokens.
         loss: torch.Tensor = out["sum"] * (self.args.world_size / num_items_in_batch)
         return loss.float()
 
@@ -252,14 +255,14 @@ class StageTrainer(Trainer):
         if self._evaluated[0] == self.state.global_step and self._evaluated[1]:
             return self._evaluated[1]
         before = time.perf_counter()
-        loaded = loader(self.held_out, self.args.process_index, self.args.world_size)
+        loaded = loader(self.held_out, self.group.number, self.group.count)
         batches: Iterable[TreeBatch] = loaded
         if self._objective.needs.baseline:
             batches = list(batches)
             self._set_baseline(batches)
         what = "measuring held-out rows" + (" before training" if self.state.global_step == 0 else "")
         batches = self.phases.over("held-out", what, batches, len(loaded))
-        values = held_out_means(self.module, batches, self.accelerator, self.args.device)
+        values = held_out_means(self.module, batches, self.once, self.args.device)
         free(self.module)
         if self.best is not None:
             self.best.see(self.state.global_step, values)
@@ -299,7 +302,7 @@ class StageTrainer(Trainer):
                         pending,
                         state,
                         scheduler=self.lr_scheduler,
-                        rows_per_step=self.args.gradient_accumulation_steps * self.args.world_size,
+                        rows_per_step=self.args.gradient_accumulation_steps * self.group.count,
                     ),
                 )
             self.folder.prune(self.args.save_total_limit or 1, spare=kept(self.best, self.folder))
