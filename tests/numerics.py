@@ -18,8 +18,9 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 
-from medicalgpt.models import load
+from medicalgpt.models import load, policy
 
 Result = TypeVar("Result")
 EPS = torch.finfo(torch.float32).eps
@@ -68,9 +69,19 @@ def float64(nudge: int | None = None) -> Iterator[None]:
                 _nudge(weight, nudge)
         return model
 
+    def recomputed(part: Callable[..., torch.Tensor], *values: Any, **settings: Any) -> Any:
+        """No mode reaches the backward pass, so what is computed once more there brings its own."""
+
+        def computed(*again: Any) -> torch.Tensor:
+            with _Float64():
+                return part(*again)
+
+        return checkpoint(computed, *values, **settings)
+
     # A cache of its own: its keys name float32, and reference values of that would be found.
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as cache, mode:
         patch.setattr(load, "load_base", wide)
+        patch.setattr(policy, "checkpoint", recomputed)
         patch.setenv("MEDICALGPT_CACHE", cache)
         torch.set_default_dtype(torch.float64)
         try:

@@ -96,6 +96,13 @@ def no_room_for_samples() -> None:
     session.has_room = lambda module: False  # type: ignore[attr-defined]
 
 
+def no_room() -> None:
+    """A device on which the gathered policy has no room."""
+    from medicalgpt.training.rl import roles
+
+    roles.has_room = lambda module: False  # type: ignore[attr-defined]
+
+
 def forget_on_b() -> None:
     """The second machine has lost its reference caches."""
     import shutil

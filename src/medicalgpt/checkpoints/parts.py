@@ -28,6 +28,11 @@ class WholeState:
         return self.held
 
 
+def whole_weights(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights by name with the parts of all processes, which must all ask."""
+    return {name: whole(parameter) for name, parameter in parameters.items()}
+
+
 def whole_state(optimizer: Stateful) -> WholeState:
     """The state with the parts of all processes, which must all ask; the first keeps it."""
     found = optimizer.state_dict()
@@ -41,7 +46,7 @@ def whole_state(optimizer: Stateful) -> WholeState:
 
 
 def load_parts(
-    folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler | None
+    folder: Path, optimizer: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler | None = None
 ) -> None:
     """Give an optimizer over sharded parameters what this process holds of a checkpoint's state, and the schedule its place.
 

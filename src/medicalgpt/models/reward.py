@@ -13,6 +13,7 @@ from torch import nn
 from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.passes import ALONE, Passes
 from medicalgpt.models.policy import Batching, call
 from medicalgpt.models.probe import Probe, probe_trees
 from medicalgpt.models.trial import PLAIN, Trial, coarsest
@@ -36,6 +37,8 @@ class RewardPolicy(nn.Module):
         self.batching = batching
         self.head = head
         self.adapter = adapter
+        self.passes: Passes = ALONE
+        """How whoever asks it for numbers runs it."""
 
     def scores(self, batch: TreeBatch) -> torch.Tensor:
         """Scores [leaves] in fp32 with gradient, in the order of `batch.ends`; unbounded, without unit."""

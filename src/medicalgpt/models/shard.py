@@ -18,6 +18,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.models.causal_lm import unwrap
 
@@ -40,17 +41,33 @@ class Sharding:
         """Over how many processes each weight is divided."""
         return self.mesh.size(self.mesh.ndim - 1)
 
-    def divide(self, root: nn.Module, model: nn.Module, *methods: str) -> None:
+    @property
+    def note(self) -> str:
+        """What is said of it in the log."""
+        copies = self.mesh.size() // self.parts
+        return f"sharded: each process holds 1/{self.parts} of it" + (f", {copies} copies" if copies > 1 else "")
+
+    def divide(self, root: nn.Module, model: nn.Module, *methods: str, keep: bool = False) -> None:
         """Shard `model` inside `root`, layer by layer, each moved to the device of the mesh first.
 
         Args:
             root: the module whose forward pass is called.
             methods: other methods of it that run a forward pass.
+            keep: the root's own weights stay gathered after a pass until they are given up (`free`).
+
+        Raises:
+            ConfigError: it has no list of layers.
         """
         policy = MixedPrecisionPolicy(param_dtype=self.compute, reduce_dtype=torch.float32 if self.compute else None)
-        for layer in layers_of(model):
+        try:
+            layers = layers_of(model)
+        except ValueError as error:
+            raise ConfigError(
+                f"distributed.shard: {error}, so it cannot be divided; use distributed.shard=none, or a model of another family"
+            ) from error
+        for layer in layers:
             fully_shard(layer, mesh=self.mesh, reshard_after_forward=self.reshard, mp_policy=policy)
-        fully_shard(root, mesh=self.mesh, reshard_after_forward=self.reshard, mp_policy=policy)
+        fully_shard(root, mesh=self.mesh, reshard_after_forward=self.reshard and not keep, mp_policy=policy)
         for method in methods:
             register_fsdp_forward_method(root, method)
 
@@ -70,11 +87,6 @@ def layers_of(model: nn.Module) -> nn.ModuleList:
     return min(found, key=lambda one: one[0])[1]
 
 
-def is_sharded(module: nn.Module) -> bool:
-    """Whether this process holds only a part of the module."""
-    return isinstance(module, FSDPModule)
-
-
 def free(module: nn.Module) -> None:
     """Give up every gathered weight; after a forward pass without a backward pass."""
     for part in _parts(module):
@@ -84,6 +96,9 @@ def free(module: nn.Module) -> None:
 @contextmanager
 def put_out(module: nn.Module, reshard: bool) -> Iterator[None]:
     """Inside, every process holds the whole module, as plain weights that anyone may read. All must come here.
+
+    Passes inside are each process's own, as many as it wants: what FSDP noted of their order is forgotten at the end, or
+    processes would gather ahead in different orders later.
 
     Args:
         reshard: what the module was divided with.
@@ -98,6 +113,8 @@ def put_out(module: nn.Module, reshard: bool) -> Iterator[None]:
         for part in parts:
             part.set_reshard_after_forward(reshard, recurse=False)
             part.reshard()
+        if parts:
+            parts[0].reset_iter_state()
 
 
 def has_room(module: nn.Module) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from medicalgpt.checkpoints import checkpoint, random_state
+from medicalgpt.checkpoints.parts import load_parts, whole_state, whole_weights
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_memory
@@ -98,8 +99,10 @@ class RlTrainer:
             if start.checkpoint is None:
                 last = self.first = self._evaluate()
                 self.start = self.held_out.scores.tolist()
-                if self.best is not None and self.world.rank == 0:
-                    save_start(self.folder, self.updater.roles.trained())
+                if self.best is not None:
+                    weights = whole_weights(self.updater.roles.trained())
+                    if self.world.rank == 0:
+                        save_start(self.folder, weights)
             else:
                 self._restore(start)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
@@ -277,15 +280,13 @@ class RlTrainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save(self) -> None:
         random = random_state.gather(self.world.size)
+        weights, optimizer = whole_weights(self.updater.roles.trained()), whole_state(self.updater.optimizer)
         if self.world.rank == 0:
             state = LoopState(beta=self.beta, start=self.start, first=self.first, drawn=self.drawn).model_dump()
             pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
-            weights = self.updater.roles.trained()
-            with self.folder.saving(self.step, checkpoint.size(weights, self.updater.optimizer)) as temp:
+            with self.folder.saving(self.step, checkpoint.size(weights, optimizer)) as temp:
                 checkpoint.write_weights(temp, weights)
-                checkpoint.write(
-                    temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
-                )
+                checkpoint.write(temp, checkpoint.Snapshot("rl", self.step, optimizer, random, pending, state))
             self.folder.prune(self.config.train.keep_checkpoints, spare=kept(self.best, self.folder))
         self.clock.restart()
         wait()
@@ -295,7 +296,7 @@ class RlTrainer:
         saved = checkpoint.read(start.checkpoint, "rl", self.world.size)
         saved.load_weights(self.updater.roles.trained())
         self.movement = Movement(self.updater.roles.trained(), start.step)
-        saved.load_optimizer(self.updater.optimizer)
+        load_parts(start.checkpoint, self.updater.optimizer)
         saved.load_random(self.world.rank)
         state = saved.load_state(LoopState)
         self.step, self.tokens = start.step, saved.pending.total_tokens

@@ -167,7 +167,7 @@ def _reference(ctx: Context[SupervisedConfig, Prepared], module: StageModule, pl
         )
     kind = reference_kind(config, choice)
     if kind == "model":
-        return load_reference(config, choice, policy.batching)
+        return load_reference(config, choice, policy.batching, module.sharding)
     if kind == "cached":
         # The stores' folder is named after everything that decides which rows they hold, and in which order.
         facts = {

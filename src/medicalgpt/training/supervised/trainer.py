@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
 from medicalgpt.checkpoints import checkpoint, random_state
-from medicalgpt.checkpoints.parts import load_parts, whole_state
+from medicalgpt.checkpoints.parts import load_parts, whole_state, whole_weights
 from medicalgpt.models.adapters import trainable
 from medicalgpt.models.shard import add_up, free, whole
 from medicalgpt.rendering.batch import TreeBatch
@@ -307,7 +307,7 @@ class StageTrainer(Trainer):
 
     def _whole_weights(self) -> dict[str, torch.Tensor]:
         """Trained weights by name, with the parts of all processes, which must all ask."""
-        return {name: whole(parameter) for name, parameter in trainable(self.module).items()}
+        return whole_weights(trainable(self.module))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """What the base class does, for an optimizer of which this process holds a part."""
