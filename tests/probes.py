@@ -103,6 +103,36 @@ def no_room() -> None:
     roles.has_room = lambda module: False  # type: ignore[attr-defined]
 
 
+def dies_writing_step_3() -> None:
+    """Every process is killed while it writes its part of the checkpoint of step 3, as training goes on."""
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+
+    write = HuggingFaceStorageWriter.write_data
+
+    def dies(self: Any, *args: Any) -> Any:
+        if "step-3" in str(self.path):
+            os._exit(9)
+        return write(self, *args)
+
+    HuggingFaceStorageWriter.write_data = dies  # type: ignore[method-assign]
+
+
+def second_disk_is_full() -> None:
+    """The second process finds no room for its part of the checkpoint of step 2."""
+    import errno
+
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+
+    write = HuggingFaceStorageWriter.write_data
+
+    def full(self: Any, *args: Any) -> Any:
+        if "step-2" in str(self.path) and os.environ["RANK"] == "1":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, *args)
+
+    HuggingFaceStorageWriter.write_data = full  # type: ignore[method-assign]
+
+
 def forget_on_b() -> None:
     """The second machine has lost its reference caches."""
     import shutil

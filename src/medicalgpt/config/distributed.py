@@ -34,6 +34,11 @@ class DistributedConfig(Section):
         description="Seconds that a process may be behind the others in a step before the run ends; what one process alone does is not counted.",
     )
 
+    async_save: bool = Field(
+        True,
+        description="With shards: write checkpoints while training goes on, from a copy of each process's part in main memory; false: training waits.",
+    )
+
     @model_validator(mode="after")
     def _copies_of_shards(self) -> Self:
         if self.shard == "hybrid" and self.replicate == 1:
