@@ -103,6 +103,15 @@ def no_room() -> None:
     roles.has_room = lambda module: False  # type: ignore[attr-defined]
 
 
+def little_main_memory() -> None:
+    """The whole model does not fit, and a file holds little."""
+    from medicalgpt.export import save
+    from medicalgpt.training import publish
+
+    publish.free_main_memory = lambda: 0  # type: ignore[attr-defined]
+    save._LARGEST_FILE = "40KB"
+
+
 def dies_writing_step_3() -> None:
     """Every process is killed while it writes its part of the checkpoint of step 3, as training goes on."""
     from torch.distributed.checkpoint import HuggingFaceStorageWriter

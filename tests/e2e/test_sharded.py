@@ -33,6 +33,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 OTHERS: dict[str, tuple[str, ...]] = {
     "kept layers": ("sft-full", "distributed.reshard=false"),
     "one sum a step": ("sft-full", "distributed.reduce=step"),
+    "parts in main memory": ("sft-full", "distributed.offload=cpu"),
     "waits for checkpoints": ("sft-full", "distributed.async_save=false"),
     "both": ("kto-full", "distributed.reshard=false", "distributed.reduce=step"),
 }
@@ -80,6 +81,7 @@ def done(_bench: Bench, folder: Path) -> dict[str, Done]:
         jobs += [job(f"dies {world}", "dpo", 2, out=f"again {world}", die_at=2)]
         jobs += [job(f"goes on {world}", "dpo", world, out=f"again {world}")]
     jobs += [
+        job("mapped", "sft-full", 2, probe="little_main_memory"),
         job("dies while writing", "sft-full", 2, out="half written", probe="dies_writing_step_3"),
         job("after that", "sft-full", 2, out="half written"),
         job("disk full", "sft-full", 2, probe="second_disk_is_full"),
@@ -204,6 +206,21 @@ def test_what_another_process_could_not_write_ends_the_run_with_the_reason(done:
     assert "the checkpoint of step 2 could not be saved: the disk is full" in found.said[0]
     assert "step-1 is intact" in found.said[0]
     assert [path.name for path in (folder / "disk full" / "checkpoints").iterdir()] == ["step-1"]
+
+
+@pytest.mark.slow
+def test_a_model_that_main_memory_does_not_hold_is_saved_from_files(done: dict[str, Done], folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert done["mapped"].codes == [0, 0], done["mapped"].said
+    place = folder / "mapped" / "model"
+    files = sorted(place.glob("*.safetensors"))
+    assert len(files) > 1
+    index = json.loads((place / "model.safetensors.index.json").read_text())["weight_map"]
+    saved = {name: tensor for file in files for name, tensor in load_file(file).items()}
+    assert index.keys() == saved.keys()
+    assert largest_gap(saved, weights(folder / "sft-full 1")) < EXACT
+    assert not list((folder / "mapped").glob(".whole-*"))
 
 
 @pytest.mark.slow

@@ -27,6 +27,10 @@ class DistributedConfig(Section):
         "each",
         description="With shards: add gradients up after each row, so that only parts of them stay; step: once a step, with whole gradients in between.",
     )
+    offload: Literal["none", "cpu"] = Field(
+        "none",
+        description="With shards: cpu keeps each process's part of weights, gradients and moments in main memory; a layer is on the device only while it runs.",
+    )
     timeout: float = Field(
         1800.0,
         gt=0,
@@ -45,4 +49,8 @@ class DistributedConfig(Section):
             raise ValueError("shard=hybrid needs replicate above 1: the number of groups; one group is shard=full")
         if self.shard != "hybrid" and self.replicate != 1:
             raise ValueError("replicate is used with shard=hybrid only")
+        if self.shard == "none" and self.offload != "none":
+            raise ValueError(
+                "offload=cpu moves a process's part of the model, and shard=none divides none; use shard=full"
+            )
         return self

@@ -16,6 +16,7 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.passes import ALONE, Passes
 from medicalgpt.models.policy import Batching, call
 from medicalgpt.models.probe import Probe, probe_trees
+from medicalgpt.models.shard import runs_on
 from medicalgpt.models.trial import PLAIN, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 
@@ -69,8 +70,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -
     try:
         inner = unwrap(model)
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
-        parameter = next(model.parameters())
-        padded, packed = (build(trees).to(parameter.device) for build in (pad_trees, pack_trees))
+        padded, packed = (build(trees).to(runs_on(model)) for build in (pad_trees, pack_trees))
         truth = trial.outcome(model, lambda: RewardPolicy(model, "padded").scores(padded))
         if wanted == "padded":
             disable(inner)

@@ -17,6 +17,7 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.context import fitting
 from medicalgpt.models.load import Loaded, names_classifier
 from medicalgpt.models.reward import RewardPolicy, probe_scores
+from medicalgpt.models.shard import runs_on
 from medicalgpt.rendering.build import prepare
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
@@ -31,7 +32,7 @@ _LENGTH_EXPLAINS = 0.5
 @torch.no_grad()
 def score_trees(policy: RewardPolicy, trees: Sequence[TokenTree], capacity: int = 2048) -> list[np.ndarray]:
     """Scores of every tree's leaves, in the order of `trees`."""
-    training, device = policy.training, next(policy.parameters()).device
+    training, device = policy.training, runs_on(policy)
     policy.eval()
     out = [np.empty(0)] * len(trees)
     found = batches(trees, policy.batching, capacity, device=device)

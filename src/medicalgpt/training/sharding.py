@@ -35,4 +35,4 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     mesh = init_device_mesh(training_device().type, groups + parts, mesh_dim_names=(*of_groups, "shard"))
     # Only full training has fp32 weights under a shorter compute type; a frozen base lies in that type already.
     compute = AUTOCAST[precision] if not config.lora.enabled and config.model.dtype == "auto" else None
-    return Sharding(mesh, asked.reshard, asked.reduce == "each", compute)
+    return Sharding(mesh, asked.reshard, asked.reduce == "each", compute, asked.offload == "cpu")

@@ -12,6 +12,7 @@ from medicalgpt.config.stages import GrpoObjective
 from medicalgpt.models.batches import batches
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.shard import runs_on
 from medicalgpt.objectives import advantages
 from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.rendering.batch import TreeBatch
@@ -70,7 +71,7 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
     ends = np.cumsum([0, *(tree.trained for tree in trees)])
     names = ["old", "entropy", "reference"] + (["old_values"] if critic else [])
     found = {name: torch.empty(int(ends[-1])) for name in names}
-    device = next(roles.policy.parameters()).device
+    device = runs_on(roles.policy)
 
     def put(batch: TreeBatch, **values: torch.Tensor) -> None:
         if not batch.items:

@@ -18,7 +18,7 @@ from medicalgpt.models.excluded_modules import unreached_parameters
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.models.shard import Sharding, has_room, put_out
+from medicalgpt.models.shard import Sharding, has_room, put_out, runs_on
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.training.together import gathered
@@ -42,7 +42,7 @@ class Roles:
     def precision(self) -> contextlib.AbstractContextManager[Any]:
         """Number type of every forward pass over answers: the same where they are measured and where they are learned from,
         or the first ratios would not be 1."""
-        device = next(self.policy.parameters()).device.type
+        device = runs_on(self.policy).type
         return torch.autocast(device, self.autocast, enabled=self.autocast is not None)
 
     def free(self) -> None:

@@ -16,7 +16,6 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
-from medicalgpt.models.shard import put_together
 from medicalgpt.rendering.remarks import system_remark, unknown_languages
 from medicalgpt.rewards.answers import PromptRow
 from medicalgpt.rewards.functions import source_file
@@ -28,7 +27,7 @@ from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
-from medicalgpt.training.publish import chosen, publish
+from medicalgpt.training.publish import chosen, gather, publish
 from medicalgpt.training.rl.experience import measure
 from medicalgpt.training.rl.heldout import HeldOut, reference_trees
 from medicalgpt.training.rl.loop import RlTrainer
@@ -81,7 +80,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         share(ctx.folder.path, [ctx.folder.metrics.name, ctx.folder.checkpoints.name])
     best, after = chosen(ctx, roles.trained(), trainer.step, trainer.updates, after)
     if (root := roles.policy.passes.root) is not None:
-        put_together(root, keep=ctx.rank == 0, trained_only=config.lora.enabled)
+        gather(ctx, root)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             publish(ctx, roles.loaded, trainer.tokens, before, after, parents, best=best)

@@ -13,7 +13,7 @@ from medicalgpt.models.batches import batches
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.shard import Sharding
+from medicalgpt.models.shard import Sharding, runs_on
 from medicalgpt.objectives.base import Compare
 from medicalgpt.rendering.build import tokenizer_hash
 from medicalgpt.rewards.answers import Group
@@ -56,7 +56,7 @@ class TeacherScore:
         """Scores of every answer, group by group."""
         out: dict[int, list[float]] = {}
         trees = [g.tree for g in groups]
-        policy, device = self.policy, next(self.policy.parameters()).device
+        policy, device = self.policy, runs_on(self.policy)
         whole = batches(trees, policy.batching, self.capacity, device=device)
         for batch in policy.passes.even(whole, policy.batching, device):
             found = policy.passes.run(partial(policy.against_teacher, batch, self.compare)).cpu()

@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from medicalgpt.models.batches import costs
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.shard import free
+from medicalgpt.models.shard import free, runs_on
 from medicalgpt.training.launch import side_group
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.supervised.plan import Plan, PlanDataset, held_out_rows
@@ -62,7 +62,7 @@ def _computed(
     world, rank = (dist.get_world_size(), dist.get_rank()) if dist.is_initialized() else (1, 0)
     # Empty rows stay: a sharded model wants the same number of passes in every process.
     rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, world)
-    with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
+    with torch.autocast(runs_on(policy).type, autocast, enabled=autocast is not None):
         found = module.within(lambda: compute(policy, data.trees, rows, policy.batching, data.filler, rank, world))
     free(module)
     return found
