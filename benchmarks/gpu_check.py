@@ -30,6 +30,7 @@ SECTIONS = {
     "mask": ("kernels", 15),
     "memory": ("measured", 50),
     "speed": ("measured", 60),
+    "shard": ("sharded", 45),
     "resume": ("training", 30),
     "generate": ("answers", 35),
     "chains": ("kernels", 20),

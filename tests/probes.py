@@ -96,6 +96,52 @@ def no_room_for_samples() -> None:
     session.has_room = lambda module: False  # type: ignore[attr-defined]
 
 
+def no_room() -> None:
+    """A device on which the gathered policy has no room."""
+    from medicalgpt.training.rl import roles
+
+    roles.has_room = lambda module: False  # type: ignore[attr-defined]
+
+
+def little_main_memory() -> None:
+    """The whole model does not fit, and a file holds little."""
+    from medicalgpt.export import save
+    from medicalgpt.training import publish
+
+    publish.free_main_memory = lambda: 0  # type: ignore[attr-defined]
+    save._LARGEST_FILE = "40KB"
+
+
+def dies_writing_step_3() -> None:
+    """Every process is killed while it writes its part of the checkpoint of step 3, as training goes on."""
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+
+    write = HuggingFaceStorageWriter.write_data
+
+    def dies(self: Any, *args: Any) -> Any:
+        if "step-3" in str(self.path):
+            os._exit(9)
+        return write(self, *args)
+
+    HuggingFaceStorageWriter.write_data = dies  # type: ignore[method-assign]
+
+
+def second_disk_is_full() -> None:
+    """The second process finds no room for its part of the checkpoint of step 2."""
+    import errno
+
+    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+
+    write = HuggingFaceStorageWriter.write_data
+
+    def full(self: Any, *args: Any) -> Any:
+        if "step-2" in str(self.path) and os.environ["RANK"] == "1":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, *args)
+
+    HuggingFaceStorageWriter.write_data = full  # type: ignore[method-assign]
+
+
 def forget_on_b() -> None:
     """The second machine has lost its reference caches."""
     import shutil

@@ -62,6 +62,7 @@ def run(jobs: list[Job], timeout: float = 1800.0) -> dict[str, Done]:
 
 def _train(job: Job) -> int:
     from medicalgpt.config import load, stage_schema
+    from medicalgpt.training.rl import loop
     from medicalgpt.training.stage import run_stage
     from medicalgpt.training.supervised import trainer
     from tests.numerics import float64
@@ -74,6 +75,15 @@ def _train(job: Job) -> int:
             self.add_callback(death(job.die_at))
 
         trainer.StageTrainer.__init__ = mortal  # type: ignore[method-assign]
+        after = loop.RlTrainer._after
+
+        def last(self: Any, *args: Any) -> Any:
+            found = after(self, *args)
+            if self.step == job.die_at:
+                os._exit(9)
+            return found
+
+        loop.RlTrainer._after = last  # type: ignore[method-assign]
     if job.probe is not None:
         from tests import probes
 

@@ -17,8 +17,9 @@ from medicalgpt.rewards.answers import Group
 from medicalgpt.training.context import Outcome
 from medicalgpt.training.rl import loop
 from medicalgpt.training.rl.experience import Experience, measure
+from medicalgpt.training.rl.opening import open_roles
 from medicalgpt.training.rl.prompts import PromptSet
-from medicalgpt.training.rl.roles import Roles, open_roles
+from medicalgpt.training.rl.roles import Roles
 from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.stage import _open, run_stage
 from tests.stages import Bench, Killed
@@ -46,7 +47,8 @@ def scored_by(function: str, **more: Any) -> str:
 def words(bench: Bench, stage: str, out: Path, *overrides: str) -> list[str]:
     """What stands behind `medicalgpt train`; prompts are the dialogues of the bench, scored by share of vowels."""
     files = [f"model.base={bench.base}", f"data.train={bench.folder / 'sft.jsonl'}", f"output_dir={out}"]
-    scored = [] if any(o.startswith(("reward.functions", "reward.model")) for o in overrides) else [scored_by("vowels")]
+    own = stage == "distill" or any(o.startswith(("reward.functions", "reward.model")) for o in overrides)
+    scored = [] if own else [scored_by("vowels")]
     siblings = [] if stage == "ppo" else ["rollout.completions=2"]
     return [stage, *files, *SMALL, *siblings, *scored, *overrides]
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.training import placing, policy, reference
-from medicalgpt.training.rl import roles
+from medicalgpt.training.rl import scorers
 
 SUPERVISED = {
     "sft": ("sft",),
@@ -52,7 +52,7 @@ def placed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             owners = [one for one in seen if any(part is module for part in one.modules())]
             assert owners, f"a {type(module).__name__} runs where it was loaded"
 
-    for where in (policy, reference, roles):
+    for where in (policy, reference, scorers):
         monkeypatch.setattr(where, "place", place)
     handle = torch.nn.modules.module.register_module_forward_pre_hook(guard)
     yield names

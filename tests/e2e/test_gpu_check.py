@@ -39,7 +39,7 @@ def driver() -> ModuleType:
     "sections",
     [
         "hardware,attention,shapes,mask",
-        "memory,speed,generate",
+        "memory,speed,shard,generate",
         pytest.param("step,resume", marks=pytest.mark.nightly),
         pytest.param("devices", marks=pytest.mark.nightly),
     ],

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.test_rl_resume import lines
-from tests.rl import dies_in_the_third_update, train
+from tests.ranks import Job, run
+from tests.rl import dies_in_the_third_update, train, words
 from tests.stages import Bench
 from tests.vllm_server import serving
 
@@ -44,6 +45,21 @@ def test_a_run_whose_answers_servers_draw(stage: str, bench: Bench, tmp_path: Pa
     # Greedy answers before the first update depend on nothing that is drawn.
     assert first["eval/score"] == pytest.approx(own["eval/score"], abs=1e-6)
     assert first["eval/length"] == own["eval/length"]
+
+
+@pytest.mark.slow
+def test_servers_draw_for_a_policy_of_which_each_process_holds_a_part(bench: Bench, tmp_path: Path) -> None:
+    """Three servers for two processes: one proves two of them, the other one, in equally many passes."""
+    with serving(bench.base) as one, serving(bench.base) as two, serving(bench.base) as three:
+        options = ("train.max_steps=2", "distributed.shard=full", *asks(one.url, two.url, three.url))
+        order = words(bench, "ppo", tmp_path / "run", *LEARNS[:1], LEARNS[2], *options)
+        done = run([Job("divided", 2, order, wide=False)])["divided"]
+        assert done.codes == [0, 0], done.said
+        assert "sharded: each process holds 1/2 of it" in done.said[0]
+        assert [name.rpartition("-")[2] for name in one.names] == ["proof", "0", "1", "2"]
+    found = [line["train/logprob_gap"] for line in lines(tmp_path / "run") if "train/logprob_gap" in line]
+    assert len(found) == 2
+    assert max(found) < 1e-5, "what servers draw from is the whole adapter"
 
 
 def test_weights_that_were_learned_arrive(bench: Bench, tmp_path: Path, no_figures: None) -> None:

@@ -33,6 +33,8 @@ WAYS: dict[str, tuple[str, ...]] = {
 OTHERS: dict[str, tuple[str, ...]] = {
     "kept layers": ("sft-full", "distributed.reshard=false"),
     "one sum a step": ("sft-full", "distributed.reduce=step"),
+    "parts in main memory": ("sft-full", "distributed.offload=cpu"),
+    "waits for checkpoints": ("sft-full", "distributed.async_save=false"),
     "both": ("kto-full", "distributed.reshard=false", "distributed.reduce=step"),
 }
 
@@ -79,6 +81,10 @@ def done(_bench: Bench, folder: Path) -> dict[str, Done]:
         jobs += [job(f"dies {world}", "dpo", 2, out=f"again {world}", die_at=2)]
         jobs += [job(f"goes on {world}", "dpo", world, out=f"again {world}")]
     jobs += [
+        job("mapped", "sft-full", 2, probe="little_main_memory"),
+        job("dies while writing", "sft-full", 2, out="half written", probe="dies_writing_step_3"),
+        job("after that", "sft-full", 2, out="half written"),
+        job("disk full", "sft-full", 2, probe="second_disk_is_full"),
         job("whole dies", "sft-full", 1, out="divided later", die_at=2),
         job("divided later", "sft-full", 2),
         job("three dies", "dpo", 3, "train.tokens_per_step=192", out="not by two", die_at=2),
@@ -171,6 +177,50 @@ def test_killed_on_two_ranks_and_gone_on_with(done: dict[str, Done], folder: Pat
     assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
     assert "resuming from" in done[f"goes on {world}"].said[0]
     assert_same(folder / f"again {world}", folder / "dpo 1")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_has_a_part_of_each_process(done: dict[str, Done], folder: Path) -> None:
+    place = folder / "sft-full 2" / "checkpoints" / "step-4"
+    assert json.loads((place / "checkpoint.json").read_text())["format_version"] == 2
+    parts = sorted(path.stat().st_size for path in (place / "parts").iterdir())
+    assert len(parts) == 2
+    assert parts[0] > 0.9 * parts[1]
+    assert not (place / "trainable.safetensors").exists()
+    assert not any(path.name.startswith(".") for path in place.parent.iterdir())
+
+
+@pytest.mark.slow
+def test_a_half_written_checkpoint_is_none(done: dict[str, Done], folder: Path) -> None:
+    assert done["dies while writing"].codes == [9, 9], done["dies while writing"].said
+    assert set(done["after that"].codes) == {0}, done["after that"].said
+    said = " ".join(done["after that"].said[0].split())
+    assert "checkpoints/step-2 " in said, "the third was never there"
+    assert_same(folder / "half written", folder / "sft-full 1")
+
+
+@pytest.mark.slow
+def test_what_another_process_could_not_write_ends_the_run_with_the_reason(done: dict[str, Done], folder: Path) -> None:
+    found = done["disk full"]
+    assert found.codes == [1, 1], found.said
+    assert "the checkpoint of step 2 could not be saved: the disk is full" in found.said[0]
+    assert "step-1 is intact" in found.said[0]
+    assert [path.name for path in (folder / "disk full" / "checkpoints").iterdir()] == ["step-1"]
+
+
+@pytest.mark.slow
+def test_a_model_that_main_memory_does_not_hold_is_saved_from_files(done: dict[str, Done], folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert done["mapped"].codes == [0, 0], done["mapped"].said
+    place = folder / "mapped" / "model"
+    files = sorted(place.glob("*.safetensors"))
+    assert len(files) > 1
+    index = json.loads((place / "model.safetensors.index.json").read_text())["weight_map"]
+    saved = {name: tensor for file in files for name, tensor in load_file(file).items()}
+    assert index.keys() == saved.keys()
+    assert largest_gap(saved, weights(folder / "sft-full 1")) < EXACT
+    assert not list((folder / "mapped").glob(".whole-*"))
 
 
 @pytest.mark.slow

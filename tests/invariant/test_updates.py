@@ -252,7 +252,7 @@ def test_a_process_without_a_prompt_in_a_minibatch_takes_part(make: Make, batchi
     updater = Updater(p.config, p.roles, ALONE, 128, 3, 1e-3)
     parts = list(updater._parts(4, UpdateSettings(4, 4), 0))
     assert sum(not part & {0, 1} for _, part in parts) == 8
-    (nothing,) = list(updater._batches(half.seen, [], batching))
+    (nothing,) = list(updater._batches(half.seen, [], p.roles.policy))
     assert bool(nothing.spans) == (batching == "tree")
     for player, objective in ((p.roles.policy, OBJECTIVES["ppo"]), (p.roles.critic, OBJECTIVES["critic"])):
         out = objective.loss(player, nothing)  # type: ignore[arg-type]

@@ -3,13 +3,14 @@
     checkpoint.json        `Header`: format version, kind, step, processes, names and shapes of the trained weights
     trainable.safetensors  trained weights
     optimizer.pt           optimizer state
+    parts/                 of a sharded model: weights and moments, a file of each process, instead of those in the two files
     scheduler.pt           schedule of a supervised run; reinforcement learning computes it from the number of the update
     rng_state.pth          random state; with several processes rng_state_0.pth, rng_state_1.pth, …
     pending.json           `Pending`: metric sums that no line holds yet
     trainer_state.json     the loop's own state
 
 optimizer.pt, scheduler.pt, rng_state*.pth and trainer_state.json are what transformers.Trainer reads by itself when it
-resumes. Rank 0 writes a checkpoint inside `RunFolder.saving`, which makes it appear as a whole.
+resumes. Everything is written inside `RunFolder.saving`, which makes it appear as a whole.
 """
 
 import json
@@ -17,31 +18,28 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save_file
 
+from medicalgpt.checkpoints.divided import is_divided, read_parts, shapes_of_parts
 from medicalgpt.checkpoints.old_checkpoints import OldCheckpoint, modern, recognize
+from medicalgpt.checkpoints.parts import OPTIMIZER, WEIGHT, Stateful, load_optimizer
 from medicalgpt.checkpoints.random_state import RandomState, restore
 from medicalgpt.checkpoints.saved_files import ELSE, MeterState, Model, json_object, loaded, parsed, shapes, weights
 from medicalgpt.errors import RunError
 from medicalgpt.models.shard import as_held
 
 FORMAT: Final = 1
-HEADER, WEIGHTS, OPTIMIZER, SCHEDULER = "checkpoint.json", "trainable.safetensors", "optimizer.pt", "scheduler.pt"
+IN_PARTS: Final = 2
+HEADER, WEIGHTS, SCHEDULER = "checkpoint.json", "trainable.safetensors", "scheduler.pt"
 PENDING, STATE = "pending.json", "trainer_state.json"
 
 Kind = Literal["supervised", "rl"]
 
 _log = logging.getLogger(__name__)
-
-
-class Stateful(Protocol):
-    """An optimizer or a schedule."""
-
-    def state_dict(self) -> dict[str, Any]: ...
 
 
 class Header(BaseModel):
@@ -50,7 +48,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: Literal[1] = FORMAT
+    format_version: Literal[1, 2] = FORMAT
     kind: Kind
     step: int = Field(ge=0)
     world_size: int = Field(ge=1)
@@ -98,6 +96,11 @@ def write_weights(folder: Path, parameters: Mapping[str, torch.Tensor]) -> None:
 
 def load_weights(folder: Path, parameters: Mapping[str, torch.nn.Parameter]) -> None:
     """Copy the weights of a checkpoint into `parameters`, which must have the same names and shapes. Raises RunError."""
+    if is_divided(folder):
+        there = {n.removeprefix(WEIGHT): s for n, s in shapes_of_parts(folder).items() if n.startswith(WEIGHT)}
+        _compare(folder, there, parameters)
+        read_parts(folder, {WEIGHT + name: parameter.detach() for name, parameter in parameters.items()})
+        return
     _compare(folder, shapes(folder / WEIGHTS), parameters)
     saved = weights(folder / WEIGHTS)
     with torch.no_grad():
@@ -112,8 +115,12 @@ def size(parameters: Mapping[str, torch.Tensor], optimizer: Stateful) -> int:
     return sum(tensor.nbytes for tensor in (*parameters.values(), *states))
 
 
-def write(folder: Path, snapshot: Snapshot) -> None:
-    """Write `snapshot` beside the weights that already lie in `folder`; the header describes what lies there."""
+def write(folder: Path, snapshot: Snapshot, in_parts: Mapping[str, tuple[int, ...]] | None = None) -> None:
+    """Write `snapshot` beside the weights that already lie in `folder`; the header describes what lies there.
+
+    Args:
+        in_parts: names and shapes of weights that come in parts instead.
+    """
     torch.save(snapshot.optimizer.state_dict(), folder / OPTIMIZER)
     if snapshot.scheduler is not None:
         torch.save(snapshot.scheduler.state_dict(), folder / SCHEDULER)
@@ -123,11 +130,12 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     (folder / PENDING).write_text(json.dumps(snapshot.pending.model_dump()), encoding="utf-8")
     (folder / STATE).write_text(json.dumps(snapshot.state, indent=2) + "\n", encoding="utf-8")
     header = Header(
+        format_version=FORMAT if in_parts is None else IN_PARTS,
         kind=snapshot.kind,
         step=snapshot.step,
         world_size=world_size,
         rows_per_step=snapshot.rows_per_step,
-        tensors=shapes(folder / WEIGHTS),
+        tensors=shapes(folder / WEIGHTS) if in_parts is None else dict(in_parts),
     )
     (folder / HEADER).write_text(header.model_dump_json(indent=1, exclude_none=True) + "\n", encoding="utf-8")
 
@@ -147,13 +155,8 @@ class Checkpoint:
         load_weights(self.folder, parameters)
 
     def load_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
-        """Give `optimizer` its state back."""
-        try:
-            optimizer.load_state_dict(loaded(self.folder / OPTIMIZER))
-        except (ValueError, KeyError) as error:
-            raise RunError(
-                f"{self.folder / OPTIMIZER} fits another optimizer: {error}; use another output_dir"
-            ) from error
+        """Give `optimizer` its state back, or what this process holds of it."""
+        load_optimizer(self.folder, optimizer)
 
     def load_random(self, rank: int) -> None:
         """Take up the random state of process `rank`; a process that did not exist then keeps its own."""
@@ -197,7 +200,7 @@ def read(folder: Path, kind: Kind, world_size: int) -> Checkpoint:
     random = old.random if old else tuple(_random_files(folder, header.world_size))
     state = old.state if old else folder / STATE
     pending = folder / PENDING
-    needed = [folder / WEIGHTS, folder / OPTIMIZER, state, *random]
+    needed = [*([] if header.format_version == IN_PARTS else [folder / WEIGHTS]), folder / OPTIMIZER, state, *random]
     needed += [folder / SCHEDULER] if kind == "supervised" else []
     needed += [pending] if old is None else []
     if missing := [path.name for path in needed if not path.is_file()]:
@@ -229,9 +232,9 @@ def _header(folder: Path) -> Header:
     if not path.is_file():
         raise RunError(f"{folder} is no checkpoint: it has no {HEADER}; {ELSE}")
     version = json_object(path).get("format_version")
-    if version != FORMAT:
+    if version not in (FORMAT, IN_PARTS):
         raise RunError(
-            f"{path} has format_version {version!r}; {FORMAT} and the layouts before it can be read. Go on with the version "
+            f"{path} has format_version {version!r}; {FORMAT}, {IN_PARTS} and the layouts before can be read. Go on with the version "
             "of MedicalGPT that wrote it, or use another output_dir"
         )
     return parsed(path, Header)

@@ -32,11 +32,20 @@ class DistributedConfig(Section):
         ge=1,
         description="Neighboring processes that work at each packed row together, for rows that are too long for one: each keeps the activations of 1/sequence of its tokens (Ulysses, arXiv 2309.14509). It must divide the model's attention heads.",
     )
+    offload: Literal["none", "cpu"] = Field(
+        "none",
+        description="With shards: cpu keeps each process's part of weights, gradients and moments in main memory; a layer is on the device only while it runs.",
+    )
     timeout: float = Field(
         1800.0,
         gt=0,
         allow_inf_nan=False,
         description="Seconds that a process may be behind the others in a step before the run ends; what one process alone does is not counted.",
+    )
+
+    async_save: bool = Field(
+        True,
+        description="With shards: write checkpoints while training goes on, from a copy of each process's part in main memory; false: training waits.",
     )
 
     @model_validator(mode="after")
@@ -45,4 +54,8 @@ class DistributedConfig(Section):
             raise ValueError("shard=hybrid needs replicate above 1: the number of groups; one group is shard=full")
         if self.shard != "hybrid" and self.replicate != 1:
             raise ValueError("replicate is used with shard=hybrid only")
+        if self.shard == "none" and self.offload != "none":
+            raise ValueError(
+                "offload=cpu moves a process's part of the model, and shard=none divides none; use shard=full"
+            )
         return self

@@ -12,6 +12,9 @@ from medicalgpt.models.load import Loaded
 from medicalgpt.models.tokenizer_files import save_tokenizer
 from medicalgpt.rendering.template import ChatTemplate
 
+_LARGEST_FILE = "5GB"
+"""What safetensors copies once more into main memory while it writes; a larger model is several files with an index."""
+
 
 def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     """Adapter or full weights with tokenizer, chat template and every stop token, in Hugging Face layout, read back.
@@ -30,15 +33,16 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
     else:
         # transformers' classifiers read their score at the last token that is not padding.
         inner.config.pad_token_id = template.pad_id
-    # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
-    chosen: dict[str, object] = {"selected_adapters": [peft_model(model).active_adapter]} if is_adapted(model) else {}
+    write: Callable[..., None] = inner.save_pretrained
+    chosen: dict[str, object] = {"max_shard_size": _LARGEST_FILE}
     if is_adapted(model):
+        # The critic's and the reward model's adapters may lie on the same base; the active one is the policy's.
+        write, chosen = peft_model(model).save_pretrained, {"selected_adapters": [peft_model(model).active_adapter]}
         if loaded.token_map is not None:
             loaded.token_map.write(folder)
         if loaded.token_map is None or stores_token_rows(model):
             # Else peft stores whole matrices of the base: beside rows it trained, and beside an adapter on the head.
             chosen |= {"save_embedding_layers": False}
-    write: Callable[..., None] = peft_model(model).save_pretrained if is_adapted(model) else inner.save_pretrained
     write(str(folder), safe_serialization=True, **chosen)
     if is_adapted(model):
         _sort_sets(

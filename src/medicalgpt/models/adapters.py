@@ -291,6 +291,7 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
     take_out_token_rows(model)  # the head is read without a forward pass, where peft would notice by itself
     try:
         with peft_model(model).disable_adapter():
+            _restore_trained(model, trained)
             yield
     finally:
         _restore_trained(model, trained)
@@ -314,18 +315,19 @@ def adapter_on(model: nn.Module, name: str) -> Iterator[None]:
         _activate(model, before, trained)
 
 
-def _activate(model: nn.Module, name: str, trained: set[int]) -> None:
+def _activate(model: nn.Module, name: str, trained: set[str]) -> None:
     peft_model(model).set_adapter(name)
     _restore_trained(model, trained)
 
 
-def _trained(model: nn.Module) -> set[int]:
-    return {id(p) for p in model.parameters() if p.requires_grad}
+def _trained(model: nn.Module) -> set[str]:
+    """By name: of a sharded weight another tensor may lie in its place by the time it is restored."""
+    return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-def _restore_trained(model: nn.Module, trained: set[int]) -> None:
-    for parameter in model.parameters():
-        parameter.requires_grad_(id(parameter) in trained)
+def _restore_trained(model: nn.Module, trained: set[str]) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
 
 
 def trainable(model: nn.Module) -> dict[str, torch.nn.Parameter]:

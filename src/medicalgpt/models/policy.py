@@ -20,6 +20,7 @@ from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.part import Own, Part
+from medicalgpt.models.passes import ALONE, Passes
 from medicalgpt.rendering.batch import TreeBatch
 
 Batching = Literal["tree", "padded"]
@@ -31,19 +32,24 @@ class CausalPolicy(nn.Module):
     def __init__(self, model: nn.Module, batching: Batching = "tree", chunked_head: bool = True) -> None:
         super().__init__()
         self.model = model
-        self.batching = batching
-        # The chunked head reads the head's matrix, which an adapter on the head is no part of.
-        self.chunked_head = chunked_head and not on_head(model)
+        self.take(batching, chunked_head)
         self.neftune_alpha = 0.0
         self.peers: Peers | None = None
         """The processes that share every row with this one; all must then make the same calls."""
         # A tuple hides the frozen model from parameters(), state dicts and gradient sums.
         self._teacher: tuple[CausalPolicy | None] = (None,)
+        self.passes: Passes = ALONE
+        """How whoever asks it for numbers runs it."""
         self.temperature = 1.0
         """Logits are divided by it: the distribution that answers were sampled from."""
         self.known: KnownTokens | None = None
         """The ids that answers were sampled among; None: all rows. Text that is given is learned from over all rows, as
         everywhere: that is what takes the share of the others away."""
+
+    def take(self, batching: Batching, chunked_head: bool) -> None:
+        """Run as a probe found out. The chunked head reads the head's matrix, which an adapter on the head is no part of."""
+        self.batching: Batching = batching
+        self.chunked_head = chunked_head and not on_head(self.model)
 
     # -- the protocol ------------------------------------------------------------------------------------------------
     def logps(self, batch: TreeBatch) -> tuple[torch.Tensor, torch.Tensor]:
@@ -92,7 +98,7 @@ class CausalPolicy(nn.Module):
             raise ValueError("this policy has no teacher")
         row, own = self._part(batch)
         with torch.no_grad():
-            theirs, their_head = teacher._logits_of(row, own)
+            theirs, their_head = teacher.passes.run(lambda: teacher._logits_of(row, own))
         ours, our_head = self._logits_of(row, own)
 
         def part(mine: torch.Tensor, other: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,7 @@ from medicalgpt.kernels.attention import disable, traced
 from medicalgpt.models.adapters import on_head
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.models.shard import runs_on
 from medicalgpt.models.trial import PLAIN, Outcome, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.rendering.tree import Segment, TokenTree
@@ -57,7 +58,7 @@ def probe(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe
     try:
         inner = unwrap(model)
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
-        device = next(model.parameters()).device
+        device = runs_on(model)
         padded = pad_trees(trees).to(device)
         plain = CausalPolicy(model, "padded", chunked_head=False)
         truth = trial.outcome(model, lambda: plain.logps(padded)[0])

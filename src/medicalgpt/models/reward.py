@@ -15,8 +15,10 @@ from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import adapter_on
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.part import Part
+from medicalgpt.models.passes import ALONE, Passes
 from medicalgpt.models.policy import Batching
 from medicalgpt.models.probe import Probe, probe_trees
+from medicalgpt.models.shard import runs_on
 from medicalgpt.models.trial import PLAIN, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 
@@ -40,6 +42,8 @@ class RewardPolicy(nn.Module):
         self.adapter = adapter
         self.peers: Peers | None = None
         """The processes that share every row with this one; all must then make the same calls."""
+        self.passes: Passes = ALONE
+        """How whoever asks it for numbers runs it."""
 
     def scores(self, batch: TreeBatch) -> torch.Tensor:
         """Scores [leaves] in fp32 with gradient, in the order of `batch.ends`; unbounded, without unit."""
@@ -71,8 +75,7 @@ def probe_scores(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -
     try:
         inner = unwrap(model)
         trees = probe_trees(int(inner.config.get_text_config().vocab_size))
-        parameter = next(model.parameters())
-        padded, packed = (build(trees).to(parameter.device) for build in (pad_trees, pack_trees))
+        padded, packed = (build(trees).to(runs_on(model)) for build in (pad_trees, pack_trees))
         truth = trial.outcome(model, lambda: RewardPolicy(model, "padded").scores(padded))
         if wanted == "padded":
             disable(inner)

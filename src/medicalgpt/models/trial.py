@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medicalgpt.kernels.quantized_linear import Int4Linear, Int8Linear
+from medicalgpt.models.shard import runs_on
 
 # Largest difference of a log-probability that is still rounding. fp32 rounding in a 30-layer model is about 1e-5.
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
@@ -73,7 +74,7 @@ class Trial:
     def outcome(self, model: nn.Module, forward: Callable[[], torch.Tensor]) -> Outcome:
         """What `forward` gives."""
         trained = [p for p in model.parameters() if p.requires_grad] if self.backward else []
-        device = next(model.parameters()).device.type
+        device = runs_on(model).type
         with torch.set_grad_enabled(bool(trained)):
             with torch.autocast(device, self.autocast, enabled=self.autocast is not None):
                 found = self.run(forward)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.context import fitting
 from medicalgpt.models.load import Loaded, names_classifier
 from medicalgpt.models.reward import RewardPolicy, probe_scores
+from medicalgpt.models.shard import runs_on
 from medicalgpt.rendering.build import prepare
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import TokenTree
@@ -30,14 +32,16 @@ _LENGTH_EXPLAINS = 0.5
 @torch.no_grad()
 def score_trees(policy: RewardPolicy, trees: Sequence[TokenTree], capacity: int = 2048) -> list[np.ndarray]:
     """Scores of every tree's leaves, in the order of `trees`."""
-    training = policy.training
+    training, device = policy.training, runs_on(policy)
     policy.eval()
     out = [np.empty(0)] * len(trees)
-    for batch in batches(trees, policy.batching, capacity, device=next(policy.parameters()).device):
-        scores, at = policy.scores(batch).cpu().numpy().astype(np.float64), 0
+    found = batches(trees, policy.batching, capacity, device=device)
+    for batch in policy.passes.even(found, policy.batching, device):
+        scores, at = policy.passes.run(partial(policy.scores, batch)).cpu().numpy().astype(np.float64), 0
         for i in batch.items:
             leaves = len(trees[i].leaves)
             out[i], at = scores[at : at + leaves], at + leaves
+    policy.passes.free()
     policy.train(training)
     return out
 

@@ -119,7 +119,7 @@ class Rewards:
     ) -> None:
         """`mean` and `std` are of the reward model's held-out scores; `new_tokens` is the longest answer; `functions` were
         opened for the rows that will be judged (None: those of `config`, which then are handed no columns)."""
-        self.config, self.new_tokens = config, new_tokens
+        self.config, self.new_tokens, self.model = config, new_tokens, model
         self.sources: list[tuple[str, float, Source]] = []
         if model is not None:
             bound = config.clip if config.clip is not None else math.inf
@@ -137,12 +137,16 @@ class Rewards:
         return label if again == 1 else f"{label} ({again})"
 
     def __call__(self, groups: Sequence[Group]) -> Scores:
-        """Scores of every answer, group by group.
+        """Scores of every answer, group by group. A process without answers takes part in a reward model's passes.
 
         Raises:
             RunError: a source failed, was late, or gave another number of scores or one that is not finite or too large.
         """
         ungraded, parts = np.zeros(sum(len(g.answers) for g in groups), bool), dict[str, np.ndarray]()
+        if not groups:
+            if self.model is not None:
+                score_trees(self.model, [])
+            return joined([])
         for name, _, source in self.sources:
             found = np.asarray(source(groups), object)
             without = np.asarray([one is None for one in found], bool)

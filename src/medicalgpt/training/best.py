@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch import nn
 
 from medicalgpt.checkpoints import checkpoint
@@ -130,12 +129,6 @@ def watch_best(config: StageConfig, held_out: Sequence[object] | None) -> BestSo
             f"data.eval_fraction above 0{more}, or leave train.keep_best out"
         )
     return BestSoFar(criterion, t.patience, t.eval_every)
-
-
-def save_start(folder: RunFolder, weights: Mapping[str, torch.Tensor]) -> None:
-    """Keep the weights before step 1, which are the best until a step is better."""
-    with folder.saving(0, sum(tensor.nbytes for tensor in weights.values())) as temp:
-        checkpoint.write_weights(temp, weights)
 
 
 def take_best(

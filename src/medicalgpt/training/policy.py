@@ -121,6 +121,13 @@ def mixed_precision(config: StageConfig) -> str:
     return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[wanted]
 
 
+def keep_trained(player: nn.Module, trained: set[int]) -> None:
+    """Of a player only what is named by `id` learns, and nothing is random."""
+    player.eval()
+    for parameter in player.parameters():
+        parameter.requires_grad_(id(parameter) in trained)
+
+
 def checkpointed(loaded: Loaded, config: StageConfig) -> None:
     """Recompute activations where the stage wants it; after the probe, which would pay for it in vain."""
     if config.train.gradient_checkpointing:

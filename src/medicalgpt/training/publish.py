@@ -11,7 +11,9 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.export.save import save_model
 from medicalgpt.kernels.device import device_name
+from medicalgpt.kernels.free_memory import free_main_memory
 from medicalgpt.models.load import Loaded
+from medicalgpt.models.shard import put_together
 from medicalgpt.runs import manifest, report
 from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_tree
@@ -49,6 +51,17 @@ def publish(
     record = manifest.Manifest(**facts, best=best, files=hash_tree(folder.model))
     report.write(folder.path, record)
     manifest.write(folder.path, record)
+
+
+def gather(ctx: AnyContext, module: torch.nn.Module) -> None:
+    """Put a sharded model together in the first process, which will publish it; all processes call it.
+
+    What does not fit its main memory lies in mapped files beside the model, so no process ever holds the whole.
+    """
+    needs = sum(p.numel() * p.element_size() for p in module.parameters())
+    keep = ctx.rank == 0
+    shelf = ctx.folder.path if needs > free_main_memory() // 2 else None
+    put_together(module, keep, ctx.config.lora.enabled, shelf)
 
 
 def chosen(

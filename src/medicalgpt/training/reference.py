@@ -5,10 +5,14 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.load import Quantization, load
 from medicalgpt.models.locate import locate
+from medicalgpt.models.passes import Passes
 from medicalgpt.models.policy import Batching, CausalPolicy
 from medicalgpt.models.probe import probe
+from medicalgpt.models.shard import Sharding
+from medicalgpt.models.trial import Trial
 from medicalgpt.training.placing import place
-from medicalgpt.training.policy import keep_differentiable
+from medicalgpt.training.policy import keep_differentiable, keep_trained
+from medicalgpt.training.together import in_turn
 
 
 def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
@@ -31,27 +35,47 @@ def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
     return kind
 
 
-def load_reference(config: StageConfig, choice: ReferenceChoice, batching: Batching) -> CausalPolicy:
+def load_reference(
+    config: StageConfig, choice: ReferenceChoice, batching: Batching, sharding: Sharding | None = None
+) -> CausalPolicy:
     """The second, frozen model that the objective was asked to compare with."""
     name = choice.reference_model or config.model.base
     adapter = None if choice.reference_model else config.model.adapter
-    return open_reference(
-        config.model.model_copy(update={"base": name, "adapter": adapter}), config.quantization, batching
-    )
+    model = config.model.model_copy(update={"base": name, "adapter": adapter})
+    return open_reference(model, config.quantization, batching, sharding)
 
 
-def open_reference(model: ModelConfig, quantization: Quantization, batching: Batching) -> CausalPolicy:
+def open_reference(
+    model: ModelConfig,
+    quantization: Quantization,
+    batching: Batching,
+    sharding: Sharding | None = None,
+    keep: bool = False,
+) -> CausalPolicy:
     """A frozen model that runs batches as the policy does.
+
+    Args:
+        sharding: how it is divided, if it is to be; `keep` as in `Sharding.divide`.
 
     Raises:
         ConfigError: it cannot.
     """
-    loaded = load(model, quantization, None)
-    place(loaded.model)
-    keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
-    found = probe(loaded.model, batching)
-    reference = CausalPolicy(loaded.model, found.batching, found.chunked_head)
+
+    def opened() -> CausalPolicy:
+        loaded = load(model, quantization, None)
+        if sharding is None:
+            place(loaded.model)
+        keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
+        reference = CausalPolicy(loaded.model)
+        keep_trained(reference, set())
+        if sharding is not None:
+            reference.passes = Passes.divided(sharding, loaded.model, reference, keep=keep)
+        return reference
+
+    reference = opened() if sharding is None else in_turn(opened)
+    found = probe(reference.model, batching, Trial(run=reference.passes.trial))
+    reference.passes.free()
     if found.batching != batching:
         raise ConfigError(f"the reference model cannot run {batching} batches as the policy does: {found.reason}")
-    reference.requires_grad_(False)
-    return reference.eval()
+    reference.take(found.batching, found.chunked_head)
+    return reference

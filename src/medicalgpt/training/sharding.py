@@ -15,15 +15,10 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     """The division that `distributed` asks for; None where every process holds the whole model. All processes ask.
 
     Raises:
-        ConfigError: a stage with rollouts, groups that do not divide the processes, or float16.
+        ConfigError: groups that do not divide the processes, or float16.
     """
     asked = config.distributed
-    if config.rollouts and asked.shard in ("full", "hybrid"):
-        raise ConfigError(
-            f"distributed.shard={asked.shard}: stages that learn from their own answers hold the whole model in every process "
-            "so far; use distributed.shard=none with adapters (lora.enabled=true) or quantization=nf4"
-        )
-    if world == 1 or asked.shard == "none" or config.rollouts:
+    if world == 1 or asked.shard == "none":
         return None
     if asked.shard == "auto" and all(gathered(fits(config))):
         return None
@@ -40,4 +35,4 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     mesh = init_device_mesh(training_device().type, groups + parts, mesh_dim_names=(*of_groups, "shard"))
     # Only full training has fp32 weights under a shorter compute type; a frozen base lies in that type already.
     compute = AUTOCAST[precision] if not config.lora.enabled and config.model.dtype == "auto" else None
-    return Sharding(mesh, asked.reshard, asked.reduce == "each", compute)
+    return Sharding(mesh, asked.reshard, asked.reduce == "each", compute, asked.offload == "cpu")

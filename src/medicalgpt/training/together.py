@@ -105,6 +105,11 @@ def share(folder: Path, names: list[str]) -> bool:
     return False
 
 
+def one_disk(folder: Path) -> bool:
+    """Whether every process sees the first one's `folder`; all processes call it."""
+    return side_group() is None or all(gathered(_sees_mark(folder)))
+
+
 def _sees_mark(folder: Path) -> bool:
     """Whether this process finds what the first one has just put there."""
     mark = first_does(lambda: _mark(folder))

@@ -35,8 +35,8 @@ class Sampler:
     asked: list[tuple[list[int], int]] = field(default_factory=list)
 
     def sample(self, rows: Sequence[PromptRow], first: int, update: int) -> Rollouts:
-        assert rows, "nothing was to be asked"
-        self.asked.append(([r.source.row for r in rows], first))
+        if rows:  # a process without a prompt comes as well: the policy may have to be put together
+            self.asked.append(([r.source.row for r in rows], first))
         groups = [
             Group(r, [Answer((r.source.row, first + i, j), self.text, True) for j in range(2)])
             for i, r in enumerate(rows)

@@ -68,12 +68,12 @@ class Drawer:
         for number in range(rounds):
             rows = self.prompts(begun + out.prompts, c.prompts - out.total)
             first, mine = self.world.mine(rows)
-            rolled = self.sampler.sample(mine, out.prompts + first, update) if mine else Rollouts([], 0, 0.0)
+            rolled = self.sampler.sample(mine, out.prompts + first, update)
             release_memory()  # each phase asks for other sizes; what the last one left in pieces would come on top of them
             if number == 0:
                 said = self.world.gather([bool(a.text.strip()) for g in rolled.groups for a in g.answers])
                 require_answers([one for part in said for one in part], update + 1)
-            scores = self.rewards(rolled.groups) if mine else joined([])
+            scores = self.rewards(rolled.groups)
             parts.append(self._keep(out, rolled, scores, first, len(rows)))
             if out.total == c.prompts:
                 break

@@ -1,7 +1,8 @@
 """What an update learns from: log-probabilities, values and advantages of every sampled token, tree by tree."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,6 +10,9 @@ import torch
 from medicalgpt.config.rl import PpoObjective, RlConfig
 from medicalgpt.config.stages import GrpoObjective
 from medicalgpt.models.batches import batches
+from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.shard import runs_on
 from medicalgpt.objectives import advantages
 from medicalgpt.objectives.base import RolloutTargets
 from medicalgpt.rendering.batch import TreeBatch
@@ -67,20 +71,28 @@ def measure(roles: Roles, groups: Sequence[Group], capacity: int, filler: int, w
     ends = np.cumsum([0, *(tree.trained for tree in trees)])
     names = ["old", "entropy", "reference"] + (["old_values"] if critic else [])
     found = {name: torch.empty(int(ends[-1])) for name in names}
-    device = next(roles.policy.parameters()).device
+    device = runs_on(roles.policy)
 
     def put(batch: TreeBatch, **values: torch.Tensor) -> None:
+        if not batch.items:
+            return
         where = torch.from_numpy(np.concatenate([np.arange(ends[i], ends[i + 1]) for i in batch.items]))
         for name, value in values.items():
             found[name][where] = value.float().cpu()
 
+    def rows(player: CausalPolicy | RewardPolicy) -> Iterator[TreeBatch]:
+        found = batches(trees, player.batching, capacity, filler, device)
+        return player.passes.even(found, player.batching, device, filler)
+
+    policy = roles.policy
     with roles.precision():
-        for batch in batches(trees, roles.policy.batching, capacity, filler, device):
-            old, entropy = roles.policy.distribution(batch)
+        for batch in rows(policy):
+            old, entropy = policy.passes.run(partial(policy.distribution, batch))
             put(batch, old=old, entropy=entropy, reference=roles.reference_logps(batch))
         if critic is not None:  # a model of its own may have to be batched in its own way
-            for batch in batches(trees, critic.batching, capacity, filler, device):
-                put(batch, old_values=critic.values(batch))
+            for batch in rows(critic):
+                put(batch, old_values=critic.passes.run(partial(critic.values, batch)))
+    roles.free()
     lengths = torch.tensor([len(a.ids) for g in groups for a in g.answers], dtype=torch.long)
     stopped = torch.tensor([a.stopped for g in groups for a in g.answers], dtype=torch.bool)
     targets = RolloutTargets(found["old"], old_values=found.get("old_values"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,8 +41,8 @@ class HeldOut:
         if not self.rows:
             return {}
         _, mine = self.world.mine(self.rows)
-        found = self.answer(mine).groups if mine else []
-        scores = self.score(found) if self.score and found else None
+        found = self.answer(mine).groups
+        scores = self.score(found) if self.score else None
         gathered = self.world.gather((found, self._numbers(found, scores), scores))
         self.groups = [g for groups, _, _ in gathered for g in groups]
         table = np.concatenate(
@@ -70,9 +71,9 @@ class HeldOut:
         return out
 
     def _numbers(self, groups: Sequence[Group], scores: Scores | None) -> np.ndarray:
+        seen = self.measure(groups)
         if not groups:
             return np.empty((0, 5))
-        seen = self.measure(groups)
         answers = [g.answers[0] for g in groups]
         nothing = np.zeros(len(groups))
         columns = [nothing if scores is None else scores.score, nothing if scores is None else scores.total]
@@ -114,10 +115,12 @@ def reference_loss(policy: CausalPolicy, trees: Sequence[TokenTree], capacity: i
     total = count = 0.0
     sampled, policy.temperature = policy.temperature, 1.0
     try:
-        for batch in batches(mine, policy.batching, capacity, device=world.device):
-            total -= float((policy.logps(batch)[0] * batch.weights).sum())
+        rows = batches(mine, policy.batching, capacity, device=world.device)
+        for batch in policy.passes.even(rows, policy.batching, world.device):
+            total -= float((policy.passes.run(partial(policy.logps, batch))[0] * batch.weights).sum())
             count += float(batch.weights.sum())
     finally:
         policy.temperature = sampled
+    policy.passes.free()
     total, count = world.sums(total, count)
     return total / count

@@ -25,7 +25,7 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.duration import duration
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.training.best import BestSoFar, kept, save_start
+from medicalgpt.training.best import BestSoFar
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.phases import Ahead, Phases
 from medicalgpt.training.reached import Movement
@@ -37,6 +37,7 @@ from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.rollout import RolloutSampler
 from medicalgpt.training.rl.update import Updater, UpdateSettings
 from medicalgpt.training.save_clock import SaveClock
+from medicalgpt.training.saver import Saver
 from medicalgpt.training.signals import StopSignal
 from medicalgpt.training.stages import policy_objective
 from medicalgpt.training.together import wait
@@ -68,6 +69,7 @@ class RlTrainer:
     report: LiveReport
     trackers: Any = None
     best: BestSoFar | None = None
+    saver: Saver = field(init=False)
     beta: float = field(init=False)
     start: list[list[float]] = field(default_factory=list)
     first: dict[str, float] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class RlTrainer:
         self.value = ClippedValue[TreeBatch](c.critic.value_clip) if c.critic else None
         self.movement = Movement(self.updater.roles.trained())
         self.judged = c.scoring is not None and any(entry.judge is not None for entry in c.scoring.functions)
+        self.saver = Saver(self.folder, c.train.keep_checkpoints, c.distributed.async_save)
         self.drawer = Drawer(c, self.sampler, self.rewards, self.rows, self.world)
         self.stop, self.clock = StopSignal(self.phases.console, "update"), SaveClock(c.train.save_minutes)
         # Opening a log mends it, so only the process that writes it may.
@@ -93,13 +96,14 @@ class RlTrainer:
 
     def run(self, start: StartState) -> tuple[dict[str, float], dict[str, float]]:
         """Train to the end or to a signal; returns the held-out numbers before and now."""
+        self.saver.best = self.best
         self.stop.listen()
         try:
             if start.checkpoint is None:
                 last = self.first = self._evaluate()
                 self.start = self.held_out.scores.tolist()
-                if self.best is not None and self.world.rank == 0:
-                    save_start(self.folder, self.updater.roles.trained())
+                if self.best is not None:
+                    self.saver.start(self.updater.roles.trained())
             else:
                 self._restore(start)
                 # A run that died after its last checkpoint has measured itself already; its log is there for every process.
@@ -109,8 +113,10 @@ class RlTrainer:
             self._began = (time.monotonic(), self.step, self.phases.spent)
             while self.step < self.updates and self.stop.number is None and not self._ended_early:
                 last = self._update() or last
+            self.saver.wait()
             return self.first, last
         finally:
+            self.saver.leave()
             self.stop.restore()
 
     @property
@@ -277,18 +283,11 @@ class RlTrainer:
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save(self) -> None:
         random = random_state.gather(self.world.size)
-        if self.world.rank == 0:
-            state = LoopState(beta=self.beta, start=self.start, first=self.first, drawn=self.drawn).model_dump()
-            pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
-            weights = self.updater.roles.trained()
-            with self.folder.saving(self.step, checkpoint.size(weights, self.updater.optimizer)) as temp:
-                checkpoint.write_weights(temp, weights)
-                checkpoint.write(
-                    temp, checkpoint.Snapshot("rl", self.step, self.updater.optimizer, random, pending, state)
-                )
-            self.folder.prune(self.config.train.keep_checkpoints, spare=kept(self.best, self.folder))
+        state = LoopState(beta=self.beta, start=self.start, first=self.first, drawn=self.drawn).model_dump()
+        pending = checkpoint.Pending(total_tokens=self.tokens)  # no metric sums stay open between updates
+        optimizer, weights = self.updater.optimizer, self.updater.roles.trained()
+        self.saver.save(checkpoint.Snapshot("rl", self.step, optimizer, random, pending, state), weights)
         self.clock.restart()
-        wait()
 
     def _restore(self, start: StartState) -> None:
         assert start.checkpoint is not None

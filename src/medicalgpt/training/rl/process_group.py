@@ -1,7 +1,7 @@
 """The processes of a run: sums over all of them, and gradients added up by hand.
 
 Each process holds a part of an update's prompts, so their numbers of forward passes differ; a wrapper that synchronizes
-inside the backward pass would wait for ever.
+inside the backward pass would wait for ever. Divided models do, and there all processes run as many (`models/passes.py`).
 """
 
 from collections.abc import Iterable, Sequence

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -33,10 +34,16 @@ class RolloutSampler:
     """Draws completions with the engine that also serves."""
 
     def __init__(
-        self, engine: Engine, config: RolloutConfig, seed: int, renew: Callable[[int], None] | None = None
+        self,
+        engine: Engine,
+        config: RolloutConfig,
+        seed: int,
+        renew: Callable[[int], None] | None = None,
+        whole: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """`renew` brings the weights after that many updates to whoever draws, where that is not this process."""
-        self.engine, self.config, self.seed = engine, config, seed
+        """`renew` brings the weights after that many updates to whoever draws, where that is not this process; `whole` puts
+        those that several processes hold together while this one draws, and all of them have to come."""
+        self.engine, self.config, self.seed, self.whole = engine, config, seed, whole
         self.renew = renew or (lambda update: None)
 
     def sample(self, rows: Sequence[PromptRow], first: int, update: int) -> Rollouts:
@@ -58,7 +65,8 @@ class RolloutSampler:
     def _run(self, rows: Sequence[PromptRow], sampling: Sampling, n: int, first: int) -> Rollouts:
         start = time.perf_counter()
         ids = [list(row.ids) for row in rows]
-        found = self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
+        with self.whole():
+            found = self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
         backend = self.engine.backend
         scored = backend.logps if isinstance(backend, Scoring) else [[()] * len(answers) for answers in found]
         groups = [

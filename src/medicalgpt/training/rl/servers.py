@@ -8,10 +8,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from medicalgpt.checkpoints.parts import whole_weights
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.data.records import Source
 from medicalgpt.errors import ConfigError, RunError
@@ -20,6 +22,7 @@ from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.known_tokens import known_tokens_of
+from medicalgpt.models.shard import as_held
 from medicalgpt.rendering.batch import pack_trees
 from medicalgpt.rendering.template import stop_ids
 from medicalgpt.rendering.tree import chain
@@ -50,7 +53,14 @@ def open_sampler(
     """
     model, tokenizer, rollout = roles.loaded.model, roles.loaded.tokenizer, config.rollout
     if rollout.backend == "own":
-        return RolloutSampler(Engine(model, tokenizer, ctx.template), rollout, config.train.seed)
+        if not roles.has_room():
+            raise ConfigError(
+                "rollout.backend=own needs the whole model on every device while answers are drawn, and one of them has no "
+                "room for it; use rollout.backend=vllm with rollout.servers (adapters only), or a model that fits"
+            )
+        with roles.put_out():
+            engine = Engine(model, tokenizer, ctx.template)
+        return RolloutSampler(engine, rollout, config.train.seed, whole=roles.put_out)
     for url in rollout.servers:
         require_allowed(url, rollout.allow_remote, "rollout.servers", "rollout.allow_remote=true")
     if stores_token_rows(model):
@@ -93,13 +103,21 @@ class AdapterSync:
             self.update = update
 
     def _hand_over(self, name: str) -> None:
-        first_does(lambda: self._load(name, self.own.name))
+        self.roles.free()
+        weights = whole_weights(self._adapter())
+        first_does(lambda: self._load(name, self.own.name, weights))
         self.own.name = name
 
-    def _load(self, name: str, old: str) -> None:
+    def _adapter(self) -> dict[str, torch.nn.Parameter]:
+        """The policy's adapter, of which this process may hold a part."""
+        named = self.roles.loaded.model.named_parameters()
+        return {n: p for n, p in named if f".{_ADAPTER}." in n and "lora_" in n}
+
+    def _load(self, name: str, old: str, weights: dict[str, torch.Tensor]) -> None:
         folder = self.folder / name
         try:
-            peft_model(self.roles.loaded.model).save_pretrained(str(folder), selected_adapters=[_ADAPTER])
+            model = peft_model(self.roles.loaded.model)
+            model.save_pretrained(str(folder), selected_adapters=[_ADAPTER], state_dict=weights)
         except OSError as error:
             raise RunError(f"{folder}: the adapter cannot be written for the servers: {error}") from None
         self.every.load(name, folder)
@@ -118,8 +136,8 @@ class AdapterSync:
         with self._shifted():
             self._hand_over(f"{self.token}-proof")
             drawn = {url: self._drawn_by(url, prompt) for url in urls}
-            near = {url: self._gap(prompt, *found) for url, found in drawn.items()}
-        far = {url: self._gap(prompt, *found) for url, found in drawn.items()}
+            near = self._gaps(prompt, drawn)
+        far = self._gaps(prompt, drawn)
         wrong = [
             f"{url} ({near[url]:.3f} nats from the adapter, {far[url]:.3f} from the base)"
             for url in urls
@@ -138,13 +156,21 @@ class AdapterSync:
         ((ids,),) = one.run([prompt], Sampling(_PROOF, temperature=1.0, min_new_tokens=_PROOF), [[7]])
         return ids, one.logps[0][0]
 
-    def _gap(self, prompt: list[int], ids: list[int], said: list[float]) -> float:
-        """Mean absolute difference between a server's log-probabilities and the policy's, nats a token."""
-        row = chain([*prompt, *ids], [0.0] * len(prompt) + [1.0] * len(ids), Source("rollout.servers", 0))
+    def _gaps(self, prompt: list[int], drawn: dict[str, tuple[list[int], list[float]]]) -> dict[str, float]:
+        """Mean absolute difference between each server's log-probabilities and the policy's, nats a token."""
+        policy, device, found = self.roles.policy, self.world.device, list[torch.Tensor]()
+        rows = [
+            chain([*prompt, *ids], [0.0] * len(prompt) + [1.0] * len(ids), Source("rollout.servers", 0))
+            for ids, _ in drawn.values()
+        ]
         with torch.no_grad(), self.roles.precision():
-            batch = pack_trees([row]).to(next(self.roles.policy.parameters()).device)
-            logps = self.roles.policy.logps(batch)[0].double().cpu()
-        return float((logps - torch.tensor(said, dtype=torch.float64)).abs().mean())
+            for batch in policy.passes.even((pack_trees([row]).to(device) for row in rows), "tree", device):
+                found.append(policy.passes.run(partial(policy.logps, batch))[0].double().cpu())
+        self.roles.free()
+        return {
+            url: float((logps - torch.tensor(said, dtype=torch.float64)).abs().mean())
+            for (url, (_, said)), logps in zip(drawn.items(), found)
+        }
 
     @contextmanager
     def _shifted(self) -> Iterator[None]:
@@ -155,7 +181,8 @@ class AdapterSync:
         try:
             with torch.no_grad():
                 for p in held:
-                    p.add_(torch.randn(p.shape, generator=draws).to(p), alpha=_SHIFT * p.shape[1] ** -0.5)
+                    noise = torch.randn(p.shape, generator=draws).to(p.dtype) * (_SHIFT * p.shape[1] ** -0.5)
+                    p.add_(as_held(noise.to(p.device), p))
             yield
         finally:
             with torch.no_grad():

@@ -28,13 +28,14 @@ from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
-from medicalgpt.training.publish import chosen, publish
+from medicalgpt.training.publish import chosen, gather, publish
 from medicalgpt.training.rl.experience import measure
 from medicalgpt.training.rl.heldout import HeldOut, reference_trees
 from medicalgpt.training.rl.loop import RlTrainer
+from medicalgpt.training.rl.opening import open_roles
 from medicalgpt.training.rl.process_group import ProcessGroup
 from medicalgpt.training.rl.prompts import PromptSet
-from medicalgpt.training.rl.roles import Roles, open_roles
+from medicalgpt.training.rl.roles import Roles
 from medicalgpt.training.rl.servers import open_sampler
 from medicalgpt.training.rl.shared_rows import share_updates
 from medicalgpt.training.rl.teacher import TeacherScore
@@ -42,7 +43,7 @@ from medicalgpt.training.rl.update import Updater
 from medicalgpt.training.sequence import RowGroup, row_group
 from medicalgpt.training.sharding import sharding_of
 from medicalgpt.training.stages import objective_of
-from medicalgpt.training.together import wait
+from medicalgpt.training.together import share, wait
 
 
 def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tuple[Path, ...]) -> Outcome:
@@ -51,7 +52,13 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     world = ProcessGroup(ctx.rank, ctx.world, training_device())
     _check(config, world)
     group = row_group(config, world.rank, world.size)
-    require_memory(config)
+    sharding = sharding_of(config, world.size)
+    if sharding is not None and group.peers is not None:
+        raise ConfigError(
+            f"distributed.sequence={config.distributed.sequence} and a divided model do not go together in {config.stage}: stages "
+            "with rollouts share their rows beside copies only; set distributed.shard=none, or distributed.sequence=1"
+        )
+    require_memory(config, sharding.parts if sharding else 1)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
     random.seed(f"{config.train.seed}:{ctx.rank}")
@@ -62,7 +69,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         prompts.notes.extend(notes)
         prompts.columns_read(functions.columns)
     with ctx.phases.during("loading", f"loading {config.model.base} and the other roles"):
-        roles = open_roles(config)
+        roles = open_roles(config, sharding)
         roles.notes += share_updates(roles, group, config)
     _announce(ctx, roles, prompts)
     trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents), group)
@@ -79,7 +86,11 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=trainer.stop.number)
     for line in trainer.movement.findings(trainer.step, trainer.updater.optimizer):
         ctx.console.print(line, highlight=False)
+    if ctx.best is not None:  # its checkpoint is read by every process
+        share(ctx.folder.path, [ctx.folder.metrics.name, ctx.folder.checkpoints.name])
     best, after = chosen(ctx, roles.trained(), trainer.step, trainer.updates, after)
+    if (root := roles.policy.passes.root) is not None:
+        gather(ctx, root)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             publish(ctx, roles.loaded, trainer.tokens, before, after, parents, best=best)
@@ -88,7 +99,6 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
 
 
 def _check(config: RlConfig, world: ProcessGroup) -> None:
-    sharding_of(config, world.size)  # refuses
     if config.rollout.prompts % world.size:
         raise ConfigError(f"rollout.prompts={config.rollout.prompts} is no multiple of the {world.size} processes")
     if mixed_precision(config) == "fp16":

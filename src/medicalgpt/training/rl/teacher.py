@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from medicalgpt.models.batches import batches
 from medicalgpt.models.load import load_tokenizer
 from medicalgpt.models.locate import locate
 from medicalgpt.models.policy import CausalPolicy
+from medicalgpt.models.shard import Sharding, runs_on
 from medicalgpt.objectives.base import Compare
 from medicalgpt.rendering.build import tokenizer_hash
 from medicalgpt.rewards.answers import Group
@@ -19,7 +21,9 @@ from medicalgpt.rewards.sources import Scores
 from medicalgpt.training.reference import open_reference
 
 
-def open_teacher(name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object) -> CausalPolicy:
+def open_teacher(
+    name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object, sharding: Sharding | None = None
+) -> CausalPolicy:
     """The frozen teacher, with the policy's temperature.
 
     Raises:
@@ -33,7 +37,8 @@ def open_teacher(name: str, config: RlConfig, policy: CausalPolicy, tokenizer: o
             "compares token by token. Choose a teacher of the student's family"
         )
     model = config.model.model_copy(update={"base": name, "revision": None, "adapter": None})
-    teacher = open_reference(model, "none", policy.batching)
+    # Its head is read again in the student's backward pass, where logits are computed once more.
+    teacher = open_reference(model, "none", policy.batching, sharding, keep=True)
     teacher.temperature = policy.temperature
     return teacher
 
@@ -51,12 +56,14 @@ class TeacherScore:
         """Scores of every answer, group by group."""
         out: dict[int, list[float]] = {}
         trees = [g.tree for g in groups]
-        device = next(self.policy.parameters()).device
-        for batch in batches(trees, self.policy.batching, self.capacity, device=device):
-            found = self.policy.against_teacher(batch, self.compare).cpu()
+        policy, device = self.policy, runs_on(self.policy)
+        whole = batches(trees, policy.batching, self.capacity, device=device)
+        for batch in policy.passes.even(whole, policy.batching, device):
+            found = policy.passes.run(partial(policy.against_teacher, batch, self.compare)).cpu()
             sizes = [len(a.ids) for i in batch.items for a in groups[i].answers]
             means = iter([-float(part.mean()) for part in found.split(sizes)])
             for i in batch.items:
                 out[i] = [next(means) for _ in groups[i].answers]
+        policy.passes.free()
         score = np.asarray([one for i in range(len(groups)) for one in out[i]])
         return Scores(score, score, {"teacher": score})

@@ -4,7 +4,8 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ import torch
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.models.batches import batches
-from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.shard import add_up, whole
 from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.ppo import ClippedValue
-from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
+from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.training.meter import Meter
 from medicalgpt.training.reached import GradientWatch
 from medicalgpt.training.rl.experience import Experience
@@ -104,6 +106,7 @@ class Updater:
             if value is not None and self.roles.critic is not None:
                 norms["critic_grad_norm"].append(self._value_step(seen, items, value, meter, update))
             steps += 1
+        self.roles.free()  # a teacher's head stays until here
         values, _ = meter.drain()
         values |= {name: float(np.mean(found)) for name, found in norms.items() if found}
         return values | {"minibatches": float(steps), "train_seconds": time.perf_counter() - start}
@@ -153,28 +156,35 @@ class Updater:
         name: str | None,
     ) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        parts = list(self._batches(seen, items, model.batching))
+        parts = list(self._batches(seen, items, model))
         speaks = self.group.speaks
         (count,) = self.world.sums(sum(float(objective.count(b)) for b in parts) if speaks else 0.0)
-        for batch in parts:
+        sharding = self.roles.sharding
+        # FSDP gives each process its part of the mean over all of them.
+        scale = (self.world.size if sharding else 1) / (count or 1.0)  # where nothing carries loss, its sum is 0
+        for number, batch in enumerate(parts, 1):
+            if model.passes.root is not None and sharding is not None:
+                last = number == len(parts)
+                add_up(model.passes.root, within=last or sharding.each, between=last)
             with recomputing(model), sharing(model, self.group.peers):
                 with self.roles.precision():
-                    out = objective.loss(model, batch)
-                (out.sum / (count or 1.0)).backward()  # where nothing carries loss, its sum is 0
-            meter.add(out.metrics | ({name: (out.sum, out.count)} if name else {}))
+                    loss = model.passes.run(partial(_learned, objective, model, batch))
+                (loss["sum"] * scale).backward()
+            meter.add(loss["metrics"] | ({name: (loss["sum"], loss["count"])} if name else {}))
 
-    def _batches(self, seen: Experience, items: Sequence[int], batching: Batching) -> Iterator[TreeBatch]:
-        found = batches(seen.trees, batching, self.capacity, self.filler, self.world.device, items)
+    def _batches(self, seen: Experience, items: Sequence[int], model: Player) -> Iterator[TreeBatch]:
+        device = self.world.device
+        found = batches(seen.trees, model.batching, self.capacity, self.filler, device, items)
         # A process without a prompt in this minibatch still takes part in every sum.
-        nothing = pack_trees if batching == "tree" else pad_trees
-        for batch in found if items else [nothing([], (), self.filler).to(self.world.device)]:
+        for batch in model.passes.even(found, model.batching, device, self.filler, least=1):
             yield seen.attach(batch)
 
     def _apply(self, parameters: list[torch.nn.Parameter], who: str, update: int) -> float:
         """Sum the gradients over processes, clip, step; a gradient that is not finite stops the run before it is used."""
         self.watch.look(f"{who}.")
-        self.world.add_gradients(parameters)
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.config.train.max_grad_norm))
+        if self.roles.sharding is None:  # else they were added up in the backward passes
+            self.world.add_gradients(parameters)
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(parameters, self.config.train.max_grad_norm)))
         if not np.isfinite(norm):
             raise RunError(
                 f"the {who}'s gradient became non-finite in update {update}. No weight was touched by it; the last "
@@ -183,6 +193,12 @@ class Updater:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+
+def _learned(objective: Objective[Player, TreeBatch], model: Player, batch: TreeBatch) -> dict[str, Any]:
+    """Sum and count of the loss and of every metric; FSDP looks for tensors in a dictionary."""
+    out = objective.loss(model, batch)
+    return {"sum": out.sum, "count": out.count, "metrics": out.metrics}
 
 
 @contextlib.contextmanager

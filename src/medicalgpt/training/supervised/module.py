@@ -11,7 +11,7 @@ from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.models.adapters import adapter_off
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.models.shard import Sharding, is_sharded
+from medicalgpt.models.shard import Sharding
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.training.stages import StageObjective
 
@@ -45,9 +45,7 @@ class StageModule(nn.Module):
         self.is_distributed_loading_by_transformers = True
 
     def compare_with(self, reference: CausalPolicy) -> None:
-        """Take a second, frozen model as the reference, divided as the policy is."""
-        if self.sharding is not None and not is_sharded(reference):
-            self.sharding.divide(reference, reference.model, "logps")
+        """Take a second, frozen model as the reference."""
         reference.peers = self.policy.peers
         self._reference = (reference,)
 
@@ -82,8 +80,9 @@ class StageModule(nn.Module):
         """log π_ref [N] at the batch's weighted positions."""
         if batch.reference is not None:
             return batch.reference
-        if self._reference[0] is not None:
-            return self._reference[0].logps(batch)[0]
+        (reference,) = self._reference
+        if reference is not None:
+            return reference.passes.run(lambda: reference.logps(batch)[0])
         if isinstance(self.policy, RewardPolicy):
             raise ValueError("a reward model has no log-probabilities")
         training = self.policy.training

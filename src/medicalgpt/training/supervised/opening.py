@@ -1,12 +1,11 @@
 """The module a supervised stage trains: loaded, made lean, divided where it is to be, and asked how it may be batched."""
 
 from medicalgpt.config.base import SupervisedConfig
-from medicalgpt.errors import ConfigError
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.models.shard import Sharding, free, layers_of
+from medicalgpt.models.shard import Sharding, free
 from medicalgpt.training.policy import ask_batching, checkpointed, load_policy, load_trained
 from medicalgpt.training.stages import objective_of
 from medicalgpt.training.supervised.module import StageModule
@@ -27,17 +26,17 @@ def open_module(config: SupervisedConfig, sharding: Sharding | None = None) -> t
     # A copy: FSDP cannot tell what becomes of a view.
     found, note = ask_batching(loaded, config, lambda forward: module.within(lambda: forward().clone()))
     free(module)
-    policy.batching = found.batching
     if isinstance(policy, CausalPolicy):
-        policy.chunked_head = found.chunked_head
+        policy.take(found.batching, found.chunked_head)
+    else:
+        policy.batching = found.batching
     checkpointed(loaded, config)
-    return loaded, module, f"{note}; {_parts(sharding)}"
+    return loaded, module, f"{note}; {sharding.note}"
 
 
 def _divided(config: SupervisedConfig, sharding: Sharding) -> tuple[Loaded, StageModule]:
     """This process's part; the whole model is in main memory until this returns."""
     loaded = load_trained(config, placed=False)
-    _check(loaded)
     # Before the weights are divided: it tries norms by writing into theirs.
     optimize_for_training(loaded.model)
     policy = RewardPolicy(loaded.model) if config.scores else CausalPolicy(loaded.model)
@@ -46,17 +45,3 @@ def _divided(config: SupervisedConfig, sharding: Sharding) -> tuple[Loaded, Stag
     module = StageModule(policy, objective_of(config))
     module.divide(sharding)
     return loaded, module
-
-
-def _check(loaded: Loaded) -> None:
-    try:
-        layers_of(loaded.model)
-    except ValueError as error:
-        raise ConfigError(
-            f"distributed.shard: {error}, so it cannot be divided; use distributed.shard=none, or a model of another family"
-        ) from error
-
-
-def _parts(sharding: Sharding) -> str:
-    copies = sharding.mesh.size() // sharding.parts
-    return f"sharded: each process holds 1/{sharding.parts} of it" + (f", {copies} copies" if copies > 1 else "")

@@ -10,6 +10,7 @@ from medicalgpt.disk.failures import LARGER_CACHE, writing
 from medicalgpt.disk.private import private_files
 from medicalgpt.disk.scratch import scratch
 from medicalgpt.models.policy import Batching, CausalPolicy
+from medicalgpt.models.shard import runs_on
 from medicalgpt.rendering.batch import pack_trees, pad_trees
 from medicalgpt.rendering.tree import TokenTree
 from medicalgpt.training.together import gathered
@@ -54,7 +55,7 @@ def compute(
     """Run the reference over all trees: every process over its `rows`, whose results they exchange."""
     training = policy.training
     policy.eval()
-    device = next(policy.parameters()).device
+    device = runs_on(policy)
     build = pack_trees if batching == "tree" else pad_trees
     found: dict[int, np.ndarray] = {}
     for items in rows:

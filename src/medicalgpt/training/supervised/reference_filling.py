@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from medicalgpt.models.batches import costs
 from medicalgpt.models.policy import CausalPolicy
-from medicalgpt.models.shard import free
+from medicalgpt.models.shard import free, runs_on
 from medicalgpt.training.launch import side_group
 from medicalgpt.training.sequence import RowGroup
 from medicalgpt.training.supervised.module import StageModule
@@ -74,7 +74,7 @@ def _computed(
     # Empty rows stay: a sharded model wants the same number of passes in every process.
     rows = held_out_rows(costs(data.trees, policy.batching), plan.capacity, policy.batching, group.count)
     mine = rows[group.number :: group.count]
-    with torch.autocast(next(policy.parameters()).device.type, autocast, enabled=autocast is not None):
+    with torch.autocast(runs_on(policy).type, autocast, enabled=autocast is not None):
         found = module.within(lambda: compute(policy, data.trees, mine, policy.batching, data.filler))
     free(module)
     return found

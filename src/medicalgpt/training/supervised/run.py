@@ -19,7 +19,6 @@ from medicalgpt.models.adapters import trainable
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
-from medicalgpt.models.shard import put_together
 from medicalgpt.rendering.build import Prepared
 from medicalgpt.rendering.remarks import system_remark, trained_ids, unknown_languages
 from medicalgpt.rendering.rows import encode_conversation
@@ -30,7 +29,7 @@ from medicalgpt.training.context import Context, Outcome, Status
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.policy import AUTOCAST, Policy, mixed_precision
 from medicalgpt.training.preflight import as_table, preflight, show
-from medicalgpt.training.publish import chosen, publish
+from medicalgpt.training.publish import chosen, gather, publish
 from medicalgpt.training.reference import load_reference, reference_kind
 from medicalgpt.training.sequence import RowGroup, row_group, share_rows
 from medicalgpt.training.sharding import sharding_of
@@ -97,7 +96,7 @@ def _finish(
     best, after = chosen(ctx, trainable(module), trainer.state.global_step, steps, after)
     report = reward_report(ctx, trainer)
     if module.sharding is not None:
-        put_together(module, keep=ctx.rank == 0, trained_only=ctx.config.lora.enabled)
+        gather(ctx, module)
     if ctx.rank == 0:
         with ctx.phases.during("saving", f"saving the model and the report into {ctx.folder.path}"):
             publish(ctx, loaded, trainer.tokens, before, after, parents, report, best)
@@ -171,7 +170,7 @@ def _reference(
         )
     kind = reference_kind(config, choice)
     if kind == "model":
-        return load_reference(config, choice, policy.batching)
+        return load_reference(config, choice, policy.batching, module.sharding)
     if kind == "cached":
         # The stores' folder is named after everything that decides which rows they hold, and in which order.
         facts = {

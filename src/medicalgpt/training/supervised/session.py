@@ -88,6 +88,7 @@ def build_trainer(
             callback.logging_dir = str(ctx.folder.path / "tensorboard")
     trainer.answer = answering(ctx, module, loaded)
     trainer.best = ctx.best
+    trainer.saver.behind = ctx.config.distributed.async_save
     stop = StopCallback(ctx.console, t.save_minutes)
     ahead = Ahead(t.eval_every, t.sample_every)
     progress = ProgressCallback(ctx.phases, ctx.name, ahead)

@@ -19,16 +19,20 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerControl, TrainingArguments
 
 from medicalgpt.checkpoints import checkpoint, random_state
-from medicalgpt.checkpoints.parts import load_parts, whole_state
+from medicalgpt.checkpoints.checkpoint import SCHEDULER
+from medicalgpt.checkpoints.divided import is_divided
+from medicalgpt.checkpoints.parts import load_optimizer
+from medicalgpt.checkpoints.saved_files import loaded
 from medicalgpt.models.adapters import trainable
 from medicalgpt.models.shard import add_up, free, whole
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
-from medicalgpt.training.best import BestSoFar, kept, save_start
+from medicalgpt.training.best import BestSoFar
 from medicalgpt.training.heartbeat import Heartbeat
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
+from medicalgpt.training.saver import Saver
 from medicalgpt.training.schedule import Schedule, factor
 from medicalgpt.training.sequence import OncePerRow, RowGroup
 from medicalgpt.training.stages import StageObjective
@@ -83,6 +87,7 @@ class StageTrainer(Trainer):
         self.metrics_log = MetricsLog(folder.metrics) if self.is_world_process_zero() else None
         self.answer: Callable[[int], None] = lambda step: None
         self.best: BestSoFar | None = None
+        self.saver = Saver(folder, args.save_total_limit or 1)
         self._evaluated: tuple[int, dict[str, float]] = (-1, {})
         self._step_rows: list[str] = []
         self.overflows = Overflows()
@@ -99,9 +104,7 @@ class StageTrainer(Trainer):
             before = self.evaluate()
             self.answer(0)
             if self.best is not None:
-                weights = self._whole_weights()
-                if self.is_world_process_zero():
-                    save_start(self.folder, weights)
+                self.saver.start(trainable(self.module))
             wait()
             self._loop(None)
             return before
@@ -125,7 +128,9 @@ class StageTrainer(Trainer):
         self.heartbeat = Heartbeat.listen(self.phases.say)
         try:
             self.train(resume_from_checkpoint=str(resume) if resume else None)
+            self.saver.wait()
         except BaseException:
+            self.saver.leave()
             # The loop skips this when it breaks off, but callbacks hold signals, the terminal and open files.
             self.callback_handler.on_train_end(self.args, self.state, self.control)
             raise
@@ -284,40 +289,28 @@ class StageTrainer(Trainer):
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
     def _save_checkpoint(self, model: nn.Module, trial: object = None) -> None:
-        """Everything a resume needs, written by rank 0 under a temporary name and renamed when complete."""
-        random = random_state.gather(self.args.world_size)
-        pending = checkpoint.Pending(**self.numbers.meter.state(), total_tokens=self.tokens)
-        weights, optimizer = self._whole_weights(), whole_state(self.optimizer)
-        if self.is_world_process_zero():
-            step, state = self.state.global_step, dataclasses.asdict(self.state)
-            with self.folder.saving(step, checkpoint.size(weights, optimizer)) as temp:
-                checkpoint.write_weights(temp, weights)
-                checkpoint.write(
-                    temp,
-                    checkpoint.Snapshot(
-                        "supervised",
-                        step,
-                        optimizer,
-                        random,
-                        pending,
-                        state,
-                        scheduler=self.lr_scheduler,
-                        rows_per_step=self.args.gradient_accumulation_steps * self.group.count,
-                    ),
-                )
-            self.folder.prune(self.args.save_total_limit or 1, spare=kept(self.best, self.folder))
-        wait()
-
-    def _whole_weights(self) -> dict[str, torch.Tensor]:
-        """Trained weights by name, with the parts of all processes, which must all ask."""
-        return {name: whole(parameter) for name, parameter in trainable(self.module).items()}
+        """Everything a resume needs, written under a temporary name and renamed when complete."""
+        snapshot = checkpoint.Snapshot(
+            "supervised",
+            self.state.global_step,
+            self.optimizer,
+            random_state.gather(self.args.world_size),
+            checkpoint.Pending(**self.numbers.meter.state(), total_tokens=self.tokens),
+            dataclasses.asdict(self.state),
+            scheduler=self.lr_scheduler,
+            rows_per_step=self.args.gradient_accumulation_steps * self.group.count,
+        )
+        self.saver.best = self.best
+        self.saver.save(snapshot, trainable(self.module))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """What the base class does, for an optimizer of which this process holds a part."""
-        if checkpoint is None or self.module.sharding is None:
+        """What the base class does, for moments of which this process, or the checkpoint, has parts."""
+        if checkpoint is None or (self.module.sharding is None and not is_divided(Path(checkpoint))):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        load_parts(Path(checkpoint), self.optimizer, self.lr_scheduler)
+        load_optimizer(Path(checkpoint), self.optimizer)
+        if self.lr_scheduler is not None:
+            self.lr_scheduler.load_state_dict(loaded(Path(checkpoint) / SCHEDULER))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         """Trained weights and pending sums; optimizer, schedule, random and Trainer's state are read by the base class."""
