@@ -11,6 +11,7 @@ from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Reading, Word, lac
+from medicalgpt.phi.lists import words
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.zh_names import (
     ANNOUNCED,
@@ -32,7 +33,9 @@ from medicalgpt.phi.zh_places import institution
 _FAMILIAR: Final = "小老阿大"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 _TITLE: Final = re.compile(rf"(?:{TITLES})$")
+_BEFORE: Final = re.compile(rf"{ANNOUNCED.pattern}|(?:\d床|[给給和同]|建[议議]|[询詢][问問]|同意|接到|[给給由经經][予由]?|一早|[代替]其[母父妻夫子女])$")
 _CALLED: Final = re.compile(TITLES)
+_INSIDE: Final = words("zh/inside_words")
 _NEVER: Final = NOT_IN_GIVEN | frozenset("由其自")
 _SINGLE: Final = "".join(name for name in SURNAMES if len(name) == 1)
 _DOUBLE: Final = "|".join(name for name in SURNAMES if len(name) == 2)
@@ -43,7 +46,7 @@ CERTAIN: Final = 3.0
 """From here on, a name may begin with a word of the shipped list: 文静雯."""
 BEHIND: Final = {(False, 1): 1.0, (False, 2): 2.5, (True, 1): 0.3, (True, 2): 0.8}
 """How far behind a name may be on average, by whether its surname is mostly a word and by the characters of the given name."""
-MARGIN: Final = {False: 1.0, True: 0.5}
+MARGIN: Final = {False: 1.0, True: 0.9}
 """What a border on the left or on the right adds to that."""
 KNOWN: Final = 3.0
 """From this lead on, the network knows a word of another kind when it sees one."""
@@ -74,7 +77,8 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
     if value and word.tag in ("PER", "ORG"):
         start = text.index(value, word.start)
         end = start + len(value)
-        if word.tag == "PER" and ((not old and _name(value, word.sure)) or _announced(text, start, end)):
+        unsure = word.sure < CERTAIN and _within_word(text, start)
+        if word.tag == "PER" and ((not old and not unsure and _name(value, word.sure)) or _announced(text, start, end)):
             yield Span(start, end, Kind.NAME, "lac", 0.75)
         if word.tag == "ORG" and institution(value):
             yield Span(start, end, Kind.ORGANIZATION, "lac", 0.65)
@@ -82,7 +86,7 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
 
 def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[tuple[int, int]]) -> Iterator[Span]:
     """The likeliest name that begins with a surname of the list, if the network finds it likely enough."""
-    if _CALLED.match(text, surname.end()):
+    if _CALLED.match(text, surname.end()) or _within_word(text, surname.start()):
         return  # 刘主任: the words beside it decide
     start, weak = surname.start(), surname.group() in WEAK
     best: tuple[float, int] | None = None
@@ -96,12 +100,17 @@ def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[
         ):
             continue
         mean, most = reading.cost(start, end)
-        borders = (start == 0 or not _HAN.match(text[start - 1])) + bool(GOES_ON.match(text, end))
-        limit = BEHIND[weak, given] + MARGIN[weak] * borders
+        borders = _begins(text, start) + bool(GOES_ON.match(text, end))
+        limit = BEHIND[weak, given] + MARGIN[weak] * borders + 2.0 * (len(surname.group()) == 2)
         if mean < limit and most < 2 * limit + 1.5 and (best is None or mean - limit < best[0]):
             best = mean - limit, end
     if best:
         yield Span(start, best[1], Kind.NAME, "lac:surname", 0.7)
+
+
+def _begins(text: str, start: int) -> bool:
+    """Whether a border stands on the left, or a word behind which names stand."""
+    return start == 0 or not _HAN.match(text[start - 1]) or bool(_BEFORE.search(text, max(0, start - 8), start))
 
 
 def _of_role(text: str, reading: Reading, start: int, known: Set[tuple[int, int]]) -> Iterator[Span]:
@@ -114,6 +123,13 @@ def _of_role(text: str, reading: Reading, start: int, known: Set[tuple[int, int]
             if possible and reading.cost(start, end)[0] < ROLE_BEHIND - size:
                 yield Span(start, end, Kind.NAME, "lac:role", 0.7)
             return
+
+
+def _within_word(text: str, at: int) -> bool:
+    """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
+    return any(
+        text[begin:end] in _INSIDE for begin in range(max(0, at - 3), at) for end in range(at + 1, min(len(text), at + 4) + 1)
+    )
 
 
 def _name(value: str, sure: float) -> bool:

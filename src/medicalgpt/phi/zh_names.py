@@ -161,9 +161,16 @@ RULES: Final = (
     Rule(
         "full name before a title",
         Kind.NAME,
-        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=(?:副)?(?:{TITLES}))"),
+        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=(?:副)?(?:{_CALLED}|同学|同學|之[母父妻夫子女]))"),
         0.85,
-        wanted=lambda v: named(v) and v not in NOT_NAMES,
+        wanted=named,
+    ),
+    Rule(
+        "full name before a patient",
+        Kind.NAME,
+        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=患者|病友)"),
+        0.85,
+        wanted=lambda v: named(v) and v[0] not in WEAK,
     ),
     Rule(
         "name with sex and age",
@@ -178,14 +185,14 @@ RULES: Final = (
 ANNOUNCED: Final = re.compile(rf"(?:{_NEAR}|{_LABELS})[\s:\"(,、]{{0,3}}$")
 ROLE: Final = re.compile(rf"(?:{_ROLES})(?:是|叫|为|為)?[\s:\"(]{{0,2}}")
 GOES_ON: Final = re.compile(
-    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|[诊診]治|治[疗療]|[嘱囑]|查房|主刀|很|[说說]|也|在|[给給]|的|和"
+    rf"[^\u3400-\u9fff]|$|代[诉訴]|陪同|接[听聽]|由\d|之[母父妻夫子女]|于\d|(?:{TITLES})|[男女]|[主自]?[诉訴]|昨|今|已|[报報]告|意[见見]|能否|[继繼][续續]|血|就|大爷|大爺|阿姨|同[学學]|[处處]|[诊診]治|治[疗療]|[嘱囑]|查房|主刀|很|[说說]|也|在|[给給]|的|和|取[药藥]|[领領]取|[签簽]|[询詢]?[问問]|明日|[应應][该該]|做的|[开開]的|看|来|來|因|就[诊診]"
 )
 CALLED: Final = re.compile(rf"(?:{TITLES})|\s?[,(、]\s?[男女]")
 
 
 _MODERN: Final = re.compile(r"[的了是我你您吗嗎她他们們]")
 _RECORD: Final = re.compile(
-    r"\d|患者|病人|[医醫]院|[医醫]生|[医醫][师師]|女士|先生:|姓名|性[别別]|[电電][话話]|[,、][男女]|[岁歲]|主[诉訴]|[诊診][断斷]|[检檢]查|手[术術]|家属|家屬|[联聯][系繫]|科[室主]"
+    r"\d|患者|病人|[医醫]院|[医醫]生|[医醫][师師]|女士|先生:|姓名|性[别別]|[电電][话話]|[,、][男女]|[岁歲]|主[诉訴]|[诊診][断斷]|[检檢]查|手[术術]|家属|家屬|[联聯][系繫]|科[室主]|感染|[会會][诊診]|意[见見]|[药藥]物|症[状狀]|建[议議]|[出入]院|[复複覆][诊診]|[门門][诊診]|病房|[护護]士|血[压壓糖脂]|[继繼][续續]|同意|[签簽]|[询詢][问問]|[谢謝]{2}|您|[应應][该該]|能[否够夠]|什[么麼]|怎[么麼样樣]"
 )
 SHORT: Final = 30
 """Characters below which a text is never taken for one of the classics."""

@@ -32,6 +32,19 @@ RULES: Final = (
         0.95,
         resident_id,
     ),
+    Rule(
+        "damaged resident id",
+        Kind.NATIONAL_ID,
+        re.compile(rf"{_NO}[1-9][\dOolI|]{{13,16}}[\dXx]{_END}"),
+        0.75,
+        wanted=lambda v: len(v) in (15, 18) and sum(c.isdigit() for c in v) >= len(v) - 3,
+    ),
+    Rule(
+        "resident id in fours",
+        Kind.NATIONAL_ID,
+        re.compile(rf"{_NO}[1-9]\d{{3}}(?: \d{{4}}){{2}}(?: \d{{4}} \d[\dXx]| \d{{3}}){_END}"),
+        0.75,
+    ),
     Rule("18 digits", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1-9]\d{{16}}[\dXx]{_END}"), 0.7, resident_id),
     Rule(
         "old resident id",
@@ -78,6 +91,12 @@ RULES: Final = (
             rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]?)?1[3-9]\d[ -]{{0,2}}(?:\d{{4}}[ -]{{0,2}}\d{{4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{2}}|\d{{2}}[ -]\d{{3}}[ -]\d{{3}}|\d[ -]\d{{4}}[ -]\d{{3}}){_END}"
         ),
         0.9,
+    ),
+    Rule(
+        "mobile in fours",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]{{1,3}})?1[3-9]\d\d[ -]\d{{4}}[ -]\d{{3}}{_END}"),
+        0.85,
     ),
     Rule("spaced mobile", Kind.PHONE, re.compile(r"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){9}(?! ?\d)"), 0.85),
     Rule(
@@ -177,6 +196,13 @@ RULES: Final = (
         ),
         0.75,
         luhn,
+    ),
+    Rule(
+        "damaged card",
+        Kind.ACCOUNT,
+        re.compile(rf"{_NO}(?:62|[34])[\dOolI|]{{13,17}}{_END}"),
+        0.72,
+        wanted=lambda v: sum(c.isdigit() for c in v) >= len(v) - 3,
     ),
     # -- vehicles, accounts of chats
     Rule(
