@@ -33,7 +33,9 @@ from medicalgpt.phi.zh_places import institution
 _FAMILIAR: Final = "小老阿大"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 _TITLE: Final = re.compile(rf"(?:{TITLES})$")
-_BEFORE: Final = re.compile(rf"{ANNOUNCED.pattern}|(?:\d床|[给給和同]|建[议議]|[询詢][问問]|同意|接到|[给給由经經][予由]?|一早|[代替]其[母父妻夫子女])$")
+_BEFORE: Final = re.compile(
+    rf"{ANNOUNCED.pattern}|(?:\d床|[给給和同]|建[议議]|[询詢][问問]|同意|接到|[给給由经經][予由]?|一早|[代替]其[母父妻夫子女])$"
+)
 _CALLED: Final = re.compile(TITLES)
 _INSIDE: Final = words("zh/inside_words")
 _NEVER: Final = NOT_IN_GIVEN | frozenset("由其自")
@@ -44,6 +46,8 @@ LEAST: Final = {False: 0.3, True: 0.8}
 """How much the labels of a name that the network found lead on average, for a surname and for one that is mostly a word."""
 CERTAIN: Final = 3.0
 """From here on, a name may begin with a word of the shipped list: 文静雯."""
+BORDERED: Final = 1.5
+"""The same between a border or a word that announces a name and a border."""
 BEHIND: Final = {(False, 1): 1.0, (False, 2): 2.5, (True, 1): 0.3, (True, 2): 0.8}
 """How far behind a name may be on average, by whether its surname is mostly a word and by the characters of the given name."""
 MARGIN: Final = {False: 1.0, True: 0.9}
@@ -78,7 +82,10 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
         start = text.index(value, word.start)
         end = start + len(value)
         unsure = word.sure < CERTAIN and _within_word(text, start)
-        if word.tag == "PER" and ((not old and not unsure and _name(value, word.sure)) or _announced(text, start, end)):
+        if word.tag == "PER" and (
+            (not old and not unsure and (_name(value, word.sure) or _bordered(text, start, end, word.sure)))
+            or _announced(text, start, end)
+        ):
             yield Span(start, end, Kind.NAME, "lac", 0.75)
         if word.tag == "ORG" and institution(value):
             yield Span(start, end, Kind.ORGANIZATION, "lac", 0.65)
@@ -128,7 +135,9 @@ def _of_role(text: str, reading: Reading, start: int, known: Set[tuple[int, int]
 def _within_word(text: str, at: int) -> bool:
     """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
     return any(
-        text[begin:end] in _INSIDE for begin in range(max(0, at - 3), at) for end in range(at + 1, min(len(text), at + 4) + 1)
+        text[begin:end] in _INSIDE
+        for begin in range(max(0, at - 3), at)
+        for end in range(at + 1, min(len(text), at + 4) + 1)
     )
 
 
@@ -138,6 +147,20 @@ def _name(value: str, sure: float) -> bool:
     if len(value) in (2, 3) and value[0] in _FAMILIAR and value[1] in SURNAMES and plausible(value[1:]):
         return sure >= LEAST[False]
     return (named(value) and sure >= LEAST[value[:1] in WEAK]) or (sure >= CERTAIN and _looks_named(value))
+
+
+def _bordered(text: str, start: int, end: int, sure: float) -> bool:
+    """Three characters between borders of which the network says that they are a name: whatever the surname, where no word of the
+    shipped list begins it; whatever the word, where a surname of the list does."""
+    value = text[start:end]
+    if (
+        sure < BORDERED
+        or len(value) != 3
+        or not _HAN.fullmatch(value)
+        or not (_begins(text, start) and GOES_ON.match(text, end))
+    ):
+        return False
+    return (plausible(value) and not _NEVER.intersection(value)) or _looks_named(value)
 
 
 def _looks_named(value: str) -> bool:
