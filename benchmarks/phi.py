@@ -1,6 +1,7 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
 usage: phi.py [--data FOLDER] [--half tune|report|fresh] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+       [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
 `fresh` is what nobody looked at: notes of other templates and values (phi_fresh.yaml, another seed) around consultations of the report
@@ -161,15 +162,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--misses", type=int, default=0)
     parser.add_argument("--only", default="notes,queries,general,clean")
+    parser.add_argument("--english", default="patterns,names", help="the detectors of English sets")
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
     data, halves, only = Path(args.data), HALVES[args.half], args.only.split(",")
     fresh = args.half == "fresh"
     values = FRESH if fresh else VALUES
-    both, english = Detector(), Detector(languages=("en",))
+    both = Detector() if {"notes", "clean"} & {*only} else None
+    english = Detector(("en",), args.english.split(","))
     talks = chosen(consultations(data), halves, args.texts, SEEN if fresh else 0)
-    if "notes" in only:
+    if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
             mine = [(r, t) for r, t in all_templates(values) if r == region and (fresh or half(t) in halves)]
             mine += MORE if args.half == "tune" and region == "cn" else []
@@ -182,7 +185,7 @@ def main() -> None:
         on_tagged(
             english, [row for row in general(data) if half(row[0]) in halves], args.misses, "general English sentences"
         )
-    if "clean" in only:
+    if both and "clean" in only:
         on_clean(both, talks, args.misses, "Chinese consultations")
         on_clean(both, chosen(exams(data), halves, args.texts), args.misses, "Chinese exam questions")
         on_clean(both, chosen(classics(data), halves, args.texts), args.misses, "Chinese classics")

@@ -5,6 +5,7 @@ from typing import Final
 
 from medicalgpt.errors import ConfigError
 from medicalgpt.phi import (
+    en_abroad,
     en_dates,
     en_names,
     en_numbers,
@@ -101,7 +102,7 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
         words += net_patterns.RULES
         rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
         rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
-        words += en_places.RULES if "en" in languages else ()
+        words += [*en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()

@@ -81,7 +81,7 @@ def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:
     if value and word.tag in ("PER", "ORG"):
         start = text.index(value, word.start)
         end = start + len(value)
-        unsure = word.sure < CERTAIN and _within_word(text, start)
+        unsure = _within_word(text, start) and (word.sure < CERTAIN or value[0] not in WEAK)
         if word.tag == "PER" and (
             (not old and not unsure and (_name(value, word.sure) or _bordered(text, start, end, word.sure)))
             or _announced(text, start, end)

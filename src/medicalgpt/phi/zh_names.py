@@ -175,7 +175,9 @@ RULES: Final = (
     Rule(
         "name with sex and age",
         Kind.NAME,
-        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=\s?[,(、]?\s?[男女](?:性)?\s?[,、]?\s?\d{{1,3}}\s?(?:岁|歲|月|天|周))"),
+        re.compile(
+            rf"(?:{_LEFT}|(?<=[者人妇婦儿兒属屬]))(?P<v>{_NAME})(?=\s?[,(、]?\s?[男女](?:性)?\s?[,、]?\s?\d{{1,3}}\s?(?:岁|歲|月|天|周))"
+        ),
         0.93,
         wanted=named,
     ),
