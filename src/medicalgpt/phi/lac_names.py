@@ -52,6 +52,8 @@ BEHIND: Final = {(False, 1): 1.0, (False, 2): 2.5, (True, 1): 0.3, (True, 2): 0.
 """How far behind a name may be on average, by whether its surname is mostly a word and by the characters of the given name."""
 MARGIN: Final = {False: 1.0, True: 0.9}
 """What a border on the left or on the right adds to that."""
+TOLD: Final = 0.9
+"""What a word on the left that announces a name adds to its border."""
 KNOWN: Final = 3.0
 """From this lead on, the network knows a word of another kind when it sees one."""
 ROLE_BEHIND: Final = 9.0
@@ -96,6 +98,7 @@ def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[
     if _CALLED.match(text, surname.end()) or _within_word(text, surname.start()):
         return  # 刘主任: the words beside it decide
     start, weak = surname.start(), surname.group() in WEAK
+    told = bool(_BEFORE.search(text, max(0, start - 8), start))
     best: tuple[float, int] | None = None
     for given in (1, 2):
         end = surname.end() + given
@@ -108,7 +111,7 @@ def _of_surname(text: str, reading: Reading, surname: re.Match[str], known: Set[
             continue
         mean, most = reading.cost(start, end)
         borders = _begins(text, start) + bool(GOES_ON.match(text, end))
-        limit = BEHIND[weak, given] + MARGIN[weak] * borders + 2.0 * (len(surname.group()) == 2)
+        limit = BEHIND[weak, given] + MARGIN[weak] * borders + 2.0 * (len(surname.group()) == 2) + TOLD * told
         if mean < limit and most < 2 * limit + 1.5 and (best is None or mean - limit < best[0]):
             best = mean - limit, end
     if best:
