@@ -1,11 +1,11 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|fresh] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
-`fresh` is what nobody looked at: notes of other templates and values (phi_fresh.yaml, another seed) around consultations of the report
-half that come after its first 1,500, those consultations themselves, and exam questions of the report half. The other sets have no rows left.
+`second` and `third` have notes of other templates and values (phi_second.yaml, phi_third.yaml, seeds 1 and 2) around consultations of the
+report half that no earlier portion used, and those consultations themselves; the other sets have no rows left, and are the report half.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import FRESH, MORE, VALUES, Note, all_templates, notes
+from phi_notes import MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
-HALVES = {"tune": (0,), "report": (1,), "fresh": (1,)}
-SEEN = 1500
-"""Consultations of the report half that were looked at before."""
+HALVES = {"tune": (0,), "report": (1,), "second": (1,), "third": (1,)}
+LATER = {"second": (SECOND, 1500), "third": (THIRD, 3000)}
+"""Of the later portions: values of notes, and how many consultations of the report half were looked at before."""
 
 
 def interval(hit: int, of: int) -> str:
@@ -102,7 +102,7 @@ class Tally:
 
 def _told_apart(value: str, kind: str) -> str:
     """Names whose surname is on the detector's list, those whose is not, and those of peoples without one."""
-    if kind == "name" and value in FRESH["minority"]:
+    if kind == "name" and value in SECOND["minority"]:
         return "name no family"
     listed = value[:1] in words("zh/surnames") or value[:2] in words("zh/surnames")
     return kind if kind != "name" or listed else "name unlisted"
@@ -167,14 +167,14 @@ def main() -> None:
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
     data, halves, only = Path(args.data), HALVES[args.half], args.only.split(",")
-    fresh = args.half == "fresh"
-    values = FRESH if fresh else VALUES
+    later = args.half in LATER
+    values, seen = LATER.get(args.half, (VALUES, 0))
     both = Detector() if {"notes", "clean"} & {*only} else None
     english = Detector(("en",), args.english.split(","))
-    talks = chosen(consultations(data), halves, args.texts, SEEN if fresh else 0)
+    talks = chosen(consultations(data), halves, args.texts, seen)
     if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
-            mine = [(r, t) for r, t in all_templates(values) if r == region and (fresh or half(t) in halves)]
+            mine = [(r, t) for r, t in all_templates(values) if r == region and (later or half(t) in halves)]
             mine += MORE if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
             made = notes(mine, talks, count, args.seed, values)

@@ -18,12 +18,16 @@ VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(
 MORE: Final = [("cn", template) for template in VALUES["more"]]
 """Templates to write rules on only; they are never reported."""
 
-FRESH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_fresh.yaml").read_text(encoding="utf-8")
+SECOND: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_second.yaml").read_text(encoding="utf-8")
 )
-"""The same with the templates and values of the fresh portion in the place of those that rules were written with."""
+"""The same with other templates and values: measured once, and then rules were written on it, too."""
+THIRD: Final[dict[str, list[str]]] = SECOND | yaml.safe_load(
+    Path(__file__).with_name("phi_third.yaml").read_text(encoding="utf-8")
+)
+"""The same with templates and values that were written before anybody saw what the second portion missed."""
 ODD, MINORITY = 0.02, 0.015
-"""Shares of the fresh portion's names whose surname is a common word, too, and of whole names without a Han surname."""
+"""Shares of the later portions' names whose surname is a common word, too, and of whole names without a Han surname."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
