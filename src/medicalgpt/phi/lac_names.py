@@ -34,7 +34,7 @@ _FAMILIAR: Final = "小老阿大"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")
 _TITLE: Final = re.compile(rf"(?:{TITLES})$")
 _BEFORE: Final = re.compile(
-    rf"{ANNOUNCED.pattern}|(?:\d床|[给給和同]|建[议議]|[询詢][问問]|同意|接到|[给給由经經][予由]?|一早|[代替]其[母父妻夫子女])$"
+    rf"{ANNOUNCED.pattern}|(?:\d床|[今昨][天日]|孩子|我是|[给給和同]|建[议議]|[询詢][问問]|同意|接到|[给給由经經][予由]?|一早|[代替]其[母父妻夫子女])$"
 )
 _CALLED: Final = re.compile(TITLES)
 _INSIDE: Final = words("zh/inside_words")
@@ -56,7 +56,7 @@ TOLD: Final = 0.9
 """What a word on the left that announces a name adds to its border."""
 KNOWN: Final = 3.0
 """From this lead on, the network knows a word of another kind when it sees one."""
-ROLE_BEHIND: Final = 9.0
+ROLE_BEHIND: Final = 10.5
 """The same for two or three characters between a word such as 家长 and a border, whatever the surname."""
 
 
