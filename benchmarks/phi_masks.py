@@ -4,7 +4,7 @@ Half of our sample consultations get an introduction and a farewell with made-up
 them; `curate`'s cleaner takes it out with `mask` and with `surrogate`; each corpus trains the embedded model (SFT, one epoch), and its
 greedy answers to held-out questions, with an introduction and without, are searched for masks.
 
-usage: phi_masks.py WORK [--rows 160] [--questions 24] [--new-tokens 64]
+usage: phi_masks.py WORK [--rows 96] [--questions 16] [--new-tokens 48]
 """
 
 import argparse
@@ -92,9 +92,9 @@ def main() -> None:
     """Trains twice and prints the shares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--rows", type=int, default=160)
-    parser.add_argument("--questions", type=int, default=24)
-    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--questions", type=int, default=16)
+    parser.add_argument("--new-tokens", type=int, default=48)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     rng = random.Random(1)

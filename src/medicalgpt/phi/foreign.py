@@ -140,7 +140,7 @@ def _presidio(model: str) -> _Recognizer:
     _need("spacy", "spacy")
     _model_of_spacy(model)
     suffixes = import_module("tldextract.tldextract")  # its usual extractor fetches a list of domains
-    suffixes.TLD_EXTRACTOR = suffixes.TLDExtract(suffix_list_urls=(), cache_dir=None)
+    vars(suffixes)["TLD_EXTRACTOR"] = suffixes.TLDExtract(suffix_list_urls=(), cache_dir=None)
     analyzer = import_module("presidio_analyzer")
     engines = import_module("presidio_analyzer.nlp_engine")
     models = [{"lang_code": "en", "model_name": model}]
