@@ -1,39 +1,31 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|both] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+       [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
+`second` and `third` have notes of other templates and values (phi_second.yaml, phi_third.yaml, seeds 1 and 2) around consultations of the
+report half that no earlier portion used, and those consultations themselves; the other sets have no rows left, and are the report half.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
 import argparse
-import csv
-import glob
-import hashlib
-import json
 import math
 import os
-import re
 import time
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import MORE, Note, all_templates, notes
+from phi_notes import MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
+from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
-TITLE = re.compile(
-    r"^(?:Drs?|Mrs?|Ms|Miss|Prof)\b\.?\s*|^(?:case|patient|site|medicare)?\s*(?:id)?:?\s*(?=#?\w*\d)", re.IGNORECASE
-)
-HALVES = {"tune": (0,), "report": (1,), "both": (0, 1)}
-
-
-def half(text: str) -> int:
-    """0: the half that rules were written on, 1: the half that is reported."""
-    return hashlib.blake2b(text.encode(), digest_size=1).digest()[0] & 1
+HALVES = {"tune": (0,), "report": (1,), "second": (1,), "third": (1,)}
+LATER = {"second": (SECOND, 1500), "third": (THIRD, 3000)}
+"""Of the later portions: values of notes, and how many consultations of the report half were looked at before."""
 
 
 def interval(hit: int, of: int) -> str:
@@ -108,64 +100,10 @@ class Tally:
             print("   ", line.replace("\n", "⏎"))
 
 
-def consultations(data: Path) -> list[str]:
-    """Questions and answers of Toyhom's sample, without repetitions."""
-    (file,) = data.glob("Toyhom*/*.csv")
-    with file.open(encoding="gb18030", newline="") as lines:
-        return sorted({f"{row['ask']}\n{row['answer']}" for row in csv.DictReader(lines)})
-
-
-def classics(data: Path) -> list[str]:
-    """Sections of four books of Chinese medicine."""
-    texts = (Path(f).read_text(encoding="gb18030") for f in glob.glob(str(data / "xiaopangxia*/*.txt")))
-    return sorted({part.strip() for text in texts for part in text.split("<篇名>") if part.strip()})
-
-
-def answers(data: Path) -> list[str]:
-    """Questions and answers of MedQuAD."""
-    found = set()
-    for file in sorted(data.glob("abachaa+MedQuAD/*_QA/*.xml")):
-        for pair in ElementTree.parse(file).getroot().iter("QAPair"):
-            if answer := (pair.findtext("Answer") or "").strip():
-                found.add(f"{(pair.findtext('Question') or '').strip()}\n{answer}")
-    return sorted(found)
-
-
-def queries(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
-    """Synthetic clinical queries and where their tagged identifiers stand, titles and labels left out."""
-    text = (data / "JamesWeatherhead+synthetic-clinical-queries/data/synthetic_dataset.txt").read_text(encoding="utf-8")
-    out = []
-    for block in text.split("===QUERY===")[1:]:
-        query, tags = (part.strip() for part in block.split("===PHI_TAGS==="))
-        wanted = set()
-        for tag in (json.loads(line) for line in tags.splitlines() if line.strip()):
-            value = str(tag["value"])
-            core = TITLE.sub("", value) or value
-            for match in re.finditer(re.escape(value), query):
-                wanted.add((match.end() - len(core), match.end(), str(tag["identifier_type"]).lower()))
-        out.append((query, sorted(wanted)))
-    return out
-
-
-def general(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
-    """Presidio's own synthetic sentences; titles, nationalities and times of day are no identifiers here."""
-    rows = json.loads((data / "microsoft+presidio-research/data/synth_dataset_v2.json").read_text(encoding="utf-8"))
-    left_out = {"TITLE", "NRP", "DATE_TIME", "AGE"}
-    return [
-        (
-            row["full_text"],
-            [
-                (s["start_position"], s["end_position"], s["entity_type"].lower())
-                for s in row["spans"]
-                if s["entity_type"] not in left_out
-            ],
-        )
-        for row in rows
-    ]
-
-
 def _told_apart(value: str, kind: str) -> str:
-    """Names whose surname is on the detector's list, and those whose is not."""
+    """Names whose surname is on the detector's list, those whose is not, and those of peoples without one."""
+    if kind == "name" and value in SECOND["minority"]:
+        return "name no family"
     listed = value[:1] in words("zh/surnames") or value[:2] in words("zh/surnames")
     return kind if kind != "name" or listed else "name unlisted"
 
@@ -214,12 +152,6 @@ def on_clean(detector: Detector, texts: Sequence[str], misses: int, title: str) 
     return rates
 
 
-def chosen(texts: Iterable[str], halves: Sequence[int], most: int) -> list[str]:
-    """Texts of some halves, at most so many, in an order that their hash gives."""
-    mine = [text for text in texts if half(text) in halves]
-    return sorted(mine, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest())[:most]
-
-
 def main() -> None:
     """Measures and prints all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -230,26 +162,32 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--misses", type=int, default=0)
     parser.add_argument("--only", default="notes,queries,general,clean")
+    parser.add_argument("--english", default="patterns,names", help="the detectors of English sets")
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
     data, halves, only = Path(args.data), HALVES[args.half], args.only.split(",")
-    both, english = Detector(), Detector(languages=("en",))
-    talks = chosen(consultations(data), halves, args.texts)
-    if "notes" in only:
+    later = args.half in LATER
+    values, seen = LATER.get(args.half, (VALUES, 0))
+    both = Detector() if {"notes", "clean"} & {*only} else None
+    english = Detector(("en",), args.english.split(","))
+    talks = chosen(consultations(data), halves, args.texts, seen)
+    if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
-            mine = [(r, t) for r, t in all_templates() if r == region and half(t) in halves]
+            mine = [(r, t) for r, t in all_templates(values) if r == region and (later or half(t) in halves)]
             mine += MORE if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
-            on_notes(both, notes(mine, talks, count, args.seed), args.misses, f"Chinese {title}, {len(mine)} templates")
+            made = notes(mine, talks, count, args.seed, values)
+            on_notes(both, made, args.misses, f"Chinese {title}, {len(mine)} templates")
     if "queries" in only:
         on_tagged(english, [row for row in queries(data) if half(row[0]) in halves], args.misses, "English queries")
     if "general" in only:
         on_tagged(
             english, [row for row in general(data) if half(row[0]) in halves], args.misses, "general English sentences"
         )
-    if "clean" in only:
+    if both and "clean" in only:
         on_clean(both, talks, args.misses, "Chinese consultations")
+        on_clean(both, chosen(exams(data), halves, args.texts), args.misses, "Chinese exam questions")
         on_clean(both, chosen(classics(data), halves, args.texts), args.misses, "Chinese classics")
         on_clean(english, chosen(answers(data), halves, args.texts), args.misses, "English answers")
 

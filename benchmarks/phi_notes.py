@@ -18,6 +18,17 @@ VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(
 MORE: Final = [("cn", template) for template in VALUES["more"]]
 """Templates to write rules on only; they are never reported."""
 
+SECOND: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_second.yaml").read_text(encoding="utf-8")
+)
+"""The same with other templates and values: measured once, and then rules were written on it, too."""
+THIRD: Final[dict[str, list[str]]] = SECOND | yaml.safe_load(
+    Path(__file__).with_name("phi_third.yaml").read_text(encoding="utf-8")
+)
+"""The same with templates and values that were written before anybody saw what the second portion missed."""
+ODD, MINORITY = 0.02, 0.015
+"""Shares of the later portions' names whose surname is a common word, too, and of whole names without a Han surname."""
+
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
     "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
@@ -37,21 +48,25 @@ class Note:
 class Maker:
     """Values of one note."""
 
-    def __init__(self, rng: random.Random, region: str) -> None:
-        self._rng, self._region = rng, region
+    def __init__(self, rng: random.Random, region: str, values: dict[str, list[str]]) -> None:
+        self._rng, self._region, self._values = rng, region, values
 
     def __call__(self, slot: str) -> str:
         makers: dict[str, Callable[[], str]] = {
-            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": lambda: self._rng.choice(VALUES["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
+            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": lambda: self._rng.choice(self._values["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
             "m": self._record, "s": self._insurance, "b": self._bank, "w": self._chat, "q": lambda: self._digits(self._rng.randint(6, 10), "123456789"), "e": self._email, "c": self._plate, "v": self._passport,
         }  # fmt: skip
         return makers[slot]()
 
     def _name(self) -> str:
         if self._region != "cn":
-            return self._rng.choice(VALUES["taiwan_surnames"]) + self._rng.choice(VALUES["taiwan_given"])
-        family = self._rng.choice(VALUES["rare_surnames"] if self._rng.random() < 0.25 else VALUES["surnames"])
-        return family + self._rng.choice(VALUES["given"])
+            return self._rng.choice(self._values["taiwan_surnames"]) + self._rng.choice(self._values["taiwan_given"])
+        if "odd" in self._values and (pick := self._rng.random()) < ODD + MINORITY:
+            if pick < MINORITY:
+                return self._rng.choice(self._values["minority"])
+            return self._rng.choice(self._values["odd"]) + self._rng.choice(self._values["given"])
+        family = self._rng.choice(self._values["rare_surnames" if self._rng.random() < 0.25 else "surnames"])
+        return family + self._rng.choice(self._values["given"])
 
     def _digits(self, n: int, first: str = "0123456789") -> str:
         return self._rng.choice(first) + "".join(self._rng.choice("0123456789") for _ in range(n - 1))
@@ -124,7 +139,7 @@ class Maker:
         return self._rng.choice([self._digits(9), self._digits(12), f"SB{self._digits(8)}"])
 
     def _bank(self) -> str:
-        return self._damaged(self._rng.choice(VALUES["banks"]) + self._digits(self._rng.choice([10, 13])))
+        return self._damaged(self._rng.choice(self._values["banks"]) + self._digits(self._rng.choice([10, 13])))
 
     def _chat(self) -> str:
         return self._rng.choice(["wxid_", "lovely", "sunny", "ah-"]) + self._digits(5)
@@ -150,30 +165,39 @@ class Maker:
 
     def _address(self) -> str:
         if self._region == "tw":
-            return self._rng.choice(VALUES["taiwan_places"])
+            return self._rng.choice(self._values["taiwan_places"])
         if self._region == "hk":
-            return self._rng.choice(VALUES["hong_kong_places"])
+            return self._rng.choice(self._values["hong_kong_places"])
         rng = self._rng
         tail = rng.choice(
             [
-                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 999)}号",
-                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 99)}号{rng.choice(VALUES['estates'])}{rng.randint(1, 20)}栋{rng.randint(1, 4)}单元{rng.randint(101, 2505)}室",
-                f"{rng.choice(VALUES['estates'])}{rng.randint(1, 20)}号楼{rng.randint(101, 2505)}",
-                f"{rng.choice(VALUES['villages'])}{rng.randint(1, 12)}组",
-                f"{rng.choice(VALUES['roads'])}{rng.randint(1, 300)}弄{rng.randint(1, 60)}号{rng.randint(101, 905)}室",
+                f"{rng.choice(self._values['roads'])}{rng.randint(1, 999)}号",
+                f"{rng.choice(self._values['roads'])}{rng.randint(1, 99)}号{rng.choice(self._values['estates'])}{rng.randint(1, 20)}栋{rng.randint(1, 4)}单元{rng.randint(101, 2505)}室",
+                f"{rng.choice(self._values['estates'])}{rng.randint(1, 20)}号楼{rng.randint(101, 2505)}",
+                f"{rng.choice(self._values['villages'])}{rng.randint(1, 12)}组",
+                f"{rng.choice(self._values['roads'])}{rng.randint(1, 300)}弄{rng.randint(1, 60)}号{rng.randint(101, 905)}室",
             ]
         )
-        return (rng.choice(VALUES["counties"]) if rng.random() < 0.85 else "") + tail
+        return (rng.choice(self._values["counties"]) if rng.random() < 0.85 else "") + tail
 
 
-def notes(templates: Sequence[tuple[str, str]], carriers: Sequence[str], count: int, seed: int) -> list[Note]:
+def notes(
+    templates: Sequence[tuple[str, str]],
+    carriers: Sequence[str],
+    count: int,
+    seed: int,
+    values: dict[str, list[str]] = VALUES,
+) -> list[Note]:
     """`count` notes of (region, template), each inside of sentences of a carrier and, in three of ten, with a trap."""
     rng = random.Random(seed)
-    return [_note(rng, *rng.choice(templates), rng.choice(carriers)) for _ in range(count)]
+    return [
+        _note(Maker(rng, region, values), rng, template, rng.choice(carriers))
+        for region, template in (rng.choice(templates) for _ in range(count))
+    ]
 
 
-def _note(rng: random.Random, region: str, template: str, carrier: str) -> Note:
-    make, given = Maker(rng, region), dict[str, str]()
+def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
+    given = dict[str, str]()
     sentences = [s for s in re.split(r"(?<=[。！？\n])", carrier) if s.strip()][:4]
     cut = rng.randint(0, len(sentences))
     trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
@@ -196,10 +220,7 @@ def _note(rng: random.Random, region: str, template: str, carrier: str) -> Note:
     return Note(text, tuple(values), tuple(traps), template)
 
 
-def all_templates() -> list[tuple[str, str]]:
+def all_templates(values: dict[str, list[str]] = VALUES) -> list[tuple[str, str]]:
     """(region, template) of every template that is split."""
-    return [
-        *(("cn", t) for t in VALUES["templates"]),
-        *(("tw", t) for t in VALUES["taiwan"]),
-        *(("hk", t) for t in VALUES["hong_kong"]),
-    ]
+    keys = (("cn", "templates"), ("tw", "taiwan"), ("hk", "hong_kong"))
+    return [(region, template) for region, key in keys for template in values[key]]

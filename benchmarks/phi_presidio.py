@@ -15,7 +15,8 @@ from presidio_analyzer import AnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from medicalgpt.phi import Kind, Span, merged
-from phi import HALVES, Tally, half, queries
+from phi import HALVES, Tally
+from phi_sets import half, queries
 
 
 def main() -> None:

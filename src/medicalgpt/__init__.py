@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
     from medicalgpt.generate.engine import Completion, Engine
     from medicalgpt.generate.sampling import Sampling
     from medicalgpt.objectives.base import Objective
+    from medicalgpt.phi import Detector, Operator, Span
     from medicalgpt.pipeline.run import Pipeline
     from medicalgpt.runs.run import Metrics, Run
     from medicalgpt.structured.constraint import Constraint
@@ -71,6 +72,7 @@ _HOMES = {
     "medicalgpt.generate.sampling": ("Sampling",),
     "medicalgpt.structured.constraint": ("Constraint",),
     "medicalgpt.objectives.base": ("Objective",),
+    "medicalgpt.phi": ("Detector", "Operator", "Span"),
     "medicalgpt.pipeline.run": ("Pipeline",),
     "medicalgpt.training.stages": ("register_stage",),
 }
@@ -84,6 +86,7 @@ __all__ = [
     "ContextError",
     "Corpus",
     "DataError",
+    "Detector",
     "Dialogue",
     "Engine",
     "Evaluation",
@@ -94,12 +97,14 @@ __all__ = [
     "Metrics",
     "ModelError",
     "Objective",
+    "Operator",
     "Pipeline",
     "RenderError",
     "Run",
     "RunError",
     "Sampling",
     "ServeError",
+    "Span",
     "curate",
     "estimate",
     "evaluate",

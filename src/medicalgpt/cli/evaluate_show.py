@@ -61,6 +61,8 @@ def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> Non
         _show_picks(found, rest)
     typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
     typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
+    if "masks" in found:
+        typer.echo(f"{'':20} {_share(found['masks'])}    hold a mark of masked personal data")
 
 
 def _show_conduct(found: "JsonObject", rest: str) -> None:

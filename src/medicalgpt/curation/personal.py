@@ -1,6 +1,5 @@
 """Personal data out of rows. What a detector cannot look at does not pass: the run stops, or the row goes."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,13 +9,8 @@ from typing import Final, Protocol
 from medicalgpt.config.curation import PersonalDataConfig
 from medicalgpt.curation.rows import JsonRow, texts_in, with_texts
 from medicalgpt.errors import ConfigError, MedicalGPTError, RunError
-from medicalgpt.phi import Detector, Kind, Operator, Span, merged
+from medicalgpt.phi import Detector, Operator, Span, standing
 
-_TELLING: Final = frozenset(Kind) - {Kind.DATE, Kind.AGE, Kind.ADDRESS, Kind.ORGANIZATION}
-"""Kinds whose values stand nowhere by chance."""
-_SHORTEST_VALUE: Final = 4  # characters of a value that stands nowhere by chance
-_SHORTEST_HAN: Final = 3
-_REPEATED: Final = 0.01  # how sure: what a detector found in the same place has its place
 FAILED: Final = "personal data: a detector failed on it"
 LEAKED: Final = "personal data: something found in it stands there still"
 
@@ -66,38 +60,16 @@ class Cleaner:
     def _cleaned(self, row: JsonRow, texts: list[str], spans: list[list[Span]]) -> Cleaned:
         if not any(spans):
             return Cleaned(row)
-        spans = _everywhere(texts, spans)
         counts = Counter(str(span.kind) for one in spans for span in one)
         values = [(span.kind, text[span.start : span.end]) for text, one in zip(texts, spans) for span in one]
         written = self._operator.apply_document(texts, spans)
         told = tuple((str(kind), value) for kind, value in values)
-        telling = {(kind, value) for kind, value in values if _tells(kind, value)}
-        if left := {str(kind) for kind, value in telling if any(value in text for text in written)}:
-            return Cleaned(None, counts, LEAKED, tuple(sorted(left)), told)
+        if left := standing(written, values):
+            return Cleaned(None, counts, LEAKED, tuple(sorted(map(str, left))), told)
         each = iter(written)
         changed = with_texts(row, lambda text: next(each))
         assert isinstance(changed, dict)  # a row is one
         return Cleaned(changed, counts, values=told)
-
-
-def _tells(kind: Kind, value: str) -> bool:
-    shortest = _SHORTEST_HAN if all("\u3400" <= char <= "\u9fff" for char in value) else _SHORTEST_VALUE
-    return kind in _TELLING and len(value) >= shortest
-
-
-def _everywhere(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[list[Span]]:
-    """The spans, and every other place of the row where a found value stands, be it within a word."""
-    values = {text[span.start : span.end]: span.kind for text, one in zip(texts, spans) for span in one}
-    wanted = [(value, kind) for value, kind in values.items() if _tells(kind, value)]
-    found = []
-    for text, one in zip(texts, spans):
-        more = [
-            Span(match.start(), match.end(), kind, "repeated", _REPEATED)
-            for value, kind in wanted
-            for match in re.finditer(re.escape(value), text)
-        ]
-        found.append(merged([*one, *more]))
-    return found
 
 
 def refuse(place: str, cleaned: Cleaned) -> RunError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medicalgpt.evaluation.outcomes import Outcome
-from medicalgpt.evaluation.readings import ANSWER, SCORINGS, partial
+from medicalgpt.evaluation.readings import ANSWER, SCORINGS, masked, partial
 from medicalgpt.runs.intervals import Estimate, mean, share
 
 
@@ -24,7 +24,7 @@ class AnswerSummary:
     """A test's answers. `used`: items that were answered, `too_long`: items whose answer had no room in the context.
 
     `scores` and `unparsed` are by scoring; what is unparsed counts as wrong. `stop`: answers that ended by themselves;
-    `repeats`: answers that repeat themselves.
+    `repeats`: answers that repeat themselves; `masks`: answers that hold a mark of masked personal data, as `[NAME1]`.
     """
 
     used: int
@@ -33,6 +33,7 @@ class AnswerSummary:
     unparsed: dict[str, Estimate]
     stop: Estimate
     repeats: Estimate
+    masks: Estimate | None
     by_subject: dict[str, Estimate]
     several: Several | None
 
@@ -49,6 +50,7 @@ def summarize_answers(outcomes: Sequence[Outcome]) -> AnswerSummary:
         unparsed={name: share(sum(not one.places(name) for one in given), len(given)) for name in SCORINGS},
         stop=share(sum(one.stopped for one in given), len(given)),
         repeats=share(sum(one.repeats for one in given), len(given)),
+        masks=masked(given),
         by_subject={s: _right([o for o in usable if o.subject == s], ANSWER) for s in subjects},
         several=_several([o for o in usable if o.together]),
     )

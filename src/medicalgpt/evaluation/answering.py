@@ -20,6 +20,7 @@ from medicalgpt.evaluation.written.nearness import nearness
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.phi.kinds import holds_mask
 from medicalgpt.refusals.conduct import conduct
 from medicalgpt.refusals.phrases import language_of
 from medicalgpt.rewards.named import Reply
@@ -108,6 +109,7 @@ class Answerer:
             len(one.text),
             answer_hash(one.text),
             one.text if self.texts else None,
+            masks=holds_mask(one.text),
         )
         match question:
             case Item():

@@ -121,7 +121,8 @@ def _given_of(entry: JsonObject) -> Given:
     marks, tags = ({str(k): float(v) for k, v in entry.get(name, {}).items()} for name in ("marks", "tags"))
     given = Given(bool(entry["stopped"]), *numbers, str(entry["hash"]), entry.get("text"), picked, did)
     met = tuple(map(bool, entry.get("met", ())))
-    return replace(given, language=str(entry.get("language", "")), marks=marks, tags=tags, met=met)
+    masks = bool(entry["masks"]) if "masks" in entry else None
+    return replace(given, language=str(entry.get("language", "")), marks=marks, tags=tags, met=met, masks=masks)
 
 
 def write_items(path: Path, tests: Iterable[tuple[str, Sequence[Outcome]]]) -> None:

@@ -13,6 +13,7 @@ from medicalgpt.rewards.choices import Letters, choice_letters, only_letters
 from medicalgpt.rewards.matching import contains_text, folded
 from medicalgpt.rewards.named import Reply
 from medicalgpt.runs.hashes import hash_text
+from medicalgpt.runs.intervals import Estimate, share
 
 Places = tuple[int, ...]
 EXTRACTORS: Final = ("strict", "first", "last", "text")
@@ -38,7 +39,8 @@ MOST_REPEATED: Final = 0.2
 class Given:
     """What is kept of an answer.
 
-    `repeated`: share of its 4-grams of tokens that stood in it before. `text` is there only where answers are saved. Of an
+    `repeated`: share of its 4-grams of tokens that stood in it before. `masks`: whether it holds a mark of masked personal data, as
+    `[NAME1]`; None in evaluations of before that was looked for. `text` is there only where answers are saved. Of an
     answer to a question with options, `picked`: by extractor the places of those that it names, in order; none where it names
     none clearly. Of one to a request, `did`, and the `language` that it was read in. `marks`: its scores against a reference or by
     a judge; with a judge also those under `tags`, and which criteria are `met`; none where the judge gave no verdict.
@@ -56,6 +58,7 @@ class Given:
     marks: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, float] = field(default_factory=dict)
     met: tuple[bool, ...] = ()
+    masks: bool | None = None
 
     def places(self, scoring: str) -> Places:
         """Places that a scoring of `SCORINGS` reads."""
@@ -112,6 +115,12 @@ def repeated_share(ids: Sequence[int]) -> float:
     """Share of 4-grams of token ids that stood before: 0 where all are new, near 1 in a loop."""
     grams = [tuple(ids[at : at + _GRAM]) for at in range(len(ids) - _GRAM + 1)]
     return round(1 - len(set(grams)) / len(grams), 4) if grams else 0.0
+
+
+def masked(given: Sequence[Given]) -> Estimate | None:
+    """Share of answers that hold a mark of masked personal data; None where that was not looked for."""
+    known = [one.masks for one in given if one.masks is not None]
+    return share(sum(known), len(known)) if known else None
 
 
 def answer_hash(text: str) -> str:

@@ -76,7 +76,8 @@ def _answers(found: AnySummary, outcomes: Sequence[Outcome]) -> JsonObject:
     match found:
         case WrittenSummary():
             told = _scores(found)
-            return {name: told[name] for name in ("used", "too_long", "scores", "stop", "repeats")}
+            kept = ("used", "too_long", "scores", "stop", "repeats", "masks")
+            return {name: told[name] for name in kept if name in told}
         case RequestSummary():
             return _scores(summarize_conduct(outcomes))
         case Summary():

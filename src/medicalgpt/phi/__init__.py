@@ -9,9 +9,22 @@ masked = operator.apply_document(fields, detector.find_document(fields))
 ```
 """
 
-from medicalgpt.phi.detector import DETECTORS, LANGUAGES, Detector, Finder
+from medicalgpt.phi.detector import DETECTORS, LANGUAGES, Detector
+from medicalgpt.phi.foreign import Finder
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.operators import OPERATORS, Operator
+from medicalgpt.phi.propagate import standing
 from medicalgpt.phi.spans import Span, merged
 
-__all__ = ["DETECTORS", "LANGUAGES", "OPERATORS", "Detector", "Finder", "Kind", "Operator", "Span", "merged"]
+__all__ = [
+    "DETECTORS",
+    "LANGUAGES",
+    "OPERATORS",
+    "Detector",
+    "Finder",
+    "Kind",
+    "Operator",
+    "Span",
+    "merged",
+    "standing",
+]

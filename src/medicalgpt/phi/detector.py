@@ -1,10 +1,11 @@
 """From texts to the personal data in them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from medicalgpt.errors import ConfigError
 from medicalgpt.phi import (
+    en_abroad,
     en_dates,
     en_names,
     en_numbers,
@@ -18,15 +19,13 @@ from medicalgpt.phi import (
     zh_places,
 )
 from medicalgpt.phi.fold import fold, latin
-from medicalgpt.phi.keep import kept
-from medicalgpt.phi.propagate import propagated
+from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
+from medicalgpt.phi.propagate import whole
 from medicalgpt.phi.rules import Rule, find_all
-from medicalgpt.phi.spans import Span, merged, tidied
+from medicalgpt.phi.spans import Span
 
 LANGUAGES: Final = ("zh", "en")
 DETECTORS: Final = ("patterns", "names", "lac")
-
-Finder = Callable[[Sequence[str]], Sequence[Iterable[Span]]]
 
 
 class Detector:
@@ -35,11 +34,12 @@ class Detector:
     Args:
         languages: of the texts, any of "zh" and "en". One text may hold both.
         detectors: any of "patterns" (numbers, dates, addresses), "names" (lists of names and words that stand beside them) and
-            "lac" (a small network for Chinese names and places; the extra `curate`). None: all that the languages need.
+            "lac" (a small network for Chinese names and places; the extra `curate`), "spacy:MODEL", "presidio:MODEL" and
+            "transformers:FOLDER" (others' that are installed). None: all of ours that the languages need.
         more: further finders, each a function from texts to the spans of each; what they find joins the rest.
 
     Raises:
-        ConfigError: an unknown language or detector, or `lac` without Chinese or without its packages.
+        ConfigError: an unknown language or detector, `lac` without Chinese, or a package or model that is not there.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Detector:
         _check("languages", languages, LANGUAGES)
         if detectors is None:
             detectors = DETECTORS if "zh" in languages else ("patterns", "names")
-        _check("detectors", detectors, DETECTORS)
+        foreign = [name for name in detectors if not isinstance(detectors, str) and name.partition(":")[0] in FOREIGN]
+        _check("detectors", detectors, (*DETECTORS, *foreign), "spacy:MODEL, presidio:MODEL, transformers:FOLDER")
         self.languages = tuple(languages)
         self.detectors = tuple(detectors)
         if "lac" in detectors:
@@ -62,7 +63,8 @@ class Detector:
             lac.require()
         self._rules, self._latin = _rules(self.languages, self.detectors)
         self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
-        self._batched: list[Finder] = [*more, *([lac_names.by_network] if "lac" in detectors else [])]
+        network = [lac_names.by_network] if "lac" in detectors else []
+        self._batched: list[Finder] = [*more, *network, *map(by_name, foreign)]
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
         """The personal data of each text, in order of place, without overlaps. Each text is a document of its own."""
@@ -80,9 +82,8 @@ class Detector:
         for finder in self._batched:
             for spans, added in zip(found, finder(folded), strict=True):
                 spans.extend(added)
-        each = iter(_final(text, spans) for text, spans in zip(folded, found, strict=True))
-        known = iter(folded)
-        return [_whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
+        each, known = iter(found), iter(folded)
+        return [whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
 
     def _by_rules(self, folded: str) -> list[Span]:
         words = latin(folded)
@@ -101,25 +102,15 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
         words += net_patterns.RULES
         rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
         rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
-        words += en_places.RULES if "en" in languages else ()
+        words += [*en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()
     return tuple(rules), tuple(words)
 
 
-def _final(folded: str, spans: Iterable[Span]) -> list[Span]:
-    """Without what is never masked, and without overlaps."""
-    return tidied(folded, merged(span for span in spans if kept(folded, span) is None))
-
-
-def _whole(fields: Sequence[str], spans: Sequence[list[Span]]) -> list[list[Span]]:
-    """The fields of one document with what was found in one of them found in all."""
-    further = propagated(fields, spans)
-    return [_final(field, [*own, *new]) for field, own, new in zip(fields, spans, further, strict=True)]
-
-
-def _check(key: str, given: Sequence[str], allowed: Sequence[str]) -> None:
+def _check(key: str, given: Sequence[str], allowed: Sequence[str], further: str = "") -> None:
     if isinstance(given, str) or not given or (wrong := [name for name in given if name not in allowed]):
         came = repr(given) if isinstance(given, str) or not given else ", ".join(map(repr, wrong))
-        raise ConfigError(f"personal data: {key} came as {came}; allowed is a list of {', '.join(allowed)}")
+        named = ", ".join([*(name for name in allowed if ":" not in name), *([further] if further else [])])
+        raise ConfigError(f"personal data: {key} came as {came}; allowed is a list of {named}")

@@ -32,7 +32,7 @@ _PEOPLE: Final = (
 )
 _NAME: Final = rf"(?P<v>{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|{_FULL}|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
 _ANNOUNCES: Final = (
-    r"(?:[Nn]amed|[Cc]alled|[Nn]ame is|[Pp]atient|PATIENT|[Pp]ts?|PT|[Cc]lient|[Cc]ase of|[Rr]egarding|[Rr]e|[Ff]or|[Ll]ike|[Aa]bout|[Ww]ith|[Bb]y|[Ff]rom|[Ss]ee|[Pp]er|[Mm]other|[Ff]ather|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Ss]ister|[Bb]rother|[Ff]riend|[Cc]aregiver|[Ss]pouse|"
+    r"(?:[Nn]amed|[Cc]alled|[Nn]ame is|[Dd]ear|[Hh]i|[Hh]ello|[Rr]egards|[Ss]incerely|[Pp]atient|PATIENT|[Pp]ts?|PT|[Cc]lient|[Cc]ase of|[Rr]egarding|[Rr]e|[Ff]or|[Ll]ike|[Aa]bout|[Ww]ith|[Bb]y|[Ff]rom|[Ss]ee|[Pp]er|[Mm]other|[Ff]ather|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Ss]ister|[Bb]rother|[Ff]riend|[Cc]aregiver|[Ss]pouse|"
     r"[Ff]emale|[Mm]ale|[Ww]oman|[Mm]an|[Bb]oy|[Gg]irl|[Cc]hild|[Ii]nfant|[Ii]ndividual|[Pp]erson|yo|y/o|yo[MF]|[MF])"
 )
 _AFTER_NAME: Final = re.compile(
@@ -154,6 +154,15 @@ RULES: Final = (
         Kind.NAME,
         re.compile(rf"\b(?:{_FILED}|{_PEOPLE} [Nn]ame)\s?[:=]\s{{0,4}}{_NAME}"),
         0.92,
+        wanted=_titled,
+    ),
+    Rule(
+        "said name",
+        Kind.NAME,
+        re.compile(
+            rf"(?<!\w)(?:[Nn]ame(?:'s| is| was|\?)|[Cc]alls? (?:me|him|her)|[Nn]amed (?:him|her)|[Cc]alled (?:him|her))[ ]{{1,2}}(?P<v>{_WORD}{_REST}{{0,3}}{_SUFFIX})"
+        ),
+        0.85,
         wanted=_titled,
     ),
     Rule("labeled person", Kind.NAME, re.compile(rf"\b{_PEOPLE}\s?[:=]\s{{0,4}}{_NAME}"), 0.92, wanted=_no_speech),

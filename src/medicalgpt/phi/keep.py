@@ -9,7 +9,9 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.spans import Span
 
-NAME_LISTS: Final = ("eponyms", "ancient_authors", "drugs", "genes")
+NAME_LISTS: Final = ("eponyms", "ancient_authors", "drugs", "genes", "medicines")
+_LOOSE: Final = frozenset({"eponyms", "ancient_authors"})
+"""Lists an entry of which may leave out the last character of a find: 葛洪云 is 葛洪, who says."""
 _WORDLIKE: Final = frozenset({Kind.NAME, Kind.ADDRESS, Kind.ORGANIZATION})
 _NUMBERS: Final = frozenset(Kind) - _WORDLIKE - {Kind.DATE, Kind.AGE, Kind.EMAIL, Kind.URL, Kind.IP}
 ANNOUNCED: Final = 0.9
@@ -43,7 +45,7 @@ def kept(folded: str, span: Span) -> str | None:
     if span.kind is Kind.ORGANIZATION and any(body in value.casefold() for body in words("keep/public_bodies")):
         return "public_bodies"
     if span.kind in _WORDLIKE:
-        return next((name for name in NAME_LISTS if _covered(folded, span, name)), None)
+        return next((name for name in NAME_LISTS if _concerned(span, name) and _covered(folded, span, name)), None)
     if span.kind in (Kind.URL, Kind.EMAIL):
         return "public_hosts" if _public(value) else None
     if span.kind in _NUMBERS:
@@ -63,17 +65,20 @@ def _matched(form: re.Pattern[str], folded: str, span: Span) -> bool:
     return any(match.start() <= span.start and span.end <= match.end() for match in near)
 
 
-def _covered(folded: str, span: Span, name: str) -> bool:
-    """Whether an entry of a list covers a find, or more than it where words announce the find.
+def _concerned(span: Span, name: str) -> bool:
+    """Whether a list may judge a find. 白薇 is an herb and may be a patient: what words announce is no herb."""
+    return name != "medicines" or span.source.startswith("lac")
 
-    Without such words a Chinese entry may leave out the last character: 葛洪云 is 葛洪, who says.
-    """
+
+def _covered(folded: str, span: Span, name: str) -> bool:
+    """Whether an entry of a list covers a find, or more than it where words announce the find."""
     han, latin, longest = _entries(name)
     more = 1 if span.confidence >= ANNOUNCED else 0
+    less = 1 if name in _LOOSE else 0
     length = span.end - span.start
     for start in range(max(0, span.end - longest), span.start + 1):
-        for end in range(span.end - 1 + more, min(len(folded), start + longest) + 1):
-            if end - start >= length - 1 + 2 * more and folded[start:end] in han:
+        for end in range(span.end - less * (1 - more), min(len(folded), start + longest) + 1):
+            if end - start >= length - less + (less + 1) * more and folded[start:end] in han:
                 return True
     return _latin_covers(folded, span, latin, more)
 

@@ -1,5 +1,6 @@
 """What personal data is called: one name a kind, and its label in masked text by script."""
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -60,3 +61,19 @@ LABELS: Final[dict[Kind, tuple[str, str, str]]] = {
     Kind.OTHER_ID: ("ID", "编号", "編號"),
 }
 """Labels in English, 简体 and 繁體."""
+
+
+def mask_of(kind: Kind, script: int, number: int) -> str:
+    """What stands for the value of this number of a kind in text of a script (a column of `LABELS`)."""
+    return f"[{LABELS[kind][script]}{number}]"
+
+
+_NAMED: Final = "|".join(
+    sorted({re.escape(label) for labels in LABELS.values() for label in labels}, key=len, reverse=True)
+)
+_MASK: Final = re.compile(rf"\[\s?(?:{_NAMED})\s?\d{{1,4}}\s?\]")
+
+
+def holds_mask(text: str) -> bool:
+    """Whether a mask stands in a text, also one that was put down with blanks within."""
+    return bool(_MASK.search(text))

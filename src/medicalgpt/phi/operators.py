@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from medicalgpt.errors import ConfigError
-from medicalgpt.phi.kinds import LABELS, Kind
+from medicalgpt.phi.kinds import Kind, mask_of
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.surrogates import Surrogates, same
 
@@ -97,11 +97,11 @@ class _Writer:
     def _label(self, kind: Kind, value: str) -> str:
         numbers = self._numbers.setdefault(kind, {})
         number = numbers.setdefault(same(value), len(numbers) + 1)
-        return f"[{LABELS[kind][self._script]}{number}]"
+        return mask_of(kind, self._script, number)
 
 
 def _script(fields: Sequence[str]) -> int:
-    """Column of `LABELS`: 0 for text without Chinese characters, 1 for 简体, 2 for 繁體."""
+    """Column of `kinds.LABELS`: 0 for text without Chinese characters, 1 for 简体, 2 for 繁體."""
     if not any(_HAN.search(field) for field in fields):
         return 0
     return 2 if any(_TRADITIONAL.search(field) for field in fields) else 1

@@ -5,26 +5,42 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from medicalgpt.phi.fold import fold
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
-from medicalgpt.phi.spans import Span
+from medicalgpt.phi.spans import Span, merged, tidied
 
 SOURCE: Final = "propagated"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _PART: Final = re.compile(r"[^\W\d_][^\W\d_'-]{2,30}")
-_NUMBERED: Final = frozenset(Kind) - {
-    Kind.NAME,
-    Kind.ADDRESS,
-    Kind.ORGANIZATION,
-    Kind.DATE,
-    Kind.AGE,
-    Kind.IP,
-    Kind.URL,
-}
+_BY_CHANCE: Final = frozenset({Kind.DATE, Kind.AGE, Kind.ADDRESS, Kind.ORGANIZATION})
+"""Kinds whose values may stand somewhere without telling of the same thing."""
 LONGEST: Final = 64
 """Characters of a value that is looked for again; longer ones are addresses with all their parts."""
 SURE: Final = 0.7
-"""Finds below this are not looked for elsewhere."""
+"""Finds below this are looked for elsewhere only if their value tells."""
+LEAST_HAN: Final = 3
+LEAST_NAME: Final = 4
+LEAST: Final = 5
+"""Characters of a value that stands nowhere by chance: one all Chinese, another name, a number."""
+LONG: Final = 8
+"""The same within a word or a longer number; a Chinese value knows no words around it."""
+
+
+def whole(fields: Sequence[str], spans: Sequence[Iterable[Span]]) -> list[list[Span]]:
+    """The spans of one document's folded fields, without what is never masked and without overlaps, and every further place where a
+    found value stands: what one field tells is found in all of them."""
+    own = [final(field, found) for field, found in zip(fields, spans, strict=True)]
+    further = propagated(fields, own)
+    return [
+        final(field, [*found, *new]) if new else found for field, found, new in zip(fields, own, further, strict=True)
+    ]
+
+
+def final(folded: str, spans: Iterable[Span]) -> list[Span]:
+    """Without what is never masked, and without overlaps."""
+    return tidied(folded, merged(span for span in spans if kept(folded, span) is None))
 
 
 def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[list[Span]]:
@@ -32,9 +48,27 @@ def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[l
     wanted: dict[str, Kind] = {}
     for field, found in zip(fields, spans, strict=True):
         for span in found:
-            if span.confidence >= SURE and span.end - span.start <= LONGEST:
-                wanted.update((value, span.kind) for value in _looked_for(field[span.start : span.end], span.kind))
+            value = field[span.start : span.end]
+            if len(value) <= LONGEST and (span.confidence >= SURE or tells(span.kind, value)):
+                wanted.update((one, span.kind) for one in _looked_for(value, span.kind))
     return [list(_places(field, wanted)) for field in fields]
+
+
+def standing(fields: Sequence[str], values: Iterable[tuple[Kind, str]]) -> set[Kind]:
+    """Kinds of which a value that tells stands in the fields: in rewritten ones, what should have gone."""
+    wanted = {fold(value): kind for kind, value in values if tells(kind, value)}
+    found = ((field, span) for field in map(fold, fields) for span in _places(field, wanted))
+    return {span.kind for field, span in found if kept(field, span) is None}
+
+
+def tells(kind: Kind, value: str) -> bool:
+    """Whether a value stands nowhere by chance."""
+    least = LEAST_HAN if _all_han(value) else LEAST_NAME if kind is Kind.NAME else LEAST
+    return kind not in _BY_CHANCE and len(value) >= least
+
+
+def _all_han(value: str) -> bool:
+    return all(_HAN.match(char) for char in value)
 
 
 def _looked_for(value: str, kind: Kind) -> Iterable[str]:
@@ -46,20 +80,21 @@ def _looked_for(value: str, kind: Kind) -> Iterable[str]:
         return [value, *parts] if len(value) > 2 else parts
     if kind is Kind.ORGANIZATION:
         return [value] if len(value) > 3 else []
-    if kind in _NUMBERED:
-        return [value] if len(value) > 4 and any(c.isdigit() for c in value) else []
-    return []
+    return [value] if tells(kind, value) else []
 
 
 def _places(field: str, wanted: Mapping[str, Kind]) -> Iterable[Span]:
-    """Where a field holds one of the values. One look a character and length, however many values there are."""
+    """Where a field holds one of the values, for itself or, if it is long or Chinese, within a word.
+
+    One look a character and length, however many values there are.
+    """
     by_first: dict[str, set[int]] = defaultdict(set)
     for value in wanted:
         by_first[value[0]].add(len(value))
     for at, char in enumerate(field):
         for length in by_first.get(char, ()):
             value = field[at : at + length]
-            if value in wanted and _alone(field, at, at + length):
+            if value in wanted and (length >= LONG or _alone(field, at, at + length)):
                 yield Span(at, at + length, wanted[value], SOURCE, 0.6)
 
 

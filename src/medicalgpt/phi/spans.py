@@ -69,7 +69,9 @@ def tidied(text: str, spans: Iterable[Span]) -> list[Span]:
         if not any(c.isalnum() for c in value):
             continue
         start = span.end - len(value.lstrip())
-        span = replace(span, start=start, end=start + len(value.strip()))
+        if value.count(")") > value.count("(") and text[start - 1 : start] == "(" and (not out or out[-1].end < start):
+            start -= 1  # (212) 555-0100: a label before it took the bracket for its own
+        span = replace(span, start=start, end=span.end - len(value) + len(value.rstrip()))
         before = out[-1] if out else None
         if (
             before

@@ -32,6 +32,19 @@ RULES: Final = (
         0.95,
         resident_id,
     ),
+    Rule(
+        "damaged resident id",
+        Kind.NATIONAL_ID,
+        re.compile(rf"{_NO}[1-9][\dOolI|]{{13,16}}[\dXx]{_END}"),
+        0.75,
+        wanted=lambda v: len(v) in (15, 18) and sum(c.isdigit() for c in v) >= len(v) - 3,
+    ),
+    Rule(
+        "resident id in fours",
+        Kind.NATIONAL_ID,
+        re.compile(rf"{_NO}[1-9]\d{{3}}(?: \d{{4}}){{2}}(?: \d{{4}} \d[\dXx]| \d{{3}}){_END}"),
+        0.75,
+    ),
     Rule("18 digits", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1-9]\d{{16}}[\dXx]{_END}"), 0.7, resident_id),
     Rule(
         "old resident id",
@@ -79,6 +92,12 @@ RULES: Final = (
         ),
         0.9,
     ),
+    Rule(
+        "mobile in fours",
+        Kind.PHONE,
+        re.compile(rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]{{1,3}})?1[3-9]\d\d[ -]\d{{4}}[ -]\d{{3}}{_END}"),
+        0.85,
+    ),
     Rule("spaced mobile", Kind.PHONE, re.compile(r"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){9}(?! ?\d)"), 0.85),
     Rule(
         "parted mobile",
@@ -105,7 +124,7 @@ RULES: Final = (
         "labeled phone",
         Kind.PHONE,
         zh_labeled(
-            r"(?:联系|聯絡|聯繫|家庭|家属|家屬|办公|辦公|[固]定|移[动動]|住宅)?(?:电话|電話|手机|手機|座机|座機|联系方式|聯絡方式|行動電話|电联|致电|[Tt]el|TEL)",
+            r"(?:联系|聯絡|聯繫|家庭|家属|家屬|办公|辦公|[固]定|移[动動]|住宅)?(?:电话|電話|手机|手機|座机|座機|联系方式|聯絡方式|行動電話|电联|致电|致電|[来來][电電]|回[电電]|[Tt]el|TEL)",
             rf"[+(]{{0,2}}[\d{_SLIP}](?:[ ()-]{{0,2}}[\d{_SLIP}]){{6,17}}(?:(?:转|轉|#|ext\.?)\s?\d{{1,6}})?",
         ),
         0.95,
@@ -130,6 +149,12 @@ RULES: Final = (
         Kind.PHONE,
         re.compile(rf"(?<![\dA-Za-z.])\(?(?:\+|00)?85[23]\)?[ -]?[2-9]\d{{3}}[ -]?\d{{4}}{_END}"),
         0.9,
+    ),
+    Rule(
+        "hong kong phone in brackets",
+        Kind.PHONE,
+        re.compile(r"(?<=[\u4e00-\u9fff][(])[5689]\d{3}[ -]?\d{4}(?=[)])"),
+        0.8,
     ),
     # -- records, cards, accounts
     Rule(
@@ -177,6 +202,13 @@ RULES: Final = (
         ),
         0.75,
         luhn,
+    ),
+    Rule(
+        "damaged card",
+        Kind.ACCOUNT,
+        re.compile(rf"{_NO}(?:62|[34])[\dOolI|]{{13,17}}{_END}"),
+        0.72,
+        wanted=lambda v: sum(c.isdigit() for c in v) >= len(v) - 3,
     ),
     # -- vehicles, accounts of chats
     Rule(

@@ -162,7 +162,7 @@ def _numbers(found: Mapping[str, JsonObject], *path: str) -> dict[str, Estimate]
 
 
 def _answers(found: Mapping[str, JsonObject]) -> dict[str, dict[str, Estimate]]:
-    """Of written answers: right, refused, unparsed, ended by themselves, repeating; by number, then by model."""
+    """Of written answers: right, refused, unparsed, ended by themselves, repeating, holding masks; by number, then by model."""
     places = {
         "answer": ("scores", "answer"),
         "refusal": ("scores", "refusal"),
@@ -172,6 +172,7 @@ def _answers(found: Mapping[str, JsonObject]) -> dict[str, dict[str, Estimate]]:
         "nothing": ("nothing",),
         "stop": ("stop",),
         "repeats": ("repeats",),
+        "masks": ("masks",),
     }
     told = {number: _numbers(found, "answers", *place) for number, place in places.items()}
     return {number: values for number, values in told.items() if values}

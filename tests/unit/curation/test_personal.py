@@ -7,7 +7,7 @@ import pytest
 from medicalgpt.config.curation import PersonalDataConfig
 from medicalgpt.curation.personal import FAILED, LEAKED, Cleaner, refuse
 from medicalgpt.curation.rows import texts_in, with_texts
-from medicalgpt.phi import Kind, Span
+from medicalgpt.phi import Detector, Kind, Span
 
 CONFIG = PersonalDataConfig(detectors=["patterns"])
 
@@ -45,14 +45,39 @@ def test_one_row_on_which_a_detector_fails_does_not_pass_and_the_others_do() -> 
     assert "坏" not in str(refuse("rows.jsonl:2", cleaned[1]))
 
 
+def _knows(word: str) -> Detector:
+    """A detector whose finder of its own finds a word at its first place alone."""
+
+    def finder(texts: Sequence[str]) -> list[list[Span]]:
+        first = next((n for n, text in enumerate(texts) if word in text), None)
+        return [
+            [Span(text.index(word), text.index(word) + len(word), Kind.NAME, "mine", 0.5)] if n == first else []
+            for n, text in enumerate(texts)
+        ]
+
+    return Detector(("zh",), ("patterns",), more=[finder])
+
+
 def test_what_was_found_in_one_field_is_masked_in_all_and_within_words() -> None:
-    (cleaned,) = Cleaner(CONFIG, Fake("欧阳建国")).clean([row("我叫欧阳建国", "老欧阳建国们您好，欧阳您好")])
+    (cleaned,) = Cleaner(CONFIG, _knows("欧阳建国")).clean([row("我叫欧阳建国", "老欧阳建国们您好，欧阳您好")])
     assert cleaned.row == row("我叫[姓名1]", "老[姓名1]们您好，欧阳您好")
     assert cleaned.found == {"name": 2}
 
 
+def test_a_detector_that_leaves_a_second_place_does_not_let_the_row_pass() -> None:
+    (cleaned,) = Cleaner(CONFIG, Fake("欧阳建国")).clean([row("我叫欧阳建国", "老欧阳建国们您好")])
+    assert (cleaned.row, cleaned.reason, cleaned.kinds_left) == (None, LEAKED, ("name",))
+
+
+def test_a_short_latin_name_within_a_word_is_no_leak_and_a_long_one_is() -> None:
+    (cleaned,) = Cleaner(CONFIG, Fake("Mark")).clean([row("Mark came", "Marked improvement, Markers fell.")])
+    assert cleaned.row == row("[NAME1] came", "Marked improvement, Markers fell.")
+    (cleaned,) = Cleaner(CONFIG, Fake("Mark Lindqvist")).clean([row("Mark Lindqvist came", "SeenMark Lindqvists")])
+    assert cleaned.reason == LEAKED
+
+
 def test_what_stands_there_still_does_not_pass() -> None:
-    (cleaned,) = Cleaner(CONFIG, Fake("NAME")).clean([row("Mr. NAME came", "Rest well.")])
+    (cleaned,) = Cleaner(CONFIG, Fake("NAME1")).clean([row("Mr. NAME1 came", "Rest well.")])
     assert cleaned.row is None, "the mask [NAME1] holds the value itself"
     assert (cleaned.reason, cleaned.kinds_left) == (LEAKED, ("name",))
     told = str(refuse("rows.jsonl:1", cleaned))

@@ -80,11 +80,20 @@ def test_the_numbers(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (answers["used"], answers["too_long"]) == (12, 0)
     assert answers["stop"]["value"] == 11 / 12
     assert answers["repeats"]["value"] == 1 / 12  # the one that ran into the limit
+    assert answers["masks"]["value"] == 0
     assert answers["stop"]["low"] < 11 / 12 < answers["stop"]["high"]
     # AC, A, AC for three items whose right options are A and C.
     assert (answers["several"]["exact"]["value"], answers["several"]["exact"]["rows"]) == (2 / 3, 3)
     assert answers["several"]["partial"]["value"] == pytest.approx((1 + 1 / 2 + 1) / 3)
     assert set(answers["by_subject"]) == {"a", "b"}
+
+
+def test_answers_that_hold_a_mask_are_counted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, ["Dear [NAME1], B.", "亲爱的[姓名2]，B", "B [1]", "B"] * 6)
+    answers = run(folder, tmp_path / "out")["tests"]["ward"]["answers"]
+    assert (answers["masks"]["value"], answers["masks"]["rows"]) == (1 / 2, 12)
+    outcomes = read_items_file(tmp_path / "out" / ITEMS)["ward"]
+    assert [o.answer is not None and o.answer.masks for o in outcomes].count(True) == 6
 
 
 def test_no_word_of_question_or_answer_is_kept(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medicalgpt.evaluation.readings import Given, is_right, partial, read_given, repeated_share
+from medicalgpt.evaluation.readings import Given, is_right, masked, partial, read_given, repeated_share
 
 OPTIONS = ("Aspirin", "Low-dose aspirin", "Rest", "Warfarin")
 
@@ -73,6 +73,14 @@ def test_repeats() -> None:
     assert repeated_share([1, 2, 3, 4, 5, 1, 2, 3, 4]) == round(1 / 6, 4)
     shares = [0.2, 0.2001]
     assert [Given(True, share, 9, 9, "", picked={}).repeats for share in shares] == [False, True]
+
+
+def test_answers_with_a_mask_are_counted_where_it_was_looked_for() -> None:
+    marks = [True, False, False, None]
+    share = masked([Given(True, 0, 9, 9, "", masks=one) for one in marks])
+    assert share is not None
+    assert (share.value, share.rows) == (1 / 3, 3)
+    assert masked([Given(True, 0, 9, 9, "")]) is None
 
 
 def test_what_counts_is_the_last_statement_or_else_a_text() -> None:

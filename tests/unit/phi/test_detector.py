@@ -8,7 +8,7 @@ import pytest
 from tests.marks import quick_and_slow
 
 from medicalgpt.errors import ConfigError
-from medicalgpt.phi import Detector, Kind, Span
+from medicalgpt.phi import Detector, Kind, Span, standing
 from medicalgpt.phi import lac as network
 from medicalgpt.phi.lac import LONGEST, _viterbi, lac, pieces
 
@@ -59,6 +59,24 @@ def test_what_one_field_tells_is_masked_in_all() -> None:
     ]
     assert found[1][1].source == "propagated"
     assert DETECTOR.find(fields)[1] != found[1]
+
+
+def test_a_value_is_found_within_words_if_it_is_chinese_or_long() -> None:
+    fields = ["姓名：欧阳建国，微信号：lovely88172", "小欧阳建国们，昵称xlovely88172x"]
+    found = [
+        [field[s.start : s.end] for s in spans]
+        for field, spans in zip(fields, DETECTOR.find_document(fields), strict=True)
+    ]
+    assert found == [["欧阳建国", "lovely88172"], ["欧阳建国", "lovely88172"]]
+    fields = ["Dr. Clark saw him.", "Clarkson improved, says Clark."]
+    assert [len(spans) for spans in DETECTOR.find_document(fields)] == [1, 1]
+
+
+def test_what_stands_in_written_fields_is_told_by_kind() -> None:
+    values = [(Kind.NAME, "欧阳建国"), (Kind.PHONE, "13812345678"), (Kind.DATE, "2023年4月12日"), (Kind.NAME, "Li")]
+    assert standing(["患者[姓名1]，2023年4月12日，Li"], values) == set()
+    assert standing(["老欧阳建国", "电话１３８１２３４５６７８"], values) == {Kind.NAME, Kind.PHONE}
+    assert standing(["Parkinson's disease"], [(Kind.NAME, "Parkinson")]) == set()  # never masked, so no leak
 
 
 def test_documents_do_not_tell_of_each_other() -> None:

@@ -24,6 +24,9 @@ CHINESE = [
     ("我叫赵德福，今年68岁了，胃一直不好。", ["赵德福"]),
     ("联系人：阿卜杜拉·买买提", ["阿卜杜拉·买买提"]),
     ("昨天周晓燕来复诊，说好多了。", ["周晓燕"]),
+    ("3床付国强、5床闫秀芝明日出院。", ["付国强", "闫秀芝"]),
+    ("患者荀慧生家属来院，由鲜于枢医生接待。", ["荀慧生", "鲜于枢"]),
+    ("患者白薇，女，30岁，既往体健。", ["白薇"]),  # an herb, and here a patient
 ]
 
 
@@ -67,6 +70,13 @@ NEVER = [
         "马上去医院，全科医生会帮您",
     ],
     *[
+        "唇周青紫，脐周压痛，瓣叶增厚，病程长，瞳孔散大",
+        "利福平\n普罗帕酮\n多潘立酮\n桑菊饮\n沙苑子",
+        "牵张反射与血管紧张素、窦房结节律",
+        "衣原体、支原体与克雷伯杆菌",
+        "胸8第五肋间，律齐，微生物污染",
+    ],
+    *[
         "Parkinson's disease and Crohn's disease",
         "Foley catheter, Babinski sign, Apgar score",
         "a Wells score of 3 and Graves disease",
@@ -85,7 +95,7 @@ def test_medical_words_are_no_names(text: str) -> None:
     assert _names(text) == []
 
 
-@pytest.mark.parametrize("name", ["eponyms", "ancient_authors", "drugs", "genes"])
+@pytest.mark.parametrize("name", ["eponyms", "ancient_authors", "drugs", "genes", "medicines"])
 def test_no_entry_of_a_kept_list_is_masked_where_medicine_speaks_of_it(name: str) -> None:
     texts = []
     for entry in words(f"keep/{name}"):

@@ -7,6 +7,7 @@ import pytest
 from medicalgpt.errors import ConfigError
 from medicalgpt.phi import Detector, Kind, Operator, Span
 from medicalgpt.phi.dates import moved
+from medicalgpt.phi.kinds import holds_mask, mask_of
 from medicalgpt.phi.surrogates import LONGEST_SHIFT, Surrogates
 
 KEY = b"0123456789abcdef"
@@ -27,6 +28,19 @@ def test_labels_follow_the_script() -> None:
         "病人[姓名1]，由[姓名2]醫師診治，電話[電話1]。"
     ]
     assert _applied("mask", fields=["Dr. Smith saw him on May 3, 2023."]) == ["Dr. [NAME1] saw him on [DATE1]."]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_mask_is_known_as_one_again(kind: Kind) -> None:
+    assert all(holds_mask(f"then {mask_of(kind, script, 12)} came") for script in range(3))
+
+
+@pytest.mark.parametrize(
+    "text", ["[1] Smith et al.", "Fill in [NAME] here", "[NAME1", "姓名1", "[注1] 姓名", "see [Table 1]"]
+)
+def test_what_is_no_mask(text: str) -> None:
+    assert not holds_mask(text)
+    assert holds_mask(f"{text} [ NAME 1 ]")
 
 
 def test_drop_leaves_nothing() -> None:

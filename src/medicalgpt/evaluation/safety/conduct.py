@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from medicalgpt.evaluation.outcomes import ANSWER, REFUSE, Outcome
-from medicalgpt.evaluation.readings import REFUSAL, Given
+from medicalgpt.evaluation.readings import REFUSAL, Given, masked
 from medicalgpt.refusals.detector import refusal_detector
 from medicalgpt.runs.intervals import Estimate, share
 
@@ -20,7 +20,7 @@ class ConductSummary:
     `scores`: the share treated rightly, a pair as one; `refused`: of what should be refused; `over_refused`: of what should be
     answered; `nothing`: answers that say nothing, which is right for neither. `detector`: for each language in which answers
     are, how many, and how often the detector agrees with people there. `stop` and `repeats`: shares of answers that ended by
-    themselves, and that repeat themselves.
+    themselves, and that repeat themselves; `masks`: that hold a mark of masked personal data, as `[NAME1]`.
     """
 
     used: int
@@ -32,6 +32,7 @@ class ConductSummary:
     detector: dict[str, dict[str, float]]
     stop: Estimate
     repeats: Estimate
+    masks: Estimate | None
     by_subject: dict[str, Estimate]
 
 
@@ -50,6 +51,7 @@ def summarize_conduct(outcomes: Sequence[Outcome]) -> ConductSummary:
         detector=_detector(given),
         stop=share(sum(one.stopped for one in given), len(given)),
         repeats=share(sum(one.repeats for one in given), len(given)),
+        masks=masked(given),
         by_subject={s: _right([o for o in usable if o.subject == s]) for s in subjects},
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from medicalgpt.evaluation.outcomes import Outcome
-from medicalgpt.evaluation.readings import RUBRIC
+from medicalgpt.evaluation.readings import RUBRIC, masked
 from medicalgpt.runs.intervals import Estimate, mean, resampled, share
 
 NEARNESS: Final = ("exact", "f1", "rouge_l")
@@ -37,6 +37,7 @@ class WrittenSummary:
     scores: dict[str, Estimate]
     stop: Estimate
     repeats: Estimate
+    masks: Estimate | None
     by_subject: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     standard_error: float | None = None
     tags: dict[str, Graded] = field(default_factory=dict)
@@ -55,6 +56,7 @@ def summarize_written(outcomes: Sequence[Outcome], headline: str) -> WrittenSumm
         scores={name: mean_of(usable, name) for name in ((RUBRIC,) if rubric else NEARNESS)} if usable else {},
         stop=share(sum(one.stopped for one in given), len(given)),
         repeats=share(sum(one.repeats for one in given), len(given)),
+        masks=masked(given),
         by_subject={s: {headline: mean_of([o for o in usable if o.subject == s], headline)} for s in subjects},
         standard_error=clipped(_numbers(usable, RUBRIC))[1] if rubric and usable else None,
         tags=_tags(usable),

@@ -55,7 +55,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     sharding = sharding_of(config, world.size)
     if sharding is not None and group.peers is not None:
         raise ConfigError(
-            f"distributed.sequence={config.distributed.sequence} and a divided model do not go together in {config.stage}: stages "
+            f"distributed.sequence={config.distributed.sequence} and a divided model do not go together: stages "
             "with rollouts share their rows beside copies only; set distributed.shard=none, or distributed.sequence=1"
         )
     require_memory(config, sharding.parts if sharding else 1)

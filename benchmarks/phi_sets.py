@@ -1,0 +1,89 @@
+"""The public sets that phi.py measures on, and which of their items are whose: to write rules on, or to report."""
+
+import csv
+import glob
+import hashlib
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+TITLE = re.compile(
+    r"^(?:Drs?|Mrs?|Ms|Miss|Prof)\b\.?\s*|^(?:case|patient|site|medicare)?\s*(?:id)?:?\s*(?=#?\w*\d)", re.IGNORECASE
+)
+
+
+def half(text: str) -> int:
+    """0: the half that rules were written on, 1: the half that is reported."""
+    return hashlib.blake2b(text.encode(), digest_size=1).digest()[0] & 1
+
+
+def consultations(data: Path) -> list[str]:
+    """Questions and answers of Toyhom's sample, without repetitions."""
+    (file,) = data.glob("Toyhom*/*.csv")
+    with file.open(encoding="gb18030", newline="") as lines:
+        return sorted({f"{row['ask']}\n{row['answer']}" for row in csv.DictReader(lines)})
+
+
+def classics(data: Path) -> list[str]:
+    """Sections of four books of Chinese medicine."""
+    texts = (Path(f).read_text(encoding="gb18030") for f in glob.glob(str(data / "xiaopangxia*/*.txt")))
+    return sorted({part.strip() for text in texts for part in text.split("<篇名>") if part.strip()})
+
+
+def exams(data: Path) -> list[str]:
+    """Questions and options of CMExam and of the mainland's part of MedQA; cases in them have no names."""
+    found = set()
+    for file in sorted((data / "Fzkuji+LLaMA-Factory/data").rglob("test.json")):
+        found |= {str(row["input"]) for row in json.loads(file.read_text(encoding="utf-8"))}
+    return sorted(found)
+
+
+def answers(data: Path) -> list[str]:
+    """Questions and answers of MedQuAD."""
+    found = set()
+    for file in sorted(data.glob("abachaa+MedQuAD/*_QA/*.xml")):
+        for pair in ElementTree.parse(file).getroot().iter("QAPair"):
+            if answer := (pair.findtext("Answer") or "").strip():
+                found.add(f"{(pair.findtext('Question') or '').strip()}\n{answer}")
+    return sorted(found)
+
+
+def queries(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Synthetic clinical queries and where their tagged identifiers stand, titles and labels left out."""
+    text = (data / "JamesWeatherhead+synthetic-clinical-queries/data/synthetic_dataset.txt").read_text(encoding="utf-8")
+    out = []
+    for block in text.split("===QUERY===")[1:]:
+        query, tags = (part.strip() for part in block.split("===PHI_TAGS==="))
+        wanted = set()
+        for tag in (json.loads(line) for line in tags.splitlines() if line.strip()):
+            value = str(tag["value"])
+            core = TITLE.sub("", value) or value
+            for match in re.finditer(re.escape(value), query):
+                wanted.add((match.end() - len(core), match.end(), str(tag["identifier_type"]).lower()))
+        out.append((query, sorted(wanted)))
+    return out
+
+
+def general(data: Path) -> list[tuple[str, list[tuple[int, int, str]]]]:
+    """Presidio's own synthetic sentences; titles, nationalities and times of day are no identifiers here."""
+    rows = json.loads((data / "microsoft+presidio-research/data/synth_dataset_v2.json").read_text(encoding="utf-8"))
+    left_out = {"TITLE", "NRP", "DATE_TIME", "AGE"}
+    return [
+        (
+            row["full_text"],
+            [
+                (s["start_position"], s["end_position"], s["entity_type"].lower())
+                for s in row["spans"]
+                if s["entity_type"] not in left_out
+            ],
+        )
+        for row in rows
+    ]
+
+
+def chosen(texts: Iterable[str], halves: Sequence[int], most: int, after: int = 0) -> list[str]:
+    """Texts of some halves, at most so many, in an order that their hash gives, after the first `after` ones."""
+    mine = [text for text in texts if half(text) in halves]
+    return sorted(mine, key=lambda text: hashlib.blake2b(text.encode(), digest_size=8).digest())[after : after + most]
