@@ -9,7 +9,9 @@ from typing import Final
 from medicalgpt.data.storage import COMPRESSIONS, compression, open_bytes
 from medicalgpt.errors import DataError
 
-TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".md")
+DOCUMENTS: Final = (".docx", ".pdf", ".html", ".htm", ".xml")
+"""Types of which a file is a document."""
+TYPES: Final = (".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".parquet", ".arrow", ".txt", ".md", *DOCUMENTS)
 ALLOWED = f"allowed: {', '.join(TYPES)}, each also with {', '.join(COMPRESSIONS)}, or in a .zip archive"
 
 # A data folder often holds its own description; training on a license text is never what was meant.

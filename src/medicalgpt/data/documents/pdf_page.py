@@ -1,0 +1,156 @@
+"""The lines of one page of a PDF as they stand there: their words and their places."""
+
+import ctypes
+import unicodedata
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from medicalgpt.errors import DataError
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+MOST_CHARACTERS: Final = 1_000_000
+"""Of one page."""
+_DIVIDED: Final = 2
+HYPHEN: Final = chr(_DIVIDED)
+"""What PDFium writes for a hyphen at which a word is divided."""
+_FEW: Final = 30  # characters: of a page that is a picture, a stamp or its number
+_WHOLE: Final = 0.5  # of a page's area
+_MOST_OBJECTS: Final = 500
+_STRANGE: Final = 0.3  # of the characters: the font says of too few what they are
+_KEPT: Final = "\t"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line: its place in points from the lower left corner of the page; `height` is that of its letters with what hangs below."""
+
+    text: str
+    left: float
+    right: float
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: its number from 1, its size in points, its lines in the order of their writing.
+
+    `picture`: it shows something, and what it shows is no text. `unreadable`: it has text of which the font does not say what it is.
+    """
+
+    number: int
+    width: float
+    height: float
+    lines: list[Line] = field(default_factory=list)
+    picture: bool = False
+    unreadable: bool = False
+
+
+def page_of(document: "pypdfium2.PdfDocument", index: int, path: str) -> Page:
+    """Read one page. Raises DataError for one without bounds; PdfiumError for a damaged one."""
+    page = document[index]
+    try:
+        text = page.get_textpage()
+        try:
+            lines = _lines(text.raw, f"{path}:{index + 1}")
+        finally:
+            text.close()
+        characters = [c for line in lines for c in line.text if not c.isspace()]
+        strange = sum(unicodedata.category(c) in ("Co", "Cn") or c == "\ufffd" for c in characters)
+        if characters and strange > _STRANGE * len(characters):
+            return Page(index + 1, *page.get_size(), unreadable=True)
+        shown = len(characters) < _FEW and _shows(page, bool(characters))
+        return Page(index + 1, *page.get_size(), lines, picture=shown)
+    finally:
+        page.close()
+
+
+def _shows(page: "pypdfium2.PdfPage", some: bool) -> bool:
+    """Whether a page without text shows anything; one with `some` text, a picture of more than half its size."""
+    import pypdfium2.raw as pdfium
+
+    count = pdfium.FPDFPage_CountObjects(page.raw)
+    if not some:
+        return bool(count > 0)
+    area = page.get_width() * page.get_height() or 1.0
+    for number, found in enumerate(page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=2)):
+        left, bottom, right, top = found.get_bounds()
+        if abs((right - left) * (top - bottom)) > _WHOLE * area:
+            return True
+        if number > _MOST_OBJECTS:
+            break
+    return False
+
+
+def _lines(text: object, place: str) -> list[Line]:
+    """The lines of a text page (an FPDF_TEXTPAGE)."""
+    import pypdfium2.raw as pdfium
+
+    count = pdfium.FPDFText_CountChars(text)
+    if count > MOST_CHARACTERS:
+        raise DataError(f"{place}: a page of more than {MOST_CHARACTERS:,} characters; see whether the file is what it seems")
+    found: list[Line] = []
+    begin = 0
+    codes = [pdfium.FPDFText_GetUnicode(text, number) for number in range(max(0, count))]
+    for number, code in enumerate([*codes, 10]):
+        divided = code == _DIVIDED  # PDFium joins the line that follows without a break
+        if code in (10, 13) or divided:
+            if number > begin and (line := _line(text, codes, begin, number + divided)) is not None:
+                found.append(line)
+            begin = number + 1
+    return found
+
+
+def _line(text: object, codes: list[int], begin: int, end: int) -> Line | None:
+    seen = [number for number in range(begin, end) if codes[number] > 32]
+    if not seen:
+        return None
+    boxes = [_box(text, number) for number in seen]
+    words: list[str] = []
+    for number in range(begin, end):
+        if codes[number] == 32 and _is_glue(text, codes, number, begin, end):
+            continue
+        words.append(chr(codes[number]) if codes[number] < 0x110000 else "\ufffd")
+    return Line(
+        text=_clean("".join(words)),
+        left=min(box[0] for box in boxes),
+        right=max(box[1] for box in boxes),
+        y=median(box[2] for box in boxes),
+        height=median(box[3] - box[2] for box in boxes),
+    )
+
+
+def _box(text: object, number: int) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of a character's cell."""
+    import pypdfium2.raw as pdfium
+
+    box = pdfium.FS_RECTF()
+    pdfium.FPDFText_GetLooseCharBox(text, number, ctypes.byref(box))
+    return min(box.left, box.right), max(box.left, box.right), min(box.top, box.bottom), max(box.top, box.bottom)
+
+
+def _is_glue(text: object, codes: list[int], number: int, begin: int, end: int) -> bool:
+    """Whether a space between ideographs is PDFium's reading of a line that is spaced out, and no gap of a table."""
+    import pypdfium2.raw as pdfium
+
+    if not begin < number < end - 1 or not (is_ideograph(codes[number - 1]) and is_ideograph(codes[number + 1])):
+        return False
+    if pdfium.FPDFText_IsGenerated(text, number) != 1:
+        return False
+    before, after = _box(text, number - 1), _box(text, number + 1)
+    return after[0] - before[1] < 0.5 * (before[3] - before[2])
+
+
+def is_ideograph(code: int) -> bool:
+    """Whether a character is an ideograph, or the punctuation and full-width forms that stand among them."""
+    return 0x3000 <= code < 0xA000 or 0xF900 <= code < 0xFB00 or 0xFF00 <= code < 0xFFF0 or 0x20000 <= code < 0x32000
+
+
+def _clean(text: str) -> str:
+    """Pairs of surrogates as one character, characters that are no text left out."""
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return "".join(c for c in text if c >= " " or c in (HYPHEN, _KEPT)).replace("\ufeff", "").replace("\xad", HYPHEN)
