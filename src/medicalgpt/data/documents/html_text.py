@@ -71,6 +71,8 @@ class _Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         names = [name for name, _ in self._open[-200:]]
         if tag in names:
+            if tag == "table":  # its last row, wherever the table stands
+                self._flush()
             while self._open.pop()[0] != tag:
                 pass
         self._break(tag)
@@ -112,14 +114,17 @@ class _Page(HTMLParser):
             if self._line:
                 self._line.append(" ")
             return
+        self._flush()
+        if glue == BREAK:
+            self._glue = BREAK
+
+    def _flush(self) -> None:
         cells = (" ".join(cell.replace("\xa0", " ").split(" ")).strip() for cell in "".join(self._line).split("\t"))
         line = "\t".join(re.sub(r" {2,}", " ", cell) for cell in cells)
         self._line.clear()
         if line.strip():
             self.out.append((line.rstrip("\t"), self._glue))
             self._glue = LINE
-        if glue == BREAK:
-            self._glue = BREAK
 
     def finish(self) -> None:
         """Everything is there."""

@@ -86,8 +86,9 @@ def _follows(line: Line, below: Line, pitch: float) -> bool:
 
 
 def _goes_on(line: Line, above: Line) -> bool:
-    """Whether the last line of a page goes on in the first of the next one, or of the next column."""
-    return _same_size(line, above) and _not_begun(above) and not _ENDED.search(line.text)
+    """Whether the last line of a page goes on in the first of the next one. A capital may begin a heading, so it goes on in none."""
+    begins = above.text.lstrip()[:1]
+    return _same_size(line, above) and _not_begun(above) and not (_ENDED.search(line.text) or begins.isupper())
 
 
 def _same_size(first: Line, second: Line) -> bool:

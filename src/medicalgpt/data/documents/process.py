@@ -41,10 +41,12 @@ class _Parser:
         self._selector.register(self._answers, selectors.EVENT_READ)
         self._held = bytearray()
         self.files = 0
+        self.free = True  # it waits for a file
 
     def blocks(self, path: Path, encoding: Encodings) -> Iterator[Block]:
         """Raises DataError: the file cannot be read, takes too long, or has ended the process."""
         self.files += 1
+        self.free = False
         left = MOST_SECONDS
         place = 1
         try:
@@ -54,6 +56,7 @@ class _Parser:
                 found = json.loads(self._line(min(PATIENCE, left)))
                 left -= time.monotonic() - began
                 if len(found) < len(Block._fields):
+                    self.free = True
                     break
                 block = Block(*found)
                 place = block.place
@@ -110,12 +113,10 @@ def parse(path: Path, encoding: Encodings = "auto") -> Iterator[Block]:
         parser = _idle.pop()
     except IndexError:
         parser = _Parser()
-    done = False
     try:
         yield from parser.blocks(path, encoding)
-        done = True
     finally:
-        if done and parser.files < _FILES:
+        if parser.free and parser.files < _FILES:
             _idle.append(parser)
         else:
             parser.close()

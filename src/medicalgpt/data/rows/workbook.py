@@ -115,7 +115,7 @@ def _table(raw: BinaryIO, path: Path, name: str, columns: Mapping[str, str]) -> 
 
 
 def _rows(names: list[str], records: Iterator[_Record], numbers: Iterator[int]) -> Iterator[Row]:
-    for number, (line, values) in zip(numbers, records):
+    for (line, values), number in zip(records, numbers):
         broken = next((value for value in values if isinstance(value, BrokenCell)), None)
         if broken is not None:
             yield Row(number, None, "a cell without a value", broken, line)
