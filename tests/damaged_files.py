@@ -107,7 +107,11 @@ _CODECS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030", "bi
 
 
 _MARKUP = (
-    (".html", '<!DOCTYPE html><meta charset="gbk"><h1>发烧</h1><table><tr><td>a<td>10<sup>9</sup></table><p>多喝水&amp;休息<br>' * 9),
+    (
+        ".html",
+        '<!DOCTYPE html><meta charset="gbk"><h1>发烧</h1><table><tr><td>a<td>10<sup>9</sup></table><p>多喝水&amp;休息<br>'
+        * 9,
+    ),
     (".htm", "<ul><li hidden>no<li>yes</ul><pre>高血压\n头痛</pre><script>x</script>" * 9),
     (".xml", "<d>" + "<p>the <i>BRCA1</i> gene &lt; 高血压</p><!-- no --><![CDATA[x]]>" * 9 + "</d>"),
 )
@@ -140,8 +144,12 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
     ]
     encoded += [(".parquet", _parquet(name)) for name in ("none", "snappy", "zstd", "gzip")]
     encoded += [(".arrow", _arrow(new)) for new in (pyarrow.ipc.new_stream, pyarrow.ipc.new_file)]
-    encoded += [(".docx", word("Fever is 38 °C.", "高血壓的症狀包括頭痛。" * 30, table=[["WBC", "5.6"], ["HGB", "130"]]))]
-    encoded += [(".xlsx", workbook([list(columns), *map(list, zip(*columns.values()))], [["text"], ["Wash your hands."]]))]
+    encoded += [
+        (".docx", word("Fever is 38 °C.", "高血壓的症狀包括頭痛。" * 30, table=[["WBC", "5.6"], ["HGB", "130"]]))
+    ]
+    encoded += [
+        (".xlsx", workbook([list(columns), *map(list, zip(*columns.values()))], [["text"], ["Wash your hands."]]))
+    ]
     written = [[Put("Fever is 38 C or more."), Put("高血压的症状包括头痛。", y=680)], bytes(64), [Put("Drink.")]]
     encoded += [(".pdf", pdf(written))]
     encoded += [(ending, page.encode(codec)) for ending, page in _MARKUP for codec in ("utf-8", "utf-16", "gb18030")]

@@ -42,14 +42,17 @@ def pdf(pages: Sequence[Sequence[Put] | bytes]) -> bytes:
     kids = []
     for page in pages:
         if isinstance(page, bytes):
-            picture = _stream(b"/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8", page)
+            picture = _stream(
+                b"/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8", page
+            )
             objects += [picture, _stream(b"", b"q 612 0 0 792 0 0 cm /I Do Q")]
             used = b"/XObject << /I %d 0 R >>" % (len(objects) - 1)
         else:
             objects.append(_stream(b"", b"\n".join(map(_shown, page))))
             used = b"/Font << /F1 3 0 R /F2 4 0 R >>"
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << %s >> /Contents %d 0 R >>" % (used, len(objects))
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << %s >> /Contents %d 0 R >>"
+            % (used, len(objects))
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[1] = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (b" ".join(kids), len(kids))

@@ -35,7 +35,11 @@ _PACKED = (
     (b"\xfd7zXZ\0", "xz-compressed", ".xz"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed", ".zst"),
     (b"PK\x03\x04", "a zip archive or an office document", ".zip, .xlsx or .docx, as it is"),
-    (b"\xd0\xcf\x11\xe0", "of Office before 2007, or has a password", ".xlsx or .docx once it is saved so, without a password"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "of Office before 2007, or has a password",
+        ".xlsx or .docx once it is saved so, without a password",
+    ),
     (b"%PDF-", "a PDF", ".pdf"),
 )
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of such bytes

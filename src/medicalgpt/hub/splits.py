@@ -89,7 +89,15 @@ def _one_type(splits: Splits, kind_of: KindOf) -> Splits:
     kinds = Counter(kind_of(name) for files in splits.values() for name in files)
     if len(kinds) < 2:
         return splits
-    most = max(kinds, key=lambda kind: (kind not in _PAPERS, kinds[kind], -_ORDER.index(kind) if kind in _ORDER else -len(_ORDER), kind))
+    most = max(
+        kinds,
+        key=lambda kind: (
+            kind not in _PAPERS,
+            kinds[kind],
+            -_ORDER.index(kind) if kind in _ORDER else -len(_ORDER),
+            kind,
+        ),
+    )
     left = {split: [name for name in files if kind_of(name) == most] for split, files in splits.items()}
     return {split: files for split, files in left.items() if files}
 

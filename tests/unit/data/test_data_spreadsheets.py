@@ -54,10 +54,19 @@ def test_a_first_line_says_the_separator(tmp_path: Path) -> None:
 def test_names_of_columns_decide_and_else_the_rows_that_agree(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     assert fields(path, "text\nRest; drink; sleep\n") == [{"text": "Rest; drink; sleep"}]
-    assert fields(path, "主诉;医嘱\n发热,咳嗽;多喝水\n", {"question": "主诉", "answer": "医嘱"}) == [{"主诉": "发热,咳嗽", "医嘱": "多喝水"}]
-    assert fields(path, "a, b;c\nd;e\nf,g,h;i\n", {"text": "0"}) == [{"0": "a, b", "1": "c"}, {"0": "d", "1": "e"}, {"0": "f,g,h", "1": "i"}]
+    assert fields(path, "主诉;医嘱\n发热,咳嗽;多喝水\n", {"question": "主诉", "answer": "医嘱"}) == [
+        {"主诉": "发热,咳嗽", "医嘱": "多喝水"}
+    ]
+    assert fields(path, "a, b;c\nd;e\nf,g,h;i\n", {"text": "0"}) == [
+        {"0": "a, b", "1": "c"},
+        {"0": "d", "1": "e"},
+        {"0": "f,g,h", "1": "i"},
+    ]
     with pytest.raises(UnknownHeader, match="no column has a name we know: complaint, advice"):
-        fields(path, "complaint;advice\nhe has had a fever for two days now, and a cough;rest, and a lot to drink every day\n")
+        fields(
+            path,
+            "complaint;advice\nhe has had a fever for two days now, and a cough;rest, and a lot to drink every day\n",
+        )
 
 
 def test_blank_cells_that_are_left_out_are_blank_and_said(tmp_path: Path) -> None:
@@ -75,7 +84,13 @@ def save(path: Path, *sheets: list[list[Any]]) -> Path:
     return path
 
 
-QA: list[list[Any]] = [["question", "answer"], ["Dose?", 5], ["Since?", date(2025, 3, 1)], [None, None], ["When?", datetime(2025, 3, 1, 8, 30)]]
+QA: list[list[Any]] = [
+    ["question", "answer"],
+    ["Dose?", 5],
+    ["Since?", date(2025, 3, 1)],
+    [None, None],
+    ["When?", datetime(2025, 3, 1, 8, 30)],
+]
 
 
 def test_a_workbook_is_a_table(tmp_path: Path) -> None:
@@ -90,10 +105,19 @@ def test_a_workbook_is_a_table(tmp_path: Path) -> None:
 
 
 def test_sheets_are_counted_on_and_one_that_is_no_table_is_a_bad_row(tmp_path: Path) -> None:
-    notes = [["Key", "Meaning of the abbreviations in the other sheets"], ["GP", "the practitioner whom one sees first of all"]]
+    notes = [
+        ["Key", "Meaning of the abbreviations in the other sheets"],
+        ["GP", "the practitioner whom one sees first of all"],
+    ]
     path = save(tmp_path / "a.xlsx", QA, [], notes, [["text"], ["Wash your hands."]])
     rows = list(open_rows(path, {}))
-    assert [(row.number, row.line) for row in rows] == [(1, "2 of sheet 1"), (2, "3 of sheet 1"), (3, "5 of sheet 1"), (4, None), (5, "2 of sheet 4")]
+    assert [(row.number, row.line) for row in rows] == [
+        (1, "2 of sheet 1"),
+        (2, "3 of sheet 1"),
+        (3, "5 of sheet 1"),
+        (4, None),
+        (5, "2 of sheet 4"),
+    ]
     assert rows[3] == Row(4, None, "a sheet none of whose columns has a name we know", "sheet 3 of 4")
     assert rows[4].fields == {"text": "Wash your hands."}
     with pytest.raises(UnknownHeader, match="no column has a name we know"):
@@ -121,7 +145,14 @@ def test_a_workbook_that_may_grow_is_refused(tmp_path: Path) -> None:
         detect(tmp_path / "a.xlsx")
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"PK\x03\x04", r"\.zip, \.xlsx or \.docx"), (b"\xd0\xcf\x11\xe0\xa1\xb1", "of Office before 2007"), (b"%PDF-1.4", r"\.pdf")])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x03\x04", r"\.zip, \.xlsx or \.docx"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "of Office before 2007"),
+        (b"%PDF-1.4", r"\.pdf"),
+    ],
+)
 def test_an_office_file_under_another_name_is_told(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(DataError, match=rf"a\.csv: the content is .*{words}"):

@@ -27,7 +27,8 @@ SHOWN = "高血压\n\nFirst & second word\nwith boldness\n\nItem\tValue\nWBC\t5.
 
 
 @pytest.mark.parametrize(
-    ("charset", "codec"), [("utf-8", "utf-8"), ("gb2312", "gb18030"), ("big5", "cp950"), ("none", "gb18030"), ("utf-16", "utf-16")]
+    ("charset", "codec"),
+    [("utf-8", "utf-8"), ("gb2312", "gb18030"), ("big5", "cp950"), ("none", "gb18030"), ("utf-16", "utf-16")],
 )
 def test_a_page_is_its_visible_text_in_every_encoding(tmp_path: Path, charset: str, codec: str) -> None:
     words = {"高血压": "高血壓"} if codec == "cp950" else {}
@@ -39,7 +40,9 @@ def test_a_page_is_its_visible_text_in_every_encoding(tmp_path: Path, charset: s
 
 
 def test_what_the_page_says_decides_where_bytes_do_not(tmp_path: Path) -> None:
-    page = '<meta http-equiv="Content-Type" content="text/html; charset=windows-1252"><p>Fi\xe8vre \x80</p>'.encode("latin-1")
+    page = '<meta http-equiv="Content-Type" content="text/html; charset=windows-1252"><p>Fi\xe8vre \x80</p>'.encode(
+        "latin-1"
+    )
     assert text(tmp_path / "a.html", page) == "Fièvre €"
     assert text(tmp_path / "b.html", "<p>熱がある</p>".encode("shift_jis"), Reading("shift_jis")) == "熱がある"
 
@@ -51,11 +54,12 @@ def test_what_the_page_says_decides_where_bytes_do_not(tmp_path: Path) -> None:
         ("<p hidden>no<p>yes", "yes"),
         ("<ul><li hidden>no<li>yes</ul>", "yes"),
         ("a</div></div><p>b", "a\n\nb"),
-        ("<table><tr><td>a<table><tr><td>b<td>c</table><td>d</table>", "a\nb\tc\nd"),
+        ("<table><tr><td>a<table><tr><td>b<td>c</table><td>d</table>", "a\nb\tc\n\td"),
         ("1 < 2 &lt; 3 & so on", "1 < 2 < 3 & so on"),
         ("<!-- no --><![CDATA[no]]>yes<?php no ?>", "yes"),
         ("x<sup>1</sup>, 10<sup>-3</sup>, CO<sub>2</sub>", "x1, 10^-3, CO2"),
         ("<div>a<br/>b</div>c", "a\nb\nc"),
+        ("hy&shy;phen", "hyphen"),
         ("<svg><text>no</text></svg>yes<br>", "yes"),
     ],
 )
@@ -69,12 +73,20 @@ def test_a_page_without_text_is_an_empty_file(tmp_path: Path) -> None:
         detect(tmp_path / "a.html")
 
 
-XML = '<?xml version="1.0"{}?><d><t>T</t><p>the <i>BRCA1</i> gene &amp; 高血压</p><l><i>a</i><i>b<!-- no --></i></l></d>'
+XML = (
+    '<?xml version="1.0"{}?><d><t>T</t><p>the <i>BRCA1</i> gene &amp; 高血压</p><l><i>a</i><i>b<!-- no --></i></l></d>'
+)
 
 
 @pytest.mark.parametrize(
     ("said", "codec"),
-    [("", "utf-8"), ("", "utf-16"), (' encoding="GBK"', "gb18030"), (" encoding='UTF-8'", "utf-8-sig"), (' encoding="UTF-16"', "utf-16")],
+    [
+        ("", "utf-8"),
+        ("", "utf-16"),
+        (' encoding="GBK"', "gb18030"),
+        (" encoding='UTF-8'", "utf-8-sig"),
+        (' encoding="UTF-16"', "utf-16"),
+    ],
 )
 def test_xml_is_its_elements_a_line_each(tmp_path: Path, said: str, codec: str) -> None:
     assert text(tmp_path / "a.xml", XML.format(said).encode(codec)) == "T\nthe BRCA1 gene & 高血压\na\nb"
@@ -98,7 +110,9 @@ def test_a_definition_elsewhere_is_not_looked_at(tmp_path: Path) -> None:
 )
 def test_definitions_of_its_own_are_refused(tmp_path: Path, inside: str) -> None:
     (tmp_path / "a.xml").write_text(f"<!DOCTYPE d [{inside}]>\n<d>&a;</d>")
-    with pytest.raises(DataError, match=r"a\.xml:1: the document type brings definitions of its own, which are refused"):
+    with pytest.raises(
+        DataError, match=r"a\.xml:1: the document type brings definitions of its own, which are refused"
+    ):
         detect(tmp_path / "a.xml")
 
 
@@ -126,7 +140,9 @@ def test_a_large_file_is_several_rows_and_nothing_is_lost(tmp_path: Path) -> Non
     assert [str((row.fields or {})["text"]).split()[1] for row in rows[:3]] == [str(row.number - 1) for row in rows[:3]]
 
 
-def test_a_parser_that_does_not_answer_is_ended_and_the_next_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parser_that_does_not_answer_is_ended_and_the_next_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.html").write_text("<p>words")
     monkeypatch.setattr(process, "_idle", [])
     monkeypatch.setattr(process, "PATIENCE", 0.0)
@@ -153,7 +169,10 @@ def test_two_files_may_be_read_at_once(tmp_path: Path, monkeypatch: pytest.Monke
     for name in "ab":
         (tmp_path / f"{name}.html").write_text("".join(f"<p>{name} word {n}" for n in range(50)))
     both = zip(open_rows(tmp_path / "a.html", {}), open_rows(tmp_path / "b.html", {}))
-    assert all((a.fields or {})["text"].strip().startswith("a") and (b.fields or {})["text"].strip().startswith("b") for a, b in both)
+    assert all(
+        (a.fields or {})["text"].strip().startswith("a") and (b.fields or {})["text"].strip().startswith("b")
+        for a, b in both
+    )
 
 
 def test_documents_are_no_dialogues(tmp_path: Path) -> None:

@@ -39,8 +39,13 @@ def test_lines_are_joined_and_words_mended(tmp_path: Path) -> None:
 
 
 def test_a_hyphen_of_its_own_stays(tmp_path: Path) -> None:
-    first = ("Anti-inflammatory drugs relieve pain, and those who took an anti-", "inflammatory drug for a week had less of it than others did.")
-    assert "took an anti-inflammatory drug for" in text(tmp_path / "a.pdf", lines(*(line.replace("Anti", "anti") for line in first)))
+    first = (
+        "Anti-inflammatory drugs relieve pain, and those who took an anti-",
+        "inflammatory drug for a week had less of it than others did.",
+    )
+    assert "took an anti-inflammatory drug for" in text(
+        tmp_path / "a.pdf", lines(*(line.replace("Anti", "anti") for line in first))
+    )
 
 
 ZH = (
@@ -57,13 +62,27 @@ def test_chinese_lines_are_joined_without_spaces_and_indentation_begins_a_paragr
 
 def test_forms_lists_and_tables_keep_their_lines(tmp_path: Path) -> None:
     form = ("Name of the patient who is seen here today: not said in the file", "Age: 54", "Sex: female")
-    items = ("1. Take the tablets with a glass of water and stay upright for ten", "2. Call us.", "WBC 5.6 3.5-9.5", "HGB 130 115-150")
+    items = (
+        "1. Take the tablets with a glass of water and stay upright for ten",
+        "2. Call us.",
+        "WBC 5.6 3.5-9.5",
+        "HGB 130 115-150",
+    )
     assert text(tmp_path / "a.pdf", lines(*form, *items)).split("\n") == [*form, *items]
     fields = ("主诉：发热三天，咳嗽，咳黄痰，伴有胸痛，活动后气促，夜间明显加重", "现病史：三天前受凉后出现。")
     assert text(tmp_path / "b.pdf", lines(*fields)).split("\n") == list(fields)
 
 
 PARTS = ("", "the heart", "the lung", "the liver", "the eye", "the ear")
+
+
+def test_cells_of_a_row_are_parted_by_tabs(tmp_path: Path) -> None:
+    cells = [
+        Put(text, x, 700 - 14 * row) for row in range(2) for text, x in (("WBC", 72), ("5.6", 230), ("3.5-9.5", 360))
+    ]
+    assert text(tmp_path / "a.pdf", cells) == "WBC\t5.6\t3.5-9.5\nWBC\t5.6\t3.5-9.5"
+    spaced = [Put(word, 72 + 16 * n) for n, word in enumerate("高血压的诊断")]
+    assert text(tmp_path / "b.pdf", spaced) == "高血压的诊断"
 
 
 def page(number: int, *body: str) -> list[Put]:
@@ -135,17 +154,28 @@ def test_a_large_pdf_is_several_rows_and_nothing_is_lost(tmp_path: Path, monkeyp
     texts = [str((row.fields or {})["text"]) for row in found]
     assert len(texts) > 3
     assert all(400 < len(one) < 700 for one in texts[:-1])
-    assert "".join(texts).split("\n") == [t for n in range(40) for t in (f"Page {n} says {n * n}.", (f"Word {n} " * 8).strip())]
+    assert "".join(texts).split("\n") == [
+        t for n in range(40) for t in (f"Page {n} says {n * n}.", (f"Word {n} " * 8).strip())
+    ]
     assert [row.number for row in found] == sorted({row.number for row in found})
 
 
 def test_locked_broken_and_empty_files_are_named(tmp_path: Path) -> None:
-    for content, words in ((b"%PDF-1.4\n", "not a readable PDF, or a damaged one"), (b"words", "not a readable PDF"), (b"", "the file is empty")):
+    for content, words in (
+        (b"%PDF-1.4\n", "not a readable PDF, or a damaged one"),
+        (b"words", "not a readable PDF"),
+        (b"", "the file is empty"),
+    ):
         (tmp_path / "a.pdf").write_bytes(content)
         with pytest.raises(DataError, match=rf"a\.pdf: {words}"):
             detect(tmp_path / "a.pdf")
     locked = pdf([lines("Secret.")]).replace(
-        b"/Root 1 0 R", b"/Root 1 0 R /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <" + b"41" * 32 + b"> /U <" + b"42" * 32 + b"> >> /ID [<00> <00>]"
+        b"/Root 1 0 R",
+        b"/Root 1 0 R /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <"
+        + b"41" * 32
+        + b"> /U <"
+        + b"42" * 32
+        + b"> >> /ID [<00> <00>]",
     )
     (tmp_path / "b.pdf").write_bytes(locked)
     with pytest.raises(DataError, match=r"b\.pdf: the PDF needs a password; save it without one"):

@@ -64,13 +64,16 @@ def run(words: str, properties: str = "", tag: str = "t") -> str:
 @pytest.mark.parametrize(
     ("paragraph", "expected"),
     [
-        (f"{run('kept ')}<w:del>{run('deleted', tag='delText')}</w:del><w:ins>{run('inserted')}</w:ins>", "kept inserted"),
+        (
+            f"{run('kept ')}<w:del>{run('deleted', tag='delText')}</w:del><w:ins>{run('inserted')}</w:ins>",
+            "kept inserted",
+        ),
         (f"<w:moveFrom>{run('away')}</w:moveFrom><w:moveTo>{run('here')}</w:moveTo>", "here"),
         (run("seen ") + run("hidden", "<w:vanish/>") + run("again", '<w:vanish w:val="0"/>'), "seen again"),
         ("<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/></w:r>", "a\tb\nc-"),
         (f"<w:sdt><w:sdtContent>{run('control')}</w:sdtContent></w:sdt>", "control"),
-        (f"{run('5.6 ×10')}{run('9', '<w:vertAlign w:val=\"superscript\"/>')}{run('/L')}", "5.6 ×10^9/L"),
-        (f"{run('H')}{run('2', '<w:vertAlign w:val=\"subscript\"/>')}{run('O')}", "H2O"),
+        (f"{run('5.6 ×10')}{run('9', '<w:vertAlign w:val="superscript"/>')}{run('/L')}", "5.6 ×10^9/L"),
+        (f"{run('H')}{run('2', '<w:vertAlign w:val="subscript"/>')}{run('O')}", "H2O"),
         (f"<w:r><w:fldChar w:fldCharType='begin'/></w:r>{run(' PAGE ', tag='instrText')}{run('12')}", "12"),
         (f"<w:hyperlink>{run('link')}</w:hyperlink>", "link"),
         (
@@ -93,7 +96,11 @@ def test_a_text_box_is_read_once(tmp_path: Path) -> None:
 
 def test_tables_within_tables_stay_in_their_cell(tmp_path: Path) -> None:
     def table(*cells: str) -> str:
-        return "<w:tbl><w:tr>" + "".join(f"<w:tc>{cell}<w:p>{run('end')}</w:p></w:tc>" for cell in cells) + "</w:tr></w:tbl>"
+        return (
+            "<w:tbl><w:tr>"
+            + "".join(f"<w:tc>{cell}<w:p>{run('end')}</w:p></w:tc>" for cell in cells)
+            + "</w:tr></w:tbl>"
+        )
 
     assert with_body(tmp_path / "a.docx", table("", table("", ""))) == "end\tend end end"
 
@@ -104,7 +111,9 @@ def test_notes_stand_at_the_end(tmp_path: Path) -> None:
     relation = f'<Relationship Id="rId99" Type="{kind}" Target="footnotes.xml"/></Relationships>'
     path = tmp_path / "a.docx"
     path.write_bytes(
-        changed(word("Body."), "word/_rels/document.xml.rels", {"</Relationships>": relation}, {"word/footnotes.xml": notes})
+        changed(
+            word("Body."), "word/_rels/document.xml.rels", {"</Relationships>": relation}, {"word/footnotes.xml": notes}
+        )
     )
     assert text(path) == "Body.\nSee the guideline."
 
@@ -114,8 +123,12 @@ BOMB = '<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 def test_what_would_grow_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.docx"
-    path.write_bytes(changed(word("x"), MAIN, f'{BOMB}<w:document {W}><w:p><w:r><w:t>&b;</w:t></w:r></w:p></w:document>'.encode()))
-    with pytest.raises(DataError, match=r"a\.docx \(word/document\.xml\):1: the document type brings definitions of its own"):
+    path.write_bytes(
+        changed(word("x"), MAIN, f"{BOMB}<w:document {W}><w:p><w:r><w:t>&b;</w:t></w:r></w:p></w:document>".encode())
+    )
+    with pytest.raises(
+        DataError, match=r"a\.docx \(word/document\.xml\):1: the document type brings definitions of its own"
+    ):
         text(path)
     deep = f"<w:document {W}>" + "<w:p>" * (markup.DEEPEST + 1)
     path.write_bytes(changed(word("x"), MAIN, deep.encode()))
@@ -150,5 +163,8 @@ def test_documents_lie_in_folders_archives_and_compressed(tmp_path: Path) -> Non
     with zipfile.ZipFile(tmp_path / "ward.zip", "w") as archive:
         archive.writestr("notes/a.docx", content)
     found = list(read([tmp_path], "document", ledger=Ledger()))
-    assert [re.sub(r".*/reading|.*(?=/b|/ward)", "", str(record.source)) for record in found] == ["/b.docx.gz:1", "/ward.zip/notes/a.docx:1"]
+    assert [re.sub(r".*/reading|.*(?=/b|/ward)", "", str(record.source)) for record in found] == [
+        "/b.docx.gz:1",
+        "/ward.zip/notes/a.docx:1",
+    ]
     assert {record.text for record in found} == {"Wash your hands."}  # type: ignore[union-attr]

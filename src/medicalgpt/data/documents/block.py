@@ -30,6 +30,7 @@ def is_power(before: str, raised: str) -> bool:
 
 def blocks_of(place: int, text: str, glue: str = LINE) -> list[Block]:
     """A text as blocks of bounded length; none where it is blank."""
+    text = text.replace("\xad", "")  # where a word may be divided, and is not
     if not text.strip():
         return []
     parts = [text[at : at + LONGEST_BLOCK] for at in range(0, len(text), LONGEST_BLOCK)]

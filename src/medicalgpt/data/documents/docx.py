@@ -71,7 +71,9 @@ class _Body:
             self._cells.append([])
         elif word == "t" or name in _MATH:
             self._taking += 1
-        elif word in _WRITTEN and self._runs and not self._properties:  # a tab of the properties is a stop, not a character
+        elif (
+            word in _WRITTEN and self._runs and not self._properties
+        ):  # a tab of the properties is a stop, not a character
             self._add(_WRITTEN[word])
 
     def text(self, text: str) -> None:
@@ -131,7 +133,9 @@ def docx_blocks(path: Path) -> Iterator[Block]:
     with seekable(path) as raw:
         package = Package(raw, path)
         try:
-            main = next((target for kind, target in _related(package, path, "") if kind.endswith("/officeDocument")), "")
+            main = next(
+                (target for kind, target in _related(package, path, "") if kind.endswith("/officeDocument")), ""
+            )
             if main not in package:
                 raise DataError(f"{path}: not a Word document: it names no text of its own")
             yield from _part(package, path, main)

@@ -13,7 +13,13 @@ from medicalgpt.data.storage import open_bytes
 
 _CHUNK: Final = 64 << 10
 _NAMED: Final = re.compile(rb"""<meta[^>]{0,300}?charset\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""", re.IGNORECASE)
-_SAME: Final = {"gb2312": "gb18030", "x-gbk": "gbk", "windows-1252": "cp1252", "iso-8859-1": "cp1252", "x-sjis": "shift_jis"}
+_SAME: Final = {
+    "gb2312": "gb18030",
+    "x-gbk": "gbk",
+    "windows-1252": "cp1252",
+    "iso-8859-1": "cp1252",
+    "x-sjis": "shift_jis",
+}
 _HEAD: Final = 4096  # bytes in which a page says its encoding
 
 _UNSEEN: Final = frozenset(
@@ -44,6 +50,7 @@ class _Page(HTMLParser):
         self.out: list[tuple[str, str]] = []
         self._line: list[str] = []
         self._glue = LINE
+        self._first = True  # the next cell is the first of its row
         self._raised = False  # the last tag was <sup>
         self._open: list[tuple[str, bool]] = []  # name, and whether it hides what is in it
 
@@ -55,8 +62,11 @@ class _Page(HTMLParser):
         self._break(tag)
         if tag == "br":
             self._end(LINE)
-        elif tag in ("td", "th") and self._line:
-            self._line.append("\t")
+        elif tag == "tr":
+            self._first = True
+        elif tag in ("td", "th"):
+            self._line[:] = [] if self._first else [*self._line, "\t"]  # before the first cell stands white space
+            self._first = False
         self._raised = tag == "sup"
         if tag not in _EMPTY and len(self._open) < 10_000:
             given = dict(attrs)
@@ -73,6 +83,7 @@ class _Page(HTMLParser):
         if tag in names:
             if tag == "table":  # its last row, wherever the table stands
                 self._flush()
+                self._first = False
             while self._open.pop()[0] != tag:
                 pass
         self._break(tag)

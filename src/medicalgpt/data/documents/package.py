@@ -14,7 +14,9 @@ from medicalgpt.errors import DataError
 MOST_BYTES: Final = 256 << 20
 """Of all parts, unpacked."""
 _MOST_PARTS: Final = 10_000
-_OLD: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: what Office wrote before 2007, and a password's wrapping
+_OLD: Final = (
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: what Office wrote before 2007, and a password's wrapping
+)
 
 
 @contextmanager

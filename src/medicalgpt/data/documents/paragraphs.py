@@ -12,7 +12,9 @@ from typing import Final
 from medicalgpt.data.documents.block import BREAK, LINE
 from medicalgpt.data.documents.pdf_page import HYPHEN, Line, Page, is_ideograph
 
-_ITEM: Final = re.compile(r"\s*(?:[•·●○■□▪◦‣*–—-]\s|\d{1,3}[.)]\s|\d{1,3}[、．)）]|[(（]\d{1,3}[)）]|[一二三四五六七八九十]{1,3}、|[A-Z][.)]\s)")
+_ITEM: Final = re.compile(
+    r"\s*(?:[•·●○■□▪◦‣*–—-]\s|\d{1,3}[.)]\s|\d{1,3}[、．)）]|[(（]\d{1,3}[)）]|[一二三四五六七八九十]{1,3}、|[A-Z][.)]\s)"
+)
 _FIELD: Final = re.compile(r"\s*(?:[\u3400-\u9fff]{1,8}\s?[：:]|[A-Z][\w/-]*(?: [\w/-]+){0,3}:\s)")
 _FIRST: Final = re.compile(r"\S+")
 _ENDED: Final = re.compile(r"[。！？!?.:：;；…][”」』’\"')）]*\s*$")
@@ -80,14 +82,18 @@ def _pitch(lines: Sequence[Line]) -> float:
 def _follows(line: Line, below: Line, pitch: float) -> bool:
     """Whether nothing parts a line from the one below it."""
     step = line.y - below.y
-    if not 0 < step <= 1.35 * pitch or step > 3 * max(line.height, below.height):
+    if not 0 < step <= 1.35 * pitch or step > 3 * max(line.height, below.height) or line.tabular or below.tabular:
         return False
-    return _same_size(line, below) and _not_begun(below) and (below.left - line.left < 0.8 * line.height or _is_item(line))
+    return (
+        _same_size(line, below) and _not_begun(below) and (below.left - line.left < 0.8 * line.height or _is_item(line))
+    )
 
 
 def _goes_on(line: Line, above: Line) -> bool:
     """Whether the last line of a page goes on in the first of the next one. A capital may begin a heading, so it goes on in none."""
     begins = above.text.lstrip()[:1]
+    if line.tabular or above.tabular:
+        return False
     return _same_size(line, above) and _not_begun(above) and not (_ENDED.search(line.text) or begins.isupper())
 
 
@@ -107,7 +113,9 @@ def _is_full(line: Line, following: Line | None, page: Page, number: int) -> boo
     """Whether the first word of the line below had no room left on this one, which is one of running text."""
     near = page.lines[max(0, number - _NEAR) : number + _NEAR + 1]
     column = [other.right for other in near if other is not line and abs(other.left - line.left) < 4 * line.height]
-    margin = max([line.right, *column] if column else [line.right, page.width - line.left])  # alone: as wide as on the left
+    margin = max(
+        [line.right, *column] if column else [line.right, page.width - line.left]
+    )  # alone: as wide as on the left
     units = _units(line.text)
     width = line.right - line.left
     if width < 0.35 * page.width or units < 20 or width <= 0:

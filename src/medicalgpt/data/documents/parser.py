@@ -69,8 +69,13 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
             last = [REFUSED, f"{path}: cannot be read ({error.strerror}); check the file and its permissions"]
         except MemoryError:
             last = [REFUSED, f"{path}: reading it takes more than {MOST_MEMORY >> 30} GiB of memory; divide the file"]
-        except Exception as error:  # parsers of others' files raise what they like; their words may hold some of the text
-            last = [REFUSED, f"{path}: not a readable {file_type(Path(path))} ({type(error).__name__}); open and save it again"]
+        except (
+            Exception
+        ) as error:  # parsers of others' files raise what they like; their words may hold some of the text
+            last = [
+                REFUSED,
+                f"{path}: not a readable {file_type(Path(path))} ({type(error).__name__}); open and save it again",
+            ]
         _answer(answers, last)
 
 

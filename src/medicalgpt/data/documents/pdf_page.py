@@ -21,17 +21,23 @@ _WHOLE: Final = 0.5  # of a page's area
 _MOST_OBJECTS: Final = 500
 _STRANGE: Final = 0.3  # of the characters: the font says of too few what they are
 _KEPT: Final = "\t"
+_CELLS: Final = 2.0  # heights of a line
+_SPACED: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: its place in points from the lower left corner of the page; `height` is that of its letters with what hangs below."""
+    """A line: its place in points from the lower left corner of the page; `height` is that of its letters with what hangs below.
+
+    `tabular`: gaps as between cells part its words, where tabs stand in the text.
+    """
 
     text: str
     left: float
     right: float
     y: float
     height: float
+    tabular: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,9 @@ def _lines(text: object, place: str) -> list[Line]:
 
     count = pdfium.FPDFText_CountChars(text)
     if count > MOST_CHARACTERS:
-        raise DataError(f"{place}: a page of more than {MOST_CHARACTERS:,} characters; see whether the file is what it seems")
+        raise DataError(
+            f"{place}: a page of more than {MOST_CHARACTERS:,} characters; see whether the file is what it seems"
+        )
     found: list[Line] = []
     begin = 0
     codes = [pdfium.FPDFText_GetUnicode(text, number) for number in range(max(0, count))]
@@ -109,18 +117,24 @@ def _line(text: object, codes: list[int], begin: int, end: int) -> Line | None:
     if not seen:
         return None
     boxes = [_box(text, number) for number in seen]
-    words: list[str] = []
-    for number in range(begin, end):
-        if codes[number] == 32 and _is_glue(text, codes, number, begin, end):
-            continue
-        words.append(chr(codes[number]) if codes[number] < 0x110000 else "\ufffd")
+    height = median(box[3] - box[2] for box in boxes)
+    words = [_character(codes[seen[0]])]
+    for at, number in enumerate(seen[1:]):
+        if number - seen[at] > 1 or codes[number - 1] <= 32:
+            words.append(_space(text, codes, (seen[at], number), (boxes[at + 1][0] - boxes[at][1]) / max(height, 0.1)))
+        words.append(_character(codes[number]))
     return Line(
-        text=_clean("".join(words)),
+        text=_clean("".join(words) + (HYPHEN if codes[end - 1] == _DIVIDED else "")),
         left=min(box[0] for box in boxes),
         right=max(box[1] for box in boxes),
         y=median(box[2] for box in boxes),
-        height=median(box[3] - box[2] for box in boxes),
+        height=height,
+        tabular=_KEPT in words,
     )
+
+
+def _character(code: int) -> str:
+    return chr(code) if code < 0x110000 else "\ufffd"
 
 
 def _box(text: object, number: int) -> tuple[float, float, float, float]:
@@ -132,16 +146,16 @@ def _box(text: object, number: int) -> tuple[float, float, float, float]:
     return min(box.left, box.right), max(box.left, box.right), min(box.top, box.bottom), max(box.top, box.bottom)
 
 
-def _is_glue(text: object, codes: list[int], number: int, begin: int, end: int) -> bool:
-    """Whether a space between ideographs is PDFium's reading of a line that is spaced out, and no gap of a table."""
+def _space(text: object, codes: list[int], ends: tuple[int, int], gap: float) -> str:
+    """What stands between two characters that white space parts, with a gap of so many heights of a line: a tab in a table; nothing
+    between ideographs of a line that is spaced out, where PDFium has read the space out of their distance."""
     import pypdfium2.raw as pdfium
 
-    if not begin < number < end - 1 or not (is_ideograph(codes[number - 1]) and is_ideograph(codes[number + 1])):
-        return False
-    if pdfium.FPDFText_IsGenerated(text, number) != 1:
-        return False
-    before, after = _box(text, number - 1), _box(text, number + 1)
-    return after[0] - before[1] < 0.5 * (before[3] - before[2])
+    first, second = ends
+    if gap > _CELLS:
+        return _KEPT
+    spaced_out = gap < _SPACED and is_ideograph(codes[first]) and is_ideograph(codes[second])
+    return "" if spaced_out and pdfium.FPDFText_IsGenerated(text, first + 1) == 1 else " "
 
 
 def is_ideograph(code: int) -> bool:

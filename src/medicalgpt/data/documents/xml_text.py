@@ -32,7 +32,9 @@ class _Elements:
     def text(self, text: str) -> None:
         self._size += len(text)
         if self._size > LONGEST_LINE:
-            raise DataError(f"{self._path}: an element of more than {LONGEST_LINE >> 20} million characters; divide the file")
+            raise DataError(
+                f"{self._path}: an element of more than {LONGEST_LINE >> 20} million characters; divide the file"
+            )
         self._open[-1].add(text)
 
     def end(self, name: str) -> None:

@@ -14,7 +14,9 @@ from medicalgpt.data.rows.whole_text import PIECE, WHOLE_FILE_LIMIT
 from medicalgpt.errors import DataError
 
 PICTURE: Final = "a page that shows a picture and no text: only text layers are read, so have it recognized (OCR) first"
-UNREADABLE: Final = "a page whose font does not say which characters it shows: have it recognized (OCR), or take another copy"
+UNREADABLE: Final = (
+    "a page whose font does not say which characters it shows: have it recognized (OCR), or take another copy"
+)
 _REASONS: Final = {"picture": PICTURE, "unreadable": UNREADABLE}
 
 
@@ -28,7 +30,9 @@ def document_rows(path: Path, reading: Reading = DETECTED) -> Iterator[Row]:
         DataError: the package that reads it is missing; as `parse`.
     """
     if file_type(path) == ".pdf" and find_spec("pypdfium2") is None:
-        raise DataError(f"{path}: a PDF needs pypdfium2: pip install 'medicalgpt[documents]'; or save it as .txt (UTF-8)")
+        raise DataError(
+            f"{path}: a PDF needs pypdfium2: pip install 'medicalgpt[documents]'; or save it as .txt (UTF-8)"
+        )
     lost: list[Block] = []
     any_text = False
     for number, text in _pieces(parse(path, reading.encoding), lost):

@@ -80,7 +80,12 @@ def book_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
             raise next(iter(unknown.values()))
         for at, name in filled:
             if name in unknown:
-                yield Row(next(numbers), None, "a sheet none of whose columns has a name we know", f"sheet {at} of {len(names)}")
+                yield Row(
+                    next(numbers),
+                    None,
+                    "a sheet none of whose columns has a name we know",
+                    f"sheet {at} of {len(names)}",
+                )
                 continue
             table = _table(raw, path, name, columns)
             assert table is not None  # it is filled
