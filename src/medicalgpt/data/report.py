@@ -9,11 +9,11 @@ from typing import Any, Final, get_args
 
 from medicalgpt.data.encoding import find_encoding
 from medicalgpt.data.files import file_type
-from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.formats import BadRow, check_columns
 from medicalgpt.data.formats.fields import NotLearned, named
 from medicalgpt.data.guess import ROWS, guess_columns, hint
 from medicalgpt.data.ledger import EMPTY, EmptyFile, hinted
+from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.read_row import REPLACEMENT, record_texts, row_record
 from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import DETECTED, Reading, open_rows

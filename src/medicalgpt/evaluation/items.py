@@ -14,11 +14,11 @@ from medicalgpt.data.formats.options import LETTERS, Options, options_of
 from medicalgpt.data.ledger import place
 from medicalgpt.data.normal import normalized
 from medicalgpt.data.rows import Reading, Row, open_rows
+from medicalgpt.data.rows.workbook import ENDINGS as WORKBOOKS
+from medicalgpt.data.rows.workbook import workbook_rows
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.answer_key import AnswerKey
 from medicalgpt.evaluation.gold import right_options
-from medicalgpt.data.rows.workbook import ENDINGS as WORKBOOKS
-from medicalgpt.data.rows.workbook import workbook_rows
 from medicalgpt.runs.hashes import hash_text
 
 _ASKED: Final = (QUESTION, ("input", "instruction"))

@@ -55,7 +55,7 @@ class Trust(Part):
     compared: dict[str, dict[str, Estimate]]
     held_out: list[HeldOut]
     reward_models: list[RewardModel]
-    corpora: list[Corpus] = []
+    corpora: list[Corpus] = Field(default_factory=list)
     data: list[Data]
     licenses: list[License]
     lineage: list[Link]

@@ -22,7 +22,8 @@ _MOST: Final = 50  # certificates in a folder
 
 
 def lineage_of(subject: Subject, data: Sequence[Data], curations: Mapping[Path, Sequence[str]]) -> list[Link]:
-    """All links, `curations` first (as `folders_of`), then stage after stage; each says whether what lies there now has the hash that was noted."""
+    """All links, those of `curations` (as `corpora.folders_of`) first, then stage after stage; each says whether what lies there now
+    has the hash that was noted."""
     by_stage = {one.stage: one for one in data}
     noted = _noted_by_later(subject)
     found = list(links_of(curations, noted))

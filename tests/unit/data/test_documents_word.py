@@ -57,6 +57,9 @@ def test_paragraphs_and_tables_in_their_order_without_headers_and_footers(tmp_pa
     assert (report.type, report.kind, report.rows, report.columns) == (".docx", "document", 1, ())
 
 
+RAISED = '<w:vertAlign w:val="superscript"/>'
+
+
 def run(words: str, properties: str = "", tag: str = "t") -> str:
     return f'<w:r><w:rPr>{properties}</w:rPr><w:{tag} xml:space="preserve">{words}</w:{tag}></w:r>'
 
@@ -72,8 +75,8 @@ def run(words: str, properties: str = "", tag: str = "t") -> str:
         (run("seen ") + run("hidden", "<w:vanish/>") + run("again", '<w:vanish w:val="0"/>'), "seen again"),
         ("<w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t><w:noBreakHyphen/></w:r>", "a\tb\nc-"),
         (f"<w:sdt><w:sdtContent>{run('control')}</w:sdtContent></w:sdt>", "control"),
-        (f"{run('5.6 ×10')}{run('9', '<w:vertAlign w:val="superscript"/>')}{run('/L')}", "5.6 ×10^9/L"),
-        (f"{run('H')}{run('2', '<w:vertAlign w:val="subscript"/>')}{run('O')}", "H2O"),
+        (run("5.6 ×10") + run("9", RAISED) + run("/L"), "5.6 ×10^9/L"),
+        (run("H") + run("2", '<w:vertAlign w:val="subscript"/>') + run("O"), "H2O"),
         (f"<w:r><w:fldChar w:fldCharType='begin'/></w:r>{run(' PAGE ', tag='instrText')}{run('12')}", "12"),
         (f"<w:hyperlink>{run('link')}</w:hyperlink>", "link"),
         (
@@ -90,7 +93,8 @@ def test_what_a_reader_sees(tmp_path: Path, paragraph: str, expected: str) -> No
 def test_a_text_box_is_read_once(tmp_path: Path) -> None:
     inner = f"<w:txbxContent><w:p>{run('boxed')}</w:p></w:txbxContent>"
     compatible = "http://schemas.openxmlformats.org/markup-compatibility/2006"
-    box = f'<x:AlternateContent xmlns:x="{compatible}"><x:Choice>{inner}</x:Choice><x:Fallback>{inner}</x:Fallback></x:AlternateContent>'
+    both = f"<x:Choice>{inner}</x:Choice><x:Fallback>{inner}</x:Fallback>"
+    box = f'<x:AlternateContent xmlns:x="{compatible}">{both}</x:AlternateContent>'
     assert with_body(tmp_path / "a.docx", f"<w:p>{run('before')}<w:r>{box}</w:r></w:p>") == "boxed\nbefore"
 
 
@@ -106,7 +110,9 @@ def test_tables_within_tables_stay_in_their_cell(tmp_path: Path) -> None:
 
 
 def test_notes_stand_at_the_end(tmp_path: Path) -> None:
-    notes = f'<w:footnotes {W}><w:footnote w:type="separator"><w:p>{run("---")}</w:p></w:footnote><w:footnote><w:p>{run("See the guideline.")}</w:p></w:footnote></w:footnotes>'
+    line = f'<w:footnote w:type="separator"><w:p>{run("---")}</w:p></w:footnote>'
+    note = f"<w:footnote><w:p>{run('See the guideline.')}</w:p></w:footnote>"
+    notes = f"<w:footnotes {W}>{line}{note}</w:footnotes>"
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes"
     relation = f'<Relationship Id="rId99" Type="{kind}" Target="footnotes.xml"/></Relationships>'
     path = tmp_path / "a.docx"

@@ -23,14 +23,43 @@ _SAME: Final = {
 _HEAD: Final = 4096  # bytes in which a page says its encoding
 
 _UNSEEN: Final = frozenset(
-    "script style template noscript head title svg math iframe object applet audio video canvas datalist rt rp".split()
+    (
+        *("script", "style", "template", "noscript", "head", "title", "svg", "math", "iframe", "object", "applet"),
+        *("audio", "video", "canvas", "datalist", "rt", "rp"),
+    )
 )
-_BROKEN: Final = frozenset("p h1 h2 h3 h4 h5 h6 table ul ol dl pre blockquote section article hr".split())
+_BROKEN: Final = frozenset(
+    (
+        *(
+            "p",
+            "h1",
+            "h2",
+            "h3",
+            "h4",
+            "h5",
+            "h6",
+            "table",
+            "ul",
+            "ol",
+            "dl",
+            "pre",
+            "blockquote",
+            "section",
+            "article",
+        ),
+        "hr",
+    )
+)
 _LINED: Final = frozenset(
-    "div li dt dd tr caption figcaption figure header footer main nav aside address form fieldset legend option details summary "
-    "body html tbody thead tfoot".split()
+    (
+        *("div", "li", "dt", "dd", "tr", "caption", "figcaption", "figure", "header", "footer", "main", "nav", "aside"),
+        *("address", "form", "fieldset", "legend", "option", "details", "summary", "body", "html", "tbody", "thead"),
+        "tfoot",
+    )
 )
-_EMPTY: Final = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_EMPTY: Final = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
+)
 _CLOSES: Final = {  # a tag that ends what was left open before it
     **dict.fromkeys(("td", "th"), ("td", "th")),
     **dict.fromkeys(("dt", "dd"), ("dt", "dd")),

@@ -6,6 +6,7 @@ and where the next one does not begin like an item of a list or a field of a for
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -75,7 +76,7 @@ class Paragraphs:
 
 def _pitch(lines: Sequence[Line]) -> float:
     """The usual distance from one line to the next below it; 0 where there is none."""
-    steps = [a.y - b.y for a, b in zip(lines, lines[1:]) if 0 < a.y - b.y < 4 * max(a.height, 1.0)]
+    steps = [a.y - b.y for a, b in pairwise(lines) if 0 < a.y - b.y < 4 * max(a.height, 1.0)]
     return median(steps) if steps else 0.0
 
 

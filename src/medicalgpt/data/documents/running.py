@@ -1,7 +1,8 @@
 """Running headers and footers: lines at the edge of a page that stand at the same place of pages near it.
 
 Looked for near a page, not in the whole, so that a book's chapters may have headers of their own and no file is held whole. A line
-counts as the same when its numbers are, but for one that grows as the pages do: rows of figures that happen to have one form are no page numbers.
+counts as the same when its numbers are, but for one that grows as the pages do: rows of figures that happen to have one form
+are no page numbers.
 """
 
 import re

@@ -13,7 +13,6 @@ from medicalgpt.data.encoding import LONGEST_LINE, find_encoding, line_of_fault
 from medicalgpt.data.storage import open_bytes
 from medicalgpt.errors import DataError
 
-
 _CHUNK: Final = 64 << 10
 
 

@@ -23,8 +23,8 @@ _REASONS: Final = {"picture": PICTURE, "unreadable": UNREADABLE}
 def document_rows(path: Path, reading: Reading = DETECTED) -> Iterator[Row]:
     """The text as one row; beyond WHOLE_FILE_LIMIT characters, pieces of about PIECE. No text is lost.
 
-    `Row.number` is the page (.pdf), the paragraph or the element at which it begins. A page without text that can be read is a row of its
-    own, which is passed over and counted; where no page has any, these rows are bad.
+    `Row.number` is the page (.pdf), the paragraph or the element at which it begins. A page without text that can be read is a row
+    of its own, which is passed over and counted; where no page has any, these rows are bad.
 
     Raises:
         DataError: the package that reads it is missing; as `parse`.
