@@ -21,7 +21,8 @@ CELL_LIMIT = LONGEST_LINE  # an open quote must not swallow a file larger than m
 SHORT: Final = (
     "fewer cells than columns: those that miss were taken for blank, as spreadsheet programs leave out blank ones at the end "
     "of a row"
-)_HEAD: Final = 64 << 10  # characters that the separator is found from
+)
+_HEAD: Final = 64 << 10  # characters that the separator is found from
 _UNNAMED = "{} columns (not shown, as the first row may be data)"
 
 _Record = tuple[int, list[str]]  # line where it begins, cells
