@@ -91,9 +91,9 @@ class Later:
                 task(None, rank)
 
 
-def on_a_cluster(raw: Path, out: Path, **more: Any) -> Path:
+def on_a_cluster(raw: Path, out: Path, patience: float = 60, **more: Any) -> Path:
     sources = {"rows": {"paths": [str(raw)]}}
-    executor = DatatroveExecutor(launch=lambda pipeline, tasks, logs: Later(pipeline, tasks, **more), patience=1)
+    executor = DatatroveExecutor(launch=lambda pipeline, tasks, logs: Later(pipeline, tasks, **more), patience=patience)
     return made(sources, out, "held_out.fraction=0.1", "scale.partitions=2", "scale.shard_rows=200", executor=executor)
 
 
@@ -104,9 +104,9 @@ def test_tasks_of_a_cluster_are_waited_for(
     monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
     assert contents(on_a_cluster(raw, tmp_path / "out")) == whole
     with pytest.raises(
-        RunError, match=r"1 of 3 tasks of the step map are not done, and none was for 1 s; look at the logs"
+        RunError, match=r"3 of 3 tasks of the step map are not done, and none was for 0.2 s; look at the logs"
     ):
-        on_a_cluster(raw, tmp_path / "lost", lost=1)
+        on_a_cluster(raw, tmp_path / "lost", patience=0.2, lost=3)
     bad = tmp_path / "bad.jsonl"
     bad.write_text(raw.read_text(encoding="utf-8") + '{"question": "13812345678"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"bad\.jsonl:441: "):
