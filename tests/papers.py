@@ -4,9 +4,12 @@ import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import docx
 import openpyxl
+
+from medicalgpt.data import Ledger, read
 
 _FONTS = (
     b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>",
@@ -96,6 +99,11 @@ def word(*paragraphs: str, table: Sequence[Sequence[str]] = ()) -> bytes:
             for cell, text in zip(row.cells, cells):
                 cell.text = text
     return _saved(document)
+
+
+def refuse(path: Path) -> None:
+    """Read a document that cannot be read. Raises DataError."""
+    list(read([path], "document", ledger=Ledger()))
 
 
 def workbook(*sheets: Sequence[Sequence[object]]) -> bytes:

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from tests.papers import MARGIN, Put, lines, pdf
+from tests.papers import MARGIN, Put, lines, pdf, refuse
 
 from medicalgpt.data import Ledger, detect, read
 from medicalgpt.data.rows import Row, open_rows
@@ -167,8 +167,8 @@ def test_locked_broken_and_empty_files_are_named(tmp_path: Path) -> None:
         (b"", "the file is empty"),
     ):
         (tmp_path / "a.pdf").write_bytes(content)
-        with pytest.raises(DataError, match=rf"a\.pdf: {words}"):
-            detect(tmp_path / "a.pdf")
+        with pytest.raises(DataError, match=rf"a\.pdf(?::1)?: {words}"):
+            refuse(tmp_path / "a.pdf")
     locked = pdf([lines("Secret.")]).replace(
         b"/Root 1 0 R",
         b"/Root 1 0 R /Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <"
@@ -178,8 +178,8 @@ def test_locked_broken_and_empty_files_are_named(tmp_path: Path) -> None:
         + b"> >> /ID [<00> <00>]",
     )
     (tmp_path / "b.pdf").write_bytes(locked)
-    with pytest.raises(DataError, match=r"b\.pdf: the PDF needs a password; save it without one"):
-        detect(tmp_path / "b.pdf")
+    with pytest.raises(DataError, match=r"b\.pdf:1: the PDF needs a password; save it without one"):
+        refuse(tmp_path / "b.pdf")
 
 
 def test_without_the_package_the_message_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,3 +193,19 @@ def test_columns_are_read_one_after_the_other(tmp_path: Path) -> None:
     left, right = ("Left one", "Left two"), ("Right one", "Right two")
     found = text(tmp_path / "a.pdf", [*lines(*left), *lines(*right, left=MARGIN + 250)])
     assert found.split("\n") == list(itertools.chain(left, right))
+
+
+def test_a_broken_document_in_a_folder_is_a_bad_row_and_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf([lines("Words.")])[:400])
+    (tmp_path / "b.pdf").write_bytes(pdf([lines("Wash your hands.")]))
+    (tmp_path / "~$b.docx").write_bytes(b"somebody has it open")
+    ledger = Ledger()
+    (record,) = read([tmp_path], "document", ledger=ledger, on_bad_row="drop", max_bad_share=0.5)
+    assert record.text == "Wash your hands."  # type: ignore[union-attr]
+    reason = "not a readable PDF, or a damaged one; open and save it again"
+    assert ledger.reasons == {("dropped", reason): 1}
+    assert ledger.as_dict()["skipped"] == {str(tmp_path): {"hidden": 1}}
+    with pytest.raises(
+        DataError, match=r"a\.pdf:1: not a readable PDF.*; correct the row, or set data\.on_bad_row=drop"
+    ):
+        list(read([tmp_path], "document", ledger=Ledger()))

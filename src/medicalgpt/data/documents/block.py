@@ -1,7 +1,11 @@
-"""What a parser gives of a document, piece by piece: text, and pages whose text nobody can read."""
+"""What a parser gives of a document, piece by piece: text, pages whose text nobody can read, or why there is no more."""
 
+import re
 from typing import Final, Literal, NamedTuple
 
+from medicalgpt.errors import DataError
+
+_PLACED: Final = re.compile(r"(?: \((?P<part>[^()]*)\))?(?::(?P<at>\d+))?: (?P<reason>.*)", re.DOTALL)
 What = Literal["text", "picture", "unreadable"]
 
 LINE: Final = "\n"
@@ -35,3 +39,15 @@ def blocks_of(place: int, text: str, glue: str = LINE) -> list[Block]:
         return []
     parts = [text[at : at + LONGEST_BLOCK] for at in range(0, len(text), LONGEST_BLOCK)]
     return [Block(place, part, "" if number else glue) for number, part in enumerate(parts)]
+
+
+class Unreadable(DataError):
+    """A document that cannot be read: the page or line where, the part of it (an Office file has some), and why, without its name."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(problem)
+        found = _PLACED.fullmatch(problem.removeprefix(path))
+        part, at = (found["part"], found["at"]) if found else (None, None)
+        self.reason = found["reason"] if found else problem
+        self.number = int(at) if at and not part else 1
+        self.where = f"{part}:{at}" if part and at else part or ""

@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from medicalgpt.data.documents.block import BREAK, LINE
+from medicalgpt.data.documents.block import BREAK, LINE, LONGEST_BLOCK
 from medicalgpt.data.documents.pdf_page import HYPHEN, Line, Page, is_ideograph
 
 _ITEM: Final = re.compile(
@@ -42,7 +42,7 @@ class Paragraphs:
             before, full = self._last if self._last is not None else (line, False)
             same_page = number > 0
             joins = full and (_follows(before, line, pitch) if same_page else _goes_on(before, line))
-            if joins and self._text:
+            if joins and 0 < len(self._text) < LONGEST_BLOCK:
                 self._text = self._joined(self._text, line.text.strip())
             else:
                 yield from self.rest()

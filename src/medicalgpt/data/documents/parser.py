@@ -25,6 +25,9 @@ MOST_MEMORY: Final = 4 << 30
 """Bytes of address space, where the system bounds it."""
 DONE: Final = "done"
 REFUSED: Final = "refused"
+"""What is wrong is wrong with the file."""
+FAILED: Final = "failed"
+"""It cannot be opened."""
 
 
 def blocks(path: Path, encoding: Encodings) -> Iterator[Block]:
@@ -66,7 +69,7 @@ def serve(asked: BinaryIO, answers: BinaryIO) -> None:
         except DataError as error:
             last = [REFUSED, str(error)]
         except OSError as error:
-            last = [REFUSED, f"{path}: cannot be read ({error.strerror}); check the file and its permissions"]
+            last = [FAILED, f"{path}: cannot be read ({error.strerror}); check the file and its permissions"]
         except MemoryError:
             last = [REFUSED, f"{path}: reading it takes more than {MOST_MEMORY >> 30} GiB of memory; divide the file"]
         except (

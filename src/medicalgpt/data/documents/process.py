@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from medicalgpt.config.sections import Encodings
-from medicalgpt.data.documents.block import Block
+from medicalgpt.data.documents.block import Block, Unreadable
+from medicalgpt.data.documents.parser import FAILED, REFUSED
 from medicalgpt.errors import DataError
 
 PATIENCE: Final = 60.0
@@ -44,7 +45,7 @@ class _Parser:
         self.free = True  # it waits for a file
 
     def blocks(self, path: Path, encoding: Encodings) -> Iterator[Block]:
-        """Raises DataError: the file cannot be read, takes too long, or has ended the process."""
+        """Raises DataError: the file cannot be opened. Unreadable: it is damaged, takes too long, or has ended the process."""
         self.files += 1
         self.free = False
         left = MOST_SECONDS
@@ -62,17 +63,21 @@ class _Parser:
                 place = block.place
                 yield block
         except TimeoutError:
-            raise DataError(
+            raise Unreadable(
+                str(path),
                 f"{path}:{place}: reading on from here takes longer than {PATIENCE:g} s, or the file {MOST_SECONDS:g} s; it is damaged "
-                "or made to be so: save it anew, divide it, or leave it out"
+                "or made to be so: save it anew, divide it, or leave it out",
             ) from None
         except (OSError, EOFError):
-            raise DataError(
+            raise Unreadable(
+                str(path),
                 f"{path}:{place}: the process that reads documents ended behind this place; the file is damaged, or takes more memory "
-                "than there is: save it anew, divide it, or leave it out"
+                "than there is: save it anew, divide it, or leave it out",
             ) from None
-        if found[1:]:
+        if found[0] == FAILED:
             raise DataError(found[1])
+        if found[0] == REFUSED:
+            raise Unreadable(str(path), found[1])
 
     def _line(self, seconds: float) -> bytes:
         """The next answer. Raises TimeoutError, EOFError."""
@@ -107,7 +112,7 @@ def parse(path: Path, encoding: Encodings = "auto") -> Iterator[Block]:
     """The blocks of a document (.docx, .pdf, .html, .htm, .xml), in order.
 
     Raises:
-        DataError: it cannot be read, with the page or paragraph behind which it went wrong.
+        DataError: it cannot be opened. Unreadable: it is damaged, with the page or paragraph behind which it went wrong.
     """
     try:
         parser = _idle.pop()

@@ -12,7 +12,7 @@ from medicalgpt.errors import DataError
 class Row:
     """One input row: its fields, or why it has none. `number` counts from 1 as in `Source`; `line` is given where it
     differs (a table record behind cells of several lines), `note` where something about the file is odd. `passed`: that it has no
-    fields is no fault, as of a page that is a picture in a document with text."""
+    fields is no fault, as of a page that is a picture in a document with text; `allowed` says what would have some."""
 
     number: int
     fields: dict[str, Any] | None
@@ -21,11 +21,12 @@ class Row:
     line: int | str | None = None
     note: str = ""
     passed: bool = False
+    allowed: str = ""
 
     @property
     def refused(self) -> BadRow:
         """Why it has no fields, to be raised."""
-        return (NotLearned if self.passed else BadRow)(self.problem, self.where)
+        return (NotLearned if self.passed else BadRow)(self.problem, self.where, self.allowed)
 
 
 class UnknownHeader(DataError):
