@@ -13,6 +13,7 @@ import pytest
 from tests.curating import contents, made, qa, write
 from tests.marks import quick_and_slow
 
+import medicalgpt
 from medicalgpt.curation.cluster import DatatroveExecutor, Task
 from medicalgpt.curation.local import LocalExecutor
 from medicalgpt.errors import DataError, RunError
@@ -111,6 +112,24 @@ def test_tasks_of_a_cluster_are_waited_for(
     bad.write_text(raw.read_text(encoding="utf-8") + '{"question": "13812345678"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"bad\.jsonl:441: "):
         on_a_cluster(bad, tmp_path / "bad")
+
+
+def test_the_front_door_takes_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
+    steps: list[str] = []
+
+    def launch(pipeline: list[Task], tasks: int, logs: str) -> Later:
+        steps.append(pipeline[0].step)
+        assert Path(logs).is_dir()
+        return Later(pipeline, tasks)
+
+    corpus = medicalgpt.curate(
+        [write(tmp_path / "raw.jsonl", [qa(1), qa(2)])],
+        output_dir=tmp_path / "out",
+        overrides={"personal_data.detectors": ["patterns"]},
+        launch=launch,
+    )
+    assert (corpus.report["kept"], steps) == (2, ["map", "exact", "asked", "near", "write"])
 
 
 def test_a_row_that_cannot_be_used_stops_all_processes_with_its_place(
