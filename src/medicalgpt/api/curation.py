@@ -32,7 +32,8 @@ def curate(
         overrides: dotted keys, `{"duplicates.jaccard": 0.5, "personal_data.operator": "drop"}`.
         review: a new file that gets every piece of personal data that is found, with its place.
         say: gets lines about the way there.
-        launch: makes the executor of datatrove that does a step's tasks on a cluster, of a pipeline, their number and a folder for logs.
+        launch: makes the executor of datatrove that does a step's tasks on a cluster: of a pipeline, their number and a folder
+            for logs.
 
     Raises:
         MedicalGPTError: bad input, or personal data that could not be taken out.
