@@ -3,6 +3,7 @@
 import ctypes
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -116,20 +117,27 @@ def _line(text: object, codes: list[int], begin: int, end: int) -> Line | None:
     seen = [number for number in range(begin, end) if codes[number] > 32]
     if not seen:
         return None
-    boxes = [_box(text, number) for number in seen]
+    parted = [(before, after) for before, after in pairwise(seen) if after - before > 1]
+    ends = {
+        seen[0],
+        seen[-1],
+        *(end for pair in parted for end in pair),
+    }  # of words: places of the others are not asked for
+    places = {number: _box(text, number) for number in ends}
+    boxes = list(places.values())
     height = median(box[3] - box[2] for box in boxes)
-    words = [_character(codes[seen[0]])]
-    for at, number in enumerate(seen[1:]):
-        if number - seen[at] > 1 or codes[number - 1] <= 32:
-            words.append(_space(text, codes, (seen[at], number), (boxes[at + 1][0] - boxes[at][1]) / max(height, 0.1)))
-        words.append(_character(codes[number]))
+    spaces = {
+        after: _space(text, codes, (before, after), (places[after][0] - places[before][1]) / max(height, 0.1))
+        for before, after in parted
+    }
+    words = [spaces.get(number, "") + _character(codes[number]) for number in seen]
     return Line(
         text=_clean("".join(words) + (HYPHEN if codes[end - 1] == _DIVIDED else "")),
         left=min(box[0] for box in boxes),
         right=max(box[1] for box in boxes),
         y=median(box[2] for box in boxes),
         height=height,
-        tabular=_KEPT in words,
+        tabular=_KEPT in spaces.values(),
     )
 
 
