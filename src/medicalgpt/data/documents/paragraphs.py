@@ -21,6 +21,7 @@ _FIRST: Final = re.compile(r"\S+")
 _ENDED: Final = re.compile(r"[。！？!?.:：;；…][”」』’\"')）]*\s*$")
 _NEAR: Final = 12  # lines whose ends say where the margin is
 _WORD_END: Final = re.compile(rf"([^\W\d_]{{2,}})([{HYPHEN}‐-])$")
+_LONGEST_WORD: Final = 64
 _WORD_START: Final = re.compile(r"[a-zà-ÿ]+")
 
 
@@ -62,11 +63,11 @@ class Paragraphs:
     def _joined(self, first: str, second: str) -> str:
         if not second:
             return first
-        divided, start = _WORD_END.search(first), _WORD_START.match(second)
+        divided, start = _WORD_END.search(first[-_LONGEST_WORD:]), _WORD_START.match(second)
         if divided and start:
             whole = f"{divided[1]}-{start[0]}"
             keeps = whole in self._known
-            return first[: divided.start(2)] + ("-" if keeps else "") + second
+            return first[:-1] + ("-" if keeps else "") + second
         if first[-1] in (HYPHEN, "-", "‐", "/"):
             return first.removesuffix(HYPHEN) + ("-" if first[-1] == HYPHEN else "") + second
         if is_ideograph(ord(first[-1])) or is_ideograph(ord(second[0])):
