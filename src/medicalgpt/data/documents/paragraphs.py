@@ -22,6 +22,7 @@ _ENDED: Final = re.compile(r"[。！？!?.:：;；…][”」』’\"')）]*\s*$
 _NEAR: Final = 12  # lines whose ends say where the margin is
 _WORD_END: Final = re.compile(rf"([^\W\d_]{{2,}})([{HYPHEN}‐-])$")
 _LONGEST_WORD: Final = 64
+_MOST_KNOWN: Final = 50_000
 _WORD_START: Final = re.compile(r"[a-zà-ÿ]+")
 
 
@@ -39,7 +40,8 @@ class Paragraphs:
         """A page. What is not at its end yet comes with the next one, or at the end."""
         pitch = _pitch(page.lines)
         for number, line in enumerate(page.lines):
-            self._known.update(re.findall(r"[^\W\d_]+-[^\W\d_]+", line.text))
+            if len(self._known) < _MOST_KNOWN:
+                self._known.update(re.findall(r"[^\W\d_]+-[^\W\d_]+", line.text))
             before, full = self._last if self._last is not None else (line, False)
             same_page = number > 0
             joins = full and (_follows(before, line, pitch) if same_page else _goes_on(before, line))

@@ -8,8 +8,11 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO, Final
 
 from medicalgpt.config.sections import Encodings
@@ -28,6 +31,7 @@ REFUSED: Final = "refused"
 """What is wrong is wrong with the file."""
 FAILED: Final = "failed"
 """It cannot be opened."""
+_TICK: Final = 5.0  # seconds
 
 
 def blocks(path: Path, encoding: Encodings) -> Iterator[Block]:
@@ -46,7 +50,17 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _bound_memory()
-    serve(sys.stdin.buffer, answers)
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    with suppress(BrokenPipeError):
+        serve(sys.stdin.buffer, answers)
+    os._exit(0)  # nobody is there for what is left in buffers
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it has ended, also in the midst of a file that keeps it busy."""
+    while os.getppid() == parent:
+        time.sleep(_TICK)
+    os._exit(1)
 
 
 def _bound_memory() -> None:
