@@ -24,6 +24,14 @@ MARGIN = 72.0
 
 
 @dataclass(frozen=True)
+class Stamped:
+    """A page that is a gray picture with lines of text on it."""
+
+    picture: bytes
+    lines: Sequence["Put"]
+
+
+@dataclass(frozen=True)
 class Put:
     """A line of text at a place; Courier is 0.6 em a character, an ideograph 1 em."""
 
@@ -38,21 +46,21 @@ def lines(*texts: str, top: float = 700.0, left: float = MARGIN) -> list[Put]:
     return [Put(text, left, top - LEADING * number) for number, text in enumerate(texts) if text]
 
 
-def pdf(pages: Sequence[Sequence[Put] | bytes]) -> bytes:
+def pdf(pages: Sequence[Sequence[Put] | bytes | Stamped]) -> bytes:
     """A PDF; a page that is bytes shows them as a gray picture, and no text."""
     objects: list[bytes] = [b"<< /Type /Catalog /Pages 2 0 R >>", b""]
     objects += _FONTS
     kids = []
     for page in pages:
-        if isinstance(page, bytes):
-            picture = _stream(
-                b"/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8", page
-            )
-            objects += [picture, _stream(b"", b"q 612 0 0 792 0 0 cm /I Do Q")]
-            used = b"/XObject << /I %d 0 R >>" % (len(objects) - 1)
-        else:
-            objects.append(_stream(b"", b"\n".join(map(_shown, page))))
-            used = b"/Font << /F1 3 0 R /F2 4 0 R >>"
+        stamped = Stamped(page, ()) if isinstance(page, bytes) else page
+        shown = b"\n".join(map(_shown, stamped.lines if isinstance(stamped, Stamped) else stamped))
+        used = b"/Font << /F1 3 0 R /F2 4 0 R >>"
+        if isinstance(stamped, Stamped):
+            kind = b"/Type /XObject /Subtype /Image /Width 8 /Height 8 /ColorSpace /DeviceGray /BitsPerComponent 8"
+            objects.append(_stream(kind, stamped.picture))
+            used += b" /XObject << /I %d 0 R >>" % len(objects)
+            shown = b"q 612 0 0 792 0 0 cm /I Do Q\n" + shown
+        objects.append(_stream(b"", shown))
         objects.append(
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << %s >> /Contents %d 0 R >>"
             % (used, len(objects))

@@ -4,17 +4,17 @@ import itertools
 from pathlib import Path
 
 import pytest
-from tests.papers import MARGIN, Put, lines, pdf, refuse
+from tests.papers import MARGIN, Put, Stamped, lines, pdf, refuse
 
 from medicalgpt.data import Ledger, detect, read
 from medicalgpt.data.rows import Row, open_rows
-from medicalgpt.data.rows.documents import PICTURE
+from medicalgpt.data.rows.documents import PICTURE, UNREADABLE
 from medicalgpt.errors import DataError
 
 PICTURE_PAGE = bytes(range(64))
 
 
-def rows(path: Path, pages: list[list[Put] | bytes]) -> list[Row]:
+def rows(path: Path, pages: list[list[Put] | bytes | Stamped]) -> list[Row]:
     path.write_bytes(pdf(pages))
     return list(open_rows(path, {}))
 
@@ -134,11 +134,17 @@ def test_a_scanned_document_is_bad_and_its_pages_are_named(tmp_path: Path) -> No
 
 
 def test_a_stamp_on_a_picture_does_not_hide_that_it_is_one(tmp_path: Path) -> None:
-    whole = pdf([PICTURE_PAGE])
-    assert b"/XObject << /I 5 0 R >>" in whole
-    stamped = pdf([PICTURE_PAGE, lines("A page of words, which are more than those of a stamp alone.")])
-    (tmp_path / "a.pdf").write_bytes(stamped)
-    assert [row.number for row in open_rows(tmp_path / "a.pdf", {})] == [2, 1]
+    whole = "A page of words over a picture, which a program has recognized: these are more than those of a stamp."
+    pages = [Stamped(PICTURE_PAGE, lines("COPY 3")), Stamped(PICTURE_PAGE, lines(whole)), lines("Short.")]
+    found = rows(tmp_path / "a.pdf", pages)
+    assert [(row.number, row.problem) for row in found] == [(1, ""), (1, PICTURE)]
+    assert (found[0].fields or {})["text"] == f"COPY 3\n{whole}\nShort."
+
+
+def test_a_page_whose_font_says_nothing_is_an_outcome_of_its_own(tmp_path: Path) -> None:
+    nothing = "".join(chr(0xE000 + number) for number in range(40))
+    found = rows(tmp_path / "a.pdf", [lines("Words that can be read."), lines(nothing)])
+    assert [(row.number, row.problem, row.passed) for row in found] == [(1, "", False), (2, UNREADABLE, True)]
 
 
 def test_the_place_of_a_row_is_its_page(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_the_place_of_a_row_is_its_page(tmp_path: Path) -> None:
 def test_a_large_pdf_is_several_rows_and_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.data.rows.documents.WHOLE_FILE_LIMIT", 1000)
     monkeypatch.setattr("medicalgpt.data.rows.documents.PIECE", 500)
-    pages: list[list[Put] | bytes] = [lines(f"Page {n} says {n * n}.", f"Word {n} " * 8) for n in range(40)]
+    pages: list[list[Put] | bytes | Stamped] = [lines(f"Page {n} says {n * n}.", f"Word {n} " * 8) for n in range(40)]
     found = rows(tmp_path / "a.pdf", pages)
     texts = [str((row.fields or {})["text"]) for row in found]
     assert len(texts) > 3

@@ -65,12 +65,13 @@ def page_of(document: "pypdfium2.PdfDocument", index: int, path: str) -> Page:
             lines = _lines(text.raw, f"{path}:{index + 1}")
         finally:
             text.close()
+        width, height = page.get_size()
         characters = [c for line in lines for c in line.text if not c.isspace()]
         strange = sum(unicodedata.category(c) in ("Co", "Cn") or c == "\ufffd" for c in characters)
         if characters and strange > _STRANGE * len(characters):
-            return Page(index + 1, *page.get_size(), unreadable=True)
+            return Page(index + 1, width, height, unreadable=True)
         shown = len(characters) < _FEW and _shows(page, bool(characters))
-        return Page(index + 1, *page.get_size(), lines, picture=shown)
+        return Page(index + 1, width, height, lines, picture=shown)
     finally:
         page.close()
 
