@@ -98,6 +98,7 @@ def on_a_cluster(raw: Path, out: Path, patience: float = 60, **more: Any) -> Pat
     return made(sources, out, "held_out.fraction=0.1", "scale.partitions=2", "scale.shard_rows=200", executor=executor)
 
 
+@pytest.mark.slow
 def test_tasks_of_a_cluster_are_waited_for(
     raw: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
