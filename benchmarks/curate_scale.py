@@ -10,13 +10,14 @@ most of the time and none of the memory), and no test is searched for.
 
 import argparse
 import json
+import math
 import random
 import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from medicalgpt.config import load
@@ -137,48 +138,63 @@ def measure(count: int, folder: Path, personal: bool) -> dict[str, object]:
     command = [sys.executable, __file__, "--child", str(place), *([] if personal else ["--no-personal-data"])]
     told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     shutil.rmtree(place)
-    return {"documents": count, "characters": characters, "raw_bytes": raw, **told}
+    return {"documents": count, "personal": personal, "characters": characters, "raw_bytes": raw, **told}
 
 
-def table(found: Sequence[dict[str, object]]) -> Iterator[str]:
+def number(found: Mapping[str, object], name: str) -> float:
+    """A number of a run."""
+    return float(str(found[name]))
+
+
+def mapped(found: Mapping[str, object]) -> float:
+    """Seconds that the first pass over the rows took."""
+    steps = found["steps"]
+    assert isinstance(steps, dict)
+    return float(steps["map"])
+
+
+def table(found: Sequence[Mapping[str, object]]) -> Iterator[str]:
     """What was measured, as Markdown."""
-    yield "| documents | characters | CPU s | of these map | characters/s | peak memory | work space | kept |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| documents | personal data | characters | CPU s | of these map | characters/s | peak memory | work space | kept |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for one in found:
-        seconds, steps = float(str(one["seconds"])), one["steps"]
-        assert isinstance(steps, dict)
-        speed = int(str(one["characters"])) / seconds
+        characters, seconds = number(one, "characters"), number(one, "seconds")
+        looked = "patterns, names" if one["personal"] else "not looked for"
         yield (
-            f"| {one['documents']:,} | {int(str(one['characters'])) / 1e6:.1f} M | {seconds:,.0f} | {steps['map']:,.0f} | "
-            f"{speed:,.0f} | {int(str(one['peak'])) / 2**20:,.0f} MiB | {int(str(one['work_bytes'])) / 1e6:,.0f} MB | "
-            f"{int(str(one['kept'])):,} |"
+            f"| {number(one, 'documents'):,.0f} | {looked} | {characters / 1e6:.1f} M | {seconds:,.0f} | {mapped(one):,.0f} | "
+            f"{characters / seconds:,.0f} | {number(one, 'peak') / 2**20:,.0f} MiB | {number(one, 'work_bytes') / 1e6:,.0f} MB | "
+            f"{number(one, 'kept'):,.0f} |"
         )
 
 
-def projected(first: dict[str, object], last: dict[str, object], counts: Sequence[int], hours: float) -> Iterator[str]:
-    """What more documents will take: constants of the largest size, memory by what the two sizes differ in."""
-    documents_ = int(str(last["documents"]))
-    seconds, work = float(str(last["seconds"])) / documents_, int(str(last["work_bytes"])) / documents_
-    steps = last["steps"]
-    assert isinstance(steps, dict)
-    alone = (float(str(last["seconds"])) - sum(map(float, steps.values()))) / documents_
-    grown = (int(str(last["peak"])) - int(str(first["peak"]))) / (documents_ - int(str(first["documents"])))
-    idle = int(str(last["peak"])) - grown * documents_
-    yield f"| documents | raw text | work space | core hours | workers for {hours:g} h | first process: memory | alone |"
-    yield "|---|---|---|---|---|---|---|"
-    raw = int(str(last["raw_bytes"])) / documents_
+def projected(found: Sequence[Mapping[str, object]], counts: Sequence[int], hours: float) -> Iterator[str]:
+    """What more documents will take: constants of the largest run, memory by what it and the one before it differ in.
+
+    Seconds of the first pass are those of the largest run that looked for personal data, where there is one.
+    """
+    before, last = sorted(found, key=lambda one: number(one, "documents"))[-2:]
+    size = number(last, "documents")
+    looked = [one for one in found if one["personal"]] or [last]
+    first_pass = max((number(one, "documents"), mapped(one) / number(one, "documents")) for one in looked)[1]
+    rest = (number(last, "seconds") - mapped(last)) / size
+    grown = (number(last, "peak") - number(before, "peak")) / (size - number(before, "documents"))
+    yield f"| documents | raw text | work space | core hours | workers for {hours:g} h | memory of the first process |"
+    yield "|---|---|---|---|---|---|"
     for count in counts:
-        core = count * (seconds - alone) / 3600
+        core = count * (first_pass + rest) / 3600
+        memory = number(last, "peak") + grown * (count - size)
         yield (
-            f"| {count:.0e} | {count * raw / 1e9:,.1f} GB | {count * work / 1e9:,.1f} GB | {core:,.0f} | "
-            f"{max(1, round(core / hours)):,} | {(idle + grown * count) / 2**30:,.1f} GiB | {count * alone / 3600:,.1f} h |"
+            f"| {count:,} | {count * number(last, 'raw_bytes') / size / 1e9:,.0f} GB | "
+            f"{count * number(last, 'work_bytes') / size / 1e9:,.0f} GB | {core:,.0f} | {max(1, math.ceil(core / hours)):,} | "
+            f"{memory / 2**30:,.1f} GiB |"
         )
 
 
 def main() -> None:
     """Measure the sizes asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--documents", type=int, nargs="*", default=[10_000, 100_000])
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="files of --json whose runs are told, too")
     parser.add_argument("--folder", type=Path, default=Path("."))
     parser.add_argument("--project", type=float, nargs="+", default=[1e7, 1e9])
     parser.add_argument("--hours", type=float, default=8, help="in how much time it is to be done")
@@ -189,16 +205,18 @@ def main() -> None:
     if args.child is not None:
         child(args.child, not args.no_personal_data)
         return
-    found: list[dict[str, object]] = []
+    found: list[Mapping[str, object]] = []
     for count in args.documents:
         found.append(measure(count, args.folder, not args.no_personal_data))
         print(json.dumps(found[-1]), file=sys.stderr, flush=True)
     if args.json:
         args.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    for file in args.beside:
+        found += json.loads(file.read_text(encoding="utf-8"))
     print("\n".join(table(found)))
     if len(found) > 1:
         print()
-        print("\n".join(projected(found[0], found[-1], [int(count) for count in args.project], args.hours)))
+        print("\n".join(projected(found, [int(count) for count in args.project], args.hours)))
 
 
 if __name__ == "__main__":
