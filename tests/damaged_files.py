@@ -32,6 +32,7 @@ from medicalgpt.data.texts import texts
 from medicalgpt.errors import DataError
 from medicalgpt.generate.rows import BadPrompt, read_rows
 from tests.mutations import SEEDS, kind_of, where
+from tests.papers import Put, pdf, word, workbook
 
 ROWS = 12
 _PAIRS = [
@@ -78,7 +79,7 @@ def _arrow(new: Callable[[io.BytesIO, pyarrow.Schema], pyarrow.ipc.RecordBatchSt
 
 
 def _xlsx() -> bytes:
-    """As much of a workbook as tells one from an archive of data: no reader takes it."""
+    """As much of a workbook as its name and types say: none that can be opened."""
     return _zipped({"[Content_Types].xml": b"<Types/>", "xl/worksheets/sheet1.xml": b"<worksheet/>"})
 
 
@@ -103,6 +104,17 @@ _PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 _PACKED = tuple(ending for ending in _PACK if ending)
 _CODECS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030", "big5")
+
+
+_MARKUP = (
+    (
+        ".html",
+        '<!DOCTYPE html><meta charset="gbk"><h1>发烧</h1><table><tr><td>a<td>10<sup>9</sup></table><p>多喝水&amp;休息<br>'
+        * 9,
+    ),
+    (".htm", "<ul><li hidden>no<li>yes</ul><pre>高血压\n头痛</pre><script>x</script>" * 9),
+    (".xml", "<d>" + "<p>the <i>BRCA1</i> gene &lt; 高血压</p><!-- no --><![CDATA[x]]>" * 9 + "</d>"),
+)
 
 
 @lru_cache
@@ -132,6 +144,15 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
     ]
     encoded += [(".parquet", _parquet(name)) for name in ("none", "snappy", "zstd", "gzip")]
     encoded += [(".arrow", _arrow(new)) for new in (pyarrow.ipc.new_stream, pyarrow.ipc.new_file)]
+    encoded += [
+        (".docx", word("Fever is 38 °C.", "高血壓的症狀包括頭痛。" * 30, table=[["WBC", "5.6"], ["HGB", "130"]]))
+    ]
+    encoded += [
+        (".xlsx", workbook([list(columns), *map(list, zip(*columns.values()))], [["text"], ["Wash your hands."]]))
+    ]
+    written = [[Put("Fever is 38 C or more."), Put("高血压的症状包括头痛。", y=680)], bytes(64), [Put("Drink.")]]
+    encoded += [(".pdf", pdf(written))]
+    encoded += [(ending, page.encode(codec)) for ending, page in _MARKUP for codec in ("utf-8", "utf-16", "gb18030")]
     packed = [(ending + pack, press(content)) for ending, content in encoded for pack, press in _PACK.items()]
     archived = [
         (".zip", _zipped({f"ward/rows{ending}": content, "README.md": b"What it is."}, method))
@@ -151,6 +172,11 @@ _ENDINGS = (
     ".arrow",
     ".txt",
     ".md",
+    ".docx",
+    ".xlsx",
+    ".pdf",
+    ".html",
+    ".xml",
     ".zip",
     *_PACK,
     ".JSON",
@@ -168,6 +194,10 @@ _MAGICS = (
     b"ARROW1\0\0",
     b"\xff\xfe",
     b"\xef\xbb\xbf",
+    b"%PDF-1.7\n",
+    b"\xd0\xcf\x11\xe0",
+    b"<!DOCTYPE d [<!ENTITY a 'b'>]>",
+    b"sep=;\n",
     b"{",
     b"[",
 )

@@ -73,8 +73,8 @@ def test_empty_folder(refuse: Refuse, tmp_path: Path) -> None:
 
 
 def test_file_of_an_unknown_type(refuse: Refuse, tmp_path: Path) -> None:
-    (tmp_path / "rows.docx").write_text(SECRET)
-    assert "this file type is not read; allowed: .jsonl" in refuse(f"data.train=[{tmp_path / 'rows.docx'}]")
+    (tmp_path / "rows.doc").write_text(SECRET)
+    assert "this file type is not read; allowed: .jsonl" in refuse(f"data.train=[{tmp_path / 'rows.doc'}]")
 
 
 def test_damaged_gzip(refuse: Refuse, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def folder(place: Path) -> Path:
     with zipfile.ZipFile(place / "ward.zip", "w") as archive:
         archive.writestr("c.jsonl", "".join(lines[8:]))
         archive.writestr("scan.dcm", b"\0")
-    (place / "leaflet.pdf").write_bytes(b"%PDF")
+    (place / "leaflet.rtf").write_bytes(b"%PDF")
     (place / "README.md").write_text("What the rows are.")
     return place
 
@@ -40,6 +40,6 @@ def test_the_start_of_a_run_says_what_is_not_read(stage: str, bench: Bench, tmp_
     record = manifest(out)
     assert record["ledger"]["rows"] == 12
     assert list(record["ledger"]["skipped"].values()) == [
-        {".dcm": 1, ".pdf": 1, "README.md (a description; named by itself it is read)": 1}
+        {".dcm": 1, ".rtf": 1, "README.md (a description; named by itself it is read)": 1}
     ]
     assert any(file.endswith("ward.zip/c.jsonl") for file in record["ledger"]["files"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medicalgpt.config import Overrides, load, override_words
 from medicalgpt.config.curation import CurateConfig
+from medicalgpt.curation.cluster import DatatroveExecutor, Launch
 from medicalgpt.curation.corpus import Corpus
 from medicalgpt.curation.stage import curate as make
 
@@ -20,6 +21,7 @@ def curate(
     overrides: Overrides = (),
     review: PathLike | None = None,
     say: Callable[[str], None] = lambda text: None,
+    launch: Launch | None = None,
 ) -> Corpus:
     """Make a corpus of raw files; the same call again goes on where it was stopped, or finds it finished.
 
@@ -30,6 +32,8 @@ def curate(
         overrides: dotted keys, `{"duplicates.jaccard": 0.5, "personal_data.operator": "drop"}`.
         review: a new file that gets every piece of personal data that is found, with its place.
         say: gets lines about the way there.
+        launch: makes the executor of datatrove that does a step's tasks on a cluster: of a pipeline, their number and a folder
+            for logs.
 
     Raises:
         MedicalGPTError: bad input, or personal data that could not be taken out.
@@ -44,4 +48,5 @@ def curate(
         flat["output_dir"] = os.fspath(output_dir)
     file = None if config is None else os.fspath(config)
     resolved = load(CurateConfig, file, [*override_words(overrides), *override_words(flat)])
-    return Corpus(make(resolved, say, None if review is None else Path(review)))
+    executor = None if launch is None else DatatroveExecutor(launch=launch)
+    return Corpus(make(resolved, say, None if review is None else Path(review), executor))

@@ -33,7 +33,7 @@ def generate(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Prompts (.jsonl .json .csv .tsv .parquet .arrow .txt), or hf://owner/name/split.",
+            help="Prompts (.jsonl .json .csv .tsv .xlsx .parquet .arrow .txt), or hf://owner/name/split.",
         ),
     ],
     target: Annotated[

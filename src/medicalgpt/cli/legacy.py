@@ -99,7 +99,7 @@ def _parser(program: str, about: str, batch_flag: str) -> Parser:
     one.add_argument(
         "--data_file",
         type=Path,
-        help="questions: .jsonl .json .csv .tsv .parquet .arrow, or text with one a line; default: a few medical ones of ours",
+        help="questions: .jsonl .json .csv .tsv .xlsx .parquet .arrow, or text with one a line; default: a few medical ones of ours",
     )
     one.add_argument("--output_file", type=Path, default=Path("predictions_result.jsonl"), help="default: %(default)s")
     one.add_argument(f"--{batch_flag}", dest="batch_size", type=_positive, default=4, help="default: %(default)s")

@@ -72,7 +72,7 @@ class DataConfig(Section):
 
     train: list[DataPath] = Field(
         min_length=1,
-        description="Files or folders (.jsonl .json .csv .tsv .parquet .arrow .txt .md, also with .gz .bz2 .xz .zst, or in a .zip), hf://owner/name or ms://owner/name; or {path: …, rows: 500, share: 0.3}.",
+        description="Files or folders (.jsonl .json .csv .tsv .xlsx .parquet .arrow .txt .md .docx .pdf .html .htm .xml, also with .gz .bz2 .xz .zst, or in a .zip), hf://owner/name or ms://owner/name; or {path: …, rows: 500, share: 0.3}.",
     )
     eval: list[DataPath] = Field(
         default_factory=list, description="Held-out files or folders; empty: eval_fraction of train is held out."

@@ -11,6 +11,7 @@ from typing import Final
 from medicalgpt.config.curation import CurateConfig, SourceConfig
 from medicalgpt.data.fingerprint import Content
 from medicalgpt.data.formats import check_columns
+from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.rows import Reading, open_raw_rows
 from medicalgpt.runs.hashes import hash_json
 
@@ -138,7 +139,7 @@ def _bytes(file: InputFile) -> int | None:
         return None
 
 
-_PLAIN: Final = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".md")
+_PLAIN: Final = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".md", *DOCUMENTS)
 
 
 def _rows(config: CurateConfig, file: InputFile) -> int:

@@ -23,7 +23,7 @@ from medicalgpt.curation.quality import broken
 from medicalgpt.curation.rows import KINDS, JsonRow, asked_in, row_of, texts_in
 from medicalgpt.curation.shard_files import Told, Written, write_shard
 from medicalgpt.data.formats import BadRow, fold_name
-from medicalgpt.data.formats.fields import named
+from medicalgpt.data.formats.fields import NotLearned, named
 from medicalgpt.data.guess import hint
 from medicalgpt.data.ledger import BadRowPolicy, Ledger, hinted, place, rejected
 from medicalgpt.data.read_row import row_record
@@ -79,7 +79,7 @@ class ShardReader:
                 except BadRow as bad:
                     said = bad.allowed or "rows of text, dialogues, preferences or feedback"
                     policy.see(path, rejected(path, row, bad, partial(str, said)))
-                    told.bad += 1
+                    told.bad += not isinstance(bad, NotLearned)
                     continue
                 policy.see(path, None)
                 told.ledger.leave(str(path), found.left)

@@ -10,12 +10,14 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from medicalgpt.curation.overlap import Hit
-from medicalgpt.curation.rows import JsonRow
+from medicalgpt.curation.rows import KINDS, JsonRow
 from medicalgpt.data.ledger import Ledger
 
 ROWS: Final = "rows.jsonl"
 _TOLD: Final = "told.json"
 _MOST_OPEN: Final = 64
+_KEYS: Final = 1 << 64
+_DIALOGUE: Final = KINDS.index("dialogue")
 
 
 @dataclass
@@ -120,20 +122,32 @@ def write_shard(folder: Path, written: Written, bands: np.ndarray, told: Told) -
     """Keep a shard in a folder that is there already."""
     (folder / ROWS).write_bytes(b"".join(written.lines))
     ends = np.cumsum([0, *map(len, written.lines)], dtype=np.int64)
+    place = np.asarray(written.places, np.int64).reshape(-1, 3)
+    asked, rows = np.asarray(written.asked, np.uint64), np.arange(len(place), dtype=np.uint32)
+    asking = place[:, 2] == _DIALOGUE
+    with np.errstate(over="ignore"):  # rows of two kinds are never nearly the same
+        bands = bands + place[:, 2:].astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
     arrays = {
-        "place": np.asarray(written.places, np.int64).reshape(-1, 3),
+        "place": place,
         "offset": ends,
-        "exact": np.asarray(written.exact, np.uint64).reshape(-1, 2),
-        "asked": np.asarray(written.asked, np.uint64),
+        "asked": asked,
         "size": np.asarray(written.sizes, np.int64),
         "length": np.asarray([len(text) for text in written.texts], np.int64),
-        "bands": bands,
+        **_in_order("exact", np.asarray(written.exact, np.uint64).reshape(-1, 2), rows),
+        **_in_order("question", asked[asking].reshape(-1, 1), rows[asking]),
+        **_in_order("band", bands.reshape(-1, 1), np.repeat(rows, bands.shape[1])),
     }
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     hits = [[row, hit.test, hit.id, hit.verbatim] for row, hit in written.hits]
     text = json.dumps({**told.as_json(), "hits": hits}, ensure_ascii=False)
     (folder / _TOLD).write_text(text, encoding="utf-8")
+
+
+def _in_order(name: str, keys: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Keys in the order of their first part, with the row of each: then a partition's are one slice of every shard."""
+    order = np.argsort(keys[:, 0], kind="stable")
+    return {f"{name}_key": keys[order], f"{name}_row": rows[order]}
 
 
 def read_hits(folder: Path) -> Iterator[tuple[int, Hit]]:
@@ -159,13 +173,23 @@ class Shards:
         return found
 
     def all(self, name: str) -> np.ndarray:
-        """An array of all rows: `place`, `exact`, `asked`, `size`, `length`."""
+        """An array of all rows: `place`, `asked`, `size`, `length`."""
         return np.concatenate([np.asarray(self._array(n, name)) for n in range(len(self.folders))])
 
-    def each(self, name: str) -> Iterator[tuple[int, np.ndarray]]:
-        """An array shard by shard, with the number of its first row."""
+    def partition(self, name: str, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
+        """The keys of a name (`exact`, `question`, `band`) that fall into one of `parts` equal ranges, and their rows.
+
+        No other key is read: all partitions together read every key once.
+        """
+        first, last = (np.uint64(edge) for edge in (part * _KEYS // parts, (part + 1) * _KEYS // parts - 1))
+        keys, rows = [], []
         for number in range(len(self.folders)):
-            yield int(self.starts[number]), self._array(number, name)
+            ordered = self._array(number, f"{name}_key")
+            begin = int(np.searchsorted(ordered[:, 0], first, "left"))
+            end = int(np.searchsorted(ordered[:, 0], last, "right"))
+            keys.append(np.array(ordered[begin:end]))
+            rows.append(self._array(number, f"{name}_row")[begin:end] + self.starts[number])
+        return np.concatenate(keys), np.concatenate(rows)
 
     def line(self, row: int) -> bytes:
         """A row as it is written."""

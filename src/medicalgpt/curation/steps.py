@@ -15,7 +15,7 @@ import numpy as np
 from medicalgpt.curation.duplicates import candidates, verified
 from medicalgpt.curation.matching import comparable
 from medicalgpt.curation.plan import Plan
-from medicalgpt.curation.rows import KINDS, asked_in, texts_in
+from medicalgpt.curation.rows import asked_in, texts_in
 from medicalgpt.curation.shard import ShardReader
 from medicalgpt.curation.shard_files import Shards
 
@@ -78,26 +78,15 @@ def map_shard(work: Work, number: int, folder: Path) -> None:
 
 def same_text(work: Work, number: int, folder: Path) -> None:
     """Rows of a partition whose whole text stood before."""
-    keys, rows = [], []
-    parts = np.uint64(work.partitions)
-    for start, exact in work.shards.each("exact"):
-        mine = np.flatnonzero(exact[:, 0] % parts == np.uint64(number))
-        keys.append(exact[mine])
-        rows.append(start + mine)
-    both = np.concatenate(keys)
-    np.save(folder / "gone.npy", _repeats((both[:, 1], both[:, 0]), np.concatenate(rows)))
+    keys, rows = work.shards.partition("exact", number, work.partitions)
+    np.save(folder / "gone.npy", _repeats((keys[:, 1], keys[:, 0]), rows))
 
 
 def same_question(work: Work, number: int, folder: Path) -> None:
     """Dialogues of a partition that ask what an earlier one asks."""
-    left, keys, rows = work.left("exact"), [], []
-    parts, dialogue = np.uint64(work.partitions), KINDS.index("dialogue")
-    for (start, asked), (_, place) in zip(work.shards.each("asked"), work.shards.each("place")):
-        mine = np.flatnonzero((asked % parts == np.uint64(number)) & (place[:, 2] == dialogue))
-        mine = mine[left[start + mine]]
-        keys.append(asked[mine])
-        rows.append(start + mine)
-    np.save(folder / "gone.npy", _repeats((np.concatenate(keys),), np.concatenate(rows)))
+    keys, rows = work.shards.partition("question", number, work.partitions)
+    left = work.left("exact")[rows]
+    np.save(folder / "gone.npy", _repeats((keys[left, 0],), rows[left]))
 
 
 def _repeats(keys: tuple[np.ndarray, ...], rows: np.ndarray) -> np.ndarray:
@@ -112,16 +101,9 @@ def _repeats(keys: tuple[np.ndarray, ...], rows: np.ndarray) -> np.ndarray:
 
 def near_pairs(work: Work, number: int, folder: Path) -> None:
     """Rows of a partition of bands that share one, and so may be nearly the same."""
-    left = work.left(*earlier(work.plan))
-    parts = np.uint64(work.partitions)
-    kinds, keys, rows = work.shards.all("place")[:, 2], [], []
-    for start, bands in work.shards.each("bands"):
-        row, band = np.nonzero(bands % parts == np.uint64(number))
-        keep = left[start + row]
-        keys.append(bands[row[keep], band[keep]])
-        rows.append(start + row[keep])
-    pairs = candidates(np.concatenate(keys), np.concatenate(rows))
-    np.save(folder / "pairs.npy", pairs[kinds[pairs[:, 0]] == kinds[pairs[:, 1]]])
+    keys, rows = work.shards.partition("band", number, work.partitions)
+    left = work.left(*earlier(work.plan))[rows]
+    np.save(folder / "pairs.npy", candidates(keys[left, 0], rows[left]))
 
 
 def all_pairs(work: Work) -> np.ndarray:

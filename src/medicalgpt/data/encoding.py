@@ -34,7 +34,13 @@ _PACKED = (
     (b"BZh", "bzip2-compressed", ".bz2"),
     (b"\xfd7zXZ\0", "xz-compressed", ".xz"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed", ".zst"),
-    (b"PK\x03\x04", "a zip archive (or a document of an office program)", ".zip"),
+    (b"PK\x03\x04", "a zip archive or an office document", ".zip, .xlsx or .docx, as it is"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "of Office before 2007, or has a password",
+        ".xlsx or .docx once it is saved so, without a password",
+    ),
+    (b"%PDF-", "a PDF", ".pdf"),
 )
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of such bytes
 # What people call an encoding → what Python decodes it with; for both, the Chinese standards with their extensions.
@@ -128,7 +134,7 @@ def open_text(
     except UnicodeDecodeError:
         # `from None` everywhere: a decoding error carries the bytes around it.
         raise DataError(
-            f"{path}:{_line_of_fault(path, found.codec)}: the text is not valid {found.name} here"
+            f"{path}:{line_of_fault(path, found.codec)}: the text is not valid {found.name} here"
             + (
                 f"; data.encoding={encoding} says that it is"
                 if encoding == found.name
@@ -137,7 +143,7 @@ def open_text(
         ) from None
     except ExpandsTooFar as error:
         problem = str(error).removeprefix(f"{path}: ")
-        raise ExpandsTooFar(f"{path}:{_line_of_fault(path, found.codec)}: {problem}") from None
+        raise ExpandsTooFar(f"{path}:{line_of_fault(path, found.codec)}: {problem}") from None
 
 
 def bounded_lines(text: TextIO, path: Path) -> Iterator[str]:
@@ -175,7 +181,7 @@ def is_damaged(line: str) -> bool:
     return bool(_ESCAPED.search(line))
 
 
-def _line_of_fault(path: Path, codec: str) -> int:
+def line_of_fault(path: Path, codec: str) -> int:
     """A second pass, only after an error: the reader decodes ahead and no longer knows where it was."""
     decoder = codecs.getincrementaldecoder(codec)("strict")
     line = 1

@@ -188,7 +188,7 @@ class Rejected:
     not_learned: bool = False
 
 
-def place(path: str | Path, number: int, line: int | None = None) -> str:
+def place(path: str | Path, number: int, line: int | str | None = None) -> str:
     """Where a row stands, for messages: `file:number`, and the line where it is another one."""
     return f"{path}:{number}" + (f" (line {line})" if line is not None else "")
 

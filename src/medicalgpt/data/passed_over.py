@@ -9,7 +9,9 @@ from typing import Final
 from medicalgpt.data.storage import COMPRESSIONS, compression, open_bytes
 from medicalgpt.errors import DataError
 
-TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".txt", ".md")
+DOCUMENTS: Final = (".docx", ".pdf", ".html", ".htm", ".xml")
+"""Types of which a file is a document."""
+TYPES: Final = (".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".parquet", ".arrow", ".txt", ".md", *DOCUMENTS)
 ALLOWED = f"allowed: {', '.join(TYPES)}, each also with {', '.join(COMPRESSIONS)}, or in a .zip archive"
 
 # A data folder often holds its own description; training on a license text is never what was meant.
@@ -33,8 +35,9 @@ def file_type(path: Path) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is hidden: its name begins with a dot, or it is what macOS packs beside the files."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a file or folder is hidden: its name begins with a dot, it is what macOS packs beside the files, or Office's mark of a
+    file that somebody has open."""
+    return name.startswith((".", "~$")) or name == "__MACOSX"
 
 
 def why_not(file: Path, beside: Collection[str]) -> tuple[str, bool]:
@@ -44,7 +47,7 @@ def why_not(file: Path, beside: Collection[str]) -> tuple[str, bool]:
         beside: the names of all files in its folder.
     """
     if is_hidden(file.name):
-        named = file_type(file) and not file.name.startswith("._")  # which are macOS's notes on other files
+        named = file_type(file) and not file.name.startswith(("._", "~$"))  # which are programs' notes on other files
         return (f"hidden {file_type(file)} (named by itself it is read)", True) if named else ("hidden", False)
     if not file_type(file):
         return _ending(file), False

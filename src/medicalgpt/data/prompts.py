@@ -65,7 +65,7 @@ def parse_prompt(row: Row, path: Path, system: str | None = None) -> ParsedPromp
 def columns_of(row: Row, columns: Mapping[str, str]) -> Columns:
     """A row under the names by which prompts are found, with `data.columns`. Raises BadRow."""
     if row.fields is None:
-        raise BadRow(row.problem, row.where)
+        raise row.refused
     return as_columns(row.fields, columns)[0]
 
 

@@ -38,7 +38,7 @@ def row_record(row: Row, file: str, columns: Mapping[str, str]) -> Converted:
         BadRow: the row cannot be used.
     """
     if row.fields is None:
-        raise BadRow(row.problem, row.where)
+        raise row.refused
     shape, row_fields = shaped(row.fields, columns)
     try:
         weight = weight_of(row_fields, "the row")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from medicalgpt.data.encoding import find_encoding
 from medicalgpt.data.files import file_type
@@ -13,6 +13,7 @@ from medicalgpt.data.formats import BadRow, check_columns
 from medicalgpt.data.formats.fields import NotLearned, named
 from medicalgpt.data.guess import ROWS, guess_columns, hint
 from medicalgpt.data.ledger import EMPTY, EmptyFile, hinted
+from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.read_row import REPLACEMENT, record_texts, row_record
 from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import DETECTED, Reading, open_rows
@@ -22,6 +23,7 @@ from medicalgpt.errors import DataError
 
 MOST_COLUMNS = 50
 MOST_BAD_ROWS = 100
+_BINARY: Final = (".parquet", ".arrow", ".xlsx", ".docx", ".pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def detect(path: str | Path, columns: Mapping[str, str] | None = None, reading: 
         raise DataError(f"{path}: this is a folder or an archive; give the files in it one by one")
     (file,) = expand([path])
     kind_of_file = file_type(file)
-    encoding = "binary" if kind_of_file in (".parquet", ".arrow") else find_encoding(file, reading.encoding).name
+    encoding = _encoding(file, reading)
     names: dict[str, None] = {}
     shapes: Counter[tuple[str, Kind]] = Counter()
     reasons: Counter[str] = Counter()
@@ -100,7 +102,7 @@ def detect(path: str | Path, columns: Mapping[str, str] | None = None, reading: 
     for row in hinted(file, open_rows(file, named(columns), reading), suggest):
         rows += 1
         notes.update([row.note] if row.note else [])
-        if row.fields is not None and len(names) < MOST_COLUMNS and kind_of_file not in (".txt", ".md"):
+        if row.fields is not None and len(names) < MOST_COLUMNS and kind_of_file not in (".txt", ".md", *DOCUMENTS):
             names.update(dict.fromkeys(name for name in row.fields if len(name) <= 40 and name.isprintable()))
         try:
             shape, record, left = row_record(row, str(file), columns)
@@ -138,3 +140,11 @@ def detect(path: str | Path, columns: Mapping[str, str] | None = None, reading: 
         guess=guess_columns(odd) if odd and not shapes and not columns else {},
         notes=tuple(notes),
     )
+
+
+def _encoding(file: Path, reading: Reading) -> str:
+    """What a file's text is in; documents say it themselves."""
+    kind = file_type(file)
+    if kind in _BINARY:
+        return "binary"
+    return "as it says" if kind in DOCUMENTS else find_encoding(file, reading.encoding).name

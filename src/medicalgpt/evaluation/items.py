@@ -14,11 +14,11 @@ from medicalgpt.data.formats.options import LETTERS, Options, options_of
 from medicalgpt.data.ledger import place
 from medicalgpt.data.normal import normalized
 from medicalgpt.data.rows import Reading, Row, open_rows
+from medicalgpt.data.rows.workbook import ENDINGS as WORKBOOKS
+from medicalgpt.data.rows.workbook import workbook_rows
 from medicalgpt.errors import DataError
 from medicalgpt.evaluation.answer_key import AnswerKey
 from medicalgpt.evaluation.gold import right_options
-from medicalgpt.evaluation.workbook import ENDINGS as WORKBOOKS
-from medicalgpt.evaluation.workbook import workbook_rows
 from medicalgpt.runs.hashes import hash_text
 
 _ASKED: Final = (QUESTION, ("input", "instruction"))
@@ -120,7 +120,7 @@ def _columns(test: NamedTest) -> dict[str, str]:
 
 def _item(test: NamedTest, row: Row, path: Path, subject: str | None, key: AnswerKey | None = None) -> Item:
     if row.fields is None:
-        raise BadRow(row.problem, row.where)
+        raise row.refused
     fields, _ = as_columns(row.fields if key is None else key.with_answer(row.fields), _columns(test))
     question = required_text(fields, *_ASKED)
     options = _embedded(question, test.embedded) if test.embedded else options_of(fields)

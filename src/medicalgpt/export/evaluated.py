@@ -79,9 +79,26 @@ def card_lines(found: Evaluated | None) -> list[str]:
         for name, values in (("refused", test.refused), ("refused although harmless", test.over_refused)):
             if model in values:
                 out.append(f"\n{test.name}, {name}: {_cell(values.get(_BASE))} → {_cell(values[model])}")
+    out += _corpora(report)
     if found.changed:
         out.append("\nThe tests were taken before the last step below; its certificate says how little that changed.")
     return [*out, ""]
+
+
+def _corpora(report: Trust) -> Iterator[str]:
+    """What is known of the curated corpora behind the model."""
+    for corpus in report.corpora:
+        found = ", ".join(f"{kind} {count:,}" for kind, count in corpus.personal_found.items())
+        looked = f"searched ({', '.join(corpus.detectors)}; {corpus.operator}), in {corpus.personal_rows:,} rows"
+        personal = looked + (f": {found}" if found else "") if corpus.personal_data else "**not searched**"
+        tests = "; ".join(
+            f"{test.name} {test.found:,} of {test.items:,} found, {test.in_corpus:,} still in it"
+            for test in corpus.tests
+        )
+        yield (
+            f"\nTraining data was curated: {corpus.kept:,} of {corpus.rows:,} raw rows kept. Personal data: {personal}. Items of "
+            f"tests: {tests or '**not searched**'}."
+        )
 
 
 def _cell(value: Estimate | None) -> str:

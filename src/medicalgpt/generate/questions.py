@@ -5,11 +5,12 @@ from pathlib import Path
 
 from medicalgpt.data.encoding import is_damaged, numbered_lines
 from medicalgpt.data.files import file_type
+from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.rows.json_text import NOT_DECODED, jsonl_rows
 from medicalgpt.errors import DataError
 
-TYPES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+TYPES = (".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".parquet", ".arrow")
 ALLOWED = f"allowed: {', '.join(TYPES)}, and .txt with one question a line (each also compressed: .gz .bz2 .xz .zst)"
 
 
@@ -31,7 +32,7 @@ def is_plain(path: Path) -> bool:
     kind = file_type(path)
     if kind in TYPES:
         return False
-    if kind == ".md":
+    if kind in (".md", *DOCUMENTS):
         raise DataError(f"{path}: this file type holds no prompts; {ALLOWED}")
     first = next((line for _, line in numbered_lines(path, newline=None, tolerant=True)), "")
     return not first.lstrip().startswith("{")

@@ -23,6 +23,7 @@ _KEYWORDS: Final = {
 }
 _SHARD: Final = re.compile(r"data/(\w+(?:\.\w+)*)-[0-9]{5}-of-[0-9]{5}[^/]*\.[^/]*")
 _ORDER: Final = (".parquet", ".jsonl", ".json", ".csv")  # in a draw
+_PAPERS: Final = (".docx", ".pdf", ".html", ".htm", ".xml")  # about a data set oftener than in it
 _NO_DATA: Final = {"config.json", "dataset_info.json", "dataset_infos.json", "dummy_data.zip", "dataset_dict.json"}
 _LONGEST_PATTERN: Final = 512
 _PATIENCE: Final = 1.0  # seconds for one pattern on one name
@@ -84,11 +85,19 @@ def _by_names(names: Sequence[str]) -> Splits:
 
 
 def _one_type(splits: Splits, kind_of: KindOf) -> Splits:
-    """Files of the commonest type alone: a data set often holds the same rows in several."""
+    """Files of the commonest type alone, rows before papers: a data set often holds the same rows in several."""
     kinds = Counter(kind_of(name) for files in splits.values() for name in files)
     if len(kinds) < 2:
         return splits
-    most = max(kinds, key=lambda kind: (kinds[kind], -_ORDER.index(kind) if kind in _ORDER else -len(_ORDER), kind))
+    most = max(
+        kinds,
+        key=lambda kind: (
+            kind not in _PAPERS,
+            kinds[kind],
+            -_ORDER.index(kind) if kind in _ORDER else -len(_ORDER),
+            kind,
+        ),
+    )
     left = {split: [name for name in files if kind_of(name) == most] for split, files in splits.items()}
     return {split: files for split, files in left.items() if files}
 

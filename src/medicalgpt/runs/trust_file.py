@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from medicalgpt import __version__
 from medicalgpt.errors import RunError
+from medicalgpt.runs.trust_corpus import Corpus
 from medicalgpt.runs.trust_parts import (
     Certificate,
     Data,
@@ -54,6 +55,7 @@ class Trust(Part):
     compared: dict[str, dict[str, Estimate]]
     held_out: list[HeldOut]
     reward_models: list[RewardModel]
+    corpora: list[Corpus] = Field(default_factory=list)
     data: list[Data]
     licenses: list[License]
     lineage: list[Link]

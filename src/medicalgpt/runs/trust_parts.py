@@ -190,7 +190,7 @@ class License(Part):
 class Link(Part):
     """One link from raw file to final weights: what it is, its hash, and whether what lies there now has it."""
 
-    what: Literal["data", "held out", "base", "manifest", "weights", "merged"]
+    what: Literal["raw", "curation", "corpus", "data", "held out", "base", "manifest", "weights", "merged"]
     stage: str
     name: str
     sha256: str | None

@@ -15,6 +15,7 @@ from medicalgpt.config.stages import STAGES
 from medicalgpt.data.fingerprint import Content
 from medicalgpt.data.formats.fields import named
 from medicalgpt.data.rows import Reading
+from medicalgpt.data.storage import split_member
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.hub.address import parse
@@ -43,7 +44,7 @@ def data_of(stage: Stage, record: Manifest) -> Data:
     rows = record.after.get("eval/rows")
     return Data(
         stage=stage.name,
-        files=[file for one in ledgers for file in _files(one)],
+        files=files_of(record.ledger),
         **totals,
         held_out=None if rows is None else int(rows),
         reasons=reasons,
@@ -74,6 +75,11 @@ def content_state(config: StageConfig, given: Sequence[str | DataSource], wanted
     return "same" if found.hash == wanted else "changed"
 
 
+def files_of(ledger: JsonObject) -> list[DataFile]:
+    """The files that a manifest's ledger names, with the hashes that they have now."""
+    return [file for one in _ledgers(ledger) for file in _files(one)]
+
+
 def _ledgers(ledger: JsonObject) -> list[JsonObject]:
     """A manifest holds one, or one for each data set."""
     return [ledger] if "rows" in ledger else [one for one in ledger.values() if isinstance(one, dict) and "rows" in one]
@@ -87,6 +93,8 @@ def _files(ledger: JsonObject) -> Iterator[DataFile]:
             yield DataFile(name=f"… {len(rest)}", **totals, sha256=None, license=None)
             return
         path = Path(name).expanduser()
+        member = split_member(path)
+        path = member[0] if member is not None else path  # of what lies in an archive, the archive's
         there = path.is_file()
         yield DataFile(
             name=name,

@@ -19,6 +19,7 @@ from medicalgpt.runs.reward_report import read_report
 from medicalgpt.runs.trust_file import Trust
 from medicalgpt.runs.trust_parts import Estimate, GateLine, HeldOut, Model, RewardModel, Test
 from medicalgpt.runs.trust_parts import Stage as TrustStage
+from medicalgpt.trust.corpora import corpora, folders_of
 from medicalgpt.trust.data import data_of, licenses_of
 from medicalgpt.trust.evaluations import BASE, answering, evaluations_of, groups_of, tests_of
 from medicalgpt.trust.instruments import detectors, judges
@@ -48,11 +49,13 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
     gates = _gates(subject, found.by_model, earlier)
     gates += leakage_gates(subject, gates)
     data = [data_of(stage, record) for stage, record in subject.finished]
-    links, proofs = lineage_of(subject, data), certificates_of(subject)
+    curations = folders_of(subject)
+    curated = corpora(curations)
+    links, proofs = lineage_of(subject, data, curations), certificates_of(subject)
     licenses = licenses_of(subject, data, tests)
     models = list(_models(subject, found.by_model))
     instruments = [*detectors(), *judges(found.by_model)]
-    missing = not_measured(subject, models, tests, gates, links, proofs, licenses, data, instruments)
+    missing = not_measured(subject, models, tests, gates, links, proofs, licenses, data, instruments, curated)
     return Trust(
         kind=subject.kind,
         name=subject.name,
@@ -70,6 +73,7 @@ def gather(folder: Path, before: Path | None = None) -> Trust:
             if record.after
         ],
         reward_models=list(_reward_models(subject)),
+        corpora=curated,
         data=data,
         licenses=licenses,
         lineage=links,

@@ -1,6 +1,6 @@
 """From raw file to final weights: every link by its hash, looked at again, and the certificates on the way."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from medicalgpt.runs.folder import MERGED, MERGED_FROM
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.trust_parts import Certificate, Data, Link, State
+from medicalgpt.trust.corpora import links_of
 from medicalgpt.trust.data import content_state, stage_config
 from medicalgpt.trust.places import base_folder, base_state, files_state, short_name
 from medicalgpt.trust.subject import Stage, Subject
@@ -20,11 +21,12 @@ from medicalgpt.trust.subject import Stage, Subject
 _MOST: Final = 50  # certificates in a folder
 
 
-def lineage_of(subject: Subject, data: Sequence[Data]) -> list[Link]:
-    """All links, stage after stage; each says whether what lies there now has the hash that was noted."""
+def lineage_of(subject: Subject, data: Sequence[Data], curations: Mapping[Path, Sequence[str]]) -> list[Link]:
+    """All links, those of `curations` (as `corpora.folders_of`) first, then stage after stage; each says whether what lies there now
+    has the hash that was noted."""
     by_stage = {one.stage: one for one in data}
     noted = _noted_by_later(subject)
-    found: list[Link] = []
+    found = list(links_of(curations, noted))
     for stage, record in subject.finished:
         found += _inputs(stage, record, by_stage[stage.name])
         found += _outputs(stage, record, noted)

@@ -56,6 +56,7 @@ def page(trust: Trust, language: Language) -> str:
         "compared": grid(_compared(trust, t)),
         "missing": list(_missing(trust, t)),
         "data": [(one, one.files[:_MOST_FILES], len(one.files) - _MOST_FILES) for one in trust.data],
+        "most_files": _MOST_FILES,
         "licenses": _terms(trust),
         "held_out": [
             (one, [_named(line, t, language) for line in headline(one.before, one.after)]) for one in trust.held_out

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from medicalgpt.runs.trust_corpus import Corpus
 from medicalgpt.runs.trust_parts import Certificate, Data, GateLine, Instrument, License, Link, Model, Test, Unmeasured
+from medicalgpt.trust.corpora import uncurated
 from medicalgpt.trust.data import stage_config
 from medicalgpt.trust.subject import Subject
 from medicalgpt.trust.verdict import LEAKAGE, LEAKS
@@ -18,10 +20,12 @@ def not_measured(
     licenses: Sequence[License],
     data: Sequence[Data],
     instruments: Sequence[Instrument],
+    curated: Sequence[Corpus],
 ) -> list[Unmeasured]:
     """Everything that a reader may look for and not find, with what it is about."""
     return [
         *_of_tests(models, tests, gates),
+        *_of_corpora(subject, tests, curated),
         *_of_safety(tests, gates),
         *_of_judges(instruments),
         *_of_training(subject, data),
@@ -50,7 +54,16 @@ def _of_tests(models: Sequence[Model], tests: Sequence[Test], gates: Sequence[Ga
             yield Unmeasured(what="several", detail=f"{test.name}: {test.several:,}")
     if any(test.kind == "choice" for test in tests) and not any(test.answers for test in tests):
         yield Unmeasured(what="answers")
-    yield Unmeasured(what="clean")
+
+
+def _of_corpora(subject: Subject, tests: Sequence[Test], curated: Sequence[Corpus]) -> Iterator[Unmeasured]:
+    """What was not searched for: where a stage was trained on rows that no curation wrote, nothing was."""
+    stages = uncurated(subject) or not curated
+    searched = [{test.name for test in corpus.tests} for corpus in curated]
+    if stages or not tests or not all(test.name in names for test in tests for names in searched):
+        yield Unmeasured(what="clean")
+    if stages or not all(corpus.personal_data for corpus in curated):
+        yield Unmeasured(what="phi")
 
 
 def _of_judges(instruments: Sequence[Instrument]) -> Iterator[Unmeasured]:
@@ -75,7 +88,6 @@ def _of_training(subject: Subject, data: Sequence[Data]) -> Iterator[Unmeasured]
         reward = getattr(stage_config(stage), "reward", None)
         if any("rubric" in str(one) for one in getattr(reward, "functions", ())):
             yield Unmeasured(what="judge_error", detail=stage.name)
-    yield Unmeasured(what="phi")
     yield Unmeasured(what="clinical")
 
 

@@ -6,11 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from tests.curating import contents, made, qa, write
 from tests.marks import quick_and_slow
 
+import medicalgpt
+from medicalgpt.curation.cluster import DatatroveExecutor, Task
 from medicalgpt.curation.local import LocalExecutor
 from medicalgpt.errors import DataError, RunError
 
@@ -70,6 +74,63 @@ def test_datatrove_does_the_same_tasks(
     logs = [file for file in (tmp_path / "other").rglob("*") if file.is_file()]
     assert len(logs) > 3
     assert not [file for file in logs if b"1381234" in file.read_bytes()]
+
+
+class Later:
+    """An executor as a cluster's: `run` returns at once, and tasks are done by and by, all but `lost` ones."""
+
+    def __init__(self, pipeline: list[Task], tasks: int, lost: int = 0) -> None:
+        self._pipeline, self._ranks = pipeline, range(tasks - lost)
+
+    def run(self) -> None:
+        Thread(target=self._do, daemon=True).start()
+
+    def _do(self) -> None:
+        for rank in self._ranks:
+            time.sleep(0.05)
+            for task in self._pipeline:
+                task(None, rank)
+
+
+def on_a_cluster(raw: Path, out: Path, patience: float = 60, **more: Any) -> Path:
+    sources = {"rows": {"paths": [str(raw)]}}
+    executor = DatatroveExecutor(launch=lambda pipeline, tasks, logs: Later(pipeline, tasks, **more), patience=patience)
+    return made(sources, out, "held_out.fraction=0.1", "scale.partitions=2", "scale.shard_rows=200", executor=executor)
+
+
+@pytest.mark.slow
+def test_tasks_of_a_cluster_are_waited_for(
+    raw: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medicalgpt.curation.plan._SMALL", 10)
+    monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
+    assert contents(on_a_cluster(raw, tmp_path / "out")) == whole
+    with pytest.raises(
+        RunError, match=r"3 of 3 tasks of the step map are not done, and none was for 0.2 s; look at the logs"
+    ):
+        on_a_cluster(raw, tmp_path / "lost", patience=0.2, lost=3)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text(raw.read_text(encoding="utf-8") + '{"question": "13812345678"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"bad\.jsonl:441: "):
+        on_a_cluster(bad, tmp_path / "bad")
+
+
+def test_the_front_door_takes_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
+    steps: list[str] = []
+
+    def launch(pipeline: list[Task], tasks: int, logs: str) -> Later:
+        steps.append(pipeline[0].step)
+        assert Path(logs).is_dir()
+        return Later(pipeline, tasks)
+
+    corpus = medicalgpt.curate(
+        [write(tmp_path / "raw.jsonl", [qa(1), qa(2)])],
+        output_dir=tmp_path / "out",
+        overrides={"personal_data.detectors": ["patterns"]},
+        launch=launch,
+    )
+    assert (corpus.report["kept"], steps) == (2, ["map", "exact", "asked", "near", "write"])
 
 
 def test_a_row_that_cannot_be_used_stops_all_processes_with_its_place(

@@ -46,9 +46,9 @@ def test_missing_paths_and_useless_folders_are_errors(tmp_path: Path, make: list
 
 
 def test_other_types_and_no_paths_are_errors_that_list_what_is_allowed(tmp_path: Path) -> None:
-    _touch(tmp_path, "a.xml")
-    with pytest.raises(DataError, match=r"a\.xml: this file type is not read; allowed: \.jsonl, \.json, \.csv"):
-        expand([tmp_path / "a.xml"])
+    _touch(tmp_path, "a.rtf")
+    with pytest.raises(DataError, match=r"a\.rtf: this file type is not read; allowed: \.jsonl, \.json, \.csv"):
+        expand([tmp_path / "a.rtf"])
     with pytest.raises(DataError, match=r"no data files were given; allowed: \.jsonl"):
         expand([])
 

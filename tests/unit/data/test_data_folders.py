@@ -60,8 +60,8 @@ def test_hidden_files_and_folders_are_counted(packed: bool, tmp_path: Path) -> N
 
 
 def test_a_folder_without_data_says_what_it_holds(tmp_path: Path) -> None:
-    _write(tmp_path, {".rows.jsonl": ROW, "a.pdf": "x", "b.pdf": "x"})
-    with pytest.raises(DataError, match=r"holds no data file \(2 × \.pdf, 1 × hidden \.jsonl \(named by itself"):
+    _write(tmp_path, {".rows.jsonl": ROW, "a.rtf": "x", "b.rtf": "x"})
+    with pytest.raises(DataError, match=r"holds no data file \(2 × \.rtf, 1 × hidden \.jsonl \(named by itself"):
         find([tmp_path])
 
 

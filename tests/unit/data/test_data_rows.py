@@ -193,14 +193,16 @@ def test_rows_of_a_large_object_come_one_by_one(tmp_path: Path, monkeypatch: pyt
 def test_csv_with_header_multi_line_cells_and_quotes(tmp_path: Path) -> None:
     rows = _rows(
         tmp_path / "a.csv",
-        '\ufeffid,Question,answer\r\n1,"line one\r\nline ""two""",yes\r\n\r\n2,q,a\r\n3,only two\r\n',
+        '\ufeffid,Question,answer\r\n1,"line one\r\nline ""two""",yes\r\n\r\n2,q,a,,\r\n3,only two\r\n4,a,b,c\r\n',
     )
     assert [(r.number, r.line, r.fields, r.problem) for r in rows] == [
         (1, 2, {"id": "1", "Question": 'line one\r\nline "two"', "answer": "yes"}, ""),
         (2, 5, {"id": "2", "Question": "q", "answer": "a"}, ""),
-        (3, 6, None, "another number of cells than columns"),
+        (3, 6, {"id": "3", "Question": "only two", "answer": ""}, ""),
+        (4, 7, None, "more cells than columns"),
     ]
-    assert rows[2].where == "2 cells, the table has 3 columns"
+    assert [bool(row.note) for row in rows] == [False, False, True, False]
+    assert rows[3].where == "4 cells, the table has 3 columns"
 
 
 def test_cells_longer_than_the_csv_module_allows_by_itself(tmp_path: Path) -> None:

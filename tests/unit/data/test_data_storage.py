@@ -131,7 +131,7 @@ def test_names_in_gbk_are_readable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"a.pdf": b"x"}, "the archive holds no data file"),
+        ({"a.rtf": b"x"}, "the archive holds no data file"),
         ({"../a.jsonl": b"x", "/etc/a.jsonl": b"x"}, "the archive holds no data file"),
         (None, "not a zip archive, or a damaged one"),
     ],
@@ -203,13 +203,13 @@ def test_one_line_says_what_was_skipped_and_why(tmp_path: Path) -> None:
     (ward / "rows.jsonl").write_bytes(LINES)
     pack(ward / "more.zip", {"scan.dcm": b"x", "more.jsonl": LINES})
     for name in (
-        "a.pdf",
-        "b.PDF",
-        "c.xlsx",
+        "a.rtf",
+        "b.RTF",
+        "c.xls",
         "README.md",
         "sub/README.md",
         "notes",
-        ".hidden.pdf",
+        ".hidden.rtf",
         "x.jsonl.rar",
         "q.J Doe",
     ):
@@ -225,8 +225,8 @@ def test_one_line_says_what_was_skipped_and_why(tmp_path: Path) -> None:
     assert line.startswith(f"{ward}: 12 not read: ")
     assert sorted(line.partition("not read: ")[2].split(", ")) == sorted(
         [
-            "2 × .pdf",
-            "1 × .xlsx",
+            "2 × .rtf",
+            "1 × .xls",
             "2 × README.md (a description; named by itself it is read)",
             "1 × .rar",
             "1 × .dcm",
@@ -242,8 +242,8 @@ def test_one_line_says_what_was_skipped_and_why(tmp_path: Path) -> None:
 
 def test_a_reader_leaves_it_in_the_ledger(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_bytes(LINES)
-    (tmp_path / "guide.docx").write_text("x")
+    (tmp_path / "guide.doc").write_text("x")
     ledger = Ledger()
     assert len(list(read([tmp_path], "dialogue", ledger=ledger))) == 40
-    assert ledger.as_dict()["skipped"] == {str(tmp_path): {".docx": 1}}
+    assert ledger.as_dict()["skipped"] == {str(tmp_path): {".doc": 1}}
     assert "skipped" not in Ledger().as_dict()

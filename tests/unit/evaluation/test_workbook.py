@@ -9,10 +9,10 @@ import openpyxl
 import pytest
 
 from medicalgpt.config.evaluation import NamedTest
+from medicalgpt.data.rows import workbook
+from medicalgpt.data.rows.workbook import workbook_rows
 from medicalgpt.errors import DataError
-from medicalgpt.evaluation import workbook
 from medicalgpt.evaluation.items import Item, read_items
-from medicalgpt.evaluation.workbook import workbook_rows
 
 HEAD = ["question", "A", "B", "C", "answer", "ward"]
 ROWS: list[list[Any]] = [
@@ -152,5 +152,5 @@ def test_a_far_away_cell_is_no_reason_to_hold_a_whole_sheet(tmp_path: Path, monk
 def test_without_openpyxl_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "own.xlsx", ROWS)
     monkeypatch.setattr(workbook, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"pip install 'medicalgpt\[xlsx\]'"):
+    with pytest.raises(DataError, match=r"pip install 'medicalgpt\[documents\]'"):
         read(path)

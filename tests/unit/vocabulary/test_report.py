@@ -75,11 +75,11 @@ def test_texts_are_read_from_files_of_any_shape(tmp_path: Path) -> None:
 def test_what_is_left_out_of_a_corpus_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"question": "Fever?", "answer": "38."}\nnot json\n{"question": "No answer?"}\n')
     (tmp_path / "b.txt").write_text("")
-    (tmp_path / "c.pdf").write_text("x")
+    (tmp_path / "c.rtf").write_text("x")
     said: list[str] = []
     assert list(texts([tmp_path], say=said.append)) == ["Fever?", "38."]
     assert said == [
-        f"{tmp_path}: 1 not read: 1 × .pdf",
+        f"{tmp_path}: 1 not read: 1 × .rtf",
         f"{tmp_path / 'a.jsonl'}: 1 of 3 rows left out: not valid JSON",
         f"{tmp_path / 'a.jsonl'}: 1 of 3 rows left out: answer is missing",
         f"{tmp_path / 'b.txt'}: the file is empty: it has no rows",

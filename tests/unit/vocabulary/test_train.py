@@ -65,9 +65,9 @@ def test_the_command_says_what_a_folder_holds_beside_text(tmp_path: Path) -> Non
     ward = tmp_path / "ward"
     ward.mkdir()
     (ward / "a.txt").write_text("\n".join(CHINESE), encoding="utf-8")
-    (ward / "b.pdf").write_text("x")
+    (ward / "b.rtf").write_text("x")
     result = CliRunner().invoke(
         app, ["train", "--corpus", str(ward), "--output", str(tmp_path / "own"), "--size", "600", "--kind", "bytes"]
     )
     assert result.exit_code == 0, result.output
-    assert f"{ward}: 1 not read: 1 × .pdf" in result.stderr
+    assert f"{ward}: 1 not read: 1 × .rtf" in result.stderr

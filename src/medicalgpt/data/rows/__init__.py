@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from medicalgpt.data.files import file_type
+from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.rows.arrow import arrow_rows
+from medicalgpt.data.rows.documents import document_rows
 from medicalgpt.data.rows.json_text import json_rows, jsonl_lines, jsonl_row, jsonl_rows
 from medicalgpt.data.rows.parquet import parquet_rows
 from medicalgpt.data.rows.reading import DETECTED, Reading
@@ -14,6 +16,7 @@ from medicalgpt.data.rows.row import Row, UnknownHeader
 from medicalgpt.data.rows.squad import with_answer
 from medicalgpt.data.rows.tables import table_rows
 from medicalgpt.data.rows.whole_text import text_rows
+from medicalgpt.data.rows.workbook import book_rows
 
 __all__ = ["DETECTED", "RawRow", "Reading", "Row", "UnknownHeader", "open_raw_rows", "open_rows", "parsed"]
 
@@ -35,6 +38,10 @@ def _rows(path: Path, columns: Mapping[str, str], reading: Reading) -> Iterator[
     kind = file_type(path)
     if kind in (".csv", ".tsv"):
         return table_rows(path, columns, reading.encoding)
+    if kind == ".xlsx":
+        return book_rows(path, columns)
+    if kind in DOCUMENTS:
+        return document_rows(path, reading)
     if kind == ".parquet":
         return parquet_rows(path)
     if kind == ".arrow":

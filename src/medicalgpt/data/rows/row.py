@@ -4,20 +4,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medicalgpt.data.formats.fields import BadRow, NotLearned
 from medicalgpt.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One input row: its fields, or why it has none. `number` counts from 1 as in `Source`; `line` is given where it
-    differs (a table record behind cells of several lines), `note` where something about the file is odd."""
+    differs (a table record behind cells of several lines), `note` where something about the file is odd. `passed`: that it has no
+    fields is no fault, as of a page that is a picture in a document with text; `allowed` says what would have some."""
 
     number: int
     fields: dict[str, Any] | None
     problem: str = ""
     where: str = ""
-    line: int | None = None
+    line: int | str | None = None
     note: str = ""
+    passed: bool = False
+    allowed: str = ""
+
+    @property
+    def refused(self) -> BadRow:
+        """Why it has no fields, to be raised."""
+        return (NotLearned if self.passed else BadRow)(self.problem, self.where, self.allowed)
 
 
 class UnknownHeader(DataError):

@@ -1,4 +1,4 @@
-"""Rows of tables: CSV and TSV with or without a header."""
+"""Rows of tables: CSV and TSV as programs and spreadsheets write them, with or without a header."""
 
 import csv
 from collections import Counter
@@ -6,17 +6,23 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
-from typing import TextIO
+from typing import Final, TextIO
 
 from medicalgpt.config.sections import Encodings
 from medicalgpt.data.encoding import LONGEST_LINE, bounded_lines, numbered_lines, open_text
 from medicalgpt.data.files import file_type
 from medicalgpt.data.formats.fields import KNOWN_NAMES, fold_name
 from medicalgpt.data.rows.row import Row, UnknownHeader
+from medicalgpt.data.rows.separator import Separator, separator_of
 from medicalgpt.errors import DataError
 
 CELL_LIMIT = LONGEST_LINE  # an open quote must not swallow a file larger than memory
 
+SHORT: Final = (
+    "fewer cells than columns: those that miss were taken for blank, as spreadsheet programs leave out blank ones at the end "
+    "of a row"
+)
+_HEAD: Final = 64 << 10  # characters that the separator is found from
 _UNNAMED = "{} columns (not shown, as the first row may be data)"
 
 _Record = tuple[int, list[str]]  # line where it begins, cells
@@ -28,9 +34,12 @@ def table_rows(path: Path, columns: Mapping[str, str], encoding: Encodings = "au
     Raises:
         DataError: no header and no positional `columns`, a column twice, or quotes that do not close.
     """
-    plain = file_type(path) == ".tsv" and _is_plain(path, encoding)
+    tabs = file_type(path) == ".tsv"
     with open_text(path, newline="", encoding=encoding) as text:
-        records = _plain_records(text, path) if plain else _quoted_records(text, path)
+        separator = separator_of(text.read(_HEAD), columns, "\t" if tabs else ",")
+    plain = tabs and not separator.line and _is_plain(path, encoding)
+    with open_text(path, newline="", encoding=encoding) as text:
+        records = _plain_records(text, path) if plain else _quoted_records(text, path, separator)
         first = next(records, None)
         if first is None:
             return
@@ -39,18 +48,23 @@ def table_rows(path: Path, columns: Mapping[str, str], encoding: Encodings = "au
             names = [str(i) for i in range(len(first[1]))]
             records = chain([first], records)
         for number, (line, cells) in enumerate(records, 1):
-            if len(cells) == len(names):
-                yield Row(number, dict(zip(names, cells)), line=line)
+            if len(cells) > len(names) and not any(map(str.strip, cells[len(names) :])):
+                cells = cells[: len(names)]
+            if len(cells) <= len(names):
+                note = SHORT if len(cells) < len(names) else ""
+                cells += [""] * (len(names) - len(cells))
+                yield Row(number, dict(zip(names, cells)), line=line, note=note)
             else:
                 where = f"{len(cells)} cells, the table has {len(names)} columns"
-                yield Row(number, None, "another number of cells than columns", where, line)
+                yield Row(number, None, "more cells than columns", where, line)
 
 
-def _quoted_records(text: TextIO, path: Path) -> Iterator[_Record]:
-    delimiter = "\t" if file_type(path) == ".tsv" else ","
-    reader = csv.reader(bounded_lines(text, path), delimiter=delimiter, strict=True)
+def _quoted_records(text: TextIO, path: Path, separator: Separator) -> Iterator[_Record]:
+    text.read(len(separator.line))
+    before_it = 1 if separator.line else 0
+    reader = csv.reader(bounded_lines(text, path), delimiter=separator.character, strict=True)
     while True:
-        line = reader.line_num + 1
+        line = reader.line_num + 1 + before_it
         # csv has one limit for the process; it is ours for this row only, as other readers may run between two rows.
         before = csv.field_size_limit(CELL_LIMIT)
         try:

@@ -64,7 +64,7 @@ def read_requests(test: NamedTest, files: Mapping[str, Path]) -> list[Request]:
 def _request(test: NamedTest, row: Row, path: Path, subject: str | None) -> list[Request]:
     """The row's request; none where it is not one of `where`."""
     if row.fields is None:
-        raise BadRow(row.problem, row.where)
+        raise row.refused
     fields, _ = as_columns(row.fields, test.columns)
     for column, value in test.where.items():
         if optional_text(fields.folded, (fold_name(column),)) != value:
