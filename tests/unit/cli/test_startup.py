@@ -49,6 +49,12 @@ SURFACE = {
     "pipeline run": "file overrides",
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "report": "folder --language --output --before",
+    "runs compare": "runs --output --samples --same --json",
+    "runs delete": "runs --force --yes --among",
+    "runs export": "run --output --with",
+    "runs list": "folder --filter --kind --stage --state --sort --descending --json",
+    "runs show": "run --json",
+    "runs tail": "run --lines",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "
@@ -59,7 +65,7 @@ SURFACE = {
     "vocab report": "--model --tokenizer --text --encoding --txt --revision --trust-remote-code",
     "vocab train": "--corpus --output --size --kind --encoding --txt",
 }
-COMMANDS = ["", "config", "data", "evaluate", "export", "models", "pipeline", "vocab", *SURFACE]
+COMMANDS = ["", "config", "data", "evaluate", "export", "models", "pipeline", "runs", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner
