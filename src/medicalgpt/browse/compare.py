@@ -1,6 +1,7 @@
 """Runs side by side: what differs in their configurations, their numbers, their curves and their answers."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,11 +76,11 @@ class Comparison:
         """The settings that are not the same in all runs."""
         return tuple(setting for setting in self.settings if not setting.same)
 
-    def write(self, path: Path) -> Path:
+    def write(self, path: str | os.PathLike[str]) -> Path:
         """One self-contained HTML page; it holds text of samples, so that the user alone may read it. Raises RunError."""
         from medicalgpt.browse.compare_page import write_page
 
-        return write_page(self, path)
+        return write_page(self, Path(path))
 
     def as_dict(self) -> dict[str, JsonValue]:
         """JSON values: the runs, the differences and the numbers, without texts of samples and curves."""

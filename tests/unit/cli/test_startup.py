@@ -20,6 +20,7 @@ _SAMPLING = "--max-new-tokens --temperature --top-p --top-k --repetition-penalty
 SURFACE = {
     "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking --emergency",
     "config explain": "stage --filter --plugin",
+    "config import": "file --stage --output --dataset-info",
     "config resolve": "stage file overrides --plugin",
     "config validate": "stage file overrides --plugin",
     "data curate": "overrides --config --review",
