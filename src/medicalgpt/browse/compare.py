@@ -1,5 +1,6 @@
 """Runs side by side: what differs in their configurations, their numbers, their curves and their answers."""
 
+import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,20 +10,24 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from medicalgpt.browse.curves import Curve, curves_png
 from medicalgpt.browse.files import plain, read_config
 from medicalgpt.browse.find import find, info_of
 from medicalgpt.browse.info import Measured, RunInfo
 from medicalgpt.config.yaml_text import flow
+from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
 from medicalgpt.runs import metrics
+from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.manifest import homeless
 from medicalgpt.runs.ownership import CONFIG
+from medicalgpt.runs.page import environment
 
 MOST: Final = 12
 """Runs that fit beside each other."""
 _OWN: Final = ("output_dir",)  # differs always, and says nothing
-Curve = Sequence[tuple[int, float]]
+_SAMPLES: Final = 40  # questions on a page
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,26 @@ class Comparison:
         return tuple(setting for setting in self.settings if not setting.same)
 
     def write(self, path: str | os.PathLike[str]) -> Path:
-        """One self-contained HTML page; it holds text of samples, so that the user alone may read it. Raises RunError."""
-        from medicalgpt.browse.compare_page import write_page
+        """One self-contained HTML page with mode 0600, as it holds text of samples; returns its path.
 
-        return write_page(self, Path(path))
+        Raises:
+            RunError: it cannot be written.
+        """
+        figure = curves_png(self.names, self.curves)
+        page = (
+            environment(Path(__file__).parent)
+            .get_template("compare.html.jinja")
+            .render(
+                found=self,
+                same=[setting for setting in self.settings if setting.same],
+                figure=None if figure is None else "data:image/png;base64," + base64.b64encode(figure).decode("ascii"),
+                samples=self.samples[:_SAMPLES],
+                more=max(0, len(self.samples) - _SAMPLES),
+            )
+        )
+        with private_files():
+            write_text(Path(path), page)
+        return Path(path)
 
     def as_dict(self) -> dict[str, JsonValue]:
         """JSON values: the runs, the differences and the numbers, without texts of samples and curves."""

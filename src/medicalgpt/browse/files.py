@@ -10,6 +10,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from medicalgpt.config.yaml_text import LONGEST, YamlError, parse
+
 _LARGEST: Final = 64 << 20  # bytes of a JSON or YAML file that is read
 _DEEPEST: Final = 32
 
@@ -27,8 +29,6 @@ def read_json(path: Path) -> dict[str, JsonValue] | None:
 
 def read_config(path: Path) -> dict[str, object]:
     """The values of a config.resolved.yaml by dotted key, in its order; empty where it cannot be read."""
-    from medicalgpt.config.yaml_text import LONGEST, YamlError, parse
-
     try:
         if path.stat().st_size > 4 * LONGEST:
             return {}
