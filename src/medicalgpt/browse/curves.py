@@ -31,6 +31,7 @@ def curves_png(names: Sequence[str], curves: Mapping[str, Sequence[Curve]]) -> b
     """
     import matplotlib.style
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     charts = [(key, title) for key, title in _CHARTS if f"train/{key}" in curves or f"eval/{key}" in curves]
     if not charts:
@@ -45,6 +46,7 @@ def curves_png(names: Sequence[str], curves: Mapping[str, Sequence[Curve]]) -> b
             points = ", points: held out" if any(held_out) else ""
             axes.set_title(f"{title} (lines: training{points})", fontsize=11, loc="left")
             axes.set_xlabel("step")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(True, color="#e2e8f0", linewidth=0.8)
             axes.spines[["top", "right"]].set_visible(False)
         figure.legend(*_legend(names), loc="outside upper center", ncols=min(4, len(names)), frameon=False)

@@ -19,7 +19,7 @@ _SCHEDULES: Final = {
 }
 _DTYPES: Final = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32", "auto": "auto"}
 _MIXED: Final = "there the weights stay in float32 and are multiplied in this type; here it is the type of the weights"
-_KNOWN_LOGGERS: Final = ("tensorboard", "trackio", "wandb")
+_KNOWN_LOGGERS: Final = ("tensorboard", "trackio", "wandb", "swanlab", "mlflow")
 
 
 def rules(dataset_info: Path | None = None) -> tuple[Rule, ...]:
@@ -210,6 +210,10 @@ def _every(found: Carrying, strategies: tuple[str, ...], name: str, key: str, ot
 
 def places(found: Carrying) -> None:
     """Where the run goes, and who else is told of it."""
+    if (word := found.given.take("use_swanlab")) and word.value is True and "report_to" not in found.given.words:
+        found.put("report_to", ["swanlab"], word)
+    elif word:
+        found.leave(word, "report_to decides" if word.value is True else "it is off, or says nothing")
     if word := found.given.take("report_to"):
         names = [name for name in listed(word.value) if name not in ("none", "all")]
         known = [name for name in names if name in _KNOWN_LOGGERS]
