@@ -110,12 +110,23 @@ DEFAULTS: Final[Mapping[Tool, Mapping[str, float | str]]] = {
     "TRL": {**_TRAINER_DEFAULTS, "use_peft": False, "max_length": 1024},
 }
 _TRL_RATES: Final[Mapping[str, float]] = {"sft": 2e-5, "rm": 1e-4}
+_SIMPO: Final = {"beta": 0.1, "simpo_gamma": 0.5}
+_SAMPLED: Final = {"max_completion_length": 512, "num_iterations": 1}
+_OF_STAGE: Final[Mapping[Tool, Mapping[str, Mapping[str, float | str]]]] = {
+    "LLaMA-Factory": {"simpo": _SIMPO, "ppo": {"ppo_epochs": 4, "ppo_target": 6.0}},
+    "MedicalGPT": {},
+    "TRL": {
+        "simpo": _SIMPO,
+        "grpo": {**_SAMPLED, "num_generations": 8, "beta": 0.0, "loss_type": "dapo"},
+        "rloo": {**_SAMPLED, "num_generations": 2},
+    },
+}
 _TRL_LORA: Final[Mapping[str, float]] = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05}
 
 
 def defaults_of(tool: Tool, stage: str) -> dict[str, float | str]:
     """The defaults of a tool's stage that differ from ours, by its word."""
-    found = dict(DEFAULTS[tool])
+    found = {**DEFAULTS[tool], **_OF_STAGE[tool].get(stage, {})}
     if tool == "TRL":
         found["learning_rate"] = _TRL_RATES.get(stage, 1e-6)
         found |= _TRL_LORA

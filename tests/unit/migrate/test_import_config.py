@@ -189,6 +189,17 @@ def test_commands(tmp_path: Path, command: str, stage: str, expected: dict[str, 
     assert {key: values.get(key) for key in expected} == expected
 
 
+def test_defaults_of_there_are_written_where_ours_are_others(tmp_path: Path) -> None:
+    values, text = imported(write(tmp_path / "a.yaml", "stage: dpo\npref_loss: simpo\ndataset: a\n"))
+    assert (values["objective.beta"], values["objective.gamma"], values["train.epochs"]) == (0.1, 0.5, 3.0)
+    assert "beta: 0.1  # default of LLaMA-Factory" in text
+    values, _ = imported(
+        write(tmp_path / "b.sh", "trl grpo --dataset_name a/b --reward_model_name_or_path r --beta 0.04\n")
+    )
+    assert (values["objective.beta"], values["objective.loss_type"], values["objective.epochs"]) == (0.04, "dapo", 1)
+    assert (values["rollout.completions"], values["rollout.max_new_tokens"]) == (8, 512)
+
+
 def test_every_word_ends_up_somewhere(tmp_path: Path) -> None:
     """Of a long file each word stands as the source of a value, or among those that were not carried over, with its line."""
     from medicalgpt.migrate.tools import WORDS
