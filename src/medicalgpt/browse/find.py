@@ -41,7 +41,7 @@ def find(root: Path) -> Found:
         RunError: there is no such folder, or it holds too many folders to be one of runs.
     """
     if not root.is_dir():
-        raise RunError(f"{root} is no folder; give one that holds runs, such as runs")
+        raise RunError(f"{root} is no folder; give the one that holds your runs")
     walk = _Walk(root)
     walk.visit(root, 0)
     return walk.found
