@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:  # lazy: heavy
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def curves_png(names: Sequence[str], curves: Mapping[str, Sequence[Curve]]) -> b
     return picture.getvalue()
 
 
-def _style(at: int) -> tuple[str, str]:
+def _style(at: int) -> tuple[str, Literal["-", "--"]]:
     """Color and line of a run."""
     return _COLORS[at % len(_COLORS)], "-" if at < len(_COLORS) else "--"
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, Protocol, get_args
+from typing import BinaryIO, Final, Literal, Protocol
 
 from medicalgpt.browse.find import info_of
 from medicalgpt.disk.failures import explain
@@ -19,6 +19,7 @@ from medicalgpt.runs.manifest import homeless
 from medicalgpt.runs.ownership import CONFIG
 
 Part = Literal["weights", "text"]
+PARTS: Final[tuple[Part, ...]] = ("weights", "text")
 CONTENTS: Final = "contents.json"
 _ENDINGS: Final = (".zip", ".tar.zst")
 _WHY: Final = {
@@ -88,9 +89,9 @@ def pack(folder: Path, output: Path, parts: Collection[Part] = ()) -> Packed:
         raise RunError(f"{folder} is running, so its files change; wait until it ends")
     if not output.name.endswith(_ENDINGS):
         raise RunError(f"{output} is of another type; allowed: {', '.join(_ENDINGS)}")
-    unknown = [part for part in parts if part not in get_args(Part)]
+    unknown = [part for part in parts if part not in PARTS]
     if unknown:
-        raise RunError(f"'{unknown[0]}' cannot be added; allowed: {', '.join(get_args(Part))}")
+        raise RunError(f"'{unknown[0]}' cannot be added; allowed: {', '.join(PARTS)}")
     taken, left_out = _sorted_out(folder, parts)
     _write(folder, output, taken, left_out)
     return Packed(output, tuple(taken), {why: tuple(names) for why, names in left_out.items()})

@@ -171,9 +171,9 @@ def export(
     ] = None,
 ) -> None:
     """Pack a run for others: configuration, metrics, figures, manifest. Weights and private text only when asked for."""
-    from medicalgpt.browse.pack import pack
+    from medicalgpt.browse.pack import PARTS, pack
 
-    packed = pack(run, output or Path(f"{run.resolve().name}.zip"), [part.value for part in parts or ()])
+    packed = pack(run, output or Path(f"{run.resolve().name}.zip"), [part for part in PARTS if part in (parts or ())])
     typer.echo(f"written: {packed.path}, {len(packed.files)} files and contents.json")
     for why, names in packed.left_out.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -14,6 +14,7 @@ from medicalgpt.runs.duration import duration
 
 if TYPE_CHECKING:  # lazy: another start-up's time
     from rich.table import Table
+    from rich.text import Text
 
     from medicalgpt.runs.metrics import Line
 
@@ -187,7 +188,7 @@ def _table(columns: Sequence[str]) -> "Table":
     return table
 
 
-def _texts(row: Sequence[str], styles: dict[int, str]) -> Iterator[object]:
+def _texts(row: Sequence[str], styles: dict[int, str]) -> "Iterator[Text]":
     from rich.text import Text
 
     for at, cell in enumerate(row):

@@ -97,7 +97,7 @@ TRL_COMMANDS: Final[Mapping[str, str]] = {
 """What stands behind `trl`, and our stage."""
 
 # What is used there where nothing is set, and differs here: without it the file would not train what it did.
-_TRAINER_DEFAULTS: Final = {
+_TRAINER_DEFAULTS: Final[Mapping[str, float | str]] = {
     "learning_rate": 5e-5,
     "num_train_epochs": 3.0,
     "lr_scheduler_type": "linear",
@@ -110,8 +110,8 @@ DEFAULTS: Final[Mapping[Tool, Mapping[str, float | str]]] = {
     "TRL": {**_TRAINER_DEFAULTS, "use_peft": False, "max_length": 1024},
 }
 _TRL_RATES: Final[Mapping[str, float]] = {"sft": 2e-5, "rm": 1e-4}
-_SIMPO: Final = {"beta": 0.1, "simpo_gamma": 0.5}
-_SAMPLED: Final = {"max_completion_length": 512, "num_iterations": 1}
+_SIMPO: Final[Mapping[str, float | str]] = {"beta": 0.1, "simpo_gamma": 0.5}
+_SAMPLED: Final[Mapping[str, float | str]] = {"max_completion_length": 512, "num_iterations": 1}
 _OF_STAGE: Final[Mapping[Tool, Mapping[str, Mapping[str, float | str]]]] = {
     "LLaMA-Factory": {"simpo": _SIMPO, "ppo": {"ppo_epochs": 4, "ppo_target": 6.0}},
     "MedicalGPT": {},
@@ -158,7 +158,7 @@ def names_table() -> str:
         meant = FOREIGN.get(word)
         keys = meant.keys if meant else (SAME[word],)
         rows.setdefault((" or ".join(f"`{key}`" for key in keys), meant.note if meant else ""), []).append(word)
-    for (keys, note), words in sorted(rows.items(), key=lambda row: (row[0][0] == "", row[0])):
+    for (ours, note), words in sorted(rows.items(), key=lambda row: (row[0][0] == "", row[0])):
         cells = [", ".join(f"`{word}`" for word in words if word in WORDS[tool]) for tool in WORDS]
-        lines.append(f"| {' | '.join(cells)} | {keys or '–'} | {note.replace('|', chr(92) + '|')} |")
+        lines.append(f"| {' | '.join(cells)} | {ours or '–'} | {note.replace('|', chr(92) + '|')} |")
     return "\n".join(lines)
