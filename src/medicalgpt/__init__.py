@@ -17,7 +17,10 @@ if TYPE_CHECKING:  # for type checkers and editors; at run time `__getattr__` be
     from medicalgpt.api.leakage import leakage, plant
     from medicalgpt.api.publish import estimate, export_gguf, merge, quantize
     from medicalgpt.api.report import report
+    from medicalgpt.api.runs import compare_runs, delete_run, export_run, list_runs
     from medicalgpt.api.training import load_config, train
+    from medicalgpt.browse.compare import Comparison
+    from medicalgpt.browse.info import RunInfo
     from medicalgpt.curation.corpus import Corpus
     from medicalgpt.data.records import Dialogue, Message
     from medicalgpt.errors import (
@@ -53,6 +56,9 @@ _HOMES = {
     "medicalgpt.evaluation.finished": ("Evaluation",),
     "medicalgpt.api.publish": ("estimate", "export_gguf", "merge", "quantize"),
     "medicalgpt.api.report": ("report",),
+    "medicalgpt.api.runs": ("compare_runs", "delete_run", "export_run", "list_runs"),
+    "medicalgpt.browse.compare": ("Comparison",),
+    "medicalgpt.browse.info": ("RunInfo",),
     "medicalgpt.runs.run": ("Metrics", "Run"),
     "medicalgpt.api.training": ("load_config", "train"),
     "medicalgpt.data.records": ("Dialogue", "Message"),
@@ -80,6 +86,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "BusyError",
+    "Comparison",
     "Completion",
     "ConfigError",
     "Constraint",
@@ -102,15 +109,20 @@ __all__ = [
     "RenderError",
     "Run",
     "RunError",
+    "RunInfo",
     "Sampling",
     "ServeError",
     "Span",
+    "compare_runs",
     "curate",
+    "delete_run",
     "estimate",
     "evaluate",
     "export_gguf",
+    "export_run",
     "inspect",
     "leakage",
+    "list_runs",
     "load_config",
     "merge",
     "plant",

@@ -28,6 +28,7 @@ from medicalgpt.cli import (
     pipeline,
     quantize,
     report,
+    runs,
     score,
     serve,
     train,
@@ -44,6 +45,7 @@ GROUPS: dict[str, typer.Typer] = {
     "export": export.app,
     "models": models.app,
     "pipeline": pipeline.app,
+    "runs": runs.app,
     "vocab": vocab.app,
 }
 COMMANDS: dict[str, Callable[..., Any]] = {

@@ -48,6 +48,51 @@ def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plug
     typer.echo(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
 
 
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="LLaMA-Factory's YAML or JSON, or a script that calls MedicalGPT's or TRL's training."
+        ),
+    ],
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="Where the file does not tell it, or has several trainings.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A new YAML file; default: it is printed.")
+    ] = None,
+    dataset_info: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="LLaMA-Factory's dataset_info.json; default: the one beside the data."),
+    ] = None,
+) -> None:
+    """Write a configuration of ours from one of another toolkit. Scripts are read, never run; what cannot be carried over is said."""
+    from medicalgpt.errors import ConfigError
+    from medicalgpt.migrate.carry import MISSING
+    from medicalgpt.migrate.importing import import_config
+    from medicalgpt.migrate.written import as_yaml
+
+    if output is not None and output.exists():
+        raise ConfigError(f"{output} is there already; name a new file with --output")
+    found = import_config(file, stage, dataset_info)
+    text = as_yaml(found, file.name)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{output} could not be written: {error.strerror}") from None
+        typer.echo(f"written: {output}")
+    missing = f", {text.count(MISSING) - 1} to fill in ({MISSING})" if MISSING in text else ""
+    typer.echo(
+        f"{found.given.tool}, {found.stage}: {len(found.values)} keys set, {len(found.left)} words not carried over{missing}; "
+        "the reasons stand in the file as comments",
+        err=True,
+    )
+
+
 @app.command()
 def resolve(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Print the whole config as a run would use it, each value with its origin."""

@@ -54,7 +54,7 @@ class StageConfig(Section):
     train: OptimizerConfig = OptimizerConfig()
     distributed: DistributedConfig = DistributedConfig()
     output_dir: str = Field(description="The run folder.")
-    report_to: list[Literal["tensorboard", "trackio", "wandb"]] = Field(
+    report_to: list[Literal["tensorboard", "trackio", "wandb", "swanlab", "mlflow"]] = Field(
         default_factory=list, description="Loggers beside metrics.jsonl."
     )
 

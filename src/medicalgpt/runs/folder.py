@@ -13,11 +13,13 @@ from typing import Literal
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import sync_file, write_text
+from medicalgpt.runs.failure import forget_failure, note_failure
 from medicalgpt.runs.lock import FolderLock
 from medicalgpt.runs.ownership import CONFIG, RUN_FILE, Standing, Stretch, examine, record, stretches
 from medicalgpt.runs.run_key import RunKey
 from medicalgpt.runs.staging import damage, discard, recover, staged, write_complete
 
+LOCK = ".lock"
 MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
 MERGED_FROM = "merged_from.txt"  # in it, the hash of the manifest that the run had then
 _STEP = re.compile(r"step-([1-9]\d*)")  # no run goes on from step-0, which holds weights alone
@@ -50,7 +52,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
-        self._lock = FolderLock(self.path / ".lock")
+        self._lock = FolderLock(self.path / LOCK)
+        self._begun = False
 
     @property
     def config(self) -> Path:
@@ -117,7 +120,9 @@ class RunFolder:
             if found.state == "finished" and found.shorter is None:
                 self.close()
                 return StartState("finished", self.latest_checkpoint(), found.note)
-            return self._start(config_text, key, found)
+            started = self._start(config_text, key, found)
+            self._begun = True
+            return started
         except BaseException:
             self.close()
             raise
@@ -125,6 +130,7 @@ class RunFolder:
     def _start(self, config_text: str, key: RunKey, found: Standing) -> StartState:
         try:
             self._recover()
+            forget_failure(self.path)
             if found.shorter is not None:
                 self._stretch(key, found)
             elif not (self.path / RUN_FILE).exists():
@@ -168,6 +174,9 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Only by the process that began it, and not where the folder was given back (`withdraw`).
+        if self._begun and (self.path / RUN_FILE).exists():
+            note_failure(self.path, error)
         self.close()
 
     def checkpoint_dir(self, step: int) -> Path:
@@ -271,7 +280,7 @@ def _step_of(path: Path) -> int:
 def withdraw(folder: RunFolder) -> None:
     """Free a folder whose run was refused before its first number, so that a corrected config may use it."""
     claim = (folder.path / RUN_FILE, folder.config, folder.report)
-    names = {p.name for p in folder.path.iterdir() if p.name != ".lock"}
+    names = {p.name for p in folder.path.iterdir() if p.name != LOCK}
     if names <= {p.name for p in claim}:
         for path in claim:
             path.unlink(missing_ok=True)

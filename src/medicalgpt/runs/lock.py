@@ -2,14 +2,17 @@
 
 import logging
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from medicalgpt.errors import RunError
 
 _log = logging.getLogger(__name__)
+_PATIENCE: Final = 0.4  # seconds
 
 
 class FolderLock:
@@ -21,7 +24,7 @@ class FolderLock:
         self._lock = FileLock(path, thread_local=False, preserve_lock_file=True, on_acquired=_write_pid)
 
     def acquire(self) -> None:
-        """Take the lock or fail at once.
+        """Take the lock or fail within a moment.
 
         Raises:
             RunError: another holder has it; the message names its process.
@@ -29,7 +32,8 @@ class FolderLock:
         if self._lock.is_locked:  # filelock would count this as a nested hold
             raise self._in_use()
         try:
-            self._lock.acquire(blocking=False)
+            # Not at once: `held` of another process takes it for a moment.
+            self._lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 8)
         except Timeout:
             raise self._in_use() from None
         except OSError as error:
@@ -54,6 +58,30 @@ class FolderLock:
             with suppress(OSError):
                 os.truncate(self.path, 0)
             self._lock.release()
+
+
+def held(path: Path) -> bool | None:
+    """Whether a living process holds the lock on this file, without writing to it; None where nobody can tell."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    try:
+        if sys.platform == "win32":  # which lets nobody else read a locked file
+            os.read(handle, 1)
+            return False
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except (BlockingIOError, PermissionError):
+        return True
+    except OSError:  # some network file systems have no locks
+        return None
+    finally:
+        os.close(handle)
 
 
 def _write_pid(fd: int) -> None:

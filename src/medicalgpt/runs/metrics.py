@@ -115,18 +115,19 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Line]]:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
     for number, raw in enumerate(whole, start=1):
-        parsed = _parse(raw)
+        parsed = parse_line(raw)
         if parsed is None and b"\0" in raw:  # JSON has none: blocks that never came to the disk
             continue
         if parsed is None:
             raise RunError(f"{path}:{number}: not a JSON object with a whole-number step; delete or repair this line")
         yield raw, parsed
-    parsed = _parse(rest)
+    parsed = parse_line(rest)
     if parsed is not None:
         yield rest, parsed
 
 
-def _parse(raw: bytes) -> Line | None:
+def parse_line(raw: bytes) -> Line | None:
+    """A line of a log; None where it is torn or no JSON object with a whole-number step."""
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):

@@ -155,7 +155,13 @@ class Stretch(NamedTuple):
 def record(key: RunKey, stretched: Sequence[Stretch] = ()) -> dict[str, Any]:
     """What `.run.json` says of a run that begins now, or is made longer."""
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    said = {"config_key": key.hash(), "parts": key.parts(), "version": __version__, "created": created}
+    said = {
+        "config_key": key.hash(),
+        "parts": key.parts(),
+        "version": __version__,
+        "created": created,
+        "stage": key.stage,
+    }
     return said | ({"stretched": [list(one) for one in stretched]} if stretched else {})
 
 

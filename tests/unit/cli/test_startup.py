@@ -23,6 +23,7 @@ _SAMPLING = (
 SURFACE = {
     "chat": f"{_MODEL} {_SAMPLING} --no-history --thinking --emergency",
     "config explain": "stage --filter --plugin",
+    "config import": "file --stage --output --dataset-info",
     "config resolve": "stage file overrides --plugin",
     "config validate": "stage file overrides --plugin",
     "data curate": "overrides --config --review",
@@ -53,6 +54,12 @@ SURFACE = {
     "pipeline run": "file overrides",
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "report": "folder --language --output --before",
+    "runs compare": "runs --output --samples --same --json",
+    "runs delete": "runs --force --yes --among",
+    "runs export": "run --output --with",
+    "runs list": "folder --filter --kind --stage --state --sort --descending --json",
+    "runs show": "run --json",
+    "runs tail": "run --lines",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
     "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "
@@ -63,7 +70,7 @@ SURFACE = {
     "vocab report": "--model --tokenizer --text --encoding --txt --revision --trust-remote-code",
     "vocab train": "--corpus --output --size --kind --encoding --txt",
 }
-COMMANDS = ["", "config", "data", "evaluate", "examples", "export", "models", "pipeline", "vocab", *SURFACE]
+COMMANDS = ["", "config", "data", "evaluate", "examples", "export", "models", "pipeline", "runs", "vocab", *SURFACE]
 PROBE = """
 import sys
 from typer.testing import CliRunner

@@ -79,7 +79,7 @@ def test_unknown_keys_suggest_what_was_meant(line: str, problem: str) -> None:
             "lora: {target_modules: [q, 3]}",
             'lora.target_modules is ["q", 3]; allowed: all-linear | family or list of text',
         ),
-        ("report_to: [wandb, tb]", 'report_to[1] is "tb"; allowed: tensorboard | trackio | wandb'),
+        ("report_to: [wandb, tb]", 'report_to[1] is "tb"; allowed: tensorboard | trackio | wandb | swanlab | mlflow'),
         ("lora: 8", "lora is 8; allowed: section with keys such as enabled, rank, alpha"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Folders of runs: what lies there, side by side, followed, deleted and packed."""

@@ -1,0 +1,1 @@
+"""Configurations and scripts of other toolkits, read into ours."""
