@@ -308,6 +308,8 @@ PRIVATE = {
     "_convert_weight_to_int4pack_for_cpu": "torch",
     "_created_lr_scheduler": "Trainer",
     "_defer_fsdp_gradient_reduction": "Trainer",
+    "_exit": "os, as its documentation says",
+    "_fields": "NamedTuple, as its documentation says",
     "_get_num_items_in_batch": "Trainer",
     "_int_mm": "torch",
     "_is_stateful": "transformers' models",

@@ -28,6 +28,7 @@ from torch.distributed.fsdp import (
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from medicalgpt.errors import ConfigError
+from medicalgpt.kernels.device import accelerator
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.models.causal_lm import unwrap
 
@@ -75,7 +76,7 @@ class Sharding:
             raise ConfigError(
                 f"distributed.shard: {error}, so it cannot be divided; use distributed.shard=none, or a model of another family"
             ) from error
-        kept = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if self.offload else OffloadPolicy()
+        kept = CPUOffloadPolicy(pin_memory=accelerator() is not None) if self.offload else OffloadPolicy()
         for layer in layers:
             fully_shard(
                 layer, mesh=self.mesh, reshard_after_forward=self.reshard, mp_policy=policy, offload_policy=kept
