@@ -1,6 +1,6 @@
 """The page: what is on it and where. What happens on a click is in events.py."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,9 @@ class Page:
 
     @property
     def sampling(self) -> list[gr.components.Component]:
-        """The inputs of `Settings`, in its order."""
-        return [getattr(self, field.name) for field in fields(Settings) if field.name != "stop"]
+        """The inputs of those `Settings` that have one, in the order in which events hand them over."""
+        asked = (self.system, self.max_new_tokens, self.temperature, self.top_p, self.top_k)
+        return [*asked, self.repetition_penalty, self.seed]
 
 
 def build(info: ModelInfo, defaults: Settings, rated: bool, emergency: Emergency | None = None) -> Page:

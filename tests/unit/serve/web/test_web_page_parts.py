@@ -4,7 +4,7 @@ import json
 import os
 import re
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
-from medicalgpt.serve.web.info import describe, table
+from medicalgpt.serve.web.events import Events
+from medicalgpt.serve.web.info import ModelInfo, describe, table
 from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
+from medicalgpt.serve.web.page import build
 from medicalgpt.serve.web.settings import Settings, read_seed
 from medicalgpt.serve.web.shield import allowed
 from medicalgpt.serve.web.simplified import SIMPLIFIED
@@ -316,3 +318,15 @@ def test_a_proxy_is_passed_by_while_the_page_starts_only(monkeypatch: pytest.Mon
         start()
     assert os.environ["NO_PROXY"] == "example.org"
     assert "no_proxy" not in os.environ
+
+
+def test_the_inputs_of_the_page_hand_over_its_settings_and_the_others_stay() -> None:
+    info = ModelInfo("m", "b", "", (), "", "", (), 512, "", "chatml")
+    given = Settings("Be brief.", 40, 0.5, 0.8, 20, 1.2, 7, ("END",), 0.1, 0.25, 0.75)
+    page = build(info, given, rated=False)
+    events = Events(page, info, lambda texts: pytest.fail("nobody came"), given, False)
+    events.wire()
+    values = [component.value for component in page.sampling]
+    assert events._settings(tuple(values)) == given
+    values[2] = 0.0
+    assert events._settings(tuple(values)) == replace(given, temperature=0.0)
