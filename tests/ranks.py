@@ -50,6 +50,13 @@ class Done:
     seconds: float
 
 
+def assert_gone_on(done: dict[str, Done], world: int) -> None:
+    """The job `dies N` was killed on both its ranks, and `goes on N` took up its checkpoint on so many."""
+    assert done[f"dies {world}"].codes == [9, 9], done[f"dies {world}"].said
+    assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
+    assert "resuming from" in done[f"goes on {world}"].said[0]
+
+
 def run(jobs: list[Job], timeout: float = 1800.0) -> dict[str, Done]:
     """All jobs one after another in one process that forks ranks; by name."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from medicalgpt.config import Resolved, load, stage_schema
@@ -153,6 +154,17 @@ def column(run: Path, name: str) -> list[float]:
 
 def manifest(run: Path) -> dict[str, Any]:
     return json.loads((run / "manifest.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def assert_no_other_run(found: Path, wanted: Path) -> None:
+    """Who computes what is no part of a run: two runs have the same samples, the same key and the same best step."""
+    pair, single = (run / "samples.jsonl" for run in (found, wanted))
+    assert pair.exists() == single.exists()
+    if single.exists():
+        assert pair.read_text() == single.read_text()
+    first, second = manifest(found), manifest(wanted)
+    assert first["config_key"] == second["config_key"], "who computes what is no other run"
+    assert first.get("best") == pytest.approx(second.get("best"))
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import nn
 
 from gpu.facts import device, fact, synchronize
-from gpu.measured import SIZES, TOLERANCE, _config, _model, _row
+from gpu.measured import SIZES, TOLERANCE, _config, _model, _row, beside_peak
 
 
 @contextmanager
@@ -36,16 +36,12 @@ def shard(smoke: bool) -> None:
                 held, due, used = _first(world, method, smoke)
             name = f"{method}, 1 of {world}"
             assert held == due, f"{name}: holds {held} bytes (weights, gradients, moments), its part is {due}"
-            expected = _estimate(world, method, smoke)
+            fits, beside = beside_peak(_estimate(world, method, smoke), used)
+            wrong += [] if fits else [name]
             said = ", ".join(
                 f"{what} {size / 1e6:.3f} MB" for what, size in zip(("weights", "gradients", "moments"), held)
             )
-            if not used:
-                fact(name, f"{said}; peak estimated {expected / 1e9:.3f} GB, not measured without a card")
-                continue
-            off = expected / used - 1
-            wrong += [name] if abs(off) > TOLERANCE else []
-            fact(name, f"{said}; peak {used / 1e9:.2f} GB, estimated {expected / 1e9:.2f} GB, {off:+.1%}")
+            fact(name, f"{said}; peak {beside}")
     assert not wrong, f"peak off by more than {TOLERANCE:.0%}: {', '.join(wrong)}"
 
 

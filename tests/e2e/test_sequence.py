@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from tests.numerics import EXACT
-from tests.ranks import Done, Job, run
-from tests.stages import Bench, column, largest_gap, manifest, metrics, weights
+from tests.ranks import Done, Job, assert_gone_on, run
+from tests.stages import Bench, assert_no_other_run, column, largest_gap, manifest, metrics, weights
 from tests.tiny import save_tiny
 
 OPTIONS = ("train.tokens_per_step=256", "train.max_steps=4", "train.save_every=1", "train.keep_checkpoints=4")
@@ -121,14 +121,8 @@ def test_shared_rows_are_one_process(done: dict[str, Done], folder: Path, way: s
     assert f"each row on {world} processes" in done[name].said[0]
     runs = folder / "runs"
     assert_same(runs / name, runs / single)
-    pair, one = (runs / n / "samples.jsonl" for n in (name, single))
-    assert pair.exists() == one.exists()
-    if one.exists():
-        assert pair.read_text() == one.read_text()
-    first, second = manifest(runs / name), manifest(runs / single)
-    assert first["config_key"] == second["config_key"], "who computes a row is no other run"
-    assert first.get("best") == pytest.approx(second.get("best"))
-    assert first.get("reward") == pytest.approx(second.get("reward"))
+    assert_no_other_run(runs / name, runs / single)
+    assert manifest(runs / name).get("reward") == pytest.approx(manifest(runs / single).get("reward"))
 
 
 @pytest.mark.slow
@@ -144,9 +138,7 @@ def test_shared_rows_beside_copies_and_parts_of_the_model(done: dict[str, Done],
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_killed_with_shared_rows_and_gone_on_with(done: dict[str, Done], folder: Path, world: int) -> None:
-    assert done[f"dies {world}"].codes == [9, 9], done[f"dies {world}"].said
-    assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
-    assert "resuming from" in done[f"goes on {world}"].said[0]
+    assert_gone_on(done, world)
     assert_same(folder / "runs" / f"again {world}", folder / "runs" / "cap 1")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from tests.numerics import EXACT
-from tests.ranks import Done, Job, run
-from tests.stages import Bench, column, largest_gap, manifest, metrics, weights
+from tests.ranks import Done, Job, assert_gone_on, run
+from tests.stages import Bench, assert_no_other_run, column, largest_gap, metrics, weights
 
 OPTIONS = ("train.tokens_per_step=256", "train.max_steps=4", "train.save_every=1", "train.keep_checkpoints=4")
 EIGHT = "train.tokens_per_step=512"  # two rows a step on each of four processes
@@ -117,13 +117,7 @@ def test_two_ranks_are_one(done: dict[str, Done], folder: Path, way: str) -> Non
     assert (done[f"{way} 1"].codes, done[f"{way} 2"].codes) == ([0], [0, 0]), done[f"{way} 2"].said
     assert "sharded: each process holds 1/2 of it" in done[f"{way} 2"].said[0]
     assert_same(folder / f"{way} 2", folder / f"{way} 1")
-    pair, single = (folder / f"{way} {n}" / "samples.jsonl" for n in (2, 1))
-    assert pair.exists() == single.exists()
-    if single.exists():
-        assert pair.read_text() == single.read_text()
-    first, second = (manifest(folder / f"{way} {n}") for n in (2, 1))
-    assert first["config_key"] == second["config_key"], "how a model is divided is no other run"
-    assert first.get("best") == pytest.approx(second.get("best"))
+    assert_no_other_run(folder / f"{way} 2", folder / f"{way} 1")
 
 
 @pytest.mark.slow
@@ -173,9 +167,7 @@ def test_one_process_of_a_machine_loads_at_a_time(done: dict[str, Done]) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2, 4])
 def test_killed_on_two_ranks_and_gone_on_with(done: dict[str, Done], folder: Path, world: int) -> None:
-    assert done[f"dies {world}"].codes == [9, 9], done[f"dies {world}"].said
-    assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
-    assert "resuming from" in done[f"goes on {world}"].said[0]
+    assert_gone_on(done, world)
     assert_same(folder / f"again {world}", folder / "dpo 1")
 
 

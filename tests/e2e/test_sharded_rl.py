@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.numerics import EXACT
-from tests.ranks import Done, Job, run
+from tests.ranks import Done, Job, assert_gone_on, run
 from tests.rl import words
 from tests.stages import Bench, largest_gap, weights
 
@@ -143,9 +143,7 @@ def test_shorter_types_start_alike(done: dict[str, Done], folder: Path, kind: st
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [1, 2])
 def test_killed_on_two_ranks_and_gone_on_with(done: dict[str, Done], folder: Path, world: int) -> None:
-    assert done[f"dies {world}"].codes == [9, 9], done[f"dies {world}"].said
-    assert set(done[f"goes on {world}"].codes) == {0}, done[f"goes on {world}"].said
-    assert "resuming from" in done[f"goes on {world}"].said[0]
+    assert_gone_on(done, world)
     assert_same(folder / f"again {world}", folder / "ppo 1")
 
 

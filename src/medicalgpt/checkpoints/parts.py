@@ -40,6 +40,11 @@ class WholeState:
         return self.held
 
 
+def is_first() -> bool:
+    """Whether this is the first process, or the only one."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
 def whole_weights(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights by name with the parts of all processes, which must all ask."""
     return {name: whole(parameter) for name, parameter in parameters.items()}
@@ -48,7 +53,7 @@ def whole_weights(parameters: Mapping[str, torch.Tensor]) -> dict[str, torch.Ten
 def whole_state(optimizer: Stateful) -> WholeState:
     """The state with the parts of all processes, which must all ask; the first keeps it."""
     found = optimizer.state_dict()
-    keeps = not dist.is_initialized() or dist.get_rank() == 0
+    keeps = is_first()
 
     def put(entry: Mapping[str, object]) -> dict[str, object]:
         values = {name: whole(v) if isinstance(v, torch.Tensor) else v for name, v in entry.items()}

@@ -12,7 +12,7 @@ from medicalgpt.models.shard import Sharding
 from medicalgpt.models.trial import Trial
 from medicalgpt.training.placing import place
 from medicalgpt.training.policy import keep_differentiable, keep_trained
-from medicalgpt.training.together import in_turn
+from medicalgpt.training.sharding import opened
 
 
 def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
@@ -61,7 +61,7 @@ def open_reference(
         ConfigError: it cannot.
     """
 
-    def opened() -> CausalPolicy:
+    def load_own() -> CausalPolicy:
         loaded = load(model, quantization, None)
         if sharding is None:
             place(loaded.model)
@@ -72,7 +72,7 @@ def open_reference(
             reference.passes = Passes.divided(sharding, loaded.model, reference, keep=keep)
         return reference
 
-    reference = opened() if sharding is None else in_turn(opened)
+    reference = opened(sharding, load_own)
     found = probe(reference.model, batching, Trial(run=reference.passes.trial))
     reference.passes.free()
     if found.batching != batching:

@@ -19,7 +19,7 @@ from torch.distributed.tensor import DTensor
 from medicalgpt.checkpoints import checkpoint
 from medicalgpt.checkpoints.checkpoint import Snapshot
 from medicalgpt.checkpoints.divided import copied, write_parts
-from medicalgpt.checkpoints.parts import WEIGHT, parts_of, whole_state, whole_weights
+from medicalgpt.checkpoints.parts import WEIGHT, is_first, parts_of, whole_state, whole_weights
 from medicalgpt.errors import RunError
 from medicalgpt.generate.distributed import PATIENCE
 from medicalgpt.models.trial import local
@@ -53,7 +53,7 @@ class Saver:
             self.wait()
             return
         gathered_weights = whole_weights(weights)
-        if _first():
+        if is_first():
             with self.folder.saving(0, sum(w.nbytes for w in gathered_weights.values())) as temp:
                 checkpoint.write_weights(temp, gathered_weights)
         wait()
@@ -72,7 +72,7 @@ class Saver:
             self._divide(snapshot.step, tensors, lambda temp: checkpoint.write(temp, held, shapes))
             return
         gathered_weights, optimizer = whole_weights(weights), whole_state(snapshot.optimizer)
-        if _first():
+        if is_first():
             with self.folder.saving(snapshot.step, checkpoint.size(gathered_weights, optimizer)) as temp:
                 checkpoint.write_weights(temp, gathered_weights)
                 checkpoint.write(temp, replace(snapshot, optimizer=optimizer))
@@ -131,7 +131,7 @@ class Saver:
             try:
                 with opened:  # where the first process gives the folder its name
                     write_parts(temp, held, group)
-                if prune and _first():
+                if prune and is_first():
                     self._prune()
             except BaseException as error:
                 self._problem = error
@@ -143,7 +143,3 @@ class Saver:
 
     def _prune(self) -> None:
         self.folder.prune(self.keep, spare=kept(self.best, self.folder))
-
-
-def _first() -> bool:
-    return not dist.is_initialized() or dist.get_rank() == 0

@@ -101,8 +101,7 @@ def share_rows(module: StageModule, group: RowGroup, config: StageConfig) -> str
     """
     if group.peers is None:
         return ""
-    # A copy: FSDP cannot tell what becomes of a view.
-    prove(module.policy, group.peers, config, lambda forward: module.within(lambda: forward().clone()))
+    prove(module.policy, group.peers, config, module.trial)
     free(module)
     module.share_rows(group.peers)
     return f"; each row on {group.peers.size} processes"

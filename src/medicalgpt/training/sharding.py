@@ -1,4 +1,7 @@
-"""Whether a run shards its model, over which processes, and what cannot be done then."""
+"""Whether a run shards its models, over which processes, what cannot be done then, and how they are loaded."""
+
+from collections.abc import Callable
+from typing import TypeVar
 
 from torch.distributed.device_mesh import init_device_mesh
 
@@ -8,7 +11,9 @@ from medicalgpt.memory.estimate import fits
 from medicalgpt.models.shard import Sharding
 from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import AUTOCAST, mixed_precision
-from medicalgpt.training.together import gathered
+from medicalgpt.training.together import gathered, in_turn
+
+T = TypeVar("T")
 
 
 def sharding_of(config: StageConfig, world: int) -> Sharding | None:
@@ -36,3 +41,9 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     # Only full training has fp32 weights under a shorter compute type; a frozen base lies in that type already.
     compute = AUTOCAST[precision] if not config.lora.enabled and config.model.dtype == "auto" else None
     return Sharding(mesh, asked.reshard, asked.reduce == "each", compute, asked.offload == "cpu")
+
+
+def opened(sharding: Sharding | None, load: Callable[[], T]) -> T:
+    """What `load` gives: this process's part of a model, or all of it. Before it is divided it is whole in main memory, so on each
+    machine one process does it after another; where nothing is divided all do at once."""
+    return load() if sharding is None else in_turn(load)

@@ -31,7 +31,7 @@ from medicalgpt.training.rl.scorers import (
     separate_scorer,
 )
 from medicalgpt.training.rl.teacher import open_teacher
-from medicalgpt.training.together import in_turn
+from medicalgpt.training.sharding import opened
 
 
 def open_roles(config: RlConfig, sharding: Sharding | None = None) -> Roles:
@@ -88,11 +88,7 @@ class _Shared:
 
 def _on_the_base(config: RlConfig, base: Located, scorer: Located | None, sharding: Sharding | None) -> _Shared:
     """The policy's base with everyone who lives on it, asked how it may be batched."""
-    shared = (
-        _load(config, base, scorer, sharding)
-        if sharding is None
-        else in_turn(lambda: _load(config, base, scorer, sharding))
-    )
+    shared = opened(sharding, lambda: _load(config, base, scorer, sharding))
     loaded, policy = shared.loaded, shared.policy
     found, shared.note = ask_batching(loaded, config, policy.passes.trial)
     policy.passes.free()

@@ -27,7 +27,7 @@ from medicalgpt.runs.reward_report import FILE, RewardReport, read_report
 from medicalgpt.training.placing import place
 from medicalgpt.training.policy import keep_trained
 from medicalgpt.training.rl.roles import critic_ids
-from medicalgpt.training.together import in_turn
+from medicalgpt.training.sharding import opened
 
 
 def scorer_of(path: str) -> Located:
@@ -92,10 +92,10 @@ def separate_scorer(where: Located, config: RlConfig, sharding: Sharding | None)
         ModelError: it never learned to score.
     """
 
-    def opened() -> RewardPolicy:
+    def load_own() -> RewardPolicy:
         return _kept(RewardPolicy(_load(where, config, False, sharding is None)), set(), sharding)
 
-    return _asked(config, sharding, opened)
+    return _asked(config, sharding, load_own)
 
 
 def separate_critic(
@@ -106,13 +106,13 @@ def separate_critic(
     start = scorer if as_scorer else base
     assert start is not None
 
-    def opened() -> RewardPolicy:
+    def load_own() -> RewardPolicy:
         inner: Any = _load(start, config, True, sharding is None, scores=as_scorer)
         score = inner.score.weight.detach()
         critic = RewardPolicy(inner, head=linear(score if as_scorer else torch.zeros_like(score)))
         return _kept(critic, critic_ids(critic), sharding)
 
-    critic = _asked(config, sharding, opened)
+    critic = _asked(config, sharding, load_own)
     inner: Any = critic.model
     inner.score = nn.Identity()  # only now: its scores are what the model was asked by
     return critic
@@ -142,9 +142,9 @@ def _kept(policy: RewardPolicy, trained: set[int], sharding: Sharding | None) ->
     return policy
 
 
-def _asked(config: RlConfig, sharding: Sharding | None, opened: Callable[[], RewardPolicy]) -> RewardPolicy:
-    """A scorer that was asked how it may be batched; of one that is divided, one process of a machine loads at a time."""
-    policy = opened() if sharding is None else in_turn(opened)
+def _asked(config: RlConfig, sharding: Sharding | None, load_own: Callable[[], RewardPolicy]) -> RewardPolicy:
+    """A scorer that was asked how it may be batched."""
+    policy = opened(sharding, load_own)
     found = probe_scores(policy.model, config.train.batching, Trial(run=policy.passes.trial))
     policy.passes.free()
     policy.batching = found.batching

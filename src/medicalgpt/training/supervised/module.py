@@ -57,6 +57,10 @@ class StageModule(nn.Module):
         """Do `work` as a forward pass: where the policy is sharded, what it reads of the weights is there inside."""
         return work()
 
+    def trial(self, forward: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """A forward pass of a probe, of which a backward pass may follow: a copy, as FSDP cannot tell what becomes of a view."""
+        return self.within(lambda: forward().clone())
+
     def forward(self, batch: TreeBatch) -> dict[str, Any]:
         """Sum and count of the loss and of every metric."""
         out = self.objective.loss(self.policy, self._with_reference(batch))

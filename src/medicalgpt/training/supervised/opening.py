@@ -23,8 +23,7 @@ def open_module(config: SupervisedConfig, sharding: Sharding | None = None) -> t
         return loaded, StageModule(policy, objective_of(config)), note
     loaded, module = in_turn(lambda: _divided(config, sharding))
     policy = module.policy
-    # A copy: FSDP cannot tell what becomes of a view.
-    found, note = ask_batching(loaded, config, lambda forward: module.within(lambda: forward().clone()))
+    found, note = ask_batching(loaded, config, module.trial)
     free(module)
     if isinstance(policy, CausalPolicy):
         policy.take(found.batching, found.chunked_head)
