@@ -1,22 +1,20 @@
 """`POST /v1/responses`: a conversation in OpenAI's newer form. Nothing is kept: every request brings its whole conversation."""
 
-import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from medicalgpt.generate.live.request import Finish
-from medicalgpt.serve.api import ask, chat
-from medicalgpt.serve.api.errors import ApiError, failed
+from medicalgpt.serve.api import ask, chat, stream
+from medicalgpt.serve.api.errors import ApiError
 from medicalgpt.serve.api.exchange import Exchange
 from medicalgpt.serve.api.responses_input import ResponsesRequest
 from medicalgpt.serve.api.responses_output import OutputItems
 from medicalgpt.serve.api.schema import ChatRequest, parse
 from medicalgpt.serve.api.service import Service
-from medicalgpt.serve.api.stream import Choice, Envelope, EventStream, Inbox, News, count
+from medicalgpt.serve.api.stream import Choice, Envelope, EventStream, News
 
 _NAMES: Final = {
     "max_tokens": "max_output_tokens",
@@ -45,7 +43,7 @@ async def complete(request: Request, service: Service) -> Response:
     envelope = ResponseEnvelope(service, asked, ready, exchange)
     if asked.stream:
         return ResponseStream(envelope, inbox, exchange, include_usage=False)
-    return await _whole(envelope, inbox, exchange)
+    return await stream.whole(envelope, inbox, exchange)
 
 
 def _renamed(error: ApiError) -> ApiError:
@@ -65,16 +63,18 @@ def _read(body: bytes) -> tuple[ResponsesRequest, ChatRequest]:
 class ResponseEnvelope(Envelope):
     """An answer's events; the whole response is what they end with."""
 
-    kind = chunk_kind = "response"
     prefix = "resp"
 
     def __init__(self, service: Service, asked: ResponsesRequest, ready: chat.Ready, exchange: Exchange) -> None:
         super().__init__(service, ready.encoded.dropped_turns)
-        self.asked, self.exchange = asked, exchange
+        self.exchange = exchange
         (self.answer,) = ready.answers
         self.takes_long = bool(ready.offer.tools)
         self.output = OutputItems()
         self.finish: Finish | None = None
+        self._told = asked.model_dump(
+            mode="json", by_alias=True, exclude={"model", "input", "stream", "chat_template_kwargs"}, exclude_none=True
+        )
 
     def opening(self) -> list[Choice]:
         """See `Envelope`."""
@@ -92,7 +92,13 @@ class ResponseEnvelope(Envelope):
 
     def merged(self, pieces: Sequence[Choice]) -> Choice:
         """The whole response."""
-        return self.response()
+        response: Choice = pieces[-1]["response"]
+        return response
+
+    def whole(self, choices: Sequence[Choice], usage: dict[str, Any]) -> dict[str, Any]:
+        """The finished response, which has its own counts."""
+        (response,) = choices
+        return response
 
     @property
     def status(self) -> str:
@@ -101,10 +107,6 @@ class ResponseEnvelope(Envelope):
 
     def response(self) -> Choice:
         """The response as it is now."""
-        asked = self.asked
-        told = asked.model_dump(
-            mode="json", by_alias=True, exclude={"model", "input", "stream", "chat_template_kwargs"}, exclude_none=True
-        )
         return {
             "id": self.id,
             "object": "response",
@@ -119,7 +121,7 @@ class ResponseEnvelope(Envelope):
             "previous_response_id": None,
             "store": False,
             "metadata": {},
-            **told,
+            **self._told,
             "usage": self._counts() if self.finish else None,
             **({"tool_problems": [p.reason for p in self.answer.problems]} if self.answer.problems else {}),
         }
@@ -135,18 +137,7 @@ class ResponseStream(EventStream):
     """Events with names; the last one has the whole response."""
 
     def _chunk(self, choice: Choice) -> bytes:
-        text = json.dumps(choice, ensure_ascii=False, separators=(",", ":"))
-        return f"event: {choice['type']}\ndata: {text}\n\n".encode()
+        return f"event: {choice['type']}\n".encode() + stream.event(choice)
 
     def _last(self) -> bytes:
         return b""
-
-
-async def _whole(envelope: ResponseEnvelope, inbox: Inbox, exchange: Exchange) -> Response:
-    try:
-        async for batch in inbox.news():
-            count(exchange, batch)
-            await envelope.read(batch)
-    except Exception as error:
-        raise failed(error, envelope.service.stopping) from None
-    return JSONResponse(envelope.response(), headers=envelope.headers)

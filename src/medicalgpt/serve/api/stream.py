@@ -191,7 +191,7 @@ async def whole(envelope: Envelope, inbox: Inbox, exchange: Exchange) -> Respons
     """
     found: dict[int, list[Choice]] = defaultdict(list)
     for choice in envelope.opening():
-        found[choice["index"]].append(choice)
+        found[choice.get("index", 0)].append(choice)  # a response's events have none: it is one answer
     try:
         async for batch in inbox.news():
             count(exchange, batch)
