@@ -113,7 +113,10 @@ class TextEnvelope(Envelope):
 
     def pieces(self, news: News) -> list[Choice]:
         """See `Envelope`."""
-        self._weigh(news)
+        scored = [*news.scored, *([news.end] if news.end else ())]
+        if self.asked.each > self.asked.n:
+            total, count = self._sums[news.choice]
+            self._sums[news.choice] = total + sum(score.logp for _, score in scored), count + len(scored)
         writer = self.logprobs[news.choice]
         scores: Lists | None = None
         text = news.text
@@ -128,18 +131,11 @@ class TextEnvelope(Envelope):
                     raise ApiError(400, message, param="echo")
                 text = echo.text + text
                 parts.append(writer.prompt(echo, news.prompt))
-            parts.append(writer.push(news.scored))
-            if news.end is not None:
-                parts.append(writer.end(*news.end))
+            parts.append(writer.push(scored))
             scores = joined(parts)
         if not (text or news.scored or news.finish):
             return []
         return [self._piece(news.choice, text) | {"logprobs": scores, "finish_reason": news.finish}]
-
-    def _weigh(self, news: News) -> None:
-        scored = [*news.scored, *([news.end] if news.end else ())]
-        total, count = self._sums[news.choice]
-        self._sums[news.choice] = total + sum(score.logp for _, score in scored), count + len(scored)
 
     def merged(self, pieces: Sequence[Choice]) -> Choice:
         """See `Envelope`."""

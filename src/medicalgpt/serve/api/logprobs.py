@@ -44,26 +44,20 @@ class TextLogprobs:
         return {"tokens": names, "token_logprobs": logps, "top_logprobs": tops, "text_offset": list(echoed.offsets)}
 
     def push(self, scored: Scored) -> Lists:
-        """The next tokens. Offsets count characters of the answer; a token within a character has that one's."""
+        """The next tokens, last the stop token that ended the answer, where one did: it is no part of the text.
+
+        Offsets count characters of the answer; a token within a character has that one's.
+        """
         out: Lists = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
         for token, score in scored:
             found = self._texts[token]
-            self._add(out, found.escaped, score)
+            out["tokens"].append(found.escaped)
+            out["token_logprobs"].append(score.logp)
+            out["top_logprobs"].append(self._top(score))
+            out["text_offset"].append(self._offset)
             characters = found.text if found.bytes is None else self._characters.decode(found.bytes)
             self._offset += len(characters)
         return out
-
-    def end(self, token: int, score: TokenScore) -> Lists:
-        """The stop token that ended the answer, which is no part of its text."""
-        out: Lists = {"tokens": [], "token_logprobs": [], "top_logprobs": [], "text_offset": []}
-        self._add(out, self._texts[token].escaped, score)
-        return out
-
-    def _add(self, out: Lists, name: str, score: TokenScore) -> None:
-        out["tokens"].append(name)
-        out["token_logprobs"].append(score.logp)
-        out["top_logprobs"].append(self._top(score))
-        out["text_offset"].append(self._offset)
 
     def _top(self, score: TokenScore) -> dict[str, float]:
         return {self._texts[other].escaped: logp for other, logp in score.top}
