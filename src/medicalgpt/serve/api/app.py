@@ -1,5 +1,7 @@
 """The app: paths and what answers them."""
 
+from functools import cache
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response
@@ -75,13 +77,18 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _describe(app: FastAPI, service: Service) -> None:
+    @cache
+    def described() -> openapi.Described:
+        """Made when it is first asked for, as all routes are there by then."""
+        return openapi.describe(app, bool(service.keys))
+
     @app.get(openapi.PATH, include_in_schema=False)
     async def _description() -> dict[str, object]:
-        return openapi.describe(app, bool(service.keys))
+        return described()
 
     @app.get(reference.PATH, include_in_schema=False)
     async def _page() -> Response:
-        return reference.page(openapi.describe(app, bool(service.keys)))
+        return reference.page(described())
 
 
 def _model(service: Service, name: str) -> dict[str, object]:
