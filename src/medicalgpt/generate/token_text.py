@@ -1,5 +1,6 @@
 """What single tokens say, as text and as bytes: for log-probabilities, which are told token by token."""
 
+import codecs
 import re
 from functools import cached_property
 from typing import NamedTuple
@@ -22,6 +23,21 @@ class TokenText(NamedTuple):
         if _HALF not in self.text or self.bytes is None:
             return self.text
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in self.bytes)
+
+
+class GrowingText:
+    """The text of tokens one after the other. Bytes of a character wait until it is whole."""
+
+    def __init__(self) -> None:
+        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: TokenText) -> str:
+        """What the text grows by."""
+        return token.text if token.bytes is None else self._characters.decode(token.bytes)
+
+    def finish(self) -> str:
+        """What stands for a character that no token completed."""
+        return self._characters.decode(b"", final=True)
 
 
 class TokenTexts:
@@ -49,6 +65,13 @@ class TokenTexts:
         if all(character in self._alphabet for character in piece):
             return TokenText(text, bytes(self._alphabet[character] for character in piece))
         return TokenText(text, None)
+
+    @cached_property
+    def front(self) -> list[int]:
+        """The special tokens that the tokenizer puts before a text by itself."""
+        bare, _ = self._anchor
+        whole = list(self.tokenizer("a")["input_ids"])
+        return whole[: next((i for i in range(len(whole)) if whole[i : i + len(bare)] == bare), 0)]
 
     def _decode(self, ids: list[int]) -> str:
         return str(self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))

@@ -1,11 +1,10 @@
 """Log-probabilities as OpenAI writes them: the model's own, before penalties and temperature."""
 
-import codecs
 from collections.abc import Sequence
 from typing import Any
 
 from medicalgpt.generate.backends.decoder.token_score import TokenScore
-from medicalgpt.generate.token_text import TokenTexts
+from medicalgpt.generate.token_text import GrowingText, TokenTexts
 from medicalgpt.serve.api.echo import Echoed
 
 Scored = Sequence[tuple[int, TokenScore]]
@@ -33,7 +32,7 @@ class TextLogprobs:
     def __init__(self, texts: TokenTexts) -> None:
         self._texts = texts
         self._offset = 0
-        self._characters = codecs.getincrementaldecoder("utf-8")("replace")
+        self._growing = GrowingText()
 
     def prompt(self, echoed: Echoed, scores: Sequence[TokenScore]) -> Lists:
         """The tokens of a prompt, before everything else. Nothing predicts the first one, which has null twice."""
@@ -55,8 +54,7 @@ class TextLogprobs:
             out["token_logprobs"].append(score.logp)
             out["top_logprobs"].append(self._top(score))
             out["text_offset"].append(self._offset)
-            characters = found.text if found.bytes is None else self._characters.decode(found.bytes)
-            self._offset += len(characters)
+            self._offset += len(self._growing.push(found))
         return out
 
     def _top(self, score: TokenScore) -> dict[str, float]:
