@@ -1,7 +1,6 @@
 """Settings of a request's chat template: `chat_template_kwargs`, and `reasoning_effort` where the template knows it."""
 
-import threading
-from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from medicalgpt.generate.engine import Engine
@@ -21,8 +20,8 @@ class TemplatesBySettings:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.names = sorted(setting_names(engine.template.source, engine.tokenizer))
-        self._kept: OrderedDict[tuple[tuple[str, Setting, str], ...], ChatTemplate] = OrderedDict()
-        self._lock = threading.Lock()
+        # Typed, as 1 is no True here; a lambda without names of its own, which a setting could have, too.
+        self._kept = lru_cache(_MOST_KEPT, typed=True)(lambda **settings: engine.template.with_settings(settings))
 
     def asked_by(self, asked: ChatRequest) -> ChatTemplate:
         """The template as a request wants it.
@@ -31,21 +30,7 @@ class TemplatesBySettings:
             ApiError: 400, the template has no such setting.
         """
         settings = self._checked(asked)
-        if not settings:
-            return self.engine.template
-        key = tuple(
-            (name, value, type(value).__name__) for name, value in sorted(settings.items())
-        )  # 1 is no True here
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        made = self.engine.template.with_settings(settings)
-        with self._lock:
-            self._kept[key] = made
-            while len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return made
+        return self._kept(**dict(sorted(settings.items()))) if settings else self.engine.template
 
     def _checked(self, asked: ChatRequest) -> dict[str, Setting]:
         settings: dict[str, Setting] = dict(asked.chat_template_kwargs)
