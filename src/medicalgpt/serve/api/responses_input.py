@@ -1,6 +1,5 @@
 """`POST /v1/responses` on its way in: OpenAI's newer form of a conversation, turned into the older one, which says the same."""
 
-import json
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -9,7 +8,14 @@ from pydantic_core import PydanticCustomError
 from medicalgpt.data.tool_schemas import MOST_TOOLS
 from medicalgpt.serve.api import bounds
 from medicalgpt.serve.api.errors import ApiError
-from medicalgpt.serve.api.schema import IGNORED, ChatRequest, Fields, FunctionSpec, TemplateSettings, joined_text
+from medicalgpt.serve.api.schema import (
+    ChatRequest,
+    Fields,
+    FunctionSpec,
+    TemplateSettings,
+    joined_text,
+    without_neutral,
+)
 
 _NEEDS_STATE: Final = ("previous_response_id", "conversation", "prompt")
 _NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
@@ -140,11 +146,7 @@ class ResponsesRequest(Fields):
             if given.get(name) is not None:
                 reason = "this server keeps no conversations; send all of it as input"
                 raise ApiError(400, f"{name}: {reason}", param=name)
-        for name, allowed in _NEUTRAL.items():
-            if given.get(name) is not None and given[name] not in allowed:
-                told = f"{name} is not supported here, except as {json.dumps(allowed[0])}; leave it out"
-                raise ApiError(400, told, param=name)
-        return {name: value for name, value in given.items() if name not in IGNORED | _NEUTRAL.keys()}
+        return without_neutral(given, _NEUTRAL, cls.model_fields)
 
     def as_chat(self) -> ChatRequest:
         """The same request as a conversation.

@@ -1,6 +1,7 @@
 """Requests with OpenAI's field names. What is not known is refused by name; nothing is ignored unless listed here."""
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -48,6 +49,26 @@ class Fields(BaseModel):
         if isinstance(given, dict) and len(given) > bounds.MOST_FIELDS:
             raise PydanticCustomError("fields", f"has more than {bounds.MOST_FIELDS} fields")
         return {k: v for k, v in given.items() if v is not None} if isinstance(given, dict) else given
+
+
+def without_neutral(
+    given: Mapping[str, object], neutral: Mapping[str, tuple[object, ...]], known: Collection[str]
+) -> dict[str, object]:
+    """A request without the fields that have no effect.
+
+    Args:
+        neutral: fields that are not there, with the values that mean the same as leaving them out.
+        known: fields that are there, whatever `neutral` says.
+
+    Raises:
+        ApiError: 400, one of them would have an effect, which this server cannot give.
+    """
+    for name, allowed in neutral.items():
+        if name not in known and given.get(name) is not None and given[name] not in allowed:
+            told = f"{name} is not supported here, except as {json.dumps(allowed[0])}; leave it out"
+            raise ApiError(400, told, param=name)
+    left_out = (IGNORED | neutral.keys()) - set(known)
+    return {name: value for name, value in given.items() if name not in left_out}
 
 
 def _as_list(value: object) -> object:
@@ -122,15 +143,7 @@ class CompletionParams(Fields):
     @classmethod
     def _known(cls, given: object) -> object:
         """Leave out what has no effect, and say so of what would have one that this server cannot give."""
-        if not isinstance(given, dict):
-            return given
-        for name, allowed in NEUTRAL.items():
-            if name not in cls.model_fields and given.get(name) is not None and given[name] not in allowed:
-                raise ApiError(
-                    400, f"{name} is not supported here, except as {json.dumps(allowed[0])}; leave it out", param=name
-                )
-        left_out = (IGNORED | NEUTRAL.keys()) - cls.model_fields.keys()
-        return {name: value for name, value in given.items() if name not in left_out}
+        return without_neutral(given, NEUTRAL, cls.model_fields) if isinstance(given, dict) else given
 
 
 class CalledFunction(Fields):
