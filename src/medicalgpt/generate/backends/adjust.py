@@ -4,6 +4,7 @@ The order is vLLM's: what a grammar or the tokenizer rules out is −∞ already
 presence penalty. OpenAI's own API has no repetition penalty, and without one the order of the others does not matter.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
@@ -62,7 +63,7 @@ def keep_likely(logits: torch.Tensor, min_p: float) -> torch.Tensor:
     """Logits [B, V] in which tokens less likely than `min_p` times the likeliest have no share (arXiv 2407.01082)."""
     if not min_p:
         return logits
-    least = logits.amax(-1, keepdim=True) + torch.tensor(min_p, dtype=torch.float64).log().to(logits)
+    least = logits.amax(-1, keepdim=True) + math.log(min_p)
     return logits.masked_fill(logits < least, float("-inf"))
 
 

@@ -68,8 +68,7 @@ def _ready(
     if isinstance(prompt, Dialogue):
         check_length(_kept(prompt), service)
     try:
-        room = _least_room(service) if asked.max_tokens is None else max(1, asked.max_tokens)
-        encoded = engine.prepare(prompt, Sampling(room), prefill, template)
+        encoded = engine.prepare(prompt, Sampling(_room(asked, _least_room(service))), prefill, template)
     except MedicalGPTError as error:
         raise refused(error) from None
     if len(encoded.ids) > limits.max_prompt_tokens:
@@ -111,11 +110,14 @@ def _least_room(service: Service) -> int:
     return service.limits.max_tokens if context is None else max(1, min(service.limits.max_tokens, context // 4))
 
 
-def _room(asked: CompletionParams, service: Service, encoded: EncodedPrompt) -> int:
-    """Most tokens of an answer: as asked, else what the context leaves, within the limit."""
+def _room(asked: CompletionParams, otherwise: int) -> int:
+    """Most tokens of an answer; as many as a `Sampling` must have, where none is asked for."""
+    return otherwise if asked.max_tokens is None else max(1, asked.max_tokens)
+
+
+def _most_room(service: Service, encoded: EncodedPrompt) -> int:
+    """Most tokens of an answer whose length is not given: what the context leaves, within the limit."""
     most, context = service.limits.max_tokens, service.live.engine.context
-    if asked.max_tokens is not None:
-        return max(1, asked.max_tokens)
     return most if context is None else min(most, context - len(encoded.ids))
 
 
@@ -159,7 +161,7 @@ def submit(
     exchange.expect(n * len(all_ready))
     empty = asked.max_tokens == 0
     for i, encoded in enumerate(all_ready):
-        sampling = replace(base, max_new_tokens=_room(asked, service, encoded), constraint=constraint)
+        sampling = replace(base, max_new_tokens=_room(asked, _most_room(service, encoded)), constraint=constraint)
         sink = inbox.sink(i * n, n)
         try:
             request = service.live.submit(encoded, sampling, sink, n=n, top=top, echo=echo, empty=empty)
