@@ -1,14 +1,9 @@
 """The parts of an Office document: a zip archive of XML, opened within bounds, whatever its name says of where it lies."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile
 
-from medicalgpt.data.storage import open_bytes, storage
 from medicalgpt.errors import DataError
 
 MOST_BYTES: Final = 256 << 20
@@ -17,23 +12,6 @@ _MOST_PARTS: Final = 10_000
 _OLD: Final = (
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: what Office wrote before 2007, and a password's wrapping
 )
-
-
-@contextmanager
-def seekable(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file of any storage, to be read in any order; what is packed is unpacked into a temporary file.
-
-    Raises:
-        DataError: as `open_bytes`. OSError.
-    """
-    with open_bytes(path) as raw:
-        if storage(path) == "none":
-            yield raw
-            return
-        with tempfile.TemporaryFile() as spare:
-            shutil.copyfileobj(raw, spare, 1 << 20)
-            spare.seek(0)
-            yield spare
 
 
 class Package:

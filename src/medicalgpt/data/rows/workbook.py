@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 from zipfile import BadZipFile, ZipFile
 
-from medicalgpt.data.documents.package import seekable
 from medicalgpt.data.rows.row import Row, UnknownHeader
 from medicalgpt.data.rows.tables import header
-from medicalgpt.data.storage import read_errors
+from medicalgpt.data.storage import read_errors, seekable
 from medicalgpt.errors import DataError
 
 ENDINGS: Final = (".xlsx", ".xlsm")
