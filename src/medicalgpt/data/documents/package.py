@@ -1,8 +1,9 @@
 """The parts of an Office document: a zip archive of XML, opened within bounds, whatever its name says of where it lies."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, Final
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from medicalgpt.errors import DataError
 
@@ -12,6 +13,19 @@ _MOST_PARTS: Final = 10_000
 _OLD: Final = (
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: what Office wrote before 2007, and a password's wrapping
 )
+
+
+def refuse_large(parts: Sequence[ZipInfo], path: Path, remedy: str) -> None:
+    """Raises DataError for parts that would unpack to more than MOST_BYTES, or are too many; a part never gives more than it declares.
+
+    Args:
+        remedy: what to do, for the end of the message.
+    """
+    size = sum(part.file_size for part in parts)
+    if size > MOST_BYTES or len(parts) > _MOST_PARTS:
+        raise DataError(
+            f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; {remedy}"
+        )
 
 
 class Package:
@@ -31,12 +45,7 @@ class Package:
         except (BadZipFile, ValueError, NotImplementedError, OSError) as error:
             raise self.damaged(error) from None
         self._sizes = {part.filename: part.file_size for part in parts}
-        size = sum(part.file_size for part in parts)
-        if size > MOST_BYTES or len(parts) > _MOST_PARTS:
-            raise DataError(
-                f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; "
-                "save it in smaller files, without its pictures, or as plain text"
-            )
+        refuse_large(parts, path, "save it in smaller files, without its pictures, or as plain text")
 
     def __contains__(self, name: str) -> bool:
         return name in self._sizes

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, Protocol
 from zipfile import BadZipFile, ZipFile
 
+from medicalgpt.data.documents.package import refuse_large
 from medicalgpt.data.rows.row import Row, UnknownHeader
 from medicalgpt.data.rows.tables import header
 from medicalgpt.data.storage import read_errors, seekable
 from medicalgpt.errors import DataError
 
 ENDINGS: Final = (".xlsx", ".xlsm")
-MOST_BYTES: Final = 256 << 20  # of all parts, unpacked
 MOST_ROWS: Final = 1_048_576  # of a sheet in Excel
-_MOST_PARTS: Final = 10_000
 _MOST_NAMES: Final = 8
 _DAMAGED: Final = (
     *(BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError),
@@ -150,7 +149,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         )
     with read_errors(path), seekable(path) as raw:
         try:
-            _check_size(raw, path)
+            _check_parts(raw, path)
             yield raw
         except _DAMAGED as error:
             raise DataError(
@@ -159,16 +158,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             ) from None
 
 
-def _check_size(raw: BinaryIO, path: Path) -> None:
-    """Raises DataError for what would unpack to more than MOST_BYTES, or defines entities; a part never gives more than it declares."""
+def _check_parts(raw: BinaryIO, path: Path) -> None:
+    """Raises DataError for what would unpack to too much, or defines entities."""
     with ZipFile(raw) as archive:
         parts = archive.infolist()
-        size = sum(part.file_size for part in parts)
-        if size > MOST_BYTES or len(parts) > _MOST_PARTS:
-            raise DataError(
-                f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; "
-                "save the sheet as .csv (UTF-8)"
-            )
+        refuse_large(parts, path, "save the sheet as .csv (UTF-8)")
         for part in parts:
             if part.filename.endswith((".xml", ".rels")):
                 with archive.open(part) as found:
