@@ -74,6 +74,12 @@ def split_member(path: Path) -> tuple[Path, str] | None:
     return None
 
 
+def stored(path: Path) -> Path:
+    """The file on disk: the archive of a member, else the file itself."""
+    member = split_member(path)
+    return path if member is None else member[0]
+
+
 def members(archive: Path) -> dict[str, zipfile.ZipInfo]:
     """Name → entry of every file in an archive, links and encrypted ones included, folders left out.
 
