@@ -17,10 +17,9 @@ from typing import Protocol, TextIO
 
 from medicalgpt import errors
 from medicalgpt.curation.steps import Work, run_task
+from medicalgpt.data.child import channel, python_running
 from medicalgpt.errors import MedicalGPTError, RunError
 from medicalgpt.rendering.row_stream import cores
-from medicalgpt.rendering.worker import channel
-from medicalgpt.rendering.workers import python_running
 
 
 class Executor(Protocol):

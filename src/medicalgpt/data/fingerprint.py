@@ -8,7 +8,7 @@ from typing import Final
 
 from medicalgpt.data.rows import DETECTED, Reading
 from medicalgpt.data.sources import Found, Given, find
-from medicalgpt.data.storage import open_regular, read_errors, split_member
+from medicalgpt.data.storage import open_regular, read_errors, stored
 from medicalgpt.errors import DataError
 
 _LINED: Final = (".jsonl", ".csv", ".tsv")  # a line is a row, but for cells of several lines
@@ -42,13 +42,13 @@ class Content:
         given, columns = tuple(paths), columns or {}
         found = find(given, reading, columns)
         files = found.files
-        stored = dict.fromkeys(_stored(file) for file in files)
-        states = tuple((file, _state(file)) for file in stored)  # before the hash, so that a change during it shows
-        contents = {file: _content(file) for file in stored}
-        plain = all(file.suffix.lower() in _LINED for file in files) and all(map(stored.__contains__, files))
+        holders = dict.fromkeys(map(stored, files))
+        states = tuple((file, _state(file)) for file in holders)  # before the hash, so that a change during it shows
+        contents = {file: _content(file) for file in holders}
+        plain = all(file.suffix.lower() in _LINED for file in files) and all(map(holders.__contains__, files))
         total = hashlib.sha256()
         for file in files:
-            holder = _stored(file)
+            holder = stored(file)
             name = file.name if holder == file else f"{holder.name}/{file.relative_to(holder).as_posix()}"
             most = f"\0{found.limits[file]} rows" if file in found.limits else ""
             total.update(f"{name}\0{contents[holder][0]}{most}\n".encode("utf-8", "surrogateescape"))
@@ -81,12 +81,6 @@ def fingerprint(paths: Iterable[Given]) -> str:
         DataError: as `expand`, or a file that cannot be read.
     """
     return Content.of(paths).hash
-
-
-def _stored(file: Path) -> Path:
-    """The file on disk: the archive of a member, else the file itself."""
-    member = split_member(file)
-    return member[0] if member else file
 
 
 def _state(file: Path) -> tuple[int, int, int]:

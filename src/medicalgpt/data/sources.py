@@ -13,7 +13,7 @@ from medicalgpt.config.data_source import DataSource, share_of
 from medicalgpt.config.sections import Encodings, TxtRows
 from medicalgpt.data.files import ALLOWED, MOST_REASONS, FileEntry, entries_of, readable_type
 from medicalgpt.data.rows import DETECTED, Reading, open_raw_rows
-from medicalgpt.data.storage import read_errors, split_member
+from medicalgpt.data.storage import read_errors, stored
 from medicalgpt.errors import DataError
 from medicalgpt.hub.address import parse
 from medicalgpt.hub.dataset import RemoteFiles, commit_of
@@ -227,7 +227,7 @@ def _part(given: Given, reading: Reading, columns: Mapping[str, str]) -> tuple[P
 
 
 def _rows_in(file: Path, reading: Reading, columns: Mapping[str, str], most: int) -> int:
-    holder = (split_member(file) or (file, ""))[0]
+    holder = stored(file)
     with read_errors(file):
         state = holder.stat()
     known = (state.st_size, state.st_mtime_ns, state.st_ino)

@@ -9,7 +9,9 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -70,6 +72,12 @@ def split_member(path: Path) -> tuple[Path, str] | None:
         if is_archive(parent) and parent.is_file():
             return parent, path.relative_to(parent).as_posix()
     return None
+
+
+def stored(path: Path) -> Path:
+    """The file on disk: the archive of a member, else the file itself."""
+    member = split_member(path)
+    return path if member is None else member[0]
 
 
 def members(archive: Path) -> dict[str, zipfile.ZipInfo]:
@@ -161,6 +169,23 @@ def open_bytes(path: Path) -> BinaryIO:
         raw, size = _open_member(*member)
     stream = raw if packed == "none" else _DECOMPRESSORS[packed](raw)
     return io.BufferedReader(_Expanded(stream, raw, path, max(FREE_SIZE, MOST_EXPANSION * size)), _BUFFER)
+
+
+@contextmanager
+def seekable(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a file of any storage, to be read in any order; what is packed is unpacked into a temporary file.
+
+    Raises:
+        DataError: as `open_bytes`. OSError.
+    """
+    with open_bytes(path) as raw:
+        if storage(path) == "none":
+            yield raw
+            return
+        with tempfile.TemporaryFile() as spare:
+            shutil.copyfileobj(raw, spare, 1 << 20)
+            spare.seek(0)
+            yield spare
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -2,11 +2,10 @@
 
 import os
 import pickle
-import signal
 import sys
-from io import BufferedWriter
 from typing import BinaryIO
 
+from medicalgpt.data.child import channel
 from medicalgpt.rendering.row_work import RowWork
 
 
@@ -14,14 +13,6 @@ def main() -> None:
     """Serve the process that started this one. Output of libraries goes to standard error, where it disturbs no message."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there is a process for each core
     serve(sys.stdin.buffer, channel())
-
-
-def channel() -> BufferedWriter:
-    """What a helper answers through; what anything else prints goes to standard error from now on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us, and ends our input
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return answers
 
 
 def serve(messages: BinaryIO, answers: BinaryIO) -> None:

@@ -5,16 +5,15 @@ again, which a script without a guard, a notebook or an interactive session cann
 A helper ends when its input does, so none outlives this process, however that ends.
 """
 
-import json
 import pickle
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Final, TypeVar, cast
 
+from medicalgpt.data.child import python_running
 from medicalgpt.data.read_row import ReadRow
 from medicalgpt.errors import RunError
 from medicalgpt.rendering.row_work import Act, Chunk, RowWork
@@ -23,12 +22,6 @@ T = TypeVar("T")
 
 _AHEAD: Final = 2  # chunks for each helper that are read before they are needed
 _WAITING: Final = 8  # chunks for each helper that may be done before one that came earlier
-
-
-def python_running(module: str, function: str, *arguments: str) -> list[str]:
-    """A command that calls a function in a Python that finds what this one finds; `arguments` are its sys.argv[2:]."""
-    start = f"import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {module} import {function}; {function}()"
-    return [sys.executable, "-c", start, json.dumps(sys.path), *arguments]
 
 
 class WorkersError(Exception):

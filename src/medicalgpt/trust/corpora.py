@@ -135,9 +135,9 @@ def _raw_state(folder: Path, record: Manifest) -> State:
     return "same" if hash_json(hashes) == record.hashes.data else "changed"
 
 
-def uncurated(subject: Subject) -> list[str]:
-    """Finished stages that were trained on anything that no curation wrote, or of which that cannot be told."""
-    return [stage.name for stage, _ in subject.finished if not _from_corpora(stage_config(stage))]
+def uncurated(subject: Subject) -> bool:
+    """Whether a finished stage was trained on anything that no curation wrote, or on what cannot be told."""
+    return any(not _from_corpora(stage_config(stage)) for stage, _ in subject.finished)
 
 
 def _from_corpora(config: object) -> bool:

@@ -1,8 +1,9 @@
 """What went in: files with their hashes as they lie now, the row ledger's totals, and the terms of everything."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from medicalgpt.config.stages import STAGES
 from medicalgpt.data.fingerprint import Content
 from medicalgpt.data.formats.fields import named
 from medicalgpt.data.rows import Reading
-from medicalgpt.data.storage import split_member
+from medicalgpt.data.storage import stored
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.hub.address import parse
@@ -77,7 +78,8 @@ def content_state(config: StageConfig, given: Sequence[str | DataSource], wanted
 
 def files_of(ledger: JsonObject) -> list[DataFile]:
     """The files that a manifest's ledger names, with the hashes that they have now."""
-    return [file for one in _ledgers(ledger) for file in _files(one)]
+    sha256 = cache(hash_file)  # members of an archive have its hash, which is found once
+    return [file for one in _ledgers(ledger) for file in _files(one, sha256)]
 
 
 def _ledgers(ledger: JsonObject) -> list[JsonObject]:
@@ -85,21 +87,19 @@ def _ledgers(ledger: JsonObject) -> list[JsonObject]:
     return [ledger] if "rows" in ledger else [one for one in ledger.values() if isinstance(one, dict) and "rows" in one]
 
 
-def _files(ledger: JsonObject) -> Iterator[DataFile]:
+def _files(ledger: JsonObject, sha256: Callable[[Path], str]) -> Iterator[DataFile]:
     for number, (name, counts) in enumerate(ledger.get("files", {}).items()):
         if number == _MOST_FILES:
             rest = list(ledger["files"].values())[_MOST_FILES:]
             totals = {outcome: sum(int(one.get(outcome, 0)) for one in rest) for outcome in _OUTCOMES}
             yield DataFile(name=f"… {len(rest)}", **totals, sha256=None, license=None)
             return
-        path = Path(name).expanduser()
-        member = split_member(path)
-        path = member[0] if member is not None else path  # of what lies in an archive, the archive's
+        path = stored(Path(name).expanduser())  # of what lies in an archive, the archive's
         there = path.is_file()
         yield DataFile(
             name=name,
             **{outcome: int(counts.get(outcome, 0)) for outcome in _OUTCOMES},
-            sha256=hash_file(path) if there else None,
+            sha256=sha256(path) if there else None,
             license=_license_beside(path) if there else None,
         )
 

@@ -58,11 +58,11 @@ def _of_tests(models: Sequence[Model], tests: Sequence[Test], gates: Sequence[Ga
 
 def _of_corpora(subject: Subject, tests: Sequence[Test], curated: Sequence[Corpus]) -> Iterator[Unmeasured]:
     """What was not searched for: where a stage was trained on rows that no curation wrote, nothing was."""
-    stages = uncurated(subject) or not curated
+    uncleared = uncurated(subject) or not curated
     searched = [{test.name for test in corpus.tests} for corpus in curated]
-    if stages or not tests or not all(test.name in names for test in tests for names in searched):
+    if uncleared or not tests or not all(test.name in names for test in tests for names in searched):
         yield Unmeasured(what="clean")
-    if stages or not all(corpus.personal_data for corpus in curated):
+    if uncleared or not all(corpus.personal_data for corpus in curated):
         yield Unmeasured(what="phi")
 
 

@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 
 from medicalgpt.config.evaluation import NamedTest
+from medicalgpt.data.documents import package
 from medicalgpt.data.rows import workbook
 from medicalgpt.data.rows.workbook import workbook_rows
 from medicalgpt.errors import DataError
@@ -129,7 +130,7 @@ def test_cells_beyond_the_header_and_a_damaged_file(tmp_path: Path) -> None:
 
 def test_what_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "own.xlsx", ROWS)
-    monkeypatch.setattr(workbook, "MOST_BYTES", 1000)
+    monkeypatch.setattr(package, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="save the sheet as"):
         read(path)
 

@@ -14,7 +14,8 @@ from zipfile import BadZipFile
 
 from medicalgpt.data.documents.block import Block, blocks_of, is_power
 from medicalgpt.data.documents.markup import Markup
-from medicalgpt.data.documents.package import Package, seekable
+from medicalgpt.data.documents.package import Package
+from medicalgpt.data.storage import seekable
 from medicalgpt.errors import DataError
 
 _CHUNK: Final = 64 << 10

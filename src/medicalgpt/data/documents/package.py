@@ -1,14 +1,10 @@
 """The parts of an Office document: a zip archive of XML, opened within bounds, whatever its name says of where it lies."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, Final
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from medicalgpt.data.storage import open_bytes, storage
 from medicalgpt.errors import DataError
 
 MOST_BYTES: Final = 256 << 20
@@ -19,21 +15,17 @@ _OLD: Final = (
 )
 
 
-@contextmanager
-def seekable(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a file of any storage, to be read in any order; what is packed is unpacked into a temporary file.
+def refuse_large(parts: Sequence[ZipInfo], path: Path, remedy: str) -> None:
+    """Raises DataError for parts that would unpack to more than MOST_BYTES, or are too many; a part never gives more than it declares.
 
-    Raises:
-        DataError: as `open_bytes`. OSError.
+    Args:
+        remedy: what to do, for the end of the message.
     """
-    with open_bytes(path) as raw:
-        if storage(path) == "none":
-            yield raw
-            return
-        with tempfile.TemporaryFile() as spare:
-            shutil.copyfileobj(raw, spare, 1 << 20)
-            spare.seek(0)
-            yield spare
+    size = sum(part.file_size for part in parts)
+    if size > MOST_BYTES or len(parts) > _MOST_PARTS:
+        raise DataError(
+            f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; {remedy}"
+        )
 
 
 class Package:
@@ -53,12 +45,7 @@ class Package:
         except (BadZipFile, ValueError, NotImplementedError, OSError) as error:
             raise self.damaged(error) from None
         self._sizes = {part.filename: part.file_size for part in parts}
-        size = sum(part.file_size for part in parts)
-        if size > MOST_BYTES or len(parts) > _MOST_PARTS:
-            raise DataError(
-                f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; "
-                "save it in smaller files, without its pictures, or as plain text"
-            )
+        refuse_large(parts, path, "save it in smaller files, without its pictures, or as plain text")
 
     def __contains__(self, name: str) -> bool:
         return name in self._sizes

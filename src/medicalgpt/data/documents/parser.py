@@ -6,7 +6,6 @@ that ends this process ends no other.
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from threading import Thread
 from typing import BinaryIO, Final
 
 from medicalgpt.config.sections import Encodings
+from medicalgpt.data.child import channel
 from medicalgpt.data.documents.block import Block
 from medicalgpt.data.documents.docx import docx_blocks
 from medicalgpt.data.documents.html_text import html_blocks
@@ -46,9 +46,7 @@ def blocks(path: Path, encoding: Encodings) -> Iterator[Block]:
 
 def main() -> None:
     """Serve the process that started this one; what libraries print goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who started us, and ends our input
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    answers = channel()
     _bound_memory()
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with suppress(BrokenPipeError):

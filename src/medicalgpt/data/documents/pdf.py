@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medicalgpt.data.documents.block import Block, blocks_of
-from medicalgpt.data.documents.package import seekable
 from medicalgpt.data.documents.paragraphs import Paragraphs
 from medicalgpt.data.documents.pdf_page import Page, page_of
 from medicalgpt.data.documents.running import without_running
+from medicalgpt.data.storage import seekable
 from medicalgpt.errors import DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from medicalgpt.config.sections import Encodings
+from medicalgpt.data.child import python_running
 from medicalgpt.data.documents.block import Block, Unreadable
 from medicalgpt.data.documents.parser import FAILED, REFUSED
 from medicalgpt.errors import DataError
@@ -32,8 +32,7 @@ class _Parser:
     """A process, and what it has answered."""
 
     def __init__(self) -> None:
-        start = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from medicalgpt.data.documents.parser import main; main()"
-        command = [sys.executable, "-c", start, json.dumps(sys.path)]
+        command = python_running("medicalgpt.data.documents.parser", "main")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         assert self._process.stdin is not None
         assert self._process.stdout is not None

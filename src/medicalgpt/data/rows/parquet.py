@@ -1,13 +1,11 @@
 """Rows of a Parquet file, column by column, so that what one column holds does not spoil the others."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from medicalgpt.data.rows.row import Row
-from medicalgpt.data.storage import open_bytes, storage
+from medicalgpt.data.storage import seekable
 from medicalgpt.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,8 +30,7 @@ def parquet_rows(path: Path) -> Iterator[Row]:
 
     number = 0
     try:
-        with open_bytes(path) as raw, tempfile.TemporaryFile() as spare:
-            source = raw if storage(path) == "none" else _copied(raw, spare)
+        with seekable(path) as source:  # Parquet is read from its end
             if source.seek(0, 2) == 0:
                 return
             for batch in pyarrow.parquet.ParquetFile(source).iter_batches(batch_size=_BATCH):
@@ -49,11 +46,6 @@ def batch_rows(batch: "pyarrow.RecordBatch") -> Iterator[dict[str, object]]:
     """The rows of a batch, each under its columns' names."""
     names = batch.schema.names
     return (dict(zip(names, values)) for values in zip(*(_values(column) for column in batch.columns)))
-
-
-def _copied(raw: BinaryIO, spare: BinaryIO) -> BinaryIO:
-    shutil.copyfileobj(raw, spare, 1 << 20)  # Parquet is read from its end, so it must be seekable
-    return spare
 
 
 def _values(column: object) -> list[object]:

@@ -11,19 +11,20 @@ from datetime import date, datetime, time, timedelta
 from importlib.util import find_spec
 from itertools import chain, count
 from pathlib import Path
-from typing import IO, BinaryIO, Final, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 from zipfile import BadZipFile, ZipFile
 
-from medicalgpt.data.documents.package import seekable
+from medicalgpt.data.documents.package import refuse_large
 from medicalgpt.data.rows.row import Row, UnknownHeader
 from medicalgpt.data.rows.tables import header
-from medicalgpt.data.storage import read_errors
+from medicalgpt.data.storage import read_errors, seekable
 from medicalgpt.errors import DataError
 
+if TYPE_CHECKING:
+    import openpyxl
+
 ENDINGS: Final = (".xlsx", ".xlsm")
-MOST_BYTES: Final = 256 << 20  # of all parts, unpacked
 MOST_ROWS: Final = 1_048_576  # of a sheet in Excel
-_MOST_PARTS: Final = 10_000
 _MOST_NAMES: Final = 8
 _DAMAGED: Final = (
     *(BadZipFile, zlib.error, SyntaxError, LookupError, ValueError, TypeError),
@@ -32,6 +33,13 @@ _DAMAGED: Final = (
 """What openpyxl and zipfile raise for files that are no workbooks, damaged or encrypted. XML errors are SyntaxErrors."""
 
 _Record = tuple[int, list[object]]  # row of the sheet, values
+
+
+class _Book(NamedTuple):
+    """A workbook, opened twice: with the last values of its formulas, and with these as they are written."""
+
+    values: "openpyxl.Workbook"
+    written: "openpyxl.Workbook"
 
 
 class Cell(Protocol):
@@ -57,8 +65,8 @@ def workbook_rows(path: Path, columns: Mapping[str, str], sheet: str | None = No
         DataError: openpyxl is missing; no workbook, or one that is too large; several sheets with rows and none named; as
             `tables.header`.
     """
-    with _opened(path) as raw:
-        table = _table(raw, path, _sheet_of(raw, path, sheet), columns)
+    with _opened(path) as book:
+        table = _table(book, path, _sheet_of(book, path, sheet), columns)
         if table is not None:
             yield from _rows(*table, numbers=count(1))
 
@@ -72,10 +80,10 @@ def book_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
         DataError: openpyxl is missing; no workbook, or one that is too large; as `tables.header`.
     """
     numbers = count(1)
-    with _opened(path) as raw:
-        names = _sheets(raw)
-        filled = [(at, name) for at, name in enumerate(names, 1) if next(_filled(raw, path, name), None) is not None]
-        unknown = {name: error for _, name in filled if (error := _unknown(raw, path, name, columns)) is not None}
+    with _opened(path) as book:
+        names = _sheets(book)
+        filled = [(at, name) for at, name in enumerate(names, 1) if next(_filled(book, path, name), None) is not None]
+        unknown = {name: error for _, name in filled if (error := _unknown(book, path, name, columns)) is not None}
         if unknown and len(unknown) == len(filled):
             raise next(iter(unknown.values()))
         for at, name in filled:
@@ -87,7 +95,7 @@ def book_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
                     f"sheet {at} of {len(names)}",
                 )
                 continue
-            table = _table(raw, path, name, columns)
+            table = _table(book, path, name, columns)
             assert table is not None  # it is filled
             for row in _rows(*table, numbers=numbers):
                 place = f"{row.line} of sheet {at}" if len(filled) > 1 else row.line
@@ -95,9 +103,9 @@ def book_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
                 yield replace(row, fields=fields, line=place)
 
 
-def _unknown(raw: BinaryIO, path: Path, name: str, columns: Mapping[str, str]) -> UnknownHeader | None:
+def _unknown(book: _Book, path: Path, name: str, columns: Mapping[str, str]) -> UnknownHeader | None:
     try:
-        _table(raw, path, name, columns)
+        _table(book, path, name, columns)
     except UnknownHeader as unknown:
         return unknown
     return None
@@ -106,9 +114,9 @@ def _unknown(raw: BinaryIO, path: Path, name: str, columns: Mapping[str, str]) -
 _Table = tuple[list[str], Iterator[_Record]]
 
 
-def _table(raw: BinaryIO, path: Path, name: str, columns: Mapping[str, str]) -> _Table | None:
+def _table(book: _Book, path: Path, name: str, columns: Mapping[str, str]) -> _Table | None:
     """The columns' names and the rows of a sheet; None of an empty one. Raises DataError as `tables.header`."""
-    records = _filled(raw, path, name)
+    records = _filled(book, path, name)
     first = next(records, None)
     if first is None:
         return None
@@ -143,16 +151,22 @@ def _as_text(value: object) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A workbook's bytes, looked at for what may not be opened. Raises DataError."""
+def _opened(path: Path) -> Iterator[_Book]:
+    """A workbook, looked at first for what may not be opened. Raises DataError."""
     if find_spec("openpyxl") is None:
         raise DataError(
             f"{path}: a workbook needs openpyxl: pip install 'medicalgpt[documents]'; or save it as .csv (UTF-8)"
         )
+    import openpyxl
+
     with read_errors(path), seekable(path) as raw:
         try:
-            _check_size(raw, path)
-            yield raw
+            _check_parts(raw, path)
+            with (
+                closing(openpyxl.load_workbook(raw, read_only=True, data_only=True)) as values,
+                closing(openpyxl.load_workbook(raw, read_only=True)) as written,
+            ):
+                yield _Book(values, written)
         except _DAMAGED as error:
             raise DataError(
                 f"{path}: not a readable .xlsx workbook ({type(error).__name__}); one with a password, or an old .xls under a new "
@@ -160,16 +174,11 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             ) from None
 
 
-def _check_size(raw: BinaryIO, path: Path) -> None:
-    """Raises DataError for what would unpack to more than MOST_BYTES, or defines entities; a part never gives more than it declares."""
+def _check_parts(raw: BinaryIO, path: Path) -> None:
+    """Raises DataError for what would unpack to too much, or defines entities."""
     with ZipFile(raw) as archive:
         parts = archive.infolist()
-        size = sum(part.file_size for part in parts)
-        if size > MOST_BYTES or len(parts) > _MOST_PARTS:
-            raise DataError(
-                f"{path}: {len(parts)} parts of {size >> 20} MiB; allowed: {_MOST_PARTS} parts of {MOST_BYTES >> 20} MiB in all; "
-                "save the sheet as .csv (UTF-8)"
-            )
+        refuse_large(parts, path, "save the sheet as .csv (UTF-8)")
         for part in parts:
             if part.filename.endswith((".xml", ".rels")):
                 with archive.open(part) as found:
@@ -190,21 +199,18 @@ def _refuse_definitions(part: IO[bytes], path: Path) -> None:
         )
 
 
-def _sheets(raw: BinaryIO) -> list[str]:
-    import openpyxl
-
-    with closing(openpyxl.load_workbook(raw, read_only=True)) as book:
-        return [str(sheet.title) for sheet in book.worksheets]
+def _sheets(book: _Book) -> list[str]:
+    return [str(sheet.title) for sheet in book.written.worksheets]
 
 
-def _sheet_of(raw: BinaryIO, path: Path, wanted: str | None) -> str:
-    names = _sheets(raw)
+def _sheet_of(book: _Book, path: Path, wanted: str | None) -> str:
+    names = _sheets(book)
     shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
     if wanted is not None:
         if wanted not in names:
             raise DataError(f"{path}: no sheet is called '{wanted}'; it has: {shown}")
         return wanted
-    filled = [name for name in names if next(_filled(raw, path, name), None) is not None]
+    filled = [name for name in names if next(_filled(book, path, name), None) is not None]
     if len(filled) > 1:
         raise DataError(f"{path}: several sheets hold rows ({shown}); say which with `sheet` beside the file's `path`")
     if not names:
@@ -212,26 +218,21 @@ def _sheet_of(raw: BinaryIO, path: Path, wanted: str | None) -> str:
     return filled[0] if filled else names[0]
 
 
-def _filled(raw: BinaryIO, path: Path, name: str) -> Iterator[_Record]:
+def _filled(book: _Book, path: Path, name: str) -> Iterator[_Record]:
     """Rows of a sheet that hold anything, without blank cells at their ends."""
-    import openpyxl
-
     # Formulas are looked at a second time: one that was never calculated reads as a blank cell, and would go unseen.
-    with (
-        closing(openpyxl.load_workbook(raw, read_only=True, data_only=True)) as book,
-        closing(openpyxl.load_workbook(raw, read_only=True)) as written,
-    ):
-        for sheet in (book[name], written[name]):
-            sheet.reset_dimensions()  # which a file may state wrongly
-        rows = zip(book[name].iter_rows(), written[name].iter_rows(), strict=True)
-        for line, (cells, formulas) in enumerate(rows, 1):
-            if line > MOST_ROWS:
-                raise DataError(f"{path}: more than {MOST_ROWS:,} rows, which is what a sheet holds")
-            values = [_value(cell, formula) for cell, formula in zip(cells, formulas, strict=True)]
-            while values and values[-1] is None:
-                values.pop()
-            if values:
-                yield line, values
+    sheets = book.values[name], book.written[name]
+    for sheet in sheets:
+        sheet.reset_dimensions()  # which a file may state wrongly
+    rows = zip(*(sheet.iter_rows() for sheet in sheets), strict=True)  # each call reads the sheet from its begin
+    for line, (cells, formulas) in enumerate(rows, 1):
+        if line > MOST_ROWS:
+            raise DataError(f"{path}: more than {MOST_ROWS:,} rows, which is what a sheet holds")
+        values = [_value(cell, formula) for cell, formula in zip(cells, formulas, strict=True)]
+        while values and values[-1] is None:
+            values.pop()
+        if values:
+            yield line, values
 
 
 def _value(cell: Cell, written: Cell) -> object:
