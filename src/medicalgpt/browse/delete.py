@@ -11,20 +11,16 @@ from typing import Final
 from medicalgpt.browse.files import size_of
 from medicalgpt.browse.find import find, info_of
 from medicalgpt.browse.info import RunInfo
+from medicalgpt.browse.made import MADE
 from medicalgpt.browse.others import ITEMS, LEAKAGE, PROGRESS, RESULTS, SUMMARY
 from medicalgpt.browse.users import require_unused, usual_among
 from medicalgpt.errors import RunError
 from medicalgpt.pipeline.plan import GATES, PLAN
-from medicalgpt.runs import failure, manifest
-from medicalgpt.runs.folder import LOCK, MERGED
+from medicalgpt.runs import trust_file
+from medicalgpt.runs.folder import LOCK
 from medicalgpt.runs.lock import FolderLock, held
-from medicalgpt.runs.ownership import CONFIG, RUN_FILE
 
-_RUN: Final = (
-    *(manifest.NAME, "report.html", "trust.html", "trust.json", "metrics.jsonl", "samples.jsonl", "figures", "model"),
-    *(MERGED, "checkpoints", "evaluation", "tensorboard", "rollout", "train", "held_out", "curation.md"),
-    *("curation.json", "items.json", "verdict.json", "medicalgpt", failure.NAME, CONFIG, LOCK, RUN_FILE),
-)
+_RUN: Final = tuple(MADE)
 _PIPELINE: Final = (
     SUMMARY,
     "summary.md",
@@ -32,13 +28,13 @@ _PIPELINE: Final = (
     "rewards.json",
     "scores",
     GATES,
-    "trust.html",
-    "trust.json",
+    trust_file.PAGE,
+    trust_file.NAME,
     "evaluation",
     PLAN,
 )
 _EVALUATION: Final = (RESULTS, ITEMS, PROGRESS, LEAKAGE, LOCK)
-_MADE: Final = {"run": _RUN, "corpus": _RUN, "pipeline": _PIPELINE, "evaluation": _EVALUATION, "leakage": _EVALUATION}
+_OURS: Final = {"run": _RUN, "corpus": _RUN, "pipeline": _PIPELINE, "evaluation": _EVALUATION, "leakage": _EVALUATION}
 """What each kind of folder holds of ours; what tells the kind comes last, so that a broken off deletion can be repeated."""
 
 
@@ -115,7 +111,7 @@ def _delete(found: RunInfo) -> Iterator[str]:
         for one in find(folder).runs:
             if one.path.parent == folder and one.kind in ("run", "corpus"):
                 yield from (f"{one.path.name}/{name}" for name in _delete(one))
-    for name in _MADE[found.kind]:
+    for name in _OURS[found.kind]:
         _remove(folder / name)
     for path in sorted(folder.iterdir()):
         if _is_leftover(path.name):

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol
 
 from medicalgpt.browse.find import info_of
+from medicalgpt.browse.made import MADE
+from medicalgpt.browse.others import ITEMS, LEAKAGE, RESULTS
 from medicalgpt.disk.failures import explain
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
@@ -29,36 +31,8 @@ _WHY: Final = {
     "links": "links are not followed",
     "other": "no run makes it",
 }
-# By the first part of a file's path in the run; what is not named here is left out as `other`.
-_GROUPS: Final = {
-    "weights": ("model", "merged"),
-    "text": (
-        "samples.jsonl",
-        "report.html",
-        "trust.html",
-        "trust.json",
-        "train",
-        "held_out",
-        "curation.md",
-        "curation.json",
-    ),
-    "checkpoints": ("checkpoints", "rollout"),
-    "": (
-        "manifest.json",
-        ".run.json",
-        ".failed.json",
-        CONFIG,
-        "metrics.jsonl",
-        "figures",
-        "items.json",
-        "verdict.json",
-        "tensorboard",
-        "medicalgpt",
-    ),
-}
 # Of an evaluation: its numbers and picks, which hold no word of the items.
-_EVALUATION: Final = ("results.json", "items.jsonl.gz", "leakage.json")
-_IGNORED: Final = (".lock",)
+_EVALUATION: Final = (RESULTS, ITEMS, LEAKAGE)
 
 
 @dataclass(frozen=True)
@@ -116,17 +90,18 @@ def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
             yield name, "links"
         elif path.is_dir():
             yield from _walk(root, path)
-        elif name not in _IGNORED:
-            yield name, _group(name)
+        elif (group := _group(name)) != "ignored":
+            yield name, group
 
 
 def _group(name: str) -> str:
-    first, _, _ = name.partition("/")
-    if first == "evaluation":
-        return "" if name.rpartition("/")[2] in _EVALUATION else "text"
+    first, inside, _ = name.partition("/")
     if first.startswith("nonfinite-step-"):
         return ""
-    return next((group for group, names in _GROUPS.items() if first in names), "other")
+    group = MADE.get(first, "other")
+    if group == "evaluation":
+        return "" if name.rpartition("/")[2] in _EVALUATION else "text"
+    return "other" if inside and group == "ignored" else group  # a folder of that name is nobody's lock
 
 
 def _write(folder: Path, output: Path, taken: list[str], left_out: dict[str, list[str]]) -> None:
