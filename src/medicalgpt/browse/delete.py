@@ -1,7 +1,5 @@
 """Deleting runs: only what is a run, only what a run makes, nothing behind a link, and nothing that is in use."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from medicalgpt.pipeline.plan import GATES, PLAN
 from medicalgpt.runs import trust_file
 from medicalgpt.runs.folder import LOCK
 from medicalgpt.runs.lock import FolderLock, held
+from medicalgpt.runs.staging import remove
 
 _RUN: Final = tuple(MADE)
 _PIPELINE: Final = (
@@ -81,13 +80,12 @@ def delete(folder: Path, force: bool = False, among: Path | None = None) -> Dele
         RunError: as `check_delete`, or the disk failed.
     """
     found = check_delete(folder, force, among)
-    before = size_of(folder)
     try:
         with _locked(folder, force):
             kept = tuple(_delete(found))
     except OSError as error:
         raise RunError(f"{error.filename or folder} could not be deleted: {error.strerror}; try again") from error
-    return Deleted(folder, before - (size_of(folder) if folder.is_dir() else 0), kept)
+    return Deleted(folder, found.size - (size_of(folder) if folder.is_dir() else 0), kept)
 
 
 @contextmanager
@@ -112,10 +110,10 @@ def _delete(found: RunInfo) -> Iterator[str]:
             if one.path.parent == folder and one.kind in ("run", "corpus"):
                 yield from (f"{one.path.name}/{name}" for name in _delete(one))
     for name in _OURS[found.kind]:
-        _remove(folder / name)
+        remove(folder / name)
     for path in sorted(folder.iterdir()):
         if _is_leftover(path.name):
-            _remove(path)
+            remove(path)
     yield from (path.name for path in sorted(folder.iterdir()))
     with suppress(OSError):  # there is something in it that is not ours
         folder.rmdir()
@@ -126,16 +124,3 @@ def _is_leftover(name: str) -> bool:
     return (name.startswith("nonfinite-step-") and name.endswith(".json")) or (
         name.startswith(".") and name.endswith((".tmp", ".old", ".del"))
     )
-
-
-def _remove(path: Path) -> None:
-    """A file, a link (never what it points to), or a folder with all in it."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    # Renamed first: nobody takes what is left after a crash for a whole folder.
-    doomed = path.with_name(f".{path.name}.del")
-    if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed)
-    os.rename(path, doomed)
-    shutil.rmtree(doomed)
