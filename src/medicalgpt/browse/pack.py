@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Collection, Iterator
@@ -44,8 +45,24 @@ class Packed:
     left_out: dict[str, tuple[str, ...]]
 
 
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class _Hashing:
+    """A file that is read once, and what its bytes were: `digest` is of what was read so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._file.read(size)
+        self.digest.update(block)
+        return block
+
+
 class _Archive(Protocol):
-    def add(self, name: str, data: BinaryIO, size: int) -> None: ...
+    def add(self, name: str, data: _Readable, size: int) -> None: ...
 
 
 def pack(folder: Path, output: Path, parts: Collection[Part] = ()) -> Packed:
@@ -129,11 +146,9 @@ def _add(archive: _Archive, name: str, path: Path) -> str:
         archive.add(name, io.BytesIO(data), len(data))
         return hashlib.sha256(data).hexdigest()
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-        file.seek(0)
-        archive.add(name, file, size)
-    return digest
+        hashing = _Hashing(file)
+        archive.add(name, hashing, os.fstat(file.fileno()).st_size)
+    return hashing.digest.hexdigest()
 
 
 @contextmanager
@@ -153,7 +168,7 @@ def _opened(output: Path) -> Iterator[_Archive]:
 class _Zip:
     file: zipfile.ZipFile
 
-    def add(self, name: str, data: BinaryIO, size: int) -> None:
+    def add(self, name: str, data: _Readable, size: int) -> None:
         entry = zipfile.ZipInfo(name)  # of 1980: equal runs are equal archives
         entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
         with self.file.open(entry, "w", force_zip64=size > 1 << 31) as target:
@@ -165,7 +180,7 @@ class _Zip:
 class _Tar:
     file: tarfile.TarFile
 
-    def add(self, name: str, data: BinaryIO, size: int) -> None:
+    def add(self, name: str, data: _Readable, size: int) -> None:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode = size, 0o600
         self.file.addfile(entry, data)
