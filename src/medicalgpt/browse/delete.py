@@ -10,10 +10,10 @@ from medicalgpt.browse.files import size_of
 from medicalgpt.browse.find import find, info_of
 from medicalgpt.browse.info import RunInfo
 from medicalgpt.browse.made import MADE
-from medicalgpt.browse.others import ITEMS, LEAKAGE, PROGRESS, RESULTS, SUMMARY
 from medicalgpt.browse.users import require_unused, usual_among
 from medicalgpt.errors import RunError
-from medicalgpt.pipeline.plan import GATES, PLAN
+from medicalgpt.evaluation.names import ITEMS, LEAKAGE, PROGRESS, RESULTS
+from medicalgpt.pipeline.plan import GATES, PLAN, SUMMARY
 from medicalgpt.runs import trust_file
 from medicalgpt.runs.folder import LOCK
 from medicalgpt.runs.lock import FolderLock, held

@@ -14,10 +14,10 @@ from typing import BinaryIO, Final, Literal, Protocol
 
 from medicalgpt.browse.find import info_of
 from medicalgpt.browse.made import MADE
-from medicalgpt.browse.others import ITEMS, LEAKAGE, RESULTS
 from medicalgpt.disk.failures import explain
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
+from medicalgpt.evaluation.names import ITEMS, LEAKAGE, RESULTS
 from medicalgpt.runs.manifest import homeless
 from medicalgpt.runs.ownership import CONFIG
 

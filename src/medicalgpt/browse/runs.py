@@ -8,6 +8,7 @@ from typing import Final
 
 from medicalgpt.browse.files import changed_at, read_config, read_json, size_of
 from medicalgpt.browse.info import Kind, Numbers, RunInfo, State, held_out
+from medicalgpt.config.curation import CURATE
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest, metrics
 from medicalgpt.runs.failure import read_failure
@@ -16,7 +17,6 @@ from medicalgpt.runs.lock import held
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.ownership import CONFIG, RUN_FILE
 
-CURATE: Final = "curate"
 _BASES: Final = ("model.base", "model.adapter", "reward.model", "objective.reference_model", "objective.teacher")
 """Keys of a configuration that name models."""
 
