@@ -1,7 +1,5 @@
 """Deleting runs: only what is a run, only what a run makes, nothing behind a link, and nothing that is in use."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,20 +9,17 @@ from typing import Final
 from medicalgpt.browse.files import size_of
 from medicalgpt.browse.find import find, info_of
 from medicalgpt.browse.info import RunInfo
-from medicalgpt.browse.others import ITEMS, LEAKAGE, PROGRESS, RESULTS, SUMMARY
+from medicalgpt.browse.made import MADE
 from medicalgpt.browse.users import require_unused, usual_among
 from medicalgpt.errors import RunError
-from medicalgpt.pipeline.plan import GATES, PLAN
-from medicalgpt.runs import failure, manifest
-from medicalgpt.runs.folder import LOCK, MERGED
+from medicalgpt.evaluation.names import ITEMS, LEAKAGE, PROGRESS, RESULTS
+from medicalgpt.pipeline.plan import GATES, PLAN, SUMMARY
+from medicalgpt.runs import trust_file
+from medicalgpt.runs.folder import LOCK
 from medicalgpt.runs.lock import FolderLock, held
-from medicalgpt.runs.ownership import CONFIG, RUN_FILE
+from medicalgpt.runs.staging import remove
 
-_RUN: Final = (
-    *(manifest.NAME, "report.html", "trust.html", "trust.json", "metrics.jsonl", "samples.jsonl", "figures", "model"),
-    *(MERGED, "checkpoints", "evaluation", "tensorboard", "rollout", "train", "held_out", "curation.md"),
-    *("curation.json", "items.json", "verdict.json", "medicalgpt", failure.NAME, CONFIG, LOCK, RUN_FILE),
-)
+_RUN: Final = tuple(MADE)
 _PIPELINE: Final = (
     SUMMARY,
     "summary.md",
@@ -32,13 +27,13 @@ _PIPELINE: Final = (
     "rewards.json",
     "scores",
     GATES,
-    "trust.html",
-    "trust.json",
+    trust_file.PAGE,
+    trust_file.NAME,
     "evaluation",
     PLAN,
 )
 _EVALUATION: Final = (RESULTS, ITEMS, PROGRESS, LEAKAGE, LOCK)
-_MADE: Final = {"run": _RUN, "corpus": _RUN, "pipeline": _PIPELINE, "evaluation": _EVALUATION, "leakage": _EVALUATION}
+_OURS: Final = {"run": _RUN, "corpus": _RUN, "pipeline": _PIPELINE, "evaluation": _EVALUATION, "leakage": _EVALUATION}
 """What each kind of folder holds of ours; what tells the kind comes last, so that a broken off deletion can be repeated."""
 
 
@@ -85,13 +80,12 @@ def delete(folder: Path, force: bool = False, among: Path | None = None) -> Dele
         RunError: as `check_delete`, or the disk failed.
     """
     found = check_delete(folder, force, among)
-    before = size_of(folder)
     try:
         with _locked(folder, force):
             kept = tuple(_delete(found))
     except OSError as error:
         raise RunError(f"{error.filename or folder} could not be deleted: {error.strerror}; try again") from error
-    return Deleted(folder, before - (size_of(folder) if folder.is_dir() else 0), kept)
+    return Deleted(folder, found.size - (size_of(folder) if folder.is_dir() else 0), kept)
 
 
 @contextmanager
@@ -115,11 +109,11 @@ def _delete(found: RunInfo) -> Iterator[str]:
         for one in find(folder).runs:
             if one.path.parent == folder and one.kind in ("run", "corpus"):
                 yield from (f"{one.path.name}/{name}" for name in _delete(one))
-    for name in _MADE[found.kind]:
-        _remove(folder / name)
+    for name in _OURS[found.kind]:
+        remove(folder / name)
     for path in sorted(folder.iterdir()):
         if _is_leftover(path.name):
-            _remove(path)
+            remove(path)
     yield from (path.name for path in sorted(folder.iterdir()))
     with suppress(OSError):  # there is something in it that is not ours
         folder.rmdir()
@@ -130,16 +124,3 @@ def _is_leftover(name: str) -> bool:
     return (name.startswith("nonfinite-step-") and name.endswith(".json")) or (
         name.startswith(".") and name.endswith((".tmp", ".old", ".del"))
     )
-
-
-def _remove(path: Path) -> None:
-    """A file, a link (never what it points to), or a folder with all in it."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    # Renamed first: nobody takes what is left after a crash for a whole folder.
-    doomed = path.with_name(f".{path.name}.del")
-    if doomed.is_dir() and not doomed.is_symlink():
-        shutil.rmtree(doomed)
-    os.rename(path, doomed)
-    shutil.rmtree(doomed)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from medicalgpt.config.yaml_text import LONGEST, YamlError, parse
+from medicalgpt.runs.ownership import leaves
 
 _LARGEST: Final = 64 << 20  # bytes of a JSON or YAML file that is read
 _DEEPEST: Final = 32
@@ -35,15 +35,7 @@ def read_config(path: Path) -> dict[str, object]:
         found = parse(path.read_text(encoding="utf-8")).value
     except (OSError, ValueError, YamlError):
         return {}
-    return dict(_leaves(found, "")) if isinstance(found, dict) else {}
-
-
-def _leaves(node: object, prefix: str) -> Iterator[tuple[str, object]]:
-    if isinstance(node, dict) and node:
-        for key, inner in node.items():
-            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, node
+    return dict(leaves(found)) if isinstance(found, dict) else {}
 
 
 def size_of(folder: Path, depth: int = 0) -> int:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from medicalgpt.browse.info import RunInfo
-from medicalgpt.browse.others import LEAKAGE, evaluation_info, is_evaluation, leakage_info, pipeline_info
+from medicalgpt.browse.others import evaluation_info, is_evaluation, leakage_info, pipeline_info
 from medicalgpt.browse.runs import is_run, run_info
 from medicalgpt.errors import RunError
+from medicalgpt.evaluation.names import LEAKAGE
 from medicalgpt.pipeline.plan import PLAN
 
 _DEEPEST: Final = 8

@@ -2,20 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from medicalgpt.browse.files import changed_at, number_of, read_json, size_of
 from medicalgpt.browse.info import Measured, RunInfo, State, scored
 from medicalgpt.errors import RunError
-from medicalgpt.pipeline.plan import GATES, Plan, read_gates, read_plan
+from medicalgpt.evaluation.names import ITEMS, LEAKAGE, PROGRESS, RESULTS
+from medicalgpt.pipeline.plan import GATES, SUMMARY, Plan, read_gates, read_plan
 from medicalgpt.runs.folder import LOCK
 from medicalgpt.runs.lock import held
-
-RESULTS: Final = "results.json"
-PROGRESS: Final = ".progress.jsonl"
-ITEMS: Final = "items.jsonl.gz"
-LEAKAGE: Final = "leakage.json"
-SUMMARY: Final = "summary.json"
 
 
 def is_evaluation(names: set[str]) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Collection, Iterator
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol
 
 from medicalgpt.browse.find import info_of
+from medicalgpt.browse.made import MADE
 from medicalgpt.disk.failures import explain
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
+from medicalgpt.evaluation.names import ITEMS, LEAKAGE, RESULTS
 from medicalgpt.runs.manifest import homeless
 from medicalgpt.runs.ownership import CONFIG
 
@@ -29,36 +32,8 @@ _WHY: Final = {
     "links": "links are not followed",
     "other": "no run makes it",
 }
-# By the first part of a file's path in the run; what is not named here is left out as `other`.
-_GROUPS: Final = {
-    "weights": ("model", "merged"),
-    "text": (
-        "samples.jsonl",
-        "report.html",
-        "trust.html",
-        "trust.json",
-        "train",
-        "held_out",
-        "curation.md",
-        "curation.json",
-    ),
-    "checkpoints": ("checkpoints", "rollout"),
-    "": (
-        "manifest.json",
-        ".run.json",
-        ".failed.json",
-        CONFIG,
-        "metrics.jsonl",
-        "figures",
-        "items.json",
-        "verdict.json",
-        "tensorboard",
-        "medicalgpt",
-    ),
-}
 # Of an evaluation: its numbers and picks, which hold no word of the items.
-_EVALUATION: Final = ("results.json", "items.jsonl.gz", "leakage.json")
-_IGNORED: Final = (".lock",)
+_EVALUATION: Final = (RESULTS, ITEMS, LEAKAGE)
 
 
 @dataclass(frozen=True)
@@ -70,8 +45,24 @@ class Packed:
     left_out: dict[str, tuple[str, ...]]
 
 
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class _Hashing:
+    """A file that is read once, and what its bytes were: `digest` is of what was read so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._file.read(size)
+        self.digest.update(block)
+        return block
+
+
 class _Archive(Protocol):
-    def add(self, name: str, data: BinaryIO, size: int) -> None: ...
+    def add(self, name: str, data: _Readable, size: int) -> None: ...
 
 
 def pack(folder: Path, output: Path, parts: Collection[Part] = ()) -> Packed:
@@ -116,17 +107,18 @@ def _walk(root: Path, folder: Path) -> Iterator[tuple[str, str]]:
             yield name, "links"
         elif path.is_dir():
             yield from _walk(root, path)
-        elif name not in _IGNORED:
-            yield name, _group(name)
+        elif (group := _group(name)) != "ignored":
+            yield name, group
 
 
 def _group(name: str) -> str:
-    first, _, _ = name.partition("/")
-    if first == "evaluation":
-        return "" if name.rpartition("/")[2] in _EVALUATION else "text"
+    first, inside, _ = name.partition("/")
     if first.startswith("nonfinite-step-"):
         return ""
-    return next((group for group, names in _GROUPS.items() if first in names), "other")
+    group = MADE.get(first, "other")
+    if group == "evaluation":
+        return "" if name.rpartition("/")[2] in _EVALUATION else "text"
+    return "other" if inside and group == "ignored" else group  # a folder of that name is nobody's lock
 
 
 def _write(folder: Path, output: Path, taken: list[str], left_out: dict[str, list[str]]) -> None:
@@ -154,11 +146,9 @@ def _add(archive: _Archive, name: str, path: Path) -> str:
         archive.add(name, io.BytesIO(data), len(data))
         return hashlib.sha256(data).hexdigest()
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        size = file.tell()
-        file.seek(0)
-        archive.add(name, file, size)
-    return digest
+        hashing = _Hashing(file)
+        archive.add(name, hashing, os.fstat(file.fileno()).st_size)
+    return hashing.digest.hexdigest()
 
 
 @contextmanager
@@ -178,7 +168,7 @@ def _opened(output: Path) -> Iterator[_Archive]:
 class _Zip:
     file: zipfile.ZipFile
 
-    def add(self, name: str, data: BinaryIO, size: int) -> None:
+    def add(self, name: str, data: _Readable, size: int) -> None:
         entry = zipfile.ZipInfo(name)  # of 1980: equal runs are equal archives
         entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
         with self.file.open(entry, "w", force_zip64=size > 1 << 31) as target:
@@ -190,7 +180,7 @@ class _Zip:
 class _Tar:
     file: tarfile.TarFile
 
-    def add(self, name: str, data: BinaryIO, size: int) -> None:
+    def add(self, name: str, data: _Readable, size: int) -> None:
         entry = tarfile.TarInfo(name)
         entry.size, entry.mode = size, 0o600
         self.file.addfile(entry, data)

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from medicalgpt.browse.files import changed_at, read_config, read_json, size_of
 from medicalgpt.browse.info import Kind, Numbers, RunInfo, State, held_out
+from medicalgpt.config.curation import CURATE
 from medicalgpt.errors import RunError
 from medicalgpt.runs import manifest, metrics
 from medicalgpt.runs.failure import read_failure
-from medicalgpt.runs.folder import LOCK, MERGED, RunFolder
+from medicalgpt.runs.folder import LOCK, MERGED, RunFolder, step_of
 from medicalgpt.runs.lock import held
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.ownership import CONFIG, RUN_FILE
-from medicalgpt.runs.staging import damage
 
-CURATE: Final = "curate"
 _BASES: Final = ("model.base", "model.adapter", "reward.model", "objective.reference_model", "objective.teacher")
 """Keys of a configuration that name models."""
 
@@ -134,13 +134,11 @@ def _state_of(folder: Path, readable: bool) -> tuple[State, str]:
 
 
 def newest_checkpoint(folder: Path) -> int | None:
-    """The step of the newest checkpoint whose files are all there in their sizes; None where there is none."""
-    checkpoints = RunFolder(folder).checkpoints
-    if not checkpoints.is_dir():
-        return None
-    named = (path.name.removeprefix("step-") for path in checkpoints.iterdir() if path.name.startswith("step-"))
-    steps = sorted((int(step) for step in named if step.isascii() and step.isdigit() and int(step)), reverse=True)
-    return next((step for step in steps if damage(checkpoints / f"step-{step}", contents=False) is None), None)
+    """The step of the newest checkpoint whose files are all there in their sizes; None where there is none to be seen."""
+    with suppress(PermissionError):  # a folder that may not be looked into ends no list
+        if (found := RunFolder(folder).latest_checkpoint(contents=False)) is not None:
+            return step_of(found)
+    return None
 
 
 def logged(path: Path) -> tuple[Numbers, Numbers, int | None, int | None]:

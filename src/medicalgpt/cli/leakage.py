@@ -69,9 +69,10 @@ def leakage(
     from dataclasses import replace
 
     from medicalgpt.evaluation.evaluation import usual_folder
-    from medicalgpt.evaluation.leakage.measure import RESULTS, Looking
+    from medicalgpt.evaluation.leakage.measure import Looking
     from medicalgpt.evaluation.leakage.measure import leakage as measure
     from medicalgpt.evaluation.leakage.planted import base_of
+    from medicalgpt.evaluation.names import LEAKAGE
     from medicalgpt.generate.open_model import ModelRequest
 
     looking = Looking(canaries, tuple(rows or ()), kind, limit, tokens, candidates, max_tokens)
@@ -84,6 +85,6 @@ def leakage(
     found = measure(ModelRequest.of(model, options, say), beside, looking, target, say)
     for line in found.lines:
         typer.echo(line)
-    typer.echo(f"written: {target / RESULTS}")
+    typer.echo(f"written: {target / LEAKAGE}")
     if found.verdict != "PASS":
         raise typer.Exit(3 if found.verdict == "BLOCK" else 4)

@@ -19,6 +19,7 @@ from medicalgpt.evaluation.catalog import FoundTest
 from medicalgpt.evaluation.choices import ChoiceScorer
 from medicalgpt.evaluation.clean import corpora_behind
 from medicalgpt.evaluation.identity import weights_of
+from medicalgpt.evaluation.names import ITEMS, PROGRESS, RESULTS
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.progress import Progress, write_items
 from medicalgpt.evaluation.results import SCHEMA, results_of
@@ -38,9 +39,6 @@ from medicalgpt.runs.corpus import ITEMS as ITEMS_IN_CORPUS
 from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_tree
 from medicalgpt.runs.lock import FolderLock
 
-RESULTS: Final = "results.json"
-ITEMS: Final = "items.jsonl.gz"
-_PROGRESS: Final = ".progress.jsonl"
 MODEL_FILES: Final = ("*.safetensors", "*.jinja", "tokenizer*.json", "config.json")
 
 
@@ -82,7 +80,7 @@ def evaluate(
         began = time.monotonic()
         opened = on_torch(asked)
         taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None, grader))
-        progress = Progress(folder / _PROGRESS, key if answers is None else f"{key} with answers")
+        progress = Progress(folder / PROGRESS, key if answers is None else f"{key} with answers")
         outcomes = {t.config.name: run_test(t, taker, settings, progress, say) for t in tests}
         write_items(folder / ITEMS, outcomes.items())
         results = results_of(facts, key, tests, settings, outcomes, corpora)

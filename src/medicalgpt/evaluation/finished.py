@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medicalgpt.config.evaluation import Gate
-from medicalgpt.evaluation.evaluation import ITEMS, require_finished
+from medicalgpt.evaluation.evaluation import require_finished
 from medicalgpt.evaluation.gates import Judged, corrected, differences, usual_gates
+from medicalgpt.evaluation.names import ITEMS
 from medicalgpt.evaluation.outcomes import JsonObject, Outcome
 from medicalgpt.evaluation.progress import read_items_file
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from medicalgpt.config import load, stage_schema
 from medicalgpt.config.explain import REQUIRED, explain
-from medicalgpt.config.foreign import meant_by
+from medicalgpt.config.foreign import FOREIGN, meant_by
 from medicalgpt.config.yaml_text import flow
 from medicalgpt.errors import ConfigError
 from medicalgpt.migrate.given import Given, Word
@@ -65,6 +65,10 @@ class Carrying:
             if word not in words:
                 self.leave(word, f"{key} is set by another word")
         self.values[key] = Carried(value, list(words), [note] if note else [])
+
+    def put_as_meant(self, word: Word, note: str = "") -> None:
+        """Set the likeliest key that the table of names has for a word, whatever its value is."""
+        self.put(FOREIGN[word.name].keys[0], word.value, word, note=note)
 
     def leave(self, word: Word, reason: str) -> None:
         """Note that a word is not carried over; a default of its tool was nobody's wish."""

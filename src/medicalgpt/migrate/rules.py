@@ -54,7 +54,7 @@ def model(found: Carrying) -> None:
         else:
             found.leave(word, "bf16 or fp16 decides" if dtype else f"allowed here: {', '.join(_DTYPES)}")
     if (word := found.given.take("model_revision")) and word.value != "main":
-        found.put("model.revision", word.value, word)
+        found.put_as_meant(word)
 
 
 def adapter(found: Carrying) -> None:
@@ -157,7 +157,7 @@ def schedule(found: Carrying) -> None:
     elif count:
         found.put("train.warmup", 0.0, count)
     if word := given.take("num_train_epochs"):
-        found.put("train.epochs", word.value, word)
+        found.put_as_meant(word)
     if word := given.take("max_steps"):
         if (number(word.value) or 0) > 0:
             found.put("train.max_steps", word.value, word)
@@ -177,7 +177,7 @@ def steps(found: Carrying) -> None:
     )
     _every(found, ("logging_strategy",), "logging_steps", "train.log_every", "every step")
     if word := found.given.take("save_total_limit"):
-        found.put("train.keep_checkpoints", word.value, word)
+        found.put_as_meant(word)
     best = found.given.take("load_best_model_at_end")
     metric, greater = found.given.take("metric_for_best_model"), found.given.take("greater_is_better")
     words = [word for word in (best, metric, greater) if word]

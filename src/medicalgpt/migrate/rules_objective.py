@@ -7,6 +7,11 @@ from medicalgpt.migrate.given import Word
 
 # The word `beta` of a tool, and what it is in our stage.
 _BETA: Final = {"orpo": ("objective.weight", "their beta is the weight λ of the odds-ratio term")}
+# Of rollouts, what is put as it is, also 0 and false.
+_PLAIN: Final = (
+    *("num_generations", "max_completion_length", "num_iterations", "ppo_epochs", "epsilon", "epsilon_high"),
+    *("mask_truncated_completions", "importance_sampling_level"),
+)
 _DPO_LOSSES: Final = ("sigmoid", "hinge", "ipo")
 _GRPO_LOSSES: Final = ("grpo", "bnpo", "dapo", "dr_grpo")
 
@@ -17,25 +22,25 @@ def objective(found: Carrying) -> None:
     _loss(found)
     given, stage = found.given, found.stage
     if word := given.take("dpo_label_smoothing"):
-        found.put("objective.label_smoothing", word.value, word)
+        found.put_as_meant(word)
     if (word := given.take("pref_ftx", "cpo_alpha")) and (word.name == "pref_ftx" or stage == "dpo"):
-        found.put("objective.sft_weight", word.value, word)
+        found.put_as_meant(word)
     elif word is not None and word.value not in (0, 0.0):
         found.leave(word, "SimPO here has no term of the chosen answer; train on it before with SFT, or use ORPO")
     if word := given.take("simpo_gamma"):
-        found.put("objective.gamma", word.value, word)
+        found.put_as_meant(word)
     if word := given.take("center_rewards_coefficient"):
-        found.put("objective.center", word.value, word)
+        found.put_as_meant(word)
     if word := given.take("ref_model", "ref_model_path"):
         if "objective.reference" in found.keys:
             found.put("objective.reference", "model", word)
-            found.put("objective.reference_model", word.value, word)
+            found.put_as_meant(word)
         else:
             found.leave(word, f"the reference of {stage} is the base with its adapter off")
     if word := given.take("reward_model", "reward_model_name_or_path", "reward_model_path"):
-        found.put("reward.model", word.value, word)
+        found.put_as_meant(word)
     if word := given.take("sft_model_path"):
-        found.put("model.base", word.value, word)
+        found.put_as_meant(word)
     if word := given.take("reward_funcs"):
         found.leave(
             word,
@@ -43,7 +48,7 @@ def objective(found: Carrying) -> None:
         )
     if word := given.take("neftune_noise_alpha", "neft_alpha"):
         if word.value:
-            found.put("train.neftune_alpha", word.value, word)
+            found.put_as_meant(word)
         else:
             found.leave(word, "it is off, which is so here by default")
     if word := given.take("max_new_tokens"):
@@ -93,21 +98,11 @@ def rollouts(found: Carrying) -> None:
             if word := given.take(name):
                 found.leave(word, "nothing is sampled by training; it is an option of chat, generate and serve")
         return
-    plain = {
-        "num_generations": "rollout.completions",
-        "max_completion_length": "rollout.max_new_tokens",
-        "num_iterations": "objective.epochs",
-        "ppo_epochs": "objective.epochs",
-        "epsilon": "objective.clip",
-        "epsilon_high": "objective.clip_high",
-        "mask_truncated_completions": "objective.overlong_filter",
-        "importance_sampling_level": "objective.ratio",
-    }
-    for name, key in plain.items():
+    for name in _PLAIN:
         if (word := given.take(name)) and word.value is not None:
-            found.put(key, word.value, word)
+            found.put_as_meant(word)
     if word := given.take("ppo_target"):
-        found.put("objective.target_kl", word.value, word, note="in nats an answer")
+        found.put_as_meant(word, note="in nats an answer")
     if word := given.take("scale_rewards"):
         scales = {"group": True, "true": True, "none": False, "false": False}
         if (scaled := scales.get(str(word.value).lower())) is not None:

@@ -13,8 +13,9 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import RunError
 from medicalgpt.evaluation.answering import Answering
 from medicalgpt.evaluation.catalog import FoundTest
-from medicalgpt.evaluation.evaluation import ITEMS, evaluate
+from medicalgpt.evaluation.evaluation import evaluate
 from medicalgpt.evaluation.gates import Judged, differences, judged_by, usual_gates
+from medicalgpt.evaluation.names import ITEMS
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.paired import Difference, holm
 from medicalgpt.evaluation.progress import read_items_file

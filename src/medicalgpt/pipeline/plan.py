@@ -13,6 +13,7 @@ from medicalgpt.runs.manifest import homeless
 
 PLAN: Final = "pipeline.json"
 GATES: Final = "gates.json"
+SUMMARY: Final = "summary.json"
 
 
 class _Part(BaseModel):

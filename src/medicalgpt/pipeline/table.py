@@ -10,6 +10,7 @@ from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.pipeline import rewards, screen
+from medicalgpt.pipeline.plan import SUMMARY
 from medicalgpt.pipeline.scores import scored
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.intervals import Estimate
@@ -28,7 +29,7 @@ def write_summary(
     folder = Path(config.output_dir)
     found = {name: scored(name, model, config, console) for name, model in models.items()}
     results = {name: {k: v for k, v in one.items() if k != "losses"} for name, one in found.items()}
-    write_text(folder / "summary.json", json.dumps(results, indent=1, ensure_ascii=False))
+    write_text(folder / SUMMARY, json.dumps(results, indent=1, ensure_ascii=False))
     facts = rewards.reward_facts(folder, config.trained)
     text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
     if facts:
@@ -40,7 +41,7 @@ def write_summary(
         for line in rewards.markdown(facts):
             console.print(line, highlight=False)
     more = ", rewards.json" if facts else ""
-    console.print(f"written: {folder}/summary.md, summary.json, loss.png{more}")
+    console.print(f"written: {folder}/summary.md, {SUMMARY}, loss.png{more}")
     return folder / "summary.md"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from medicalgpt.config.curation import CURATE
 from medicalgpt.errors import RunError
 from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
@@ -13,7 +14,6 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.bases import resolve_base, run_of
 from medicalgpt.runs.hashes import hash_file
 
-STAGE: Final = "curate"
 TRAIN: Final = "train"
 HELD_OUT: Final = "held_out"
 ITEMS: Final = "items.json"
@@ -31,7 +31,7 @@ def corpus_of(path: Path) -> Path | None:
     for run in (place, *place.parents):
         if (run / manifest.NAME).is_file() and any((run / side).is_dir() for side in (TRAIN, HELD_OUT)):
             record = manifest.read(run)
-            if record.stage == STAGE:
+            if record.stage == CURATE:
                 _check(run, place, record)
                 return run
     return None
@@ -105,7 +105,7 @@ def corpora_of(run: Path) -> list[Path]:
             continue
         seen.add(here)
         record = manifest.read(here)
-        if record.stage == STAGE:
+        if record.stage == CURATE:
             found[here] = None
         waiting += list(_before(here, record))
     return list(found)
@@ -114,7 +114,7 @@ def corpora_of(run: Path) -> list[Path]:
 def _before(run: Path, record: manifest.Manifest) -> Iterator[Path]:
     for parent in record.parents:
         yield (run / Path(parent.path).expanduser()).resolve()
-    base = resolve_base(run, record) if record.stage != STAGE else None
+    base = resolve_base(run, record) if record.stage != CURATE else None
     earlier = run_of(Located(str(base), "model")) if base is not None else None
     if earlier is not None:
         yield earlier.resolve()

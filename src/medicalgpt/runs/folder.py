@@ -44,7 +44,7 @@ class StartState:
     @property
     def step(self) -> int:
         """The step of `checkpoint`; 0 when there is none."""
-        return _step_of(self.checkpoint) if self.checkpoint else 0
+        return step_of(self.checkpoint) if self.checkpoint else 0
 
 
 class RunFolder:
@@ -160,7 +160,7 @@ class RunFolder:
             and length["max_steps"] is None
             and length["epochs"] != key.settings["train"]["epochs"]
         ):
-            stretched += (Stretch(_step_of(checkpoint), length["epochs"]),)
+            stretched += (Stretch(step_of(checkpoint), length["epochs"]),)
         self.manifest.unlink(missing_ok=True)
         write_text(self.path / RUN_FILE, json.dumps(record(key, stretched)) + "\n")
 
@@ -210,9 +210,10 @@ class RunFolder:
             raise ValueError(f"{name!r} is not a plain folder name")
         return staged(self.path / name, str(self.path / name), self._survivor, self._seal, needs)
 
-    def latest_checkpoint(self) -> Path | None:
-        """The newest complete checkpoint; damaged ones are passed over with a warning."""
-        return next(self._complete(warn=True), None)
+    def latest_checkpoint(self, contents: bool = True) -> Path | None:
+        """The newest complete checkpoint; damaged ones are passed over with a warning. Without `contents` only names and sizes of
+        files are looked at, and nothing is said."""
+        return next(self._complete(warn=contents, contents=contents), None)
 
     def fault(self, step: int) -> str | None:
         """What is wrong with the checkpoint of `step`; None when it is complete."""
@@ -228,7 +229,7 @@ class RunFolder:
             discard(self.checkpoint_dir(0))
         if len(kept) < keep:
             return []
-        older = [path for path in self._steps() if spare != _step_of(path) < _step_of(kept[-1])]
+        older = [path for path in self._steps() if spare != step_of(path) < step_of(kept[-1])]
         for path in older:
             discard(path)
         return older
@@ -238,11 +239,11 @@ class RunFolder:
         if not self.checkpoints.is_dir():
             return []
         found = [p for p in self.checkpoints.iterdir() if p.is_dir() and _STEP.fullmatch(p.name)]
-        return sorted(found, key=_step_of, reverse=True)
+        return sorted(found, key=step_of, reverse=True)
 
-    def _complete(self, warn: bool) -> Iterator[Path]:
+    def _complete(self, warn: bool, contents: bool = True) -> Iterator[Path]:
         for path in self._steps():
-            fault = damage(path)
+            fault = damage(path, contents)
             if fault is None:
                 yield path
             elif warn:
@@ -273,7 +274,8 @@ def _longer(key: RunKey, shorter: RunKey | None) -> str:
     return "it is made longer: the learning rate follows the schedule of the new length from here on"
 
 
-def _step_of(path: Path) -> int:
+def step_of(path: Path) -> int:
+    """The step of a checkpoint's folder."""
     return int(path.name.removeprefix("step-"))
 
 

@@ -185,8 +185,8 @@ def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey
     import yaml
 
     try:
-        old = dict(_leaves(yaml.safe_load(written.read_text("utf-8"))))
-        new = dict(_leaves(yaml.safe_load(text)))
+        old = dict(leaves(yaml.safe_load(written.read_text("utf-8"))))
+        new = dict(leaves(yaml.safe_load(text)))
     except (OSError, ValueError, yaml.YAMLError):
         return f"compare its {written.name}"
     absent = object()
@@ -205,9 +205,10 @@ def _differences(written: Path, text: str, parts: Mapping[str, str], key: RunKey
     return "different: " + ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
 
 
-def _leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(node: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The values of nested mappings by dotted key, in their order; an empty mapping is a value."""
     if isinstance(node, dict) and node:
         for key, inner in node.items():
-            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from leaves(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, node

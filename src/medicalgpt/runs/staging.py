@@ -71,17 +71,28 @@ def recover(target: Path) -> None:
             shutil.rmtree(leftover)
 
 
-def discard(folder: Path) -> None:
-    """Delete a folder so that a crash half-way leaves nothing that looks like a damaged one."""
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        doomed = _beside(folder, "del")
-        if doomed.exists():
-            shutil.rmtree(doomed)
-        os.rename(folder, doomed)
+def remove(path: Path) -> None:
+    """Delete a file, a link (never what it points to), or a folder with all in it; what is not there is no error.
+
+    A folder is renamed first: nobody takes what is left after a crash half-way for a whole one.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    doomed = _beside(path, "del")
+    if doomed.is_dir() and not doomed.is_symlink():
         shutil.rmtree(doomed)
+    os.rename(path, doomed)
+    shutil.rmtree(doomed)
+
+
+def discard(folder: Path) -> None:
+    """`remove`, where a failure is no reason to end: it is logged."""
+    try:
+        remove(folder)
     except OSError as error:
         _log.warning("%s could not be deleted: %s", folder, error.strerror)
 

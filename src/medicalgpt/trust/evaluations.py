@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from medicalgpt.errors import DataError, RunError
-from medicalgpt.evaluation.evaluation import MODEL_FILES, RESULTS
+from medicalgpt.evaluation.evaluation import MODEL_FILES
 from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.gates import check_comparable
+from medicalgpt.evaluation.names import RESULTS
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.runs.trust_parts import Estimate, Group, Test, Unmeasured
 from medicalgpt.trust.places import base_folder, same_weights

@@ -12,6 +12,7 @@ from medicalgpt.config.pipeline import asks
 from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.evaluation.finished import Evaluation
+from medicalgpt.pipeline.plan import SUMMARY
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
@@ -144,7 +145,7 @@ def _models(subject: Subject, by_model: Mapping[str, object]) -> Iterator[Model]
 
 def _compared(subject: Subject) -> dict[str, dict[str, Estimate]]:
     """What the pipeline measured of every model on held-out data: number, then model."""
-    path = subject.folder / "summary.json"
+    path = subject.folder / SUMMARY
     if subject.kind == "run" or not path.is_file():
         return {}
     found: dict[str, dict[str, Estimate]] = {}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from medicalgpt.errors import RunError
 from medicalgpt.evaluation.gates import Judged
 from medicalgpt.evaluation.leakage.told import places_of
+from medicalgpt.evaluation.names import LEAKAGE as LEAKAGE_FILE
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.paired import Difference
 from medicalgpt.pipeline.plan import GATES, read_gates
@@ -56,7 +57,7 @@ def leakage_gates(subject: Subject, judged: Sequence[GateLine] = ()) -> list[Gat
     for stage, _ in subject.finished:
         if stage.name in own:
             continue
-        path = stage.folder / "evaluation" / LEAKAGE / f"{LEAKAGE}.json"
+        path = stage.folder / "evaluation" / LEAKAGE / LEAKAGE_FILE
         if not path.is_file():
             continue
         try:

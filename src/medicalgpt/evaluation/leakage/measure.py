@@ -19,6 +19,7 @@ from medicalgpt.evaluation.leakage.exposure import LEVEL, Rank, combined, ranks
 from medicalgpt.evaluation.leakage.planted import Planted, longest_row, planted, run_of
 from medicalgpt.evaluation.leakage.told import Leakage, note_of
 from medicalgpt.evaluation.leakage.verbatim import Seen, look, rows_of
+from medicalgpt.evaluation.names import LEAKAGE as RESULTS
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.evaluation.settings import Settings
 from medicalgpt.evaluation.suite import Say
@@ -28,7 +29,6 @@ from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.hashes import code_hash, hash_file, hash_json, hash_tree
 from medicalgpt.runs.intervals import share
 
-RESULTS: Final = "leakage.json"
 SCHEMA: Final = 1
 
 
