@@ -61,9 +61,7 @@ def test_updates_with_shared_rows_are_those_of_one_process(
 @pytest.mark.parametrize(
     "name", [*(f"{way} 2 shard=full" for way in BOTH), "ppo 4 shard=full", "ppo-full 4 shard=hybrid replicate=2"]
 )
-def test_processes_that_share_rows_may_divide_the_model_as_well(
-    done: dict[str, Done], folder: Path, name: str
-) -> None:
+def test_processes_that_share_rows_may_divide_the_model_as_well(done: dict[str, Done], folder: Path, name: str) -> None:
     assert "sharded: each process holds 1/" in done[name].said[0], done[name].said
     assert_same(done, folder, name, f"{name.split()[0]} 1")
 
