@@ -31,8 +31,8 @@ async def complete(request: Request, service: Service) -> Response:
         ApiError: see there.
     """
     exchange = Exchange.of(request.scope)
-    asked, as_chat = await service.check(_read, await request.body())
     try:
+        asked, as_chat = await service.check(_read, await request.body())
         ready = await chat.prepare(as_chat, service)
     except ApiError as error:
         raise _renamed(error) from None
