@@ -35,7 +35,7 @@ def estimate(
     table: Annotated[bool, typer.Option("--table", help="Print the hardware table of all sizes and methods.")] = False,
 ) -> None:
     """Estimate the memory of training by part, from the model's config alone."""
-    from medicalgpt.config import stage_schema
+    from medicalgpt.config.lookup import stage_schema
     from medicalgpt.errors import ModelError
     from medicalgpt.memory import footprint, roles, shape
     from medicalgpt.memory.estimate import hardware_table, setup_for
