@@ -107,7 +107,7 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     require_loggers(asked.report_to)
     model, data = asked.model, asked.data
     check_paths({"data.train": data.train, "data.eval": data.eval, "data.replay": data.replay})
-    found = locate(model.base, model.revision, model.trust_remote_code)
+    found = locate(model.base, model.at, model.trust_remote_code)
     config = within_models(asked, found, console.print)
     found_base, _, tokenizer = find(model)
     if config.kind == "document":
@@ -163,6 +163,7 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "output_dir": True,
                 "report_to": True,
                 "distributed": True,
+                "model": {"commit"},  # in the base's hash
                 "train": {"resume", "save_minutes"},
                 "data": {"train", "eval", "replay", "workers"},
                 "rollout": {"servers", "allow_remote", "adapter_dir", "timeout"},

@@ -7,7 +7,6 @@ import importlib
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -39,7 +38,7 @@ class VllmBackend:
             known: the ids that may be chosen; None: all that the model has.
 
         Raises:
-            ServeError: vLLM is not installed, or the adapter is not a local folder.
+            ServeError: vLLM is not installed. ModelError: weights of a hub cannot be fetched.
         """
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
@@ -49,13 +48,10 @@ class VllmBackend:
         options: dict[str, object] = {}
         self.lora: object = None
         if adapter is not None:
-            if not Path(adapter.path_or_id).is_dir():
-                raise ServeError(f"{adapter.path_or_id}: vLLM takes adapters from a local folder; download it first")
-            self.lora = _vllm("vllm.lora.request").LoRARequest("adapter", 1, adapter.path_or_id)
+            self.lora = _vllm("vllm.lora.request").LoRARequest("adapter", 1, adapter.folder)
             options = {"enable_lora": True, "max_lora_rank": _rank(read_adapter(adapter))}
         self.llm = vllm.LLM(
-            base.path_or_id,
-            revision=base.revision,
+            base.complete(),
             dtype=dtype,
             trust_remote_code=trust_remote_code,
             skip_tokenizer_init=True,
