@@ -7,7 +7,7 @@ from medicalgpt.config import Resolved, load
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
 from medicalgpt.config.sections import DataConfig, ModelConfig
-from medicalgpt.data.sources import pinned
+from medicalgpt.data.sources import check_paths, pinned
 from medicalgpt.errors import ConfigError
 from medicalgpt.hub.address import is_commit, parse
 from medicalgpt.models.locate import hub_address, hub_model
@@ -22,16 +22,21 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
     A run that goes on, or is asked for again, reads the commits that its folder's config names, also without a network.
 
     Raises:
-        DataError, ModelError: a commit cannot be found out.
+        DataError, ModelError: a commit cannot be found out, or data is missing, which is said before a model is looked for.
     """
     config: StageConfig = resolved.value
     before = _before(type(config), RunFolder(config.output_dir).config)
     data, notes = _data(config.data, before.data if before else None)
-    model, said = _model(config.model, before.model if before else None)
+    model, said = _model(config.model, data, before.model if before else None)
     if data is config.data and model is config.model:
         return resolved, []
     value = config.model_copy(update={"data": data, "model": model})
     return Resolved(value, resolved.origin), [*said, *notes]
+
+
+def named_data(data: DataConfig) -> dict[str, list[str | DataSource]]:
+    """Everything that a data section names, by key."""
+    return {f"data.{name}": getattr(data, name) for name in _LISTS}
 
 
 def _data(data: DataConfig, before: DataConfig | None) -> tuple[DataConfig, list[str]]:
@@ -46,13 +51,15 @@ def _data(data: DataConfig, before: DataConfig | None) -> tuple[DataConfig, list
     return data.model_copy(update=found), notes
 
 
-def _model(model: ModelConfig, before: ModelConfig | None) -> tuple[ModelConfig, list[str]]:
+def _model(model: ModelConfig, data: DataConfig, before: ModelConfig | None) -> tuple[ModelConfig, list[str]]:
     address = hub_address(model.base, model.at)
     if address is None or model.commit is not None:
         return model, []
     known = (
         before.commit if before is not None and (before.base, before.revision) == (model.base, model.revision) else None
     )
+    if not known:
+        check_paths(named_data(data))
     commit = known or hub_model(address, model.base).address.revision
     said = [_said(f"model.base {model.base}", commit)] if known and not is_commit(address.revision) else []
     return model.model_copy(update={"commit": commit}), said

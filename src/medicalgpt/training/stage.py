@@ -39,7 +39,7 @@ from medicalgpt.training.launch import join, side_group
 from medicalgpt.training.limits import within_models
 from medicalgpt.training.loggers import require_loggers
 from medicalgpt.training.phases import Phases
-from medicalgpt.training.pins import pin
+from medicalgpt.training.pins import named_data, pin
 from medicalgpt.training.plugins import plugin_hashes
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.training.rl.stage import other_hashes, train_rl
@@ -106,7 +106,7 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     name, console = stage_name(asked), make_console(rank)
     require_loggers(asked.report_to)
     model, data = asked.model, asked.data
-    check_paths({"data.train": data.train, "data.eval": data.eval, "data.replay": data.replay})
+    check_paths(named_data(data))
     found = locate(model.base, model.at, model.trust_remote_code)
     config = within_models(asked, found, console.print)
     found_base, _, tokenizer = find(model)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.hubs import Hubs, online
+from tests.marks import quick_and_slow
 from tests.stages import dialogues
 from tests.tiny import NO_WEIGHTS, save_tiny
 from typer.testing import CliRunner
@@ -246,7 +247,7 @@ def test_an_adapter_of_a_hub_stands_on_its_base_at_the_commit_it_names(hubs, hub
     assert base.address == f"{hub}://org/base@{old}"
 
 
-@HUBS
+@pytest.mark.parametrize("hub", quick_and_slow(["ms"], ["hf"]))
 def test_a_run_notes_the_commit_and_goes_on_with_it(hubs, hub, tiny, tmp_path, monkeypatch):
     commit = hubs.commit("org/good", tiny)
     rows = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in dialogues(9))
