@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--only", default="slope,rows")
     parser.add_argument("--file", type=Path, help="with --only one: the rows that a fresh process prepares")
     words = parser.parse_args()
-    template = ChatTemplate.load(load_tokenizer(locate(MODEL).path_or_id))
+    template = ChatTemplate.load(load_tokenizer(locate(MODEL).folder))
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         if "slope" in words.only:

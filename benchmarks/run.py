@@ -190,7 +190,7 @@ def main() -> None:
         )
     from medicalgpt.models.locate import locate
 
-    model, before = locate("smollm2-135m").path_or_id, peak()
+    model, before = locate("smollm2-135m").folder, peak()
     table = [r for part in a.only.split(",") for r in rows_of(part, model, a.n, a.pairs)]
     lines = [
         "| measured | ours / theirs | ratio |",

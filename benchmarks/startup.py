@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--rounds", type=int, default=5)
     words = parser.parse_args()
-    folder = locate(words.model).path_or_id
+    folder = locate(words.model).folder
     chat = ["-m", "medicalgpt", "chat", "--model", words.model, "--dtype", "float32", "--temperature", "0"]
     sides = {
         "medicalgpt chat": [*chat, "--max-new-tokens", "1"],

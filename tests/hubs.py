@@ -55,13 +55,20 @@ def _point_at(address: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @dataclass
 class Hubs:
-    """Data sets: (owner/name, commit) → path → bytes; branches: (owner/name, name) → commit. `asked`: (path, token) of requests."""
+    """Data sets and models: (owner/name, commit) → path → bytes; branches: (owner/name, name) → commit.
+
+    `asked`: (path, token) of requests.
+    """
 
     files: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     refs: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)  # what is said of a file, where that is a lie
     redirects: dict[str, str] = field(default_factory=dict)
+    cuts: dict[str, list[int]] = field(
+        default_factory=dict
+    )  # after how many bytes the next answers with a file break off
+    ranges: list[str] = field(default_factory=list)  # what was asked for of files, but for whole ones
 
     def commit(self, repo: str, files: dict[str, bytes], *branches: str) -> str:
         """Publish files as a commit, and as the head of branches ("main" and "master" without any); its hash."""
@@ -93,7 +100,7 @@ class Hubs:
                     hubs.asked.append((self.path, self.headers.get("Authorization")))
                 place, query = urlsplit(self.path), parse_qs(urlsplit(self.path).query)
                 parts = [unquote(part) for part in place.path.strip("/").split("/")]
-                if place.path.startswith("/api/v1/datasets/"):
+                if place.path.startswith(("/api/v1/datasets/", "/api/v1/models/")):
                     return self._modelscope(parts, {name: values[0] for name, values in query.items()})
                 if parts[0] == "store":
                     return self.answer(200, next(f[parts[1]] for f in hubs.files.values() if parts[1] in f))
@@ -102,10 +109,13 @@ class Hubs:
             do_HEAD = do_GET
 
             def _huggingface(self, parts: list[str]) -> None:
-                if parts[:2] == ["api", "datasets"]:
+                if parts[:2] in (["api", "datasets"], ["api", "models"]):
                     repo, call = "/".join(parts[2:4]), parts[4] if len(parts) > 4 else "revision"
                     revision = "/".join(parts[5:]) or "main"
                 elif parts[0] == "datasets":
+                    repo, call, revision = "/".join(parts[1:3]), "resolve", parts[4]
+                elif len(parts) > 3 and parts[2] == "resolve":  # a model's
+                    parts = ["models", *parts]
                     repo, call, revision = "/".join(parts[1:3]), "resolve", parts[4]
                 else:
                     return self.answer(404, b"{}")
@@ -123,7 +133,26 @@ class Hubs:
                     return self.answer(200, json.dumps([self._entry(p, b) for p, b in files.items()]).encode())
                 body = files["/".join(parts[5:])]
                 etag = f'"{hashlib.sha1(body).hexdigest()}"'
-                return self.answer(200, body, **{"X-Repo-Commit": commit, "ETag": etag})
+                return self.send("/".join(parts[5:]), body, **{"X-Repo-Commit": commit, "ETag": etag})
+
+            def send(self, name: str, body: bytes, **headers: str) -> None:
+                """A file or the rest of it, as far as the connection holds."""
+                wanted = self.headers.get("Range")
+                start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
+                if wanted and self.command == "GET":
+                    hubs.ranges.append(wanted)
+                    headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+                cuts = hubs.cuts.get(name, []) if self.command == "GET" else []
+                if not cuts:
+                    self.answer(206 if wanted else 200, body[start:], **headers)
+                    return
+                self.send_response(206 if wanted else 200)
+                for key, value in headers.items():
+                    self.send_header(key, value)
+                self.send_header("Content-Length", str(len(body) - start))
+                self.end_headers()
+                self.wfile.write(body[start : start + cuts.pop(0)])
+                self.close_connection = True
 
             def _entry(self, path: str, body: bytes) -> dict[str, Any]:
                 return {"type": "file", "path": path, "size": hubs.sizes.get(path, len(body)), "oid": "0" * 40}
@@ -134,6 +163,9 @@ class Hubs:
                 files = hubs.files.get((repo, commit))
                 if files is None:
                     return self.answer(404, json.dumps({"Code": 10010205001, "Success": False}).encode())
+                if parts[5:] == ["repo", "files"]:
+                    listed = [self._row(p, b, commit) for p, b in files.items()]
+                    return self.answer(200, json.dumps({"Code": 200, "Data": {"Files": listed}}).encode())
                 if parts[5:] == ["repo", "tree"]:
                     page, size = int(query["PageNumber"]), int(query["PageSize"])
                     listed = [self._row(p, b, commit) for p, b in files.items()][(page - 1) * size : page * size]
@@ -142,7 +174,7 @@ class Hubs:
                 name = query["FilePath"]
                 if name in hubs.redirects:
                     return self.answer(302, b"", Location=hubs.redirects[name])
-                return self.answer(200, files[name])
+                return self.send(name, files[name])
 
             def _row(self, path: str, body: bytes, commit: str) -> dict[str, Any]:
                 sha, size = hashlib.sha256(body).hexdigest(), hubs.sizes.get(path, len(body))

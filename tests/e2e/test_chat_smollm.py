@@ -64,7 +64,7 @@ def test_the_engine_equals_transformers() -> None:
 
 
 def test_the_named_template_is_the_models_own() -> None:
-    tokenizer = load_tokenizer(locate(MODEL).path_or_id)
+    tokenizer = load_tokenizer(locate(MODEL).folder)
     own, named = ChatTemplate.load(tokenizer), ChatTemplate.load(tokenizer, "smollm")
     turns = (Message("user", QUESTION), Message("assistant", " Paris.\n"), Message("user", "首都？"))
     for talk in (turns[:1], turns[:2], turns, (Message("system", "Be brief."), *turns)):

@@ -46,8 +46,8 @@ def bits_per_character(loss: float, tokenizer: Any) -> float:
 
 def test_a_few_steps_teach_the_new_tokens(tmp_path: Path) -> None:
     base, grown = locate("smollm2-135m"), tmp_path / "vocabulary"
-    extended(Path(base.path_or_id), grown, 800, list(texts(CHINESE)), min_count=3)
-    old, new = both(Path(base.path_or_id), grown)
+    extended(Path(base.folder), grown, 800, list(texts(CHINESE)), min_count=3)
+    old, new = both(Path(base.folder), grown)
     paths = [f"data.train=[{','.join(map(str, CHINESE))}]", f"data.eval=[{','.join(map(str, HELD_OUT))}]"]
     sizes = ["data.max_tokens=512", "train.tokens_per_step=1024", "train.row_tokens=1024", "train.learning_rate=2e-3"]
     more = [f"train.max_steps={STEPS}", f"model.tokenizer={grown}", f"output_dir={tmp_path / 'run'}"]

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from tests.marks import quick_and_slow
 from tests.tiny import tiny_tokenizer
 from tests.trees import CHAIN, PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
-from tests.zoo import FAMILIES, experts, save_member, table
+from tests.zoo import save_member, table, transformers_class
+from tests.zoo_families import FAMILIES, RARE, experts
 from torch import nn
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig
 
 from medicalgpt.config.loader import load as load_config
 from medicalgpt.config.lookup import stage_schema
@@ -38,7 +40,8 @@ TREES = [grow(shape, len(tiny_tokenizer()), seed) for seed, shape in enumerate((
 
 def plain(folder: Path) -> Any:
     """The model as its authors wrote it."""
-    return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
+    kind = transformers_class(AutoConfig.from_pretrained(folder))
+    return kind.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32).eval()
 
 
 def with_adapter(base: Path) -> nn.Module:
@@ -82,7 +85,7 @@ def answers_of(model: Any, prompts: list[list[int]], stops: list[int]) -> list[l
     return found
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", quick_and_slow([k for k in FAMILIES if k not in RARE.split()], RARE.split()))
 def test_a_family_learns_merges_and_answers(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     family = FAMILIES[kind]
     base = save_member(tmp_path / "base", kind)

@@ -131,7 +131,7 @@ def render(
         ConfigError, ModelError: a setting, the tokenizer.
     """
     data = _data(["records"], settings)  # no file is read; the section must name one
-    template = ChatTemplate.load(load_tokenizer(locate(os.fspath(model)).path_or_id), data.template, data.tool_format)
+    template = ChatTemplate.load(load_tokenizer(locate(os.fspath(model)).folder), data.template, data.tool_format)
     return _trees([records] if isinstance(records, Record) else records, data, template, train_on)
 
 

@@ -21,7 +21,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="RUN_OR_PATH",
-        help="A run, model or adapter folder, an embedded model's name, a Hub id, or a .gguf file.",
+        help="A run, model or adapter folder, an embedded model's name, a hub's (owner/name, ms://owner/name), or a .gguf file.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -45,7 +45,7 @@ ToolFormat = Annotated[
     ),
 ]
 Revision = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of a Hub model.", rich_help_panel=_MODEL)
+    str | None, typer.Option(metavar="NAME", help="Branch, tag or commit of a hub's model.", rich_help_panel=_MODEL)
 ]
 Family = Annotated[
     str,

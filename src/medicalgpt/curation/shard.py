@@ -159,7 +159,7 @@ def _tokens(model: str) -> Callable[[str], int]:
     from medicalgpt.models.load import load_tokenizer  # lazy: heavy
     from medicalgpt.models.locate import locate  # lazy: heavy
 
-    tokenizer = load_tokenizer(locate(model).path_or_id)
+    tokenizer = load_tokenizer(locate(model).folder)
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 

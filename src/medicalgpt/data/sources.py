@@ -16,7 +16,8 @@ from medicalgpt.data.rows import DETECTED, Reading, open_raw_rows
 from medicalgpt.data.storage import read_errors, stored
 from medicalgpt.errors import DataError
 from medicalgpt.hub.address import parse
-from medicalgpt.hub.dataset import RemoteFiles, commit_of
+from medicalgpt.hub.dataset import RemoteFiles
+from medicalgpt.hub.repository import commit_of
 
 Given = str | Path | DataSource
 _NO_COLUMNS: Final[Mapping[str, str]] = MappingProxyType({})

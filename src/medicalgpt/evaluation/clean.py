@@ -20,9 +20,7 @@ def corpora_behind(models: Sequence[ModelConfig]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for model in models:
-        adapters, base = down_to_base(
-            locate(model.base, model.revision, model.trust_remote_code), model.trust_remote_code
-        )
+        adapters, base = down_to_base(locate(model.base, model.at, model.trust_remote_code), model.trust_remote_code)
         for place in (*adapters, base):
             run = run_of(place)
             found |= dict.fromkeys(corpora_of(run) if run is not None else ())

@@ -5,22 +5,21 @@ from pathlib import Path
 
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.models.adapter_config import down_to_base
-from medicalgpt.models.locate import locate
+from medicalgpt.models.locate import Located, locate
 from medicalgpt.runs.hashes import hash_tree
 
 Identity = str | dict[str, str] | list["Identity"]
 
 
 def weights_of(model: ModelConfig, patterns: Sequence[str] = ("*.safetensors", "*.jinja")) -> Identity:
-    """Hashes of a model's files, its adapter's too; of a Hub model its name."""
+    """Hashes of a model's files, its adapter's too; of a hub's model its address with the commit."""
     trust = model.trust_remote_code
-    adapters, base = down_to_base(locate(model.base, model.revision, trust), trust)
-    found = _hashes_of(base.path_or_id, patterns)
+    adapters, base = down_to_base(locate(model.base, model.at, trust), trust)
+    found = _hashes_of(base, patterns)
     for adapter in reversed(adapters):
-        found = [_hashes_of(adapter.path_or_id, patterns), found]
+        found = [_hashes_of(adapter, patterns), found]
     return found
 
 
-def _hashes_of(path_or_id: str, patterns: Sequence[str]) -> Identity:
-    folder = Path(path_or_id)
-    return hash_tree(folder, patterns) if folder.is_dir() else path_or_id
+def _hashes_of(place: Located, patterns: Sequence[str]) -> Identity:
+    return place.address if place.hub is not None else hash_tree(Path(place.folder), patterns)

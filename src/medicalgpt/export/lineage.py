@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
+from urllib.parse import quote
 
 from medicalgpt.errors import ModelError
 from medicalgpt.export.certificate import Certificate
+from medicalgpt.hub.address import Address
 from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded
-from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.locate import Located, hub_address, locate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.bases import place_hash, resolve_base, run_of
@@ -68,7 +70,7 @@ def lineage_of(place: Located, adapters: Sequence[Located] = ()) -> Lineage:
 
 def _own(place: Located) -> Lineage:
     """A base, the model folder of a run, or what a step of ours left."""
-    folder = Path(place.path_or_id)
+    folder = Path(place.folder)
     if (folder / NAME).is_file():
         return _read(folder / NAME)
     run = run_of(place)
@@ -119,16 +121,16 @@ def _named(record: manifest.Manifest) -> LineageBase:
     """The base as a manifest names it, where it is no folder (any more)."""
     if record.base in EMBEDDED:
         return _registered(record.base, record.hashes.base)
-    # A Hub id names no folder of this machine; the last part of a path names no user.
-    name = record.base if _is_hub_id(record.base) else Path(record.base).name
+    if address := hub_address(record.base):
+        return _of_hub(address)
+    name = Path(record.base).name  # the last part of a path names no user
     return {"name": name, "licence": None, "link": None, "sha256": record.hashes.base}
 
 
 def _base(place: Located) -> LineageBase:
-    if place.kind == "hub":
-        link = f"https://huggingface.co/{place.path_or_id}"
-        return {"name": place.path_or_id, "licence": None, "link": link, "sha256": None}
-    folder = Path(place.path_or_id)
+    if place.hub is not None:
+        return _of_hub(place.hub.address)
+    folder = Path(place.folder)
     if folder.name in EMBEDDED and (place.kind == "embedded" or (folder / ORIGIN_FILE).is_file()):
         return _registered(folder.name, place_hash(place))
     return {"name": folder.name, "licence": None, "link": None, "sha256": place_hash(place)}
@@ -139,8 +141,14 @@ def _registered(name: str, sha256: str) -> LineageBase:
     return {"name": name, "licence": model.license, "link": model.origin, "sha256": sha256}
 
 
-def _is_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "~", "/"))
+def _of_hub(address: Address) -> LineageBase:
+    at = f"/tree/{quote(address.revision)}" if address.revision else ""
+    link = {
+        "hf": f"https://huggingface.co/{address.repo}{at}",
+        "ms": f"https://www.modelscope.cn/models/{address.repo}",
+    }
+    name = address.repo if address.hub == "hf" else f"ms://{address.repo}"
+    return {"name": name, "licence": None, "link": link[address.hub], "sha256": None}
 
 
 def _read(path: Path) -> Lineage:

@@ -185,7 +185,7 @@ class _Merge:
             loaded.model = merge_adapter(loaded.model)
         loaded.model.to(self.dtype)
         save_model(temp, loaded, chosen)
-        last = Path(self.chain.adapters[-1].path_or_id)
+        last = Path(self.chain.adapters[-1].folder)
         if (last / REWARD_REPORT).is_file():
             shutil.copy(last / REWARD_REPORT, temp / REWARD_REPORT)
         return comparisons, expected, prompts
@@ -198,7 +198,7 @@ class _Merge:
             f"adapter {len(self.chain.adapters)} on its base",
             "merged weights as saved",
             compare(expected, self._logprob_fn(again), prompts),
-            weights_hash(Path(last.path_or_id)) if last.kind == "adapter" else None,
+            weights_hash(Path(last.folder)) if last.is_adapter else None,
             weights_hash(temp),
         )
 
@@ -206,9 +206,8 @@ class _Merge:
         """Always fp32: a sum in lower precision would round the adapter away before it is compared."""
         place = base if isinstance(base, Located) else Located(str(base), "model")
         return ModelConfig(
-            base=place.path_or_id,
-            revision=place.revision,
-            adapter=None if adapter is None else adapter.path_or_id,
+            base=place.address,
+            adapter=None if adapter is None else adapter.address,
             dtype="float32",
             trust_remote_code=self.trust_remote_code,
         )
@@ -218,16 +217,16 @@ class _Merge:
 
     def _grow_for(self, adapter: Located, loaded: Loaded) -> bool:
         """Adapters of one chain read the same tokens, or one extends those of the links before it; whether it does."""
-        folder = Path(adapter.path_or_id)
-        if adapter.kind != "adapter" or not (folder / "tokenizer_config.json").is_file():
+        folder = Path(adapter.folder)
+        if not (folder / "tokenizer_config.json").is_file():
             return False
-        theirs = load_tokenizer(adapter.path_or_id, None, self.trust_remote_code)
+        theirs = load_tokenizer(adapter.folder, self.trust_remote_code)
         if tokenizer_hash(theirs) == tokenizer_hash(loaded.tokenizer):
             return False
         token_map = TokenMap.read(folder)
         if token_map is None:
             raise ModelError(
-                f"{adapter.path_or_id} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
+                f"{adapter.name} has another tokenizer ({len(theirs)} tokens) than the adapters before it "
                 f"({len(loaded.tokenizer)}); a chain is trained with one tokenizer, or extends it (medicalgpt vocab extend)"
             )
         grow(

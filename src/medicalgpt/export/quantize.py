@@ -88,7 +88,7 @@ class _Job:
         gc.collect()  # one model at a time
         again = Engine.open(str(temp), dtype="float32", trust_remote_code=self.trust_remote_code)
         assert again.model is not None
-        weights = Path(self.found.path_or_id)
+        weights = Path(self.found.folder)
         comparison = Comparison(
             "full precision (float32)",
             self.method,
@@ -112,7 +112,7 @@ class _Job:
         chosen = ChatTemplate.load(loaded.tokenizer, self.template)
         prompts = probe_prompts(rows(loaded.model), chosen)
         expected = collect(language_logprobs(loaded.model), prompts)
-        cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.path_or_id))
+        cost = measure(Engine(loaded.model, loaded.tokenizer, chosen), self.text, Path(self.found.folder))
         if self.method == "cpu-int8" or self.method == "cpu-int4":
             quantize_for_cpu(loaded.model, self.method)
         else:
@@ -125,8 +125,7 @@ class _Job:
     def _load(self, quantization: Quantization) -> Loaded:
         """The model in fp32; on the GPU where the quantized one will run there."""
         config = ModelConfig(
-            base=self.found.path_or_id,
-            revision=self.found.revision,
+            base=self.found.address,
             dtype="float32",
             trust_remote_code=self.trust_remote_code,
         )

@@ -64,9 +64,9 @@ def choose_template(
 
 def saved_template(base: Located, adapter: Located | None) -> str | None:
     """Text of the template that a run saved with its adapter or its weights; None where there is no run."""
-    if adapter is not None and adapter.kind == "adapter" and (text := _read(Path(adapter.path_or_id))):
+    if adapter is not None and (text := _read(Path(adapter.folder))):
         return text
-    folder = Path(base.path_or_id)
+    folder = Path(base.folder)
     made_here = base.kind == "model" and (folder.parent / "manifest.json").is_file()
     return _read(folder) if made_here else None
 

@@ -113,11 +113,11 @@ def on_vllm(asked: ModelRequest) -> Opened:
         raise ServeError(
             f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
         )
-    architecture = identify(config_of(base), asked.options.family, base.path_or_id)
+    architecture = identify(config_of(base), asked.options.family, base.name)
     saved = saved_template(base, adapter)
     chosen = choose_template(loaded, asked.options.template, saved, architecture, asked.say, asked.options.tool_format)
     try:
-        own = GenerationConfig.from_pretrained(base.path_or_id, revision=base.revision or "main")
+        own = GenerationConfig.from_pretrained(base.folder)
     except OSError:  # models need not have one
         own = None
     ends = stop_ids(chosen, own)
@@ -188,8 +188,7 @@ def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> O
     places = [base, adapter] if adapter else [base]
     weights: list[list[str | int]] = []
     for place in places:
-        folder = Path(place.path_or_id)
+        folder = Path(place.folder)
         files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
         weights += [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
-    names = [f"{place.path_or_id}@{place.revision}" if place.revision else place.path_or_id for place in places]
-    return {"places": names, "weights": weights, "template": template.hash}
+    return {"places": [place.address for place in places], "weights": weights, "template": template.hash}

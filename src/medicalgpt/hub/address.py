@@ -1,14 +1,16 @@
-"""What a user calls data of a hub: `hf://owner/name@revision/split#500`, taken apart and put together."""
+"""What a user calls data or a model of a hub: `hf://owner/name@revision/split#500`, taken apart and put together."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
 from medicalgpt.errors import DataError
 
 Hub = Literal["hf", "ms"]
+Kind = Literal["dataset", "model"]
 NAMES: Final[dict[Hub, str]] = {"hf": "Hugging Face", "ms": "ModelScope"}
+MODEL_SPELLINGS: Final = "owner/name, hf://owner/name, hf://owner/name@revision; ms:// for ModelScope"
 SPELLINGS: Final = (
     "hf://owner/name, hf://owner/name@revision/split#rows, hf://owner/name/configuration/split, hf://owner/name/a/file.jsonl; "
     "ms:// for ModelScope"
@@ -26,17 +28,23 @@ _LONGEST: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A data set's repository; `inside` is the rest of the path: a split, a configuration, a file or folder, or ""."""
+    """A repository; `inside` is the rest of a data set's path: a split, a configuration, a file or folder, or ""."""
 
     hub: Hub
     repo: str
     revision: str | None = None
     inside: str = ""
     rows: int | None = None
+    kind: Kind = "dataset"
 
     def __str__(self) -> str:
         rows = f"#{self.rows}" if self.rows is not None else ""
         return f"{self.place}{'/' if self.inside else ''}{self.inside}{rows}"
+
+    @property
+    def what(self) -> str:
+        """What it is called in a message."""
+        return "data set" if self.kind == "dataset" else self.kind
 
     @property
     def place(self) -> str:
@@ -77,6 +85,21 @@ def parse(text: object) -> Address | None:
         raise _no_address(written)
     hub: Hub = "ms" if scheme[1].lower() in ("ms", "modelscope") else "hf"
     return Address(hub, repo[1], unquote(revision[1]) if revision else None, inside[1:], count)
+
+
+def parse_model(text: str) -> Address | None:
+    """The address of a model, or None where `text` does not begin as an address does.
+
+    Raises:
+        DataError: as `parse`, or it goes on into the repository.
+    """
+    try:
+        found = parse(text)
+    except DataError:
+        found = Address("hf", "", inside="?")
+    if found is not None and (found.inside or found.rows is not None):
+        raise DataError(f"{text[:200]}: not an address of a model; allowed: {MODEL_SPELLINGS}")
+    return found and replace(found, kind="model")
 
 
 def _no_address(written: str) -> DataError:

@@ -1,42 +1,18 @@
 """An address's files at one commit: found out once, then the same with and without a network."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from medicalgpt.disk.cache import cache_root
-from medicalgpt.disk.failures import LARGER_CACHE
 from medicalgpt.errors import DataError
-from medicalgpt.hub.address import Address, Hub, is_commit
+from medicalgpt.hub.address import Address
 from medicalgpt.hub.card import MOST_BYTES, Configuration, configurations
-from medicalgpt.hub.huggingface import HuggingFace
-from medicalgpt.hub.listing import RemoteFile, checked, keep, kept_commit, kept_files, not_kept
-from medicalgpt.hub.modelscope import ModelScope
+from medicalgpt.hub.listing import RemoteFile
+from medicalgpt.hub.repository import commit_of, fetched, listed
 from medicalgpt.hub.splits import KindOf, Splits, first_names, has_script, in_words, splits_of
 
-_HUBS: Final[dict[Hub, HuggingFace | ModelScope]] = {"hf": HuggingFace(), "ms": ModelScope()}
 _CARD: Final = "README.md"
-
-
-def commit_of(address: Address) -> str:
-    """The commit that the address's revision is now; without a network, what it was when it was last asked for.
-
-    Raises:
-        DataError: there is no such data set or revision, it cannot be reached, or it is not in the cache.
-    """
-    if address.revision is not None and is_commit(address.revision):
-        return address.revision
-    hub = _HUBS[address.hub]
-    if _offline():
-        commit = kept_commit(address) or hub.kept_commit(address)
-        if commit is None:
-            raise not_kept(address, "which commit it is")
-        return commit
-    commit = hub.commit(address)
-    keep(address, commit, None)
-    return commit
 
 
 @dataclass(frozen=True)
@@ -57,53 +33,19 @@ class RemoteFiles:
                 set that only its own script can read.
         """
         commit = commit or commit_of(address)
-        listed = _listed(address, commit)
-        chosen = _chosen(address, commit, listed, kind_of)
-        by_path = {file.path: file for file in listed}
+        there = listed(address, commit)
+        chosen = _chosen(address, commit, there, kind_of)
+        by_path = {file.path: file for file in there}
         return cls(
             replace(address, revision=commit),
             commit,
             tuple(by_path[name] for name in chosen),
-            len(listed) - len(chosen),
+            len(there) - len(chosen),
         )
 
     def fetch(self, file: RemoteFile) -> Path:
         """The file on disk. Raises DataError: it cannot be fetched, or is not as large as it was said to be."""
-        return _fetched(self.address, self.commit, file)
-
-
-def _offline() -> bool:
-    from huggingface_hub import is_offline_mode
-
-    return bool(is_offline_mode())
-
-
-def _listed(address: Address, commit: str) -> tuple[RemoteFile, ...]:
-    known = kept_files(address, commit)
-    if known is not None:
-        return known
-    hub = _HUBS[address.hub]
-    if _offline():
-        cached = hub.kept_files(address, commit)
-        if cached is None:
-            raise not_kept(address, "the list of its files")
-        return checked(address, cached)
-    found = checked(address, hub.files(address, commit))
-    keep(address, commit, found)
-    return found
-
-
-def _fetched(address: Address, commit: str, file: RemoteFile) -> Path:
-    free = shutil.disk_usage(cache_root()).free
-    if file.size > free and not _offline():
-        raise DataError(
-            f"{address}: {file.path} has {file.size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free for the cache; free some "
-            f"space or {LARGER_CACHE}"
-        )
-    found = _HUBS[address.hub].fetch(address, commit, file)
-    if found.stat().st_size != file.size:
-        raise DataError(f"{address}: {file.path} is not as large as the hub says; delete {found} and try again")
-    return found
+        return fetched(self.address, self.commit, file)
 
 
 def _chosen(address: Address, commit: str, listed: Sequence[RemoteFile], kind_of: KindOf) -> list[str]:
@@ -156,4 +98,4 @@ def _card(address: Address, commit: str, listed: Sequence[RemoteFile]) -> list[C
         raise DataError(
             f"{address.place}: its README.md has {card.size:,} bytes; name the files: {address.place}/a/file"
         )
-    return configurations(_fetched(address, commit, card).read_bytes(), address.place)
+    return configurations(fetched(address, commit, card).read_bytes(), address.place)

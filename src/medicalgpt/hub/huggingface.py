@@ -45,14 +45,16 @@ def explain(error: Exception, revision: str | None, key: str) -> str:
 
 
 class HuggingFace:
-    """Data sets of the Hugging Face Hub. Methods raise DataError."""
+    """Repositories of the Hugging Face Hub. Methods raise DataError."""
 
     def commit(self, address: Address) -> str:
         """The commit that the address's revision is now."""
         from huggingface_hub import HfApi
 
         try:
-            info = HfApi(token=hub_token()).dataset_info(address.repo, revision=address.revision, timeout=TIMEOUT)
+            info = HfApi(token=hub_token()).repo_info(
+                address.repo, repo_type=address.kind, revision=address.revision, timeout=TIMEOUT
+            )
         except failures() as error:
             raise _failed(address, error) from None
         if not is_commit(info.sha):
@@ -66,7 +68,7 @@ class HuggingFace:
 
         try:
             entries = HfApi(token=hub_token()).list_repo_tree(
-                address.repo, recursive=True, revision=commit, repo_type="dataset"
+                address.repo, recursive=True, revision=commit, repo_type=address.kind
             )
             return [RemoteFile(entry.path, entry.size) for entry in entries if isinstance(entry, RepoFile)]
         except failures() as error:
@@ -79,11 +81,23 @@ class HuggingFace:
 
         try:
             found = hf_hub_download(
-                address.repo, file.path, repo_type="dataset", revision=commit, token=hub_token(), etag_timeout=TIMEOUT
+                address.repo,
+                file.path,
+                repo_type=address.kind,
+                revision=commit,
+                token=hub_token(),
+                etag_timeout=TIMEOUT,
             )
         except failures() as error:
             raise not_kept(address, file.path) if is_offline_mode() else _failed(address, error) from None
         return Path(found)
+
+    def here(self, address: Address, commit: str, file: RemoteFile) -> Path | None:
+        """A file in the library's cache."""
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(address.repo, file.path, revision=commit, repo_type=address.kind)
+        return Path(found) if isinstance(found, str) else None
 
     def kept_commit(self, address: Address) -> str | None:
         """The commit of a revision by the library's own cache."""
@@ -92,7 +106,7 @@ class HuggingFace:
 
     def kept_files(self, address: Address, commit: str) -> list[RemoteFile] | None:
         """What the library's own cache holds of a commit: perhaps not all files that it has."""
-        folder = self._kept(Address("hf", address.repo, commit))
+        folder = self._kept(Address("hf", address.repo, commit, kind=address.kind))
         if folder is None:
             return None
         found = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -103,7 +117,7 @@ class HuggingFace:
 
         try:
             found = snapshot_download(
-                address.repo, repo_type="dataset", revision=address.revision, local_files_only=True
+                address.repo, repo_type=address.kind, revision=address.revision, local_files_only=True
             )
         except failures():
             return None
@@ -112,4 +126,4 @@ class HuggingFace:
 
 def _failed(address: Address, error: Exception) -> DataError:
     said = explain(error, address.revision, "what stands behind @")
-    return DataError(f"{address.place}: the data set {said}")
+    return DataError(f"{address.place}: the {address.what} {said}")

@@ -1,4 +1,4 @@
-"""The files of a data set's repository at one commit, as a hub names them: checked, and kept for when there is no network."""
+"""The files of a repository at one commit, as a hub names them: checked, and kept for when there is no network."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def checked(repo: Address, files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...
             raise DataError(f"{repo.place}: more than {MOST_FILES:,} files; download it yourself and name the folder")
         if not _is_safe(file.path) or file.size < 0 or file.path in found:
             raise DataError(
-                f"{repo.place}: the list of its files holds a name or size that no file can have; the data set is damaged or "
+                f"{repo.place}: the list of its files holds a name or size that no file can have; the {repo.what} is damaged or "
                 "hostile: nothing of it is fetched"
             )
         found[file.path] = file
@@ -53,7 +53,8 @@ def _is_safe(path: str) -> bool:
 
 def folder_of(address: Address) -> Path:
     """Where what is known of a repository lies in this package's cache. Raises ModelError as `cache_root`."""
-    return cache_root() / "hub" / address.hub / address.repo.replace("/", "--")
+    folder = cache_root() / "hub" / address.hub
+    return (folder / "models" if address.kind == "model" else folder) / address.repo.replace("/", "--")
 
 
 def keep(address: Address, commit: str, files: Sequence[RemoteFile] | None) -> None:
@@ -84,7 +85,7 @@ def not_kept(address: Address, what: str) -> DataError:
     """The error for what is not in the cache while HF_HUB_OFFLINE says that there is no network."""
     return DataError(
         f"{address}: {what} is not in the cache, and HF_HUB_OFFLINE=1 keeps this from asking {NAMES[address.hub]}; unset it once, "
-        "or name a local file"
+        f"or name a local {'folder' if address.kind == 'model' else 'file'}"
     )
 
 

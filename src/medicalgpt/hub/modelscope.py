@@ -1,12 +1,11 @@
 """ModelScope, over its HTTP interface: MODELSCOPE_DOMAIN says where, MODELSCOPE_API_TOKEN who asks."""
 
-import hashlib
 import http.client
 import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPMessage
 from pathlib import Path
@@ -15,15 +14,14 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from medicalgpt.disk.failures import LARGER_CACHE, explain
 from medicalgpt.disk.private import private_files
-from medicalgpt.disk.scratch import scratch
 from medicalgpt.errors import DataError
 from medicalgpt.hub.address import Address, is_commit
+from medicalgpt.hub.download import complete, part
 from medicalgpt.hub.listing import MOST_FILES, RemoteFile, folder_of, not_kept
 
 _TIMEOUT: Final = 20.0  # seconds without a byte
 _PAGE: Final = 200  # files; what its own client asks for
 _PAGE_BYTES: Final = 8 << 20
-_BLOCK: Final = 1 << 20
 _DEFAULT: Final = "www.modelscope.cn"
 
 
@@ -37,7 +35,7 @@ def endpoint() -> str:
 
 
 class ModelScope:
-    """Data sets of ModelScope. Methods raise DataError."""
+    """Repositories of ModelScope. Methods raise DataError."""
 
     def commit(self, address: Address) -> str:
         """The commit of the newest change in the revision. The hub tells each file's own commit, not the branch's."""
@@ -58,20 +56,27 @@ class ModelScope:
         """One file, from this package's cache or the network."""
         from huggingface_hub import is_offline_mode
 
-        target = folder_of(address) / "files" / commit / file.path
-        if target.is_file() and target.stat().st_size == file.size:
-            return target
+        target = _target(address, commit, file)
+        if found := self.here(address, commit, file):
+            return found
         if is_offline_mode():
             raise not_kept(address, file.path)
         url = f"{_api(address)}/repo?{urlencode({'Revision': commit, 'FilePath': file.path})}"
         try:
-            with private_files(), scratch(_made(folder_of(address)), ".fetch-") as work, _errors(address, file.path):
-                with _opened(url) as answer, (work / "file").open("xb") as out:
-                    _copy(answer, out, file, address)
-                (work / "file").replace(_made(target.parent) / target.name)
+            with private_files(), part(folder_of(address), f"{commit}/{file.path}") as partial:
+                if found := self.here(address, commit, file):  # another process was faster
+                    return found
+                with _errors(address, file.path):
+                    complete(partial, file, address, lambda offset: _opened(url, offset))
+                partial.replace(_made(target.parent) / target.name)
         except OSError as error:
             raise DataError(f"{address}: {explain(error, target.parent, file.size, LARGER_CACHE)}") from None
         return target
+
+    def here(self, address: Address, commit: str, file: RemoteFile) -> Path | None:
+        """A file in this package's cache."""
+        target = _target(address, commit, file)
+        return target if target.is_file() and target.stat().st_size == file.size else None
 
     def kept_commit(self, address: Address) -> None:
         """Its own client's cache knows no commits."""
@@ -80,25 +85,33 @@ class ModelScope:
         """Nor which files belong to one."""
 
     def _entries(self, address: Address, revision: str) -> Iterator[dict[str, object]]:
+        if address.kind == "model":  # all in one page
+            yield from self._page(address, "files", {"Revision": revision, "Recursive": "true"})
+            return
         for page in range(1, MOST_FILES // _PAGE + 2):
             asked = {"Revision": revision, "Root": "/", "Recursive": "True", "PageNumber": page, "PageSize": _PAGE}
-            with (
-                _errors(address, "the list of its files"),
-                _opened(f"{_api(address)}/repo/tree?{urlencode(asked)}") as answer,
-            ):
-                text = answer.read(_PAGE_BYTES + 1)
-            entries = _page(text, address)
+            entries = self._page(address, "tree", asked)
             yield from entries
             if len(entries) < _PAGE:
                 return
         raise DataError(f"{address.place}: more than {MOST_FILES:,} files; download it yourself and name the folder")
 
+    def _page(self, address: Address, call: str, asked: Mapping[str, object]) -> list[dict[str, object]]:
+        url = f"{_api(address)}/repo/{call}?{urlencode(asked)}"
+        with _errors(address, "the list of its files"), _opened(url) as answer:
+            text = answer.read(_PAGE_BYTES + 1)
+        return _read_page(text, address)
+
+
+def _target(address: Address, commit: str, file: RemoteFile) -> Path:
+    return folder_of(address) / "files" / commit / file.path
+
 
 def _api(address: Address) -> str:
-    return f"{endpoint()}/api/v1/datasets/{quote(address.repo)}"
+    return f"{endpoint()}/api/v1/{address.kind}s/{quote(address.repo)}"
 
 
-def _page(text: bytes, address: Address) -> list[dict[str, object]]:
+def _read_page(text: bytes, address: Address) -> list[dict[str, object]]:
     try:
         said = json.loads(text) if len(text) <= _PAGE_BYTES else None
     except (ValueError, RecursionError):
@@ -108,7 +121,7 @@ def _page(text: bytes, address: Address) -> list[dict[str, object]]:
     refused = isinstance(said, dict) and (said.get("Success") is False or said.get("Code", 200) != 200)
     if refused or not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
         raise DataError(
-            f"{address.place}: ModelScope does not list the files of the data set; check owner, name and revision, and "
+            f"{address.place}: ModelScope does not list the files of the {address.what}; check owner, name and revision, and "
             "MODELSCOPE_API_TOKEN for a private one"
         )
     return files
@@ -137,8 +150,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _opened(url: str) -> http.client.HTTPResponse:
+def _opened(url: str, offset: int = 0) -> http.client.HTTPResponse:
     request = urllib.request.Request(url, headers={"User-Agent": "medicalgpt", "Accept-Encoding": "identity"})
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
     if token := os.environ.get("MODELSCOPE_API_TOKEN"):
         if not token.isascii() or not token.isprintable():
             raise DataError("MODELSCOPE_API_TOKEN holds characters that no token has; copy it again")
@@ -146,20 +161,6 @@ def _opened(url: str) -> http.client.HTTPResponse:
         request.add_unredirected_header("Cookie", f"m_session_id={token}")
     found: http.client.HTTPResponse = urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT)
     return found
-
-
-def _copy(answer: http.client.HTTPResponse, out: IO[bytes], file: RemoteFile, address: Address) -> None:
-    digest, left = hashlib.sha256(), file.size
-    while block := answer.read(min(_BLOCK, left + 1)):
-        left -= len(block)
-        if left < 0:
-            break
-        digest.update(block)
-        out.write(block)
-    if left or (file.sha256 and digest.hexdigest() != file.sha256.lower()):
-        raise DataError(
-            f"{address}: {file.path} is not what ModelScope says it is (size or SHA-256); nothing of it is kept; try again"
-        )
 
 
 def _made(folder: Path) -> Path:

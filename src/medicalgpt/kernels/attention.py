@@ -184,6 +184,9 @@ _sdpa: Callable[..., tuple[torch.Tensor, None]] = sdpa_attention_forward
 _sdpa_mask: Callable[..., torch.Tensor | None] = sdpa_mask
 
 
+_BEYOND = ("s_aux", "position_bias", "block_indices", "indices")  # what a layer may ask for that trees cannot give
+
+
 def tree_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -202,8 +205,8 @@ def tree_attention(
     Where processes share a row, T is this one's part of it outside of attention and the whole inside.
 
     Raises:
-        ModelError: the layer asks for something trees cannot give (attention sinks, position biases), or has heads that the
-            processes cannot share.
+        ModelError: the layer asks for something trees cannot give (attention sinks, position biases, chosen tokens), or has
+            heads that the processes cannot share.
     """
     if (witness := _witness.get()) is not None and tree is not None:
         witness.layers.add(id(module))
@@ -213,8 +216,10 @@ def tree_attention(
         return _capped(query, key, value, attention_mask, scale, softcap).transpose(1, 2).contiguous(), None
     if tree is None:
         return _sdpa(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
-    if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
-        raise ModelError("this model's attention uses sinks or position biases, which tree batches do not support")
+    if any(kwargs.get(name) is not None for name in _BEYOND):
+        raise ModelError(
+            "this model's attention uses sinks, position biases or chosen tokens, which tree batches do not support"
+        )
     scale = scaling if scaling is not None else 1.0 / math.sqrt(query.shape[-1])
     if tree.peers is not None:
         query, key, value = to_heads(query, key, value, tree.peers)
@@ -266,13 +271,20 @@ class AttentionModel(Protocol):
         """Use an attention function by its registered name."""
         ...
 
+    def modules(self) -> Iterator[torch.nn.Module]:
+        """Itself and all below it."""
+        ...
+
 
 def enable(model: AttentionModel) -> None:
     """Switch a transformers model to tree attention if it goes through the attention interface; else leave it alone.
 
     Without a layout "tree" is SDPA plus soft-capping, so a model that refuses SDPA for another reason (attention sinks)
-    keeps its own attention.
+    keeps its own attention; so does one whose indexers choose the tokens that are seen: MiniMax M3 masks the others for
+    attention by the names "eager" and "sdpa" only, and for the rest it would see all.
     """
+    if any(type(module).__name__.endswith("Indexer") for module in model.modules()):
+        return
     capped = getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
     if getattr(model, "_supports_attention_backend", False) and (getattr(model, "_supports_sdpa", False) or capped):
         model.previous_attention = model.config._attn_implementation

@@ -4,6 +4,7 @@ transformers' attention calls a function of its own Python module, `apply_rotary
 every model of that family in the process, so the layers get a copy of their `forward` that finds ours under that name.
 """
 
+import inspect
 import types
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -117,6 +118,9 @@ def _with_global(function: types.FunctionType, value: Callable[..., Any]) -> typ
 
 def _checked(original: Callable[..., Any], device: torch.device) -> Callable[..., Any] | None:
     """Ours in the types in which it gives what `original` gives, else `original`; None where it never does in fp32."""
+    required = [p for p in inspect.signature(original).parameters.values() if p.default is inspect.Parameter.empty]
+    if len(required) < len(("q", "k", "cos", "sin")):
+        return None  # called with queries alone, too (Qwen 4)
     same = {
         tried
         for tried in _TRIED

@@ -93,7 +93,7 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
     setup = setup_of(config, shards)
     model = config.model
-    trained = shape_of_model(model.base, model.revision, model.trust_remote_code)
+    trained = shape_of_model(model.base, model.at, model.trust_remote_code)
     if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
@@ -104,7 +104,7 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     if choice is None or choice.reference != "model":
         return estimated
     other = choice.reference_model or model.base
-    shape = shape_of_model(other, None if choice.reference_model else model.revision, model.trust_remote_code)
+    shape = shape_of_model(other, None if choice.reference_model else model.at, model.trust_remote_code)
     kept = replace(setup, dtype=_types("lora", model.dtype)[0])
     return replace(estimated, reference=base_bytes(shape, kept, trained=False) // shards)
 

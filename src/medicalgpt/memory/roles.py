@@ -54,10 +54,10 @@ def _is_adapter_of(name: str, config: RlConfig) -> bool:
     """Whether a reward model is an adapter of the policy's base, or the merged model beside one, which is taken in its place."""
     try:
         found = locate(name)
-        beside = Path(found.path_or_id).parent / "model"
+        beside = Path(found.folder).parent / "model"
         if not found.is_adapter and (beside / "adapter_config.json").is_file():
             found = locate(str(beside))
-        return found.is_adapter and locate(base_name(found)) == locate(config.model.base, config.model.revision)
+        return found.is_adapter and locate(base_name(found)).folder == locate(config.model.base, config.model.at).folder
     except ModelError:
         return False
 

@@ -104,9 +104,7 @@ def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_
 
     _, located = down_to_base(locate(name_or_path, revision, trust_remote_code), trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(
-            located.path_or_id, revision=located.revision, token=hub_token(), trust_remote_code=trust_remote_code
-        )
+        config = AutoConfig.from_pretrained(located.folder, token=hub_token(), trust_remote_code=trust_remote_code)
         return shape_of_config(config, trust_remote_code)
     except ModelError:
         raise
@@ -117,20 +115,18 @@ def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_
 
 def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False) -> ModelShape:
     """Shape of a transformers config. Raises ModelError for a model that is not a decoder with linear layers."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
     from medicalgpt.kernels.elementwise import is_rms_norm, swiglu_parts  # lazy: heavy
+    from medicalgpt.models.causal_lm import unwrap  # lazy: heavy
+    from medicalgpt.models.empty import empty_model  # lazy: heavy
 
     try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+        model = empty_model(config, trust_remote_code)
     except (ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(
             f"{config.model_type}: not a causal language model that transformers can build: {error}"
         ) from error
-    text = model.config.get_text_config()
-    head = model.get_output_embeddings()
+    inner = unwrap(model)
+    text, head = inner.config.get_text_config(), inner.get_output_embeddings()
     linears = tuple(_linears(model, head))
     if not linears:
         raise ModelError(f"{config.model_type}: the model has no linear layers; its memory cannot be estimated")
@@ -143,7 +139,7 @@ def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False)
     return ModelShape(
         # A meta model has no storage to compare, but parameters() already yields a tied weight once.
         parameters=sum(p.numel() for p in model.parameters()),
-        vocab=model.get_input_embeddings().weight.shape[0],
+        vocab=inner.get_input_embeddings().weight.shape[0],
         hidden=text.hidden_size,
         layers=layers,
         heads=heads,
@@ -157,8 +153,10 @@ def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False)
         norm_width=norm_width,
         linears=linears,
         head_norms=any(n.endswith(("q_norm.weight", "k_norm.weight")) for n, _ in model.named_parameters()),
-        tied=head is None or head.weight is model.get_input_embeddings().weight,
-        head=next((Linear(n, m.in_features, m.out_features) for n, m in model.named_modules() if m is head), None),
+        tied=head is None or head.weight is inner.get_input_embeddings().weight,
+        head=next(
+            (Linear(n, m.in_features, m.out_features) for n, m in model.named_modules() if id(m) == id(head)), None
+        ),
     )
 
 

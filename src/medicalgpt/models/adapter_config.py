@@ -2,12 +2,12 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.embedded.registry import EMBEDDED
-from medicalgpt.models.hub import fetch_file
-from medicalgpt.models.locate import Located, locate, read_config
+from medicalgpt.models.locate import Located, hub_address, locate, read_config
 
 FILE = "adapter_config.json"
 BESIDE = "base.json"  # written by us alone: other programs take adapter_config.json amiss with keys they do not know
@@ -19,36 +19,44 @@ def read_adapter(found: Located) -> dict[str, object]:
     Raises:
         ModelError: it cannot be read, or names no base model.
     """
-    local = found.kind == "adapter"
-    config = read_config(Path(found.path_or_id) / FILE if local else fetch_file(found.path_or_id, FILE, found.revision))
+    config = read_config(Path(found.folder) / FILE)
     base = config.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise ModelError(
-            f"{found.path_or_id}: {FILE} names no base model (base_model_name_or_path); set model.base and model.adapter, or "
+            f"{found.name}: {FILE} names no base model (base_model_name_or_path); set model.base and model.adapter, or "
             "give the base model instead"
         )
     return config
 
 
 def base_name(adapter: Located) -> str:
-    """Where an adapter's base is: an embedded model, a Hub id, or a folder that is found from any working directory.
+    """Where an adapter's base is: an embedded model, a hub's address with the commit that was trained on, where it is known,
+    or a folder that is found from any working directory.
 
     Raises:
         ModelError: as `read_adapter`, or two folders may be meant.
     """
-    name = str(read_adapter(adapter)["base_model_name_or_path"])
-    return _resolve(name, Path(adapter.path_or_id)) if adapter.kind == "adapter" else name
+    config = read_adapter(adapter)
+    name, revision = str(config["base_model_name_or_path"]), config.get("revision")
+    found = _resolve(name, Path(adapter.folder)) if adapter.hub is None else name
+    address = hub_address(found) if isinstance(revision, str) and found == name else None
+    return found if address is None else str(replace(address, revision=address.revision or str(revision)))
 
 
 def write_base(folder: Path, base: Located) -> None:
-    """Say in an adapter's folder where its base lies: by its full path, which any program finds, and seen from here.
+    """Say in an adapter's folder where its base lies: by its full path, which any program finds, and seen from here; of a
+    hub's by name and commit, as peft does.
 
     What is seen from here holds where both have moved together; it is left out where they share no folder but the
     home folder or the root.
     """
-    if base.kind in ("hub", "hub-adapter"):
+    file, place = folder / FILE, os.path.abspath(Path(base.folder).expanduser())
+    if base.hub is not None:
+        said = {"base_model_name_or_path": base.name, "revision": base.hub.address.revision}
+        file.write_text(
+            json.dumps(json.loads(file.read_text(encoding="utf-8")) | said, indent=2, sort_keys=True), "utf-8"
+        )
         return
-    file, place = folder / FILE, os.path.abspath(Path(base.path_or_id).expanduser())
     config = json.loads(file.read_text(encoding="utf-8")) | {"base_model_name_or_path": place}
     file.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
     seen = _seen_from(Path(os.path.realpath(folder)), Path(os.path.realpath(place)))
@@ -105,7 +113,7 @@ def down_to_base(found: Located, trust_remote_code: bool = False) -> tuple[list[
     adapters: list[Located] = []
     while found.is_adapter:
         if found in adapters:
-            raise ModelError(f"{found.path_or_id} names itself as its base; correct its {FILE}")
+            raise ModelError(f"{found.name} names itself as its base; correct its {FILE}")
         adapters.append(found)
         found = locate(base_name(found), None, trust_remote_code)
     return adapters, found

@@ -10,8 +10,8 @@ from torch import nn
 
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.models.adapter_config import read_adapter
+from medicalgpt.models.adapter_weights import restore_weights
 from medicalgpt.models.causal_lm import CausalLM, head_name, output_head, unwrap
 from medicalgpt.models.embeddings import TrainedRows, trained_rows
 from medicalgpt.models.excluded_modules import excluded_modules
@@ -50,9 +50,9 @@ def attach(
     if quantized and lora is not None:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter is not None:
-        options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
         try:
-            adapted = PeftModel.from_pretrained(model, adapter.path_or_id, is_trainable=lora is not None, **options)
+            adapted = PeftModel.from_pretrained(model, adapter.folder, is_trainable=lora is not None)
+            restore_weights(adapted, adapter)
         except Exception as error:  # peft raises what a damaged config or weight file leads to
             raise _misfit(adapter, error) from error
         if lora is None:
@@ -100,7 +100,7 @@ def _misfit(adapter: Located, error: Exception) -> ModelError:
         else ""
     )
     first = next((line.strip() for line in text.splitlines() if "size mismatch" in line), text.partition("\n")[0])
-    return ModelError(f"{adapter.path_or_id} does not fit this base model: {first[:200]}.{hint}")
+    return ModelError(f"{adapter.name} does not fit this base model: {first[:200]}.{hint}")
 
 
 def _targets(model: nn.Module, lora: LoraConfig) -> str | list[str]:
@@ -182,9 +182,9 @@ def add_trained(model: nn.Module, name: str, adapter: Located) -> None:
         ModelError: as `check_switchable`, or its layers are not those of this model.
     """
     check_switchable(adapter)
-    options: dict[str, Any] = {"token": hub_token()} if adapter.kind == "hub-adapter" else {}
     try:
-        peft_model(model).load_adapter(adapter.path_or_id, adapter_name=name, is_trainable=False, **options)
+        peft_model(model).load_adapter(adapter.folder, adapter_name=name, is_trainable=False)
+        restore_weights(model, adapter, name)
     except Exception as error:
         raise _misfit(adapter, error) from error
 
@@ -195,7 +195,7 @@ def check_switchable(adapter: Located) -> None:
     Raises:
         ModelError: saying which.
     """
-    config, where = read_adapter(adapter), adapter.path_or_id
+    config, where = read_adapter(adapter), adapter.folder
     if scores_answers(adapter):
         raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
     also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
@@ -226,20 +226,20 @@ def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:
     from safetensors.torch import load_file
 
     try:
-        config = PeftLora.from_pretrained(adapter.path_or_id)
-        weights = load_file(Path(adapter.path_or_id) / "adapter_model.safetensors")
+        config = PeftLora.from_pretrained(adapter.folder)
+        weights = load_file(Path(adapter.folder) / "adapter_model.safetensors")
     except Exception as error:
         raise _misfit(adapter, error) from error
     config.task_type, config.modules_to_save, config.lora_dropout = "CAUSAL_LM", None, 0.0
     heads = [key for key in weights if key.endswith("score.weight")]
     if len(heads) != 1:
-        raise ModelError(f"{adapter.path_or_id} holds {len(heads)} score layers; a reward model has one")
+        raise ModelError(f"{adapter.name} holds {len(heads)} score layers; a reward model has one")
     score = weights.pop(heads[0])
     peft_model(model).add_adapter(name, config)
     found: Any = set_peft_model_state_dict(model, weights, adapter_name=name)  # a named tuple of torch without a type
     lost = [key for key in found.missing_keys if f".{name}." in key] + list(found.unexpected_keys)
     if lost:
-        raise ModelError(f"{adapter.path_or_id} does not fit this model; first layer that differs: {lost[0]}")
+        raise ModelError(f"{adapter.name} does not fit this model; first layer that differs: {lost[0]}")
     return score
 
 

@@ -19,7 +19,7 @@ def check_complete(folder: Path, names: Iterable[str]) -> None:
     """
     names = list(names)
     for index in (n for n in names if n.endswith(_INDEX)):
-        missing = sorted(_listed(folder / index) - set(names))
+        missing = sorted(listed_in(folder / index) - set(names))
         if missing:
             raise ModelError(
                 f"{folder} is only half there: {index} lists {', '.join(missing[:3])}"
@@ -31,7 +31,8 @@ def check_complete(folder: Path, names: Iterable[str]) -> None:
             raise ModelError(f"{folder / name} is damaged ({fault}); copy or download the model again")
 
 
-def _listed(index: Path) -> set[str]:
+def listed_in(index: Path) -> set[str]:
+    """The weight files that an index names. Raises ModelError: it is none."""
     try:
         listed = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         if not all(isinstance(name, str) for name in listed):

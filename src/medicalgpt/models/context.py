@@ -3,14 +3,14 @@
 import re
 from collections.abc import Callable
 
-import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from medicalgpt.errors import ConfigError, ModelError
 from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.models.adapter_config import down_to_base
 from medicalgpt.models.console import to_stderr
+from medicalgpt.models.empty import empty_model
 from medicalgpt.models.locate import Located
 
 _POSITIONS = re.compile(r"(^|[._])(wpe|pos|position|positions)([._]|$)")
@@ -37,13 +37,11 @@ def within_context(asked: int, model: Located, name: str, key: str, trust_remote
     """
     _, model = down_to_base(model, trust_remote_code)
     try:
-        config = AutoConfig.from_pretrained(
-            model.path_or_id, revision=model.revision, token=hub_token(), trust_remote_code=trust_remote_code
-        )
+        config = AutoConfig.from_pretrained(model.folder, token=hub_token(), trust_remote_code=trust_remote_code)
         tokens = context_of(config)
     except Exception as error:  # transformers raises what a damaged value leads to
         raise ModelError(
-            f"{model.path_or_id}: transformers cannot read its config.json ({type(error).__name__}: {error})"
+            f"{model.name}: transformers cannot read its config.json ({type(error).__name__}: {error})"
         ) from error
     if tokens is None or asked <= tokens:
         return asked
@@ -58,8 +56,7 @@ def within_context(asked: int, model: Located, name: str, key: str, trust_remote
 def _has_table(config: PreTrainedConfig, tokens: int, trust_remote_code: bool) -> bool:
     """Whether the model has an embedding of positions; asked of the model itself, which takes no memory for its weights."""
     try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+        model = empty_model(config, trust_remote_code)
     except Exception:  # loading it says what is wrong; a limit that is lowered is right for either kind
         return False
     return any(

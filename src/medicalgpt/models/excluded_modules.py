@@ -5,22 +5,28 @@ from torch import nn
 from medicalgpt.models.causal_lm import CausalLM, output_head, unwrap
 
 # Linear layers whose weights a module reads without calling them, by what the module's class name ends with. An adapter
-# there learns nothing: Gemma 3n clips these while it trains, and DeepSeek's indexer picks tokens without a gradient.
-_UNCALLED = {"AltUp": ("correction_coefs",), "Indexer": ("wq_b", "wk", "weights_proj")}
+# there learns nothing: Gemma 3n clips these while it trains, and LongCat's router multiplies by the matrix itself.
+_UNCALLED: dict[str, tuple[str, ...]] = {
+    "AltUp": ("correction_coefs",),
+    "LongcatFlashTopkRouter": ("classifier",),
+}
 
 
 def excluded_modules(model: nn.Module) -> list[str]:
     """Names of linear layers that get no adapter, whatever layers are asked for.
 
     Towers for pictures and sound see nothing of a text. Some routers of experts are linear layers by descent, but give
-    two tensors (Llama 4). State-space layers (Mamba, Jamba, Granite 4) read the weights of two of their layers without
-    calling them, in their kernels or always.
+    two tensors (Llama 4), and DeepSeek V4's grouped layers multiply groups by parts of one matrix. State-space layers
+    (Mamba, Jamba, Granite 4) read the weights of two of their layers without calling them, in their kernels or always.
+    Indexers (DeepSeek V3.2 and V4, GLM-5, MiniMax M3) choose tokens, without a gradient.
     """
     inner = unwrap(model)
     found = _beside_the_text(inner)
     for name, module in inner.named_modules():
         kind = type(module).__name__
-        if isinstance(module, nn.Linear) and kind.endswith("Router"):
+        if kind.endswith("Indexer"):
+            found += [f"{name}.{part}" for part, inside in module.named_modules() if isinstance(inside, nn.Linear)]
+        if isinstance(module, nn.Linear) and kind.endswith(("Router", "GroupedLinear")):
             found.append(name)
         parts = next((parts for ending, parts in _UNCALLED.items() if kind.endswith(ending)), ())
         if hasattr(module, "A_log") and hasattr(module, "D"):

@@ -12,7 +12,7 @@ from typing import Literal
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ModelError
 
-LoadingClass = Literal["AutoModelForCausalLM", "AutoModel"]
+LoadingClass = Literal["AutoModelForCausalLM", "AutoModel", "AutoModelForImageTextToText"]
 Targets = tuple[str, ...] | Literal["all-linear"]
 
 # Names of the linear layers that LoRA adapts. Routers and gates of experts are left alone: moving them moves tokens
@@ -87,6 +87,11 @@ def _each(model_types: str, templates: tuple[str, ...], targets: Targets = _GATE
     return tuple(Architecture(model_type, templates, targets) for model_type in model_types.split())
 
 
+def _as_it_is(about: str, model_types: str) -> Family:
+    """A family whose models bring their own chat template, and whose linear layers are all adapted, as of any model."""
+    return Family(about, _each(model_types, ("vicuna",), "all-linear"))
+
+
 FAMILIES: dict[str, Family] = {
     "llama": Family(
         "LLaMA 1 to 4 and what was trained from it: Vicuna, Alpaca, Ziya, SmolLM2",
@@ -153,6 +158,24 @@ FAMILIES: dict[str, Family] = {
     "yi": Family("Yi", (*_each("llama", ("yi", "chatml")), _own_code("Yi", ("yi", "chatml"))), "its later revisions"),
     "xverse": Family("XVERSE", (_own_code("xverse", ("xverse",)),)),
     "orion": Family("Orion", (_own_code("orion", ("orion",)),)),
+    "minimax": _as_it_is("MiniMax Text 01, M1, M2, M3", "minimax minimax_m2 minimax_m3_vl_text"),
+    "kimi": _as_it_is("Kimi Linear; Moonlight (of DeepSeek V3's build)", "kimi_linear deepseek_v3"),
+    "hunyuan": _as_it_is("Hunyuan and Youtu-LLM", "hunyuan_v1_dense hunyuan_v1_moe hy_v3 hy_v4 youtu"),
+    "ernie": _as_it_is("ERNIE 4.5", "ernie4_5 ernie4_5_moe"),
+    "seed": _as_it_is("Seed-OSS", "seed_oss"),
+    "ling": _as_it_is("Ling and Ring from version 3 on", "bailing_hybrid"),
+    "minicpm": _as_it_is("MiniCPM 3", "minicpm3"),
+    "granite": _as_it_is(
+        "Granite 3, 4 and later", "granite granite_swa granitemoe granitemoe_swa granitemoeshared granitemoehybrid"
+    ),
+    "phi": _as_it_is("Phi 1 to 4", "phi phi3 phimoe"),
+    "gpt-oss": _as_it_is("gpt-oss", "gpt_oss"),
+    "olmo": _as_it_is("OLMo 1 to 3, OLMoE, FlexOlmo", "olmo olmo2 olmo3 olmo_hybrid olmoe flex_olmo"),
+    "smollm": Family("SmolLM3", _each("smollm3", ("smollm", "vicuna"), "all-linear")),
+    "exaone": _as_it_is("EXAONE 4 and later", "exaone4 exaone_moe"),
+    "nemotron": _as_it_is("Nemotron", "nemotron nemotron_h"),
+    "lfm": _as_it_is("LFM 2 and 3", "lfm2 lfm2_moe lfm3"),
+    "falcon": _as_it_is("Falcon, Falcon Mamba, Falcon H1", "falcon falcon_mamba falcon_h1"),
     "auto": Family("whatever config.json says; any other causal language model of transformers, too"),
 }
 
@@ -200,16 +223,20 @@ def _unlisted(config: Mapping[str, object]) -> Architecture:
     code = config.get("auto_map")
     own = code if isinstance(code, dict) else {}
     model_type = str(config.get("model_type"))
-    loads: LoadingClass = "AutoModelForCausalLM"
-    if "AutoModel" in own and "AutoModelForCausalLM" not in own:
+    native = native_class(model_type)
+    loads: LoadingClass = native or "AutoModelForCausalLM"
+    if native is None and "AutoModel" in own and "AutoModelForCausalLM" not in own:
         loads = "AutoModel"
-    return Architecture(
-        model_type, ("vicuna",), "all-linear", loads, remote_code=bool(own) and not is_native(model_type)
-    )
+    return Architecture(model_type, ("vicuna",), "all-linear", loads, remote_code=bool(own) and native is None)
 
 
-def is_native(model_type: str) -> bool:
-    """Whether the installed transformers carries a causal language model of this `model_type`."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+def native_class(model_type: str) -> LoadingClass | None:
+    """The class by which the installed transformers loads its own port of a language model; None where it has none.
 
-    return model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    Some that also read pictures are known to it under a class of their own only; of these the text decoder is used.
+    """
+    from transformers.models.auto import modeling_auto as auto
+
+    if model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "AutoModelForCausalLM"
+    return "AutoModelForImageTextToText" if model_type in auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES else None

@@ -58,12 +58,10 @@ def pick_dtype(wanted: str) -> torch.dtype:
     return torch.bfloat16 if multiplies_bfloat16() else torch.float32
 
 
-def load_tokenizer(where: str, revision: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a located model."""
+def load_tokenizer(where: str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder."""
     try:
-        return AutoTokenizer.from_pretrained(
-            where, revision=revision, token=hub_token(), trust_remote_code=trust_remote_code
-        )
+        return AutoTokenizer.from_pretrained(where, token=hub_token(), trust_remote_code=trust_remote_code)
     except MedicalGPTError:
         raise
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception, a damaged config what it leads to
@@ -80,9 +78,9 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
     """Where base and adapter lie, and the tokenizer; nothing heavy is loaded. Raises ModelError as `load`.
 
     Args:
-        tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
+        tokenizer: folder or address of another tokenizer than the adapter's or base's own.
     """
-    found = locate(config.base, config.revision, config.trust_remote_code)
+    found = locate(config.base, config.at, config.trust_remote_code)
     adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
     if adapter and not adapter.is_adapter:
         raise ModelError(f"model.adapter={config.adapter} is not an adapter (it has no adapter_config.json)")
@@ -96,8 +94,7 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
             found,
         )
     place = own_place(config, adapter, tokenizer)
-    revision = found.revision if place is None else None
-    return found, adapter, load_tokenizer(place or found.path_or_id, revision, config.trust_remote_code)
+    return found, adapter, load_tokenizer(place or found.folder, config.trust_remote_code)
 
 
 def find_token_map(
@@ -120,7 +117,7 @@ def find_token_map(
     """
 
     def read(where: str) -> PreTrainedTokenizerBase:
-        return load_tokenizer(where, base.revision if where == base.path_or_id else None, config.trust_remote_code)
+        return load_tokenizer(where, config.trust_remote_code)
 
     return growth(config, base, adapter, tokenizer, read, asked, resizes)
 
@@ -160,7 +157,7 @@ def load(
     if adapter is not None:
         _check_head(adapter, head)
     _check_quantized(found, quantization, lora, adapter)
-    architecture = identify(config_of(found), family, found.path_or_id)
+    architecture = identify(config_of(found), family, found.name)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
     wanted = pick_dtype(config.dtype)
     plain = as_stored and quantization == "none" and head == "language" and located_kind(found) is None
@@ -187,23 +184,19 @@ def _check_quantized(
     if lora is not None:
         refuse_quantized(found, "trained")
     if quantization != "none":
-        raise ModelError(
-            f"{found.path_or_id} has quantized weights already ({kind}); leave quantization={quantization} out"
-        )
+        raise ModelError(f"{found.name} has quantized weights already ({kind}); leave quantization={quantization} out")
     if adapter is not None and for_cpu(kind):
-        refuse_quantized(found, f"given the adapter {adapter.path_or_id}")
+        refuse_quantized(found, f"given the adapter {adapter.name}")
 
 
 def _check_head(adapter: Located, head: HeadKind) -> None:
     """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
     scores = scores_answers(adapter)
     if scores and head == "language":
-        raise ModelError(
-            f"{adapter.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none"
-        )
+        raise ModelError(f"{adapter.name} is a reward model; it scores answers (medicalgpt score) and writes none")
     if not scores and head == "score":
         raise ModelError(
-            f"{adapter.path_or_id} is a language model's adapter, not a reward model's; give a reward model here, or merge "
+            f"{adapter.name} is a language model's adapter, not a reward model's; give a reward model here, or merge "
             "the adapter first when a reward model is to start from it"
         )
 
@@ -228,7 +221,6 @@ def load_base(
     # Scales are kept in fp32, and the products give it.
     dtype = torch.float32 if for_cpu(kind) else dtype or pick_dtype(config.dtype)
     options: dict[str, Any] = {
-        "revision": found.revision,
         "token": hub_token(),
         "dtype": dtype,
         "use_safetensors": True,
@@ -246,13 +238,13 @@ def load_base(
         auto = transformers.AutoModelForSequenceClassification
         options["num_labels"] = 1
     elif names_classifier(own.get("architectures")):
-        raise ModelError(f"{found.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
+        raise ModelError(f"{found.name} is a reward model; it scores answers (medicalgpt score) and writes none")
     try:
-        model, info = auto.from_pretrained(found.path_or_id, output_loading_info=True, **options)
+        model, info = auto.from_pretrained(found.complete(), output_loading_info=True, **options)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # transformers raises what a damaged value leads to
-        raise ModelError(f"{found.path_or_id} cannot be loaded: {_said(error)}") from error
+        raise ModelError(f"{found.name} cannot be loaded: {_said(error)}") from error
     _check_all_there(found, head, info["missing_keys"])
     attention.enable(model)
     base: nn.Module = model
@@ -264,7 +256,7 @@ def _check_all_there(found: Located, head: HeadKind, missing: Iterable[str]) -> 
     lost = sorted(name for name in missing if not (head == "score" and name.startswith("score.")))
     if lost:
         raise ModelError(
-            f"{found.path_or_id} is only half there: {len(lost)} weights of its architecture are in none of its files, "
+            f"{found.name} is only half there: {len(lost)} weights of its architecture are in none of its files, "
             f"among them {lost[0]}; copy or download the model again"
         )
 

@@ -1,23 +1,24 @@
-"""From what a user calls a model (embedded name, folder, run folder, Hub id) to a place that is safe to load from."""
+"""From what a user calls a model (embedded name, folder, run folder, a hub's address) to a place that is safe to load from."""
 
 import difflib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from medicalgpt.errors import ModelError
+from medicalgpt.errors import DataError, ModelError
+from medicalgpt.hub.address import MODEL_SPELLINGS, Address, is_commit, parse_model
 from medicalgpt.models.complete import check_complete
 from medicalgpt.models.embedded.pull import pull
 from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.families import FAMILIES, family_of, identify
-from medicalgpt.models.hub import fetch_file, list_files
+from medicalgpt.models.hub import HubModel
 
-LocatedKind = Literal["embedded", "model", "adapter", "hub", "hub-adapter"]
+LocatedKind = Literal["embedded", "model", "adapter"]
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:@([^/#@\s]{1,255}))?", re.ASCII)
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _CONFIG_LIMIT = 16 << 20  # bytes
 _LAYERS, _WIDTH = 10_000, 10_000_000
@@ -33,25 +34,47 @@ _UNFINISHED = ("config.resolved.yaml", "metrics.jsonl", "checkpoints")
 class Located:
     """Where a model is.
 
-    `path_or_id` is a folder, or a Hub id for the kinds "hub" and "hub-adapter"; a finished run gives the folder of its
-    model, so the kinds "model" and "adapter" say what to load whoever made it. `revision` concerns the Hub only.
+    A finished run gives the folder of its model, so the kinds "model" and "adapter" say what to load whoever made it. A
+    hub's model is a folder of a cache, to which `complete` adds the weights; `hub` says whose it is.
     """
 
-    path_or_id: str
+    folder: str
     kind: LocatedKind
-    revision: str | None = None
+    hub: HubModel | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called where it is written down, and by which it is found again: owner/name of a hub, else its folder."""
+        if self.hub is None:
+            return self.folder
+        at = self.hub.address
+        return at.repo if at.hub == "hf" else f"{at.hub}://{at.repo}"
+
+    @property
+    def address(self) -> str:
+        """What gives exactly this one when it is located again: of a hub's model the address with its commit."""
+        return str(self.hub.address) if self.hub is not None else self.folder
+
+    def complete(self) -> str:
+        """Its folder with the weights in it. Raises ModelError: they cannot be fetched, or are damaged."""
+        if self.hub is not None:
+            self.hub.fetch_weights(Path(self.folder))
+        return self.folder
 
     @property
     def is_adapter(self) -> bool:
         """Whether it is an adapter, which needs the base that it names."""
-        return self.kind in ("adapter", "hub-adapter")
+        return self.kind == "adapter"
 
 
 def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> Located:
-    """Find a model by embedded name, local folder, run folder or Hub id, in this order, and check that it is safe.
+    """Find a model by embedded name, local folder, run folder or a hub's address, in this order, and check that it is safe.
 
     An embedded model without license terms to accept is pulled on first use. A local folder that bears the name of an
-    embedded model is reached as ./name.
+    embedded model is reached as ./name. Of a hub's model all is fetched but the weights (an adapter with its weights).
+
+    Args:
+        revision: branch, tag or commit of a hub's model; a commit goes before what stands behind @.
 
     Raises:
         ModelError: nothing is there (with near misses), a run is unfinished, the weights are pickles, or the folder
@@ -69,12 +92,34 @@ def locate(name_or_path: str, revision: str | None = None, trust_remote_code: bo
         )
     if path.is_file():
         raise ModelError(f"{name_or_path} is a file; give the folder that holds config.json and *.safetensors")
-    if _HUB_ID.fullmatch(name_or_path):
-        return _hub(name_or_path, revision, trust_remote_code)
+    if address := hub_address(name_or_path, revision):
+        return _hub(address, name_or_path, trust_remote_code)
     raise ModelError(
         f"no model {name_or_path!r}{_did_you_mean(name_or_path)}. Allowed: an embedded model ({', '.join(EMBEDDED)}), "
-        "a model, adapter or finished run folder, or a Hugging Face Hub id such as org/name"
+        f"a model, adapter or finished run folder, or a model of a hub ({MODEL_SPELLINGS})"
     )
+
+
+def hub_address(name: str, revision: str | None = None) -> Address | None:
+    """The repository that a model's name means, with its revision; None for embedded models and what lies on this machine.
+
+    Raises:
+        ModelError: an address that is none, or two revisions.
+    """
+    if name in EMBEDDED or Path(name).expanduser().exists():
+        return None
+    try:
+        found = parse_model(name)
+    except DataError as error:
+        raise ModelError(str(error)) from None
+    if found is None:
+        bare = _HUB_ID.fullmatch(name)
+        found = Address("hf", bare[1], bare[2], kind="model") if bare else None
+    if found is None or revision is None:
+        return found
+    if found.revision not in (None, revision) and not is_commit(revision):
+        raise ModelError(f"{name} with revision {revision}: two revisions; leave one out")
+    return replace(found, revision=revision)
 
 
 def _check_weights(where: str, names: Iterable[str], adapter: bool) -> None:
@@ -174,28 +219,33 @@ def _check_sizes(path: Path, config: dict[str, object]) -> None:
 
 def config_of(found: Located) -> dict[str, object]:
     """The config.json of a base model that was located; {} for a folder without one."""
-    if found.kind == "hub":
-        return read_config(fetch_file(found.path_or_id, "config.json", found.revision))
-    path = Path(found.path_or_id) / "config.json"
+    path = Path(found.folder) / "config.json"
     return read_config(path) if path.is_file() else {}
 
 
-def _hub(repo: str, revision: str | None, trust_remote_code: bool) -> Located:
-    where = f"Hub repository {repo}"
+def hub_model(address: Address, given: str) -> HubModel:
+    """The repository that was given by this name, at the commit that it is now. Raises ModelError as `HubModel.find`."""
     try:
-        names, folder = list_files(repo, revision)
+        return HubModel.find(address)
     except ModelError as error:
         # "runs/sft" looks like a Hub id; when it is a mistyped folder, say so.
-        raise ModelError(f"{error}{_did_you_mean(repo)}") from error
+        raise ModelError(f"{error}{_did_you_mean(given)}") from error
+
+
+def _hub(address: Address, given: str, trust_remote_code: bool) -> Located:
+    model = hub_model(address, given)
+    where, names = str(model.address), model.names
     if "adapter_config.json" in names:
         _check_weights(where, names, adapter=True)
-        return Located(repo, "hub-adapter", revision)
+        found = Located(str(model.folder()), "adapter", model)
+        found.complete()
+        return found
     if "config.json" not in names:
         raise ModelError(f"{where} has neither config.json nor adapter_config.json: it is not a model")
-    config = folder / "config.json" if folder else fetch_file(repo, "config.json", revision)
-    _check_remote_code(where, read_config(config), trust_remote_code)
     _check_weights(where, names, adapter=False)
-    return Located(repo, "hub", revision)
+    folder = model.folder()
+    _check_remote_code(where, read_config(folder / "config.json"), trust_remote_code)
+    return Located(str(model.folder(trust_remote_code=True) if trust_remote_code else folder), "model", model)
 
 
 def _did_you_mean(given: str) -> str:

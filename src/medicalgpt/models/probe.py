@@ -71,7 +71,9 @@ def probe(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe
         packed = pack_trees(trees).to(device)
         if inner.config._attn_implementation != "tree":
             return Probe(
-                "padded", chunked, "its attention does not go through transformers' attention interface, or has sinks"
+                "padded",
+                chunked,
+                "its attention does not go through transformers' attention interface, has sinks, or sees chosen tokens only",
             )
         with traced() as witness:
             tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, trial)

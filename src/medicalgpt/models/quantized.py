@@ -145,7 +145,7 @@ def quantized_kind(model: nn.Module) -> str | None:
 
 def located_kind(found: Located) -> str | None:
     """The same of a local model folder, before anything is loaded; None for a Hub model."""
-    path = Path(found.path_or_id) / "config.json"
+    path = Path(found.folder) / "config.json"
     return _kind_of(read_config(path).get("quantization_config")) if path.is_file() else None
 
 
@@ -176,6 +176,6 @@ def refuse_quantized(found: Located, what: str) -> None:
     """Raises ModelError for a model folder with quantized weights where full-precision ones are needed."""
     if kind := located_kind(found):
         raise ModelError(
-            f"{found.path_or_id} has quantized weights ({kind}) and cannot be {what}: rounded weights take no small changes. "
+            f"{found.name} has quantized weights ({kind}) and cannot be {what}: rounded weights take no small changes. "
             "Use the full-precision model it was made from; for QLoRA, train that one with quantization=nf4"
         )

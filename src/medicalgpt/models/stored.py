@@ -6,7 +6,6 @@ from typing import Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from medicalgpt.models.hub import fetch_file, list_files
 from medicalgpt.models.locate import Located
 
 _FLOATS: Final = {"F64": torch.float64, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
@@ -18,17 +17,9 @@ def shorter_type(found: Located, wanted: torch.dtype) -> torch.dtype | None:
 
     A process that keeps only its part of the weights loads them so and widens what it keeps: it never holds them whole.
     """
-    types = {_type_of(file) for file in _files(found)}
+    types = {_type_of(file) for file in Path(found.complete()).glob("*.safetensors")}
     stored = types.pop() if len(types) == 1 else None
     return stored if stored in _SHORTER.get(wanted, ()) else None
-
-
-def _files(found: Located) -> list[Path]:
-    if found.kind != "hub":
-        return sorted(Path(found.path_or_id).glob("*.safetensors"))
-    names, folder = list_files(found.path_or_id, found.revision)
-    mine = sorted(name for name in names if name.endswith(".safetensors"))
-    return [folder / n if folder else fetch_file(found.path_or_id, n, found.revision) for n in mine]
 
 
 def _type_of(file: Path) -> torch.dtype | None:

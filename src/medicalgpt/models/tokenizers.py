@@ -45,7 +45,7 @@ def growth(
 
     Args:
         tokenizer: what lies where `own_place` says; with None there, the base's own.
-        read: loads the tokenizer of a folder or Hub id; called only where the files do not settle it.
+        read: loads the tokenizer of a folder; called only where the files do not settle it.
         asked: a tokenizer named for answering. Without a map in its folder it is taken as it is, for the embeddings
             that are there; beside an adapter with a map it must be the adapter's.
         resizes: without a map the embeddings will be made as many as the tokens, whatever those mean.
@@ -69,14 +69,14 @@ def growth(
     token_map = TokenMap.read(source)
     if token_map is None and (resizes or _same_file(source, base)):
         return None
-    of_base = read(base.path_or_id)
+    of_base = read(base.folder)
     known = vocabulary_hash(of_base)
     if known == vocabulary_hash(tokenizer):
         return None
     if token_map is None:
         _check_ids(source, tokenizer, base, of_base)
         return None
-    return require_map(token_map, source, tokenizer, of_base, base.path_or_id)
+    return require_map(token_map, source, tokenizer, of_base, base.folder)
 
 
 def require_map(
@@ -97,17 +97,17 @@ def require_map(
 
 def _own_folder(adapter: Located | None) -> Path | None:
     """An adapter's folder, if it holds the tokenizer that it was trained with."""
-    local = adapter is not None and adapter.kind == "adapter" and _has_tokenizer(Path(adapter.path_or_id))
-    return Path(adapter.path_or_id) if local and adapter is not None else None
+    local = adapter is not None and _has_tokenizer(Path(adapter.folder))
+    return Path(adapter.folder) if local and adapter is not None else None
 
 
 def _asked_place(name_or_path: str) -> str:
-    """Folder or Hub id of a tokenizer: a folder need hold no weights; a run folder's lies in its model/."""
+    """Folder of a tokenizer that is named by folder or address: a folder need hold no weights; a run folder's lies in its model/."""
     folder = Path(name_or_path).expanduser()
     if folder.is_dir():
         inner = folder / "model"
         return str(inner if (folder / "manifest.json").is_file() and inner.is_dir() else folder)
-    return str(locate(name_or_path).path_or_id)
+    return str(locate(name_or_path).folder)
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -116,7 +116,7 @@ def _has_tokenizer(folder: Path) -> bool:
 
 def _same_file(folder: Path, base: Located) -> bool:
     """Whether both have the same tokenizer.json, which is quicker to see than to load the second one."""
-    ours, theirs = folder / "tokenizer.json", Path(base.path_or_id) / "tokenizer.json"
+    ours, theirs = folder / "tokenizer.json", Path(base.folder) / "tokenizer.json"
     return ours.is_file() and theirs.is_file() and ours.read_bytes() == theirs.read_bytes()
 
 
@@ -135,7 +135,7 @@ def _check_ids(
     table = tokenizer.get_vocab()
     if any(table.get(token) != i for token, i in of_base.get_vocab().items()):
         raise ModelError(
-            f"{source} has a tokenizer of {len(tokenizer)} tokens, the base {base.path_or_id} another one of {len(of_base)}, and "
+            f"{source} has a tokenizer of {len(tokenizer)} tokens, the base {base.name} another one of {len(of_base)}, and "
             f"there is no {FILE} that says what the new ones mean. Name the base it was trained on; a vocabulary is "
             "extended with `medicalgpt vocab extend`"
         )

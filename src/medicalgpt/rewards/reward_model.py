@@ -79,7 +79,7 @@ def require_scorer(loaded: Loaded) -> None:
     """Raises ModelError for a model whose score layer was made up while it was loaded."""
     if loaded.adapter is None and not names_classifier(getattr(unwrap(loaded.model).config, "architectures", None)):
         raise ModelError(
-            f"{loaded.base.path_or_id} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
+            f"{loaded.base.name} is no reward model: it would score with random weights. Train one with `medicalgpt train rm`"
         )
 
 

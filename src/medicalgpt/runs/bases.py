@@ -12,16 +12,16 @@ _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")
 
 
 def place_hash(place: Located) -> str:
-    """SHA-256 of a model's files; of a Hub model: of its name and revision."""
-    if place.kind in ("hub", "hub-adapter"):
-        return hash_json([place.path_or_id, place.revision])
-    return hash_json(hash_tree(place.path_or_id, _MODEL_FILES))
+    """SHA-256 of a model's files; of a hub's model: of its name and commit."""
+    if place.hub is not None:
+        return hash_json(place.address)
+    return hash_json(hash_tree(place.folder, _MODEL_FILES))
 
 
 def run_of(place: Located) -> Path | None:
     """The finished run whose folder `model` or `merged` this is, or None."""
-    folder = Path(place.path_or_id)
-    if place.kind in ("hub", "hub-adapter") or folder.name not in ("model", MERGED):
+    folder = Path(place.folder)
+    if place.hub is not None or folder.name not in ("model", MERGED):
         return None
     return folder.parent if (folder.parent / manifest.NAME).is_file() else None
 
@@ -47,13 +47,13 @@ def check_base(adapter: Located, base: Located, below: Located | None = None) ->
     if below is None:
         if wanted == found:
             return "base hash equals the manifest's"
-        if base.kind in ("hub", "hub-adapter"):
-            return "Hub base under another name or revision: not checked"
+        if base.hub is not None:
+            return "base of a hub under another name or commit: not checked"
         raise ModelError(_another(adapter, base, wanted, found))
     if wanted == found:
         raise ModelError(
-            f"{adapter.path_or_id} was trained on {base.path_or_id} alone (base hash {wanted}), not on top of "
-            f"{below.path_or_id}; merging both would mix two models. Merge it alone"
+            f"{adapter.name} was trained on {base.name} alone (base hash {wanted}), not on top of "
+            f"{below.name}; merging both would mix two models. Merge it alone"
         )
     return _check_merged(adapter, below, wanted, trained_on)
 
@@ -71,7 +71,7 @@ def _check_merged(adapter: Located, below: Located, wanted: str, trained_on: Pat
     said, is_ = stamp.read_text(encoding="utf-8").strip(), hash_file(lower / manifest.NAME)
     if said != is_:
         raise ModelError(
-            f"{adapter.path_or_id} was trained on a model merged from the run with manifest {said}, but {below.path_or_id} is "
+            f"{adapter.name} was trained on a model merged from the run with manifest {said}, but {below.name} is "
             f"of the run with manifest {is_}; give the adapters in the order they were trained"
         )
     return "base is the adapter below, merged"
@@ -79,7 +79,7 @@ def _check_merged(adapter: Located, below: Located, wanted: str, trained_on: Pat
 
 def _another(adapter: Located, base: Located, wanted: str, found: str) -> str:
     return (
-        f"{adapter.path_or_id} was trained on another base: its manifest has base hash {wanted}, {base.path_or_id} has "
+        f"{adapter.name} was trained on another base: its manifest has base hash {wanted}, {base.name} has "
         f"{found}. Give the base it was trained on"
     )
 
@@ -101,6 +101,6 @@ def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
 
 
 def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = None) -> dict[str, str]:
-    """SHA-256 of the base's files (a Hub model: its name and revision), of the adapter and of the tokenizer beside it."""
+    """SHA-256 of the base's files (a hub's model: its name and commit), of the adapter and of the tokenizer beside it."""
     hashes = {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
     return hashes | ({"tokenizer": place_hash(Located(tokenizer, "model"))} if tokenizer else {})

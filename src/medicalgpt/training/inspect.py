@@ -62,7 +62,7 @@ def inspect(paths: Sequence[Given], data: DataConfig, model: str, count: int = 3
         list(reports(behind, data.columns, reading)), {}, {}, [], [], by_folder(behind.skipped), sources=behind.named
     )
     located = locate(model)
-    tokenizer = load_tokenizer(located.path_or_id)
+    tokenizer = load_tokenizer(located.folder)
     if all(f.kind in ("document", None) for f in found.files):
         template = ChatTemplate.for_documents(tokenizer, data.template, data.tool_format)
     else:

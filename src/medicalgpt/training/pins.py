@@ -1,50 +1,77 @@
-"""Addresses of hubs at one commit for a whole run: found out when it begins, and kept in its folder's config."""
+"""What a run takes from hubs at one commit for all of its length: found out when it begins, and kept in its folder's config."""
 
 from pathlib import Path
 from typing import Any
 
+from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
 from medicalgpt.config.loader import Resolved, load
-from medicalgpt.config.sections import DataConfig
-from medicalgpt.data.sources import pinned
+from medicalgpt.config.sections import DataConfig, ModelConfig
+from medicalgpt.data.sources import check_paths, pinned
 from medicalgpt.errors import ConfigError
 from medicalgpt.hub.address import is_commit, parse
+from medicalgpt.models.locate import hub_address, hub_model
 from medicalgpt.runs.folder import RunFolder
 
 _LISTS = ("train", "eval", "replay")
 
 
 def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
-    """The config with the commit of every address in its data section, and what is to be said of those that were known.
+    """The config with the commit of its base and of every address in its data section, and what is to be said of those known.
 
-    A run that goes on, or is asked for again, reads the commit that its folder's config names, also without a network.
+    A run that goes on, or is asked for again, reads the commits that its folder's config names, also without a network.
 
     Raises:
-        DataError: an address's commit cannot be found out.
+        DataError, ModelError: a commit cannot be found out, or data is missing, which is said before a model is looked for.
     """
-    config = resolved.value
-    data: DataConfig = config.data
-    if not any(parse(path_of(entry)) for name in _LISTS for entry in getattr(data, name)):
-        return resolved, []
+    config: StageConfig = resolved.value
     before = _before(type(config), RunFolder(config.output_dir).config)
+    data, notes = _data(config.data, before.data if before else None)
+    model, said = _model(config.model, data, before.model if before else None)
+    if data is config.data and model is config.model:
+        return resolved, []
+    value = config.model_copy(update={"data": data, "model": model})
+    return Resolved(value, resolved.origin), [*said, *notes]
+
+
+def named_data(data: DataConfig) -> dict[str, list[str | DataSource]]:
+    """Everything that a data section names, by key."""
+    return {f"data.{name}": getattr(data, name) for name in _LISTS}
+
+
+def _data(data: DataConfig, before: DataConfig | None) -> tuple[DataConfig, list[str]]:
+    if not any(parse(path_of(entry)) for name in _LISTS for entry in getattr(data, name)):
+        return data, []
     notes: list[str] = []
     found = {}
     for name in _LISTS:
         known = getattr(before, name) if before is not None else []
         found[name] = [pinned(entry, known) for entry in getattr(data, name)]
         notes += [_note(new) for old, new in zip(getattr(data, name), found[name]) if new in known and _moves(old)]
-    value = config.model_copy(update={"data": data.model_copy(update=found)})
-    return Resolved(value, resolved.origin), notes
+    return data.model_copy(update=found), notes
 
 
-def _before(schema: type[Any], file: Path) -> DataConfig | None:
+def _model(model: ModelConfig, data: DataConfig, before: ModelConfig | None) -> tuple[ModelConfig, list[str]]:
+    address = hub_address(model.base, model.at)
+    if address is None or model.commit is not None:
+        return model, []
+    known = (
+        before.commit if before is not None and (before.base, before.revision) == (model.base, model.revision) else None
+    )
+    if not known:
+        check_paths(named_data(data))
+    commit = known or hub_model(address, model.base).address.revision
+    said = [_said(f"model.base {model.base}", commit)] if known and not is_commit(address.revision) else []
+    return model.model_copy(update={"commit": commit}), said
+
+
+def _before(schema: type[StageConfig], file: Path) -> StageConfig | None:
     if not file.is_file():
         return None
     try:
-        found: DataConfig = load(schema, file).value.data
+        return load(schema, file).value
     except (ConfigError, OSError):
         return None
-    return found
 
 
 def _moves(entry: str | DataSource) -> bool:
@@ -55,5 +82,8 @@ def _moves(entry: str | DataSource) -> bool:
 
 
 def _note(entry: str | DataSource) -> str:
-    commit = entry.commit if isinstance(entry, DataSource) else None
-    return f"{path_of(entry)}: read at commit {commit}, as when this run began; choose another output_dir for what is there now"
+    return _said(path_of(entry), entry.commit if isinstance(entry, DataSource) else None)
+
+
+def _said(what: str, commit: str | None) -> str:
+    return f"{what}: read at commit {commit}, as when this run began; choose another output_dir for what is there now"

@@ -13,6 +13,7 @@ from medicalgpt.export.save import save_model
 from medicalgpt.kernels.device import device_name
 from medicalgpt.kernels.free_memory import free_main_memory
 from medicalgpt.models.load import Loaded
+from medicalgpt.models.locate import hub_address
 from medicalgpt.models.shard import put_together
 from medicalgpt.runs import manifest, report
 from medicalgpt.runs.folder import MERGED
@@ -96,9 +97,10 @@ def run_facts(
 ) -> dict[str, Any]:
     """What a `manifest.Record` of this run holds, finished or not."""
     hashes, held_out = ctx.prepared.hashes, measured_rows(ctx.config, len(ctx.prepared.held_out or ()))
+    model = ctx.config.model
     return {
         "stage": ctx.name,
-        "base": ctx.config.model.base,
+        "base": str(hub_address(model.base, model.at) or model.base),
         "parents": [manifest.Parent.of(ctx.folder.path, p) for p in parents],
         "config_key": ctx.key.hash(),
         "hashes": manifest.Hashes(

@@ -22,7 +22,7 @@ def reference_kind(config: StageConfig, choice: ReferenceChoice) -> str:
         ConfigError: adapter_off without a fresh adapter: the base would not be the model that training started from.
     """
     kind = choice.reference
-    base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
+    base = locate(config.model.base, config.model.at, config.model.trust_remote_code)
     continued = config.model.adapter or base.is_adapter
     fresh = config.lora.enabled and not continued and config.lora.variant != "pissa"
     if kind == "auto":

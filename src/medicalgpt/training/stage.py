@@ -39,7 +39,7 @@ from medicalgpt.training.launch import join, side_group
 from medicalgpt.training.limits import within_models
 from medicalgpt.training.loggers import require_loggers
 from medicalgpt.training.phases import Phases
-from medicalgpt.training.pins import pin
+from medicalgpt.training.pins import named_data, pin
 from medicalgpt.training.plugins import plugin_hashes
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
 from medicalgpt.training.rl.stage import other_hashes, train_rl
@@ -106,8 +106,8 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     name, console = stage_name(asked), make_console(rank)
     require_loggers(asked.report_to)
     model, data = asked.model, asked.data
-    check_paths({"data.train": data.train, "data.eval": data.eval, "data.replay": data.replay})
-    found = locate(model.base, model.revision, model.trust_remote_code)
+    check_paths(named_data(data))
+    found = locate(model.base, model.at, model.trust_remote_code)
     config = within_models(asked, found, console.print)
     found_base, _, tokenizer = find(model)
     if config.kind == "document":
@@ -163,6 +163,7 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "output_dir": True,
                 "report_to": True,
                 "distributed": True,
+                "model": {"commit"},  # in the base's hash
                 "train": {"resume", "save_minutes"},
                 "data": {"train", "eval", "replay", "workers"},
                 "rollout": {"servers", "allow_remote", "adapter_dir", "timeout"},

@@ -65,8 +65,8 @@ def extend(
     """
     if target.exists():
         raise ModelError(f"{target} exists already; name another folder or remove it")
-    tokenizer = load_tokenizer(found.path_or_id, found.revision, trust_remote_code)
-    grown = growing(tokenizer, found.path_or_id)
+    tokenizer = load_tokenizer(found.folder, trust_remote_code)
+    grown = growing(tokenizer, found.name)
     words = count_words(tokenizer.backend_tokenizer, corpus)
     left_out = 0
     if pieces is None:
@@ -157,11 +157,11 @@ def _write(
     for name in _STALE:
         (temp / name).unlink(missing_ok=True)
     built.save(str(temp / "tokenizer.json"))
-    source = sentencepiece.find_model(Path(found.path_or_id))
+    source = sentencepiece.find_model(Path(found.folder))
     if source is not None:
         sentencepiece.extend_model(source, temp / source.name, grown)
     token_map.write(temp)
-    _prove(tokenizer, load_tokenizer(str(temp), None, trust_remote_code), built, grown)
+    _prove(tokenizer, load_tokenizer(str(temp), trust_remote_code), built, grown)
 
 
 def _prove(old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, built: Tokenizer, grown: Growing) -> None:

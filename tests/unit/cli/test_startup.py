@@ -49,7 +49,7 @@ SURFACE = {
     "merge": "--model --adapter --output --dtype --template --revision --trust-remote-code --allow-drift",
     "models list": "",
     "models families": "",
-    "models pull": "name --from --accept-license",
+    "models pull": "name --from --accept-license --to --revision --trust-remote-code",
     "models templates": "",
     "pipeline run": "file overrides",
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",

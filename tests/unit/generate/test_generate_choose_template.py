@@ -87,7 +87,7 @@ def test_saved_is_what_lies_with_the_adapter_or_the_run(tmp_path: Path) -> None:
     assert saved_template(base, Located(str(adapter), "adapter")) == "adapter"
     assert saved_template(model, None) == "model"
     assert saved_template(base, None) is None
-    assert saved_template(base, Located("org/lora", "hub-adapter")) is None
+    assert saved_template(base, Located("org/lora", "adapter")) is None
     (adapter / "chat_template.jinja").unlink()
     assert saved_template(base, Located(str(adapter), "adapter")) is None
     (adapter / "tokenizer_config.json").write_text(json.dumps({"chat_template": "inside"}))

@@ -9,7 +9,9 @@ import pytest
 from tests.tiny import NO_WEIGHTS
 
 from medicalgpt.errors import ModelError
+from medicalgpt.hub.address import Address, Hub
 from medicalgpt.models.adapter_config import BESIDE, base_name, down_to_base, write_base
+from medicalgpt.models.hub import HubModel
 from medicalgpt.models.locate import Located, locate
 
 
@@ -36,7 +38,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(place: Path) -> Path:
-    return Path(os.path.realpath(down_to_base(locate(str(place)))[1].path_or_id))
+    return Path(os.path.realpath(down_to_base(locate(str(place)))[1].folder))
 
 
 def test_what_is_written_holds_everywhere_and_moves_along(
@@ -71,10 +73,13 @@ def test_nothing_but_the_home_folder_in_common(tmp_path: Path, monkeypatch: pyte
     assert found(run) == base
 
 
-def test_a_hub_model_keeps_its_name(tmp_path: Path) -> None:
-    run = adapter(tmp_path / "run", "org/name")
-    write_base(run, Located("org/name", "hub"))
-    assert base_name(Located(str(run), "adapter")) == "org/name"
+@pytest.mark.parametrize(("hub", "name"), [("hf", "org/name"), ("ms", "ms://org/name")])
+def test_a_hub_model_keeps_its_name_and_commit(hub: Hub, name: str, tmp_path: Path) -> None:
+    run, commit = adapter(tmp_path / "run", "/home/user/.cache/folder"), "a" * 40
+    write_base(run, Located("folder", "model", HubModel(Address(hub, "org/name", commit, kind="model"), ())))
+    written = json.loads((run / "adapter_config.json").read_text())
+    assert (written["base_model_name_or_path"], written["revision"]) == (name, commit)
+    assert base_name(Located(str(run), "adapter")) == f"{hub}://org/name@{commit}"
     assert not (run / BESIDE).exists()
 
 

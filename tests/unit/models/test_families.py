@@ -13,7 +13,7 @@ from medicalgpt.cli import app
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.models.adapters import attach, linear_names
-from medicalgpt.models.families import FAMILIES, Architecture, family_of, identify, is_native
+from medicalgpt.models.families import FAMILIES, Architecture, family_of, identify, native_class
 from medicalgpt.models.load import load
 from medicalgpt.models.locate import locate
 from medicalgpt.rendering.template_header import named_templates
@@ -28,13 +28,16 @@ TEMPLATES = {
 
 
 def test_the_families_are_those_that_are_promised() -> None:
-    promised = "llama bloom chatglm baichuan qwen internlm mistral gemma cohere deepseek yi xverse orion auto"
+    promised = (
+        "llama bloom chatglm baichuan qwen internlm mistral gemma cohere deepseek yi xverse orion minimax kimi hunyuan "
+        "ernie seed ling minicpm granite phi gpt-oss olmo smollm exaone nemotron lfm falcon auto"
+    )
     assert list(FAMILIES) == promised.split()
 
 
 @pytest.mark.parametrize(("name", "architecture"), EVERY)
 def test_own_code_is_needed_exactly_where_transformers_has_no_port(name: str, architecture: Architecture) -> None:
-    assert architecture.remote_code != is_native(architecture.model_type)
+    assert architecture.remote_code != (native_class(architecture.model_type) is not None)
     assert set(architecture.templates) <= TEMPLATES | set(named_templates())
 
 

@@ -7,7 +7,6 @@ import importlib
 import itertools
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -43,7 +42,7 @@ class VllmBackend:
             known: the ids that may be chosen; None: all that the model has.
 
         Raises:
-            ServeError: vLLM is not installed, an adapter is not a local folder, or `memory_share` is no share.
+            ServeError: vLLM is not installed, or `memory_share` is no share. ModelError: weights of a hub cannot be fetched.
         """
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
@@ -54,8 +53,7 @@ class VllmBackend:
         named |= {name: locate(where) for name, where in options.adapters.items()}
         self._loras = {name: _lora(name or "adapter", i, where) for i, (name, where) in enumerate(named.items(), 1)}
         self.llm = vllm.LLM(
-            base.path_or_id,
-            revision=base.revision,
+            base.complete(),
             dtype=options.dtype,
             trust_remote_code=options.trust_remote_code,
             skip_tokenizer_init=True,
@@ -149,12 +147,10 @@ class VllmBackend:
 
 def _lora(name: str, number: int, where: Located) -> object:
     if not where.is_adapter:
-        raise ServeError(f"{where.path_or_id} is a model, not an adapter of one; give an adapter or run folder")
-    if not Path(where.path_or_id).is_dir():
-        raise ServeError(f"{where.path_or_id}: vLLM takes adapters from a local folder; download it first")
+        raise ServeError(f"{where.name} is a model, not an adapter of one; give an adapter or run folder")
     if scores_answers(where):
-        raise ServeError(f"{where.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
-    return _vllm("vllm.lora.request").LoRARequest(name, number, where.path_or_id)
+        raise ServeError(f"{where.name} is a reward model; it scores answers (medicalgpt score) and writes none")
+    return _vllm("vllm.lora.request").LoRARequest(name, number, where.complete())
 
 
 def _room_for(adapters: Sequence[Located]) -> dict[str, object]:

@@ -40,7 +40,7 @@ def open_roles(config: RlConfig, sharding: Sharding | None = None) -> Roles:
     Raises:
         ModelError, ConfigError: a model that does not fit its role, with what to do.
     """
-    base = locate(config.model.base, config.model.revision, config.model.trust_remote_code)
+    base = locate(config.model.base, config.model.at, config.model.trust_remote_code)
     if base.is_adapter:
         raise ConfigError(
             f"model.base={config.model.base} is an adapter; the reference would be its base without it. Merge it first: a "

@@ -43,7 +43,7 @@ def same_base(scorer: Located, base: Located) -> bool:
     if scorer.kind != "adapter" or not adapters.can_share(scorer):
         return False
     theirs = locate(base_name(scorer))
-    return Path(theirs.path_or_id).resolve() == Path(base.path_or_id).resolve()
+    return Path(theirs.folder).resolve() == Path(base.folder).resolve()
 
 
 def check_scorer(config: RewardConfig, where: Located, tokenizer: Any) -> RewardReport | None:
@@ -52,13 +52,13 @@ def check_scorer(config: RewardConfig, where: Located, tokenizer: Any) -> Reward
     Raises:
         ConfigError: with its numbers and the key that overrides.
     """
-    theirs = load_tokenizer(where.path_or_id, where.revision)
+    theirs = load_tokenizer(where.folder)
     if tokenizer_hash(theirs) != tokenizer_hash(tokenizer):
         raise ConfigError(
             f"reward.model={config.model} has another tokenizer ({len(theirs)} tokens) than the policy ({len(tokenizer)}); "
             "it would read other words than the policy wrote. Train it on a model of the policy's family"
         )
-    report = read_report(Path(where.path_or_id))
+    report = read_report(Path(where.folder))
     if config.allow_weak_model:
         return report
     if report is None:
@@ -121,8 +121,7 @@ def separate_critic(
 def _load(where: Located, config: RlConfig, trained: bool, placed: bool, scores: bool = True) -> nn.Module:
     """A classifier of its own; one that `scores` has to have learned it."""
     model = ModelConfig(
-        base=where.path_or_id,
-        revision=where.revision,
+        base=where.address,
         dtype="float32" if trained else config.model.dtype,
         trust_remote_code=config.model.trust_remote_code,
     )

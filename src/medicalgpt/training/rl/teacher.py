@@ -30,7 +30,7 @@ def open_teacher(
         ConfigError: its tokenizer is another one, so that its distributions are over other tokens.
     """
     found = locate(name)
-    theirs = load_tokenizer(found.path_or_id, found.revision)
+    theirs = load_tokenizer(found.folder)
     if theirs.get_vocab() != tokenizer.get_vocab():  # type: ignore[attr-defined]
         raise ConfigError(
             f"objective.teacher={name} has another vocabulary ({len(theirs)} tokens, {tokenizer_hash(theirs)[:8]}); distillation "
