@@ -18,6 +18,10 @@ def estimate(
     replicate: Annotated[int, typer.Option(min=1, help="With --shard: groups of that many, usually machines.")] = 1,
     sequence: Annotated[int, typer.Option(min=1, help="Of all processes, those that share each row.")] = 1,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
+    optimizer: Annotated[
+        Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon"],
+        typer.Option(help="As train.optimizer."),
+    ] = "adamw",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
         Literal["auto", "mixed", "float32", "bfloat16", "float16"],
@@ -54,6 +58,7 @@ def estimate(
         sequence=sequence,
         rank=rank,
         checkpointing=checkpointing,
+        optimizer=optimizer,
     )
     typer.echo(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
 
@@ -67,7 +72,8 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
         f"{name}: {parameters / 1e6:,.1f} M parameters, "
         f"{estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})",
         f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens{shared}, "
-        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}",
+        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}"
+        + (f", {setup.optimizer}" if setup.optimizer != "adamw" else ""),
         *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
         f"  {'total':<14} {gigabytes(estimated.total):>10}",
     ]

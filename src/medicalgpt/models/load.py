@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import MedicalGPTError, ModelError
@@ -21,6 +21,7 @@ from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
+from medicalgpt.models.rope import RopeScaling, agreed, asked_of, stretch
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
 
@@ -34,7 +35,7 @@ DeviceMap = Literal["auto"]
 class Loaded:
     """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None.
 
-    `architecture` is the base's line in the table of families.
+    `architecture` is the base's line in the table of families, `rope` how its positions were stretched.
     """
 
     model: nn.Module
@@ -43,6 +44,7 @@ class Loaded:
     adapter: Located | None = None
     architecture: Architecture | None = None
     token_map: TokenMap | None = None
+    rope: RopeScaling | None = None
 
 
 def pick_dtype(wanted: str) -> torch.dtype:
@@ -156,7 +158,8 @@ def load(
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
-    model = load_base(found, config, quantization, head, architecture, device_map)
+    rope = agreed(asked_of(config), adapter)
+    model = load_base(found, config, quantization, head, architecture, device_map, rope)
     if token_map is not None:
         grow(unwrap(model), token_map)
     elif resize_embeddings:
@@ -165,7 +168,7 @@ def load(
         require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
-    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map)
+    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, rope)
 
 
 def _check_quantized(
@@ -206,8 +209,13 @@ def load_base(
     head: HeadKind = "language",
     architecture: Architecture | None = None,
     device_map: DeviceMap | None = None,
+    rope: RopeScaling | None = None,
 ) -> nn.Module:
-    """The base model with tree attention where it goes through transformers' attention interface."""
+    """The base model with tree attention where it goes through transformers' attention interface.
+
+    Args:
+        rope: how its positions are stretched.
+    """
     import transformers
 
     kind = located_kind(found)
@@ -226,6 +234,8 @@ def load_base(
         options["device_map"] = {"": str(own_device())}
     if device_map is not None:
         options["device_map"] = device_map
+    if rope is not None:
+        options["config"] = _stretched(found, config, rope)
     own = config_of(found)
     auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
@@ -243,6 +253,14 @@ def load_base(
     attention.enable(model)
     base: nn.Module = model
     return base
+
+
+def _stretched(found: Located, config: ModelConfig, scaling: RopeScaling) -> PreTrainedConfig:
+    """The base's config with positions for a longer context."""
+    where = {"revision": found.revision, "token": hub_token(), "trust_remote_code": config.trust_remote_code}
+    own = AutoConfig.from_pretrained(found.path_or_id, **where)
+    stretch(own, scaling, found.path_or_id)
+    return own
 
 
 def _check_all_there(found: Located, head: HeadKind, missing: Iterable[str]) -> None:

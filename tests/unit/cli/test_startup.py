@@ -30,8 +30,8 @@ SURFACE = {
     "data scan": "paths --column --encoding --txt --suite --tests --detectors --workers --review",
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
-    "estimate": "--model --params --method --max-tokens --processes --shard --replicate --sequence --rank --checkpointing --dtype "
-    "--device --revision --trust-remote-code --table",
+    "estimate": "--model --params --method --max-tokens --processes --shard --replicate --sequence --rank --optimizer --checkpointing "
+    "--dtype --device --revision --trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
     "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout "
     "--judge-parallel --judge-one-by-one --allow-remote",
