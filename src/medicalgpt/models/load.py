@@ -258,7 +258,7 @@ def load_base(
 def _stretched(found: Located, config: ModelConfig, scaling: RopeScaling) -> PreTrainedConfig:
     """The base's config with positions for a longer context."""
     where = {"revision": found.revision, "token": hub_token(), "trust_remote_code": config.trust_remote_code}
-    own = AutoConfig.from_pretrained(found.path_or_id, **where)
+    own: PreTrainedConfig = AutoConfig.from_pretrained(found.path_or_id, **where)
     stretch(own, scaling, found.path_or_id)
     return own
 

@@ -23,7 +23,8 @@ def whole_modules(model: CausalLM, names: Sequence[str]) -> WholeModules:
         return {}
     table, head = model.get_input_embeddings(), output_head(model)
     found = {place: module for name in names for place, module in named(model, name).items()}
-    tied = head is not None and head.weight is table.weight and any(m is table or m is head for m in found.values())
+    tied = head is not None and head.weight is table.weight
+    tied = tied and any(id(module) in (id(table), id(head)) for module in found.values())
     # By full name: peft would take "norm" for every name that ends so, input_layernorm among them.
     return {"modules_to_save": sorted(found), "ensure_weight_tying": tied}
 

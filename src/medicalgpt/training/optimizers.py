@@ -1,7 +1,7 @@
 """The optimizer of a run: `train.optimizer` over groups of weights, LoRA+ in any of them.
 
-Embeddings and heads get plain AdamW beside Muon and AdamW in 8 bits. Muon makes all directions of a step equally long, and most
-rows of an embedding have no gradient in a step; for the same reason its moments differ too much in size for 8 bits.
+Embeddings and heads get plain AdamW beside Muon and AdamW in 8 bits. Muon makes all directions of a step equally long, where most rows
+of an embedding have no gradient at all; and moments of rare and frequent tokens differ too much in size for one scale.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def require_optimizer(name: str) -> None:
             "train.optimizer=paged_adamw_8bit moves moments between a GPU and main memory, and there is no GPU here; use adamw_8bit"
         )
     if name in ("adamw_8bit", "paged_adamw_8bit"):
-        require_bitsandbytes()
+        require_bitsandbytes(on_cpu=accelerator() is None)
 
 
 def optimizer_of(

@@ -16,6 +16,7 @@ from medicalgpt.kernels.eight_bit import LEAST
 from medicalgpt.models.adapters import attach, trainable
 from medicalgpt.training.optimizers import Group, optimizer_of, require_optimizer, token_weights
 from medicalgpt.training.reached import Movement
+from medicalgpt.training.sharding import sharding_of
 
 OTHERS = ("adamw_8bit", "adafactor", "muon")
 
@@ -219,12 +220,32 @@ def test_what_would_do_nothing_is_refused(words: list[str], said: str) -> None:
         config(*words)
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (
+            "train.optimizer=muon",
+            r"train\.optimizer=muon needs whole matrices, and distributed\.shard=full divides them",
+        ),
+        ("lora.modules_to_save=[norm]", r"lora\.modules_to_save keeps two copies of a module"),
+    ],
+)
+def test_what_a_divided_model_cannot_do_is_refused(word: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        sharding_of(config("distributed.shard=full", "model.dtype=float32", word), 2)
+
+
 def test_pages_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.training.optimizers.accelerator", lambda: None)
     with pytest.raises(ConfigError, match="no GPU here; use adamw_8bit"):
         require_optimizer("paged_adamw_8bit")
     monkeypatch.setattr("medicalgpt.training.optimizers.accelerator", lambda: torch.device("cuda"))
     require_optimizer("paged_adamw_8bit")
+    monkeypatch.setattr("medicalgpt.kernels.eight_bit.version", lambda name: "0.49.2")
+    require_optimizer("adamw_8bit")
+    monkeypatch.setattr("medicalgpt.training.optimizers.accelerator", lambda: None)
+    with pytest.raises(ConfigError, match=r"0\.49\.2 takes steps in 8 bits on GPUs only"):
+        require_optimizer("adamw_8bit")
     monkeypatch.setattr("medicalgpt.kernels.eight_bit.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'medicalgpt\[quant\]'"):
         require_optimizer("adamw_8bit")
