@@ -13,7 +13,7 @@ from medicalgpt.cli import app
 
 _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
-    "--family --tokenizer --resize-embeddings"
+    "--family --tokenizer --resize-embeddings --rope-scaling --rope-factor"
 )
 _SAMPLING = (
     "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --min-p --frequency-penalty --presence-penalty "

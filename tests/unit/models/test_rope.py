@@ -14,7 +14,10 @@ from medicalgpt.config import load as load_config
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.config.stages import GrpoConfig, SftConfig
 from medicalgpt.data.records import Source
-from medicalgpt.errors import ConfigError, ModelError
+from medicalgpt.errors import ConfigError, ModelError, ServeError
+from medicalgpt.generate.engine import Engine
+from medicalgpt.generate.model_options import ModelOptions
+from medicalgpt.generate.open_model import ModelRequest, on_vllm
 from medicalgpt.kernels import attention
 from medicalgpt.models import rope
 from medicalgpt.models.adapter_config import write_base
@@ -129,6 +132,25 @@ def test_an_adapter_brings_its_scaling(tmp_path: Path) -> None:
     (tmp_path / "adapter" / rope.FILE).write_text('{"type": "yarn"}')
     with pytest.raises(ModelError, match="holds no scaling of positions"):
         rope.scaling_of(adapter)
+
+
+def test_answering_takes_it_and_says_who_cannot(tmp_path: Path) -> None:
+    base = save_tiny(tmp_path / "base", max_position_embeddings=32)
+    engine = Engine.open(base, dtype="float32", rope_scaling="yarn", rope_factor=4)
+    assert engine.context == 128
+    assert engine.origin["rope"] == {"type": "yarn", "factor": 4.0}
+    assert "rope" not in Engine.open(base, dtype="float32").origin
+    asked = ModelRequest.of(str(base), ModelOptions(rope_scaling="yarn", rope_factor=4), print)
+    with pytest.raises(ServeError, match="backend=vllm is not told"):
+        on_vllm(asked)
+    with pytest.raises(ServeError, match="rope_scaling cannot be given with a GGUF file"):
+        Engine.open(gguf(tmp_path / "a.gguf"), rope_scaling="yarn", rope_factor=4)
+
+
+def gguf(path: Path) -> Path:
+    """What is taken for a file of llama.cpp before it is read."""
+    path.write_bytes(b"GGUF" + bytes(60))
+    return path
 
 
 @pytest.mark.parametrize(
