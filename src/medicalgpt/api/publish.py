@@ -16,6 +16,7 @@ from medicalgpt.export.quantize import Quantized
 from medicalgpt.memory import footprint, shape
 from medicalgpt.memory.estimate import Device, DType, setup_for
 from medicalgpt.memory.footprint import MemoryEstimate, Method
+from medicalgpt.memory.moments import Optimizer
 
 PathLike = str | os.PathLike[str]
 
@@ -130,6 +131,7 @@ def estimate(
     processes: int = 1,
     rank: int = 8,
     checkpointing: bool = False,
+    optimizer: Optimizer = "adamw",
     dtype: DType = "auto",
     device: Device | None = None,
     revision: str | None = None,
@@ -141,6 +143,7 @@ def estimate(
         params: instead of a model, a LLaMA of "7B", "13B", "30B" or "70B".
         method: "full", "lora", "qlora8" or "qlora4".
         max_tokens: tokens of a packed row; preferences take twice that.
+        optimizer: as `train.optimizer`.
         device: "cpu" or "cuda"; None: this machine's.
 
     Raises:
@@ -153,6 +156,13 @@ def estimate(
     else:
         found = shape.shape_of_model(os.fspath(model), revision, trust_remote_code)
     setup = setup_for(
-        method, dtype, device, row_tokens=max_tokens, processes=processes, rank=rank, checkpointing=checkpointing
+        method,
+        dtype,
+        device,
+        row_tokens=max_tokens,
+        processes=processes,
+        rank=rank,
+        checkpointing=checkpointing,
+        optimizer=optimizer,
     )
     return footprint.estimate(found, setup)

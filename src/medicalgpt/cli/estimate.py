@@ -24,6 +24,10 @@ def estimate(
     sequence: Annotated[int, typer.Option(min=1, help="Of all processes, those that share each row.")] = 1,
     offload: Annotated[bool, typer.Option("--offload", help="With --shard: each part lies in main memory.")] = False,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
+    optimizer: Annotated[
+        Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon"],
+        typer.Option(help="As train.optimizer."),
+    ] = "adamw",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
         Literal["auto", "mixed", "float32", "bfloat16", "float16"],
@@ -63,6 +67,7 @@ def estimate(
         rank=rank,
         checkpointing=checkpointing,
         offload=offload,
+        optimizer=optimizer,
     )
     estimated = footprint.estimate(found, setup)
     if schema is not None:
@@ -80,7 +85,8 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
         f"{name}: {parameters / 1e6:,.1f} M parameters, "
         f"{estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})",
         f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens{shared}, "
-        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}",
+        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}"
+        + (f", {setup.optimizer}" if setup.optimizer != "adamw" else ""),
         *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
         f"  {'total':<14} {gigabytes(estimated.total):>10}",
     ]

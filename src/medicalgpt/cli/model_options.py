@@ -67,6 +67,16 @@ ResizeEmbeddings = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+RopeScaling = Annotated[
+    Literal["linear", "yarn"] | None,
+    typer.Option(
+        "--rope-scaling", help="A longer context than the base's, with --rope-factor.", rich_help_panel=_MODEL
+    ),
+]
+RopeFactor = Annotated[
+    float | None,
+    typer.Option("--rope-factor", help="How many times longer that context is.", rich_help_panel=_MODEL),
+]
 Dtype = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Weight type; auto takes bfloat16 on hardware that multiplies it fast.", rich_help_panel=_MODEL),
@@ -182,6 +192,8 @@ _MODEL_TYPES: dict[str, Any] = {
     "adapter": Adapter,
     "tokenizer": Tokenizer,
     "resize_embeddings": ResizeEmbeddings,
+    "rope_scaling": RopeScaling,
+    "rope_factor": RopeFactor,
     "revision": Revision,
     "dtype": Dtype,
     "quantization": Quantization,

@@ -91,6 +91,15 @@ class SupervisedConfig(StageConfig):
 
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="after")
+    def _new_tokens_or_whole_modules(self) -> Self:
+        if self.model.tokenizer and self.lora.modules_to_save:
+            raise ValueError(
+                "model.tokenizer trains the rows of its new tokens by itself; beside it lora.modules_to_save cannot be used: leave it "
+                "out, or merge the run with the new tokens first and give that as model.base"
+            )
+        return self
+
     @property
     def trained_turns(self) -> Literal["assistant", "last", "all"]:
         """Which turns of a dialogue carry loss."""

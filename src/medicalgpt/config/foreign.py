@@ -48,7 +48,8 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("load_in_8bit load_in_4bit quantization_bit quant_bits bits qlora quant_method", "quantization", "int8 or nf4"),
     ("quantization_method bnb_4bit_compute_dtype bnb_4bit_quant_type double_quantization", "quantization", ""),
     ("flash_attn flash_attention use_flash_attn attn_implementation attn_impl xformers_attention", "", "chosen by itself"),
-    ("rope_scaling longlora use_unsloth enable_liger_kernel use_liger_kernel activation_offloading", "", "kernels and positions are the model's own"),
+    ("rope_scaling", "model.rope_scaling", "linear or yarn, with model.rope_factor"),
+    ("longlora use_unsloth enable_liger_kernel use_liger_kernel activation_offloading", "", "kernels and positions are the model's own"),
     # adapters
     ("finetuning_type train_type tuner_type sft_type use_peft use_lora full_finetune", "lora.enabled", "true, or false for all weights"),
     ("lora_r lora_rank r peft_rank", "lora.rank", ""),
@@ -56,6 +57,8 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("lora_dropout peft_dropout", "lora.dropout", ""),
     ("lora_target lora_target_modules target_modules lora_target_linear", "lora.target_modules", ""),
     ("use_dora use_rslora pissa_init peft_use_dora init_lora_weights", "lora.variant", ""),
+    ("additional_target modules_to_save lora_modules_to_save", "lora.modules_to_save", ""),
+    ("loraplus_lr_ratio lora_plus_ratio lorap_lr_ratio", "lora.plus_ratio", ""),
     # data
     ("dataset datasets dataset_name train_dataset train_data train_file train_files train_file_dir", "data.train", "files or folders"),
     ("dataset_dir data_path data_file data_files train_path cached_dataset", "data.train", "files or folders"),
@@ -85,7 +88,9 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("lr peak_lr", "train.learning_rate", ""),
     ("lr_scheduler_type lr_scheduler scheduler", "train.schedule", ""),
     ("warmup_ratio warmup_steps num_warmup_steps warmup_fraction", "train.warmup", "a share below 1, else steps"),
-    ("optim optimizer adam_beta1 adam_beta2 adam_epsilon", "", "the optimizer is AdamW with its usual settings"),
+    ("optim optimizer_type", "train.optimizer", "adamw, adamw_8bit, paged_adamw_8bit, adafactor or muon"),
+    ("use_galore use_apollo use_badam use_adam_mini", "train.optimizer", "those here hold less, too: adamw_8bit or adafactor"),
+    ("use_muon", "train.optimizer", "muon"),
     ("gradient_clipping grad_clip max_norm", "train.max_grad_norm", ""),
     ("use_gradient_checkpointing enable_gradient_checkpointing", "train.gradient_checkpointing", ""),
     ("data_seed random_seed", "train.seed", ""),
@@ -134,6 +139,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("num_mini_batches ppo_mini_batch_size", "objective.minibatches", ""),
     ("whiten_rewards whiten_advantages scale_rewards", "objective.whiten objective.scale", ""),
     ("teacher_model teacher_model_name_or_path", "objective.teacher", ""),
+    ("lmbda", "objective.on_policy", ""),
 )  # fmt: skip
 
 FOREIGN: Mapping[str, Meant] = {

@@ -168,6 +168,16 @@ class RlConfig(StageConfig):
             )
         if self.lora.enabled and self.lora.variant == "pissa":
             raise ValueError("lora.variant=pissa changes the base, which is the reference here; use lora or rslora")
+        if self.model.rope_scaling is not None:
+            raise ValueError(
+                "model.rope_scaling changes the base, which reward model and servers may share; train with it in PT or SFT first, and give "
+                "that run's merged model as model.base"
+            )
+        if self.lora.modules_to_save:
+            raise ValueError(
+                "lora.modules_to_save trains modules that policy and critic share, and with rollout.backend=vllm servers could not take "
+                "them; train them with SFT, and give that run's merged model as model.base"
+            )
         if self.model.adapter:
             raise ValueError(
                 "model.adapter: the reference is the base with its adapter off; merge it first (RUN/merged)"
@@ -220,6 +230,16 @@ class RlConfig(StageConfig):
     def teacher(self) -> str | None:
         """The model whose distribution is learned."""
         return None
+
+    @property
+    def teacher_quantization(self) -> Literal["none", "int8", "nf4"]:
+        """How the teacher's weights are stored."""
+        return "none"
+
+    @property
+    def on_policy(self) -> float:
+        """Share of the prompts whose answers are drawn; the others have the data's own."""
+        return 1.0
 
 
 class ScoredConfig(RlConfig):

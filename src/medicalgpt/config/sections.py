@@ -47,6 +47,13 @@ class ModelConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Weight type; auto takes bfloat16 on hardware that multiplies it fast, else float32."
     )
+    rope_scaling: Literal["linear", "yarn"] | None = Field(
+        None,
+        description="Rotary positions for a longer context than the base's: linear (arXiv 2306.15595) or yarn (arXiv 2309.00071); null: its own.",
+    )
+    rope_factor: float | None = Field(
+        None, gt=1, le=1024, description="With rope_scaling: how many times longer the context becomes."
+    )
     trust_remote_code: bool = Field(
         False, description="Run Python code shipped inside the model folder. Off: such models are refused."
     )
@@ -62,6 +69,24 @@ class ModelConfig(Section):
     def at(self) -> str | None:
         """The revision to read a hub's base at: the noted commit, else the one that was asked for."""
         return self.commit or self.revision
+
+    @model_validator(mode="before")
+    @classmethod
+    def _same_for_every_row(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("rope_scaling") in ("dynamic", "longrope"):
+            raise ValueError(
+                f"rope_scaling={values['rope_scaling']} takes its frequencies from the longest row of a batch, so that a row would have "
+                "other numbers beside a longer one; use yarn or linear"
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _scaling_and_factor(self) -> Self:
+        if (self.rope_scaling is None) != (self.rope_factor is None):
+            raise ValueError(
+                "rope_scaling and rope_factor belong together: which scaling, and how many times longer the context becomes; set both or none"
+            )
+        return self
 
 
 class LoraConfig(Section):
@@ -79,6 +104,28 @@ class LoraConfig(Section):
         "lora",
         description="lora, rslora (arXiv 2312.03732), dora (arXiv 2402.09353) or pissa initialization (arXiv 2404.02948).",
     )
+    plus_ratio: float = Field(
+        1.0,
+        gt=0,
+        description="LoRA+ (arXiv 2402.12354): learning rate of B over that of A; 1 is plain LoRA, 16 is usual.",
+    )
+
+    modules_to_save: list[str] = Field(
+        default_factory=list,
+        description="Modules trained whole beside the adapters and saved with them, by name or end of name, such as [embed_tokens, lm_head].",
+    )
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        used = {"plus_ratio": self.plus_ratio != 1, "modules_to_save": bool(self.modules_to_save)}
+        if not self.enabled and (lost := [name for name, is_set in used.items() if is_set]):
+            raise ValueError(f"lora.{lost[0]} does nothing with lora.enabled=false; leave it out")
+        if isinstance(self.target_modules, list) and (both := set(self.target_modules) & set(self.modules_to_save)):
+            raise ValueError(
+                f"lora.target_modules and lora.modules_to_save both name {', '.join(sorted(both))}; a module gets an adapter or is "
+                "trained whole"
+            )
+        return self
 
 
 class DataConfig(Section):
@@ -173,6 +220,13 @@ class OptimizerConfig(Section):
         description="Learning rate after warm-up; wsd holds, then decays over the last fifth (arXiv 2404.06395).",
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon"] = Field(
+        "adamw",
+        description="adamw_8bit has its moments in 8 bits (arXiv 2110.02861); paged_…: and, on a GPU that is full, in main memory; adafactor: factored second moments (arXiv 1804.04235); muon: orthogonal steps of hidden matrices, AdamW for the rest (arXiv 2502.16982).",
+    )
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW: decay of the mean gradient.")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the mean squared gradient.")
+    adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the root of the mean squared gradient.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
     seed: int = Field(42, ge=0, description="Seed of split, order, initialization, dropout and sampling.")
     eval_every: int | None = Field(
@@ -210,6 +264,15 @@ class OptimizerConfig(Section):
     gradient_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass: less memory, about a third more time."
     )
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        for name in ("adam_beta1", "adam_beta2", "adam_epsilon"):
+            if self.optimizer == "adafactor" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} does nothing with optimizer=adafactor, which has no such moments; leave it out"
+                )
+        return self
 
     @model_validator(mode="after")
     def _best_of_evaluations(self) -> Self:

@@ -255,6 +255,15 @@ class DistillObjective(PassesObjective):
     """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
 
     teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")
+    teacher_quantization: Literal["none", "int8", "nf4"] = Field(
+        "none", description="Load the teacher in 8 or 4 bits; the student learns what those weights say."
+    )
+    on_policy: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of the prompts that the student answers itself (λ of GKD); the others are learned on the data's own answers.",
+    )
     divergence: Literal["forward_kl", "reverse_kl", "jensen_shannon"] = Field(
         "jensen_shannon", description="Of the teacher's and the student's next-token distributions."
     )
@@ -271,6 +280,23 @@ class DistillConfig(RlConfig):
     @property
     def teacher(self) -> str:
         return self.objective.teacher
+
+    @property
+    def teacher_quantization(self) -> Literal["none", "int8", "nf4"]:
+        return self.objective.teacher_quantization
+
+    @property
+    def on_policy(self) -> float:
+        return self.objective.on_policy
+
+    @model_validator(mode="after")
+    def _drawn_here(self) -> Self:
+        if self.on_policy < 1 and self.rollout.backend == "vllm":
+            raise ValueError(
+                "objective.on_policy below 1 learns from answers that no server drew, and rollout.backend=vllm checks how likely the "
+                "servers' answers were; use rollout.backend=own"
+            )
+        return self
 
 
 # Names in the order that help and messages list them. `train.stages` says which objective belongs to each.

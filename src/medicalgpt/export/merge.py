@@ -29,6 +29,7 @@ from medicalgpt.models.embeddings import grow, rows
 from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick_dtype
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, merge_adapter
+from medicalgpt.models.rope import agreed
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import require_map
 from medicalgpt.rendering.build import tokenizer_hash
@@ -175,6 +176,7 @@ class _Merge:
         expected = collect(self._logprob_fn(loaded.model), prompts)
         loaded.model = merge_adapter(loaded.model)
         for link, adapter in enumerate(others, 2):
+            agreed(loaded.rope, adapter)
             difference = compare(expected, self._logprob_fn(loaded.model), prompts)
             comparisons.append(Comparison(f"adapter {link - 1} on its base", f"adapter {link - 1} merged", difference))
             if self._grow_for(adapter, loaded):

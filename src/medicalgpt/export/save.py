@@ -9,6 +9,7 @@ from medicalgpt.models.adapter_config import write_base
 from medicalgpt.models.adapters import is_adapted, peft_model, stores_token_rows
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.load import Loaded
+from medicalgpt.models.rope import write_scaling
 from medicalgpt.models.tokenizer_files import save_tokenizer
 from medicalgpt.rendering.template import ChatTemplate
 
@@ -49,6 +50,8 @@ def save_model(folder: Path, loaded: Loaded, template: ChatTemplate) -> None:
             folder / "adapter_config.json", vars(peft_model(model).peft_config[peft_model(model).active_adapter])
         )
         write_base(folder, loaded.base)
+        if loaded.rope is not None:
+            write_scaling(folder, loaded.rope)
     inner.config._attn_implementation = implementation
     check_saved(folder, model)
     tokenizer = template.tokenizer

@@ -13,7 +13,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback
 from medicalgpt.generate.backends.select import backend_for
-from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName
+from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName, RopeScalingName
 from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
 from medicalgpt.generate.prompts import EncodedPrompt, Prompt, prepare
 from medicalgpt.generate.sampling import Sampling, row_seed
@@ -112,6 +112,8 @@ class Engine:
         family: str = "auto",
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
+        rope_scaling: RopeScalingName | None = None,
+        rope_factor: float | None = None,
         device_map: Literal["auto"] | None = None,
         tensor_parallel: int = 1,
         memory_share: float | None = None,
@@ -143,6 +145,8 @@ class Engine:
             family=family,
             tokenizer=tokenizer,
             resize_embeddings=resize_embeddings,
+            rope_scaling=rope_scaling,
+            rope_factor=rope_factor,
             device_map=device_map,
             tensor_parallel=tensor_parallel,
             memory_share=memory_share,

@@ -6,6 +6,7 @@ from typing import Literal
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 QuantizationName = Literal["none", "int8", "nf4"]
+RopeScalingName = Literal["linear", "yarn"]
 BackendName = Literal["auto", "vllm", "llamacpp"]
 
 
@@ -25,6 +26,7 @@ class ModelOptions:
         family: the model family that it must be of (models/families.py); auto finds it.
         tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
+        rope_scaling: positions for a context `rope_factor` times longer than the base's; None: its own, or those of the adapter.
         device_map: "auto" lays the layers over all GPUs that are there, instead of the whole model on one.
         tensor_parallel: with vllm, GPUs that share every weight.
         memory_share: with vllm, the share of a GPU's memory that it takes; None: vLLM's own.
@@ -42,6 +44,8 @@ class ModelOptions:
     family: str = "auto"
     tokenizer: str | None = None
     resize_embeddings: bool = False
+    rope_scaling: RopeScalingName | None = None
+    rope_factor: float | None = None
     device_map: Literal["auto"] | None = None
     tensor_parallel: int = 1
     memory_share: float | None = None

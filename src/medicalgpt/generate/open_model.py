@@ -21,6 +21,7 @@ from medicalgpt.models.known_tokens import known_tokens
 from medicalgpt.models.load import find, find_token_map, load
 from medicalgpt.models.locate import Located, config_of
 from medicalgpt.models.quantized import for_cpu, located_kind, quantized_kind
+from medicalgpt.models.rope import agreed, asked_of
 from medicalgpt.rendering.template import ChatTemplate, stop_ids
 
 Origin = dict[str, object]
@@ -47,6 +48,8 @@ class ModelRequest:
                 "adapter": options.adapter,
                 "dtype": options.dtype,
                 "trust_remote_code": options.trust_remote_code,
+                "rope_scaling": options.rope_scaling,
+                "rope_factor": options.rope_factor,
             }
         )
         return cls(config, options, say)
@@ -83,7 +86,9 @@ def on_torch(asked: ModelRequest) -> Opened:
         loaded.tokenizer, asked.options.template, saved, loaded.architecture, asked.say, asked.options.tool_format
     )
     require_rows(loaded.model, loaded.tokenizer, [*chosen.prompt_ids([Message("user", "?")]), *chosen.stop_ids])
-    origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
+    origin: Origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
+    if loaded.rope is not None:
+        origin["rope"] = loaded.rope.model_dump()
     return Opened(loaded.tokenizer, chosen, _origin(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
 
 
@@ -112,6 +117,11 @@ def on_vllm(asked: ModelRequest) -> Opened:
     if find_token_map(config, base, adapter, loaded, tokenizer) is not None:
         raise ServeError(
             f"{config.base} has tokens that its base lacks, which vLLM cannot add; merge the adapter first"
+        )
+    if (rope := agreed(asked_of(config), adapter)) is not None:
+        raise ServeError(
+            f"{config.base} is to be read with positions for a longer context ({rope.type} × {rope.factor:g}), which backend=vllm is "
+            "not told; merge the adapter first, whose config.json then says so, or leave backend=vllm out"
         )
     architecture = identify(config_of(base), asked.options.family, base.name)
     saved = saved_template(base, adapter)
@@ -166,6 +176,7 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
         "family": asked.options.family != "auto",
         "tokenizer": bool(asked.options.tokenizer),
         "resizing": asked.options.resize_embeddings,
+        "rope_scaling": config.rope_scaling is not None,
     }
     if given := [name for name, is_given in settings.items() if is_given]:
         raise ServeError(

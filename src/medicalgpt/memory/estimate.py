@@ -11,6 +11,7 @@ from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
 from medicalgpt.memory.footprint import METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
@@ -34,6 +35,8 @@ class SetupOptions(TypedDict, total=False):
     sequence: int
     new_tokens: int
     offload: bool
+    optimizer: Optimizer
+    whole: tuple[str, ...]
 
 
 def setup_for(
@@ -86,6 +89,8 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
         shards=shards,
         sequence=sequence,
         offload=shards > 1 and config.distributed.offload == "cpu" and _this_device() == "cuda",
+        optimizer=config.train.optimizer,
+        whole=tuple(config.lora.modules_to_save),
     )
 
 
@@ -163,6 +168,8 @@ def _advice(setup: Setup) -> list[str]:
         advice.append("more GPUs (torchrun --nproc_per_node N), among which distributed.shard=auto divides the model")
     if setup.method == "full":
         advice.append("lora.enabled=true trains adapters only")
+    if setup.method == "full" and setup.optimizer == "adamw" and setup.shards == 1:
+        advice.append("train.optimizer=adamw_8bit or adafactor keeps less of past gradients")
     if setup.method in ("full", "lora"):
         advice.append("quantization=nf4 with LoRA stores the base in 4 bits")
     if not setup.checkpointing:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from medicalgpt.errors import ModelError
+from medicalgpt.memory.moments import OPTIMIZERS, Optimizer, Weight, state_bytes, step_bytes
 from medicalgpt.memory.shape import Linear, ModelShape
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
@@ -61,13 +62,19 @@ class Setup:
     heap_holes: bool = False
     new_tokens: int = 0
     offload: bool = False
+    optimizer: Optimizer = "adamw"
+    whole: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ModelError(f"method {self.method!r} is unknown; allowed: {', '.join(METHODS)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ModelError(f"optimizer {self.optimizer!r} is unknown; allowed: {', '.join(OPTIMIZERS)}")
         for name in ("dtype", "compute"):
             if getattr(self, name) not in BYTES:
                 raise ModelError(f"{name} {getattr(self, name)!r} is unknown; allowed: {', '.join(BYTES)}")
+        if self.optimizer != "adamw" and self.shards > 1:
+            raise ModelError(f"optimizer {self.optimizer} needs whole matrices; with shards={self.shards} it is adamw")
         for name in ("row_tokens", "rank", "processes", "shards", "sequence"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -159,10 +166,15 @@ class MemoryEstimate:
         return sum(self.parts.values())
 
     @property
+    def moments(self) -> float:
+        """Bytes of the optimizer's state for each byte that is trained; two where they are not on the device (AdamW)."""
+        return self.optimizer / self.gradients if self.gradients else 2.0
+
+    @property
     def checkpoint(self) -> int:
-        """Bytes on disk of one checkpoint: trained weights and two moments of each, of a critic as well."""
+        """Bytes on disk of one checkpoint: trained weights and the optimizer's state, of a critic as well."""
         size = BYTES[self.setup.dtype] if self.setup.method == "full" else 4
-        return 3 * self.trained_parameters * size + self.critic * self.setup.shards
+        return int((1 + self.moments) * self.trained_parameters * size) + self.critic * self.setup.shards
 
     @property
     def all_processes(self) -> int:
@@ -182,22 +194,49 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
     targets = lora_targets(shape, setup)
     rows = setup.new_tokens * shape.hidden * shape.token_matrices
     trained = shape.parameters if full else rows + sum(setup.rank * (x.inputs + x.outputs) for x in targets)
+    copies = 0 if full else sum(weight.size for weight in whole_modules(shape, setup))
     holes = _HEAP_HOLES[setup.method] if setup.heap_holes else 0.0
     # peft keeps adapters, and with them their gradients and moments, in fp32 whatever the base's type.
     trained_bytes = trained * (BYTES[setup.dtype] if full else 4)
+    # Copies of whole modules lie in the base's type; counted as adapters they are never too small.
+    trained, trained_bytes = trained + copies, trained_bytes + 4 * copies
     if setup.shards > 1:
         return _sharded(shape, setup, trained, trained_bytes, holes)
+    activations, head = _activations(shape, setup), _head(shape, setup)
+    weights = trained_weights(shape, setup, targets)
     return MemoryEstimate(
         setup=setup,
         trained_parameters=trained,
         weights=base_bytes(shape, setup) + _casts(shape, setup) + (0 if full else trained_bytes),
         gradients=trained_bytes,
-        optimizer=2 * trained_bytes,
-        activations=_activations(shape, setup),
-        head=_head(shape, setup),
+        # A step comes when activations are gone; what it makes beyond their room is its own.
+        optimizer=state_bytes(setup.optimizer, weights, BYTES[setup.dtype] if full else 4)
+        + max(0, step_bytes(setup.optimizer, weights) - activations - head),
+        activations=activations,
+        head=head,
         communication=trained_bytes if setup.processes > 1 else 0,
         traffic=Traffic(swaps=_swaps(shape, setup)),
         heap=int(holes * setup.own_tokens * shape.layers * layer_token_bytes(shape, setup)),
+    )
+
+
+def trained_weights(shape: ModelShape, setup: Setup, targets: tuple[Linear, ...]) -> tuple[Weight, ...]:
+    """Shapes of all that is trained: every weight, or adapters on `targets`, rows of new tokens and modules that are trained whole."""
+    if setup.method == "full":
+        return shape.weights
+    rows = [Weight((setup.new_tokens, shape.hidden), tokens=True)] * (shape.token_matrices if setup.new_tokens else 0)
+    pairs = [((setup.rank, x.inputs), (x.outputs, setup.rank), x == shape.head) for x in targets]
+    adapters = [Weight(dims, tokens=head) for *both, head in pairs for dims in both]
+    return (*rows, *adapters, *whole_modules(shape, setup))
+
+
+def whole_modules(shape: ModelShape, setup: Setup) -> tuple[Weight, ...]:
+    """Weights of `setup.whole`. A tied head is found under the embedding's name, so either name means both."""
+    ends = {"embed_tokens", "lm_head"} if shape.tied else set()
+    return tuple(
+        weight
+        for weight in shape.weights
+        if any(f".{name}." in f".{weight.name}" or (weight.tokens and name in ends) for name in setup.whole)
     )
 
 
@@ -275,9 +314,12 @@ def lora_targets(shape: ModelShape, setup: Setup) -> tuple[Linear, ...]:
         ModelError: none is named in `setup.target_modules`.
     """
     wanted = setup.target_modules
+    there = (*shape.linears, *([shape.head] if shape.head and wanted is not None else []))
+    there = tuple(
+        x for x in there if not any(f".{name}." in f".{x.name}." for name in setup.whole)
+    )  # those get no adapter
     if wanted is None:
-        return shape.linears
-    there = (*shape.linears, *([shape.head] if shape.head else []))
+        return there
     found = tuple(x for x in there if any(x.is_called(target) for target in wanted))
     if not found:
         names = ", ".join(sorted({x.kind for x in there}))

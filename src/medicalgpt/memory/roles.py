@@ -100,7 +100,7 @@ def with_roles(alone: MemoryEstimate, policy: ModelShape, roles: Roles) -> Memor
         return 0 if shape is None else base_bytes(shape, frozen, trained=False) // parts
 
     trained = _trained_bytes(policy, alone)
-    critic = (3 if roles.critic else 0) * trained // parts  # weights and two moments
+    critic = int((1 + alone.moments) * trained) // parts if roles.critic else 0  # weights and the optimizer's state
     scorer = held(roles.scorer) + (trained // parts if roles.shared_scorer else 0)
     if setup.offload:
         host = alone.host + critic + scorer + held(roles.reference) + held(roles.teacher)

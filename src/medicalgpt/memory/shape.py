@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from medicalgpt.errors import ModelError
 from medicalgpt.hub.huggingface import hub_token
+from medicalgpt.memory.moments import Weight
 from medicalgpt.models.adapter_config import down_to_base
 from medicalgpt.models.locate import locate
 
@@ -47,7 +48,7 @@ class ModelShape:
     `parameters` counts tied weights once. `norms` is the number of norms in a layer, `norm_width` the summed width of
     what they normalize. `plain_norms` and `swiglu` say whether kernels/elementwise.py replaces them; `head_norms` whether queries
     and keys are normalized; `tied` whether the head is the input embedding. `feed_forward` is the width one token sees
-    (with experts: all of its active ones together).
+    (with experts: all of its active ones together). `weights` are all weights, a tied one once.
     """
 
     parameters: int
@@ -67,12 +68,14 @@ class ModelShape:
     linears: tuple[Linear, ...]
     tied: bool = True
     head: Linear | None = None
+    weights: tuple[Weight, ...] = ()
 
     def grown(self, rows: int) -> "ModelShape":
         """The same model with `rows` embeddings, also in its head."""
         more = (rows - self.vocab) * self.hidden * self.token_matrices
         head = self.head and replace(self.head, outputs=rows)
-        return replace(self, vocab=rows, parameters=self.parameters + more, head=head)
+        weights = tuple(replace(w, shape=(rows, *w.shape[1:])) if w.tokens else w for w in self.weights)
+        return replace(self, vocab=rows, parameters=self.parameters + more, head=head, weights=weights)
 
     @property
     def token_matrices(self) -> int:
@@ -136,6 +139,7 @@ def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False)
     query, key = heads * head_dim, (getattr(text, "num_key_value_heads", None) or heads) * head_dim
     wide, gated = _feed_forward(text, linears, layers)
     norms, norm_width = _norms(model, layers, head_dim, query, key)
+    tokens = {id(p) for m in (inner.get_input_embeddings(), head) if m is not None for p in [m.weight]}
     return ModelShape(
         # A meta model has no storage to compare, but parameters() already yields a tied weight once.
         parameters=sum(p.numel() for p in model.parameters()),
@@ -154,6 +158,7 @@ def shape_of_config(config: "PreTrainedConfig", trust_remote_code: bool = False)
         linears=linears,
         head_norms=any(n.endswith(("q_norm.weight", "k_norm.weight")) for n, _ in model.named_parameters()),
         tied=head is None or head.weight is inner.get_input_embeddings().weight,
+        weights=tuple(Weight(tuple(p.shape), id(p) in tokens, n) for n, p in model.named_parameters()),
         head=next(
             (Linear(n, m.in_features, m.out_features) for n, m in model.named_modules() if id(m) == id(head)), None
         ),

@@ -82,7 +82,7 @@ _AS_IT_IS: Final = frozenset(
     {
         *("model_name_or_path", "model_path", "base_model", "pretrained_model_name_or_path", "model_name"),
         *("adapter_name_or_path", "peft_path", "default_system", "system_prompt", "ddp_timeout", "kto_chosen_weight"),
-        *("kto_rejected_weight", "teacher_model_name_or_path", "teacher_model"),
+        *("kto_rejected_weight", "teacher_model_name_or_path", "teacher_model", "lmbda"),
     }
 )
 

@@ -17,6 +17,13 @@ _SCHEDULES: Final = {
     "constant_with_warmup": "constant",
     "warmup_stable_decay": "wsd",
 }
+_OPTIMIZERS: Final = {
+    **dict.fromkeys(("adamw_torch", "adamw_torch_fused", "adamw_hf", "adamw_apex_fused", "adamw"), "adamw"),
+    **dict.fromkeys(("adamw_8bit", "adamw_bnb_8bit"), "adamw_8bit"),
+    "paged_adamw_8bit": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+    "muon": "muon",
+}
 _DTYPES: Final = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32", "auto": "auto"}
 _MIXED: Final = "there the weights stay in float32 and are multiplied in this type; here it is the type of the weights"
 _KNOWN_LOGGERS: Final = ("tensorboard", "trackio", "wandb", "swanlab", "mlflow")
@@ -24,7 +31,7 @@ _KNOWN_LOGGERS: Final = ("tensorboard", "trackio", "wandb", "swanlab", "mlflow")
 
 def rules(dataset_info: Path | None = None) -> tuple[Rule, ...]:
     """All of them, in the order in which they take words."""
-    return (model, adapter, quantization, partial(data, dataset_info=dataset_info), batch, schedule, steps, places, shards,
+    return (model, adapter, quantization, partial(data, dataset_info=dataset_info), batch, optimizer, schedule, steps, places, shards,
             objective, rollouts)  # fmt: skip
 
 
@@ -53,8 +60,26 @@ def model(found: Carrying) -> None:
             found.put("model.dtype", dtype, word)
         else:
             found.leave(word, "bf16 or fp16 decides" if dtype else f"allowed here: {', '.join(_DTYPES)}")
+    if word := found.given.take("rope_scaling"):
+        _positions(found, word)
     if (word := found.given.take("model_revision")) and word.value != "main":
         found.put_as_meant(word)
+
+
+def _positions(found: Carrying, word: Word) -> None:
+    """A longer context; the other tools take its factor from the base and the longest row while they load."""
+    if isinstance(word.value, dict):
+        found.put("model.rope_scaling", word.value.get("rope_type", word.value.get("type")), word)
+        found.put("model.rope_factor", word.value.get("factor"), word)
+    elif not word.value:
+        found.leave(word, "it is off, or says nothing")
+    else:
+        kind = "linear" if word.value == "linear" else "yarn"
+        found.leave(
+            word,
+            f"model.rope_scaling={kind} and model.rope_factor=N: there N is data.max_tokens over the base's context, rounded up, "
+            "which the file does not tell; it is needed only where that is above 1",
+        )
 
 
 def adapter(found: Carrying) -> None:
@@ -76,6 +101,7 @@ def adapter(found: Carrying) -> None:
                 reason = "one variant at a time" if word.value is True else "it is off, or says nothing"
                 found.leave(word, reason)
     _ranks(found, on)
+    _whole_modules(found, on)
     if word := given.take("lora_target", "target_modules", "lora_target_modules"):
         names = listed(word.value)
         everything = names in (["all"], ["all-linear"])
@@ -94,6 +120,36 @@ def _ranks(found: Carrying, on: bool) -> None:
     value = number(rank.value) if rank else None
     if on and rank and alpha is None and value is not None and found.given.tool == "LLaMA-Factory":
         found.put("lora.alpha", 2 * value, rank, note="twice the rank, where lora_alpha is not set there")
+
+
+def _whole_modules(found: Carrying, on: bool) -> None:
+    """Modules trained whole, and LoRA+."""
+    if word := found.given.take("additional_target", "modules_to_save", "lora_modules_to_save"):
+        if on and word.value:
+            found.put("lora.modules_to_save", listed(word.value), word)
+        else:
+            found.leave(word, "it is off, or says nothing" if on else "all weights are trained, so there is no adapter")
+    if word := found.given.take("loraplus_lr_ratio"):
+        if on and word.value:
+            found.put("lora.plus_ratio", word.value, word)
+        else:
+            found.leave(word, "it is off, or says nothing" if on else "all weights are trained, so there is no adapter")
+
+
+def optimizer(found: Carrying) -> None:
+    """Which optimizer takes the steps."""
+    muon = found.given.take("use_muon")
+    if word := found.given.take("optim"):
+        if (ours := _OPTIMIZERS.get(str(word.value))) is not None and not (muon and muon.value is True):
+            found.put("train.optimizer", ours, word)
+        elif ours is not None:
+            found.leave(word, "use_muon decides")
+        else:
+            found.leave(word, f"here: {', '.join(dict.fromkeys(_OPTIMIZERS.values()))}")
+    if muon and muon.value is True:
+        found.put("train.optimizer", "muon", muon)
+    elif muon:
+        found.leave(muon, "it is off, or says nothing")
 
 
 def quantization(found: Carrying) -> None:

@@ -14,7 +14,8 @@ Tool = Literal["LLaMA-Factory", "MedicalGPT", "TRL"]
 _TRAINER: Final = (
     "output_dir overwrite_output_dir do_train do_eval do_predict per_device_train_batch_size per_device_eval_batch_size "
     "gradient_accumulation_steps learning_rate num_train_epochs max_steps lr_scheduler_type warmup_ratio warmup_steps "
-    "weight_decay max_grad_norm optim bf16 fp16 tf32 deepspeed fsdp ddp_timeout ddp_find_unused_parameters "
+    "adam_beta1 adam_beta2 adam_epsilon weight_decay max_grad_norm optim bf16 fp16 tf32 deepspeed fsdp ddp_timeout "
+    "ddp_find_unused_parameters "
     "resume_from_checkpoint report_to logging_steps logging_strategy logging_first_step logging_dir save_steps save_strategy "
     "save_total_limit eval_strategy evaluation_strategy eval_steps load_best_model_at_end metric_for_best_model greater_is_better "
     "seed data_seed gradient_checkpointing neftune_noise_alpha dataloader_num_workers push_to_hub hub_model_id group_by_length"
@@ -29,7 +30,7 @@ WORDS: Final[Mapping[Tool, frozenset[str]]] = {
         "kto_chosen_weight kto_rejected_weight simpo_gamma ref_model reward_model ppo_epochs ppo_target dataset dataset_dir "
         "eval_dataset template cutoff_len train_on_prompt mask_history streaming mix_strategy interleave_probs max_samples "
         "overwrite_cache preprocessing_num_workers val_size packing neat_packing tool_format default_system pure_bf16 plot_loss "
-        "use_swanlab max_new_tokens temperature top_p top_k".split()
+        "use_swanlab additional_target loraplus_lr_ratio use_galore use_apollo use_muon max_new_tokens temperature top_p top_k".split()
     ),
     "MedicalGPT": frozenset(
         f"{_TRAINER} model_type model_name_or_path tokenizer_name_or_path load_in_8bit load_in_4bit qlora cache_dir torch_dtype "
@@ -37,7 +38,7 @@ WORDS: Final[Mapping[Tool, frozenset[str]]] = {
         "block_size overwrite_cache validation_split_percentage preprocessing_num_workers packing use_peft train_on_inputs "
         "target_modules lora_rank lora_alpha lora_dropout peft_path model_max_length template_name flash_attn neft_alpha "
         "max_source_length max_target_length orpo_beta reward_model_name_or_path sft_model_path num_generations "
-        "max_prompt_length max_completion_length beta".split()
+        "max_prompt_length max_completion_length beta modules_to_save rope_scaling".split()
     ),
     "TRL": frozenset(
         f"{_TRAINER} model_name_or_path model_revision dtype attn_implementation trust_remote_code use_peft lora_r lora_alpha "
@@ -47,7 +48,7 @@ WORDS: Final[Mapping[Tool, frozenset[str]]] = {
         "desirable_weight undesirable_weight cpo_alpha simpo_gamma center_rewards_coefficient num_generations "
         "max_completion_length temperature top_p top_k num_iterations epsilon epsilon_high importance_sampling_level "
         "scale_rewards mask_truncated_completions reward_model_name_or_path reward_funcs use_vllm teacher_model_name_or_path "
-        "use_liger_kernel activation_offloading".split()
+        "use_liger_kernel activation_offloading lora_modules_to_save lmbda".split()
     ),
 }
 
@@ -57,7 +58,10 @@ SAME: Final[Mapping[str, str]] = {
         ("", "output_dir report_to"),
         ("model", "trust_remote_code dtype"),
         ("data", "template tool_format"),
-        ("train", "learning_rate max_steps weight_decay max_grad_norm seed gradient_checkpointing"),
+        (
+            "train",
+            "learning_rate max_steps weight_decay max_grad_norm seed gradient_checkpointing adam_beta1 adam_beta2 adam_epsilon",
+        ),
         ("objective", "label_smoothing desirable_weight undesirable_weight"),
         ("rollout", "temperature top_p top_k"),
     )
@@ -119,6 +123,7 @@ _OF_STAGE: Final[Mapping[Tool, Mapping[str, Mapping[str, float | str]]]] = {
         "simpo": _SIMPO,
         "grpo": {**_SAMPLED, "num_generations": 8, "beta": 0.0, "loss_type": "dapo"},
         "rloo": {**_SAMPLED, "num_generations": 2},
+        "distill": {"lmbda": 0.5},
     },
 }
 _TRL_LORA: Final[Mapping[str, float]] = {"lora_r": 16, "lora_alpha": 32, "lora_dropout": 0.05}

@@ -1,7 +1,7 @@
 """LoRA adapters through peft: attaching, continuing, switching off for the reference, saving."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,14 @@ from medicalgpt.errors import ModelError
 from medicalgpt.models.adapter_config import read_adapter
 from medicalgpt.models.adapter_weights import restore_weights
 from medicalgpt.models.causal_lm import CausalLM, head_name, output_head, unwrap
-from medicalgpt.models.embeddings import TrainedRows, trained_rows
+from medicalgpt.models.embeddings import trained_rows
 from medicalgpt.models.excluded_modules import excluded_modules
 from medicalgpt.models.families import identify
 from medicalgpt.models.locate import Located
+from medicalgpt.models.rope import FILE as ROPE_FILE
+from medicalgpt.models.rope import scaling_of
 from medicalgpt.models.token_map import TokenMap
+from medicalgpt.models.whole_modules import require_modules, whole_modules
 
 if TYPE_CHECKING:  # peft is imported where there are adapters only
     from peft import LoraConfig as PeftLora
@@ -64,9 +67,10 @@ def attach(
             "lora.variant=pissa starts from the singular vectors of full-precision weights; set quantization=none"
         )
     names = linear_names(model)  # asked later, peft's own layers would be among them
+    require_modules(model, lora)
     try:
         adapted = get_peft_model(model, _peft_config(model, lora, head, token_map))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ModelError(
             f"lora.target_modules={lora.target_modules} does not fit this model: {error}. Its linear layers are "
             f"{', '.join(names)}; all-linear takes them all"
@@ -127,7 +131,7 @@ def _peft_config(model: nn.Module, lora: LoraConfig, head: str, token_map: Token
         use_dora=lora.variant == "dora",
         init_lora_weights="pissa" if lora.variant == "pissa" else True,
         task_type="SEQ_CLS" if head == "score" else "CAUSAL_LM",  # SEQ_CLS trains and saves the score layer as well
-        **(trained_rows(unwrap(model), token_map) if token_map else TrainedRows()),
+        **(trained_rows(unwrap(model), token_map) if token_map else whole_modules(unwrap(model), lora.modules_to_save)),
     )
 
 
@@ -162,7 +166,7 @@ def add_fresh(model: nn.Module, name: str, lora: LoraConfig) -> None:
     Raises:
         ModelError: its layers would be none but the head.
     """
-    config = _peft_config(model, lora, "language")
+    config = _peft_config(model, lora.model_copy(update={"modules_to_save": []}), "language")
     head = head_name(model)
     if head is not None and isinstance(lora.target_modules, list):
         config.exclude_modules = [*(config.exclude_modules or []), head]
@@ -199,6 +203,7 @@ def check_switchable(adapter: Located) -> None:
     if scores_answers(adapter):
         raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
     also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
+    also += [ROPE_FILE] if scaling_of(adapter) is not None else []
     also += ["bias"] if config.get("bias", "none") != "none" else []
     if also:
         raise ModelError(
@@ -211,8 +216,14 @@ def can_share(adapter: Located) -> bool:
     """Whether a reward model's adapter folder can be put on another head's base: plain LoRA, score layer saved with it."""
     config = read_adapter(adapter)
     plain = config.get("peft_type") == "LORA" and not config.get("use_dora") and config.get("bias", "none") == "none"
-    plain = plain and not config.get("trainable_token_indices")
+    plain = plain and not config.get("trainable_token_indices") and not _saves_more_than_scores(config)
     return adapter.kind == "adapter" and plain and scores_answers(adapter)
+
+
+def _saves_more_than_scores(config: Mapping[str, object]) -> bool:
+    """Whether an adapter also trained modules of the base; peft itself names the two that a reward model may have."""
+    whole = config.get("modules_to_save")
+    return isinstance(whole, list) and not {"classifier", "score"}.issuperset(whole)
 
 
 def add_scorer(model: nn.Module, name: str, adapter: Located) -> torch.Tensor:

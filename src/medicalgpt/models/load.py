@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from transformers import AutoTokenizer, BitsAndBytesConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import MedicalGPTError, ModelError
@@ -21,6 +21,7 @@ from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
+from medicalgpt.models.rope import RopeScaling, agreed, asked_of, stretch
 from medicalgpt.models.stored import shorter_type
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
@@ -35,8 +36,8 @@ DeviceMap = Literal["auto"]
 class Loaded:
     """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None.
 
-    `architecture` is the base's line in the table of families. `widen` is the type that its weights are to get, where they were
-    left in the shorter one of their files.
+    `architecture` is the base's line in the table of families, `rope` how its positions were stretched. `widen` is the type that
+    its weights are to get, where they were left in the shorter one of their files.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Loaded:
     adapter: Located | None = None
     architecture: Architecture | None = None
     token_map: TokenMap | None = None
+    rope: RopeScaling | None = None
     widen: torch.dtype | None = None
 
 
@@ -159,10 +161,11 @@ def load(
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.name)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
+    rope = agreed(asked_of(config), adapter)
     wanted = pick_dtype(config.dtype)
     plain = as_stored and quantization == "none" and head == "language" and located_kind(found) is None
     shorter = shorter_type(found, wanted) if plain else None
-    model = load_base(found, config, quantization, head, architecture, device_map, shorter)
+    model = load_base(found, config, quantization, head, architecture, device_map, rope, shorter)
     if token_map is not None:
         grow(unwrap(model), token_map)
     elif resize_embeddings:
@@ -171,7 +174,8 @@ def load(
         require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
-    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, None if shorter is None else wanted)
+    widen = None if shorter is None else wanted
+    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, rope, widen)
 
 
 def _check_quantized(
@@ -208,11 +212,13 @@ def load_base(
     head: HeadKind = "language",
     architecture: Architecture | None = None,
     device_map: DeviceMap | None = None,
+    rope: RopeScaling | None = None,
     dtype: torch.dtype | None = None,
 ) -> nn.Module:
     """The base model with tree attention where it goes through transformers' attention interface.
 
     Args:
+        rope: how its positions are stretched.
         dtype: of its weights; None: what the config says.
     """
     import transformers
@@ -232,6 +238,8 @@ def load_base(
         options["device_map"] = {"": str(own_device())}
     if device_map is not None:
         options["device_map"] = device_map
+    if rope is not None:
+        options["config"] = _stretched(found, config, rope)
     own = config_of(found)
     auto: Any = getattr(transformers, (architecture or identify(own)).loads)
     if head == "score":
@@ -249,6 +257,14 @@ def load_base(
     attention.enable(model)
     base: nn.Module = model
     return base
+
+
+def _stretched(found: Located, config: ModelConfig, scaling: RopeScaling) -> PreTrainedConfig:
+    """The base's config with positions for a longer context."""
+    where = {"token": hub_token(), "trust_remote_code": config.trust_remote_code}
+    own: PreTrainedConfig = AutoConfig.from_pretrained(found.folder, **where)
+    stretch(own, scaling, found.name)
+    return own
 
 
 def _check_all_there(found: Located, head: HeadKind, missing: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from medicalgpt.config.sections import DataConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.context import within_context
 from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.rope import agreed, asked_of
 
 C = TypeVar("C", bound=StageConfig)
 
@@ -21,9 +22,13 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
     """
     asked, trust = config.data.max_tokens, config.model.trust_remote_code
     models = {config.model.base: base, **{name: locate(name, None, trust) for name in config.other_models}}
-    limits = {name: within_context(asked, found, name, "data.max_tokens", trust) for name, found in models.items()}
+    rope = agreed(asked_of(config.model), locate(config.model.adapter, None, trust) if config.model.adapter else None)
+    limits = {
+        name: within_context(asked, found, name, "data.max_tokens", trust, rope if found is base else None)
+        for name, found in models.items()
+    }
     name = min(limits, key=limits.__getitem__)
-    limit = limits[name]
+    limit, source = limits[name]
     if limit == asked:
         return config
     least = next(m.ge for m in DataConfig.model_fields["max_tokens"].metadata if hasattr(m, "ge"))
@@ -37,7 +42,7 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
             "and answer together; lower it, or choose a model with a longer context"
         )
     say(
-        f"warning: data.max_tokens={asked} is lowered to {limit}, the context of {name} (max_position_embeddings in its "
-        "config.json): inference takes no more"
+        f"warning: data.max_tokens={asked} is lowered to {limit}, the context of {name} (in its config.json: {source}): inference "
+        "takes no more"
     )
     return config.model_copy(update={"data": config.data.model_copy(update={"max_tokens": limit})})

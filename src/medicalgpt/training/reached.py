@@ -16,6 +16,9 @@ from medicalgpt.training.meter import Reducer
 from medicalgpt.training.together import gathered
 
 _SHOWN = 3
+# Of AdamW, of Muon, of AdamW in 8 bits (whose scales are 0 where all bytes stand for 0), of Adafactor. Adafactor adds 1e-30 to
+# squares, which is no gradient.
+_MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer", "absmax1", "absmax2", "exp_avg_sq_row", "exp_avg_sq_col")
 
 
 class GradientWatch:
@@ -95,10 +98,11 @@ class Movement:
 
 
 def _had_gradient(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
-    """Whether Adam's moments, which a checkpoint keeps, hold anything; true of an optimizer that has none."""
+    """Whether an optimizer's moments, which a checkpoint keeps, hold anything; true of an optimizer that has none."""
     state = optimizer.state.get(parameter, {})
-    moments = [state[name] for name in ("exp_avg", "exp_avg_sq") if name in state]
-    return not moments or any(bool(local(moment).any()) for moment in moments)
+    moments = [state[name] for name in _MOMENTS if name in state]
+    least = 2e-30 if "RMS" in state else 0.0
+    return not moments or any(bool((local(moment).abs() > least).any()) for moment in moments)
 
 
 def _some(names: list[str]) -> str:

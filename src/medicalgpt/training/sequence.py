@@ -1,6 +1,5 @@
 """Which processes share rows (`distributed.sequence`), and the proof that a model bears it, before it trains."""
 
-from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,8 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.rope import BY_LENGTH
+from medicalgpt.models.rope import kinds as kinds_of
 from medicalgpt.models.shard import free
 from medicalgpt.models.trial import Run, Trial, coarsest, directly
 from medicalgpt.rendering.batch import pack_trees
@@ -23,9 +24,6 @@ from medicalgpt.training.meter import Reducer
 from medicalgpt.training.policy import AUTOCAST, mixed_precision
 from medicalgpt.training.supervised.module import StageModule
 from medicalgpt.training.together import gathered
-
-# Their frequencies follow from the longest position of what a process sees, which here is a part of a row.
-_BY_LENGTH = {"dynamic", "longrope"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def prove(policy: CausalPolicy | RewardPolicy, peers: Peers, config: StageConfig
         raise ConfigError(
             f"{asked} shares packed rows between processes, and this model cannot be packed; use distributed.sequence=1"
         )
-    if kinds := _BY_LENGTH.intersection(_rope_types(unwrap(policy.model).config.get_text_config())):
+    if kinds := BY_LENGTH.intersection(kinds_of(unwrap(policy.model).config.get_text_config())):
         raise ConfigError(
             f"{asked}: this model's rotary embedding ({', '.join(sorted(kinds))}) depends on the length of the whole row, of which "
             "a process sees a part; use distributed.sequence=1"
@@ -151,12 +149,3 @@ def _objection(policy: CausalPolicy | RewardPolicy, peers: Peers, trial: Trial) 
             module.training = mode
     unit = "score" if isinstance(policy, RewardPolicy) else "log-probability"
     return shared.objection(alone, coarsest(policy.model, trial.autocast), unit)
-
-
-def _rope_types(config: object) -> Iterator[str]:
-    """The kinds of rotary embeddings that a config names; some families have one for each kind of layer."""
-    for name in ("rope_parameters", "rope_scaling"):
-        found = getattr(config, name, None)
-        if isinstance(found, Mapping):
-            for one in (found, *(v for v in found.values() if isinstance(v, Mapping))):
-                yield str(one.get("rope_type", one.get("type", "")))

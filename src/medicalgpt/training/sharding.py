@@ -20,7 +20,7 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
     """The division that `distributed` asks for; None where every process holds the whole model. All processes ask.
 
     Raises:
-        ConfigError: groups that do not divide the processes, or float16.
+        ConfigError: groups that do not divide the processes, float16, or another optimizer than AdamW.
     """
     asked = config.distributed
     if world == 1 or asked.shard == "none":
@@ -32,6 +32,16 @@ def sharding_of(config: StageConfig, world: int) -> Sharding | None:
         raise ConfigError(
             "model.dtype=float16 needs loss scaling, which does not see an overflow in another process's part; with "
             f"distributed.shard={asked.shard} use bfloat16 or float32"
+        )
+    if config.train.optimizer != "adamw":
+        raise ConfigError(
+            f"train.optimizer={config.train.optimizer} needs whole matrices, and distributed.shard={asked.shard} divides them: use "
+            "train.optimizer=adamw, whose moments are divided with them, or distributed.shard=none"
+        )
+    if config.lora.modules_to_save:
+        raise ConfigError(
+            f"lora.modules_to_save keeps two copies of a module, which distributed.shard={asked.shard} does not divide; use "
+            "distributed.shard=none, or all weights (lora.enabled=false)"
         )
     if world % asked.replicate:
         raise ConfigError(f"distributed.replicate={asked.replicate} does not divide {world} processes")

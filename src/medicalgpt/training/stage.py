@@ -38,6 +38,7 @@ from medicalgpt.training.context import console as make_console
 from medicalgpt.training.launch import join, side_group
 from medicalgpt.training.limits import within_models
 from medicalgpt.training.loggers import require_loggers
+from medicalgpt.training.optimizers import require_optimizer
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.pins import named_data, pin
 from medicalgpt.training.plugins import plugin_hashes
@@ -105,6 +106,7 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     """Locate the base, read and render the data, and name everything the run depends on."""
     name, console = stage_name(asked), make_console(rank)
     require_loggers(asked.report_to)
+    require_optimizer(asked.train.optimizer)
     model, data = asked.model, asked.data
     check_paths(named_data(data))
     found = locate(model.base, model.at, model.trust_remote_code)

@@ -13,7 +13,7 @@ from medicalgpt.cli import app
 
 _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
-    "--family --tokenizer --resize-embeddings --tensor-parallel --memory-share"
+    "--family --tokenizer --resize-embeddings --tensor-parallel --memory-share --rope-scaling --rope-factor"
 )
 _SAMPLING = (
     "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --min-p --frequency-penalty --presence-penalty "
@@ -31,7 +31,7 @@ SURFACE = {
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
     "estimate": "--model --params --method --stage --offload --max-tokens --processes --shard --replicate --sequence --rank "
-    "--checkpointing --dtype --device --revision --trust-remote-code --table",
+    "--optimizer --checkpointing --dtype --device --revision --trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
     "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout "
     "--judge-parallel --judge-one-by-one --allow-remote",

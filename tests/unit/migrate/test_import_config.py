@@ -43,6 +43,11 @@ eval_steps: 50
 mix_strategy: interleave_under
 interleave_probs: 0.7,0.3
 loraplus_lr_ratio: 16.0
+additional_target: embed_tokens,lm_head
+optim: adamw_bnb_8bit
+adam_beta2: 0.95
+rope_scaling: yarn
+use_galore: true
 """
 SCRIPT = """\
 #!/bin/bash
@@ -112,7 +117,14 @@ def test_llama_factory_with_its_list_of_data_sets(tmp_path: Path) -> None:
     assert values["model.dtype"] == "bfloat16"
     assert "the weights stay in float32" in text
     said = left(text)
-    for word in ("plot_loss: true", "loraplus_lr_ratio: 16.0", "do_train: true", "zh.tags"):
+    assert values["lora.modules_to_save"] == ["embed_tokens", "lm_head"]
+    assert (values["lora.plus_ratio"], values["train.optimizer"], values["train.adam_beta2"]) == (
+        16.0,
+        "adamw_8bit",
+        0.95,
+    )
+    assert "model.rope_scaling=yarn and model.rope_factor=N" in said
+    for word in ("plot_loss: true", "use_galore: true", "do_train: true", "zh.tags"):
         assert word in said
     assert "report_to" not in values
 
@@ -220,6 +232,23 @@ def test_every_word_ends_up_somewhere(tmp_path: Path) -> None:
         told = " ".join(found.said)
         assert [word for word in words if word not in seen and word not in told] == [], (tool, stage)
         assert as_yaml(found, path.name)
+
+
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        ("optim: adamw_torch", "adamw"),
+        ("optim: paged_adamw_8bit", "paged_adamw_8bit"),
+        ("optim: adafactor", "adafactor"),
+        ("use_muon: true\noptim: adamw_torch", "muon"),
+        ("optim: lomo", None),
+    ],
+)
+def test_optimizers(tmp_path: Path, line: str, ours: str | None) -> None:
+    values, text = imported(write(tmp_path / "lf.yaml", f"stage: sft\nfinetuning_type: full\ndataset: a\n{line}\n"))
+    assert values.get("train.optimizer") == ours
+    if ours is None:
+        assert "optim: lomo (lf.yaml:4): here: adamw, adamw_8bit, paged_adamw_8bit, adafactor, muon" in left(text)
 
 
 def test_what_is_refused_here_is_left_with_the_reason(tmp_path: Path) -> None:

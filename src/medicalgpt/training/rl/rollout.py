@@ -12,6 +12,7 @@ from medicalgpt.errors import RunError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.rewards.answers import Answer, Group, PromptRow
+from medicalgpt.training.rl.data_answers import DataAnswers
 
 
 @dataclass
@@ -45,18 +46,30 @@ class RolloutSampler:
         those that several processes hold together while this one draws, and all of them have to come."""
         self.engine, self.config, self.seed, self.whole = engine, config, seed, whole
         self.renew = renew or (lambda update: None)
+        self.data: DataAnswers | None = None
 
     def sample(self, rows: Sequence[PromptRow], first: int, update: int) -> Rollouts:
         """Completions of an update. `first` is the place of the first row among all prompts of the update.
 
-        An answer depends on the seed, the update and its place, not on the number of processes.
+        An answer depends on the seed, the update and its place, not on the number of processes. With `data` some prompts get its
+        answers.
         """
         c = self.config
         seed = int.from_bytes(hashlib.sha256(f"{self.seed}:{update}".encode()).digest()[:8], "big")
         sampling = Sampling(
             c.max_new_tokens, c.temperature, c.top_p, c.top_k, seed=seed, min_new_tokens=c.min_new_tokens
         )
-        return self._run(rows, sampling, c.completions, first)
+        if self.data is None:
+            return self._run(rows, sampling, c.completions, first)
+        taken = [self.data.takes(update, first + at) for at in range(len(rows))]
+        drawn = [row for row, is_taken in zip(rows, taken) if not is_taken]
+        rolled = self._run(drawn, sampling, c.completions, first - self.data.taken_before(update, first))
+        groups = iter(rolled.groups)
+        every = [
+            Group(row, [self.data.answer(row)] * c.completions) if is_taken else next(groups)
+            for row, is_taken in zip(rows, taken)
+        ]
+        return Rollouts(every, rolled.tokens, rolled.seconds)
 
     def greedy(self, rows: Sequence[PromptRow]) -> Rollouts:
         """One most likely answer each, for held-out numbers."""
@@ -66,7 +79,11 @@ class RolloutSampler:
         start = time.perf_counter()
         ids = [list(row.ids) for row in rows]
         with self.whole():
-            found = self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
+            found = (
+                []
+                if not ids
+                else self.engine.complete(ids, sampling, n=n, batch_size=self.config.batch_size, first_index=first)
+            )
         backend = self.engine.backend
         scored = backend.logps if isinstance(backend, Scoring) else [[()] * len(answers) for answers in found]
         groups = [

@@ -29,6 +29,7 @@ from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.placing import training_device
 from medicalgpt.training.policy import checkpoint_activations, mixed_precision
 from medicalgpt.training.publish import chosen, gather, publish
+from medicalgpt.training.rl.data_answers import data_answers
 from medicalgpt.training.rl.experience import measure
 from medicalgpt.training.rl.heldout import HeldOut, reference_trees
 from medicalgpt.training.rl.loop import RlTrainer
@@ -120,6 +121,10 @@ def _trainer(
     updater = Updater(config, roles, world, capacity, filler, rate, group)
     rewards = _rewards(config, roles, capacity, ctx.template.stop_id, functions)
     sampler = open_sampler(ctx, config, roles, world)
+    if config.on_policy < 1:
+        lengths, seed = (config.data.max_tokens, config.rollout.max_new_tokens), config.train.seed
+        stops = ctx.template.stop_ids
+        sampler.data = data_answers(prompts.train, ctx.template, config.on_policy, seed, lengths, stops)
     rows = spread(prompts.held_out, config.train.eval_prompts)
     held_out = HeldOut(
         rows,

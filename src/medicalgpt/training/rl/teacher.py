@@ -38,7 +38,7 @@ def open_teacher(
         )
     model = config.model.model_copy(update={"base": name, "revision": None, "adapter": None})
     # Its head is read again in the student's backward pass, where logits are computed once more.
-    teacher = open_reference(model, "none", policy.batching, sharding, keep=True)
+    teacher = open_reference(model, config.teacher_quantization, policy.batching, sharding, keep=True)
     teacher.temperature = policy.temperature
     return teacher
 

@@ -20,6 +20,7 @@ from medicalgpt.objectives.base import Objective
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.training.meter import Meter
+from medicalgpt.training.optimizers import Group, optimizer_of, token_weights
 from medicalgpt.training.reached import GradientWatch
 from medicalgpt.training.rl.experience import Experience
 from medicalgpt.training.rl.process_group import ProcessGroup
@@ -59,12 +60,12 @@ class Updater:
         self.critic = [p for n, p in named.items() if n.startswith("critic.")]
         t = self.config.train
         groups = [
-            {"params": some, "weight_decay": t.weight_decay if matrices else 0.0, "peak": peak}
-            for part, peak in ((self.policy, t.learning_rate), (self.critic, self.critic_rate))
+            Group(some, peak, t.weight_decay if matrices else 0.0)
+            for part, peak in (("policy.", t.learning_rate), ("critic.", self.critic_rate))
             for matrices in (True, False)
-            if (some := [p for p in part if (p.dim() > 1) == matrices])
+            if (some := {n: p for n, p in named.items() if n.startswith(part) and (p.dim() > 1) == matrices})
         ]
-        self.optimizer = torch.optim.AdamW(groups)
+        self.optimizer = optimizer_of(self.config, groups, token_weights(*self.roles.modules()))
 
     def set_rates(self, update: int, updates: int) -> dict[str, float]:
         """Learning rates of update number `update` (0-based) of `updates`."""

@@ -43,9 +43,7 @@ def arguments(
         per_device_train_batch_size=1,
         gradient_accumulation_steps=plan.run.rows_per_step // group.count,
         learning_rate=t.learning_rate,
-        weight_decay=t.weight_decay,
         max_grad_norm=t.max_grad_norm,
-        optim="adamw_torch_fused",
         seed=t.seed + group.member,  # two parts of a row must not draw the same dropout
         logging_steps=t.log_every,
         logging_nan_inf_filter=False,
@@ -80,7 +78,8 @@ def build_trainer(
     t = ctx.config.train
     schedule = (t.schedule, t.warmup)
     settings = arguments(ctx, plan, group, module.sharding is not None)
-    trainer = StageTrainer(module, settings, plan.train, plan.held_out, ctx.folder, schedule, ctx.phases, group)
+    rows = (plan.train, plan.held_out)
+    trainer = StageTrainer(module, settings, *rows, ctx.folder, schedule, ctx.phases, group, ctx.config)
     trainer.pop_callback(PrinterCallback)
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback) and callback.logging_dir is None:

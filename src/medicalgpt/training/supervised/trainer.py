@@ -23,6 +23,7 @@ from medicalgpt.checkpoints.checkpoint import SCHEDULER
 from medicalgpt.checkpoints.divided import is_divided
 from medicalgpt.checkpoints.parts import load_optimizer
 from medicalgpt.checkpoints.saved_files import loaded
+from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.models.adapters import trainable
 from medicalgpt.models.shard import add_up, free, whole
 from medicalgpt.rendering.batch import TreeBatch
@@ -30,6 +31,7 @@ from medicalgpt.runs.folder import RunFolder, StartState
 from medicalgpt.runs.metrics import MetricsLog, SampleLog, held_out_numbers
 from medicalgpt.training.best import BestSoFar
 from medicalgpt.training.heartbeat import Heartbeat
+from medicalgpt.training.optimizers import Group, optimizer_of, token_weights
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.reached import GradientWatch, Movement
 from medicalgpt.training.saver import Saver
@@ -75,7 +77,9 @@ class StageTrainer(Trainer):
         schedule: tuple[Schedule, float],
         phases: Phases,
         group: RowGroup,
+        config: SupervisedConfig,
     ) -> None:
+        self.config = config
         self.module, self.folder, self.held_out, self.schedule = module, folder, held_out, schedule
         self.phases, self.group = phases, group
         self.loss_is_scaled_for_ga = True
@@ -227,6 +231,18 @@ class StageTrainer(Trainer):
 
     def _halt(self, what: str, rows: Sequence[str]) -> NoReturn:
         raise halt(self.folder.path, what, self.state.global_step, self.args.process_index, rows)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        if self.optimizer is None:
+            module = self.module if model is None else model
+            decayed, t = set(self.get_decay_parameter_names(module)), self.config.train
+            trained = trainable(module)
+            groups = [
+                Group({n: p for n, p in trained.items() if (n in decayed) == decays}, t.learning_rate, decay)
+                for decays, decay in ((True, t.weight_decay), (False, 0.0))
+            ]
+            self.optimizer = optimizer_of(self.config, groups, token_weights(module), fused=True)
+        return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
         if self.lr_scheduler is None:
