@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medicalgpt.cli.say import say
+
 if TYPE_CHECKING:
     from medicalgpt.memory.footprint import MemoryEstimate
 
@@ -34,7 +36,7 @@ def estimate(
     from medicalgpt.memory.estimate import hardware_table, setup_for
 
     if table:
-        typer.echo(hardware_table(max_tokens, checkpointing))
+        say(hardware_table(max_tokens, checkpointing))
         return
     if (model is None) == (params is None):
         raise ModelError("give either --model NAME or --params SIZE (7B, 13B, 30B, 70B), or --table for all sizes")
@@ -55,7 +57,7 @@ def estimate(
         rank=rank,
         checkpointing=checkpointing,
     )
-    typer.echo(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
+    say(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
 
 
 def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:

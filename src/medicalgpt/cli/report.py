@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from medicalgpt.cli.say import say
+
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN_OR_PIPELINE", help="The output_dir of a run or a pipeline.")],
@@ -29,7 +31,7 @@ def report(
     page = write_report(folder, language, output, before)
     found = read_trust(page.with_name(NAME))
     assert found is not None  # it was just written
-    typer.echo(
+    say(
         f"{found.verdict.word}: {len(found.gates)} gates, {len(found.tests)} tests, {len(found.not_measured)} not measured"
     )
-    typer.echo(f"written: {page}, {page.with_name(NAME)}")
+    say(f"written: {page}, {page.with_name(NAME)}")

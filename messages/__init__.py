@@ -1,0 +1,7 @@
+"""Translations of what the program says: gathering messages from the source, keeping catalogues in step, compiling them.
+
+python -m messages          # bring catalogues in step with the source, compile them, say what is translated
+"""
+
+WHOLE: tuple[str, ...] = ()
+"""Rooms in which every message is translated; a test holds them to it."""

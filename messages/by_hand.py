@@ -1,0 +1,81 @@
+"""Messages that no expression of our source shows: what code joins, what other programs say within ours, names of types.
+
+A test meets each of typer's in a real error, and those of the system in `os.strerror`.
+"""
+
+import errno
+import os
+
+LANGUAGE = "src/medicalgpt/language/catalogue.py"
+HELP = "src/medicalgpt/cli/help_texts.py"
+CONFIG = "src/medicalgpt/config/words.py"
+
+JOINED = (
+    "{first} or {rest}",
+    "{first} and {rest}",
+    "{first} and {number} more",
+    "{place}: {message}",
+    "warning: {message}",
+    "note: {message}",
+)
+
+FRAME = ("{key}: {expected}, default {default}. {meaning}", "key", "type", "default", "meaning")
+LIMITS = ("{kind} ≥ {limit}", "{kind} > {limit}", "{kind} ≤ {limit}", "{kind} < {limit}")
+# Words that stand alone: `catalogue.ONE_WORD` says in which places they are translated, for elsewhere they may be names.
+TYPES = ("text", "number", "path", "choice", "section")
+
+TYPER = (
+    "Arguments",
+    "Options",
+    "Commands",
+    "Error",
+    "Aborted.",
+    "[required]",
+    "Usage: ",
+    "Show this message and exit.",
+    "Install completion for the current shell.",
+    "Show completion for the current shell, to copy it or customize the installation.",
+    "No such option: {option}",
+    "No such option: {option}{hint}",
+    "No such option: {option} (Possible options: {options})",
+    "No such command {name}.",
+    "No such command {name}.{hint}",
+    "Missing option {name}.",
+    "Missing argument {name}.",
+    "Missing command.",
+    "Invalid value for {name}: {message}",
+    "{value} is not one of {choices}.",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be greater than or equal to {limit}",
+    "Input should be {choices}",
+    "Option {name} requires an argument.",
+    "Got unexpected extra argument ({names})",
+    "Got unexpected extra arguments ({names})",
+)
+PANELS = ("Model", "Sampling", "Judge")
+
+_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+    errno.EADDRINUSE,
+    errno.ECONNREFUSED,
+)
+SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
+
+BY_HAND = [
+    *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
+    *((text, HELP) for text in (*TYPER, *PANELS)),
+    *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES)),
+]
