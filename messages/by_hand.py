@@ -19,7 +19,7 @@ JOINED = (
     "note: {message}",
 )
 
-FRAME = ("{key}: {expected}, default {default}. {meaning}", "key", "type", "default", "meaning")
+FRAME = ("key", "type", "default", "meaning")
 LIMITS = ("{kind} ≥ {limit}", "{kind} > {limit}", "{kind} ≤ {limit}", "{kind} < {limit}")
 # Words that stand alone: `catalogue.ONE_WORD` says in which places they are translated, for elsewhere they may be names.
 TYPES = ("text", "number", "path", "choice", "section")
@@ -53,6 +53,16 @@ TYPER = (
     "Got unexpected extra argument ({names})",
     "Got unexpected extra arguments ({names})",
 )
+SETTINGS = (
+    "Objective",
+    "Rollout",
+    "Reward",
+    "{rate}, {schedule}, warm-up {warmup}",
+    "{variant} adapters: rank {rank}, alpha {alpha}, dropout {dropout}",
+    "{count} tokens",
+    "{share} of the training data",
+)
+STATES = ("running", "interrupted", "finished", "{change} points")
 PANELS = ("Model", "Sampling", "Judge")
 
 _ERRORS = (
@@ -76,6 +86,7 @@ SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
 
 BY_HAND = [
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
+    *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),
     *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES)),
 ]

@@ -95,7 +95,7 @@ def shares() -> Mapping[str, tuple[int, int]]:
 
 def traditional(text: str) -> str:
     """简体 in the words of Taiwan; places and code stay as they are."""
-    parts = re.split(r"(\{[^{}]*\}|`[^`\n]*`)", text)
+    parts = re.split(r"(\{[\w|]*\}|`[^`\n]*`)", text)
     told = "".join(part if i % 2 else _words(part) for i, part in enumerate(parts))
     return re.sub(r"(?<=[\u4e00-\u9fff])(?=adapter)|(?<=adapter)(?=[\u4e00-\u9fff])", " ", told)
 

@@ -36,6 +36,7 @@ _ALL_SHOWN = {
     "config/words.py",
     "disk/failures.py",
     "runs/headline.py",
+    "runs/settings.py",
     "serve/chat.py",
 }
 # Answers of the API stay English; the disclaimer is shown in every language at once.
@@ -135,7 +136,13 @@ def _shown_in(file: _File) -> Iterator[tuple[ast.AST, ast.expr, bool]]:
             for expression in _shown(node):
                 yield scope, expression, True
             if file.name in _ALL_SHOWN and isinstance(node, (ast.Return, ast.Yield, ast.Assign)) and node.value:
-                yield scope, node.value, False
+                whole = isinstance(node, ast.Yield) and isinstance(
+                    node.value, ast.Tuple
+                )  # a heading and what stands under it
+                yield from (
+                    (scope, one, whole)
+                    for one in (node.value.elts if isinstance(node.value, ast.Tuple) and whole else [node.value])
+                )
         if file.name.startswith("cli/") and isinstance(scope, ast.FunctionDef) and _is_command(scope):
             yield scope, ast.Constant(inspect.cleandoc(ast.get_docstring(scope) or "")), True
 
@@ -161,6 +168,10 @@ def _shown(node: ast.AST) -> Iterator[ast.expr]:
 
 def _closure(node: ast.expr, file: _File, scope: ast.AST, whole: bool, depth: int) -> Iterator[tuple[str, str]]:
     """Templates of an expression, and of all that its names stand for, with the file each stands in."""
+    if isinstance(node, (ast.Tuple, ast.List)) and not isinstance(scope, ast.Module):  # there they are tables of names
+        for element in node.elts:
+            yield from _closure(element, file, scope, whole, depth)
+        return
     yield from ((text, file.name) for text in templates(node) if whole or _is_phrase(text))
     if depth < _DEEPEST:
         for at, where, inner in _named_in(node, file, scope):

@@ -169,7 +169,7 @@ def draft(status: str, **changes: Any) -> Draft:
 
 def test_a_run_under_way_and_an_interrupted_one_have_a_report(tmp_path: Path) -> None:
     running = Page(report.write_draft(tmp_path, draft("running")).read_text("utf-8"))
-    assert cells(running, "Step", 2) == ["Step", "40 of 200"]
+    assert cells(running, "Step", 2) == ["Step", "40 / 200"]
     assert cells(running, "Metric", 3) == ["Metric", "Before", "Now"]
     assert ("meta", {"http-equiv": "refresh", "content": "30"}) in running.tags, "an open page follows the run"
     assert "Before and so far" in running.texts
