@@ -44,9 +44,8 @@ def update(found: Iterable[Message], wordings: Iterable[str]) -> None:
         for message in by_room.get(room, ()):
             new.add(message.text, locations=[(message.file, 0)])
         for entry in old:
-            if (
-                entry.id and entry.string and entry.id not in new and entry.id in known
-            ):  # words that a function hands to another
+            kept = entry.id and entry.string and not entry.fuzzy and entry.id not in new
+            if kept and entry.id in known:  # words that a function hands to another
                 new.add(entry.id, locations=[(file, 0) for file, _ in entry.locations])
         old.update(new, no_fuzzy_matching=len(new) > 100 and not len(old))
         old.obsolete.clear()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from messages.by_hand import BY_HAND
+from messages.by_hand import BY_HAND, NOT_SHOWN
 from messages.templates import templates
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,7 +98,9 @@ def messages() -> list[Message]:
     for text, place in BY_HAND:
         message = Message(text, place)
         found.setdefault((message.room, text), message)
-    return [message for message in found.values() if not message.file.startswith(_ENGLISH)]
+    return [
+        message for message in found.values() if not message.file.startswith(_ENGLISH) and message.text not in NOT_SHOWN
+    ]
 
 
 @cache
@@ -192,6 +194,9 @@ def _named_in(node: ast.expr, file: _File, scope: ast.AST) -> Iterator[tuple[_Fi
 def _values(name: str, file: _File, scope: ast.AST) -> Iterator[tuple[_File, ast.AST, ast.expr]]:
     """What is assigned to a name in its function, else in its module, else, for a constant, wherever there is one."""
     local = [value for other in ast.walk(scope) for assigned, value in _assigned(other) if assigned == name]
+    if isinstance(scope, ast.FunctionDef):
+        with_default = scope.args.args[len(scope.args.args) - len(scope.args.defaults) :]
+        local += [value for arg, value in zip(with_default, scope.args.defaults) if arg.arg == name]
     if local:
         yield from ((file, scope, value) for value in local)
     elif name in file.constants:

@@ -118,8 +118,7 @@ def _show_version(wanted: bool) -> None:
 
 def _choose_language(name: str | None) -> None:
     try:
-        if name is not None:
-            choose(name)
+        choose(name)
         chosen()
     except ConfigError as error:
         print_error(str(error))

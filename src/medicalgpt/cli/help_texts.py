@@ -5,7 +5,7 @@ from typing import Any
 from medicalgpt.language import chosen, translated
 
 # The words around our own in typer's help and errors.
-_FRAME = {
+FRAME = {
     "DEFAULT_STRING": "[default: {}]",
     "REQUIRED_LONG_STRING": "[required]",
     "ARGUMENTS_PANEL_TITLE": "Arguments",
@@ -23,7 +23,7 @@ def translate_frame(context: Any) -> None:
         return
     from typer import rich_utils
 
-    for name, text in _FRAME.items():
+    for name, text in FRAME.items():
         setattr(rich_utils, name, translated(text))
     plain = type(context).formatter_class
 

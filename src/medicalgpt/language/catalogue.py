@@ -76,7 +76,12 @@ class _Lookup:
             if self._left < 0 or depth > _DEEPEST or not (words or depth == 0 or " " in text):
                 return None
             self._known[key] = None  # while it is looked for
-            self._known[key] = self._message(text, depth, words) or self._parts(text, depth, words)
+            self._known[key] = (
+                (self._parts(text, depth, words, all_ours=True) if depth else None)
+                or self._message(text, depth, words)
+                or self._parts(text, depth, words)
+                or self._counted(text, depth)
+            )
         return self._known[key]
 
     def _message(self, text: str, depth: int, words: bool) -> str | None:
@@ -107,16 +112,23 @@ class _Lookup:
         if rest:
             yield from self._apart(rest, value[cut:], depth)
 
-    def _parts(self, text: str, depth: int, words: bool) -> str | None:
-        """Lines, each on its own under its indent; clauses behind semicolons or commas likewise, if any is ours."""
+    def _parts(self, text: str, depth: int, words: bool, all_ours: bool = False) -> str | None:
+        """Lines, each on its own under its indent; clauses behind semicolons or commas likewise, if any or all of them are ours."""
         for mark, joined in _MARKS.items():
             if mark in text:
                 parts = text.split(mark)
                 told = [self._indented(part, depth, words) for part in parts]
-                if None in told or told == parts:
+                same = sum(part == other for part, other in zip(parts, told))
+                if None in told or same > (0 if all_ours else len(parts) - 1):
                     continue
                 return joined.join(part for part in told if part is not None)
         return None
+
+    def _counted(self, text: str, depth: int) -> str | None:
+        """A message of ours behind how often it came: "3 the answer is missing"."""
+        count, _, rest = text.partition(" ")
+        told = self.text(rest, depth + 1, False) if count.replace(",", "").isdecimal() else None
+        return None if told is None else f"{count} {told}"
 
     def _indented(self, part: str, depth: int, words: bool) -> str | None:
         found = _INDENT.fullmatch(part)

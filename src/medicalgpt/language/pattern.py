@@ -76,7 +76,7 @@ def places(template: str) -> set[str]:
 
 def numbers(template: str) -> Iterator[str]:
     """A template with its places for singular and plural (`{row|rows}`) written out, every way."""
-    choice = next((name for name in places(template) if "|" in name), None)
+    choice = next((name for touching in parse(template).names for name in touching if "|" in name), None)
     if choice is None:
         yield template
         return
