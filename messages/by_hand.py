@@ -6,8 +6,11 @@ A test meets each of typer's in a real error, and those of the system in `os.str
 import errno
 import os
 
+from medicalgpt.config.foreign import FOREIGN
+
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
+HEADINGS_PLACE = "src/medicalgpt/cli/data.py"
 CONFIG = "src/medicalgpt/config/words.py"
 
 JOINED = (
@@ -17,6 +20,8 @@ JOINED = (
     "{place}: {message}",
     "warning: {message}",
     "note: {message}",
+    ". {sentence}",
+    "override '{given}'",
 )
 
 FRAME = ("key", "type", "default", "meaning")
@@ -87,9 +92,23 @@ SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
 # Found by the same rules, and no message.
 NOT_SHOWN = ("lora_rank lora_r", "What is a fever? 38.5 °C.")
 
+# What words of other tools mean: said as a clause, or as a sentence behind the key that is meant.
+FOREIGN_NOTES = tuple(
+    sorted(
+        {
+            told.replace("{", "{{").replace("}", "}}")
+            for meant in FOREIGN.values()
+            if meant.note
+            for told in (meant.note, meant.sentence)
+        }
+    )
+)
+HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
+
 BY_HAND = [
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),
-    *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES)),
+    *((text, HEADINGS_PLACE) for text in HEADINGS),
+    *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES, *FOREIGN_NOTES)),
 ]

@@ -80,7 +80,8 @@ def _print(found: "Inspection") -> None:
 
     console = Console(soft_wrap=True, markup=False)  # a name with brackets is no markup
     files = Table(
-        Column("file", overflow="fold", min_width=24), "type", "encoding", "shape", "kind", "rows", "bad", "columns"
+        Column(translated("file"), overflow="fold", min_width=24),
+        *(translated(heading) for heading in ("type", "encoding", "shape", "kind", "rows", "bad", "columns")),
     )
     for f in found.files:
         columns = ", ".join(f.columns)
@@ -126,7 +127,7 @@ def _print(found: "Inspection") -> None:
             console.print(translated(f"  {remark}"), highlight=False)
     for place, text in found.rows:
         console.rule(Text(place))
-        console.print(translated(text))
+        console.print(text)
     for place, expected, decoded in found.refused[:3]:
         console.rule(Text(f"refused: {place}"))
         console.print(translated(f"expected: {expected!r}\ndecoded:  {decoded!r}"), highlight=False)

@@ -85,22 +85,23 @@ class _Lookup:
         return self._known[key]
 
     def _message(self, text: str, depth: int, words: bool) -> str | None:
-        if (found := self._exact.get(text)) is not None:
-            return found
+        if (known := self._exact.get(text)) is not None:
+            return known
         for pattern, translation in self._patterns:
-            if (found := pattern.values(text)) is not None:
-                values = {
-                    name: value
-                    for touching, both in zip(pattern.names, found)
-                    for name, value in self._apart(touching, both, depth)
-                }
-                told = {
-                    name: self._value(value, depth + 1, name.rstrip("0123456789") in ONE_WORD or words)
-                    for name, value in values.items()
-                }
-                # A template that has no words of its own says something only if a value of it does.
-                if None not in told.values() and (pattern.has_words or told != values):
-                    return translation.format(**told)
+            if (found := pattern.values(text)) is None:
+                continue
+            values = {
+                name: value
+                for touching, both in zip(pattern.names, found)
+                for name, value in self._apart(touching, both, depth)
+            }
+            told = {
+                name: value if name in pattern.quoted else self._value(value, depth + 1, words or _is_ours(name))
+                for name, value in values.items()
+            }
+            # A template that has no words of its own says something only if a value of it does.
+            if None not in told.values() and (pattern.has_words or told != values):
+                return translation.format(**told)
         return None
 
     def _apart(self, names: Sequence[str], value: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -142,6 +143,11 @@ class _Lookup:
             return value
         found = self.text(value, depth, words)
         return found if found is not None else None if is_prose(value) else value
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a single word in a place of that name is ours."""
+    return name.rstrip("0123456789") in ONE_WORD
 
 
 def _all(mark: str, text: str) -> Iterator[int]:

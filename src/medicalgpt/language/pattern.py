@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from string import Formatter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
     """A template as alternating literals and places.
 
@@ -21,6 +22,14 @@ class Pattern:
     def weight(self) -> int:
         """Characters that a text must have to match: the heavier, the surer."""
         return sum(map(len, self.literals))
+
+    @cached_property
+    def quoted(self) -> frozenset[str]:
+        """The places between quotation marks: what stands there is somebody's own words."""
+        edges = zip(self.literals, self.names, self.literals[1:])
+        return frozenset(
+            names[0] for left, names, right in edges if left[-1:] == right[:1] and left[-1:] in tuple("'\"`")
+        )
 
     @property
     def has_words(self) -> bool:

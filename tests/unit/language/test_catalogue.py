@@ -24,6 +24,7 @@ KNOWN = Catalogue(
         "{size} free": "还剩 {size}",
         "{size} are needed": "需要 {size}",
         "{what} failed: {why}": "{what} 失败：{why}",
+        'rows say "{words}" first': '数据先说 "{words}"',
     }
 )
 
@@ -42,6 +43,9 @@ KNOWN = Catalogue(
         ("the disk is full (2 MB are needed, 1 MB free)", "磁盘已满（需要 2 MB，还剩 1 MB）"),
         ("the disk is full (1, 2)", "磁盘已满（1, 2）"),
         ("  a.csv: no such file\n  b.csv: no such file", "  a.csv：没有这个文件\n  b.csv：没有这个文件"),
+        ('rows say "You are a nurse of ours" first', '数据先说 "You are a nurse of ours"'),
+        ('rows say "nothing was deleted" first', '数据先说 "nothing was deleted"'),
+        ("a.csv: 1,204 nothing was deleted", "a.csv：1,204 没有删除任何内容"),
         ("reading failed: nothing was deleted", "reading 失败：没有删除任何内容"),
     ],
 )
