@@ -25,7 +25,7 @@ PACKAGE = ROOT / "src" / "medicalgpt"
 _SPEAKERS = {"say", "print_error", "translated", "_notice", "_print", "warn", "tell", "_tell"}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
 _MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
-_HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description"}
+_HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
 # All that functions of these files return or assign is shown.
 _ALL_SHOWN = {
     "cli/closing.py",

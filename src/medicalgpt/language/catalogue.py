@@ -19,7 +19,7 @@ ONE_WORD: Final = frozenset({"expected", "expected_words", "type", "type_words"}
 _COMMAND = re.compile(r"medicalgpt( [a-z-]+){1,2}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _PROSE = re.compile(r"(?<![\w/.=-])[A-Za-z]?[a-z]+(?: [a-z]+)+(?![\w/])")
-_BEGINS: Final = ("; ", ". ", " (", ", ", " ")  # a hint behind a value
+_BEGINS: Final = ("; ", ". ", " (", ", ")  # a hint behind a value
 _MARKS: Final = {"\n": "\n", "; ": "；", ", ": "，"}
 _CHINESE = re.compile("[\u4e00-\u9fff]")  # a value that was translated before, or a name of the user's
 _INDENT = re.compile(r"(\s*(?:- )?)(.*)", re.DOTALL)

@@ -69,7 +69,7 @@ def test_every_key_is_explained(stage: str) -> None:
         (["no-such"], "没有命令 'no-such'。"),
         (["evaluate", "run"], "缺少选项 '--model'。"),
         (["evaluate", "run", "--model", "m", "--limit", "x"], "'--limit' 的值无效：应为整数"),
-        (["models", "pull", "nothing"], "nothing 不是内嵌模型"),
+        (["models", "pull", "nothing"], "'nothing' 不是内嵌模型"),
         (["config", "validate", "sft", "/no/such.yaml"], "/no/such.yaml"),
     ],
 )
