@@ -35,10 +35,10 @@ from medicalgpt.cli import (
     vocab,
 )
 from medicalgpt.cli.foreign_options import command_hint, option_hint
-from medicalgpt.cli.help_texts import translate_command, translate_error, translate_frame
+from medicalgpt.cli.help_texts import translate_error, translate_help
 from medicalgpt.cli.report_errors import print_error, report_errors
 from medicalgpt.errors import ConfigError
-from medicalgpt.language import LANGUAGES, choose, chosen, translated
+from medicalgpt.language import LANGUAGES, choose, translated
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
@@ -72,20 +72,12 @@ class _Commands(TyperGroup):
     for them are private.
     """
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            translate_command(command, ctx)
-        return command
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        translate_frame(ctx)
-        translate_command(self, ctx)
-        super().format_help(ctx, formatter)
+    def get_help(self, ctx: Any) -> str:
+        translate_help(ctx)  # `--help` alone comes before the option `--lang`, which does so for commands
+        return super().get_help(ctx)
 
     def invoke(self, ctx: Any) -> Any:
         with report_errors():
-            translate_frame(ctx)
             try:
                 return super().invoke(ctx)
             except typer.Abort:
@@ -116,10 +108,10 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _choose_language(name: str | None) -> None:
+def _choose_language(context: typer.Context, name: str | None) -> None:
     try:
         choose(name)
-        chosen()
+        translate_help(context)
     except ConfigError as error:
         print_error(str(error))
         raise typer.Exit(2) from None

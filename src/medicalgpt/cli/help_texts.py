@@ -1,6 +1,8 @@
 """Help and wrong usage in the chosen language. typer keeps its own words in module constants and methods, which are set here."""
 
-from typing import Any
+from functools import partialmethod
+
+import typer
 
 from medicalgpt.language import chosen, translated
 
@@ -17,40 +19,36 @@ FRAME = {
 }
 
 
-def translate_frame(context: Any) -> None:
-    """Set the words that typer puts around help and errors; once a language other than English is chosen."""
+def translate_help(context: typer.Context) -> None:
+    """Set all words of the help and errors of a program, from its top command down, if its language is not English."""
     if chosen() == "en":
         return
     from typer import rich_utils
 
-    for name, text in FRAME.items():
-        setattr(rich_utils, name, translated(text))
     plain = type(context).formatter_class
+    formatter = type(
+        "Formatter", (plain,), {"write_usage": partialmethod(plain.write_usage, prefix=translated("Usage: "))}
+    )
+    frame = [(rich_utils, name, translated(text)) for name, text in FRAME.items()]
+    for holder, name, value in [*frame, (type(context), "formatter_class", formatter)]:
+        setattr(holder, name, value)
+    _translate(context.command, context)
 
-    class Formatter(plain):  # type: ignore[misc, valid-type]  # typer has no public name for it
-        def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-            super().write_usage(prog, args, translated("Usage: ") if prefix is None else prefix)
 
-    if not getattr(plain, "translated", False):
-        Formatter.translated = True
-        type(context).formatter_class = Formatter
-
-
-def translate_command(command: Any, context: Any) -> None:
-    """Set the help of a command, its parameters and the commands below it, each once."""
-    if chosen() == "en" or getattr(command, "translated", False):
-        return
-    command.translated = True
-    for holder in filter(None, (command, *command.params, command.get_help_option(context))):
+def _translate(command: object, context: typer.Context) -> None:
+    """Set the help of a command, its parameters and the commands below it; what is set already has no translation."""
+    help_option = getattr(command, "get_help_option", lambda context: None)(context)
+    for holder in (command, *getattr(command, "params", ()), help_option):
         for name in ("help", "short_help", "epilog", "rich_help_panel"):
             if text := getattr(holder, name, None):
                 setattr(holder, name, translated(text))
     for inner in getattr(command, "commands", {}).values():
-        translate_command(inner, context)
+        _translate(inner, context)
 
 
-def translate_error(error: Any) -> None:
+def translate_error(error: Exception) -> None:
     """Let an error of typer's about wrong usage speak the chosen language."""
-    if chosen() != "en" and hasattr(error, "format_message"):
-        said = error.format_message()
-        error.format_message = lambda: translated(said)
+    tell = getattr(error, "format_message", None)
+    if tell is not None and chosen() != "en":
+        said = translated(tell())
+        vars(error)["format_message"] = lambda: said

@@ -22,25 +22,26 @@ def choose(name: str | None) -> None:
     """Let this process speak a language; None: what the environment says.
 
     Raises:
-        ConfigError: it is none of ours.
+        ConfigError: it is none of ours, or MEDICALGPT_LANG is none where that counts.
     """
     global _chosen
-    _chosen = None if name is None else _named(name, "--lang")
+    wanted, what = (os.environ.get(ENV, ""), ENV) if name is None else (name, "--lang")
+    found = of_locale(wanted)
+    if found is None and (wanted.strip() or name is not None):
+        shown = wanted if len(wanted) <= 20 else wanted[:20] + "…"
+        raise ConfigError(f"{what} is {shown!r}; allowed: {', '.join(LANGUAGES)}")
+    _chosen = None if name is None else found
 
 
 def chosen() -> Language:
-    """The language of this process.
-
-    Raises:
-        ConfigError: MEDICALGPT_LANG names none of ours.
-    """
+    """The language of this process. The command line refuses a wrong MEDICALGPT_LANG; elsewhere it means English."""
     return _chosen or of_environment()
 
 
 def of_environment() -> Language:
-    """MEDICALGPT_LANG, else the locale if the terminal can write its characters, else English. Raises ConfigError."""
+    """MEDICALGPT_LANG, else the locale if the terminal can write its characters, else English."""
     if asked := os.environ.get(ENV, "").strip():
-        return _named(asked, ENV)
+        return of_locale(asked) or "en"
     locale = next((value for name in _LOCALE if (value := os.environ.get(name))), "")
     language = of_locale(locale) or "en"
     return language if _writable(language) else "en"
@@ -48,7 +49,7 @@ def of_environment() -> Language:
 
 def of_locale(name: str) -> Language | None:
     """The language of a locale or language tag: zh_CN.UTF-8, zh-Hant-HK, en_US …; None where it is none of ours."""
-    words = name.partition(".")[0].partition("@")[0].replace("_", "-").lower().split("-")
+    words = name.strip().partition(".")[0].partition("@")[0].replace("_", "-").lower().split("-")
     if words[0] == "en":
         return "en"
     if words[0] != "zh":
@@ -56,14 +57,6 @@ def of_locale(name: str) -> Language | None:
     if "hans" in words:
         return "zh-CN"
     return "zh-TW" if set(words) & set(_TRADITIONAL) else "zh-CN"
-
-
-def _named(name: str, what: str) -> Language:
-    found = of_locale(name.strip())
-    if found is None:
-        shown = name if len(name) <= 20 else name[:20] + "…"
-        raise ConfigError(f"{what} is {shown!r}; allowed: {', '.join(LANGUAGES)}")
-    return found
 
 
 def _writable(language: Language) -> bool:
