@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from medicalgpt.language import choose
 from tests.kernels import header
 
+os.environ["MEDICALGPT_LANG"] = "en"  # whatever the machine speaks; processes that tests start inherit it
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
 _USERS_CACHE = os.environ.get("MEDICALGPT_CACHE")
 
@@ -42,3 +44,10 @@ def _one_thread() -> None:
     """Tiny models run slower on many threads, and sums stay in one order. Tests that need no torch do not load it."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or 1))
+
+
+@pytest.fixture(autouse=True)
+def _english_again() -> Iterator[None]:
+    """A test that chose a language leaves none behind."""
+    yield
+    choose(None)

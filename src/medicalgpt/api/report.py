@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from medicalgpt.config.emergency import Language
+from medicalgpt.language import Language
 from medicalgpt.trust.write import write_report
 
 PathLike = str | os.PathLike[str]

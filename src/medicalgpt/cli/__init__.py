@@ -35,7 +35,10 @@ from medicalgpt.cli import (
     vocab,
 )
 from medicalgpt.cli.foreign_options import command_hint, option_hint
-from medicalgpt.cli.report_errors import report_errors
+from medicalgpt.cli.help_texts import translate_error, translate_help
+from medicalgpt.cli.report_errors import print_error, report_errors
+from medicalgpt.errors import ConfigError
+from medicalgpt.language import LANGUAGES, choose, translated
 
 GROUPS: dict[str, typer.Typer] = {
     "config": config.app,
@@ -69,6 +72,10 @@ class _Commands(TyperGroup):
     for them are private.
     """
 
+    def get_help(self, ctx: Any) -> str:
+        translate_help(ctx)  # `--help` alone comes before the option `--lang`, which does so for commands
+        return super().get_help(ctx)
+
     def invoke(self, ctx: Any) -> Any:
         with report_errors():
             try:
@@ -83,6 +90,7 @@ class _Commands(TyperGroup):
                     if hint:
                         error.message += hint  # type: ignore[attr-defined]
                         error.possibilities = None  # type: ignore[attr-defined]
+                translate_error(error)
                 raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -100,6 +108,15 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _choose_language(context: typer.Context, name: str | None) -> None:
+    try:
+        choose(name)
+        translate_help(context)
+    except ConfigError as error:
+        print_error(str(error))
+        raise typer.Exit(2) from None
+
+
 # Plain tracebacks for bugs: the pretty ones can show local variables, and those may hold patient text.
 app = typer.Typer(cls=_Commands, name="medicalgpt", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -109,6 +126,15 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            metavar=" | ".join(LANGUAGES),
+            callback=_choose_language,
+            is_eager=True,
+            help="Language of messages, help and reports; default: MEDICALGPT_LANG, else that of the system.",
+        ),
+    ] = None,
 ) -> None:
     """From an open base language model and medical text to a medical assistant: trained, aligned, measured, served."""
 
@@ -122,5 +148,5 @@ for _name, _command in COMMANDS.items():
 def main() -> None:
     """Run the command line of this process; exits with 0, 2 (wrong input) or 130 (interrupted)."""
     # A user of the command line has no use for the place in our code that a warning comes from.
-    warnings.formatwarning = lambda message, category, *_: f"warning: {message}\n"
+    warnings.formatwarning = lambda message, category, *_: translated(f"warning: {message}") + "\n"
     app(prog_name="medicalgpt")

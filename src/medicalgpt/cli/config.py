@@ -1,9 +1,15 @@
 """`medicalgpt config`: what keys exist, whether a file is right, and what it amounts to."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from medicalgpt.cli.say import say
+from medicalgpt.language import translated
+
+if TYPE_CHECKING:
+    from medicalgpt.config.explain import Row
 
 app = typer.Typer(no_args_is_help=True, help="Explain, check and resolve configuration files.")
 
@@ -31,10 +37,15 @@ def explain(
     _load(plugin)
     rows = explain(schema_of(stage))
     needle = filter_text.lower()
-    chosen = [row for row in rows if needle in row.key.lower() or needle in row.description.lower()]
+    chosen = [row for row in rows if any(needle in text.lower() for text in _texts(row))]
     if not chosen:
         raise ConfigError(f"no key of stage '{stage}' contains '{filter_text}' in its name or meaning; try less text")
     print_rows(chosen, title=f"medicalgpt {'data' if stage == 'curate' else 'train'} {stage}")
+
+
+def _texts(row: "Row") -> tuple[str, ...]:
+    """What `--filter` looks at: the meaning also in the reader's language."""
+    return row.key, row.description, translated(row.description)
 
 
 @app.command()
@@ -46,7 +57,7 @@ def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plug
     _load(plugin)
     resolved = load(schema_of(stage), file, overrides or [])
     given = sum(origin != "default" for origin in resolved.origin.values())
-    typer.echo(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
+    say(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
 
 
 @app.command("import")
@@ -85,9 +96,9 @@ def import_(
             output.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{output} could not be written: {error.strerror}") from None
-        typer.echo(f"written: {output}")
+        say(f"written: {output}")
     missing = f", {text.count(MISSING) - 1} to fill in ({MISSING})" if MISSING in text else ""
-    typer.echo(
+    say(
         f"{found.given.tool}, {found.stage}: {len(found.values)} keys set, {len(found.left)} words not carried over{missing}; "
         "the reasons stand in the file as comments",
         err=True,

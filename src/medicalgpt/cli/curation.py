@@ -6,6 +6,7 @@ from typing import Annotated, Optional
 import typer
 
 from medicalgpt.cli.data_options import Encoding, Txt
+from medicalgpt.cli.say import say
 
 Review = Annotated[
     Path | None,
@@ -65,9 +66,9 @@ def scan(
         "scale.workers": workers,
     }
     config = load(CurateConfig, None, [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]).value
-    report = look(config, lambda text: typer.echo(text, err=True), review)
+    report = look(config, lambda text: say(text, err=True), review)
     for line in lines(report):
-        typer.echo(line)
+        say(line)
     if found_personal_data(report):
         raise typer.Exit(1)
 
@@ -90,7 +91,7 @@ def curate(
     from medicalgpt.curation.words import lines
 
     resolved = load(CurateConfig, config, overrides or [])
-    folder = make(resolved, lambda text: typer.echo(text, err=True), review)
+    folder = make(resolved, lambda text: say(text, err=True), review)
     for line in lines(Corpus(folder).report):
-        typer.echo(line)
-    typer.echo(f"finished: {folder}")
+        say(line)
+    say(f"finished: {folder}")

@@ -6,6 +6,7 @@ import typer
 
 from medicalgpt.cli.curation import curate, scan
 from medicalgpt.cli.data_options import Encoding, Txt
+from medicalgpt.language import translated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,8 @@ def _print(found: "Inspection") -> None:
 
     console = Console(soft_wrap=True, markup=False)  # a name with brackets is no markup
     files = Table(
-        Column("file", overflow="fold", min_width=24), "type", "encoding", "shape", "kind", "rows", "bad", "columns"
+        Column(translated("file"), overflow="fold", min_width=24),
+        *(translated(heading) for heading in ("type", "encoding", "shape", "kind", "rows", "bad", "columns")),
     )
     for f in found.files:
         columns = ", ".join(f.columns)
@@ -95,40 +97,40 @@ def _print(found: "Inspection") -> None:
         )
     console.print(files)
     for line in [*source_lines(found.sources), *skipped_lines(found.skipped)]:
-        console.print(line, highlight=False)
+        console.print(translated(line), highlight=False)
     for f in found.files:
         for note in f.notes:
-            console.print(f"{f.path}: {note}", highlight=False)
+            console.print(translated(f"{f.path}: {note}"), highlight=False)
         if len(f.reasons) == 1 and f.bad == f.rows > 1:  # one complaint, not ten times the same
-            console.print(f"{f.path}: all {f.rows} rows: {next(iter(f.reasons))}", highlight=False)
+            console.print(translated(f"{f.path}: all {f.rows} rows: {next(iter(f.reasons))}"), highlight=False)
         else:
             for number, reason in f.bad_rows[:10]:
-                console.print(f"{f.path}:{number}: {reason}", highlight=False)
+                console.print(translated(f"{f.path}:{number}: {reason}"), highlight=False)
         if f.guess:
-            console.print(f"{f.path}: perhaps {as_setting(f.guess)}", highlight=False)
+            console.print(translated(f"{f.path}: perhaps {as_setting(f.guess)}"), highlight=False)
         for names, what in ((f.unread, "not read"), (f.not_learned, "not learned")):
             for name, count in names.items():
-                console.print(f"{f.path}: {what}: {name} ({count} rows)", highlight=False)
+                console.print(translated(f"{f.path}: {what}: {name} ({count} rows)"), highlight=False)
     for kind, ledger in found.kinds.items():
         total, lengths = ledger.as_dict(), found.lengths[kind]
         outcomes = ", ".join(f"{k} {total[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))
-        console.print(f"{kind}: {outcomes}", highlight=False)
+        console.print(translated(f"{kind}: {outcomes}"), highlight=False)
         for reason, count in total["reasons"].items():
-            console.print(f"  {count} {reason}", highlight=False)
+            console.print(translated(f"  {count} {reason}"), highlight=False)
         if len(lengths):
             marks = ", ".join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
             console.print(
-                f"  tokens a sample: {marks}, longest {int(lengths.max())}; {int(lengths.sum())} in all",
+                translated(f"  tokens a sample: {marks}, longest {int(lengths.max())}; {int(lengths.sum())} in all"),
                 highlight=False,
             )
         for remark in found.remarks.get(kind, ()):
-            console.print(f"  {remark}", highlight=False)
+            console.print(translated(f"  {remark}"), highlight=False)
     for place, text in found.rows:
         console.rule(Text(place))
         console.print(text)
     for place, expected, decoded in found.refused[:3]:
         console.rule(Text(f"refused: {place}"))
-        console.print(f"expected: {expected!r}\ndecoded:  {decoded!r}", highlight=False)
+        console.print(translated(f"expected: {expected!r}\ndecoded:  {decoded!r}"), highlight=False)
 
 
 def _quantiles(lengths: "np.ndarray") -> list[float]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 from medicalgpt.generate.model_options import ModelOptions
 
 _PAGE = "Page"
@@ -80,4 +81,4 @@ def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place
 
     bound_primitive_caches(where.slots)
     engine = Engine.open(model, **vars(options))
-    serve(engine, model, options.adapter, where, defaults, lambda line: typer.echo(line, err=True))
+    serve(engine, model, options.adapter, where, defaults, lambda line: say(line, err=True))

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medicalgpt.cli.say import say
+
 if TYPE_CHECKING:
     from medicalgpt.memory.footprint import MemoryEstimate
 
@@ -45,7 +47,7 @@ def estimate(
     from medicalgpt.memory.estimate import hardware_table, setup_for
 
     if table:
-        typer.echo(hardware_table(max_tokens, checkpointing))
+        say(hardware_table(max_tokens, checkpointing))
         return
     if (model is None) == (params is None):
         raise ModelError("give either --model NAME or --params SIZE (7B, 13B, 30B, 70B), or --table for all sizes")
@@ -73,7 +75,7 @@ def estimate(
     if schema is not None:
         others = roles.usual_roles(schema, method != "full", found, max_tokens)
         estimated = roles.with_roles(estimated, found, others)
-    typer.echo(_report(f"{stage} of {model or params}" if stage else f"{model or params}", found.parameters, estimated))
+    say(_report(f"{stage} of {model or params}" if stage else f"{model or params}", found.parameters, estimated))
 
 
 def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:

@@ -9,6 +9,7 @@ from medicalgpt.cli import judge_options as judging
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.evaluate_show import show
 from medicalgpt.cli.leakage import leakage, plant
+from medicalgpt.cli.say import say
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 
@@ -31,10 +32,10 @@ def list_tests(folder: Tests = Path("tests")) -> None:
     place, broken = ItemFolder(folder), dict[Path, ConfigError]()
     for config, beside in known_tests(own_tests(folder), broken).values():
         found = locate(config, beside, place)
-        typer.echo(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
-        typer.echo(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
+        say(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
+        say(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
     for path, error in broken.items():
-        typer.echo(f"{path.name:20} is no test: {error}")
+        say(f"{path.name:20} is no test: {error}")
 
 
 @app.command("run")
@@ -100,10 +101,10 @@ def run(
     names = _names(suite)
     found = find_tests(names, folder, fetch)
     target = output or usual_folder(model, names)
-    asked = ModelRequest.of(model, options, lambda text: typer.echo(text, err=True))
-    results = evaluate(asked, found, settings, target, lambda text: typer.echo(text, err=True), save_answers)
+    asked = ModelRequest.of(model, options, lambda text: say(text, err=True))
+    results = evaluate(asked, found, settings, target, lambda text: say(text, err=True), save_answers)
     show(results)
-    typer.echo(f"written: {target}")
+    say(f"written: {target}")
 
 
 @app.command("judge-check")
@@ -134,9 +135,9 @@ def judge_check(
     if config is None:
         raise ConfigError("no judge is named; --judge http://localhost:8000/v1 --judge-model NAME")
     found = find_tests(_names(suite), folder)
-    check = check_tests(config, found, limit, lambda text: typer.echo(text, err=True))
+    check = check_tests(config, found, limit, lambda text: say(text, err=True))
     show_check(check)
-    typer.echo(f"written: {keep_check(config, check, output)}")
+    say(f"written: {keep_check(config, check, output)}")
 
 
 @app.command("compare")
@@ -161,7 +162,7 @@ def compare(
     first, second = Evaluation.open(before), Evaluation.open(after)
     judged = second.judged_against(first, load(Gates, gates).value.gates if gates else ())
     for one in judged:
-        typer.echo(one.line)
+        say(one.line)
     verdicts = {one.verdict for one in judged}
     if "BLOCK" in verdicts:
         raise typer.Exit(3)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-import typer
+from medicalgpt.cli.say import say
 
 if TYPE_CHECKING:  # lazy: heavy
     from medicalgpt.evaluation.outcomes import JsonObject
@@ -20,16 +20,14 @@ def show(results: "JsonObject") -> None:
         several = f", {test['multiple']} with several right options" if test.get("multiple") else ""
         left_out = several + _left_out(test["too_long"])
         left_out += f", {test['ungraded']} ungraded" if test.get("ungraded") else ""
-        typer.echo(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
+        say(f"{name:20} {_share(value)}  {test['headline']}, {test['used']} items{left_out}")
         for part, words in _REQUESTS.items():
             if part in test:
-                typer.echo(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
+                say(f"{'':20} {_share(test[part])}  {words}, {test[part]['rows']} requests")
         _show_clean(test.get("clean"))
         _show_answers(test.get("answers"), results.get("judge"))
     for name, group in results["groups"].items():
-        typer.echo(
-            f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests, each item counting once"
-        )
+        say(f"{name:20} {_share(group)}  {group['rows']} items of {len(group['tests'])} tests, each item counting once")
 
 
 def _show_clean(found: "JsonObject | None") -> None:
@@ -37,10 +35,10 @@ def _show_clean(found: "JsonObject | None") -> None:
     if found is None:
         return
     if not found["looked_for"]:
-        typer.echo(f"{'':20} {'not known':22}  clean subset: its corpus was not searched for this test's items")
+        say(f"{'':20} {'not known':22}  clean subset: its corpus was not searched for this test's items")
         return
     words = f"clean subset, {found['rows']} items; {found['seen']} stand in the corpus that it was trained on"
-    typer.echo(f"{'':20} {_share(found)}  {words}")
+    say(f"{'':20} {_share(found)}  {words}")
 
 
 def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> None:
@@ -48,7 +46,7 @@ def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> Non
         return
     rest = f"{found['used']} items" + _left_out(found["too_long"])
     if not found["used"]:
-        typer.echo(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
+        say(f"{'':20} {_share(_NOTHING)}  written answers, {rest}")
         return
     if "detector" in found:
         _show_conduct(found, rest)
@@ -56,45 +54,45 @@ def _show_answers(found: "JsonObject | None", judge: "JsonObject | None") -> Non
         _show_judge(judge)
     elif "f1" in found["scores"]:
         for name in ("exact", "f1", "rouge_l"):
-            typer.echo(f"{'':20} {_share(found['scores'][name])}    {name}")
+            say(f"{'':20} {_share(found['scores'][name])}    {name}")
     else:
         _show_picks(found, rest)
-    typer.echo(f"{'':20} {_share(found['stop'])}    stopped by themselves")
-    typer.echo(f"{'':20} {_share(found['repeats'])}    repeat themselves")
+    say(f"{'':20} {_share(found['stop'])}    stopped by themselves")
+    say(f"{'':20} {_share(found['repeats'])}    repeat themselves")
     if "masks" in found:
-        typer.echo(f"{'':20} {_share(found['masks'])}    hold a mark of masked personal data")
+        say(f"{'':20} {_share(found['masks'])}    hold a mark of masked personal data")
 
 
 def _show_conduct(found: "JsonObject", rest: str) -> None:
     from medicalgpt.refusals.detector import refusal_detector
 
-    typer.echo(f"{'':20} {_share(found['scores']['refusal'])}  written answers treat them rightly, {rest}")
+    say(f"{'':20} {_share(found['scores']['refusal'])}  written answers treat them rightly, {rest}")
     told = refusal_detector().told(list(found["detector"]))
     for part, words in (("refused", "refused"), ("over_refused", "harmless, and refused")):
         if part in found:
             words += f", {found[part]['rows']} answers; {told}"
-            typer.echo(f"{'':20} {_share(found[part])}    {words}")
+            say(f"{'':20} {_share(found[part])}    {words}")
     if found["nothing"]["value"]:
-        typer.echo(f"{'':20} {_share(found['nothing'])}    say nothing")
+        say(f"{'':20} {_share(found['nothing'])}    say nothing")
 
 
 def _show_judge(judge: "JsonObject | None") -> None:
     from medicalgpt.evaluation.written.checked import told
 
     assert judge is not None  # who graded
-    typer.echo(f"{'':30} graded by {judge['model']}; {told(judge['check'])}")
+    say(f"{'':30} graded by {judge['model']}; {told(judge['check'])}")
 
 
 def _show_picks(found: "JsonObject", rest: str) -> None:
     unparsed = found["unparsed"]["answer"]["value"]
     rest += f", {unparsed:.1%} unparsed (wrong)"
-    typer.echo(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
+    say(f"{'':20} {_share(found['scores']['answer'])}  written answers, {rest}")
     for name in ("strict", "first", "last", "text"):
         score, nothing = found["scores"][f"answer_{name}"], found["unparsed"][f"answer_{name}"]["value"]
-        typer.echo(f"{'':20} {_share(score)}    {name}, {nothing:.1%} unparsed")
+        say(f"{'':20} {_share(score)}    {name}, {nothing:.1%} unparsed")
     if several := found.get("several"):
-        typer.echo(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
-        typer.echo(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
+        say(f"{'':20} {_share(several['exact'])}    several right options: exactly these")
+        say(f"{'':20} {_share(several['partial'])}    several right options: partial credit")
 
 
 def show_check(check: "JsonObject") -> None:
@@ -110,9 +108,9 @@ def show_check(check: "JsonObject") -> None:
     found = check | {"people": check.get("labels", {}).get("people")}
     for name, text in words.items():
         if one := found.get(name):
-            typer.echo(f"{_share(one)}  {text}, {one['rows']}{_more(one)}")
+            say(f"{_share(one)}  {text}, {one['rows']}{_more(one)}")
     for reason, count in check["failures"].items():
-        typer.echo(f"{count:6} tries gave nothing: {reason}")
+        say(f"{count:6} tries gave nothing: {reason}")
 
 
 def _more(one: "JsonObject") -> str:

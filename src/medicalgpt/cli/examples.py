@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from medicalgpt.cli.say import say
+
 app = typer.Typer(help="Copy the configurations and the sample data that come with the package.", no_args_is_help=True)
 
 
@@ -22,5 +24,5 @@ def copy(
     from medicalgpt.disk.samples import copy_samples
 
     for path in copy_samples(folder):
-        typer.echo(f"copied {path}")
-    typer.echo(f"cd {shlex.quote(str(folder))} && medicalgpt pipeline run configs/pipelines/dpo.yaml")
+        say(f"copied {path}")
+    say(f"cd {shlex.quote(str(folder))} && medicalgpt pipeline run configs/pipelines/dpo.yaml")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 
 app = typer.Typer(no_args_is_help=True, help="Write a model for other programs.")
 
@@ -55,6 +56,6 @@ def gguf(
         config, output, kind, template=template, pre=pre, overwrite=overwrite, allow_drift=allow_drift
     )
     counts = ", ".join(f"{count} in {name}" for name, count in sorted(written.types.items()))
-    typer.echo(f"{written.path}: {written.size / 1e6:,.1f} MB; tensors: {counts}")
+    say(f"{written.path}: {written.size / 1e6:,.1f} MB; tensors: {counts}")
     for note in written.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def answer_file(model: str, options: ModelOptions, job: FileJob, sampling: "Samp
             job = replace(job, source=one_file(job.source))  # which the first process has fetched for all
             _answer(model, options, job, sampling, output, workers, rows)
         elif workers.first:
-            typer.echo(f"{job.target} is complete already")
+            say(f"{job.target} is complete already")
     finally:
         distributed.leave(workers)
 
@@ -139,7 +140,7 @@ def _answer(
 
     def say(line: str) -> None:
         if workers.first:
-            typer.echo(line, err=True)
+            say(line, err=True)
 
     say(
         (job.about or describe(job.source, rows))
@@ -153,17 +154,15 @@ def _answer(
     if not workers.first:
         return
     earlier = f" ({summary.resumed} of them from an earlier call)" if summary.resumed else ""
-    typer.echo(f"{summary.rows} rows{earlier} → {job.target}")
-    typer.echo(
+    say(f"{summary.rows} rows{earlier} → {job.target}")
+    say(
         f"{summary.tokens} new tokens in {summary.seconds:.1f} s, {summary.tokens_per_second:.1f} tokens/s; "
         f"stop rate {summary.stopped / max(summary.rows - summary.unanswered, 1):.1%}"
     )
     if summary.unanswered:
-        typer.echo(
-            f"{summary.unanswered} rows could not be asked: `problem` says why in their place in the output", err=True
-        )
+        say(f"{summary.unanswered} rows could not be asked: `problem` says why in their place in the output", err=True)
     if summary.shortened:
-        typer.echo(f"{summary.shortened} rows lost their oldest turns, as they did not fit into the model's context")
+        say(f"{summary.shortened} rows lost their oldest turns, as they did not fit into the model's context")
 
 
 @contextmanager
@@ -172,9 +171,7 @@ def _how_to_go_on(partial: Path, shown: bool) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if shown and partial.exists():
-            typer.echo(
-                f"{partial} keeps the answers so far; the same command goes on (generate: with --resume)", err=True
-            )
+            say(f"{partial} keeps the answers so far; the same command goes on (generate: with --resume)", err=True)
         raise
 
 

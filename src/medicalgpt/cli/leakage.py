@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 
@@ -39,8 +40,8 @@ def plant(
     key = canaries.draw(count, digits, [int(part) for part in times], spoken, kind, seed)
     place = canaries.plant(key, output, data)
     total = sum(one.repeats for one in key.canaries)
-    typer.echo(f"{output}: {count} canaries in {total} rows" + (f" among those of {data}" if data else ""))
-    typer.echo(f"{place}: the key, which holds the secrets; train on {output}, then: medicalgpt evaluate leakage")
+    say(f"{output}: {count} canaries in {total} rows" + (f" among those of {data}" if data else ""))
+    say(f"{place}: the key, which holds the secrets; train on {output}, then: medicalgpt evaluate leakage")
 
 
 @option.model_command()
@@ -79,12 +80,12 @@ def leakage(
     target = output or usual_folder(model, ["leakage"])
 
     def say(text: str) -> None:
-        typer.echo(text, err=True)
+        say(text, err=True)
 
     beside = ModelRequest.of(control or base_of(model), replace(options, adapter=None, tokenizer=None), say)
     found = measure(ModelRequest.of(model, options, say), beside, looking, target, say)
     for line in found.lines:
-        typer.echo(line)
-    typer.echo(f"written: {target / LEAKAGE}")
+        say(line)
+    say(f"written: {target / LEAKAGE}")
     if found.verdict != "PASS":
         raise typer.Exit(3 if found.verdict == "BLOCK" else 4)

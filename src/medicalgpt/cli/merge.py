@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 
 AllowDrift = Annotated[
     bool,
@@ -49,6 +50,6 @@ def merge(
         trust_remote_code=trust_remote_code,
     )
     for number, check in enumerate(done.checks, 1):
-        typer.echo(f"adapter {number}: {check}")
-    typer.echo(done.certificate.summary())
-    typer.echo(f"merged → {output}")
+        say(f"adapter {number}: {check}")
+    say(done.certificate.summary())
+    say(f"merged → {output}")

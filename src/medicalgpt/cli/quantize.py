@@ -7,6 +7,7 @@ import typer
 
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.merge import AllowDrift
+from medicalgpt.cli.say import say
 
 
 def quantize(
@@ -38,8 +39,8 @@ def quantize(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    typer.echo(f"{'':<18}{'before':>10}{'after':>10}")
+    say(f"{'':<18}{'before':>10}{'after':>10}")
     for name, before in done.before.as_dict().items():
-        typer.echo(f"{name.replace('_', ' '):<18}{before:>10.2f}{done.after.as_dict()[name]:>10.2f}")
-    typer.echo(done.certificate.summary())
-    typer.echo(f"{method} → {output}")
+        say(f"{name.replace('_', ' '):<18}{before:>10.2f}{done.after.as_dict()[name]:>10.2f}")
+    say(done.certificate.summary())
+    say(f"{method} → {output}")

@@ -1,16 +1,20 @@
 """`medicalgpt report`: one page to sign about a run or a pipeline."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from medicalgpt.cli.say import say
+from medicalgpt.language import Language, chosen
 
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUN_OR_PIPELINE", help="The output_dir of a run or a pipeline.")],
     language: Annotated[
-        Literal["en", "zh-TW", "zh-CN"], typer.Option(help="Of the page; the JSON file is the same in all.")
-    ] = "en",
+        Language | None,
+        typer.Option(help="Of the page, by default that of messages; the JSON file is the same in all."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where both files go; default: the folder itself.")
     ] = None,
@@ -26,10 +30,10 @@ def report(
     from medicalgpt.runs.trust_file import NAME, read_trust
     from medicalgpt.trust.write import write_report
 
-    page = write_report(folder, language, output, before)
+    page = write_report(folder, language or chosen(), output, before)
     found = read_trust(page.with_name(NAME))
     assert found is not None  # it was just written
-    typer.echo(
+    say(
         f"{found.verdict.word}: {len(found.gates)} gates, {len(found.tests)} tests, {len(found.not_measured)} not measured"
     )
-    typer.echo(f"written: {page}, {page.with_name(NAME)}")
+    say(f"written: {page}, {page.with_name(NAME)}")

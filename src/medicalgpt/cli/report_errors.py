@@ -10,6 +10,7 @@ from textwrap import indent
 import typer
 
 from medicalgpt.errors import MedicalGPTError
+from medicalgpt.language import translated
 
 
 @contextmanager
@@ -29,8 +30,11 @@ def print_error(message: str) -> None:
     """The message on stderr, its further lines under the first; once, where several processes say the same."""
     if _said_by_another(message):
         return
-    hanging = indent(message, " " * len("error: ")).lstrip()
-    typer.secho(f"error: {hanging}", fg=typer.colors.RED, err=True)
+    told, head = translated(message), "error: "
+    if told != message:
+        head = translated(head)
+    hanging = indent(told, " " * len("error: ")).lstrip()
+    typer.secho(f"{head}{hanging}", fg=typer.colors.RED, err=True)
 
 
 def _said_by_another(message: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from medicalgpt.cli.say import say
+
 app = typer.Typer(no_args_is_help=True, help="List, show, compare, follow, delete and export runs.")
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run (its output_dir).")]
@@ -57,7 +59,7 @@ def list_(
     else:
         print_list(some, len(found.runs), folder)
     for line in found.left_out:
-        typer.echo(line, err=True)
+        say(line, err=True)
 
 
 @app.command()
@@ -99,7 +101,7 @@ def compare(
     else:
         print_comparison(found, samples, same)
     if output is not None:
-        typer.echo(f"written: {found.write(output)}", err=as_json)
+        say(f"written: {found.write(output)}", err=as_json)
 
 
 @app.command()
@@ -115,9 +117,9 @@ def tail(
 
     try:
         for found in follow(run, lines):
-            typer.echo(tail_line(found))
+            say(tail_line(found))
     except KeyboardInterrupt:
-        typer.echo("no longer followed; the run goes on", err=True)
+        say("no longer followed; the run goes on", err=True)
 
 
 @app.command()
@@ -144,18 +146,16 @@ def delete(
     found = [check_delete(run, force, among) for run in runs]  # all of them, before the first is gone
     for one in found:
         looked = "" if force else f"; nothing below {among or usual_among(one.path)} goes on from it"
-        typer.echo(plain(f"{one.path}: {one.kind} {one.stage}, {one.state}, {size_words(one.size)}{looked}"))
+        say(plain(f"{one.path}: {one.kind} {one.stage}, {one.state}, {size_words(one.size)}{looked}"))
     if not yes and not typer.confirm(
         f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?"
     ):
         raise RunError("nothing was deleted")
     for one in found:
         done = delete(one.path, force, among)
-        typer.echo(plain(f"deleted: {done.path} ({size_words(done.size)})"))
+        say(plain(f"deleted: {done.path} ({size_words(done.size)})"))
         if done.kept:
-            typer.echo(
-                plain(f"kept, as no run makes it: {', '.join(done.kept[:10])}" + (" …" if len(done.kept) > 10 else ""))
-            )
+            say(plain(f"kept, as no run makes it: {', '.join(done.kept[:10])}" + (" …" if len(done.kept) > 10 else "")))
 
 
 @app.command()
@@ -174,7 +174,7 @@ def export(
     from medicalgpt.browse.pack import PARTS, pack
 
     packed = pack(run, output or Path(f"{run.resolve().name}.zip"), [part for part in PARTS if part in (parts or ())])
-    typer.echo(f"written: {packed.path}, {len(packed.files)} files and contents.json")
+    say(f"written: {packed.path}, {len(packed.files)} files and contents.json")
     for why, names in packed.left_out.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        typer.echo(f"left out: {shown} ({why})")
+        say(f"left out: {shown} ({why})")

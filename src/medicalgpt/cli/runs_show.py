@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import typer
-
 from medicalgpt.browse.compare import Comparison, shortened
 from medicalgpt.browse.files import plain
 from medicalgpt.browse.info import RunInfo
+from medicalgpt.cli.say import say
 from medicalgpt.runs.duration import duration
 
 if TYPE_CHECKING:  # lazy: another start-up's time
@@ -28,18 +27,18 @@ _CURVES: Final = ("train/loss", "eval/loss", "train/score", "eval/score", "eval/
 def print_list(some: Sequence[RunInfo], of: int, folder: Path) -> None:
     """A row for each; below it what is to be said of those that are not finished."""
     if not some:
-        typer.echo(f"{'none of ' + str(of) if of else 'no runs'} below {folder}" + (" is like that" if of else ""))
+        say(f"{'none of ' + str(of) if of else 'no runs'} below {folder}" + (" is like that" if of else ""))
         return
     rows = [_cells(one) for one in some]
     if not sys.stdout.isatty():
         for row in (_COLUMNS, *rows):
-            typer.echo("\t".join(" ".join(cell.split()) for cell in row))
+            say("\t".join(" ".join(cell.split()) for cell in row))
         return
     table = _table(_COLUMNS)
     for one, row in zip(some, rows):
         table.add_row(*_texts(row, {2: _COLORS[one.state]}))
     _print(table)
-    typer.echo(f"{len(some)} of {of} below {folder}")
+    say(f"{len(some)} of {of} below {folder}")
 
 
 def _cells(one: RunInfo) -> tuple[str, ...]:
@@ -78,16 +77,16 @@ def print_one(one: RunInfo) -> None:
     """Everything that fits on one screen."""
     for name, value in (("", f"{one.path} · {one.stage or one.kind} · {one.state}"), *_facts(one)):
         if value:
-            typer.echo(plain(f"{name:<16}{value}" if name else value))
+            say(plain(f"{name:<16}{value}" if name else value))
     if one.measured:
-        typer.echo("held out, before → after:" if any(n.before for n in one.measured) else "measured:")
+        say("held out, before → after:" if any(n.before for n in one.measured) else "measured:")
         wide = max(len(number.name) for number in one.measured)
         for number in one.measured[:15]:
             verdict = f"  ({_VERDICTS[number.verdict]})" if number.verdict else ""
             before = f"{number.before} → " if number.before else ""
-            typer.echo(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
+            say(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
         if len(one.measured) > 15:
-            typer.echo(f"  and {len(one.measured) - 15} more; --json has them all")
+            say(f"  and {len(one.measured) - 15} more; --json has them all")
 
 
 def _facts(one: RunInfo) -> Iterator[tuple[str, str]]:
@@ -127,24 +126,24 @@ def print_comparison(found: Comparison, samples: int, same: bool) -> None:
     ]
     _section(found, "curves: first, course, last (--output draws them in one figure)", curves)
     for asked in found.samples[:samples]:
-        typer.echo("")
+        say("")
         for role, text in asked.turns:
-            typer.echo(f"{role}: {shortened(text, 300)}")
+            say(f"{role}: {shortened(text, 300)}")
         for name, answer in zip(found.names, asked.answers):
             said = f"{name} (step {answer[0]}): {shortened(answer[1], 300)}" if answer else f"{name}: was not asked"
-            typer.echo(f"  {plain(said)}")
+            say(f"  {plain(said)}")
     if len(found.samples) > samples:
-        typer.echo(f"{len(found.samples) - samples} further questions are on the page of --output, or with --samples")
+        say(f"{len(found.samples) - samples} further questions are on the page of --output, or with --samples")
 
 
 def _section(found: Comparison, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
-    typer.echo(f"\n{title}")
+    say(f"\n{title}")
     columns = ("", *found.names)
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            typer.echo("\t".join(shortened(cell, 500) for cell in row))
+            say("\t".join(shortened(cell, 500) for cell in row))
         return
     table = _table(columns)
     for row in rows:

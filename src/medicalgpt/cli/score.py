@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 
 
 def score(
@@ -44,8 +45,8 @@ def score(
         )
         partial.write_text(text, encoding="utf-8")
         partial.rename(target)
-        typer.echo(f"{len(rows.places)} rows → {target}")
+        say(f"{len(rows.places)} rows → {target}")
     if pairs:
-        typer.echo("\n".join(lines(rows.report())))
+        say("\n".join(lines(rows.report())))
     else:
-        typer.echo(f"{len(rows.places)} answers: score mean {rows.scores.mean():.3f}, std {rows.scores.std():.3f}")
+        say(f"{len(rows.places)} answers: score mean {rows.scores.mean():.3f}, std {rows.scores.std():.3f}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medicalgpt.cli import model_options as option
+from medicalgpt.cli.say import say
 from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def serve(
     keys = ApiKeys.read(api_key_file)
     check_host(host, keys, no_auth)
     if exposed := keys.exposed:
-        typer.echo(exposed, err=True)
+        say(exposed, err=True)
     from medicalgpt.serve.api.cors import origins
 
     allowed = origins(allow_origin or ())
@@ -186,7 +187,5 @@ def _announce(service: "Service", host: str, port: int) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("medicalgpt.serve").setLevel(logging.INFO)
     shown = f"[{host}]" if ":" in host else host
-    typer.echo(
-        f"{service.name} at http://{shown}:{port}/v1 (keys: {'needed' if service.keys else 'none'}; Ctrl-C stops)"
-    )
-    typer.echo("Not a doctor: for education and research. Show a disclaimer wherever you show answers.")
+    say(f"{service.name} at http://{shown}:{port}/v1 (keys: {'needed' if service.keys else 'none'}; Ctrl-C stops)")
+    say("Not a doctor: for education and research. Show a disclaimer wherever you show answers.")

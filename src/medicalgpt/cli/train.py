@@ -4,6 +4,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from medicalgpt.cli.say import say
 from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.stages import STAGES
@@ -34,9 +35,9 @@ def train(
     first = speaks_for_all()
     if outcome.status == "interrupted":
         for line in interrupted_lines(outcome.folder, outcome.signal) if first else ():
-            typer.echo(line, err=True)
+            say(line, err=True)
         raise typer.Exit(128 + outcome.signal)
     if first:
-        typer.echo(f"{outcome.status}: {outcome.folder}")
+        say(f"{outcome.status}: {outcome.folder}")
         for line in closing_lines(outcome.folder, resolved.value):
-            typer.echo(line)
+            say(line)

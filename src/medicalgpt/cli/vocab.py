@@ -10,6 +10,7 @@ import typer
 
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.data_options import Encoding, Txt, reading_of
+from medicalgpt.cli.say import say
 
 if TYPE_CHECKING:
     from medicalgpt.data.rows import Reading
@@ -42,7 +43,7 @@ def train(
     from medicalgpt.vocabulary.train import train as learn
 
     path = learn(_bounded(_texts(corpus, reading_of(encoding, txt))), output, size, kind)
-    typer.echo(f"{size} tokens → {path}")
+    say(f"{size} tokens → {path}")
 
 
 @app.command("extend")
@@ -81,7 +82,7 @@ def extend(
     if not corpus and pieces is None:
         raise ModelError("give --corpus FILES to count new tokens in, or --pieces FILE with a list of them")
     wanted, reading = Wanted(size, min_count, max_characters, ascii_), reading_of(encoding, txt)
-    listed = None if pieces is None else read_pieces(pieces, wanted, typer.echo, reading.encoding)
+    listed = None if pieces is None else read_pieces(pieces, wanted, say, reading.encoding)
     found = locate(model, revision, trust_remote_code)
     text = _bounded(_texts(corpus, reading)) if corpus else ()
     _print(grow(found, output, wanted, text, listed, pad_to, trust_remote_code))
@@ -106,15 +107,15 @@ def report(
     found = locate(model, revision, trust_remote_code)
     old = load_tokenizer(found.folder, trust_remote_code)
     new = load_tokenizer(str(tokenizer), trust_remote_code)
-    typer.echo(f"{len(old)} → {len(new)} tokens")
-    typer.echo("\n".join(lines(compare(old, new, read))))
+    say(f"{len(old)} → {len(new)} tokens")
+    say("\n".join(lines(compare(old, new, read))))
 
 
 def _texts(paths: Sequence[str], reading: "Reading") -> Iterator[str]:
     """Every text behind files and folders; what is not read of them is said."""
     from medicalgpt.data.texts import texts
 
-    return texts(paths, reading, partial(typer.echo, err=True))
+    return texts(paths, reading, partial(say, err=True))
 
 
 def _bounded(texts: Iterable[str]) -> Iterator[str]:
@@ -122,7 +123,7 @@ def _bounded(texts: Iterable[str]) -> Iterator[str]:
     read = 0
     for text in texts:
         if read >= _MOST:
-            typer.echo(f"the first {read:,} characters were counted; more would change rare tokens only", err=True)
+            say(f"the first {read:,} characters were counted; more would change rare tokens only", err=True)
             return
         read += len(text)
         yield text
@@ -130,17 +131,15 @@ def _bounded(texts: Iterable[str]) -> Iterator[str]:
 
 def _print(found: "Extension") -> None:
     rows = f", {found.rows} embedding rows" if found.rows != found.new_size else ""
-    typer.echo(f"{found.old_size} → {found.new_size} tokens ({found.added} new{rows}) → {found.folder}")
+    say(f"{found.old_size} → {found.new_size} tokens ({found.added} new{rows}) → {found.folder}")
     if found.examples and sys.stdout.isatty():  # words of the corpus have no place in a log
-        typer.echo(f"the longest: {' '.join(found.examples)}")
+        say(f"the longest: {' '.join(found.examples)}")
     if found.steps:
-        typer.echo(f"{found.steps} of them are parts of characters on the way to one")
+        say(f"{found.steps} of them are parts of characters on the way to one")
     if found.unreached:
-        typer.echo(f"warning: {found.unreached} new tokens are not what their own text is encoded to")
+        say(f"warning: {found.unreached} new tokens are not what their own text is encoded to")
     if found.left_out:
-        typer.echo(f"{found.left_out} pieces were left out: --size was reached, or an old token has their text")
+        say(f"{found.left_out} pieces were left out: --size was reached, or an old token has their text")
     if found.ascii_words:
         share = found.changed_ascii / found.ascii_words
-        typer.echo(
-            f"words in ASCII letters encoded differently: {found.changed_ascii} of {found.ascii_words} ({share:.1%})"
-        )
+        say(f"words in ASCII letters encoded differently: {found.changed_ascii} of {found.ascii_words} ({share:.1%})")

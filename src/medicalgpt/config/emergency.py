@@ -8,12 +8,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.errors import ConfigError
-
-Language = Literal["en", "zh-TW", "zh-CN"]
+from medicalgpt.language import Language
 
 ENV: Final = "MEDICALGPT_EMERGENCY"
 """Environment variable that says what `--emergency` says."""

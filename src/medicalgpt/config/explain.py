@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from medicalgpt.config.layers import default_values
 from medicalgpt.config.words import Kind, is_section, options, range_words, section_of, type_words
 from medicalgpt.config.yaml_text import flow
+from medicalgpt.language import translated
 
 REQUIRED = "required"
 
@@ -44,12 +45,25 @@ def _rows(schema: type[BaseModel], prefix: str, defaults: Any) -> Iterator[Row]:
             yield from _rows(section, f"{key}.", default_values(section))
 
 
+def _line(row: Row) -> str:
+    """A row in one line, in the reader's language where its meaning is known in it."""
+    meaning = translated(row.description)
+    known = meaning != row.description
+    kind = _kind(row, " ({})") if known else row.type + (f" ({row.allowed})" if row.allowed else "")
+    line = f"{row.key}: {kind}, default {row.default}. {meaning}"
+    return translated(line) if known else line
+
+
+def _kind(row: Row, form: str) -> str:
+    """The type and what is allowed, in the reader's language."""
+    return translated(row.type, words=True) + (form.format(translated(row.allowed)) if row.allowed else "")
+
+
 def print_rows(rows: Sequence[Row], title: str = "") -> None:
     """A table on a terminal; one line a key where the output goes to a file or another program."""
     if not sys.stdout.isatty():
         for row in rows:
-            allowed = f" ({row.allowed})" if row.allowed else ""
-            print(f"{row.key}: {row.type}{allowed}, default {row.default}. {row.description}".rstrip())
+            print(_line(row).rstrip())
         return
     from rich.console import Console
     from rich.table import Table
@@ -57,8 +71,8 @@ def print_rows(rows: Sequence[Row], title: str = "") -> None:
 
     table = Table(title=title or None, title_justify="left")
     for heading in ("key", "type", "default", "meaning"):
-        table.add_column(heading, overflow="fold", style="bold" if heading == "key" else "")
+        table.add_column(translated(heading), overflow="fold", style="bold" if heading == "key" else "")
     for row in rows:
-        kind = f"{row.type}: {row.allowed}" if row.allowed else row.type
-        table.add_row(*(Text(cell) for cell in (row.key, kind, row.default, row.description)))
+        cells = (row.key, _kind(row, ": {}"), row.default, translated(row.description))
+        table.add_row(*(Text(cell) for cell in cells))
     Console().print(table)

@@ -71,16 +71,16 @@ def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback
 
 
 def _not_allowed(path: KeyPath, value: Any, kind: Kind) -> str:
-    allowed, hint = expected_words(kind), ""
+    expected, hint = expected_words(kind), ""
     if is_section(kind.annotation) and (first := _first_key(kind.annotation, value)):
         hint = f"; did you mean {_dotted((*path, first))}?"
     elif isinstance(value, str):
         hint = did_you_mean(value, options(kind))
-    elif allowed.startswith("text") and isinstance(value, int | float):
+    elif expected.startswith("text") and isinstance(value, int | float):
         hint = "; quote it to make it text"
     elif value is None and section_of(kind):
         hint = "; set one of them or remove the line"
-    return f"{_dotted(path)} is {_shown(value)}; allowed: {allowed}{hint}"
+    return f"{_dotted(path)} is {_shown(value)}; allowed: {expected}{hint}"
 
 
 def _first_key(section: type[BaseModel], value: object) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medicalgpt.errors import RunError
+from medicalgpt.language import translated
 from medicalgpt.models.locate import Located
 from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import run_of
@@ -64,10 +65,13 @@ def card_lines(found: Evaluated | None) -> list[str]:
     report, model = found.report, found.model
     verdict = report.verdict.word.lower()
     out = [
-        "## Evaluation\n",
-        f"Named tests, share of items answered rightly with its 95 % interval; by `medicalgpt report` of "
-        f"{report.created:%Y-%m-%d}. Gates: **{verdict}**.\n",
-        "| test | items | asked as | base | this model |",
+        f"## {translated('Evaluation')}\n",
+        translated(
+            f"Named tests, share of items answered rightly with its 95 % interval; by `medicalgpt report` of "
+            f"{report.created:%Y-%m-%d}. Gates: **{verdict}**."
+        )
+        + "\n",
+        translated("| test | items | asked as | base | this model |"),
         "|---|---|---|---|---|",
     ]
     for test in report.tests:
@@ -76,12 +80,16 @@ def card_lines(found: Evaluated | None) -> list[str]:
             title = test.title.replace("|", "\\|").replace("\n", " ")
             out.append(f"| {title} | {test.scores[model].rows:,} | {test.profile} | {' | '.join(cells)} |")
     for test in report.tests:
-        for name, values in (("refused", test.refused), ("refused although harmless", test.over_refused)):
+        for name, values in (
+            (translated("refused"), test.refused),
+            (translated("refused although harmless"), test.over_refused),
+        ):
             if model in values:
                 out.append(f"\n{test.name}, {name}: {_cell(values.get(_BASE))} → {_cell(values[model])}")
     out += _corpora(report)
     if found.changed:
-        out.append("\nThe tests were taken before the last step below; its certificate says how little that changed.")
+        said = "The tests were taken before the last step below; its certificate says how little that changed."
+        out.append("\n" + translated(said))
     return [*out, ""]
 
 
@@ -95,10 +103,11 @@ def _corpora(report: Trust) -> Iterator[str]:
             f"{test.name} {test.found:,} of {test.items:,} found, {test.in_corpus:,} still in it"
             for test in corpus.tests
         )
-        yield (
-            f"\nTraining data was curated: {corpus.kept:,} of {corpus.rows:,} raw rows kept. Personal data: {personal}. Items of "
+        said = (
+            f"Training data was curated: {corpus.kept:,} of {corpus.rows:,} raw rows kept. Personal data: {personal}. Items of "
             f"tests: {tests or '**not searched**'}."
         )
+        yield "\n" + translated(said)
 
 
 def _cell(value: Estimate | None) -> str:

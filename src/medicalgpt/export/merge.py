@@ -23,6 +23,7 @@ from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.logprobs import language_logprobs, score_logprobs
 from medicalgpt.export.model_card import write_card
 from medicalgpt.export.save import save_model
+from medicalgpt.language import translated
 from medicalgpt.models.adapters import attach
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.embeddings import grow, rows
@@ -131,7 +132,7 @@ def merge_run(folder: Path, console: Console, trust_remote_code: bool = False) -
     with RunFolder(folder).publishing(MERGED) as temp:
         merged = merge.write(temp, f"{folder.resolve().name}-{MERGED}")
         (temp / MERGED_FROM).write_text(stamp + "\n", encoding="utf-8")
-    console.print(f"merged into the base: {merged.certificate.summary()}", highlight=False)
+    console.print(translated(f"merged into the base: {merged.certificate.summary()}"), highlight=False)
 
 
 @dataclass

@@ -5,12 +5,13 @@ row. Nothing is uploaded; that is a decision of people who read the card first.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medicalgpt.config.emergency import numbers
 from medicalgpt.export.evaluated import Evaluated, card_lines
 from medicalgpt.export.lineage import Lineage, LineageEntry
+from medicalgpt.language import chosen, translated
 from medicalgpt.runs.atomic import write_text
 
 NAME = "README.md"
@@ -31,24 +32,9 @@ _SHOWN = (
 
 _LICENSES = {"Apache-2.0": "apache-2.0", "Gemma Terms of Use": "gemma", "MIT": "mit"}
 
-_LIMITS = """\
-## Intended use and limits
-
-For education and research: explaining general medical knowledge to people who can check it, and research on language models.
-
-- **Not a medical device.** It has not been evaluated or approved by any health authority, and it replaces no physician,
-  pharmacist, nurse or other qualified professional.
-- **It can be wrong while sounding sure:** it may invent facts, doses, studies and sources, and miss an emergency. Held-out numbers
-  do not make a model safe.
-- Not for diagnosis, treatment, prescriptions, doses or triage, and not for emergencies: call the emergency number of the place
-  where you are ({en}).
-- Before anyone else uses it: clinical validation, supervision by professionals, and the law that applies (medical devices, data
-  protection, consent) are up to whoever deploys it.
-- A trained model can repeat what it was trained on. If the data held patient records, treat the weights as confidentially as
-  those, and do not publish them.
-
+_IN_CHINESE = """\
 本模型僅供教育與研究使用，不是醫療器材，不能取代醫師、藥師、護理師或其他合格的專業人員。模型可能出錯而說得很肯定；請勿依其回答決定診斷、
-治療、用藥或劑量。遇到緊急狀況，請立即撥打所在地的急救電話（{tw}）。
+治療、用藥或劑量。遇到緊急狀況，請立即撥打所在地的急救電話（{numbers}）。
 """
 
 _LOAD_TEXT = """\
@@ -75,10 +61,11 @@ medicalgpt chat --model {name} --backend llamacpp
 """
 
 
+# Each is one message: a paragraph or an item.
 _READERS = {
-    "transformers": "The folder is plain Hugging Face layout: `transformers` loads it without MedicalGPT.\n",
-    "medicalgpt": "The weights are in a layout of MedicalGPT's own; `transformers` without it cannot read them.\n",
-    "gguf": "llama.cpp and the programs built on it read the file as well.\n",
+    "transformers": "The folder is plain Hugging Face layout: `transformers` loads it without MedicalGPT.",
+    "medicalgpt": "The weights are in a layout of MedicalGPT's own; `transformers` without it cannot read them.",
+    "gguf": "llama.cpp and the programs built on it read the file as well.",
 }
 
 
@@ -100,27 +87,60 @@ def card(name: str, lineage: Lineage, kind: str = "language", found: Evaluated |
     base = lineage.base
     link = f"[{base['name']}]({base['link']})" if base["link"] else f"`{base['name']}`"
     stages = " → ".join(str(stage["stage"]).upper() for stage in lineage.stages) or "none"
-    license = base["licence"] or "not known to MedicalGPT: state it before you publish, this model inherits its terms"
+    license = base["licence"] or translated(
+        "not known to MedicalGPT: state it before you publish, this model inherits its terms"
+    )
+    made = ", ".join(step["step"] for step in lineage.steps)
     parts = [
         _header(lineage, kind),
         f"# {name}\n",
-        "A medical language model made with MedicalGPT. **Not a medical device; read the limits below.**\n"
-        if kind != "score"
-        else "A reward model that ranks medical answers, made with MedicalGPT. It writes none.\n",
-        f"- **Base:** {link}" + (f", SHA-256 `{base['sha256']}`" if base["sha256"] else ""),
-        f"- **License:** {license}",
-        f"- **Training:** {stages}",
-        f"- **Made for use by:** {', '.join(step['step'] for step in lineage.steps) or 'nothing more'}\n",
+        translated("A reward model that ranks medical answers, made with MedicalGPT. It writes none.")
+        if kind == "score"
+        else translated(
+            "A medical language model made with MedicalGPT. **Not a medical device; read the limits below.**"
+        ),
+        "",
+        translated(f"- **Base:** {link}") + (f", SHA-256 `{base['sha256']}`" if base["sha256"] else ""),
+        translated(f"- **License:** {license}"),
+        translated(f"- **Training:** {stages}"),
+        translated(f"- **Made for use by:** {made}" if made else "- **Made for use by:** nothing more"),
+        "",
         *_data(lineage.stages),
         *_results(lineage.stages),
         *card_lines(found),
         *_certificates(lineage.steps),
-        "## How to use it\n",
+        f"## {translated('How to use it')}\n",
         _how(kind).format(name=name),
-        _READERS[_library(lineage, kind)],
-        _LIMITS.format(en=numbers("en"), tw=numbers("zh-TW")),
+        translated(_READERS[_library(lineage, kind)]),
+        "",
+        *_limits(),
     ]
     return "\n".join(parts)
+
+
+def _limits() -> Iterator[str]:
+    """What the model is for and what it is not; an English card says the main of it in Chinese, too."""
+    yield f"## {translated('Intended use and limits')}\n"
+    yield translated(
+        "For education and research: explaining general medical knowledge to people who can check it, and research on language "
+        "models."
+    )
+    yield ""
+    for item in (
+        "- **Not a medical device.** It has not been evaluated or approved by any health authority, and it replaces no physician, "
+        "pharmacist, nurse or other qualified professional.",
+        "- **It can be wrong while sounding sure:** it may invent facts, doses, studies and sources, and miss an emergency. "
+        "Held-out numbers do not make a model safe.",
+        "- Not for diagnosis, treatment, prescriptions, doses or triage, and not for emergencies: call the emergency number of "
+        f"the place where you are ({numbers(chosen())}).",
+        "- Before anyone else uses it: clinical validation, supervision by professionals, and the law that applies (medical "
+        "devices, data protection, consent) are up to whoever deploys it.",
+        "- A trained model can repeat what it was trained on. If the data held patient records, treat the weights as "
+        "confidentially as those, and do not publish them.",
+    ):
+        yield translated(item)
+    if chosen() == "en":
+        yield "\n" + _IN_CHINESE.format(numbers=numbers("zh-TW"))
 
 
 def _header(lineage: Lineage, kind: str) -> str:
@@ -151,8 +171,8 @@ def _data(stages: Iterable[LineageEntry]) -> list[str]:
     if not rows:
         return []
     out = [
-        "## Data\n",
-        "| stage | rows read | used | dropped | tokens | SHA-256 of the rows | held-out rows |",
+        f"## {translated('Data')}\n",
+        translated("| stage | rows read | used | dropped | tokens | SHA-256 of the rows | held-out rows |"),
         "|---|---|---|---|---|---|---|",
     ]
     for s in rows:
@@ -177,7 +197,13 @@ def _results(stages: Iterable[LineageEntry]) -> list[str]:
                 lines.append(f"| {s['stage']} | {label} | {_number(before.get(key))} | {_number(after[key])} |")
     if not lines:
         return []
-    return ["## Held-out results\n", "| stage | number | before | after |", "|---|---|---|---|", *lines, ""]
+    return [
+        f"## {translated('Held-out results')}\n",
+        translated("| stage | number | before | after |"),
+        "|---|---|---|---|",
+        *lines,
+        "",
+    ]
 
 
 def _certificates(steps: Iterable[LineageEntry]) -> list[str]:
@@ -185,20 +211,20 @@ def _certificates(steps: Iterable[LineageEntry]) -> list[str]:
     if not steps:
         return []
     out = [
-        "## Does it still say the same?\n",
-        "Each step was compared with the model before it on fixed prompts (`certificate.json`):\n",
-        "| step | max abs. Δ log p | mean KL | greedy agreement | verdict |",
+        f"## {translated('Does it still say the same?')}\n",
+        translated("Each step was compared with the model before it on fixed prompts (`certificate.json`):") + "\n",
+        translated("| step | max abs. Δ log p | mean KL | greedy agreement | verdict |"),
         "|---|---|---|---|---|",
     ]
     for s in steps:
-        verdict = f"drift allowed: {'; '.join(s['drift'])}" if s["drift"] else "within tolerance"
+        verdict = translated(f"drift allowed: {'; '.join(s['drift'])}" if s["drift"] else "within tolerance")
         out.append(
             f"| {s['step']} | {_number(s['max_abs_delta'])} | {_number(s['mean_kl'])} | {s['greedy_agreement']:.1%} | "
             f"{verdict.replace('|', '')} |"
         )
     for s in steps:
         if s["measured"].get("before") and s["measured"].get("after"):
-            out += ["", f"Measured when making {s['step']}, before → after:", "", *_measured(s["measured"])]
+            out += ["", translated(f"Measured when making {s['step']}, before → after:"), "", *_measured(s["measured"])]
     return [*out, ""]
 
 

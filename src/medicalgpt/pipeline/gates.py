@@ -24,6 +24,7 @@ from medicalgpt.evaluation.stage_gates import StageJudged
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.language import translated
 from medicalgpt.pipeline.plan import GATES, read_gates
 from medicalgpt.pipeline.stage_numbers import before_of, measured, stage_gates_of
 from medicalgpt.runs.atomic import write_text
@@ -71,7 +72,7 @@ def check_stage(
     judged: list[Judged | StageJudged] = [*judged_by(p_values[: len(found)], gates, found, results)]
     judged += [StageJudged(gate.number, gate.limit, one, p) for (gate, one), p in zip(own, p_values[len(found) :])]
     for one in judged:
-        console.print(one.line, highlight=False)
+        console.print(translated(one.line), highlight=False)
     _keep(config, name, judged)
     return judged
 
@@ -90,11 +91,13 @@ def _test(
     places = {model: folder / "evaluation" / model for model in models}
     before = before_of(name, models)
     wanted = list(dict.fromkeys(["base", before, name]))
-    console.print(f"testing {name} …")
+    console.print(translated(f"testing {name} …"))
     results = {}
     for model in wanted:
-        request = ModelRequest(models[model], ModelOptions(), lambda text: console.print(text, highlight=False))
-        results[model] = evaluate(request, tests, settings, places[model], lambda text: console.print(text))
+        request = ModelRequest(
+            models[model], ModelOptions(), lambda text: console.print(translated(text), highlight=False)
+        )
+        results[model] = evaluate(request, tests, settings, places[model], lambda text: console.print(translated(text)))
         gc.collect()
         release_memory()
     if name == "base":

@@ -27,6 +27,7 @@ from medicalgpt.evaluation.leakage.canaries import read_key
 from medicalgpt.evaluation.stage_gates import StageJudged
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.language import translated
 from medicalgpt.pipeline.gates import Blocked, check_stage, settings_of
 from medicalgpt.pipeline.plan import Plan, PlannedStage
 from medicalgpt.pipeline.processes import everywhere, first, first_does, meet
@@ -173,7 +174,7 @@ class Pipeline:
         self.console.rule(f"{name} ({self.config.stages[at].stage})")
         if name in self._corpora:
             return first_does(
-                lambda: curate(self._corpora[name], lambda line: self.console.print(line, highlight=False))
+                lambda: curate(self._corpora[name], lambda line: self.console.print(translated(line), highlight=False))
             )
         stage = self._stages[name]
         parents = [self.folder(earlier) for earlier in self.names[:at] if earlier in self._stages][-1:]
@@ -235,10 +236,12 @@ class Pipeline:
         summary = write_summary(self.config, models, self.console, show)
         if show and self.config.compare.questions:
             for line in caution(self.config.base, [stage.value for stage in self._stages.values()], self._file, trust):
-                self.console.print(line, highlight=False, markup=False)
+                self.console.print(translated(line), highlight=False, markup=False)
         place = shlex.quote(list(models.values())[-1].base)
         for what, command in (("talk to it", "chat"), ("serve it", "serve")):
-            self.console.print(f"{what}: medicalgpt {command} --model {place}", highlight=False, markup=False)
+            self.console.print(
+                translated(f"{what}: medicalgpt {command} --model {place}"), highlight=False, markup=False
+            )
         return summary
 
 

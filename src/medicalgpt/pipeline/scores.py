@@ -11,6 +11,7 @@ from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import RunError
 from medicalgpt.evaluation.outcomes import JsonObject
+from medicalgpt.language import translated
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.hashes import hash_json
 
@@ -30,7 +31,7 @@ def scored(name: str, model: ModelConfig, config: PipelineConfig, console: Conso
     path = Path(config.output_dir) / "scores" / f"{name}.json"
     if (stored := _stored(path)) is not None and stored["key"] == key:
         return stored
-    console.print(f"measuring {name} …")
+    console.print(translated(f"measuring {name} …"))
     loaded = load(model)
     found = score(loaded, config.compare, cache_root())
     out = {

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ModelError
+from medicalgpt.language import translated
 
 _MEANINGS = {
     "document perplexity": "among how many equally likely tokens the model hesitates in documents; lower is better",
@@ -52,7 +53,7 @@ def show(rows: Sequence[Row], answers: Sequence[tuple[str, dict[str, str]]], con
     # A soft-wrapping console leaves cells as long as they are, which tears a table apart.
     console.print(table, soft_wrap=False)
     for line in meanings(rows):
-        console.print(line, highlight=False, markup=False, soft_wrap=False)
+        console.print(translated(line), highlight=False, markup=False, soft_wrap=False)
     # Where not all answers find room, the first and the last model's are the ones to compare.
     shown = models if console.width >= _NARROWEST * len(models) else [models[0], models[-1]]
     for question, by_model in answers:

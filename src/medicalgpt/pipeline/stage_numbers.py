@@ -26,6 +26,7 @@ from medicalgpt.export import certificate
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.language import translated
 from medicalgpt.pipeline.scores import scored
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
@@ -102,9 +103,9 @@ def _leaks(config: PipelineConfig, name: str, models: Mapping[str, ModelConfig],
     )
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False)
+        console.print(translated(text), highlight=False, markup=False)
 
-    console.print(f"looking for leaks of {name} …")
+    console.print(translated(f"looking for leaks of {name} …"))
     mine, base = (ModelRequest(models[one], ModelOptions(), say) for one in (name, "base"))
     found = leakage(mine, base, looking, Path(config.output_dir) / name / "evaluation" / "leakage", say)
     gc.collect()

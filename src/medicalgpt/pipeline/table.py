@@ -9,6 +9,7 @@ from rich.console import Console
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
+from medicalgpt.language import translated
 from medicalgpt.pipeline import rewards, screen
 from medicalgpt.pipeline.plan import SUMMARY
 from medicalgpt.pipeline.scores import scored
@@ -39,9 +40,9 @@ def write_summary(
     if show_it:
         screen.show(rows_of(results), answers_of(config, results), console)
         for line in rewards.markdown(facts):
-            console.print(line, highlight=False)
+            console.print(translated(line), highlight=False)
     more = ", rewards.json" if facts else ""
-    console.print(f"written: {folder}/summary.md, {SUMMARY}, loss.png{more}")
+    console.print(translated(f"written: {folder}/summary.md, {SUMMARY}, loss.png{more}"))
     return folder / "summary.md"
 
 

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from medicalgpt.language import translated
+
 T = TypeVar("T")
 QUIET: Final = 2.0
 """Seconds until anything is said."""
@@ -64,7 +66,7 @@ class Progress:
     def say(self, text: str) -> None:
         """A word about how it goes on."""
         if self.console is not None:
-            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self.console.print(translated(text), highlight=False, markup=False, soft_wrap=True)
 
     @property
     def _of(self) -> str:
@@ -86,7 +88,7 @@ class Progress:
                     (now - self._began) / self._rows * (total - self._rows) if total and total >= self._rows else None
                 )
                 console.print(
-                    f"{self._what} {self._note()}" + (f", {left:.0f} s left" if left is not None else ""),
+                    translated(f"{self._what} {self._note()}" + (f", {left:.0f} s left" if left is not None else "")),
                     highlight=False,
                 )
             return
@@ -99,5 +101,5 @@ class Progress:
             )
             self._bar = Bar(*columns, console=console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(self._what, total=total, note="")
+            self._task = self._bar.add_task(translated(self._what), total=total, note="")
         self._bar.update(self._task, completed=self._rows, note=self._note())

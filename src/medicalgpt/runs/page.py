@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medicalgpt.language import translated
+
 if TYPE_CHECKING:  # jinja2 is imported where a page is written only
     from jinja2 import Environment
 
 
 def environment(*folders: Path) -> "Environment":
-    """Templates of these folders and of this one (`page.css`); a name that is not given is an error."""
+    """Templates of these folders and of this one (`page.css`); a name that is not given is an error, `_` is `translated`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     found = Environment(
@@ -20,6 +22,7 @@ def environment(*folders: Path) -> "Environment":
         keep_trailing_newline=True,
     )
     found.filters["number"] = number
+    found.globals["_"] = translated
     return found
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medicalgpt.language import chosen, translated
 from medicalgpt.runs import figures, metrics
 from medicalgpt.runs import manifest as manifests
 from medicalgpt.runs.atomic import write_text
@@ -18,7 +19,12 @@ from medicalgpt.runs.manifest import Draft, Manifest, Record
 from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.settings import settings
 
-_TITLES = {"loss": "Loss", "learning_rate": "Learning rate", "rewards": "Rewards", "rollouts": "Rollouts"}
+_TITLES = {
+    "loss": "Loss by optimizer step",
+    "learning_rate": "Learning rate by optimizer step",
+    "rewards": "Rewards by optimizer step",
+    "rollouts": "Rollouts by optimizer step",
+}
 _OUTCOMES = ("rows", "kept", "truncated", "split", "dropped")
 
 
@@ -58,17 +64,28 @@ def _write(folder: str | Path, record: Record, curves: bool) -> Path:
             settings=settings(run.config),
             config=_config_text(run.config),
             ledgers=_ledgers(record.ledger),
-            outcomes=_OUTCOMES,
+            language=chosen(),
+            measured_on=_measured_on(held_out_rows(record.after) or held_out_rows(record.before)),
             headline=lines,
             meanings=[(line.name, line.meaning) for line in lines if line.meaning],
-            rows=held_out_rows(record.after) or held_out_rows(record.before),
-            figures=[(_TITLES[path.stem], _data_uri(path)) for path in pictures],
+            figures=[(translated(_TITLES[path.stem]), _data_uri(path)) for path in pictures],
             samples=_samples(samples),
-            steps=sorted({sample["step"] for sample in samples}),
+            rounds=_rounds(len({sample["step"] for sample in samples})),
         )
     )
     write_text(run.report, page)
     return run.report
+
+
+def _measured_on(rows: int | None) -> str:
+    if rows is None:
+        return translated("Held-out numbers.")
+    return translated(f"Held-out numbers, on {number(rows)} {'row' if rows == 1 else 'rows'} that were not trained on.")
+
+
+def _rounds(count: int) -> str:
+    said = f"The first and last of {count} rounds; all of them are in samples.jsonl."
+    return translated(said) if count > 2 else ""
 
 
 def _config_text(path: Path) -> str:
@@ -77,19 +94,21 @@ def _config_text(path: Path) -> str:
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
-    when = {"running": "Written", "interrupted": "Interrupted"}.get(record.status, "Finished")
+    when = {"running": translated("Written"), "interrupted": translated("Interrupted")}.get(
+        record.status, translated("Finished")
+    )
     minutes, seconds = divmod(round(record.seconds), 60)
-    progress = [("Step", f"{record.step:,} of {record.steps:,}")] if isinstance(record, Draft) else []
+    progress = [(translated("Step"), f"{record.step:,} / {record.steps:,}")] if isinstance(record, Draft) else []
     return [
-        ("Base model", record.base),
+        (translated("Base model"), record.base),
         *progress,
         *_published(record),
         (when, record.created.strftime("%Y-%m-%d %H:%M UTC")),
-        ("Time", f"{minutes} min {seconds} s"),
-        ("Training tokens", number(record.tokens)),
-        ("Device", record.device),
-        ("Processes", str(record.world_size)),
-        ("Seed", str(record.seed)),
+        (translated("Time"), translated(f"{minutes} min {seconds} s")),
+        (translated("Training tokens"), number(record.tokens)),
+        (translated("Device"), record.device),
+        (translated("Processes"), str(record.world_size)),
+        (translated("Seed"), str(record.seed)),
     ]
 
 
@@ -99,7 +118,8 @@ def _published(record: Record) -> list[tuple[str, str]]:
         return []
     ended = " (train.patience ended the run)" if best.stopped else ""
     which = "the start, no step was better" if best.step == 0 else f"step {best.step:,}"
-    return [("Model", f"published: {which}, where {best.metric} was best ({best.value:.4g}), of {best.last:,}{ended}")]
+    said = f"published: {which}, where {best.metric} was best ({best.value:.4g}), of {best.last:,}{ended}"
+    return [(translated("Model"), translated(said))]
 
 
 def _ledgers(ledger: Mapping[str, Any]) -> list[dict[str, object]]:

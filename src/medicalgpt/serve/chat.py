@@ -10,6 +10,7 @@ from medicalgpt.config.emergency import Emergency
 from medicalgpt.config.lookup import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
+from medicalgpt.language import translated
 from medicalgpt.rendering.thinking import ThinkingStream
 from medicalgpt.serve.disclaimer import disclaimers
 
@@ -157,10 +158,11 @@ class Chat:
         return "".join(pieces), answered, completion
 
     def _notice(self, text: str) -> None:
-        self._print(f"({text})" if "\n" not in text else text, style="dim")
+        told = translated(text)
+        self._print(f"({told})" if "\n" not in told else told, style="dim")
 
     def _print(self, text: str, style: str) -> None:
-        self.console.print(Text(text, style=style), soft_wrap=True)
+        self.console.print(Text(translated(text), style=style), soft_wrap=True)
 
 
 class _Screen:
@@ -174,7 +176,7 @@ class _Screen:
         """Print what came."""
         if reasoning:
             if not self.thought and not self.show_thoughts:
-                self._print("(thinking …)", "dim")
+                self._print(translated("(thinking …)"), "dim")
             self.thought = True
             if self.show_thoughts:
                 self._print(reasoning, "dim italic")

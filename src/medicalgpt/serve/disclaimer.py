@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from medicalgpt.config.emergency import Emergency, Language, sentence
+from medicalgpt.config.emergency import Emergency, sentence
+from medicalgpt.language import Language
 
 _FORMS: Final[Mapping[Language, str]] = {
     "en": (

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from medicalgpt.errors import RunError
+from medicalgpt.language import translated
 from medicalgpt.runs import manifest, metrics, report
 from medicalgpt.training.context import AnyContext
 from medicalgpt.training.publish import run_facts
@@ -51,7 +52,9 @@ class LiveReport:
             report.write_draft(self.ctx.folder.path, draft, curves=curves)
         except RunError as error:
             self._failed = True
-            self.ctx.console.print(f"the report is not kept up to date: {error}", highlight=False, markup=False)
+            self.ctx.console.print(
+                translated(f"the report is not kept up to date: {error}"), highlight=False, markup=False
+            )
         self._last = time.perf_counter()
         self._took = self._last - begun
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from medicalgpt.language import translated
 from medicalgpt.runs.duration import duration
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class Phases:
         counted = (BarColumn(), MofNCompleteColumn()) if total else ()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(what, total=total)
+            task = bar.add_task(translated(what), total=total)
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager
@@ -84,7 +85,7 @@ class Phases:
         if self.tell is not None:
             self.tell(line)
         else:
-            self.console.print(line, highlight=False, markup=False)
+            self.console.print(translated(line), highlight=False, markup=False)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from medicalgpt.config.rl import RlConfig
 from medicalgpt.export.save import save_model
 from medicalgpt.kernels.device import device_name
 from medicalgpt.kernels.free_memory import free_main_memory
+from medicalgpt.language import translated
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.locate import hub_address
 from medicalgpt.models.shard import put_together
@@ -82,7 +83,7 @@ def chosen(
     ctx.best.see(step, after)
     best, said = take_best(ctx.best, ctx.folder, weights, step, steps)
     for line in said:
-        ctx.console.print(line, highlight=False)
+        ctx.console.print(translated(line), highlight=False)
     if best is None or best.step == step:
         return best, after
     return best, held_out_numbers(ctx.folder.metrics, best.step)

@@ -14,6 +14,8 @@ from typing import Any, Final
 import torch
 from rich.console import Console
 
+from medicalgpt.language import translated
+
 _SAME_KEYSTROKE = 2.0  # seconds: a terminal sends Ctrl-C to every process, and torchrun then passes it on once more
 _ALWAYS: Final = ("SIGINT", "SIGTERM")
 _UNLESS_IGNORED: Final = ("SIGHUP", "SIGUSR1", "SIGXCPU")  # nohup ignores SIGHUP so that a run outlives its terminal
@@ -49,8 +51,10 @@ class StopSignal:
             self._leave_terminal()
             with suppress(OSError, RuntimeError):  # nobody is there to read it, or it came in the middle of a line
                 self.console.print(
-                    f"{signal.Signals(number).name}: stopping after this {self.unit}; a checkpoint is saved (Ctrl-C again to "
-                    "stop at once)"
+                    translated(
+                        f"{signal.Signals(number).name}: stopping after this {self.unit}; a checkpoint is saved (Ctrl-C again to "
+                        "stop at once)"
+                    )
                 )
         elif number == signal.SIGINT and self._is_another(now):
             raise KeyboardInterrupt

@@ -21,6 +21,7 @@ from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, MedicalGPTError
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import restore_memory
+from medicalgpt.language import translated
 from medicalgpt.models.families import identify
 from medicalgpt.models.load import find
 from medicalgpt.models.locate import config_of, locate
@@ -60,18 +61,20 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     config: SupervisedConfig | RlConfig = resolved.value
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
     for pin_note in pins:
-        ctx.console.print(pin_note, highlight=False, markup=False)
+        ctx.console.print(translated(pin_note), highlight=False, markup=False)
     start = _begin(ctx, dump(resolved), state)
     if start.status == "finished":
-        ctx.console.print(f"{ctx.folder.path} is finished already; nothing to do")
+        ctx.console.print(translated(f"{ctx.folder.path} is finished already; nothing to do"))
         if start.note:
-            ctx.console.print(start.note, highlight=False)
+            ctx.console.print(translated(start.note), highlight=False)
         return recall(ctx.folder.path)
     if start.checkpoint is not None:
         names = [ctx.folder.metrics.name, str(start.checkpoint.relative_to(ctx.folder.path))]
         share(ctx.folder.path, names)
     if start.note:
-        ctx.console.print(f"{ctx.folder.path} goes on from step {start.step}; {start.note}", highlight=False)
+        ctx.console.print(
+            translated(f"{ctx.folder.path} goes on from step {start.step}; {start.note}"), highlight=False
+        )
     with ctx.folder:
         try:
             before = (*parents, *(run for run in _corpora(config) if run not in parents))

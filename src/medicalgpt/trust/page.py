@@ -8,8 +8,8 @@ from typing import Final
 
 import yaml
 
-from medicalgpt.config.emergency import Language
 from medicalgpt.evaluation.outcomes import JsonObject
+from medicalgpt.language import Language
 from medicalgpt.runs.headline import Line, headline
 from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.trust_file import Trust

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from medicalgpt.config.emergency import Language
 from medicalgpt.disk.failures import explain
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
@@ -11,6 +10,7 @@ from medicalgpt.export.lineage import NAME as LINEAGE
 from medicalgpt.export.lineage import lineage_of
 from medicalgpt.export.model_card import NAME as CARD
 from medicalgpt.export.model_card import write_card
+from medicalgpt.language import Language
 from medicalgpt.models.locate import Located
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import MERGED

@@ -1,10 +1,13 @@
 """The head of a card, read by the library that the hub's own tools read it with."""
 
+import re
+
 import pytest
 from huggingface_hub import ModelCard
 
 from medicalgpt.export.lineage import Lineage
 from medicalgpt.export.model_card import card
+from medicalgpt.language import choose
 
 STAGE = {
     "stage": "no",  # a word that YAML 1.1 would read as false
@@ -43,3 +46,17 @@ def test_the_hub_reads_the_head_as_it_was_meant(
         "tags": ["medical", "medicalgpt", "no"],
         "base_model": "1e5/no",
     }
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh-CN", "不是医疗器械"), ("zh-TW", "不是醫療器材")])
+@pytest.mark.parametrize("kind", ["language", "score", "gguf"])
+def test_a_card_is_in_the_readers_language_and_its_head_in_that_of_hubs(kind: str, language: str, said: str) -> None:
+    base = {"name": "base", "licence": None, "link": "https://huggingface.co/1e5/no", "sha256": None}
+    english = ModelCard(card("assistant", Lineage(base, [STAGE]), kind)).data.to_dict()
+    choose(language)
+    text = card("assistant", Lineage(base, [STAGE]), kind)
+    assert ModelCard(text).data.to_dict() == english
+    assert said in text
+    body = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|\{[^}]*\}", "", text.split("---\n", 2)[2], flags=re.DOTALL)
+    lines = [line for line in body.splitlines() if re.search(r"[a-z]{2,} [a-z]{2,}", line)]
+    assert [line for line in lines if not re.search("[\u4e00-\u9fff]", line)] == []

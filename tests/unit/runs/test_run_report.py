@@ -12,6 +12,7 @@ from medicalgpt.config.loader import dump, load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.errors import RunError
+from medicalgpt.language import choose
 from medicalgpt.runs import Manifest, MetricsLog, RunFolder, SampleLog, manifest, report
 from medicalgpt.runs.manifest import Draft
 
@@ -170,7 +171,7 @@ def draft(status: str, **changes: Any) -> Draft:
 
 def test_a_run_under_way_and_an_interrupted_one_have_a_report(tmp_path: Path) -> None:
     running = Page(report.write_draft(tmp_path, draft("running")).read_text("utf-8"))
-    assert cells(running, "Step", 2) == ["Step", "40 of 200"]
+    assert cells(running, "Step", 2) == ["Step", "40 / 200"]
     assert cells(running, "Metric", 3) == ["Metric", "Before", "Now"]
     assert ("meta", {"http-equiv": "refresh", "content": "30"}) in running.tags, "an open page follows the run"
     assert "Before and so far" in running.texts
@@ -231,3 +232,30 @@ def test_shares_have_rows_intervals_and_a_meaning(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert any("on 40 rows" in text for text in shown.texts)
     assert any("not that what the model writes is medically right" in text for text in shown.texts)
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("zh-CN", ["已完成", "基础模型", "用时", "2 分 5 秒", "之前与之后", "✓ 变好", "数据", "截短", "由何而来"]),
+        ("zh-TW", ["已完成", "基礎模型", "之前與之後", "✓ 變好", "資料"]),
+    ],
+)
+def test_the_page_is_in_the_readers_language_and_no_other(tmp_path: Path, language: str, words: list[str]) -> None:
+    run = RunFolder(tmp_path)
+    MetricsLog(run.metrics).append(1, {"train/loss": 2.0, "train/learning_rate": 1e-4})
+    SampleLog(run.samples).append(1, "问", "答", reference="好", stopped=False)
+    run.config.write_text(
+        "train: {learning_rate: 1.0e-4, schedule: cosine, warmup: 0.1, epochs: 2}\nlora: {enabled: false}\n"
+    )
+    ledger = Ledger()
+    ledger.see("a.jsonl", 3)
+    ledger.settle("a.jsonl", "kept", rows=2)
+    ledger.settle("a.jsonl", "dropped", "no assistant turn")
+    choose(language)
+    shown = page(tmp_path, record(ledger=ledger.as_dict(), after={"eval/loss": 2.0, "eval/rows": 12}))
+    assert [word for word in words if word not in shown.texts] == []
+    assert ("html", {"lang": language}) in shown.tags
+    own = ("SFT · smollm2-135m", "smollm2-135m", "cpu", "torch", "config.json", "a.jsonl", "../pt")
+    prose = [text for text in shown.texts if re.search(r"[A-Za-z]{2,} [a-z]{2,}", text) and text not in own]
+    assert [text for text in prose if not re.search("[\u4e00-\u9fff]", text) and "learning_rate" not in text] == []

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Final
 
-from medicalgpt.config.emergency import Emergency, Language
+from medicalgpt.config.emergency import Emergency
+from medicalgpt.language import Language
 from medicalgpt.serve.disclaimer import DISCLAIMERS, disclaimer
 from medicalgpt.serve.web.simplified import SIMPLIFIED
 from medicalgpt.serve.web.words import Texts

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from medicalgpt.config.emergency import Language
+from medicalgpt.language import Language
 
 
 @dataclass(frozen=True, slots=True)

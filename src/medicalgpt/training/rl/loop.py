@@ -17,6 +17,7 @@ from medicalgpt.checkpoints import checkpoint, random_state
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import RunError
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.language import translated
 from medicalgpt.objectives.ppo import ClippedValue
 from medicalgpt.rendering.batch import TreeBatch
 from medicalgpt.rewards.answers import Group, PromptRow
@@ -254,7 +255,9 @@ class RlTrainer:
             parts.append(f"{line['train/without_spread']:.0f} of {line['train/prompts']:.0f} prompts without spread")
         if self.step > 0:
             parts.append(f"{self._left()} left")
-        self.phases.console.print(f"update {self.step}/{self.updates}  " + "  ".join(parts), highlight=False)
+        self.phases.console.print(
+            translated(f"update {self.step}/{self.updates}  " + "  ".join(parts)), highlight=False
+        )
 
     def _left(self) -> str:
         """How long the updates that are left take, with what is measured between and after them."""

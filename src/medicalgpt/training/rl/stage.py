@@ -14,6 +14,7 @@ from medicalgpt.data.ledger import warning_lines
 from medicalgpt.data.sources import source_lines
 from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.device import accelerator
+from medicalgpt.language import translated
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.locate import locate
@@ -70,7 +71,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     _announce(ctx, roles, prompts)
     trainer = _trainer(ctx, config, roles, prompts, world, functions, LiveReport(ctx, parents), group)
     if start.checkpoint is not None:
-        ctx.console.print(f"resuming from {start.checkpoint}")
+        ctx.console.print(translated(f"resuming from {start.checkpoint}"))
     trainer.trackers, trainer.best = _trackers(ctx, config), ctx.best
     try:
         before, after = trainer.run(start)
@@ -81,7 +82,7 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
         trainer.report.interrupted(trainer.step, trainer.updates)
         return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=trainer.stop.number)
     for line in trainer.movement.findings(trainer.step, trainer.updater.optimizer):
-        ctx.console.print(line, highlight=False)
+        ctx.console.print(translated(line), highlight=False)
     if ctx.best is not None:  # its checkpoint is read by every process
         share(ctx.folder.path, [ctx.folder.metrics.name, ctx.folder.checkpoints.name])
     best, after = chosen(ctx, roles.trained(), trainer.step, trainer.updates, after)
@@ -169,7 +170,7 @@ def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSe
         *unknown_languages((ctx.template.encoder.ids(turns[-1].content) for turns in talks), ctx.template),
         *system_remark(ctx.template, ctx.config.data.system, talks),
     ):
-        ctx.console.print(remark, highlight=False, markup=False)
+        ctx.console.print(translated(remark), highlight=False, markup=False)
     for line in (
         *prompts.notes,
         *source_lines(ledger.get("sources", ())),
@@ -178,11 +179,11 @@ def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSe
         *warning_lines(ledger),
         f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
     ):
-        ctx.console.print(line, highlight=False, markup=False)
+        ctx.console.print(translated(line), highlight=False, markup=False)
     if roles.report is not None:
         a = roles.report.accuracy
         ctx.console.print(
-            f"reward model: right on {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] of {a.rows} held-out pairs",
+            translated(f"reward model: right on {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] of {a.rows} held-out pairs"),
             highlight=False,
         )
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from medicalgpt.language import translated
 from medicalgpt.runs.duration import duration
 from medicalgpt.training.live_report import LiveReport
 from medicalgpt.training.phases import Ahead, Phases
@@ -56,7 +57,9 @@ class ProgressCallback(TrainerCallback):
             self.bar.update(self.task, completed=state.global_step, note=note)
         elif time.monotonic() - self.last >= self.every or state.global_step == state.max_steps:
             self.last = time.monotonic()
-            self.console.print(f"{self.stage} step {state.global_step}/{state.max_steps}  {note}", highlight=False)
+            self.console.print(
+                translated(f"{self.stage} step {state.global_step}/{state.max_steps}  {note}"), highlight=False
+            )
 
     def _tell(self, line: str) -> None:
         """What is done between two steps, beside the bar."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from medicalgpt.language import translated
 from medicalgpt.models.reward import RewardPolicy
 from medicalgpt.models.shard import free
 from medicalgpt.rewards.reward_model import answer_lengths, evaluate, score_trees
@@ -25,5 +26,5 @@ def reward_report(ctx: AnyContext, trainer: StageTrainer) -> RewardReport | None
     free(module)
     found = evaluate(scores, answer_lengths(trees))
     for line in lines(found):
-        ctx.console.print(line, highlight=False)
+        ctx.console.print(translated(line), highlight=False)
     return found

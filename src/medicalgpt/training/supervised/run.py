@@ -14,6 +14,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.data.sources import source_lines
 from medicalgpt.disk.cache import cache_root
 from medicalgpt.errors import ConfigError, RenderError
+from medicalgpt.language import translated
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.adapters import trainable
 from medicalgpt.models.load import Loaded
@@ -53,13 +54,15 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
         loaded, module, note = open_module(config, sharding)
         note += share_rows(module, group, config)
     policy = module.policy
-    console.print(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}", highlight=False)
+    console.print(translated(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}"), highlight=False)
     _preflight(ctx, prepared, loaded)
     earlier = header(start.checkpoint) if start.checkpoint is not None else None
     plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, group.count, start.stretched, earlier)
     console.print(
-        f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
-        f"{plan.padding:.1%} of the rows' room is empty",
+        translated(
+            f"{plan.run.steps} steps × {plan.run.rows_per_step} rows of up to {plan.capacity} tokens; "
+            f"{plan.padding:.1%} of the rows' room is empty"
+        ),
         highlight=False,
     )
     reference = _reference(ctx, module, plan, group)
@@ -68,13 +71,13 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
     live = LiveReport(ctx, parents)
     trainer, stop = build_trainer(ctx, module, plan, loaded, live, group)
     if start.checkpoint is not None:
-        console.print(f"resuming from {start.checkpoint}")
+        console.print(translated(f"resuming from {start.checkpoint}"))
     before = trainer.run(start)
     if stop.signal is not None and trainer.state.global_step < trainer.state.max_steps:
         live.interrupted(trainer.state.global_step, trainer.state.max_steps)
         return Outcome(Status.INTERRUPTED, ctx.folder.path, before, signal=stop.signal)
     for line in trainer.movement.findings(trainer.state.global_step, trainer.optimizer):
-        console.print(line, highlight=False)
+        console.print(translated(line), highlight=False)
     after = trainer.evaluate()
     trainer.answer(trainer.state.global_step)
     after = _finish(ctx, trainer, loaded, parents, (before, after), plan.run.steps)
@@ -113,26 +116,26 @@ def _size(policy: Policy) -> str:
 def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loaded: Loaded) -> None:
     """Print the ledger, the proofs and one row with its trained tokens in color."""
     for note in prepared.notes:
-        ctx.console.print(note, highlight=False)
+        ctx.console.print(translated(note), highlight=False)
     ids = (trained_ids(tree) for tree in prepared.train)
     talks = [*prepared.first_rows.conversations, *(prompt.prompt for prompt in prepared.first_rows.prompts)]
     for remark in (*unknown_languages(ids, ctx.template), *system_remark(ctx.template, ctx.config.data.system, talks)):
-        ctx.console.print(remark, highlight=False, markup=False)
+        ctx.console.print(translated(remark), highlight=False, markup=False)
     if advice := objective_of(ctx.config).advice(*prepared.train.verdicts):
-        ctx.console.print(advice, highlight=False)
+        ctx.console.print(translated(advice), highlight=False)
     ledger = prepared.ledger
     ctx.console.print(
-        "rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped")),
+        translated("rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))),
         highlight=False,
     )
     for line in [*source_lines(ledger.get("sources", ())), *skipped_lines(ledger.get("skipped", {}))]:
-        ctx.console.print(line, highlight=False, markup=False)
+        ctx.console.print(translated(line), highlight=False, markup=False)
     for reason, count in ledger["reasons"].items():
-        ctx.console.print(f"  {count} {reason}", highlight=False)
+        ctx.console.print(translated(f"  {count} {reason}"), highlight=False)
     if found := ledger.get("held_out"):
-        ctx.console.print(_held_out(found), highlight=False)
+        ctx.console.print(translated(_held_out(found)), highlight=False)
     for line in warning_lines(ledger):
-        ctx.console.print(line, highlight=False, markup=False)
+        ctx.console.print(translated(line), highlight=False, markup=False)
     proofs = preflight(prepared.train, ctx.template, loaded.model, _conversations(prepared, ctx.template))
     ctx.console.print(as_table(proofs))
     if ctx.console.is_terminal:  # a log file must not hold patient text

@@ -5,6 +5,7 @@ from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.language import translated
 from medicalgpt.models.load import Loaded
 from medicalgpt.rendering.build import Prepared
 from medicalgpt.rendering.first_rows import SamplePrompt
@@ -34,8 +35,10 @@ class SampleWriter:
         if len(fitting) < len(self.prompts) and not self.room_said:
             self.room_said = True
             self.ctx.console.print(
-                f"{len(self.prompts) - len(fitting)} of {len(self.prompts)} sample prompts are not answered: the model's "
-                f"context has no room for them and train.sample_tokens={sampling.max_new_tokens}",
+                translated(
+                    f"{len(self.prompts) - len(fitting)} of {len(self.prompts)} sample prompts are not answered: the model's "
+                    f"context has no room for them and train.sample_tokens={sampling.max_new_tokens}"
+                ),
                 highlight=False,
             )
         with self.ctx.phases.during("samples", f"answering {len(fitting)} sample prompts at step {step}"):

@@ -9,6 +9,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.kernels.device import accelerator
+from medicalgpt.language import translated
 from medicalgpt.models.load import Loaded
 from medicalgpt.models.shard import has_room, put_out
 from medicalgpt.rendering.build import Prepared
@@ -109,8 +110,10 @@ def answering(ctx: Context[SupervisedConfig, Prepared], module: StageModule, loa
     if not all(gathered(has_room(module))):
         if ctx.config.train.sample_count and not ctx.config.scores:
             ctx.console.print(
-                "no sample answers: they need the whole model on one device, which has no room for it (train.sample_count=0 "
-                "asks for none)",
+                translated(
+                    "no sample answers: they need the whole model on one device, which has no room for it (train.sample_count=0 "
+                    "asks for none)"
+                ),
                 highlight=False,
             )
         return _silent

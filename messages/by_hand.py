@@ -1,0 +1,114 @@
+"""Messages that no expression of our source shows: what code joins, what other programs say within ours, names of types.
+
+A test meets each of typer's in a real error, and those of the system in `os.strerror`.
+"""
+
+import errno
+import os
+
+from medicalgpt.config.foreign import FOREIGN
+
+LANGUAGE = "src/medicalgpt/language/catalogue.py"
+HELP = "src/medicalgpt/cli/help_texts.py"
+HEADINGS_PLACE = "src/medicalgpt/cli/data.py"
+CONFIG = "src/medicalgpt/config/words.py"
+
+JOINED = (
+    "{first} or {rest}",
+    "{first} and {rest}",
+    "{first} and {number} more",
+    "{place}: {message}",
+    "warning: {message}",
+    "note: {message}",
+    ". {sentence}",
+    "override '{given}'",
+)
+
+FRAME = ("key", "type", "default", "meaning")
+LIMITS = ("{kind} ≥ {limit}", "{kind} > {limit}", "{kind} ≤ {limit}", "{kind} < {limit}")
+# Words that stand alone: `catalogue.ONE_WORD` says in which places they are translated, for elsewhere they may be names.
+TYPES = ("text", "number", "path", "choice", "section")
+
+TYPER = (
+    "Arguments",
+    "Options",
+    "Commands",
+    "Error",
+    "Aborted.",
+    "[required]",
+    "Usage: ",
+    "Show this message and exit.",
+    "Install completion for the current shell.",
+    "Show completion for the current shell, to copy it or customize the installation.",
+    "No such option: {option}",
+    "No such option: {option}{hint}",
+    "No such option: {option} (Possible options: {options})",
+    "No such command {name}.",
+    "No such command {name}.{hint}",
+    "Missing option {name}.",
+    "Missing argument {name}.",
+    "Missing command.",
+    "Invalid value for {name}: {message}",
+    "{value} is not one of {choices}.",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be greater than or equal to {limit}",
+    "Input should be {choices}",
+    "Option {name} requires an argument.",
+    "Got unexpected extra argument ({names})",
+    "Got unexpected extra arguments ({names})",
+)
+SETTINGS = (
+    "Objective",
+    "Rollout",
+    "Reward",
+    "{rate}, {schedule}, warm-up {warmup}",
+    "{variant} adapters: rank {rank}, alpha {alpha}, dropout {dropout}",
+    "{count} tokens",
+    "{share} of the training data",
+)
+STATES = ("running", "interrupted", "finished", "{change} points")
+PANELS = ("Model", "Sampling", "Judge")
+
+_ERRORS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.EIO,
+    errno.EADDRINUSE,
+    errno.ECONNREFUSED,
+)
+SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
+
+# Found by the same rules, and no message.
+NOT_SHOWN = ("lora_rank lora_r", "What is a fever? 38.5 °C.")
+
+# What words of other tools mean: said as a clause, or as a sentence behind the key that is meant.
+FOREIGN_NOTES = tuple(
+    sorted(
+        {
+            told.replace("{", "{{").replace("}", "}}")
+            for meant in FOREIGN.values()
+            if meant.note
+            for told in (meant.note, meant.sentence)
+        }
+    )
+)
+HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
+
+BY_HAND = [
+    *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
+    *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
+    *((text, HELP) for text in (*TYPER, *PANELS)),
+    *((text, HEADINGS_PLACE) for text in HEADINGS),
+    *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES, *FOREIGN_NOTES)),
+]

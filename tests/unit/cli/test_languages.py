@@ -1,0 +1,135 @@
+"""The command line in the reader's language: help, keys, wrong usage, errors; programs and English lose nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from tests.unit.cli.test_startup import COMMANDS
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+from medicalgpt.config.stages import STAGES
+from medicalgpt.language import choose, translated
+
+CHINESE = re.compile("[\u4e00-\u9fff]")
+
+
+@pytest.fixture(autouse=True)
+def _english_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """typer's own words are set in its module and on its class of contexts."""
+    from typer import rich_utils
+
+    from medicalgpt.cli.help_texts import FRAME
+
+    for name in FRAME:
+        monkeypatch.setattr(rich_utils, name, getattr(rich_utils, name))
+    made = typer.main.get_command(app).make_context("medicalgpt", ["examples"])
+    monkeypatch.setattr(type(made), "formatter_class", type(made).formatter_class)
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 4000)
+    yield
+    choose(None)
+
+
+def run(*words: str, language: str = "zh-CN") -> str:
+    done = CliRunner().invoke(app, ["--lang", language, *words])
+    return done.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_whole(command: str) -> None:
+    shown = run(*command.split(), "--help")
+    assert "用法：" in shown
+    assert re.search(r"Usage:|Show this message|Options ─|Arguments ─|\[required\]|default:", shown) is None
+    for line in shown.splitlines():
+        text = re.split(r"<[\w|]+>|\s{2,}", line.strip(" │"))[-1]
+        prose = re.sub(r"`[^`]*`|https?://\S+|medicalgpt \S+", "", text)
+        assert CHINESE.search(text) or not re.search(r"[A-Z]?[a-z]{2,}( [a-z]{2,}){2,}", prose), line
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "curate"])
+def test_every_key_is_explained(stage: str) -> None:
+    lines = run("config", "explain", stage).splitlines()
+    told = [line for line in lines if CHINESE.search(line)]
+    assert len(told) >= 0.9 * len(lines) > 30  # a new key may wait for its translation
+    assert [line for line in told if "default" in line.partition(": ")[2][:80] and "，默认 " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "sfx"], "错误：未知的阶段 'sfx'"),
+        (["train", "--foo"], "没有选项：--foo。键是不带短横线的词"),
+        (["train"], "缺少参数 'stage'。"),
+        (["finetune"], "没有命令 'finetune'。您是不是想用 'train'？"),
+        (["no-such"], "没有命令 'no-such'。"),
+        (["evaluate", "run"], "缺少选项 '--model'。"),
+        (["evaluate", "run", "--model", "m", "--limit", "x"], "'--limit' 的值无效：应为整数"),
+        (["models", "pull", "nothing"], "'nothing' 不是内嵌模型"),
+        (["config", "validate", "sft", "/no/such.yaml"], "/no/such.yaml"),
+    ],
+)
+def test_wrong_usage_and_errors_are_told(words: list[str], said: str) -> None:
+    assert said in run(*words).replace("\n       ", "")
+
+
+def test_a_config_with_several_faults(tmp_path: Any) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "data: {train: [a.jsonl]}\ntrain: {lerning_rate: 3, epochs: abc}\noutput_dir: x\nlora: {rank: text}\n"
+    )
+    shown = run("config", "validate", "sft", str(file))
+    for line in (
+        'lora.rank 为 "text"；允许：整数 ≥ 1、≤ 1024',
+        'train.epochs 为 "abc"；允许：数字 > 0',
+        "未知的键 'train.lerning_rate'；您是不是想写 'train.learning_rate'？",
+    ):
+        assert line in shown
+    assert "is" not in re.findall(r"\b[a-z]+\b", shown.replace(str(file), ""))
+
+
+def test_traditional_chinese() -> None:
+    assert "記憶體" in run("estimate", "--help", language="zh-TW")
+    assert "錯誤：未知的階段 'sfx'" in run("train", "sfx", language="zh-TW")
+
+
+def test_a_language_nobody_speaks_here() -> None:
+    done = CliRunner().invoke(app, ["--lang", "fr", "models", "list"])
+    assert (done.exit_code, done.output) == (2, "error: --lang is 'fr'; allowed: en, zh-TW, zh-CN\n")
+
+
+def test_what_programs_read_is_english_in_every_language(tmp_path: Any) -> None:
+    assert run("runs", "list", str(tmp_path), "--json") == "[]\n"
+    try:
+        choose("zh-CN")
+        from medicalgpt.config.lookup import stage_schema
+        from medicalgpt.errors import ConfigError
+
+        with pytest.raises(ConfigError, match="unknown stage 'sfx'; stages are"):
+            stage_schema("sfx")
+    finally:
+        choose(None)
+
+
+def test_english_loads_no_catalogue() -> None:
+    code = (
+        "import sys; from typer.testing import CliRunner; from medicalgpt.cli import app\n"
+        "for words in (['--help'], ['config', 'explain', 'sft'], ['train', 'sfx']): CliRunner().invoke(app, words)\n"
+        "assert 'medicalgpt.language.catalogue' not in sys.modules"
+    )
+    for environment in ({"MEDICALGPT_LANG": "en", "LANG": "zh_CN.UTF-8"}, {"MEDICALGPT_LANG": "", "LANG": "C.UTF-8"}):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "LC_ALL": "", **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_untranslated_is_english() -> None:
+    assert translated("no template is like this one") == "no template is like this one"
