@@ -20,8 +20,8 @@ MORE_BLOCKS = {"README.zh-CN.md": 3}  # mirrors of the mainland
 LANGUAGES = {"zh-CN": "README.zh-CN.md", "zh-TW": "README.zh-TW.md"}
 # What a page in one script may quote of the other.
 QUOTED = {"zh-CN": ("繁體中文", "繁體"), "zh-TW": ("简体中文", "简体", "储物柜QKTD的开柜码是482。")}
-# Ordinary in 繁體 too, though they are also what 简体 writes for another character.
-BOTH = {"zh-CN": "", "zh-TW": "了占台布祕只里周回"}
+# Ordinary in 繁體 too, though they are also what 简体 writes for another character; and the name of a maker (昇腾).
+BOTH = {"zh-CN": "昇", "zh-TW": "了占台布祕只里周回"}
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -119,7 +119,7 @@ def test_keys_options_and_files_of_the_prose_are_named(page: str, english: str) 
     assert not missing, f"{page} does not name {', '.join(missing)}"
 
 
-_SCALES = {"million": 10**6, "M parameters": 10**6, "万": 10**4, "亿": 10**8}
+_SCALES = {"million": 10**6, "M parameters": 10**6, "万": 10**4, "亿": 10**8, "億": 10**8}
 _SCALED = re.compile(rf"(\d+(?:\.\d+)?) ?({'|'.join(_SCALES)})")
 
 
