@@ -2,12 +2,10 @@
 
 import posixpath
 import re
-import runpy
 import unicodedata
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from opencc import OpenCC
@@ -142,14 +140,6 @@ def test_a_page_and_its_twin_point_at_each_other(page: str, english: str) -> Non
     for here, there in ((page, english), (english, page)):
         top = _read(here).partition("\n## ")[0]
         assert f"]({posixpath.relpath(there, posixpath.dirname(here) or '.')})" in top, f"{here}: no link to {there}"
-
-
-def test_the_site_names_the_language_of_a_translated_page() -> None:
-    pytest.importorskip("mkdocs")
-    tell = runpy.run_path(str(ROOT / "docs" / "theme" / "hooks.py"))["on_post_page"]
-    for path, language in (("docs/zh-CN/data.md", "zh-CN"), ("README.zh-TW.md", "zh-TW"), ("docs/data.md", "en")):
-        page = SimpleNamespace(file=SimpleNamespace(src_uri=path))
-        assert tell('<html lang="en" class="no-js"><html lang="en"', page, None).startswith(f'<html lang="{language}" ')
 
 
 def _slug(heading: str) -> str:
