@@ -145,8 +145,21 @@ def _served(model: Path) -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    words = ["demo", "--model", str(model), "--port", port, "--temperature", "0", "--max-new-tokens", "120"]
-    with subprocess.Popen([sys.executable, "-m", "medicalgpt", *words], stdout=subprocess.PIPE, text=True) as server:
+    command = [
+        sys.executable,
+        "-m",
+        "medicalgpt",
+        "demo",
+        "--model",
+        str(model),
+        "--port",
+        port,
+        "--temperature",
+        "0",
+        "--max-new-tokens",
+        "120",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
         try:
             if not any("Ctrl-C ends it" in line for line in server.stdout or ()):
                 raise SystemExit(f"the page did not start: {server.wait()}")
