@@ -14,8 +14,12 @@ pytest.importorskip("mkdocs")
 pytest.importorskip("latex2mathml")
 from mkdocs.structure.nav import Section
 
+from medicalgpt.config import STAGES, stage_schema
+from medicalgpt.config.explain import explain
+
 ROOT = Path(__file__).resolve().parents[2]
 FORMULAS = runpy.run_path(str(ROOT / "docs/theme/formulas.py"))
+REFERENCE = runpy.run_path(str(ROOT / "docs/theme/reference.py"))
 LANGUAGES = runpy.run_path(str(ROOT / "docs/theme/languages.py"))
 PAGES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -117,3 +121,33 @@ def test_the_words_that_are_turned_are_those_of_the_site() -> None:
     assert "name: Light" in site
     assert "copyright: Apache License 2.0. Not a medical device." in site
     assert all(f"  - {name}:\n" in site for name in ("简体中文", "繁體中文"))
+
+
+def test_the_reference_has_every_key_of_every_stage_and_says_which_have_it() -> None:
+    page = REFERENCE["keys"]()
+    for stage in STAGES:
+        for row in explain(stage_schema(stage)):
+            assert f"| `{row.key}` | " in page, row.key
+    (margin,) = re.findall(r"^\| `objective.center` .*$", page, re.MULTILINE)
+    assert margin.endswith("(rm) |")
+    rates = re.findall(r"^\| `train.learning_rate` .*\((.+)\) \|$", page, re.MULTILINE)
+    assert len(rates) > 1, "a line for each default"
+    assert sorted(", ".join(rates).split(", ")) == sorted(STAGES)
+    assert "| `compare.questions` | " in page
+    assert "| `sources` | " in page
+
+
+def test_the_reference_has_every_command_with_its_options() -> None:
+    page = REFERENCE["commands"]()
+    for words in ("train", "runs list", "evaluate compare", "data curate", "export gguf", "models pull"):
+        assert f"## medicalgpt {words}\n" in page
+    section = page.partition("## medicalgpt runs list\n")[2].partition("\n## ")[0]
+    assert "| `FOLDER` | runs | " in section
+    assert "| `--descending` | off | " in section
+    assert "--help" not in section
+
+
+def test_no_cell_of_the_reference_is_torn() -> None:
+    for page in (REFERENCE["commands"](), REFERENCE["keys"]()):
+        widths = {len(re.split(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith("|")}
+        assert widths <= {5, 6}
