@@ -1,9 +1,10 @@
 """The pictures of README and docs, made anew from real runs.
 
-usage: pictures.py FOLDER [--only terminal report page results badges] [--output docs/images]
+usage: pictures.py FOLDER [--only terminal report page results badges trees gates personal] [--output docs/images]
 FOLDER is that of a finished `make demo` (runs/pipeline-dpo). `terminal` trains the SFT stage of configs/sft.yaml once more, with the
 output in FOLDER/../picture-sft; `report` is the DPO stage's report.html and `page` the web page answering with its model, both in
-headless Chromium; `results` is drawn from the table in docs/results.md and `badges` from pyproject.toml.
+headless Chromium; `results` is drawn from the table in docs/results.md `badges` from pyproject.toml, and
+what docs/explained.md shows by the code that it explains (explained_pictures.py).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import explained_pictures as explained
 from terminal_picture import record, svg
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -194,8 +196,17 @@ def _shot(tab: Any, file: Path) -> None:
     picture.save(file, optimize=True)
 
 
-PICTURES = {"terminal": terminal, "report": report, "page": page, "results": results, "badges": badges}
-FILES = (
+PICTURES = {
+    "terminal": terminal,
+    "report": report,
+    "page": page,
+    "results": results,
+    "badges": badges,
+    "trees": explained.trees,
+    "gates": explained.gates,
+    "personal": explained.personal,
+}
+OF_README = (
     "terminal.svg",
     "report.png",
     "web-page.png",
@@ -204,6 +215,8 @@ FILES = (
     "badge-python.svg",
     "badge-types.svg",
 )
+OF_EXPLAINED = ("trees.svg", "gates.svg", "personal-data.svg")
+FILES = OF_README + OF_EXPLAINED
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 READMES = ("README.md", "README.zh-CN.md", "README.zh-TW.md")
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import explained_pictures as explained  # noqa: E402
 import pictures  # noqa: E402
 from terminal_picture import screen, svg  # noqa: E402
 
@@ -26,7 +27,40 @@ def test_a_picture_is_there_and_small(name: str) -> None:
 
 @pytest.mark.parametrize("page", READMES)
 def test_a_readme_shows_all_pictures_that_the_command_makes(page: str) -> None:
-    assert _images(page) == {f"docs/images/{name}" for name in pictures.FILES}
+    assert _images(page) == {f"docs/images/{name}" for name in pictures.OF_README}
+
+
+@pytest.mark.parametrize(
+    ("page", "images"), [("docs/explained.md", "images"), ("docs/zh-CN/explained.md", "../images")]
+)
+def test_the_explanations_show_their_pictures(page: str, images: str) -> None:
+    assert _images(page) == {f"{images}/{name}" for name in pictures.OF_EXPLAINED}
+
+
+def test_a_branch_sees_the_prompt_and_not_the_other_branch() -> None:
+    words, seen = explained.packed()
+    place = {word: words.index(word) for word in ("What", "fever", "More", "38", "cold", "Hello", "help")}
+
+    def sees(one: str, other: str) -> int:
+        return seen[place[one]][place[other]]
+
+    assert [sees("38", "What"), sees("38", "More"), sees("cold", "fever"), sees("help", "Hello")] == [1, 1, 1, 1]
+    assert [sees("cold", "38"), sees("More", "38"), sees("help", "fever"), sees("What", "Hello")] == [0, 0, 0, 0]
+
+
+def test_the_gates_that_are_drawn_are_those_of_the_results() -> None:
+    found = explained.verdicts((ROOT / "docs/results.md").read_text(encoding="utf-8"))
+    assert [(word, low) for word, _, _, low, _ in found] == [
+        ("INCONCLUSIVE", -4.1), ("BLOCK", -26.0), ("PASS", -1.9), ("PASS", 4.1)
+    ]  # fmt: skip
+    drawn = (IMAGES / "gates.svg").read_text(encoding="utf-8")
+    assert all(f"[{low:+.1f}, {high:+.1f}]" in drawn for *_, low, high in found)
+
+
+def test_the_note_is_masked_and_the_disease_stays() -> None:
+    shown = (IMAGES / "personal-data.svg").read_text(encoding="utf-8").replace("&#160;", " ").replace("&#x27;", "'")
+    assert "[NAME1]" in shown
+    assert shown.count("Parkinson's disease; levodopa 100 mg") == 2
 
 
 def test_no_picture_is_left_that_nothing_makes() -> None:
