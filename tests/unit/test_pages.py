@@ -99,7 +99,7 @@ def test_a_key_that_there_is_not_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert _unknown_keys(str(tmp_path / "page.md")) == ["data.colums", "train.epoch"]
 
 
-@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/zh-CN/tutorial.md"])
+@pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/zh-CN/tutorial.md", "docs/zh-TW/tutorial.md"])
 def test_the_tutorial_shows_the_pipeline_that_it_runs(page: str) -> None:
     file = ROOT / "configs/pipelines/tutorial.yaml"
     (shown,) = re.findall(r"```yaml\n(.*?)```", _read(page), re.DOTALL)

@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 READMES = ("README.md", "README.zh-CN.md", "README.zh-TW.md")
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import browser_pictures as browser  # noqa: E402
 import explained_pictures as explained  # noqa: E402
 import pictures  # noqa: E402
 from terminal_picture import screen, svg  # noqa: E402
@@ -101,7 +102,7 @@ def test_what_the_pictures_are_taken_of_exists() -> None:
     assert (ROOT / "configs" / "sft.yaml").is_file()
     page = (ROOT / "src/medicalgpt/serve/web/page.py").read_text(encoding="utf-8")
     assert all(f'elem_id="{name}"' in page for name in ("ask", "stop", "status"))
-    assert pictures.QUESTION in (ROOT / "configs/pipelines/dpo.yaml").read_text(encoding="utf-8")
+    assert browser.QUESTION in (ROOT / "configs/pipelines/dpo.yaml").read_text(encoding="utf-8")
     assert "Ctrl-C ends it" in (ROOT / "src/medicalgpt/serve/web/launch.py").read_text(encoding="utf-8")
 
 
