@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow nightly kernels bench docs dist bundle lock clean setup
+.PHONY: demo demo-ppo test check coverage slow nightly kernels bench pictures docs dist bundle lock clean setup
 
 setup: $(READY)
 
@@ -74,6 +74,10 @@ kernels: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
+
+# The pictures of README and docs, from the run of `make demo` (terminal and page need a few minutes, both pages Chromium).
+pictures: $(READY)
+	$(BIN)/python benchmarks/pictures.py runs/pipeline-dpo
 
 # The documentation site, in site/: every warning is an error (with --quiet none would be seen).
 docs: .venv/.ready-docs

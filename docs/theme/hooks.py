@@ -9,7 +9,6 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 # What docs/ links to outside of itself.
@@ -40,12 +39,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             files.append(_file(path.relative_to(ROOT).as_posix(), config))
     return files
-
-
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
-    """Tells browsers the language of a translated page: it decides which shapes Chinese characters have, and how they are read out."""
-    language = next((name for name in ("zh-CN", "zh-TW") if name in page.file.src_uri), None)
-    return output.replace('<html lang="en"', f'<html lang="{language}"', 1) if language else output
 
 
 def _file(path: str, config: MkDocsConfig) -> File:

@@ -95,3 +95,18 @@ def test_a_page_that_speaks_of_gpus_says_that_none_has_run_this_yet(page: Path) 
     text = page.read_text(encoding="utf-8")
     if re.search(r"\bGPUs?\b", text):
         assert NO_GPU_YET.search(text), f"{page}: until a number says otherwise"
+
+
+def _tables(text: str) -> list[list[list[str]]]:
+    """Rows of cells below the head of every table, code blocks left out."""
+    text = re.sub(r"^( *)```.*?^\1```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    tables = re.findall(r"(?:^\|.*\n)+", text + "\n", re.MULTILINE)
+    return [[re.split(r"(?<!\\)\|", row)[1:-1] for row in table.splitlines()[2:]] for table in tables]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_table_has_a_column_that_says_the_same_in_every_row(page: Path) -> None:
+    for rows in _tables(page.read_text(encoding="utf-8")):
+        columns = [{cell.strip() for cell in column} for column in zip(*rows)]
+        assert rows, f"{page}: a table without rows, or torn by an empty line"
+        assert len(rows) == 1 or all(len(column) > 1 for column in columns), f"{page}: {rows[0]}"

@@ -13,7 +13,7 @@ from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.stages import STAGES
 from medicalgpt.migrate.tools import SAME, WORDS, names_table
 
-PAGE = Path(__file__).resolve().parents[3] / "docs/from-other-toolkits.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def test_every_word_of_a_tool_has_one_meaning_here() -> None:
@@ -23,9 +23,12 @@ def test_every_word_of_a_tool_has_one_meaning_here() -> None:
         assert [word for word in sorted(words) if (word in FOREIGN) == (word in SAME)] == [], tool
 
 
-def test_the_page_shows_the_table() -> None:
+@pytest.mark.parametrize("page", ["from-other-toolkits.md", "zh-CN/from-other-toolkits.md"])
+def test_the_page_shows_the_table(page: str) -> None:
     """Made anew by: python -c 'from medicalgpt.migrate.tools import names_table; print(names_table())'"""
-    (shown,) = re.findall(r"<!-- names -->\n(.*?)\n<!-- /names -->", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (shown,) = re.findall(
+        r"<!-- names -->\n(.*?)\n<!-- /names -->", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL
+    )
     assert shown == names_table()
 
 
