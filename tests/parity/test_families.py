@@ -14,8 +14,8 @@ from tests.zoo_families import FAMILIES, RARE, experts
 from torch import nn
 from transformers import AutoConfig
 
-from medicalgpt.config import load as load_config
-from medicalgpt.config import stage_schema
+from medicalgpt.config.loader import load as load_config
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.export.merge import merge_adapter_checked

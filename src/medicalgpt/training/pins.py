@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config import Resolved, load
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
+from medicalgpt.config.loader import Resolved, load
 from medicalgpt.config.sections import DataConfig, ModelConfig
 from medicalgpt.data.sources import check_paths, pinned
 from medicalgpt.errors import ConfigError
