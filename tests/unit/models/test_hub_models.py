@@ -287,6 +287,20 @@ def test_a_run_notes_the_commit_and_goes_on_with_it(hubs, hub, tiny, tmp_path, m
     assert commit in base["link"] or hub == "ms"
 
 
+def test_a_hubs_model_answers_as_its_folder_does(hubs, tiny, tmp_path):
+    hubs.commit("org/good", tiny)
+    (tmp_path / "ask.jsonl").write_text('{"prompt": "Fever?"}')
+    rows = []
+    for name in ("ms://org/good", "org/good", locate("ms://org/good").complete()):
+        code, said = _run(
+            "generate", "--model", name, "--input", "ask.jsonl", "--output", "o.jsonl", "--max-new-tokens", 4
+        )
+        assert code == 0, said
+        rows.append((tmp_path / "o.jsonl").read_text())
+        (tmp_path / "o.jsonl").unlink()
+    assert rows[0] == rows[1] == rows[2]
+
+
 def test_estimate_reads_no_weights(hubs, tiny):
     hubs.commit("org/good", tiny)
     code, said = _run("estimate", "--model", "ms://org/good")

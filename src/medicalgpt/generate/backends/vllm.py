@@ -150,7 +150,7 @@ def _lora(name: str, number: int, where: Located) -> object:
         raise ServeError(f"{where.name} is a model, not an adapter of one; give an adapter or run folder")
     if scores_answers(where):
         raise ServeError(f"{where.name} is a reward model; it scores answers (medicalgpt score) and writes none")
-    return _vllm("vllm.lora.request").LoRARequest(name, number, where.complete())
+    return _vllm("vllm.lora.request").LoRARequest(name, number, where.folder)
 
 
 def _room_for(adapters: Sequence[Located]) -> dict[str, object]:
