@@ -20,8 +20,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from medicalgpt.config import load
 from medicalgpt.config.curation import CurateConfig
+from medicalgpt.config.loader import load
 from medicalgpt.curation.local import LocalExecutor
 from medicalgpt.curation.stage import curate
 

@@ -52,7 +52,8 @@ def main() -> None:
     sys.path.insert(0, a.rows)
     from rows import qa_rows
 
-    from medicalgpt.config import load, stage_schema
+    from medicalgpt.config.loader import load
+    from medicalgpt.config.lookup import stage_schema
     from medicalgpt.models.load import load_tokenizer
     from medicalgpt.training.stage import run_stage
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import CompareConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.evaluation.compare import score

@@ -4,7 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config import dump, load, stage_schema
+from medicalgpt.config.loader import dump, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.fingerprint import fingerprint
 from medicalgpt.data.ledger import Ledger

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config import load
 from medicalgpt.config.curation import CurateConfig
+from medicalgpt.config.loader import load
 from medicalgpt.curation.local import LocalExecutor
 from medicalgpt.curation.stage import curate
 

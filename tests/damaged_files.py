@@ -26,8 +26,11 @@ import pyarrow
 import pyarrow.parquet
 
 from medicalgpt.config.sections import Encodings, TxtRows
-from medicalgpt.data import Ledger, detect, expand, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Reading
+from medicalgpt.data.sources import expand
 from medicalgpt.data.texts import texts
 from medicalgpt.errors import DataError
 from medicalgpt.generate.rows import BadPrompt, read_rows

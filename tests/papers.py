@@ -9,7 +9,8 @@ from pathlib import Path
 import docx
 import openpyxl
 
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 
 _FONTS = (
     b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>",

@@ -68,7 +68,8 @@ def run(jobs: list[Job], timeout: float = 1800.0) -> dict[str, Done]:
 
 
 def _train(job: Job) -> int:
-    from medicalgpt.config import load, stage_schema
+    from medicalgpt.config.loader import load
+    from medicalgpt.config.lookup import stage_schema
     from medicalgpt.training.rl import loop
     from medicalgpt.training.stage import run_stage
     from medicalgpt.training.supervised import trainer

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from medicalgpt.config import Resolved, load, stage_schema
+from medicalgpt.config.loader import Resolved, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.generate.engine import Engine
 from medicalgpt.models.batches import batches
 from medicalgpt.rendering.batch import TreeBatch

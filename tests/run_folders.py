@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config import dump, load, stage_schema
+from medicalgpt.config.loader import dump, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.runs import Manifest, MetricsLog, RunFolder, RunKey, SampleLog, manifest
 from medicalgpt.runs.ownership import record
 from medicalgpt.runs.staging import write_complete

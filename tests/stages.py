@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from medicalgpt.config import Resolved, load, stage_schema
+from medicalgpt.config.loader import Resolved, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.models.probe import probe_trees
 from medicalgpt.rendering.batch import TreeBatch, pad_trees
 from medicalgpt.training.context import Outcome

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.ranks import death
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.training.stage import run_stage
 from medicalgpt.training.supervised import trainer
 

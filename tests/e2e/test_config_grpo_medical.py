@@ -9,7 +9,8 @@ import yaml
 from tests.e2e.test_rl_resume import lines
 from tests.stages import Bench, manifest
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.training.stage import run_stage
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -75,7 +75,8 @@ def test_roles(bench: Bench, tmp_path: Path, placed: list[str], no_figures: None
     words = ["rollout.prompts=4", "rollout.completions=2", "rollout.max_new_tokens=4", "train.max_steps=1"]
     words += ["data.eval_fraction=0.2", "train.sample_count=1", "data.max_tokens=64", "model.dtype=float32"]
     words += [f"objective.teacher={base}"] if stage == "distill" else [scored_by("share_of_a")]
-    from medicalgpt.config import load, stage_schema
+    from medicalgpt.config.loader import load
+    from medicalgpt.config.lookup import stage_schema
     from medicalgpt.training.stage import run_stage
 
     run_stage(

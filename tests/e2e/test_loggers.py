@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.stages import Bench, column
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.errors import ConfigError
 from medicalgpt.training.stage import run_stage
 

@@ -15,7 +15,7 @@ from tests.stages import SMALL, Bench, column, largest_gap, manifest, preference
 from typer.testing import CliRunner, Result
 
 from medicalgpt.cli import app
-from medicalgpt.config import STAGES as CONFIGS
+from medicalgpt.config.stages import STAGES as CONFIGS
 from medicalgpt.config.stages import RlooConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.objectives.rloo import LeaveOneOut

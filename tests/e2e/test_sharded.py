@@ -44,6 +44,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sharded")
 
 
+def _in_bfloat16(bench: Bench, folder: Path) -> Path:
+    """The bench's model in a file of half the size."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    place = folder / "short"
+    AutoModelForCausalLM.from_pretrained(bench.base, dtype="bfloat16").save_pretrained(place)
+    AutoTokenizer.from_pretrained(bench.base).save_pretrained(place)
+    return place
+
+
 @pytest.fixture(scope="module")
 def done(_bench: Bench, folder: Path) -> dict[str, Done]:
     """All runs of the slow tests, one after another in one process that forks."""
@@ -71,6 +81,7 @@ def done(_bench: Bench, folder: Path) -> dict[str, Done]:
             for kind, more in {
                 "nf4": ("quantization=nf4",),
                 "checkpointed": (FULL, "train.gradient_checkpointing=true"),
+                "stored": (FULL, f"model.base={_in_bfloat16(_bench, folder)}"),
             }.items()
             for world in (1, 2)
         ),
@@ -250,11 +261,12 @@ def test_without_room_for_the_whole_model_there_are_no_samples_and_it_is_said(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "gap"), [("nf4", 2e-6), ("checkpointed", 2e-6), ("bf16", 0.05)])
+@pytest.mark.parametrize(("kind", "gap"), [("nf4", 2e-6), ("checkpointed", 2e-6), ("stored", 2e-6), ("bf16", 0.05)])
 def test_shorter_types_start_alike(done: dict[str, Done], folder: Path, kind: str, gap: float) -> None:
     """Numbers of the first step: what AdamW makes of rounding after that is no measure (tests/numerics.py).
 
-    bf16: fp32 weights gathered in bfloat16, where autocast casts them one product at a time.
+    bf16: fp32 weights gathered in bfloat16, where autocast casts them one product at a time. stored: a file of bfloat16, of
+    which two processes widen what they keep.
     """
     assert (done[f"{kind}-1"].codes, done[f"{kind}-2"].codes) == ([0], [0, 0]), done[f"{kind}-2"].said
     for name in ("train/loss", "train/grad_norm", "eval/loss"):

@@ -16,8 +16,8 @@ from tests.vocabularies import CHINESE, encode, extended
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.config import load as load_config
-from medicalgpt.config import stage_schema
+from medicalgpt.config.loader import load as load_config
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ConfigError, ModelError

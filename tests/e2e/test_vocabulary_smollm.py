@@ -12,7 +12,8 @@ from rich.console import Console
 from tests.stages import manifest, weights
 from tests.vocabularies import DATA, both, encode, extended
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.data.texts import texts
 from medicalgpt.export.merge import merge_run

@@ -21,7 +21,8 @@ from urllib.request import urlopen
 import pytest
 from tests.tiny import save_tiny
 
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.serve.web.simplified import SIMPLIFIED
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
 

@@ -8,7 +8,8 @@ from tests.rl import scored_by
 from tests.stages import Bench, column, write
 from tests.tiny import save_tiny, tiny_tokenizer
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.training.stage import run_stage
 
 STAGES = pytest.mark.parametrize("stage", quick_and_slow(["ppo"], ["rloo", "grpo"]))

@@ -14,7 +14,8 @@ from typing import Any
 from tests.numerics import Walk, float64, walking
 from transformers import TrainerCallback
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.training.context import Outcome
 from medicalgpt.training.stage import run_stage
 from medicalgpt.training.supervised import trainer

@@ -9,7 +9,8 @@ from tests.rl import Pieces, config, pieces, words
 from tests.stages import Bench
 from tests.tiny import cut_model, tiny_tokenizer, wide_model
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 
 TOKENS = len(tiny_tokenizer())
 

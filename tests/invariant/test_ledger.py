@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medicalgpt.data import Ledger, read
-from medicalgpt.data.ledger import OUTCOMES
+from medicalgpt.data.ledger import OUTCOMES, Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.errors import DataError
 
 JSON = st.recursive(

@@ -12,7 +12,7 @@ from tests.marks import quick_and_slow
 from tests.numerics import EXACT, assert_same_training
 from tests.tiny import save_tiny, tiny_tokenizer
 
-from medicalgpt.config import load
+from medicalgpt.config.loader import load
 from medicalgpt.config.stages import STAGES
 from medicalgpt.runs import figures
 from medicalgpt.runs.metrics import read

@@ -12,8 +12,8 @@ from tests.zoo import FAMILIES, experts, save_member, table
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from medicalgpt.config import load as load_config
-from medicalgpt.config import stage_schema
+from medicalgpt.config.loader import load as load_config
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Message
 from medicalgpt.export.merge import merge_adapter_checked

@@ -17,9 +17,12 @@ import yaml
 
 import medicalgpt
 from medicalgpt.cli import app, legacy
-from medicalgpt.config import load, schema_of, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import schema_of, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
-from medicalgpt.data import Ledger, group_key, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.split import group_key
 from medicalgpt.models.embedded.registry import embedded
 from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.run import _corpus_config, _stage_config, split_overrides

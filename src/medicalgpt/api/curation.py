@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from medicalgpt.config import Overrides, load, override_words
 from medicalgpt.config.curation import CurateConfig
+from medicalgpt.config.loader import load
+from medicalgpt.config.overrides import Overrides, override_words
 from medicalgpt.curation.cluster import DatatroveExecutor, Launch
 from medicalgpt.curation.corpus import Corpus
 from medicalgpt.curation.stage import curate as make

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
-from medicalgpt.config import load, override_words
+from medicalgpt.config.loader import load
+from medicalgpt.config.overrides import override_words
 from medicalgpt.config.sections import DataConfig, Encodings, TxtRows
 from medicalgpt.data import reader
 from medicalgpt.data.ledger import Ledger

@@ -7,8 +7,10 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import Overrides, Resolved, load, override_words, stage_schema
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.loader import Resolved, load
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.overrides import Overrides, override_words
 from medicalgpt.errors import ConfigError
 from medicalgpt.export.merge import merge_run
 from medicalgpt.pipeline.run import Interrupted

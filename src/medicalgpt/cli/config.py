@@ -30,8 +30,8 @@ def explain(
     plugin: Plugin = None,
 ) -> None:
     """List every key with its type, allowed values, default and meaning."""
-    from medicalgpt.config import schema_of
     from medicalgpt.config.explain import explain, print_rows
+    from medicalgpt.config.lookup import schema_of
     from medicalgpt.errors import ConfigError
 
     _load(plugin)
@@ -51,7 +51,8 @@ def _texts(row: "Row") -> tuple[str, ...]:
 @app.command()
 def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Check a file; print ok, or every problem with its line."""
-    from medicalgpt.config import load, schema_of
+    from medicalgpt.config.loader import load
+    from medicalgpt.config.lookup import schema_of
 
     _load(plugin)
     resolved = load(schema_of(stage), file, overrides or [])
@@ -107,7 +108,8 @@ def import_(
 @app.command()
 def resolve(stage: Stage, file: File, overrides: Overrides = None, plugin: Plugin = None) -> None:
     """Print the whole config as a run would use it, each value with its origin."""
-    from medicalgpt.config import dump, load, schema_of
+    from medicalgpt.config.loader import dump, load
+    from medicalgpt.config.lookup import schema_of
 
     _load(plugin)
     typer.echo(dump(load(schema_of(stage), file, overrides or [])), nl=False)

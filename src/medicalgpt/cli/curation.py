@@ -41,8 +41,8 @@ def scan(
     """
     import json
 
-    from medicalgpt.config import load
     from medicalgpt.config.curation import CurateConfig
+    from medicalgpt.config.loader import load
     from medicalgpt.curation.scan import found_personal_data
     from medicalgpt.curation.scan import scan as look
     from medicalgpt.curation.words import lines
@@ -84,8 +84,8 @@ def curate(
 
     The same command again goes on where it was stopped.
     """
-    from medicalgpt.config import load
     from medicalgpt.config.curation import CurateConfig
+    from medicalgpt.config.loader import load
     from medicalgpt.curation.corpus import Corpus
     from medicalgpt.curation.stage import curate as make
     from medicalgpt.curation.words import lines

@@ -44,7 +44,7 @@ def inspect(
 
     Prints row content on purpose: do not redirect it into a log when the data is confidential.
     """
-    from medicalgpt.config import load
+    from medicalgpt.config.loader import load
     from medicalgpt.config.sections import DataConfig
     from medicalgpt.training.inspect import inspect as look
 

@@ -15,7 +15,7 @@ def reading_of(encoding: str, txt: str) -> "Reading":
     """The two as readers take them. Raises ConfigError for another word, with those allowed."""
     import json
 
-    from medicalgpt.config import load
+    from medicalgpt.config.loader import load
     from medicalgpt.config.sections import DataConfig
     from medicalgpt.data.rows import Reading
 

@@ -14,11 +14,17 @@ def estimate(
     model: Annotated[str | None, typer.Option(help="Embedded model, folder, run folder or Hub id.")] = None,
     params: Annotated[str | None, typer.Option(help="Instead of a model: a LLaMA of 7B, 13B, 30B or 70B.")] = None,
     method: Annotated[Literal["full", "lora", "qlora8", "qlora4"], typer.Option(help="How it is trained.")] = "lora",
-    max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a packed row; preferences: twice that.")] = 1024,
+    stage: Annotated[
+        str | None, typer.Option(help="Training stage: with its critic, reward model, reference and teacher.")
+    ] = None,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of a packed row; with --stage as data.max_tokens.")
+    ] = 1024,
     processes: Annotated[int, typer.Option(min=1, help="Data-parallel processes, each with the whole model.")] = 1,
     shard: Annotated[int, typer.Option(min=1, help="Processes that divide the model among them.")] = 1,
     replicate: Annotated[int, typer.Option(min=1, help="With --shard: groups of that many, usually machines.")] = 1,
     sequence: Annotated[int, typer.Option(min=1, help="Of all processes, those that share each row.")] = 1,
+    offload: Annotated[bool, typer.Option("--offload", help="With --shard: each part lies in main memory.")] = False,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
@@ -31,8 +37,9 @@ def estimate(
     table: Annotated[bool, typer.Option("--table", help="Print the hardware table of all sizes and methods.")] = False,
 ) -> None:
     """Estimate the memory of training by part, from the model's config alone."""
+    from medicalgpt.config.lookup import stage_schema
     from medicalgpt.errors import ModelError
-    from medicalgpt.memory import footprint, shape
+    from medicalgpt.memory import footprint, roles, shape
     from medicalgpt.memory.estimate import hardware_table, setup_for
 
     if table:
@@ -46,18 +53,24 @@ def estimate(
             f"--processes {processes} are whole models, --shard {shard} --replicate {replicate} are {shard * replicate} processes "
             "already; give one of both"
         )
+    schema = stage_schema(stage) if stage else None
     setup = setup_for(
         method,
         dtype,
         device,
-        row_tokens=max_tokens,
+        row_tokens=max_tokens * (schema.branches if schema else 1),
         processes=max(processes, shard * replicate, sequence),
         shards=shard,
         sequence=sequence,
         rank=rank,
         checkpointing=checkpointing,
+        offload=offload,
     )
-    say(_report(f"{model or params}", found.parameters, footprint.estimate(found, setup)))
+    estimated = footprint.estimate(found, setup)
+    if schema is not None:
+        others = roles.usual_roles(schema, method != "full", found, max_tokens)
+        estimated = roles.with_roles(estimated, found, others)
+    say(_report(f"{stage} of {model or params}" if stage else f"{model or params}", found.parameters, estimated))
 
 
 def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
@@ -73,6 +86,9 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
         *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
         f"  {'total':<14} {gigabytes(estimated.total):>10}",
     ]
+    if estimated.host:
+        lines.append(f"in main memory, each process's part: {gigabytes(estimated.host)}")
+    lines.append(f"a checkpoint on disk: {gigabytes(estimated.checkpoint)}")
     if setup.shards > 1:
         lines.append(
             f"each of {setup.processes} processes that hold 1/{setup.shards} of the model: "

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-from medicalgpt.config import STAGES, stage_schema
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import fold_word, meant_by
-from medicalgpt.config.lookup import close_names
+from medicalgpt.config.lookup import close_names, stage_schema
+from medicalgpt.config.stages import STAGES
 
 # One line: words of other tools, and the options that may be meant, of which a command has one or none.
 _LINES: tuple[tuple[str, str], ...] = (

@@ -71,8 +71,8 @@ def grader_of(
     """The judge that is named; None without one. Raises ConfigError where options do not make one."""
     import json
 
-    from medicalgpt.config import load
     from medicalgpt.config.evaluation import GraderConfig
+    from medicalgpt.config.loader import load
 
     rest = {"key_variable": key, "timeout": timeout, "parallel": parallel}
     rest |= {"one_by_one": one_by_one, "allow_remote": allow_remote, "check": check}

@@ -83,6 +83,16 @@ Backend = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+TensorParallel = Annotated[
+    int,
+    typer.Option("--tensor-parallel", min=1, help="With vllm: GPUs that share every weight.", rich_help_panel=_MODEL),
+]
+MemoryShare = Annotated[
+    float | None,
+    typer.Option(
+        "--memory-share", min=0, max=1, help="With vllm: share of a GPU's memory that it takes.", rich_help_panel=_MODEL
+    ),
+]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option("--trust-remote-code", help="Run Python code that comes with the model.", rich_help_panel=_MODEL),
@@ -176,6 +186,8 @@ _MODEL_TYPES: dict[str, Any] = {
     "dtype": Dtype,
     "quantization": Quantization,
     "backend": Backend,
+    "tensor_parallel": TensorParallel,
+    "memory_share": MemoryShare,
     "trust_remote_code": TrustRemoteCode,
 }
 _SAMPLING_TYPES: dict[str, Any] = {

@@ -5,7 +5,9 @@ from typing import Annotated, Optional
 import typer
 
 from medicalgpt.cli.say import say
-from medicalgpt.config import STAGES, load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.stages import STAGES
 
 
 def train(

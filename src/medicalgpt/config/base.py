@@ -70,6 +70,11 @@ class StageConfig(Section):
         return None
 
     @property
+    def row_tokens(self) -> int:
+        """Tokens of a packed row, the unit of a forward pass."""
+        return self.train.row_tokens or self.data.max_tokens * self.branches
+
+    @property
     def longest_answer(self) -> int | None:
         """Tokens of the longest answer that the stage draws; None where its rows are known beforehand."""
         return None

@@ -138,6 +138,9 @@ class PpoObjective(KlObjective):
 class RlConfig(StageConfig):
     """What all stages on the model's own answers share; None is a role or a part that the stage does not have."""
 
+    branches: ClassVar[int] = (
+        2  # a packed row has room for two of the longest answers, or for many short ones to one prompt
+    )
     rollouts: ClassVar[bool] = True
     unit: ClassVar[str] = "score"
     compares: ClassVar[bool] = False

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from medicalgpt.config import Resolved, dump
 from medicalgpt.config.curation import CURATE, CurateConfig, ScaleConfig
+from medicalgpt.config.loader import Resolved, dump
 from medicalgpt.curation.choose import Chosen, by_kind, choose, compare_tasks, settle
 from medicalgpt.curation.cluster import DatatroveExecutor
 from medicalgpt.curation.corpus import REPORT

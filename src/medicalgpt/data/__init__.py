@@ -1,30 +1,15 @@
-"""Records (what a sample is), the shapes they are read from, the split, and a ledger of all rows."""
+"""Records (what a sample is), the shapes they are read from, the split, and a ledger of all rows.
 
-from medicalgpt.data.fingerprint import fingerprint
-from medicalgpt.data.ledger import Ledger
-from medicalgpt.data.reader import read
-from medicalgpt.data.records import Dialogue, Document, Feedback, Kind, Message, Preference, Record, Role, Source
-from medicalgpt.data.report import FileReport, detect
-from medicalgpt.data.sources import expand
-from medicalgpt.data.split import choose_eval, group_key, leaks
+Modules here are imported by their own names: who needs a record need not load every reader. Two names that notebooks were printed
+with are still found.
+"""
 
-__all__ = [
-    "Dialogue",
-    "Document",
-    "Feedback",
-    "FileReport",
-    "Kind",
-    "Ledger",
-    "Message",
-    "Preference",
-    "Record",
-    "Role",
-    "Source",
-    "choose_eval",
-    "detect",
-    "expand",
-    "fingerprint",
-    "group_key",
-    "leaks",
-    "read",
-]
+from importlib import import_module
+
+_PRINTED = {"Ledger": "medicalgpt.data.ledger", "read": "medicalgpt.data.reader"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PRINTED:
+        raise AttributeError(f"module 'medicalgpt.data' has no attribute {name!r}; import the module that has it")
+    return getattr(import_module(_PRINTED[name]), name)

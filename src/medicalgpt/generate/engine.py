@@ -113,6 +113,9 @@ class Engine:
         tokenizer: str | None = None,
         resize_embeddings: bool = False,
         device_map: Literal["auto"] | None = None,
+        tensor_parallel: int = 1,
+        memory_share: float | None = None,
+        adapters: Mapping[str, str] | None = None,
         say: Say = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
@@ -141,6 +144,9 @@ class Engine:
             tokenizer=tokenizer,
             resize_embeddings=resize_embeddings,
             device_map=device_map,
+            tensor_parallel=tensor_parallel,
+            memory_share=memory_share,
+            adapters=adapters or {},
         )
         return cls.with_options(fspath(run_or_path), options, say)
 

@@ -1,6 +1,7 @@
 """Which model is opened and how, as chat, demo, serve, generate and `Engine.open` say it. Nothing heavy is imported here."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
@@ -25,6 +26,9 @@ class ModelOptions:
         tokenizer: folder or Hub id of another tokenizer than the adapter's or base's own.
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it.
         device_map: "auto" lays the layers over all GPUs that are there, instead of the whole model on one.
+        tensor_parallel: with vllm, GPUs that share every weight.
+        memory_share: with vllm, the share of a GPU's memory that it takes; None: vLLM's own.
+        adapters: with vllm, further adapters by name (folder or run), of which each answer may have another.
     """
 
     adapter: str | None = None
@@ -39,3 +43,16 @@ class ModelOptions:
     tokenizer: str | None = None
     resize_embeddings: bool = False
     device_map: Literal["auto"] | None = None
+    tensor_parallel: int = 1
+    memory_share: float | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def for_vllm(self) -> list[str]:
+        """Names of what is given that only vLLM does."""
+        given = {
+            "tensor_parallel": self.tensor_parallel > 1,
+            "memory_share": self.memory_share is not None,
+            "adapters": bool(self.adapters),
+        }
+        return [name for name, is_given in given.items() if is_given]

@@ -65,6 +65,7 @@ class Opened:
 
 def on_torch(asked: ModelRequest) -> Opened:
     """The model in this process, on the GPU where there is one. Errors as of `Engine.open`."""
+    _refuse_for_vllm(asked)
     loaded = load(
         asked.config,
         asked.options.quantization,
@@ -121,9 +122,14 @@ def on_vllm(asked: ModelRequest) -> Opened:
         own = None
     ends = stop_ids(chosen, own)
     known = known_tokens(loaded, _rows_of(config_of(base)), ends)
-    backend = VllmBackend(base, adapter, ends, config.dtype, config.trust_remote_code, known)
+    backend = VllmBackend(base, adapter, ends, asked.options, known)
     origin = _origin(chosen, base, adapter) | {"dtype": config.dtype, "backend": "vllm"}
     return Opened(loaded, chosen, origin, backend=backend)
+
+
+def _refuse_for_vllm(asked: ModelRequest) -> None:
+    if given := asked.options.for_vllm:
+        raise ServeError(f"{', '.join(given)}: only backend=vllm does that; leave it out, or give --backend vllm")
 
 
 def _rows_of(config: Mapping[str, object]) -> int | None:
@@ -148,6 +154,7 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
             f"backend=llamacpp runs .gguf files, not {path}; make one with: medicalgpt export gguf --model {path} "
             "--output FILE.gguf"
         )
+    _refuse_for_vllm(asked)
     if asked.options.backend == "vllm":
         raise ServeError(f"{path} is a GGUF file, which backend=vllm is not given here; leave --backend out")
     settings = {

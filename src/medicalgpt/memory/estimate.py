@@ -10,7 +10,8 @@ from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
-from medicalgpt.memory.footprint import BYTES, METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.footprint import METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.roles import roles_of, with_roles
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
 
@@ -32,6 +33,7 @@ class SetupOptions(TypedDict, total=False):
     shards: int
     sequence: int
     new_tokens: int
+    offload: bool
 
 
 def setup_for(
@@ -74,7 +76,7 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
     return setup_for(
         _QUANTIZED[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
-        row_tokens=config.train.row_tokens or config.data.max_tokens * config.branches,
+        row_tokens=config.row_tokens,
         rank=config.lora.rank,
         target_modules=None if isinstance(targets, str) else tuple(targets),
         checkpointing=config.train.gradient_checkpointing,
@@ -83,6 +85,7 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
         ),  # an estimate may be asked for outside of the run
         shards=shards,
         sequence=sequence,
+        offload=shards > 1 and config.distributed.offload == "cpu" and _this_device() == "cuda",
     )
 
 
@@ -94,7 +97,9 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
-    estimated = _as_divided(config, estimate(trained, setup), base_bytes(trained, setup))
+    estimated = estimate(trained, setup)
+    if isinstance(config, RlConfig):
+        return with_roles(estimated, trained, roles_of(config, trained))
     choice = config.reference_choice
     if choice is None or choice.reference != "model":
         return estimated
@@ -102,24 +107,6 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     shape = shape_of_model(other, None if choice.reference_model else model.revision, model.trust_remote_code)
     kept = replace(setup, dtype=_types("lora", model.dtype)[0])
     return replace(estimated, reference=base_bytes(shape, kept, trained=False) // shards)
-
-
-def _as_divided(config: StageConfig, estimated: MemoryEstimate, base: int) -> MemoryEstimate:
-    """What is different where a stage divides its model: parts in main memory, and a policy that is whole while it answers.
-
-    Args:
-        base: bytes of the whole model.
-    """
-    setup = estimated.setup
-    if setup.shards == 1:
-        return estimated
-    if config.distributed.offload == "cpu" and _this_device() == "cuda":
-        estimated = replace(estimated, weights=0, gradients=0, optimizer=0)
-    if not isinstance(config, RlConfig) or config.rollout.backend != "own":
-        return estimated
-    whole = base * BYTES[setup.compute] // BYTES[setup.dtype] if setup.method == "full" else base
-    answering = estimated.weights + estimated.optimizer + whole
-    return replace(estimated, gathered=estimated.gathered + max(0, answering - estimated.total))
 
 
 def fits(config: StageConfig) -> bool:

@@ -44,7 +44,8 @@ class Setup:
     `row_tokens` is the length of one packed row, the unit of a forward pass. `dtype` is the type in which the base's
     weights lie, `compute` the type that autocast multiplies in. `shards` is the number of processes that each weight is divided
     over (1: every process holds the whole model), of `processes`, and `sequence` of those that share a row. `heap_holes` adds what a
-    fragmenting heap wastes. `new_tokens` is the number of embedding rows that an adapter trains.
+    fragmenting heap wastes. `new_tokens` is the number of embedding rows that an adapter trains. With `offload` a process's part of
+    weights, gradients and moments lies in main memory.
     """
 
     method: Method = "lora"
@@ -59,6 +60,7 @@ class Setup:
     sequence: int = 1
     heap_holes: bool = False
     new_tokens: int = 0
+    offload: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -72,6 +74,10 @@ class Setup:
         for name in ("shards", "sequence"):
             if self.processes % getattr(self, name):
                 raise ModelError(f"{name}={getattr(self, name)} does not divide {self.processes} processes")
+        if self.offload and self.shards == 1:
+            raise ModelError(
+                "offload moves a process's part of the model, and none is divided; give shards (--shard 8), too"
+            )
 
     @property
     def own_tokens(self) -> int:
@@ -118,7 +124,8 @@ class MemoryEstimate:
 
     `head` is the chunked output layer's working memory, `communication` the gradient buckets of distributed data
     parallel, `gathered` what a sharded model puts together for a while, `reference` a separate frozen model, `heap` what the C
-    library holds without being able to use it.
+    library holds without being able to use it. `critic`, `scorer` and `teacher` are those of a stage with rollouts, `answers` keys
+    and values that learning leaves no room for. `host` lies in main memory and is no part of the device's.
     """
 
     setup: Setup = field(repr=False)
@@ -131,19 +138,31 @@ class MemoryEstimate:
     communication: int = 0
     gathered: int = 0
     reference: int = 0
+    critic: int = 0
+    scorer: int = 0
+    teacher: int = 0
+    answers: int = 0
     heap: int = 0
+    host: int = 0
     traffic: Traffic = Traffic()
 
     @property
     def parts(self) -> dict[str, int]:
         """Name → bytes, parts of size 0 left out."""
-        names = ("weights", "gathered", "reference", "gradients", "optimizer", "activations", "head", "communication")
-        return {name: getattr(self, name) for name in (*names, "heap") if getattr(self, name)}
+        models = ("weights", "gathered", "critic", "scorer", "reference", "teacher")
+        work = ("gradients", "optimizer", "activations", "head", "answers", "communication", "heap")
+        return {name: getattr(self, name) for name in (*models, *work) if getattr(self, name)}
 
     @property
     def total(self) -> int:
         """Bytes of one process at its peak."""
         return sum(self.parts.values())
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes on disk of one checkpoint: trained weights and two moments of each, of a critic as well."""
+        size = BYTES[self.setup.dtype] if self.setup.method == "full" else 4
+        return 3 * self.trained_parameters * size + self.critic * self.setup.shards
 
     @property
     def all_processes(self) -> int:
@@ -199,12 +218,12 @@ def _sharded(shape: ModelShape, setup: Setup, trained: int, trained_bytes: int, 
     else:
         gathered = (2 * layer + root) * size
     sums = (2 * layer + root) * 4 if full else 0
+    own = {"weights": held, "gradients": trained_bytes, "optimizer": 2 * trained_bytes}
+    part = {name: size // setup.shards for name, size in own.items()}
     return MemoryEstimate(
         setup=setup,
         trained_parameters=trained,
-        weights=held // setup.shards,
-        gradients=trained_bytes // setup.shards,
-        optimizer=2 * trained_bytes // setup.shards,
+        **(dict.fromkeys(part, 0) | {"host": sum(part.values())} if setup.offload else part),
         activations=_activations(shape, setup),
         head=_head(shape, setup),
         communication=sums,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from medicalgpt.config import load, stage_schema
 from medicalgpt.config.explain import REQUIRED, explain
 from medicalgpt.config.foreign import FOREIGN, meant_by
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import flow
 from medicalgpt.errors import ConfigError
 from medicalgpt.migrate.given import Given, Word

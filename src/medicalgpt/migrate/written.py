@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
 
-from medicalgpt.config import load, stage_schema
 from medicalgpt.config.explain import explain
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import flow
 from medicalgpt.migrate.carry import MISSING, Carrying, is_default
 

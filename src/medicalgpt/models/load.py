@@ -21,6 +21,7 @@ from medicalgpt.models.embeddings import grow, require_rows, resize
 from medicalgpt.models.families import Architecture, identify
 from medicalgpt.models.locate import Located, config_of, locate
 from medicalgpt.models.quantized import for_cpu, located_kind, refuse_quantized
+from medicalgpt.models.stored import shorter_type
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import growth, own_place
 
@@ -34,7 +35,8 @@ DeviceMap = Literal["auto"]
 class Loaded:
     """A model with its tokenizer. `base` is where the base weights came from, `adapter` the adapter's folder or None.
 
-    `architecture` is the base's line in the table of families.
+    `architecture` is the base's line in the table of families. `widen` is the type that its weights are to get, where they were
+    left in the shorter one of their files.
     """
 
     model: nn.Module
@@ -43,6 +45,7 @@ class Loaded:
     adapter: Located | None = None
     architecture: Architecture | None = None
     token_map: TokenMap | None = None
+    widen: torch.dtype | None = None
 
 
 def pick_dtype(wanted: str) -> torch.dtype:
@@ -132,6 +135,7 @@ def load(
     tokenizer: str | None = None,
     resize_embeddings: bool = False,
     device_map: DeviceMap | None = None,
+    as_stored: bool = False,
     say: Callable[[str], None] = to_stderr,
 ) -> Loaded:
     """Load base, tokenizer and adapters.
@@ -144,6 +148,8 @@ def load(
         resize_embeddings: give the base one embedding a token of the tokenizer before the adapter is put on it; where a
                 token map lies beside the tokenizer or adapter, the base grows by that without being asked.
         device_map: "auto" lays the layers over all GPUs that are there, for a model that one of them cannot hold.
+        as_stored: leave the weights in their files' type, where all its values are those of the wanted one, for a process that
+                keeps a part of them and widens that (`Loaded.widen`). Not with a score head, which may be made up here.
         say: hears what was done to the embeddings.
 
     Raises:
@@ -156,7 +162,10 @@ def load(
     _check_quantized(found, quantization, lora, adapter)
     architecture = identify(config_of(found), family, found.path_or_id)
     token_map = find_token_map(config, found, adapter, own_tokenizer, tokenizer, resize_embeddings)
-    model = load_base(found, config, quantization, head, architecture, device_map)
+    wanted = pick_dtype(config.dtype)
+    plain = as_stored and quantization == "none" and head == "language" and located_kind(found) is None
+    shorter = shorter_type(found, wanted) if plain else None
+    model = load_base(found, config, quantization, head, architecture, device_map, shorter)
     if token_map is not None:
         grow(unwrap(model), token_map)
     elif resize_embeddings:
@@ -165,7 +174,7 @@ def load(
         require_rows(model, own_tokenizer)
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
-    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map)
+    return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, None if shorter is None else wanted)
 
 
 def _check_quantized(
@@ -206,13 +215,18 @@ def load_base(
     head: HeadKind = "language",
     architecture: Architecture | None = None,
     device_map: DeviceMap | None = None,
+    dtype: torch.dtype | None = None,
 ) -> nn.Module:
-    """The base model with tree attention where it goes through transformers' attention interface."""
+    """The base model with tree attention where it goes through transformers' attention interface.
+
+    Args:
+        dtype: of its weights; None: what the config says.
+    """
     import transformers
 
     kind = located_kind(found)
     # Scales are kept in fp32, and the products give it.
-    dtype = torch.float32 if for_cpu(kind) else pick_dtype(config.dtype)
+    dtype = torch.float32 if for_cpu(kind) else dtype or pick_dtype(config.dtype)
     options: dict[str, Any] = {
         "revision": found.revision,
         "token": hub_token(),

@@ -36,14 +36,22 @@ class Passes:
     root: Root | None = None
 
     @classmethod
-    def divided(cls, sharding: Sharding, model: nn.Module, *parts: nn.Module, keep: bool = False) -> "Passes":
+    def divided(
+        cls,
+        sharding: Sharding,
+        model: nn.Module,
+        *parts: nn.Module,
+        keep: bool = False,
+        widen: torch.dtype | None = None,
+    ) -> "Passes":
         """Leave this process its part of `model`, which `parts` read.
 
         Args:
             keep: what lies above and below the layers stays gathered until `free`, once a pass has gathered it.
+            widen: as in `Sharding.divide`.
         """
         root = Root(*parts)
-        sharding.divide(root, model, "within", keep=keep)
+        sharding.divide(root, model, "within", keep=keep, widen=widen)
         return cls(root)
 
     def run(self, work: Callable[[], T]) -> T:

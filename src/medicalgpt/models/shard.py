@@ -58,13 +58,16 @@ class Sharding:
         copies = self.mesh.size() // self.parts
         return f"sharded: each process holds 1/{self.parts} of it" + (f", {copies} copies" if copies > 1 else "")
 
-    def divide(self, root: nn.Module, model: nn.Module, *methods: str, keep: bool = False) -> None:
+    def divide(
+        self, root: nn.Module, model: nn.Module, *methods: str, keep: bool = False, widen: torch.dtype | None = None
+    ) -> None:
         """Shard `model` inside `root`, layer by layer, each moved to the device of the mesh first.
 
         Args:
             root: the module whose forward pass is called.
             methods: other methods of it that run a forward pass.
             keep: the root's own weights stay gathered after a pass until they are given up (`free`).
+            widen: the type that this process's part gets, of weights that were loaded as they are stored.
 
         Raises:
             ConfigError: it has no list of layers.
@@ -85,6 +88,8 @@ class Sharding:
         fully_shard(root, mesh=self.mesh, reshard_after_forward=reshard, mp_policy=policy, offload_policy=kept)
         for method in methods:
             register_fsdp_forward_method(root, method)
+        if widen is not None:
+            root._apply(lambda tensor: tensor.to(widen) if isinstance(tensor, DTensor) else tensor)
 
 
 def layers_of(model: nn.Module) -> nn.ModuleList:

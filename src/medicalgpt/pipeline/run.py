@@ -10,9 +10,11 @@ from typing import Any
 
 from rich.console import Console
 
-from medicalgpt.config import Overrides, Resolved, load, override_words, peek, stage_schema
 from medicalgpt.config.curation import CURATE, CurateConfig
 from medicalgpt.config.data_source import DataSource
+from medicalgpt.config.loader import Resolved, load, peek
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.overrides import Overrides, override_words
 from medicalgpt.config.pipeline import PipelineConfig, StageEntry
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.curation.stage import curate

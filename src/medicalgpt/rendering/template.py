@@ -81,7 +81,7 @@ class ChatTemplate(TemplateText):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process gets the tokenizer and the text, and finds out the rest by itself."""
-        return _again, (self.tokenizer, self.source, self.name, self.documents_only)
+        return _again, (self.tokenizer, self.source, self.name, self.documents_only, self.settings)
 
     def prompt_ids(self, messages: Sequence[Message], tools: Tools = (), prefill: str = "") -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer.
@@ -163,8 +163,10 @@ class ChatTemplate(TemplateText):
             )
 
 
-def _again(tokenizer: Any, source: str, name: str, documents_only: bool) -> ChatTemplate:
-    template = ChatTemplate(tokenizer, "" if documents_only else source, name)
+def _again(
+    tokenizer: Any, source: str, name: str, documents_only: bool, settings: Mapping[str, Setting]
+) -> ChatTemplate:
+    template = ChatTemplate(tokenizer, "" if documents_only else source, name).with_settings(settings)
     template.source, template.documents_only = source, documents_only
     return template
 

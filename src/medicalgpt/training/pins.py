@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config import Resolved, load
 from medicalgpt.config.data_source import DataSource, path_of
+from medicalgpt.config.loader import Resolved, load
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.sources import pinned
 from medicalgpt.errors import ConfigError

@@ -11,7 +11,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.attention import disable
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.excluded_modules import unreached_parameters
-from medicalgpt.models.load import Loaded, load, pick_dtype
+from medicalgpt.models.load import HeadKind, Loaded, load, pick_dtype
 from medicalgpt.models.locate import locate
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
@@ -46,7 +46,9 @@ def load_trained(config: StageConfig, placed: bool = True) -> Loaded:
     lora = config.lora if config.lora.enabled else None
     if lora is None:
         refuse_quantized(locate(config.model.base, config.model.revision, config.model.trust_remote_code), "trained")
-    loaded = load(_with_dtype(config), config.quantization, lora, "score" if config.scores else "language")
+    head: HeadKind = "score" if config.scores else "language"
+    # With adapters the frozen base has its type at once, and what peft makes goes by that.
+    loaded = load(_with_dtype(config), config.quantization, lora, head, as_stored=not placed and lora is None)
     if placed:
         place(loaded.model)
     keep_differentiable(loaded.model)

@@ -62,14 +62,14 @@ def open_reference(
     """
 
     def load_own() -> CausalPolicy:
-        loaded = load(model, quantization, None)
+        loaded = load(model, quantization, None, as_stored=sharding is not None)
         if sharding is None:
             place(loaded.model)
         keep_differentiable(loaded.model)  # so that it rounds as the policy does, and the first margin is exactly 0
         reference = CausalPolicy(loaded.model)
         keep_trained(reference, set())
         if sharding is not None:
-            reference.passes = Passes.divided(sharding, loaded.model, reference, keep=keep)
+            reference.passes = Passes.divided(sharding, loaded.model, reference, keep=keep, widen=loaded.widen)
         return reference
 
     reference = opened(sharding, load_own)

@@ -9,9 +9,9 @@ import torch
 from accelerate import PartialState
 from rich.console import Console
 
-from medicalgpt.config import Resolved, dump, load
 from medicalgpt.config.base import StageConfig, SupervisedConfig
 from medicalgpt.config.data_source import DataSource, path_of
+from medicalgpt.config.loader import Resolved, dump, load
 from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from medicalgpt.cli.closing import closing_lines, interrupted_lines
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.runs import Hashes, Manifest, manifest
 
 SHA = "ab" * 32

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import medicalgpt
 from medicalgpt.cli import COMMANDS, GROUPS, app
-from medicalgpt.config import load
+from medicalgpt.config.loader import load
 from medicalgpt.config.stages import SftConfig
 from medicalgpt.errors import RunError
 

@@ -171,7 +171,7 @@ def test_several_gpus_hold_one_model(script: Script, monkeypatch: pytest.MonkeyP
     laid: list[str | None] = []
 
     def spy(*args: Any) -> torch.nn.Module:
-        laid.append(args[-1])
+        laid.append(args[5])
         return load_base(*args)
 
     monkeypatch.setattr(load, "load_base", spy)

@@ -13,7 +13,7 @@ from medicalgpt.cli import app
 
 _MODEL = (
     "--model --adapter --template --revision --dtype --quantization --backend --trust-remote-code --system "
-    "--family --tokenizer --resize-embeddings"
+    "--family --tokenizer --resize-embeddings --tensor-parallel --memory-share"
 )
 _SAMPLING = (
     "--max-new-tokens --temperature --top-p --top-k --repetition-penalty --min-p --frequency-penalty --presence-penalty "
@@ -30,8 +30,8 @@ SURFACE = {
     "data scan": "paths --column --encoding --txt --suite --tests --detectors --workers --review",
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
-    "estimate": "--model --params --method --max-tokens --processes --shard --replicate --sequence --rank --checkpointing --dtype "
-    "--device --revision --trust-remote-code --table",
+    "estimate": "--model --params --method --stage --offload --max-tokens --processes --shard --replicate --sequence --rank "
+    "--checkpointing --dtype --device --revision --trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
     "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout "
     "--judge-parallel --judge-one-by-one --allow-remote",
@@ -61,9 +61,9 @@ SURFACE = {
     "runs show": "run --json",
     "runs tail": "run --lines",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
-    "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --grace --slots --queue --max-tokens-limit "
-    "--max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections --connections-per-address "
-    "--per-key --openapi --tool-format --allow-origin --drain",
+    "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --named-adapter --grace --slots --queue "
+    "--max-tokens-limit --max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections "
+    "--connections-per-address --per-key --openapi --tool-format --allow-origin --drain",
     "train": "stage overrides --config --plugin",
     "vocab extend": "--model --output --corpus --pieces --size --min-count --max-characters --ascii --pad-to --encoding --txt "
     "--revision --trust-remote-code",

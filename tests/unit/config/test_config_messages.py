@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.stages import DpoConfig, SftConfig
 from medicalgpt.errors import ConfigError

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import medicalgpt
-from medicalgpt.config import STAGES, schema_of
 from medicalgpt.config.curation import CURATE
 from medicalgpt.config.explain import explain
+from medicalgpt.config.lookup import schema_of
+from medicalgpt.config.stages import STAGES
 
 PACKAGE = Path(medicalgpt.__file__).parent
 

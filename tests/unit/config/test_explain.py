@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel, Field
 from tests.stages import NEEDED
 
-from medicalgpt.config import STAGES, load
 from medicalgpt.config.explain import Row, explain, print_rows
-from medicalgpt.config.stages import DpoConfig, PtConfig, SftConfig
+from medicalgpt.config.loader import load
+from medicalgpt.config.stages import STAGES, DpoConfig, PtConfig, SftConfig
 
 
 def by_key(schema: type[BaseModel]) -> dict[str, Row]:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from medicalgpt.config import STAGES, load, stage_schema
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import _LINES, FOREIGN, meant_by
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import ConfigError
 
 GOOD = ["data.train=[a.jsonl]", "output_dir=runs/x"]

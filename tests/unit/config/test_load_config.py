@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from tests.stages import NEEDED
 
-from medicalgpt.config import STAGES, dump, load
-from medicalgpt.config.stages import DpoConfig, SftConfig
+from medicalgpt.config.loader import dump, load
+from medicalgpt.config.stages import STAGES, DpoConfig, SftConfig
 from medicalgpt.errors import ConfigError
 
 REQUIRED = ["data.train=[a.jsonl]", "output_dir=runs/x"]

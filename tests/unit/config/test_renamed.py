@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.config import STAGES, dump, load, stage_schema
 from medicalgpt.config.explain import explain
+from medicalgpt.config.loader import dump, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.renamed import RENAMED, first_names
 from medicalgpt.config.sections import Section
-from medicalgpt.config.stages import RmConfig
+from medicalgpt.config.stages import STAGES, RmConfig
 from medicalgpt.errors import ConfigError
 
 REQUIRED = ["data.train=[a.jsonl]", "output_dir=runs/x"]

@@ -7,8 +7,9 @@ import pytest
 from tests.curating import ADVICE, MAIL, PHONE, SECRETS, Watching, contents, made, qa, rows_in, write
 
 from medicalgpt.curation.corpus import Corpus
-from medicalgpt.data import group_key, read
 from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.split import group_key
 from medicalgpt.errors import ConfigError, DataError, RunError
 from medicalgpt.runs import manifest
 

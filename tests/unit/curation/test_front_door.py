@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 import medicalgpt
 from medicalgpt.cli import app
-from medicalgpt.config import load, override_words, schema_of
 from medicalgpt.config.curation import CurateConfig
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import schema_of
+from medicalgpt.config.overrides import override_words
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.errors import ConfigError, RunError
 

@@ -10,10 +10,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from medicalgpt.data import Ledger, detect, expand, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import open_rows
 from medicalgpt.data.rows.squad import SEVERAL
+from medicalgpt.data.sources import expand
 from medicalgpt.errors import DataError
 
 ROWS: list[dict[str, Any]] = [

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from medicalgpt.data import Feedback, Preference
 from medicalgpt.data.formats import BadRow
 from medicalgpt.data.prompts import columns_of, parse_prompt, prompt_of
 from medicalgpt.data.read_row import row_record
-from medicalgpt.data.records import Source
+from medicalgpt.data.records import Feedback, Preference, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.rewards.choices import choice_letters, reference_letters
 

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data import Ledger, detect, encoding, read
+from medicalgpt.data import encoding
 from medicalgpt.data.encoding import SAMPLE_BYTES, find_encoding, open_text
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Reading, json_values, open_rows
 from medicalgpt.errors import DataError
 

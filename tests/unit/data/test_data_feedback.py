@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from tests.unit.data.test_data_formats import SHAREGPT, SOURCE, _chat, _convert, _m, _name, _reason
 
-from medicalgpt.data import Feedback, Ledger, Message, Preference, detect, group_key, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Feedback, Message, Preference
+from medicalgpt.data.report import detect
+from medicalgpt.data.split import group_key
 from medicalgpt.errors import DataError
 
 PROMPT, GOOD = _m(("u", "q")), _m(("a", "r"))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.data import expand, fingerprint
+from medicalgpt.data.fingerprint import fingerprint
+from medicalgpt.data.sources import expand
 from medicalgpt.errors import DataError
 
 

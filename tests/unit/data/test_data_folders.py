@@ -10,9 +10,9 @@ from tests.tiny import tiny_tokenizer
 
 from medicalgpt.api.data import read as front_read
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data import Ledger, detect, read
-from medicalgpt.data.ledger import EmptyFile, warning_lines
-from medicalgpt.data.report import reports
+from medicalgpt.data.ledger import EmptyFile, Ledger, warning_lines
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect, reports
 from medicalgpt.data.sources import find
 from medicalgpt.data.texts import texts
 from medicalgpt.errors import DataError

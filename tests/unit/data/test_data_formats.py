@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from medicalgpt.data import Dialogue, Document, Message, Preference, Source
 from medicalgpt.data.formats import BadRow, check_columns, shaped
 from medicalgpt.data.formats.turns import check_turns
 from medicalgpt.data.prompts import parse_prompt
+from medicalgpt.data.records import Dialogue, Document, Message, Preference, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
 

@@ -9,9 +9,11 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from medicalgpt.cli.data import app
-from medicalgpt.data import Ledger, detect, read
 from medicalgpt.data.guess import as_setting, guess_columns
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Kind
+from medicalgpt.data.report import detect
 from medicalgpt.errors import DataError
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Row, json_object, json_values, open_rows
 from medicalgpt.errors import DataError
 from medicalgpt.generate.rows import read_rows

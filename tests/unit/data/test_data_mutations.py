@@ -8,7 +8,9 @@ import pytest
 from tests import damaged_files
 from tests.mutations import SEEDS, put_through
 
-from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.rendering.tool_formats.problems import CallChecker
 
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import pytest
 
-from medicalgpt.data import Dialogue, Document, Ledger, Source, read
-from medicalgpt.data.records import Kind
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Dialogue, Document, Kind, Source
 from medicalgpt.errors import DataError
 
 SECRET = "Zyloprim9"

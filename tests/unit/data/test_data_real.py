@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from tests.realdata import NEEDS_REAL, REAL
 
-from medicalgpt.data import Ledger, detect, group_key, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
+from medicalgpt.data.split import group_key
 from medicalgpt.errors import DataError
 
 pytestmark = NEEDS_REAL

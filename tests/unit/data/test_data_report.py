@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.data import detect
+from medicalgpt.data.report import detect
 from medicalgpt.errors import DataError
 
 ROWS = [

@@ -14,7 +14,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Reading, Row, json_object, json_text, json_values, open_rows, whole_text
 from medicalgpt.errors import DataError
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medicalgpt.data import Dialogue, Document, Message, Preference, Record, Source, choose_eval, group_key, leaks
+from medicalgpt.data.records import Dialogue, Document, Message, Preference, Record, Source
+from medicalgpt.data.split import choose_eval, group_key, leaks
 
 SOURCE = Source("f", 1)
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from tests.papers import workbook
 
-from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Row, UnknownHeader, open_rows
 from medicalgpt.data.rows.tables import SHORT
 from medicalgpt.errors import DataError

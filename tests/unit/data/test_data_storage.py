@@ -14,8 +14,12 @@ from pathlib import Path
 import pyarrow
 import pytest
 
-from medicalgpt.data import Ledger, detect, fingerprint, read, storage
+from medicalgpt.data import storage
 from medicalgpt.data.files import skipped_lines
+from medicalgpt.data.fingerprint import fingerprint
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import open_rows
 from medicalgpt.data.sources import expand, find
 from medicalgpt.errors import DataError

@@ -10,7 +10,8 @@ import pytest
 from tests.texts import byte_level
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.rendering.rows import render_dialogue
 from medicalgpt.rendering.template import ChatTemplate

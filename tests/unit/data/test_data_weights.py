@@ -9,11 +9,14 @@ from tests.tiny import tiny_tokenizer
 from tests.unit.data.test_data_formats import PROMPT, SOURCE, _chat, _convert, _m, _reason
 
 from medicalgpt.config.sections import DataConfig
-from medicalgpt.data import Document, Ledger, Preference, detect, read
 from medicalgpt.data.formats import BadRow
 from medicalgpt.data.formats.fields import check_columns
 from medicalgpt.data.formats.tools import parse_call, parse_tools
+from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.read_row import row_record
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Document, Preference
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError, RenderError
 from medicalgpt.rendering.build import prepare

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Kind
 from medicalgpt.hub.address import parse
 

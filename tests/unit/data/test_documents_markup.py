@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from tests.papers import refuse
 
-from medicalgpt.data import Ledger, detect, read
 from medicalgpt.data.documents import process
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Reading, open_rows
 from medicalgpt.errors import DataError
 

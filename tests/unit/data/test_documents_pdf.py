@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from tests.papers import MARGIN, Put, Stamped, lines, pdf, refuse
 
-from medicalgpt.data import Ledger, detect, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import Row, open_rows
 from medicalgpt.data.rows.documents import PICTURE, UNREADABLE
 from medicalgpt.errors import DataError

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from tests.papers import refuse, word
 
-from medicalgpt.data import Ledger, detect, read
 from medicalgpt.data.documents import markup, package
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
+from medicalgpt.data.report import detect
 from medicalgpt.data.rows import open_rows
 from medicalgpt.errors import DataError
 

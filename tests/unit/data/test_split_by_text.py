@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medicalgpt.data import Dialogue, Document, Ledger, Message, Record, Source, choose_eval, group_key, read
+from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.passages import LONGEST, SHORTEST, passages
 from medicalgpt.data.read_row import record_texts
-from medicalgpt.data.records import Kind
-from medicalgpt.data.split import LONG, Sizes, Split, split_of, split_records
+from medicalgpt.data.reader import read
+from medicalgpt.data.records import Dialogue, Document, Kind, Message, Record, Source
+from medicalgpt.data.split import LONG, Sizes, Split, choose_eval, group_key, split_of, split_records
 
 ROOT = Path(__file__).resolve().parents[3]
 SEEDS = range(8)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from medicalgpt.config import load
 from medicalgpt.config.evaluation import StageNumber
+from medicalgpt.config.loader import load
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.evaluation.leakage.told import Leakage

@@ -2,11 +2,10 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 from tests.tiny import save_tiny, tiny_model
+from tests.vllm_core import Core, stand_in
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
@@ -16,57 +15,12 @@ from medicalgpt.generate.sampling import Sampling
 PROMPT = [Message("user", "fever?")]
 
 
-class _Core:
-    """Counts up from the prompt's length, two tokens a step, as with speculative decoding."""
-
-    model_config = SimpleNamespace(max_model_len=64)
-
-    def __init__(self) -> None:
-        self.requests: dict[str, Any] = {}
-        self.most, self.aborted, self.given = 0, list[str](), list[Any]()
-
-    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> None:
-        self.requests[name] = ([len(prompt["prompt_token_ids"])], params)
-        self.given.append((params, lora_request))
-        self.most = max(self.most, len(self.requests))
-
-    def step(self) -> list[Any]:
-        out = []
-        for name, (numbers, params) in list(self.requests.items()):
-            for _ in range(2):
-                numbers.append(numbers[-1] + 1)
-                tokens = numbers[1:]
-                stopped = tokens[-1] in params.stop_token_ids and len(tokens) > params.min_tokens
-                if finished := stopped or len(tokens) == params.max_tokens:
-                    del self.requests[name]
-                    break
-            output = SimpleNamespace(token_ids=list(tokens))
-            out.append(SimpleNamespace(request_id=name, outputs=[output], finished=finished))
-        return out
-
-    def abort_request(self, names: list[str]) -> None:
-        self.aborted += names
-        for name in names:
-            self.requests.pop(name, None)
-
-
 @pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch) -> _Core:
-    core = _Core()
-
-    def llm(model: str, **options: Any) -> Any:
-        core.options = options  # type: ignore[attr-defined]
-        return SimpleNamespace(llm_engine=core)
-
-    vllm, request = ModuleType("vllm"), ModuleType("vllm.lora.request")
-    vllm.LLM, vllm.SamplingParams = llm, lambda **settings: SimpleNamespace(**settings)  # type: ignore[attr-defined]
-    request.LoRARequest = lambda *given: given  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vllm", vllm)
-    monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
-    return core
+def core(monkeypatch: pytest.MonkeyPatch) -> Core:
+    return stand_in(monkeypatch, Core())
 
 
-def test_completions_come_back_in_order_and_no_more_than_asked_at_a_time(core: _Core, tmp_path: Path) -> None:
+def test_completions_come_back_in_order_and_no_more_than_asked_at_a_time(core: Core, tmp_path: Path) -> None:
     engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
     assert engine.context == 64
     found = engine.complete([[9] * 20, [9] * 10], Sampling(5, temperature=0.5, top_k=3), n=3, batch_size=2)
@@ -78,7 +32,7 @@ def test_completions_come_back_in_order_and_no_more_than_asked_at_a_time(core: _
     assert set(params[0].stop_token_ids) == {0, 2}  # the document end and the template's
 
 
-def test_settings_that_came_later_are_passed_on_where_they_say_something(core: _Core, tmp_path: Path) -> None:
+def test_settings_that_came_later_are_passed_on_where_they_say_something(core: Core, tmp_path: Path) -> None:
     engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
     named = {"min_p": 0.1, "frequency_penalty": 0.5, "presence_penalty": -1.0}
     engine.complete([[9] * 5], Sampling(5, **named, logit_bias=((7, 2.0), (8, -100.0))))  # type: ignore[arg-type]
@@ -89,7 +43,7 @@ def test_settings_that_came_later_are_passed_on_where_they_say_something(core: _
     assert not {"logit_bias", *named} & second.keys()
 
 
-def test_a_row_ends_where_it_is_told_to(core: _Core, tmp_path: Path) -> None:
+def test_a_row_ends_where_it_is_told_to(core: Core, tmp_path: Path) -> None:
     backend = Engine.open(str(save_tiny(tmp_path)), backend="vllm").backend
     found = backend.run([[9] * 20, [9] * 3], Sampling(9), [[0], [0]], batch_size=2, ends=lambda row, token: token == 23)
     assert found == [[[21, 22, 23]], [[4, 5, 6, 7, 8, 9, 10, 11, 12]]]
@@ -103,7 +57,7 @@ def test_a_row_ends_where_it_is_told_to(core: _Core, tmp_path: Path) -> None:
     assert not core.requests
 
 
-def test_the_stream_and_stop_texts_go_the_same_way(core: _Core, tmp_path: Path) -> None:
+def test_the_stream_and_stop_texts_go_the_same_way(core: Core, tmp_path: Path) -> None:
     engine = Engine.open(str(save_tiny(tmp_path)), backend="vllm")
     whole = engine.generate([PROMPT], Sampling(20))[0]
     assert "".join(engine.stream(PROMPT, Sampling(20))) == whole.text
@@ -111,7 +65,7 @@ def test_the_stream_and_stop_texts_go_the_same_way(core: _Core, tmp_path: Path) 
     assert cut.text == whole.text[: whole.text.index(whole.text[2:4])]
 
 
-def test_an_adapter_is_passed_on_with_a_rank_that_vllm_takes(core: _Core, tmp_path: Path) -> None:
+def test_an_adapter_is_passed_on_with_a_rank_that_vllm_takes(core: Core, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     base = save_tiny(tmp_path / "base")
@@ -119,7 +73,7 @@ def test_an_adapter_is_passed_on_with_a_rank_that_vllm_takes(core: _Core, tmp_pa
     adapted.peft_config["default"].base_model_name_or_path = str(base)
     adapted.save_pretrained(tmp_path / "adapter")
     Engine.open(str(tmp_path / "adapter"), backend="vllm").complete([[5, 6]], Sampling(2))
-    assert core.options["max_lora_rank"] == 16  # type: ignore[attr-defined]
+    assert core.options["max_lora_rank"] == 16
     assert core.given[0][1] == ("adapter", 1, str(tmp_path / "adapter"))
 
 

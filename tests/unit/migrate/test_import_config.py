@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import parse
 from medicalgpt.errors import ConfigError
 from medicalgpt.migrate.importing import import_config

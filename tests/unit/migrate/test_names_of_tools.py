@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.config import STAGES, stage_schema
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.stages import STAGES
 from medicalgpt.migrate.tools import SAME, WORDS, names_table
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/from-other-toolkits.md"

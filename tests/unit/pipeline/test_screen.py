@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.memory import larger
 from medicalgpt.memory.estimate import setup_for
 from medicalgpt.memory.larger import BASES, largest_that_fits

@@ -1,5 +1,6 @@
 """Chat templates: their text to the letter, and what is trained of any conversation under any of them."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -280,3 +281,14 @@ def test_thinking_templates_get_one_chain_per_answer() -> None:
         assert template.encoder.decode(ids[start:end]) == answer
         assert template.prompt_ids(row.messages[:turn]) == ids[:start].tolist()
     assert "<think>38" not in template.encoder.decode(second.path(0)[0])
+
+
+def test_another_process_gets_the_settings_as_well() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = tokenizer.chat_template + "{{ '!' if shout else '' }}"
+    template = ChatTemplate(tokenizer, tokenizer.chat_template, "own").with_settings({"shout": True})
+    again = pickle.loads(pickle.dumps(template))
+    asked = [Message("user", "a")]
+    assert (
+        again.prompt_ids(asked) == template.prompt_ids(asked) != ChatTemplate.load(tiny_tokenizer()).prompt_ids(asked)
+    )

@@ -5,7 +5,8 @@ import pytest
 from tests.parity.test_reward import classifier
 from trl.rewards import get_soft_overlong_punishment
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.rewards import RewardConfig, RewardFunction
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import ConfigError, RunError

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from medicalgpt.config import dump, load, stage_schema
+from medicalgpt.config.loader import dump, load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.errors import RunError
 from medicalgpt.language import choose

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.stages import STAGES
 from medicalgpt.errors import DataError
 from medicalgpt.pipeline.run import run_pipeline

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import ConfigError, RunError
 from medicalgpt.rewards.answers import Answer, Group, PromptRow

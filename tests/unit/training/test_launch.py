@@ -3,7 +3,8 @@
 import pytest
 import torch.distributed as dist
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.errors import ConfigError
 from medicalgpt.training import together
 from medicalgpt.training.launch import join, refuse_other_launchers, side_group

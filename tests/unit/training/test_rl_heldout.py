@@ -8,7 +8,8 @@ import pytest
 import torch
 from tests.unit.rewards.test_rl_rewards import group
 
-from medicalgpt.config import load, stage_schema
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.rewards.answers import Answer, Group
 from medicalgpt.rewards.sources import Scores
 from medicalgpt.runs.intervals import share

@@ -47,6 +47,29 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Stepping(Protocol):
+    """A backend that batches by itself: an answer joins and leaves while others are under way."""
+
+    stop_ids: list[int]
+
+    def join(self, prompt: Sequence[int], sampling: Sampling, seed: int, adapter: str = "") -> str:
+        """Let one answer to a prompt take part from the next step on, by the adapter of that name; gives the answer's name.
+
+        Raises:
+            ServeError: it cannot be made.
+        """
+        ...
+
+    def advance(self) -> list[tuple[str, Sequence[int], bool]]:
+        """One step: for each answer that grew its name, its new tokens, and whether it is complete; then it has left."""
+        ...
+
+    def leave(self, names: Sequence[str]) -> None:
+        """Take answers out that are not complete."""
+        ...
+
+
+@runtime_checkable
 class Masking(Protocol):
     """A backend that can rule out tokens, so that answers keep a constraint."""
 

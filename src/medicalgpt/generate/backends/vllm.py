@@ -13,56 +13,59 @@ from typing import Any
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.sampling import PENALTIES, Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.adapter_config import read_adapter
-from medicalgpt.models.locate import Located
+from medicalgpt.models.adapters import scores_answers
+from medicalgpt.models.locate import Located, locate
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's max_lora_rank may be
 
+_PLAIN = ModelOptions()
+
 
 class VllmBackend:
-    """Implements `Backend`. A completion's seed decides it as far as vLLM promises that, which is not across batches."""
+    """Implements `Backend` and `Stepping`. A completion's seed decides it as far as vLLM promises that, which is not across batches."""
 
     def __init__(
         self,
         base: Located,
         adapter: Located | None,
         stop_ids: Sequence[int],
-        dtype: str,
-        trust_remote_code: bool,
+        options: ModelOptions = _PLAIN,
         known: KnownTokens | None = None,
     ) -> None:
         """Load the model into vLLM.
 
         Args:
+            adapter: of answers that name none.
             known: the ids that may be chosen; None: all that the model has.
 
         Raises:
-            ServeError: vLLM is not installed, or the adapter is not a local folder.
+            ServeError: vLLM is not installed, an adapter is not a local folder, or `memory_share` is no share.
         """
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
         self.stop_ids = list(stop_ids)
         # Not its logit_bias, which is bounded, nor its bad words, which need the tokenizer that it does not have here.
         self._allowed = None if known is None else known.ids
-        options: dict[str, object] = {}
-        self.lora: object = None
-        if adapter is not None:
-            if not Path(adapter.path_or_id).is_dir():
-                raise ServeError(f"{adapter.path_or_id}: vLLM takes adapters from a local folder; download it first")
-            self.lora = _vllm("vllm.lora.request").LoRARequest("adapter", 1, adapter.path_or_id)
-            options = {"enable_lora": True, "max_lora_rank": _rank(read_adapter(adapter))}
+        named = {"": adapter} if adapter is not None else {}
+        named |= {name: locate(where) for name, where in options.adapters.items()}
+        self._loras = {name: _lora(name or "adapter", i, where) for i, (name, where) in enumerate(named.items(), 1)}
         self.llm = vllm.LLM(
             base.path_or_id,
             revision=base.revision,
-            dtype=dtype,
-            trust_remote_code=trust_remote_code,
+            dtype=options.dtype,
+            trust_remote_code=options.trust_remote_code,
             skip_tokenizer_init=True,
-            **options,
+            tensor_parallel_size=options.tensor_parallel,
+            **_memory(options),
+            **_room_for(list(named.values())),
         )
         self._lock = threading.Lock()
         self._names = map(str, itertools.count())
+        self._told: dict[str, int] = {}  # of each answer under way, the number of tokens that were given out
 
     @property
     def context(self) -> int | None:
@@ -82,40 +85,93 @@ class VllmBackend:
         rows = [(prompt, seed) for prompt, own in zip(prompts, seeds) for seed in own]
         done: list[list[int]] = [[] for _ in rows]
         waiting, under_way = iter(range(len(rows))), dict[str, int]()
-        engine = self.llm.llm_engine
         with self._lock:
             try:
                 while True:
                     for row in itertools.islice(waiting, batch_size - len(under_way)):
-                        name = next(self._names)
-                        under_way[name] = row
-                        self._add(name, *rows[row], sampling)
+                        prompt, seed = rows[row]
+                        under_way[self.join(prompt, sampling, seed)] = row
                     if not under_way:
                         break
-                    for output in engine.step():
-                        row = under_way[output.request_id]
-                        if self._grow(done[row], output.outputs[0].token_ids, row, ends):
-                            engine.abort_request([output.request_id])
-                            del under_way[output.request_id]
-                        elif output.finished:
-                            del under_way[output.request_id]
+                    for name, new, finished in self.advance():
+                        row = under_way[name]
+                        if self._grow(done[row], new, row, ends):
+                            self.leave([name])
+                            del under_way[name]
+                        elif finished:
+                            del under_way[name]
             finally:  # after an error or Ctrl-C nothing of this call goes on
-                if under_way:
-                    engine.abort_request(list(under_way))
+                self.leave(list(under_way))
         answers = iter(done)
         return [[next(answers) for _ in own] for own in seeds]
 
-    def _add(self, name: str, prompt: Sequence[int], seed: int, sampling: Sampling) -> None:
-        params = self.params(**settings_of(sampling, seed, self.stop_ids, self._allowed), detokenize=False)
-        self.llm.llm_engine.add_request(name, {"prompt_token_ids": list(prompt)}, params, lora_request=self.lora)
+    def join(self, prompt: Sequence[int], sampling: Sampling, seed: int, adapter: str = "") -> str:
+        """See `Stepping.join`."""
+        name = next(self._names)
+        try:
+            params = self.params(**settings_of(sampling, seed, self.stop_ids, self._allowed), detokenize=False)
+            tokens = {"prompt_token_ids": list(prompt)}
+            self.llm.llm_engine.add_request(name, tokens, params, lora_request=self._loras.get(adapter))
+        except ValueError as error:
+            raise ServeError(f"vLLM does not take this request: {str(error)[:300]}") from error
+        self._told[name] = 0
+        return name
 
-    def _grow(self, tokens: list[int], now: Sequence[int], row: int, ends: StopCallback | None) -> bool:
-        """Take the new tokens of a row; whether `ends` ended it (vLLM may be ahead by more than one)."""
-        for token in now[len(tokens) :]:
+    def advance(self) -> list[tuple[str, Sequence[int], bool]]:
+        """See `Stepping.advance`. vLLM may be ahead by more than one token, and says all there are each time."""
+        found = []
+        for output in self.llm.llm_engine.step():
+            name = output.request_id
+            known = self._told.get(name)
+            if known is None:  # it left while the step ran
+                continue
+            tokens = output.outputs[0].token_ids
+            self._told[name] = len(tokens)
+            if output.finished:
+                del self._told[name]
+            found.append((name, tokens[known:], bool(output.finished)))
+        return found
+
+    def leave(self, names: Sequence[str]) -> None:
+        """See `Stepping.leave`."""
+        gone = [name for name in names if self._told.pop(name, None) is not None]
+        if gone:
+            self.llm.llm_engine.abort_request(gone)
+
+    def _grow(self, tokens: list[int], new: Sequence[int], row: int, ends: StopCallback | None) -> bool:
+        """Take the new tokens of a row; whether `ends` ended it."""
+        for token in new:
             tokens.append(token)
             if ends is not None and token not in self.stop_ids and ends(row, token):
                 return True
         return False
+
+
+def _lora(name: str, number: int, where: Located) -> object:
+    if not where.is_adapter:
+        raise ServeError(f"{where.path_or_id} is a model, not an adapter of one; give an adapter or run folder")
+    if not Path(where.path_or_id).is_dir():
+        raise ServeError(f"{where.path_or_id}: vLLM takes adapters from a local folder; download it first")
+    if scores_answers(where):
+        raise ServeError(f"{where.path_or_id} is a reward model; it scores answers (medicalgpt score) and writes none")
+    return _vllm("vllm.lora.request").LoRARequest(name, number, where.path_or_id)
+
+
+def _room_for(adapters: Sequence[Located]) -> dict[str, object]:
+    """What vLLM must know of adapters beforehand; nothing where there are none."""
+    if not adapters:
+        return {}
+    ranks = [_rank(read_adapter(one)) for one in adapters]
+    return {"enable_lora": True, "max_lora_rank": max(ranks), "max_loras": len(adapters)}
+
+
+def _memory(options: ModelOptions) -> dict[str, float]:
+    share = options.memory_share
+    if share is None:
+        return {}
+    if not 0 < share <= 1:
+        raise ServeError(f"memory_share is {share}; allowed: above 0, at most 1 (of a GPU's memory)")
+    return {"gpu_memory_utilization": share}
 
 
 def settings_of(

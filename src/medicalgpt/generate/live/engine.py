@@ -9,12 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from medicalgpt.errors import BusyError, MedicalGPTError, ServeError
+from medicalgpt.generate.backends.base import Stepping
 from medicalgpt.generate.backends.decoder.backend import Decoder, out_of_memory
 from medicalgpt.generate.engine import Completion, Engine
 from medicalgpt.generate.live.request import PendingAnswer, Piece, Request, Sink
+from medicalgpt.generate.live.stepped import SteppedWork
 from medicalgpt.generate.live.work import BatchedWork, PooledWork
 from medicalgpt.generate.prompts import Prompt
 from medicalgpt.generate.sampling import Sampling
+
+Work = PooledWork | SteppedWork | BatchedWork
 
 
 @dataclass
@@ -69,11 +73,12 @@ class BatchingEngine:
         top: int | None = None,
         echo: bool = False,
         empty: bool = False,
+        adapter: str = "",
     ) -> Request:
         """Ask for `n` answers.
 
         With `top` every token comes with its log-probability and those of the `top` likeliest, with `echo` the prompt's
-        tokens, too; `empty`: nothing is told of the answers but their end.
+        tokens, too; `empty`: nothing is told of the answers but their end; `adapter`: one of `ModelOptions.adapters`.
 
         Raises:
             ServeError, RenderError: as `Engine.prepare`; a value out of range; or a backend without log-probabilities.
@@ -84,7 +89,7 @@ class BatchingEngine:
         if top is not None and not self.gives_scores:
             raise ServeError("logprobs: this model runs on a backend that gives no log-probabilities; leave them out")
         encoded = self.engine.prepare(prompt, sampling)
-        request = Request(encoded, self.engine.settled(sampling), sink, n, top, echo=echo, empty=empty)
+        request = Request(encoded, self.engine.settled(sampling), sink, n, top, echo=echo, empty=empty, adapter=adapter)
         with self._news:
             if self._closing or self._draining:
                 raise BusyError("the server is shutting down")
@@ -124,9 +129,13 @@ class BatchingEngine:
     def _work(self) -> None:
         """The thread: whatever happens, nobody is left waiting for an answer."""
         backend = self.engine.backend
-        work: PooledWork | BatchedWork = (
-            PooledWork(backend, self.slots) if isinstance(backend, Decoder) else BatchedWork(backend, self.slots)
-        )
+        work: Work
+        if isinstance(backend, Decoder):
+            work = PooledWork(backend, self.slots)
+        elif isinstance(backend, Stepping):
+            work = SteppedWork(backend, self.slots)
+        else:
+            work = BatchedWork(backend, self.slots)
         try:
             with work:
                 while not self._closing:
@@ -138,7 +147,7 @@ class BatchingEngine:
             for answer in left:
                 answer.request.fail(ServeError("the server was stopped before this answer was complete"))
 
-    def _once(self, work: PooledWork | BatchedWork) -> None:
+    def _once(self, work: Work) -> None:
         with self._news:
             self._news.wait_for(lambda: work.answers or self._inbox or self._closing)
             work.take(list(self._inbox))
@@ -152,7 +161,7 @@ class BatchingEngine:
                 answer.request.fail(_told(error))
         self._count(work, tokens)
 
-    def _count(self, work: PooledWork | BatchedWork, tokens: int) -> None:
+    def _count(self, work: Work, tokens: int) -> None:
         with self._news:
             self.load.active, self.load.waiting = work.active, len(work.answers) - work.active + len(self._inbox)
             self.load.tokens += tokens

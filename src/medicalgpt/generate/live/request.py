@@ -43,6 +43,7 @@ class Request:
         top: with log-probabilities, and those of so many likeliest tokens.
         echo: with those of the prompt, too.
         empty: nothing is told of the answers but that they are over.
+        adapter: name of the adapter that answers, where there are several.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class Request:
         *,
         echo: bool = False,
         empty: bool = False,
+        adapter: str = "",
     ) -> None:
         self.encoded, self.sampling, self.sink, self.n, self.top = encoded, sampling, sink, n, top
-        self.echo, self.empty = echo, empty
+        self.echo, self.empty, self.adapter = echo, empty, adapter
         self.seeds = [row_seed(sampling.seed, choice) for choice in range(n)]
         self.ended = threading.Event()
         """Set when every answer is complete, or the request was cancelled or failed."""

@@ -43,12 +43,12 @@ def create_app(service: Service) -> FastAPI:
     @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models")
     async def _models() -> dict[str, object]:
-        return {"object": "list", "data": [_model(service, name) for name in service.names]}
+        return {"object": "list", "data": [_model(service, name) for name in service.all_names]}
 
     @app.head("/v1/models/{name:path}", include_in_schema=False)
     @app.get("/v1/models/{name:path}")
     async def _one_model(name: str) -> dict[str, object]:
-        if name not in service.names:
+        if name not in service.all_names:
             raise ApiError(404, "this model is not served here", param="model", code="model_not_found")
         return _model(service, name)
 

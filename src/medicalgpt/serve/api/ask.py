@@ -26,10 +26,10 @@ def check(asked: CompletionParams, service: Service, answers: int) -> None:
     Raises:
         ApiError: another model, or more tokens or answers than are allowed.
     """
-    if asked.model not in service.names:
+    if asked.model not in service.all_names:
         raise ApiError(
             404,
-            f"the model '{asked.model[:100]}' is not served here; there is {', '.join(service.names)}",
+            f"the model '{asked.model[:100]}' is not served here; there is {', '.join(service.all_names)}",
             param="model",
             code="model_not_found",
         )
@@ -164,7 +164,10 @@ def submit(
         sampling = replace(base, max_new_tokens=_room(asked, _most_room(service, encoded)), constraint=constraint)
         sink = inbox.sink(i * n, n)
         try:
-            request = service.live.submit(encoded, sampling, sink, n=n, top=top, echo=echo, empty=empty)
+            adapter = asked.model if asked.model in service.adapters else ""
+            request = service.live.submit(
+                encoded, sampling, sink, n=n, top=top, echo=echo, empty=empty, adapter=adapter
+            )
         except MedicalGPTError as error:
             raise refused(error, service.stopping) from None
         exchange.requests.append(request)

@@ -33,8 +33,7 @@ async def complete(request: Request, service: Service) -> Response:
     asked = await service.check(parse, ChatRequest, await request.body())
     ready = await prepare(asked, service)
     inbox = ask.submit([ready.encoded], asked, service, exchange, n=asked.n, top=asked.top, constraint=ready.constraint)
-    envelope = ChatEnvelope(service, ready.encoded.dropped_turns, ready.answers, asked.logprobs)
-    envelope.takes_long = bool(ready.offer.tools)
+    envelope = ChatEnvelope(service, asked, ready)
     if asked.stream:
         options = asked.stream_options
         return stream.EventStream(envelope, inbox, exchange, bool(options and options.include_usage))
@@ -85,9 +84,10 @@ class ChatEnvelope(Envelope):
 
     kind, chunk_kind, prefix = "chat.completion", "chat.completion.chunk", "chatcmpl"
 
-    def __init__(self, service: Service, dropped_turns: int, answers: Sequence[AnswerStream], scored: bool) -> None:
-        super().__init__(service, dropped_turns)
-        self.answers, self.scored = answers, scored
+    def __init__(self, service: Service, asked: ChatRequest, ready: Ready) -> None:
+        super().__init__(service, asked.model, ready.encoded.dropped_turns)
+        self.answers, self.scored = ready.answers, asked.logprobs
+        self.takes_long = bool(ready.offer.tools)
 
     def opening(self) -> list[Choice]:
         """See `Envelope`."""

@@ -97,7 +97,7 @@ class TextEnvelope(Envelope):
     prefix = "cmpl"
 
     def __init__(self, service: Service, asked: CompletionRequest, echoes: Sequence[Echoed]) -> None:
-        super().__init__(service)
+        super().__init__(service, asked.model)
         self.asked = asked
         answers = asked.each * len(asked.prompt)
         self.logprobs = [TextLogprobs(service.texts) if asked.top is not None else None for _ in range(answers)]

@@ -31,8 +31,8 @@ async def complete(request: Request, service: Service) -> Response:
         ApiError: see there.
     """
     exchange = Exchange.of(request.scope)
-    asked, as_chat = await service.check(_read, await request.body())
     try:
+        asked, as_chat = await service.check(_read, await request.body())
         ready = await chat.prepare(as_chat, service)
     except ApiError as error:
         raise _renamed(error) from None
@@ -66,7 +66,7 @@ class ResponseEnvelope(Envelope):
     prefix = "resp"
 
     def __init__(self, service: Service, asked: ResponsesRequest, ready: chat.Ready, exchange: Exchange) -> None:
-        super().__init__(service, ready.encoded.dropped_turns)
+        super().__init__(service, asked.model, ready.encoded.dropped_turns)
         self.exchange = exchange
         (self.answer,) = ready.answers
         self.takes_long = bool(ready.offer.tools)
@@ -111,7 +111,7 @@ class ResponseEnvelope(Envelope):
             "id": self.id,
             "object": "response",
             "created_at": self.created,
-            "model": self.service.name,
+            "model": self.model,
             "status": self.status,
             "error": None,
             "incomplete_details": {"reason": "max_output_tokens"} if self.finish == "length" else None,

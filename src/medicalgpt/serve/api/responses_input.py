@@ -1,5 +1,6 @@
 """`POST /v1/responses` on its way in: OpenAI's newer form of a conversation, turned into the older one, which says the same."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -173,9 +174,18 @@ class ResponsesRequest(Fields):
             return ChatRequest.model_validate(found)
         except ValidationError as error:
             problem = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part)[:64] for part in problem["loc"])
+            place = _place([str(part)[:64] for part in problem["loc"]])
             message = problem["msg"]
             raise ApiError(400, f"'{place}': {message[:1].lower()}{message[1:]}", param=place) from None
+
+
+def _place(found: Sequence[str]) -> str:
+    """Where it stands in this form; turns have other numbers here, so of them only that it is in the input."""
+    if found[:1] == ["messages"]:
+        return "input"
+    if found[:1] == ["response_format"]:
+        found = ["text", "format", *found[1:]]
+    return ".".join(part for part in found if part not in ("function", "json_schema"))
 
 
 def _choice(choice: str | NamedTool) -> object:

@@ -49,6 +49,7 @@ class Service:
         local_only: without keys, answer only requests that name this machine as the host they ask.
         described: whether /openapi.json and /docs say what there is.
         origins: web pages that may ask from a browser.
+        adapters: further names, each of an adapter that answers who asks for it.
     """
 
     live: BatchingEngine
@@ -59,6 +60,7 @@ class Service:
     local_only: bool = True
     described: bool = False
     origins: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()
     draining: bool = False
     """Set when the server was told to stop: proxies are to send requests elsewhere, and those that come are answered."""
     stopping: bool = False
@@ -67,6 +69,10 @@ class Service:
     def __post_init__(self) -> None:
         if not self.names:
             raise ServeError("a model to be served needs a name")
+        if twice := set(self.names) & set(self.adapters):
+            raise ServeError(
+                f"{', '.join(sorted(twice))} is a name of the model and of an adapter; give one of both another"
+            )
         self.created = int(time.time())
         self.room = Room(self.live.slots + self.live.queue)
         self.bodies = Bodies(self.limits.max_body, _UNFINISHED, self.limits.body_timeout)
@@ -102,6 +108,15 @@ class Service:
     def most_characters(self) -> int:
         """Of a prompt, before it is tokenized."""
         return CHARACTERS_PER_TOKEN * self.limits.max_prompt_tokens
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """What a client may ask for."""
+        return (*self.names, *self.adapters)
+
+    def answered_as(self, asked: str) -> str:
+        """The name that answers carry."""
+        return asked if asked in self.adapters else self.name
 
     @property
     def name(self) -> str:

@@ -107,8 +107,9 @@ class Envelope(ABC):
     takes_long = False
     """Whether `pieces` may be busy for long, as where calls are checked against schemas of strangers."""
 
-    def __init__(self, service: Service, dropped_turns: int = 0) -> None:
+    def __init__(self, service: Service, asked: str, dropped_turns: int = 0) -> None:
         self.service, self.dropped_turns = service, dropped_turns
+        self.model = service.answered_as(asked)
         self.id = f"{self.prefix}-{secrets.token_hex(12)}"
         self.created = int(time.time())
 
@@ -161,7 +162,7 @@ class Envelope(ABC):
             "id": self.id,
             "object": kind,
             "created": self.created,
-            "model": self.service.name,
+            "model": self.model,
             "system_fingerprint": self.service.fingerprint,
             "choices": list(choices),
         }

@@ -117,7 +117,8 @@ def _load(config: RlConfig, base: Located, scorer: Located | None, sharding: Sha
     for part in (policy, *heads.values()):
         keep_trained(part, trained)
     if sharding is not None:
-        policy.passes = Passes.divided(sharding, loaded.model, policy, *heads.values())
+        parts = (policy, *heads.values())
+        policy.passes = Passes.divided(sharding, loaded.model, *parts, widen=loaded.widen)
         for role in heads.values():
             role.passes = policy.passes
     return _Shared(loaded, policy, heads, report)

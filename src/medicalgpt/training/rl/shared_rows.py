@@ -29,7 +29,8 @@ def share_updates(roles: Roles, group: RowGroup, config: RlConfig) -> list[str]:
         return []
     for player in (roles.policy, roles.policy.teacher, roles.critic):
         if player is not None:
-            prove(player, group.peers, config)
+            prove(player, group.peers, config, player.passes.trial)
+            player.passes.free()
     return [f"each row of an update on {group.peers.size} processes"]
 
 

@@ -54,11 +54,6 @@ def train_rl(ctx: Context[RlConfig, PromptSet], start: StartState, parents: tupl
     _check(config, world)
     group = row_group(config, world.rank, world.size)
     sharding = sharding_of(config, world.size)
-    if sharding is not None and group.peers is not None:
-        raise ConfigError(
-            f"distributed.sequence={config.distributed.sequence} and a divided model do not go together: stages "
-            "with rollouts share their rows beside copies only; set distributed.shard=none, or distributed.sequence=1"
-        )
     require_memory(config, sharding.parts if sharding else 1)
     torch.manual_seed(config.train.seed)
     # Our own draws have seeds of their own; a reward function may use these.
@@ -117,7 +112,7 @@ def _trainer(
     group: RowGroup,
 ) -> RlTrainer:
     filler = ctx.template.pad_id or 0
-    capacity = config.train.row_tokens or 2 * config.data.max_tokens
+    capacity = config.row_tokens
     if config.train.gradient_checkpointing:
         checkpoint_activations(unwrap(roles.policy.model))
         if roles.critic is not None:

@@ -37,10 +37,10 @@ class StageModule(nn.Module):
         self._reference = (reference,)
         self.sharding: Sharding | None = None
 
-    def divide(self, sharding: Sharding) -> None:
-        """Leave this process its part of the policy. Every process must then make the same calls."""
+    def divide(self, sharding: Sharding, widen: torch.dtype | None = None) -> None:
+        """Leave this process its part of the policy, widened as in `Sharding.divide`. Every process must then make the same calls."""
         self.sharding = sharding
-        sharding.divide(self, self.policy.model, "within", "baseline")
+        sharding.divide(self, self.policy.model, "within", "baseline", widen=widen)
         # transformers.Trainer then neither moves nor wraps it.
         self.is_distributed_loading_by_transformers = True
 

@@ -42,5 +42,5 @@ def _divided(config: SupervisedConfig, sharding: Sharding) -> tuple[Loaded, Stag
     if isinstance(policy, CausalPolicy):
         policy.neftune_alpha = config.train.neftune_alpha
     module = StageModule(policy, objective_of(config))
-    module.divide(sharding)
+    module.divide(sharding, loaded.widen)
     return loaded, module

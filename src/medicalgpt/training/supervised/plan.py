@@ -133,7 +133,7 @@ def make_plan(
     others = partners(config, prepared)
     own = trees.lengths
     lengths = own if batching == "tree" and others[0] is None else row_costs(trees, others[0], batching)
-    capacity = t.row_tokens or config.data.max_tokens * config.branches
+    capacity = config.row_tokens
     rows_per_step = _rows_per_step(t.tokens_per_step, capacity, groups)
     if earlier is not None:
         rows_per_step = earlier.rows_per_step or _rows_per_step(t.tokens_per_step, capacity, earlier.world_size)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Feedback as Row
 from medicalgpt.data.records import Message, Preference
 from medicalgpt.errors import ServeError

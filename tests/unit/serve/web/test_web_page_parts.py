@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from medicalgpt.config.emergency import REGIONS
-from medicalgpt.data import Ledger, read
+from medicalgpt.data.ledger import Ledger
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.serve.web import export

@@ -1,0 +1,142 @@
+"""Who else lies in memory while a stage learns from its own answers: critic, reference, reward model, teacher, and the answers.
+
+With LoRA all of them may share the policy's base: a critic is one adapter more, a reward model that was trained on the base
+another one, and the reference nothing. In full training each is a model of its own. One of them computes at a time, so they add
+weights and moments, but no activations and no gradients beside the policy's.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from medicalgpt.config.base import StageConfig
+from medicalgpt.config.rl import RlConfig, RolloutConfig
+from medicalgpt.config.stages import DistillConfig, PpoConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.memory.footprint import BYTES, MemoryEstimate, base_bytes, lora_targets
+from medicalgpt.memory.shape import ModelShape, shape_of_model
+from medicalgpt.models.adapter_config import base_name
+from medicalgpt.models.locate import locate
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The others of a stage with rollouts. A shape is that of a model that is loaded beside the policy; None: there is none.
+
+    `answers` are those that are decoded together, each `answer_tokens` long with its prompt; 0 where others decode them.
+    """
+
+    critic: bool = False
+    scorer: ModelShape | None = None
+    reference: ModelShape | None = None
+    teacher: ModelShape | None = None
+    shared_scorer: bool = False
+    answers: int = 0
+    answer_tokens: int = 0
+
+
+def roles_of(config: RlConfig, policy: ModelShape) -> Roles:
+    """Everybody beside the policy. A model that cannot be read is taken to be of its shape; who opens it says what is wrong."""
+    scorer = config.scoring.model if config.scoring else None
+    shared = scorer is not None and config.lora.enabled and _is_adapter_of(scorer, config)
+    own = config.rollout.backend == "own"
+    return Roles(
+        critic=config.critic is not None,
+        scorer=None if scorer is None or shared else _shape_or(policy, scorer),
+        reference=None if config.lora.enabled else policy,
+        teacher=_shape_or(policy, config.teacher) if config.teacher else None,
+        shared_scorer=shared,
+        answers=config.rollout.batch_size if own else 0,
+        answer_tokens=config.data.max_tokens,
+    )
+
+
+def _is_adapter_of(name: str, config: RlConfig) -> bool:
+    """Whether a reward model is an adapter of the policy's base, or the merged model beside one, which is taken in its place."""
+    try:
+        found = locate(name)
+        beside = Path(found.path_or_id).parent / "model"
+        if not found.is_adapter and (beside / "adapter_config.json").is_file():
+            found = locate(str(beside))
+        return found.is_adapter and locate(base_name(found)) == locate(config.model.base, config.model.revision)
+    except ModelError:
+        return False
+
+
+def _shape_or(otherwise: ModelShape, name: str) -> ModelShape:
+    try:
+        return shape_of_model(name)
+    except ModelError:
+        return otherwise
+
+
+def usual_roles(stage: type[StageConfig], lora: bool, policy: ModelShape, tokens: int) -> Roles:
+    """Those of a stage of which no more is known: its other models are of the policy's shape, and on its base where they may be.
+
+    Args:
+        tokens: longest prompt with its answer.
+    """
+    if not issubclass(stage, RlConfig):
+        return Roles()
+    teaches = issubclass(stage, DistillConfig)
+    return Roles(
+        critic=issubclass(stage, PpoConfig),
+        scorer=None if lora or teaches else policy,
+        reference=None if lora else policy,
+        teacher=policy if teaches else None,
+        shared_scorer=lora and not teaches,
+        answers=RolloutConfig().batch_size,
+        answer_tokens=tokens,
+    )
+
+
+def with_roles(alone: MemoryEstimate, policy: ModelShape, roles: Roles) -> MemoryEstimate:
+    """The estimate of a policy `alone` with everybody else. What is divided among processes is the policy's and theirs alike."""
+    setup = alone.setup
+    full, parts = setup.method == "full", setup.shards
+    # A frozen model lies in the type that is computed in; full training widens only what it trains.
+    frozen = replace(setup, method="lora", dtype=setup.compute) if full else setup
+
+    def held(shape: ModelShape | None) -> int:
+        return 0 if shape is None else base_bytes(shape, frozen, trained=False) // parts
+
+    trained = _trained_bytes(policy, alone)
+    critic = (3 if roles.critic else 0) * trained // parts  # weights and two moments
+    scorer = held(roles.scorer) + (trained // parts if roles.shared_scorer else 0)
+    if setup.offload:
+        host = alone.host + critic + scorer + held(roles.reference) + held(roles.teacher)
+        found = replace(alone, host=host)
+    else:
+        found = replace(
+            alone,
+            critic=critic,
+            scorer=scorer,
+            reference=alone.reference + held(roles.reference),
+            teacher=held(roles.teacher),
+        )
+    return _while_answering(found, policy, roles)
+
+
+def _trained_bytes(policy: ModelShape, alone: MemoryEstimate) -> int:
+    """Of one who learns: a whole model, or an adapter of the policy's rank."""
+    setup = alone.setup
+    if setup.method == "full":
+        return policy.parameters * BYTES[setup.dtype]
+    targets = [x for x in lora_targets(policy, setup) if x != policy.head]
+    return 4 * sum(setup.rank * (x.inputs + x.outputs) for x in targets)
+
+
+def _while_answering(found: MemoryEstimate, policy: ModelShape, roles: Roles) -> MemoryEstimate:
+    """Keys and values of the answers, and a divided policy that is whole meanwhile, as far as learning leaves no room for them."""
+    setup = found.setup
+    if not roles.answers:
+        return found
+    size = BYTES[setup.compute]
+    cache = roles.answers * roles.answer_tokens * policy.layers * 2 * policy.key * size
+    idle = ("weights", "critic", "scorer", "reference", "teacher", "optimizer")
+    standing = sum(found.parts.get(name, 0) for name in idle)
+    whole = 0
+    if setup.shards > 1:
+        base = base_bytes(policy, setup)
+        whole = base * size // BYTES[setup.dtype] if setup.method == "full" else base
+    more = max(0, standing + whole + cache - found.total)
+    return replace(found, gathered=found.gathered + min(more, whole), answers=max(0, more - whole))

@@ -1,0 +1,134 @@
+"""The estimate of stages with rollouts: everybody who lies in memory, and what is there while answers are drawn."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.tiny import NO_WEIGHTS, tiny_config
+from typer.testing import CliRunner
+
+from medicalgpt.cli import app
+from medicalgpt.config.stages import DistillConfig, DpoConfig, GrpoConfig, PpoConfig, RlooConfig
+from medicalgpt.errors import ModelError
+from medicalgpt.memory.estimate import estimate_stage
+from medicalgpt.memory.footprint import MemoryEstimate, Setup, base_bytes, estimate
+from medicalgpt.memory.roles import Roles, usual_roles, with_roles
+from medicalgpt.memory.shape import shape_of_config, shape_of_size
+
+SIZES = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "vocab_size": 2000}
+FULL = {"lora": {"enabled": False}}
+
+
+def folder(place: Path, **sizes: int) -> Path:
+    tiny_config("llama", **SIZES | sizes).save_pretrained(place)
+    (place / "model.safetensors").write_bytes(NO_WEIGHTS)
+    return place
+
+
+def adapter(place: Path, base: Path) -> Path:
+    place.mkdir(parents=True)
+    said = {"peft_type": "LORA", "base_model_name_or_path": str(base), "r": 8, "target_modules": ["q_proj"]}
+    (place / "adapter_config.json").write_text(json.dumps(said | {"task_type": "SEQ_CLS"}))
+    (place / "adapter_model.safetensors").write_bytes(NO_WEIGHTS)
+    return place
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return folder(tmp_path / "base")
+
+
+def found(base: Path, kind: Any, shards: int = 1, **sections: Any) -> MemoryEstimate:
+    given = {"model": {"base": str(base), "dtype": "float32"}, "data": {"train": ["a"], "max_tokens": 256}, **sections}
+    return estimate_stage(kind(output_dir="out", **given), shards)
+
+
+def test_in_full_training_every_role_is_a_model(base: Path, tmp_path: Path) -> None:
+    small = folder(tmp_path / "small", num_hidden_layers=2)
+    own, scorer = (shape_of_config(tiny_config("llama", **SIZES | {"num_hidden_layers": n})) for n in (8, 2))
+    all_four = found(base, PpoConfig, reward={"model": str(small)}, **FULL)
+    one = own.parameters * 4
+    assert (all_four.weights, all_four.gradients, all_four.optimizer) == (one, one, 2 * one)
+    assert all_four.critic == 3 * one, "weights and two moments; its gradients are there when the policy's are not"
+    assert all_four.reference == one
+    assert all_four.scorer == scorer.parameters * 4
+    assert found(base, RlooConfig, reward={"model": str(small)}, rollout={"completions": 2}, **FULL).critic == 0
+    taught = found(base, DistillConfig, objective={"teacher": str(small)}, **FULL)
+    assert (taught.teacher, taught.scorer, taught.critic) == (scorer.parameters * 4, 0, 0)
+
+
+def test_with_lora_the_base_is_there_once(base: Path, tmp_path: Path) -> None:
+    on_base = adapter(tmp_path / "rm" / "model", base)
+    shared = found(base, PpoConfig, reward={"model": str(on_base)})
+    assert shared.reference == 0
+    trained = shared.trained_parameters * 4
+    assert shared.critic == 3 * trained
+    assert shared.scorer == trained
+    merged = folder(tmp_path / "rm" / "merged")
+    assert found(base, PpoConfig, reward={"model": str(merged)}).scorer == trained, "its adapter is taken"
+    alone = found(base, PpoConfig, reward={"model": str(folder(tmp_path / "other"))})
+    assert alone.scorer == base_bytes(shape_of_config(tiny_config("llama", **SIZES)), alone.setup)
+
+
+def test_a_reward_model_that_is_not_there_yet_counts_as_the_base(base: Path) -> None:
+    missing, there = (found(base, PpoConfig, reward={"model": name}, **FULL).scorer for name in ("runs/rm", str(base)))
+    assert missing == there > 0
+
+
+def test_answers_take_what_learning_leaves_no_room_for(base: Path) -> None:
+    few = found(base, GrpoConfig, reward={"model": str(base)}, rollout={"completions": 2, "batch_size": 1})
+    many = found(base, GrpoConfig, reward={"model": str(base)}, rollout={"completions": 2, "batch_size": 256})
+    assert few.answers == 0
+    shape = shape_of_config(tiny_config("llama", **SIZES))
+    cache = 256 * 256 * shape.layers * 2 * shape.key * 4
+    standing = many.weights + many.scorer + many.optimizer
+    assert many.total == standing + cache
+    assert many.total - few.total == many.answers > 0
+
+
+def test_a_row_has_room_for_two_of_the_longest_answers(base: Path) -> None:
+    assert found(base, GrpoConfig, reward={"model": str(base)}, rollout={"completions": 2}).setup.row_tokens == 512
+
+
+def test_everything_is_divided_and_may_lie_in_main_memory() -> None:
+    shape = shape_of_size("7B")
+    roles = usual_roles(PpoConfig, lora=False, policy=shape, tokens=1024)
+    whole, parts, away = (
+        with_roles(estimate(shape, Setup("full", processes=8, shards=shards, offload=offload)), shape, roles)
+        for shards, offload in ((1, False), (8, False), (8, True))
+    )
+    for name in ("weights", "critic", "scorer", "reference", "gradients", "optimizer"):
+        assert getattr(parts, name) == getattr(whole, name) // 8, name
+    moved = ("weights", "critic", "scorer", "reference", "gradients", "optimizer")
+    assert away.host == sum(getattr(parts, name) for name in moved)
+    assert not any(getattr(away, name) for name in moved)
+    assert away.activations == parts.activations
+    with pytest.raises(ModelError, match="offload moves a process's part of the model, and none is divided"):
+        Setup("full", offload=True)
+
+
+def test_a_checkpoint_holds_what_is_trained_and_its_moments() -> None:
+    shape = shape_of_size("7B")
+    alone = estimate(shape, Setup("full", processes=8, shards=8))
+    assert alone.checkpoint == 3 * 4 * shape.parameters
+    assert with_roles(alone, shape, Roles(critic=True)).checkpoint == pytest.approx(6 * 4 * shape.parameters, rel=1e-6)
+
+
+def test_the_command_names_the_parts() -> None:
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["estimate", "--params", "7B", "--device", "cuda", "--dtype", "mixed", *words])
+        assert done.exit_code == 0, done.output
+        return str(done.output)
+
+    ppo = ("--stage", "ppo", "--method", "full", "--shard", "8")
+    full = said(*ppo)
+    assert full.startswith("ppo of 7B: ")
+    parts = [line.split()[0] for line in full.splitlines()[2:7]]
+    assert parts == ["weights", "gathered", "critic", "scorer", "reference"]
+    assert "a checkpoint on disk: 161.7 GB" in full
+    assert "in main memory, each process's part: 27.0 GB" in said(*ppo, "--offload")
+    assert "rows of 2048 tokens" in said("--stage", "dpo"), "two answers"
+    assert DpoConfig.branches == 2
+    assert "rows of 1024 tokens" in said("--stage", "sft")
+    assert "teacher" in said("--stage", "distill", "--shard", "2", "--max-tokens", "64")
