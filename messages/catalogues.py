@@ -6,7 +6,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -28,12 +28,11 @@ def rooms() -> dict[str, dict[str, str]]:
     return {path.stem: _read(path) for path in sorted(SOURCE.glob("*.po"))}
 
 
-def update(found: Iterable[Message], wordings: Iterable[str]) -> None:
+def update(found: Iterable[Message], wordings: Callable[[], Container[str]]) -> None:
     """Bring every .po file in step with the source: new messages come, vanished ones go, translations stay.
 
     A message that was only reworded finds its old translation marked fuzzy: it counts as missing until someone has looked.
     """
-    known = frozenset(wordings)
     by_room: dict[str, list[Message]] = {}
     for message in found:
         by_room.setdefault(message.room, []).append(message)
@@ -45,7 +44,7 @@ def update(found: Iterable[Message], wordings: Iterable[str]) -> None:
             new.add(message.text, locations=[(message.file, 0)])
         for entry in old:
             kept = entry.id and entry.string and not entry.fuzzy and entry.id not in new
-            if kept and entry.id in known:  # words that a function hands to another
+            if kept and entry.id in wordings():  # words that a function hands to another
                 new.add(entry.id, locations=[(file, 0) for file, _ in entry.locations])
         old.update(new, no_fuzzy_matching=len(new) > 100 and not len(old))
         old.obsolete.clear()

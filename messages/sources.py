@@ -193,7 +193,7 @@ def _named_in(node: ast.expr, file: _File, scope: ast.AST) -> Iterator[tuple[_Fi
 
 def _values(name: str, file: _File, scope: ast.AST) -> Iterator[tuple[_File, ast.AST, ast.expr]]:
     """What is assigned to a name in its function, else in its module, else, for a constant, wherever there is one."""
-    local = [value for other in ast.walk(scope) for assigned, value in _assigned(other) if assigned == name]
+    local = list(_assignments(scope).get(name, ()))
     if isinstance(scope, ast.FunctionDef):
         with_default = scope.args.args[len(scope.args.args) - len(scope.args.defaults) :]
         local += [value for arg, value in zip(with_default, scope.args.defaults) if arg.arg == name]
@@ -212,6 +212,16 @@ def _returned(name: str, file: _File) -> Iterator[tuple[_File, ast.AST, ast.expr
         for one in _own_nodes(function) if isinstance(function, ast.FunctionDef) else ():
             if isinstance(one, (ast.Return, ast.Yield)) and one.value:
                 yield at, function, one.value
+
+
+@cache
+def _assignments(scope: ast.AST) -> dict[str, list[ast.expr]]:
+    """What is assigned to each name of a function or module."""
+    found: dict[str, list[ast.expr]] = defaultdict(list)
+    for node in ast.walk(scope):
+        for name, value in _assigned(node):
+            found[name].append(value)
+    return found
 
 
 def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:

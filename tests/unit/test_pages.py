@@ -10,7 +10,9 @@ import typer
 import yaml
 
 from medicalgpt.cli import app
-from medicalgpt.config import STAGES, load, schema_of, stage_schema
+from medicalgpt.config.stages import STAGES
+from medicalgpt.config.loader import load
+from medicalgpt.config.lookup import schema_of, stage_schema
 from medicalgpt.config.explain import explain
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.renamed import RENAMED

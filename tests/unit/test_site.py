@@ -14,7 +14,8 @@ pytest.importorskip("mkdocs")
 pytest.importorskip("latex2mathml")
 from mkdocs.structure.nav import Section
 
-from medicalgpt.config import STAGES, stage_schema
+from medicalgpt.config.stages import STAGES
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.explain import explain
 
 ROOT = Path(__file__).resolve().parents[2]

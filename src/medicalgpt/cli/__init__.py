@@ -76,7 +76,7 @@ class _Commands(TyperGroup):
         translate_help(ctx)  # `--help` alone comes before the option `--lang`, which does so for commands
         return super().get_help(ctx)
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:
         with report_errors():
             try:
                 return super().invoke(ctx)

@@ -138,15 +138,15 @@ def _answer(
     from medicalgpt.generate.engine import Engine
     from medicalgpt.generate.questions import describe
 
-    def aside(line: str) -> None:
+    def tell(line: str) -> None:
         if workers.first:
             say(line, err=True)
 
-    aside(
+    tell(
         (job.about or describe(job.source, rows))
         + (f", shared by {workers.size} processes" if workers.size > 1 else "")
     )
-    engine = workers.all_do(lambda: Engine.open(model, **vars(options), say=aside))
+    engine = workers.all_do(lambda: Engine.open(model, **vars(options), say=tell))
     with _progress(rows, workers.first) as progress, _how_to_go_on(output.partial, workers.first):
         how: dict[str, Any] = {"batch_size": job.batch_size, "system": job.system, "history": job.history}
         how["strict"] = job.strict

@@ -79,11 +79,11 @@ def leakage(
     looking = Looking(canaries, tuple(rows or ()), kind, limit, tokens, candidates, max_tokens)
     target = output or usual_folder(model, ["leakage"])
 
-    def aside(text: str) -> None:
+    def tell(text: str) -> None:
         say(text, err=True)
 
-    beside = ModelRequest.of(control or base_of(model), replace(options, adapter=None, tokenizer=None), aside)
-    found = measure(ModelRequest.of(model, options, aside), beside, looking, target, aside)
+    beside = ModelRequest.of(control or base_of(model), replace(options, adapter=None, tokenizer=None), tell)
+    found = measure(ModelRequest.of(model, options, tell), beside, looking, target, tell)
     for line in found.lines:
         say(line)
     say(f"written: {target / LEAKAGE}")

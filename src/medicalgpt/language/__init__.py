@@ -18,6 +18,6 @@ def translated(text: str, words: bool = False) -> str:
     """
     if (language := chosen()) == "en":
         return text
-    from medicalgpt.language.catalogue import catalogue
+    from medicalgpt.language.catalogue import catalogue  # lazy: English never needs it
 
     return catalogue(language).translate(text, words)
