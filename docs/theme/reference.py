@@ -11,9 +11,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from medicalgpt.cli import app
-from medicalgpt.config import STAGES, schema_of, stage_schema
 from medicalgpt.config.explain import Row, explain
+from medicalgpt.config.lookup import schema_of, stage_schema
 from medicalgpt.config.pipeline import PipelineConfig
+from medicalgpt.config.stages import STAGES
 
 NAMES = {"": "At the top", "corpus": "Curation", "pipeline": "Pipelines"}
 

@@ -10,12 +10,12 @@ import typer
 import yaml
 
 from medicalgpt.cli import app
-from medicalgpt.config.stages import STAGES
+from medicalgpt.config.explain import explain
 from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import schema_of, stage_schema
-from medicalgpt.config.explain import explain
 from medicalgpt.config.pipeline import PipelineConfig
 from medicalgpt.config.renamed import RENAMED
+from medicalgpt.config.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -58,6 +58,7 @@ def _wrong(command: str) -> str | None:
         return None
     except typer.exceptions.TyperException as error:  # of the click within typer
         unsaid = type(error).__name__ in INCOMPLETE or str(error).endswith("requires an argument.")
+        unsaid = unsaid or any(f"'{word}' is not" in str(error) for word in command.split() if word.isupper())  # NAME
         return None if unsaid else f"{command}: {error}"
     return None
 

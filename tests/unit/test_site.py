@@ -14,9 +14,9 @@ pytest.importorskip("mkdocs")
 pytest.importorskip("latex2mathml")
 from mkdocs.structure.nav import Section
 
-from medicalgpt.config.stages import STAGES
-from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.explain import explain
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMULAS = runpy.run_path(str(ROOT / "docs/theme/formulas.py"))
