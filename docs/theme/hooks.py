@@ -13,7 +13,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 # What docs/ links to outside of itself.
-BESIDE = ("*.md", "CITATION.cff", "LICENSE", "examples/data/README.md", "examples/deploy/*", "notebooks/*.ipynb")
+BESIDE = ("*.md", "CITATION.cff", "LICENSE", "examples/*/README.md", "examples/deploy/*", "notebooks/*.ipynb")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
