@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow nightly kernels bench docs dist bundle lock clean setup
+.PHONY: demo demo-ppo test check coverage slow nightly kernels bench notebooks docs dist bundle lock clean setup
 
 setup: $(READY)
 
@@ -74,6 +74,10 @@ kernels: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py
+
+# The notebooks on their true settings, their outputs stored in them: about an hour on two cores. Some of them: BOOKS=hospital
+notebooks: $(READY)
+	$(BIN)/python -m tests.notebooks $(BOOKS)
 
 # The documentation site, in site/: every warning is an error (with --quiet none would be seen).
 docs: .venv/.ready-docs
