@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo demo-ppo test check coverage slow nightly kernels bench pictures docs dist bundle lock clean setup
+.PHONY: demo demo-ppo test check coverage slow nightly kernels bench notebooks pictures docs dist bundle lock clean setup
 
 setup: $(READY)
 
@@ -78,6 +78,10 @@ bench: $(READY)
 # The pictures of README and docs, from the run of `make demo` (terminal and page need a few minutes, both pages Chromium).
 pictures: $(READY)
 	$(BIN)/python benchmarks/pictures.py runs/pipeline-dpo
+
+# The notebooks on their true settings, their outputs stored in them: about an hour on two cores. Some of them: BOOKS=hospital
+notebooks: $(READY)
+	$(BIN)/python -m tests.notebooks $(BOOKS)
 
 # The documentation site, in site/: every warning is an error (with --quiet none would be seen).
 docs: .venv/.ready-docs

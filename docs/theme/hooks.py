@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 # What docs/ links to outside of itself.
-BESIDE = ("*.md", "CITATION.cff", "LICENSE", "examples/data/README.md", "examples/deploy/*", "notebooks/*.ipynb")
+BESIDE = ("*.md", "CITATION.cff", "LICENSE", "examples/*/README.md", "examples/deploy/*", "notebooks/*.ipynb")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
