@@ -13,7 +13,7 @@ from tests.unit.cli.test_startup import COMMANDS
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.config import STAGES
+from medicalgpt.config.stages import STAGES
 from medicalgpt.language import choose, translated
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -106,7 +106,7 @@ def test_what_programs_read_is_english_in_every_language(tmp_path: Any) -> None:
     assert run("runs", "list", str(tmp_path), "--json") == "[]\n"
     try:
         choose("zh-CN")
-        from medicalgpt.config import stage_schema
+        from medicalgpt.config.lookup import stage_schema
         from medicalgpt.errors import ConfigError
 
         with pytest.raises(ConfigError, match="unknown stage 'sfx'; stages are"):
