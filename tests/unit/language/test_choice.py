@@ -64,6 +64,7 @@ def test_a_locale_of_another_language_is_english_and_a_wrong_wish_an_error(monke
     with pytest.raises(ConfigError, match="MEDICALGPT_LANG is 'klingonklingonklingo…'"):
         choose(None)  # as the command line does
     assert chosen() == "en"  # a report of a notebook does not fail for it
+    monkeypatch.delenv("MEDICALGPT_LANG")
 
 
 def test_a_terminal_that_cannot_write_it_is_spared_it(monkeypatch: pytest.MonkeyPatch) -> None:
