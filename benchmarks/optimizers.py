@@ -22,8 +22,9 @@ def measure(name: str, model: str, tokens: int, steps: int) -> dict[str, float]:
     from medicalgpt.config.loader import load
     from medicalgpt.config.sections import ModelConfig
     from medicalgpt.config.stages import SftConfig
-    from medicalgpt.memory.footprint import Setup, trained_weights
+    from medicalgpt.memory.footprint import trained_weights
     from medicalgpt.memory.moments import state_bytes
+    from medicalgpt.memory.setup import Setup
     from medicalgpt.memory.shape import shape_of_model
     from medicalgpt.models.adapters import trainable
     from medicalgpt.models.load import load as load_model

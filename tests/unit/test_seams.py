@@ -49,6 +49,7 @@ TRAINER = {
     "_prepare_inputs": ["self", "inputs"],
     "_save_checkpoint": ["self", "model", "trial"],
     "compute_loss": ["self", "model", "inputs", "return_outputs", "num_items_in_batch"],
+    "create_optimizer": ["self", "model"],
     "create_scheduler": ["self", "num_training_steps", "optimizer"],
     "evaluate": ["self", "eval_dataset", "ignore_keys", "metric_key_prefix"],
     "floating_point_ops": ["self", "inputs"],

@@ -15,8 +15,9 @@ from medicalgpt.export.quantize import Method as QuantizationMethod
 from medicalgpt.export.quantize import Quantized
 from medicalgpt.memory import footprint, shape
 from medicalgpt.memory.estimate import Device, DType, setup_for
-from medicalgpt.memory.footprint import MemoryEstimate, Method
+from medicalgpt.memory.footprint import MemoryEstimate
 from medicalgpt.memory.moments import Optimizer
+from medicalgpt.memory.setup import Method
 
 PathLike = str | os.PathLike[str]
 

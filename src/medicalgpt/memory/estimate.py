@@ -10,9 +10,10 @@ from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
-from medicalgpt.memory.footprint import METHODS, MemoryEstimate, Method, Setup, base_bytes, estimate
+from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, estimate
 from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
+from medicalgpt.memory.setup import METHODS, Method, Setup
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from medicalgpt.kernels.free_memory import free_memory
-from medicalgpt.memory.footprint import Setup, estimate
+from medicalgpt.memory.footprint import estimate
+from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import shape_of_config
 
 if TYPE_CHECKING:  # transformers is imported where a shape is made only

@@ -12,7 +12,8 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.rl import RlConfig, RolloutConfig
 from medicalgpt.config.stages import DistillConfig, PpoConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.footprint import BYTES, MemoryEstimate, base_bytes, lora_targets
+from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, lora_targets
+from medicalgpt.memory.setup import BYTES
 from medicalgpt.memory.shape import ModelShape, shape_of_model
 from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.locate import locate

@@ -18,8 +18,9 @@ from medicalgpt.kernels import free_memory as memory
 from medicalgpt.kernels.ulysses import Peers
 from medicalgpt.memory import estimate
 from medicalgpt.memory.estimate import check_fits, estimate_stage, require_memory, setup_for, setup_of
-from medicalgpt.memory.footprint import METHODS, Setup, base_bytes, layer_token_bytes
+from medicalgpt.memory.footprint import base_bytes, layer_token_bytes
 from medicalgpt.memory.footprint import estimate as footprint
+from medicalgpt.memory.setup import METHODS, Setup
 from medicalgpt.memory.shape import shape_of_config, shape_of_model, shape_of_size
 from medicalgpt.models.adapters import attach
 from medicalgpt.models.optimize import optimize_for_training

@@ -10,8 +10,9 @@ from medicalgpt.config.loader import load
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.config.stages import SftConfig
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.footprint import Setup, estimate, lora_targets, trained_weights
+from medicalgpt.memory.footprint import estimate, lora_targets, trained_weights
 from medicalgpt.memory.moments import Optimizer, Weight, state_bytes, step_bytes
+from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import ModelShape, shape_of_config
 from medicalgpt.models.adapters import attach, trainable
 from medicalgpt.training.optimizers import Group, optimizer_of, token_weights

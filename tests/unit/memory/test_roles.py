@@ -12,8 +12,9 @@ from medicalgpt.cli import app
 from medicalgpt.config.stages import DistillConfig, DpoConfig, GrpoConfig, PpoConfig, RlooConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.memory.estimate import estimate_stage
-from medicalgpt.memory.footprint import MemoryEstimate, Setup, base_bytes, estimate
+from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, estimate
 from medicalgpt.memory.roles import Roles, usual_roles, with_roles
+from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import shape_of_config, shape_of_size
 
 SIZES = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "vocab_size": 2000}

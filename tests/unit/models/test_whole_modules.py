@@ -11,7 +11,8 @@ from medicalgpt.config.loader import load as load_config
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.config.stages import PpoConfig, SftConfig
 from medicalgpt.errors import ConfigError, ModelError
-from medicalgpt.memory.footprint import Setup, lora_targets, trained_weights
+from medicalgpt.memory.footprint import lora_targets, trained_weights
+from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import shape_of_config
 from medicalgpt.models.adapter_config import write_base
 from medicalgpt.models.adapters import adapter_off, attach, check_switchable, trainable
