@@ -1,11 +1,14 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|build] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
 `second` and `third` have notes of other templates and values (phi_second.yaml, phi_third.yaml, seeds 1 and 2) around consultations of the
 report half that no earlier portion used, and those consultations themselves; the other sets have no rows left, and are the report half.
+`build` is what the present version was tuned on: notes of phi_build.yaml (seed 4) around the first 2,600 consultations of the tuning half, and of
+that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
+of the report half that no portion used; the classics have no rows left.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -20,12 +23,33 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
+from phi_notes import BUILD, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
-HALVES = {"tune": (0,), "report": (1,), "second": (1,), "third": (1,)}
-LATER = {"second": (SECOND, 1500), "third": (THIRD, 3000)}
-"""Of the later portions: values of notes, and how many consultations of the report half were looked at before."""
+
+@dataclass(frozen=True)
+class Portion:
+    """Which rows: consultations of `half` and the other sets of `others`; of consultations and exam questions, how many come first that
+    others use, and how many at most are read."""
+
+    half: int
+    others: int
+    values: dict[str, list[str]]
+    consultations_after: int = 0
+    exams_after: int = 0
+    most_consultations: int | None = None
+    most_exams: int | None = None
+    every_template: bool = True
+
+
+PORTIONS = {
+    "tune": Portion(0, 0, VALUES, every_template=False),
+    "report": Portion(1, 1, VALUES, every_template=False),
+    "second": Portion(1, 1, SECOND, 1500),
+    "third": Portion(1, 1, THIRD, 3000),
+    "fourth": Portion(0, 1, FOURTH, 2600, 1500),
+    "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
+}
 
 
 def interval(hit: int, of: int) -> str:
@@ -101,9 +125,11 @@ class Tally:
 
 
 def _told_apart(value: str, kind: str) -> str:
-    """Names whose surname is on the detector's list, those whose is not, and those of peoples without one."""
-    if kind == "name" and value in SECOND["minority"]:
+    """Names whose surname is on the detector's list, those whose is not, those of peoples without one, and those with blanks."""
+    if kind == "name" and any(value in portion.values.get("minority", ()) for portion in PORTIONS.values()):
         return "name no family"
+    if kind == "name" and " " in value:
+        return "name spaced"
     listed = value[:1] in words("zh/surnames") or value[:2] in words("zh/surnames")
     return kind if kind != "name" or listed else "name unlisted"
 
@@ -156,7 +182,7 @@ def main() -> None:
     """Measures and prints all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("MEDICALGPT_REAL_DATA"))
-    parser.add_argument("--half", choices=HALVES, default="report")
+    parser.add_argument("--half", choices=PORTIONS, default="report")
     parser.add_argument("--notes", type=int, default=2000)
     parser.add_argument("--texts", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
@@ -166,18 +192,23 @@ def main() -> None:
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
-    data, halves, only = Path(args.data), HALVES[args.half], args.only.split(",")
-    later = args.half in LATER
-    values, seen = LATER.get(args.half, (VALUES, 0))
+    data, portion, only = Path(args.data), PORTIONS[args.half], args.only.split(",")
+    halves = (portion.others,)
     both = Detector() if {"notes", "clean"} & {*only} else None
     english = Detector(("en",), args.english.split(","))
-    talks = chosen(consultations(data), halves, args.texts, seen)
+    talks = chosen(
+        consultations(data), (portion.half,), portion.most_consultations or args.texts, portion.consultations_after
+    )
     if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
-            mine = [(r, t) for r, t in all_templates(values) if r == region and (later or half(t) in halves)]
+            mine = [
+                (r, t)
+                for r, t in all_templates(portion.values)
+                if r == region and (portion.every_template or half(t) in halves)
+            ]
             mine += MORE if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
-            made = notes(mine, talks, count, args.seed, values)
+            made = notes(mine, talks, count, args.seed, portion.values)
             on_notes(both, made, args.misses, f"Chinese {title}, {len(mine)} templates")
     if "queries" in only:
         on_tagged(english, [row for row in queries(data) if half(row[0]) in halves], args.misses, "English queries")
@@ -187,7 +218,12 @@ def main() -> None:
         )
     if both and "clean" in only:
         on_clean(both, talks, args.misses, "Chinese consultations")
-        on_clean(both, chosen(exams(data), halves, args.texts), args.misses, "Chinese exam questions")
+        on_clean(
+            both,
+            chosen(exams(data), halves, portion.most_exams or args.texts, portion.exams_after),
+            args.misses,
+            "Chinese exam questions",
+        )
         on_clean(both, chosen(classics(data), halves, args.texts), args.misses, "Chinese classics")
         on_clean(english, chosen(answers(data), halves, args.texts), args.misses, "English answers")
 

@@ -26,8 +26,17 @@ THIRD: Final[dict[str, list[str]]] = SECOND | yaml.safe_load(
     Path(__file__).with_name("phi_third.yaml").read_text(encoding="utf-8")
 )
 """The same with templates and values that were written before anybody saw what the second portion missed."""
-ODD, MINORITY = 0.02, 0.015
-"""Shares of the later portions' names whose surname is a common word, too, and of whole names without a Han surname."""
+FOURTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_fourth.yaml").read_text(encoding="utf-8")
+)
+"""The same once more, for the version that was tuned on `BUILD`."""
+BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
+)
+"""The same, to fit weights and to write rules on; never reported."""
+ODD, MINORITY, SPACED = 0.02, 0.015, 0.015
+"""Shares of the later portions' names whose surname is a common word, too, of whole names without a Han surname, and of names with
+blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
@@ -66,7 +75,8 @@ class Maker:
                 return self._rng.choice(self._values["minority"])
             return self._rng.choice(self._values["odd"]) + self._rng.choice(self._values["given"])
         family = self._rng.choice(self._values["rare_surnames" if self._rng.random() < 0.25 else "surnames"])
-        return family + self._rng.choice(self._values["given"])
+        name = family + self._rng.choice(self._values["given"])
+        return " ".join(name) if "spaced" in self._values and self._rng.random() < SPACED else name
 
     def _digits(self, n: int, first: str = "0123456789") -> str:
         return self._rng.choice(first) + "".join(self._rng.choice("0123456789") for _ in range(n - 1))

@@ -90,7 +90,7 @@ class Detector:
         spans = [*find_all(self._rules, folded), *find_all(self._latin, words)]
         for finder in self._listed:
             spans.extend(finder(words))
-        return spans
+        return zh_names.without_classics(folded, spans)
 
 
 def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:

@@ -26,6 +26,8 @@ OVERLAP: Final = 12
 BATCH: Final = 32
 _ENDS: Final = re.compile(r"[。！？!?；;\n\r]")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+"""Halves of characters, which nothing can encode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,10 @@ class Word:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the network made of a text: its words (where a sentence was cut, those of both pieces), and by character how far the label
-    "a name begins here" and "a name goes on here" stand behind the best one (logits, 0: it is the best)."""
+    """What the network made of a text: its simplified characters, its words (where a sentence was cut, those of both pieces), and by
+    character how far the label "a name begins here" and "a name goes on here" stand behind the best one (logits, 0: it is the best)."""
 
+    plain: str
     words: list[Word]
     begins: list[float]
     goes_on: list[float]
@@ -116,7 +119,7 @@ class Lac:
         """The reading of each text."""
         work = [(i, start, piece) for i, text in enumerate(texts) for start, piece in pieces(text)]
         work.sort(key=lambda one: len(one[2]))
-        found = [Reading([], [FAR] * len(text), [FAR] * len(text)) for text in texts]
+        found = [Reading(self._simplified(text), [], [FAR] * len(text), [FAR] * len(text)) for text in texts]
         for batch in _batches(work):
             for (i, start, _), read in zip(batch, self._batch([piece for _, _, piece in batch]), strict=True):
                 _put(found[i], start, read)
@@ -137,12 +140,13 @@ class Lac:
         lead = top[..., 1] - top[..., 0]
         begins, goes_on = (top[..., 1] - logits[..., self._tags.index(tag)] for tag in ("PER-B", "PER-I"))
         return [
-            Reading(self._decoded(best[i], lead[i]), begins[i].tolist(), goes_on[i].tolist()) for i in range(len(batch))
+            Reading("", self._decoded(best[i], lead[i]), begins[i].tolist(), goes_on[i].tolist())
+            for i in range(len(batch))
         ]
 
     def _simplified(self, text: str) -> str:
         """In simplified characters, which the network learned, one for one."""
-        plain = str(self._to_simplified.convert(text))
+        plain = str(self._to_simplified.convert(_SURROGATE.sub("?", text)))
         return plain if len(plain) == len(text) else text
 
     def _decoded(self, labels: "NDArray[np.int64]", lead: "NDArray[np.float32]") -> list[Word]:

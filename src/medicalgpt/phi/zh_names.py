@@ -5,6 +5,7 @@ from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
+from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.rules import Rule
 from medicalgpt.phi.spans import Span
 
@@ -36,12 +37,12 @@ _AFTER: Final = r"(?=$|[^\u3400-\u9fff]|[男女,]|之[母父妻夫子女]|性[�
 _LEFT: Final = r"(?:^|(?<=[^\u3400-\u9fff])|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
 
 
-_CALLED_WORDS: Final = frozenset(TITLES.split("|"))
+CALLED_WORDS: Final = frozenset(TITLES.split("|"))
 
 
 def plausible(name: str) -> bool:
     """Whether a run of Chinese characters may be a name: nothing that names never hold, no word of the shipped list."""
-    if any(name[:n] in NOT_NAMES for n in (2, 3, 4)) or name[1:] in _CALLED_WORDS:
+    if any(name[:n] in NOT_NAMES for n in (2, 3, 4)) or name[1:] in CALLED_WORDS:
         return False
     return not any(c in NOT_IN_GIVEN for c in name[1:])
 
@@ -51,6 +52,11 @@ def named(name: str) -> bool:
     if name[:2] in SURNAMES and len(name) > 2:
         return len(name) <= 4 and plausible(name)
     return 2 <= len(name) <= 3 and name[:1] in SURNAMES and plausible(name)
+
+
+def sounds(name: str) -> bool:
+    """Whether the characters behind a surname stand oftener in given names than in text; those of no list do not count."""
+    return sum(GIVEN.get(char, 0.5) for char in name[1:]) > 0
 
 
 _FORM_VALUES: Final = frozenset(
@@ -149,7 +155,7 @@ RULES: Final = (
             rf"(?:{_LONG_NEAR})(?:是|叫|为|為|名叫)?[\s:\"(,]{{0,2}}(?P<v>[{_SINGLE}]{_HAN}{{1,2}})(?=$|[^\u3400-\u9fff]|[男女]|代[诉訴]|陪|接[听聽]|[电電][话話]|身[份分]|[签簽]|由|[医醫][生师師]|主任|教授|之[母父妻夫子女])"
         ),
         0.8,
-        wanted=lambda v: named(v) and v[0] in WEAK and len(v) == 3,
+        wanted=lambda v: named(v) and v[0] in WEAK and len(v) == 3 and sounds(v),
     ),
     Rule(
         "name of a role",
@@ -165,16 +171,20 @@ RULES: Final = (
         Kind.NAME,
         re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{_DOUBLE})|[{_SINGLE}])(?={_CALLED})"),
         0.8,
-        wanted=lambda v: (
-            v not in WEAK or v in "高黄黃白方石马馬万萬易文武温溫金成于毛段江施洪季盛童麦麥云雲章柳安丰滑麻惠满滿"
-        ),
+        wanted=lambda v: v not in WEAK or v in "高黄黃白方石马馬万萬易武温溫金毛段施洪季盛童麦麥云雲章柳安滑麻惠满滿",
+    ),
+    Rule(
+        "word for a surname before a title",
+        Kind.NAME,
+        re.compile(rf"(?:^|(?<=[\n。,、:(]))(?P<v>[文成于江丰])(?={_CALLED})"),
+        0.8,
     ),
     Rule(
         "full name before a title",
         Kind.NAME,
         re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=(?:副)?(?:{_CALLED}|同学|同學|之[母父妻夫子女]))"),
         0.85,
-        wanted=named,
+        wanted=lambda v: named(v) and (v[0] not in WEAK or sounds(v)),
     ),
     Rule(
         "full name before a patient",
@@ -226,6 +236,12 @@ def transliterated(name: str) -> bool:
     return bool(re.fullmatch(rf"{_HAN}{{1,7}}(?:[·•・]{_HAN}{{1,7}}){{1,4}}", name))
 
 
-def by_context(folded: str) -> list[Span]:
-    """Names that stand beside words which announce one."""
-    return [span for rule in RULES for span in rule.find(folded)]
+LABELED: Final = 0.9
+"""From this confidence on, a label stands before a name."""
+
+
+def without_classics(folded: str, spans: list[Span]) -> list[Span]:
+    """Without names that only words beside them announce, where a text is in the language of the classics."""
+    near = {f"pattern:{rule.name}" for rule in RULES if rule.confidence < LABELED}
+    found = [span for span in spans if span.source not in near]
+    return found if len(found) < len(spans) and classical(folded) else spans

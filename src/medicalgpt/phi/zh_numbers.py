@@ -167,6 +167,12 @@ RULES: Final = (
         0.95,
     ),
     Rule(
+        "number behind sex and age",
+        Kind.RECORD,
+        re.compile(rf"[男女]\s?[/|]\s?\d{{1,3}}[岁歲]?\s?[/|]\s?(?P<v>[A-Z]{{0,3}}\d[\d-]{{5,11}}){_END}"),
+        0.75,
+    ),
+    Rule(
         "labeled record id",
         Kind.RECORD,
         zh_labeled(

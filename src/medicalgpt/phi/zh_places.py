@@ -9,7 +9,7 @@ from medicalgpt.phi.rules import Rule
 
 # Characters of place names: not those that begin or end a clause around one.
 _NOT: Final = "的了吗呢吧是有和与與及或被把给給对對因为為患病痛热熱咳症疼住在从從到来來去我你您他她它们們这這那诊診疗療药藥检檢查叫约約距离離于於至经經由送转轉即等"
-_KNOWN: Final = "和(?=[平田龙龍顺順静靜政硕谐諧睦兴興祥风風林合泰悦悅美县縣])|从(?=[化江])|從(?=化)|即(?=墨)|来(?=[宾安凤福])|來(?=[賓安])"
+_KNOWN: Final = "和(?=[平田龙龍顺順静靜政硕谐諧睦兴興祥风風林合泰悦悅美县縣])|从(?=[化江])|從(?=化)|即(?=墨)|经(?=[一二三四五六七八九十]{1,2}[纬路])|来(?=[宾安凤福])|來(?=[賓安])"
 """Characters of the class below in names of places."""
 _A: Final = rf"(?:[^\W\d_a-zA-Z{_NOT}省市区區县縣旗路街号號]|{_KNOWN})"
 _W: Final = rf"(?:[^\W\d_a-zA-Z{_NOT}]|{_KNOWN})"
@@ -139,7 +139,7 @@ RULES: Final = (
         "works at",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:就[职職](?:于|於)?|任[职職](?:于|於)|工作(?:于|於)|供[职職](?:于|於)|就[读讀](?:于|於)|[毕畢][业業](?:于|於)|受雇于)\s?(?P<v>{_O}{{2,14}}?{_ORG})"
+            rf"(?:[单單]位|就[职職](?:于|於)?|任[职職](?:于|於)|工作(?:于|於)|供[职職](?:于|於)|就[读讀](?:于|於)|[毕畢][业業](?:于|於)|受雇于)\s?(?P<v>{_O}{{2,14}}?{_ORG})"
         ),
         0.85,
         wanted=_named,

@@ -1,0 +1,187 @@
+"""What speaks for and against a name at a place: its surname, its characters, the network's reading, and what stands beside it.
+
+Each feature is a number by a name; `name_score` weighs them.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from medicalgpt.phi.lac import Word
+from medicalgpt.phi.lists import words
+from medicalgpt.phi.name_places import PAIRS, Place
+from medicalgpt.phi.name_weights import GIVEN, PEOPLES
+from medicalgpt.phi.zh_names import CALLED, GOES_ON, NOT_IN_GIVEN, NOT_NAMES, SURNAMES, TITLES, WEAK, plausible
+
+COMMON: Final = frozenset(SURNAMES[:200]) - frozenset(WEAK)
+FAR: Final = 12.0
+"""Where costs are cut: further behind says no more."""
+SURE: Final = 6.0
+"""The same for how much a word's labels lead."""
+AFTER: Final = re.compile(
+    "[因来就自诉述代说和与及在到去的是已曾有无未入出住既感突被拟行查给开做又也将从向对要会可能陪由接进检建嘱审写记看打都把让叫问答称拒需随告签交核巡昨今明上下当每夜晚早仍再静换拔输测办]"
+    "|表示|报告|医嘱|同意|负责|确认|补充|反映|提供|主刀|值班|查房|等[。,;]|处|神志|病情|一般|生命|精神|体温|血压|术[前后]|口服|家[里中属]"
+)
+"""What often follows a name without a mark: verbs, times, what a note says first of a patient."""
+BEFORE: Final = frozenset(
+    "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄"
+)
+KIN: Final = re.compile("之?[父母妻夫子女兄弟姐妹孙][^女科童宫孩婴亲病乳宝法体]")
+PERSONS: Final = words("zh/person_words")
+_HAN: Final = re.compile(r"[\u3400-\u9fff]")
+_TITLE: Final = re.compile(TITLES)
+_MARKS: Final = {
+    **{"": "edge", "\n": "edge", "\t": "edge", " ": "blank", ":": "colon", ",": "comma", "、": "list", "。": "stop"},
+    **{"(": "open", ")": "close"},
+}
+_KNOTS: Final = (-2.0, 0.0, 2.0, 4.0)
+_COST_KNOTS: Final = (0.5, 1.5, 3.0, 4.5)
+"""Where the weight of a number may change."""
+
+
+def family(plain: str, start: int, end: int) -> tuple[str, int]:
+    """What the surname of a possible name is, and its characters: common, listed, weak (a word, too), a pair of characters, none that we
+    know, or a name of peoples without a surname."""
+    size = end - start
+    if size in (3, 4) and plain[start : start + 2] in PAIRS:
+        return "pair", 2
+    first = plain[start]
+    known = first in SURNAMES and first not in WEAK
+    if size > 3 or (size == 3 and not known and all(char in PEOPLES for char in plain[start:end])):
+        return "peoples", 0
+    if first in COMMON:
+        return "common", 1
+    if first in WEAK:
+        return "weak", 1
+    return ("listed" if known else "none"), 1
+
+
+def features(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
+    """The features of a possible name."""
+    kind, surname = family(place.plain, start, end)
+    left, told = _left(place, start)
+    right = _right(place, end)
+    borders = (not left.startswith("word") or told) + (not right.startswith("word"))
+    for name in (
+        "family " + kind,
+        f"{kind} of {end - start}",
+        "left " + left,
+        "right " + right,
+        f"{kind} between {borders}",
+    ):
+        yield name, 1.0
+    cost = min(place.reading.cost(start, end)[0], FAR)
+    yield f"cost between {borders}", cost
+    yield f"cost of {kind}", cost
+    yield from _beside(place, start, end, left, right)
+    if told:
+        yield "told", 1.0
+    yield from _characters(place.plain[start:end], kind, surname)
+    yield from _costs(place, start, end, kind, cost)
+    yield from _words(place, start, end)
+    yield from _lists(place, start, end)
+
+
+def _beside(place: Place, start: int, end: int, left: str, right: str) -> Iterator[tuple[str, float]]:
+    if right.startswith("word") and AFTER.match(place.plain, end):
+        yield "after", 1.0
+    if left.startswith("word") and place.plain[start - 1] in BEFORE:
+        yield "before", 1.0
+    if any(place.plain[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start):
+        yield "behind a person", 1.0
+    if left == "open" and right == "close":
+        yield "in brackets", 1.0
+    if KIN.match(place.plain, end):
+        yield "before kin", 1.0
+
+
+def _characters(name: str, kind: str, surname: int) -> Iterator[tuple[str, float]]:
+    weights, sort = (GIVEN, "given") if surname else (PEOPLES, "peoples")
+    each = [weights.get(char, weights["?"]) for char in name[surname:]]
+    mean, least = sum(each) / len(each), min(each)
+    yield f"{sort} mean", mean
+    yield f"{sort} least", least
+    for knot in _KNOTS:
+        if mean > knot:
+            yield f"{sort} mean over {knot:g}", mean - knot
+        if least > knot:
+            yield f"{sort} least over {knot:g}", least - knot
+    if surname:
+        yield "never given", float(sum(char in NOT_IN_GIVEN for char in name[surname:]))
+        yield f"{kind} given mean", mean
+        yield f"{kind} given least", least
+    if surname == 1:
+        yield "surname in text", GIVEN.get(name[0], GIVEN["?"])
+
+
+def _costs(place: Place, start: int, end: int, kind: str, mean: float) -> Iterator[tuple[str, float]]:
+    """How far the network is from reading a name here."""
+    reading = place.reading
+    yield "cost mean", mean
+    yield "cost most", min(reading.cost(start, end)[1], FAR)
+    yield "cost begins", min(reading.begins[start], FAR)
+    yield "cost goes on", min(reading.goes_on[end], FAR) if end < len(place.text) else FAR
+    if end - start == 3 and kind in ("none", "weak"):
+        yield f"{kind} cost of the rest", min(reading.cost(start + 1, end)[0], FAR)
+    for knot in _COST_KNOTS:
+        if mean > knot:
+            yield f"cost over {knot:g}", mean - knot
+
+
+def _words(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
+    """The network's words at this place: the name may cut one, be one, or end with one."""
+    first, last = place.word_at[start], place.word_at[end - 1]
+    if first is None or last is None:
+        return
+    for word, cut in ((first, first.start < start), (last, last.end > end)):
+        if cut:
+            yield "cuts a name" if word.tag == "PER" else "cuts a word", 1.0
+            yield "cuts surely", min(word.sure, SURE)
+    if (first.start, first.end) == (start, end):
+        sort = "a name" if first.tag == "PER" else "a word"
+        yield sort, 1.0
+        yield f"{sort} surely", min(first.sure, SURE)
+    elif last.start == first.end == start + 1 and last.end == end and last.start < end - 1:
+        yield "given a word", 1.0
+        yield "given a word surely", min(last.sure, SURE)
+
+
+def _lists(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
+    """Shipped lists of what is no name."""
+    text = place.text
+    if not plausible(text[start:end]):
+        yield "word of a list", 1.0
+    if text[start:end] in NOT_NAMES:
+        yield "all a word of a list", 1.0
+
+
+def _left(place: Place, start: int) -> tuple[str, bool]:
+    """What stands before, and whether words there announce a name."""
+    told, role = start in place.told, start in place.roles
+    before = place.text[start - 1 : start] if start else ""
+    if not before or not _HAN.match(before):
+        return _mark(before) + (" told" if told or role else ""), told or role
+    if role:
+        return "role", True
+    word = place.word_at[start - 1]
+    return "word " + _tag(word, word is not None and word.end > start), told
+
+
+def _right(place: Place, end: int) -> str:
+    after = place.text[end : end + 1]
+    if not after or not _HAN.match(after):
+        return "sex" if CALLED.match(place.text, end) else _mark(after)
+    if _TITLE.match(place.text, end):
+        return "title"
+    if GOES_ON.match(place.text, end):
+        return "goes on"
+    word = place.word_at[end]
+    return "word " + _tag(word, word is not None and word.start < end)
+
+
+def _mark(char: str) -> str:
+    return _MARKS.get(char, "digit" if char.isdigit() else "letter" if char.isalpha() else "mark")
+
+
+def _tag(word: Word | None, cut: bool) -> str:
+    return "cut" if cut else word.tag if word is not None else "O"

@@ -1,0 +1,98 @@
+"""Where in a text a Chinese name may stand, and what is known of the places around it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from medicalgpt.phi.lac import Reading, Word
+from medicalgpt.phi.lists import words
+from medicalgpt.phi.name_weights import PEOPLES
+from medicalgpt.phi.zh_names import ANNOUNCED, CALLED_WORDS, NOT_NAMES, ROLE, SURNAMES
+
+_HAN: Final = re.compile(r"[\u3400-\u9fff]")
+PAIRS: Final = frozenset(name for name in SURNAMES if len(name) == 2)
+CEILING: Final = 6.0
+"""Names further behind on average in the network's reading are not weighed."""
+TOLD_CEILING: Final = 9.0
+"""The same behind a word that announces a name."""
+NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
+"""Characters that no name begins with."""
+NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
+"""Characters that no name holds."""
+LONGEST: Final = 7
+INSIDE: Final = words("zh/inside_words")
+_KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
+_TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A text, its characters simplified, what the network read, which word each character belongs to, and behind which places words
+    announce a name or name a role."""
+
+    text: str
+    plain: str
+    reading: Reading
+    word_at: list[Word | None]
+    told: frozenset[int]
+    roles: frozenset[int]
+
+    @classmethod
+    def of(cls, text: str, reading: Reading) -> "Place":
+        """What is known of a text."""
+        word_at: list[Word | None] = [None] * len(text)
+        for word in reading.words:
+            word_at[word.start : word.end] = [word] * (word.end - word.start)
+        told = frozenset(match.end() for match in _TOLD.finditer(text))
+        roles = frozenset(match.end() for match in ROLE.finditer(text))
+        return cls(text, reading.plain, reading, word_at, told, roles)
+
+
+def candidates(place: Place) -> Iterator[tuple[int, int]]:
+    """Two or three characters, four with a surname of two, more that names of other peoples are written with, and every word that the
+    network calls a name."""
+    text = place.plain
+    read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
+    for start, begins in enumerate(place.reading.begins):
+        ceiling = TOLD_CEILING if start in place.told or start in place.roles else CEILING
+        if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
+            continue
+        if ceiling == CEILING and _within_word(place.text, start):
+            continue
+        for end in _ends(place, start, ceiling):
+            read.discard((start, end))
+            yield start, end
+    for start, end in sorted(read):
+        possible = all(_HAN.match(char) and char not in NEVER for char in text[start:end])
+        if possible and not _no_name(place.text[start:end]) and not _within_word(place.text, start):
+            yield start, end
+
+
+def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
+    """Where a name that begins at `start` may end."""
+    text, behind, foreign = place.plain, place.reading.begins[start], place.plain[start] in PEOPLES
+    for end in range(start + 2, min(len(text), start + LONGEST) + 1):
+        last, size = text[end - 1], end - start
+        if not _HAN.match(last) or last in NEVER:
+            return
+        behind += place.reading.goes_on[end - 1]
+        foreign = foreign and last in PEOPLES
+        if size > 3 and not foreign and (size > 4 or text[start : start + 2] not in PAIRS):
+            return
+        if behind < ceiling * size and not _no_name(place.text[start:end]):
+            yield end
+
+
+def _no_name(value: str) -> bool:
+    """Whether a run of characters is something else for certain: a word of the shipped list, 刘主任, 由其."""
+    return (len(value) > 2 and value in NOT_NAMES) or value[1:] in CALLED_WORDS or bool(_KIN.search(value))
+
+
+def _within_word(text: str, at: int) -> bool:
+    """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
+    return any(
+        text[begin:end] in INSIDE
+        for begin in range(max(0, at - 3), at)
+        for end in range(at + 1, min(len(text), at + 4) + 1)
+    )
