@@ -4,32 +4,8 @@ python -m messages          # bring catalogues in step with the source, compile 
 """
 
 WHOLE = (
-    *(
-        "api",
-        "browse",
-        "checkpoints",
-        "cli",
-        "curation",
-        "data",
-        "disk",
-        "evaluation",
-        "export",
-        "generate",
-        "gguf",
-        "hub",
-    ),
-    *(
-        "kernels",
-        "language",
-        "memory",
-        "migrate",
-        "network",
-        "objectives",
-        "package",
-        "pipeline",
-        "rendering",
-        "rewards",
-    ),
-    *("runs", "serve", "structured", "trust", "vocabulary"),
+    *("api", "browse", "checkpoints", "cli", "config", "curation", "data", "disk", "evaluation", "export", "generate"),
+    *("gguf", "hub", "kernels", "language", "memory", "migrate", "models", "network", "objectives", "package", "phi"),
+    *("pipeline", "rendering", "rewards", "runs", "serve", "structured", "training", "trust", "vocabulary"),
 )
 """Rooms in which every message is translated; a test holds them to it."""
