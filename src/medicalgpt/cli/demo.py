@@ -1,13 +1,17 @@
 """`medicalgpt demo`: talk to a model in the browser."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.say import say
 from medicalgpt.generate.model_options import ModelOptions
+
+if TYPE_CHECKING:  # lazy: heavy
+    from medicalgpt.generate.engine import Engine
 
 _PAGE = "Page"
 
@@ -40,6 +44,22 @@ def demo(
         Path | None,
         typer.Option(metavar="FILE.jsonl", help="Keep thumbs up and down as preference pairs.", rich_help_panel=_PAGE),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Let readers keep conversations in this private folder, and find, print and delete them.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = None,
+    named_adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="An adapter for --model that readers choose by that name, or compare blindly; may be repeated.",
+            rich_help_panel=_PAGE,
+        ),
+    ] = None,
     system: option.System = None,
     emergency: option.Emergency = None,
     context_len: Annotated[
@@ -48,17 +68,25 @@ def demo(
 ) -> None:
     """Talk to a model in the browser. Not a doctor: for education and research."""
     place: dict[str, Any] = {"host": host, "port": port, "share": share, "slots": slots, "context": context_len}
-    place |= {"feedback": feedback, "emergency": emergency, "allow_host": tuple(allow_host or ())}
-    open_page(model, options, {"system": system or "", **vars(sampling)}, place)
+    place |= {"feedback": feedback, "keep": keep, "emergency": emergency, "allow_host": tuple(allow_host or ())}
+    named = option.adapters(named_adapter or ())
+    open_page(model, options, {"system": system or "", **vars(sampling)}, place, named)
 
 
-def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place: dict[str, Any]) -> None:
+def open_page(
+    model: str,
+    options: ModelOptions,
+    settings: dict[str, Any],
+    place: dict[str, Any],
+    named: Mapping[str, str] | None = None,
+) -> None:
     """Load a model and serve the page until it is interrupted.
 
     Args:
         options: how the model is loaded.
         settings: fields of `Settings`.
         place: fields of `Place`.
+        named: adapters for the model by the names that readers choose from; the model alone is one of them, too.
 
     Raises:
         MedicalGPTError: whatever of it is wrong; the port is tried before the model is loaded.
@@ -76,9 +104,29 @@ def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place
     defaults.sampling(0)
     check(where)
 
-    from medicalgpt.generate.engine import Engine
     from medicalgpt.kernels.primitive_cache import bound_primitive_caches
 
     bound_primitive_caches(where.slots)
-    engine = Engine.open(model, **vars(options))
-    serve(engine, model, options.adapter, where, defaults, lambda line: say(line, err=True))
+    engines, adapters = _engines(model, options, named or {})
+    serve(engines, model, adapters, where, defaults, lambda line: say(line, err=True))
+
+
+def _engines(
+    model: str, options: ModelOptions, named: Mapping[str, str]
+) -> tuple[dict[str, "Engine"], dict[str, str | None]]:
+    """The models that answer and their adapters, by name: one, or each of the named adapters and the model without any."""
+    from medicalgpt.errors import ServeError
+    from medicalgpt.generate.engine import Engine
+    from medicalgpt.generate.shared import SharedBase
+    from medicalgpt.serve.web.info import plain_name
+
+    name = plain_name(options.adapter or model)
+    if not named:
+        return {name: Engine.with_options(model, options)}, {name: options.adapter}
+    if options.adapter is not None:
+        raise ServeError(
+            f"--adapter {options.adapter} and --named-adapter: give it a name, too (--named-adapter NAME={options.adapter})"
+        )
+    given = {key: value for key, value in vars(options).items() if key not in ("adapter", "adapters")}
+    shared = SharedBase.open(model, named, plain=name, **given)
+    return shared.engines, {**named, name: None}

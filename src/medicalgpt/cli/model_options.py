@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -255,6 +255,21 @@ def model_command(
 def _model_parameters(wanted: dict[str, Any]) -> list[inspect.Parameter]:
     defaults = {f.name: f.default for f in fields(ModelOptions)}
     return [_parameter(name, kind, defaults[name]) for name, kind in wanted.items()]
+
+
+def adapters(given: Sequence[str]) -> dict[str, str]:
+    """What `--named-adapter NAME=PATH` says, by name. Raises ServeError for anything else, or a name twice."""
+    from medicalgpt.errors import ServeError
+
+    found: dict[str, str] = {}
+    for one in given:
+        name, equals, path = one.partition("=")
+        if not (name and equals and path):
+            raise ServeError(f"--named-adapter {one}: allowed is NAME=PATH, such as ward=runs/sft-ward")
+        if name in found:
+            raise ServeError(f"--named-adapter gives the name {name} twice")
+        found[name] = path
+    return found
 
 
 def _sampling_parameters(defaults: SamplingOptions, seed_help: str) -> list[inspect.Parameter]:

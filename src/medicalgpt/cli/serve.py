@@ -1,6 +1,5 @@
 """`medicalgpt serve`: an OpenAI-compatible API for a model."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -138,7 +137,7 @@ def serve(
         from medicalgpt.serve.api.service import Limits, Service
 
         bound_primitive_caches(slots)
-        adapters = _adapters(named_adapter or ())
+        adapters = option.adapters(named_adapter or ())
         engine = Engine.with_options(model, replace(options, adapters=adapters))
         limits = Limits(max_tokens_limit, max_prompt_tokens, int(max_body * 2**20), timeout, body_timeout, per_key)
         names = tuple(served_name or _names(model))
@@ -147,20 +146,6 @@ def serve(
             service = Service(live, names, limits, keys, system, origins=allowed, adapters=tuple(adapters), **reached)
             _announce(service, host, sock.getsockname()[1])
             Server(service, grace, of_connections, drain).run([sock])
-
-
-def _adapters(given: Sequence[str]) -> dict[str, str]:
-    from medicalgpt.errors import ServeError
-
-    found: dict[str, str] = {}
-    for one in given:
-        name, equals, path = one.partition("=")
-        if not (name and equals and path):
-            raise ServeError(f"--named-adapter {one}: allowed is NAME=PATH, such as ward=runs/sft-ward")
-        if name in found:
-            raise ServeError(f"--named-adapter gives the name {name} twice")
-        found[name] = path
-    return found
 
 
 def _names(model: str) -> list[str]:

@@ -89,7 +89,7 @@ def on_torch(asked: ModelRequest) -> Opened:
     origin: Origin = {"dtype": str(next(loaded.model.parameters()).dtype), "quantization": kind or "none"}
     if loaded.rope is not None:
         origin["rope"] = loaded.rope.model_dump()
-    return Opened(loaded.tokenizer, chosen, _origin(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
+    return Opened(loaded.tokenizer, chosen, origin_of(chosen, loaded.base, loaded.adapter) | origin, loaded.model)
 
 
 def on_vllm(asked: ModelRequest) -> Opened:
@@ -133,7 +133,7 @@ def on_vllm(asked: ModelRequest) -> Opened:
     ends = stop_ids(chosen, own)
     known = known_tokens(loaded, _rows_of(config_of(base)), ends)
     backend = VllmBackend(base, adapter, ends, asked.options, known)
-    origin = _origin(chosen, base, adapter) | {"dtype": config.dtype, "backend": "vllm"}
+    origin = origin_of(chosen, base, adapter) | {"dtype": config.dtype, "backend": "vllm"}
     return Opened(loaded, chosen, origin, backend=backend)
 
 
@@ -195,7 +195,8 @@ def on_llamacpp(asked: ModelRequest) -> Opened:
     return Opened(file.tokenizer, chosen, origin, backend=loaded)
 
 
-def _origin(template: ChatTemplate, base: Located, adapter: Located | None) -> Origin:
+def origin_of(template: ChatTemplate, base: Located, adapter: Located | None) -> Origin:
+    """Where an engine's weights lie, what tells them from later ones, and the template's hash."""
     places = [base, adapter] if adapter else [base]
     weights: list[list[str | int]] = []
     for place in places:

@@ -12,13 +12,16 @@ from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback
 from medicalgpt.generate.engine import Engine
-from medicalgpt.generate.open_model import Origin
+from medicalgpt.generate.open_model import Origin, origin_of
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.models.adapters import adapter_off, adapter_on, add_trained, check_switchable, peft_model
 from medicalgpt.models.load import find
 from medicalgpt.models.locate import Located
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.structured.grammars import Grammars
+
+Found = tuple[Located, Located | None, PreTrainedTokenizerBase]
+"""Places of the base and of the adapter (None: plain), and the tokenizer saved with it."""
 
 
 class Selected:
@@ -94,7 +97,7 @@ class SharedBase:
             ModelError: as `Engine.open`; an adapter of another base, or one that changes the base's own weights.
             ServeError: no adapter, a name twice, or as `Engine.open`.
         """
-        found = _find(base, adapters, plain, options.get("trust_remote_code", False))
+        found = _find(base, adapters, plain, options.get("trust_remote_code", False), options.get("revision"))
         first, *others = adapters
         engines = {first: Engine.open(base, adapter=adapters[first], template=template, **options)}
         model = engines[first].model
@@ -106,11 +109,10 @@ class SharedBase:
             name: f"adapter_{i}" for i, name in enumerate(others, 1)
         }
         for name in others:
-            if (place := found[name][0]) is not None:
+            if (place := found[name][1]) is not None:
                 add_trained(model, inside[name], place)
         for name in (*others, *([plain] if plain is not None else [])):
-            origin = engines[first].origin | {"adapter": adapters.get(name)}
-            engines[name] = _engine(model, found[name][1], template, origin)
+            engines[name] = _engine(model, found[name], template, engines[first].origin)
         lock = threading.Lock()
         for name, engine in engines.items():
             engine.backend = Selected(engine.backend, model, inside.get(name), lock)
@@ -131,22 +133,26 @@ class SharedBase:
 
 
 def _find(
-    base: str, adapters: Mapping[str, str], plain: str | None, trust: bool
-) -> dict[str, tuple[Located | None, PreTrainedTokenizerBase]]:
-    """Place of the adapter (None for the plain base) and tokenizer of every name; nothing heavy is loaded."""
+    base: str, adapters: Mapping[str, str], plain: str | None, trust: bool, revision: str | None
+) -> dict[str, Found]:
+    """What every name is made of; nothing heavy is loaded."""
     if not adapters or plain in adapters:
         raise ServeError(f"names of adapters: {', '.join(adapters)}; allowed: one or more, none of them {plain}")
-    config = ModelConfig(base=base, trust_remote_code=trust)
-    found: dict[str, tuple[Located | None, PreTrainedTokenizerBase]] = {}
+    config = ModelConfig(base=base, revision=revision, trust_remote_code=trust)
+    found: dict[str, Found] = {}
     for name, path in adapters.items():
-        _, adapter, tokenizer = find(config.model_copy(update={"adapter": path}))
+        place, adapter, tokenizer = find(config.model_copy(update={"adapter": path}))
         if adapter is None:
             raise ServeError(f"{path} of the name {name} is not an adapter; give a run or adapter folder, or a Hub id")
         check_switchable(adapter)
-        found[name] = adapter, tokenizer
-    return found | ({plain: (None, find(config)[2])} if plain is not None else {})
+        found[name] = place, adapter, tokenizer
+    if plain is not None:
+        place, _, tokenizer = find(config)
+        found[plain] = place, None, tokenizer
+    return found
 
 
-def _engine(model: nn.Module, tokenizer: PreTrainedTokenizerBase, template: str | None, origin: Origin) -> Engine:
+def _engine(model: nn.Module, found: Found, template: str | None, first: Origin) -> Engine:
+    place, adapter, tokenizer = found
     chosen = ChatTemplate.load(tokenizer, template)
-    return Engine(model, tokenizer, chosen, origin | {"template": chosen.hash})
+    return Engine(model, tokenizer, chosen, first | origin_of(chosen, place, adapter))

@@ -29,7 +29,8 @@ SURFACE = {
     "data curate": "overrides --config --review",
     "data scan": "paths --column --encoding --txt --suite --tests --detectors --workers --review",
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
-    "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --context-len --emergency",
+    "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --keep --named-adapter "
+    "--context-len --emergency",
     "estimate": "--model --params --method --stage --offload --max-tokens --processes --shard --replicate --sequence --rank "
     "--optimizer --checkpointing --dtype --device --revision --trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",

@@ -15,7 +15,9 @@ class WebAnswer:
     """One answer, in the making while `ending` is None.
 
     `prompt` are the turns that the model read, without those that did not fit; `rating` is what the user thinks of it.
-    `opened`: the prompt opened a thinking block, whose tag then begins the text.
+    `opened`: the prompt opened a thinking block, whose tag then begins the text. `model` and `version` say who gave it; the
+    version is empty where nothing tells one (`ModelInfo.version`). `trial` is the id of the blind comparison
+    that said which of its answers is better.
     """
 
     prompt: tuple[Message, ...]
@@ -27,7 +29,15 @@ class WebAnswer:
     settings: dict[str, object] = field(default_factory=dict)
     rating: bool | None = None
     opened: bool = False
+    model: str = ""
+    version: str = ""
+    trial: str = ""
     id: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def signature(self) -> str:
+        """Model and version in one line."""
+        return " · ".join(filter(None, (self.model, self.version)))
 
     @property
     def complete(self) -> bool:

@@ -9,13 +9,14 @@ import gradio as gr
 from gradio.blocks import Block
 
 from medicalgpt.config.emergency import find
-from medicalgpt.serve.web import export
-from medicalgpt.serve.web.info import ModelInfo
-from medicalgpt.serve.web.page import HERE, Page, words
+from medicalgpt.serve.web import export, keeping
+from medicalgpt.serve.web.judging import judge
+from medicalgpt.serve.web.page import HERE, Offer, Page, words
 from medicalgpt.serve.web.session import News, Session
 from medicalgpt.serve.web.settings import Settings, read_seed
 from medicalgpt.serve.web.texts import other, preferred, with_emergency
-from medicalgpt.serve.web.view import as_typed, messages, ratings, version
+from medicalgpt.serve.web.trial import LETTERS, Verdict
+from medicalgpt.serve.web.view import as_typed, compared, messages, ratings, version
 from medicalgpt.serve.web.words import Texts
 
 Changes = dict[Block, Any]
@@ -25,6 +26,7 @@ Value = Any
 MOST_SESSIONS = 1000
 _NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
 _TO_QUESTION = "() => { document.querySelector('#ask textarea').focus(); }"
+_PRINT = "() => { window.print(); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
 
 
@@ -36,10 +38,8 @@ class Events:
         defaults: settings that the page has no controls for are taken from here.
     """
 
-    def __init__(
-        self, page: Page, info: ModelInfo, open_session: Callable[[Texts], Session], defaults: Settings, rated: bool
-    ) -> None:
-        self.page, self.info, self.open_session, self.defaults, self.rated = page, info, open_session, defaults, rated
+    def __init__(self, page: Page, offer: Offer, open_session: Callable[[Texts], Session], defaults: Settings) -> None:
+        self.page, self.offer, self.open_session, self.defaults = page, offer, open_session, defaults
         self.sessions: dict[str, Session] = {}
 
     def wire(self) -> None:
@@ -67,17 +67,31 @@ class Events:
             page.stop.click(self.stop, None, **quiet)
             page.earlier.click(self.earlier, None, **quiet)
             page.later.click(self.later, None, **quiet)
-            if self.rated:
+            if self.offer.rated:
                 page.chat.like(self.rate, None, **quiet)
+            page.who.input(self.choose, page.who, **quiet)
+            verdicts: list[Verdict | None] = [*LETTERS, "tie", "bad", None]
+            for button, said in zip((*page.best, page.tie, page.all_bad, page.skip), verdicts):
+                button.click(self.judge(said), None, **quiet)
+            self._wire_kept(quiet)
+            page.print.click(None, js=_PRINT, api_visibility="private")
             saving = (HERE / "save.js").read_text(encoding="utf-8")
             for button, make in ((page.markdown, self.markdown), (page.json, self.json)):
                 made = button.click(make, None, page.file, show_progress="hidden", api_visibility="private")
                 made.success(None, page.file, None, js=saving, api_visibility="private")
 
+    def _wire_kept(self, quiet: dict[str, Any]) -> None:
+        page = self.page
+        page.keep.input(self.keep, [page.keep, page.kept_search], **quiet)
+        gr.on([page.kept_search.submit, page.kept_search.blur], self.search, page.kept_search, **quiet)
+        page.kept_open.click(self.open_kept, page.kept_list, **quiet)
+        page.kept_delete.click(self.delete_kept, [page.kept_list, page.kept_search], **quiet)
+
     # -- tabs -----------------------------------------------------------------------------------------------------------
     def load(self, request: gr.Request) -> Changes:
         """A new tab, or one that was reloaded: nothing of before is there."""
-        changes = self._everything(self._session(request))
+        session = self._session(request)
+        changes = self._everything(session) | self._list(session, "")
         ready = (self.page.ask, self.page.send)
         return changes | {part: changes.get(part, {}) | gr.update(interactive=True) for part in ready}
 
@@ -136,7 +150,7 @@ class Events:
         """An empty page."""
         session = self._session(request)
         session.clear()
-        return self._whole(session)
+        return self._whole(session) | self._list(session, "")
 
     def _follow(
         self, session: Session, values: tuple[Value, ...], begin: Callable[[Settings], News]
@@ -152,7 +166,10 @@ class Events:
         for _ in begin(settings):
             yield self._whole(session, busy=True) if whole else self._growing(session)
             whole = False
-        yield self._whole(session, busy=session.busy)  # refused because of another answer, which may still be stopped
+        listed = {} if session.kept_as is None else self._list(session, "")
+        yield (
+            self._whole(session, busy=session.busy) | listed
+        )  # refused because of another answer, which may still be stopped
 
     # -- answers --------------------------------------------------------------------------------------------------------
     def earlier(self, request: gr.Request) -> Changes:
@@ -177,15 +194,73 @@ class Events:
         session.rate(self._owner(session, rated.index), verdict)
         return self._growing(session)
 
+    # -- models and comparisons -----------------------------------------------------------------------------------------
+    def choose(self, request: gr.Request, names: list[str] | None) -> Changes:
+        """Other models answer from now on."""
+        session = self._session(request)
+        session.choose(names or [])
+        return self._words(session) | self._growing(session)
+
+    def judge(self, said: Verdict | None) -> Callable[[gr.Request], Changes]:
+        """What happens when the reader says so."""
+
+        def judged(request: gr.Request) -> Changes:
+            session = self._session(request)
+            judge(session, said)
+            return self._whole(session)
+
+        return judged
+
+    # -- kept conversations ---------------------------------------------------------------------------------------------
+    def keep(self, request: gr.Request, on: bool, words: str) -> Changes:
+        """Keep this conversation, or no longer."""
+        session = self._session(request)
+        keeping.keep(session, on)
+        return self._list(session, words) | self._growing(session)
+
+    def search(self, request: gr.Request, words: str) -> Changes:
+        """Those in which the words stand."""
+        session = self._session(request)
+        return self._list(session, words) | self._growing(session)
+
+    def open_kept(self, request: gr.Request, name: str | None) -> Changes:
+        """Go on with an earlier conversation."""
+        session = self._session(request)
+        if name:
+            keeping.go_on(session, name)
+        return self._whole(session) | {self.page.keep: gr.update(value=session.kept_as is not None)}
+
+    def delete_kept(self, request: gr.Request, name: str | None, words: str) -> Changes:
+        """The first click asks, the second one deletes."""
+        session = self._session(request)
+        if name and session.deleting != name:
+            session.deleting = name
+            return {self.page.kept_delete: gr.update(value=session.texts.kept_sure, variant="stop")}
+        if name:
+            keeping.delete(session, name)
+        return self._list(session, words) | self._growing(session)
+
+    def _list(self, session: Session, words: str) -> Changes:
+        """The kept conversations that the words find; nothing is chosen, so nothing is deleted by a click too much."""
+        page, texts, session.deleting = self.page, session.texts, None
+        found = keeping.entries(session, words)
+        label = texts.kept_list.format(count=len(found))
+        return {
+            page.keep: gr.update(value=session.kept_as is not None),
+            page.kept_list: gr.update(choices=found, value=None, label=label),
+            page.kept_delete: gr.update(value=texts.kept_delete, variant="secondary"),
+        }
+
+    # -- files ----------------------------------------------------------------------------------------------------------
     def markdown(self, request: gr.Request) -> list[str]:
         """A file name and its text."""
         session = self._session(request)
-        return [export.file_name("md"), export.markdown(session.conversation, self.info, session.texts)]
+        return [export.file_name("md"), export.markdown(session.conversation, session.texts)]
 
     def json(self, request: gr.Request) -> list[str]:
         """A file name and its text."""
         session = self._session(request)
-        return [export.file_name("json"), export.as_json(session.conversation, self.info, session.texts)]
+        return [export.file_name("json"), export.as_json(session.conversation, self.offer.models, session.texts)]
 
     # -- between the two sides ------------------------------------------------------------------------------------------
     def _session(self, request: gr.Request) -> Session:
@@ -228,12 +303,15 @@ class Events:
         return fixed | moving | both
 
     def _words(self, session: Session) -> Changes:
-        return dict(words(self.page, self.info, session.texts, self.rated, session.emergency))
+        chosen = [model.name for model in session.chosen]
+        return dict(words(self.page, self.offer, session.texts, session.emergency, chosen))
 
     def _growing(self, session: Session) -> Changes:
         shown, _ = messages(session.conversation, session.texts)
         kind = "error" if session.failed else "fine"
-        return {
+        trial = compared(session.trial)
+        columns = {part: gr.update(value=text) for part, text in zip(self.page.compared, trial)}
+        return columns | {
             self.page.chat: gr.update(value=shown, feedback_value=ratings(session.conversation)),
             self.page.status: f'<p role="status" class="{kind}">{escape(session.status)}</p>',
         }
@@ -247,7 +325,24 @@ class Events:
             page.versions: gr.update(visible=bool(which) and not busy),
             page.version: f"<span>{escape(which)}</span>",
         }
+        changes |= self._trial(session, busy)
         if session.draft is not None:
             changes[page.ask] = gr.update(value=session.draft)
             session.draft = None
+        return changes
+
+    def _trial(self, session: Session, busy: bool) -> Changes:
+        """A comparison is in sight while it goes on, and what can be said of it once it is complete."""
+        page, trial = self.page, session.trial
+        count = 0 if trial is None else len(trial.models)
+        changes: Changes = {
+            page.trial: gr.update(visible=trial is not None),
+            page.verdicts: gr.update(visible=trial is not None and not busy),
+        }
+        for number, (column, button) in enumerate(zip(page.compared, page.best)):
+            changes[button] = gr.update(visible=number < count)
+            if number >= count:
+                changes[column] = gr.update(visible=False, value="")
+        for column, text in zip(page.compared, compared(trial)):
+            changes[column] = gr.update(visible=True, value=text)
         return changes

@@ -1,28 +1,30 @@
 """A conversation as a file: Markdown for people, JSON for programs."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from medicalgpt.serve.web.conversation import Conversation
 from medicalgpt.serve.web.info import ModelInfo
+from medicalgpt.serve.web.view import signature
 from medicalgpt.serve.web.words import Texts
 
 
-def markdown(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:
-    """Questions and the answers shown, under the disclaimer."""
+def markdown(conversation: Conversation, texts: Texts) -> str:
+    """Questions and the answers shown, each with its model, under the disclaimer."""
     question, answer = texts.copied_as
-    parts = ["# MedicalGPT", f"{texts.model}: {info.name} · {_now()}", f"> {texts.disclaimer}"]
+    parts = ["# MedicalGPT", _now(), f"> {texts.disclaimer}"]
     system = _system(conversation)
     if system:
         parts += [f"## {texts.system}", system]
     for exchange in conversation.exchanges:
         parts += [f"## {question}", exchange.question]
         if exchange.answer is not None:
-            parts += [f"## {answer}", exchange.answer.text]
+            parts += [f"## {answer}", exchange.answer.text, *filter(None, [signature(exchange.answer)])]
     return "\n\n".join(parts) + "\n"
 
 
-def as_json(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:
+def as_json(conversation: Conversation, models: Mapping[str, ModelInfo], texts: Texts) -> str:
     """The same with the settings of every answer; `messages` is a dialogue that `train sft` reads."""
     messages: list[dict[str, object]] = []
     answers: list[dict[str, object]] = []
@@ -32,10 +34,11 @@ def as_json(conversation: Conversation, info: ModelInfo, texts: Texts) -> str:
         messages.append({"role": "user", "content": exchange.question})
         if (answer := exchange.answer) is not None:
             messages.append({"role": "assistant", "content": answer.text})
-            facts = {"complete": answer.complete, "rating": answer.rating, "tokens": answer.tokens}
+            given = {"model": answer.model, "version": answer.version}
+            facts = given | {"complete": answer.complete, "rating": answer.rating, "tokens": answer.tokens}
             answers.append(facts | {"settings": answer.settings})
     whole = {
-        "model": info.as_dict(),
+        "models": {name: info.as_dict() for name, info in models.items()},
         "exported": _now(),
         "disclaimer": texts.disclaimer,
         "messages": messages,

@@ -1,7 +1,9 @@
 """Ratings as training data: pairs for `train dpo` and `train rm` in one file, single verdicts for `train kto` beside it.
 
-A pair is two complete answers to the very same prompt of which one was rated up and one down. Every verdict, paired or
-not, is also a row of the second file, so a training run takes one of the two files, never both.
+A pair is two complete answers to the very same prompt of which one was rated up and one down, or of which a blind
+comparison called one the best. Every verdict up or down, paired or not, is also a row of the second file, so a training run
+takes one of the two files, never both. A third one has every comparison, as only there all that was said can stand: "as
+good" makes no pair.
 """
 
 import json
@@ -11,7 +13,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from medicalgpt.data.formats import BadRow
@@ -20,6 +21,9 @@ from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import open_rows
 from medicalgpt.errors import MedicalGPTError, ServeError
 from medicalgpt.serve.web.conversation import WebAnswer
+from medicalgpt.serve.web.rating_rows import best, compared_pairs, comparison, pair, verdict
+from medicalgpt.serve.web.tally import Tally
+from medicalgpt.serve.web.trial import Trial, Verdict
 
 if sys.platform != "win32":
     import fcntl
@@ -34,25 +38,29 @@ class Saved:
 
 
 class Feedback:
-    """The two files. Threads and processes may share them; a line is written whole or not at all.
+    """The files. Threads and processes may share them; a line is written whole or not at all.
 
     Args:
-        path: JSON lines of pairs; single verdicts go to NAME.kto.jsonl beside it. New files have mode 0600.
-        model: written into every row.
+        path: JSON lines of pairs; single verdicts go to NAME.kto.jsonl beside it, comparisons to NAME.comparisons.jsonl, which
+            is made with the first one. New files have mode 0600.
+
+    `tally` counts the comparisons in the file.
 
     Raises:
         ServeError: the place cannot be written to, or a file there holds rows of another kind.
     """
 
-    def __init__(self, path: Path, model: str) -> None:
+    def __init__(self, path: Path) -> None:
         if path.suffix != ".jsonl":
             raise ServeError(f"--feedback {path}: ratings are JSON lines; give a name that ends with .jsonl")
-        self.pairs, self.verdicts, self.model = path, path.with_name(f"{path.stem}.kto.jsonl"), model
+        self.pairs, self.verdicts = path, path.with_name(f"{path.stem}.kto.jsonl")
+        self.comparisons = path.with_name(f"{path.stem}.comparisons.jsonl")
         self._lock = threading.Lock()
         _check(self.pairs, "preference")
         _check(self.verdicts, "feedback")
+        self.tally = Tally.read(self.comparisons)
 
-    def rate(self, answers: Sequence[WebAnswer], answer: WebAnswer, verdict: bool | None) -> Saved:
+    def rate(self, answers: Sequence[WebAnswer], answer: WebAnswer, liked: bool | None) -> Saved:
         """Keep the verdict on one of a question's `answers`; None takes it back, and a new one replaces the old.
 
         Raises:
@@ -63,12 +71,13 @@ class Feedback:
         with self._lock:
             if answer.rating is not None:
                 self._forget(answer)
-            answer.rating = verdict
-            if verdict is None:
+            answer.rating = liked
+            if liked is None:
                 return Saved(0, False)
-            rows = [self._pair(answer, other) for other in answers if _is_counterpart(answer, other)]
+            others = [other for other in answers if _is_counterpart(answer, other)]
+            rows = [pair(answer, other) if liked else pair(other, answer) for other in others]
             try:
-                _append(self.verdicts, [self._verdict(answer)])
+                _append(self.verdicts, [verdict(answer, liked)])
                 _append(self.pairs, rows)
             except ServeError:
                 with suppress(ServeError):
@@ -76,33 +85,48 @@ class Feedback:
                 raise
         return Saved(len(rows), True)
 
+    def compare(self, trial: Trial, said: Verdict) -> Saved:
+        """Keep what a reader thinks of answers whose models were not told: the best one makes a pair with each of the others,
+        and where none is good, each is rated down.
+
+        Raises:
+            ServeError: a file could not be written.
+        """
+        first, *others = trial.answers
+        if not trial.complete or any(other.prompt != first.prompt for other in others):
+            return Saved(0, False)
+        row, good = comparison(trial, said), best(trial, said)
+        pairs = [] if good is None else compared_pairs(trial, row, good)
+        bad = trial.answers if said == "bad" else []
+        with self._lock:
+            try:
+                _append(self.comparisons, [row])
+                _append(self.pairs, pairs)
+                _append(self.verdicts, [verdict(answer, False) for answer in bad])
+            except ServeError:
+                with suppress(ServeError):
+                    for path in (self.comparisons, self.pairs):
+                        _remove(path, str(row["comparison"]))
+                raise
+            self.tally.add(row)
+            for answer in trial.answers:
+                answer.rating = False if bad else None
+                answer.trial = "" if bad else str(row["comparison"])
+        return Saved(len(pairs), True)
+
     def _forget(self, answer: WebAnswer) -> None:
         """Take out what an earlier verdict on this answer has written: it is no longer what the user thinks."""
         answer.rating = None
         for path in (self.pairs, self.verdicts):
             _remove(path, answer.id)
 
-    def _pair(self, answer: WebAnswer, other: WebAnswer) -> dict[str, object]:
-        good, bad = (answer, other) if answer.rating else (other, answer)
-        return {"messages": _turns(answer), "chosen": good.text, "rejected": bad.text} | self._about(good, bad)
-
-    def _verdict(self, answer: WebAnswer) -> dict[str, object]:
-        row = {"messages": _turns(answer), "completion": answer.text, "desirable": answer.rating}
-        return row | self._about(answer)
-
-    def _about(self, *answers: WebAnswer) -> dict[str, object]:
-        ids = [answer.id for answer in answers]
-        return {"answers": ids, "model": self.model, "rated": datetime.now(UTC).isoformat(timespec="seconds")}
-
 
 def _is_counterpart(answer: WebAnswer, other: WebAnswer) -> bool:
+    if answer.trial and answer.trial == other.trial:  # a comparison has said already which of them is better
+        return False
     rated_otherwise = other.rating is not None and other.rating is not answer.rating
     # Prompts differ when the system message was changed, or when a longer answer left less room for old turns.
     return rated_otherwise and other.prompt == answer.prompt and other.text.strip() != answer.text.strip()
-
-
-def _turns(answer: WebAnswer) -> list[dict[str, object]]:
-    return [turn.as_dict() for turn in answer.prompt]
 
 
 def _check(path: Path, kind: Kind) -> None:

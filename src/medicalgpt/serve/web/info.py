@@ -1,6 +1,7 @@
 """What is known about the model on the page: where it comes from, how it was trained, what it reached, its license."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from medicalgpt.errors import RunError
 from medicalgpt.export.evaluated import evaluated, score_lines
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
 from medicalgpt.models.locate import Located
+from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import NAME, Manifest, read
 from medicalgpt.serve.web.words import Texts
 
 _PERCENT = ("accuracy", "rewards/accuracy", "stop_rate")
+_VERSION = 12  # characters of a hash
 _DEPTH = 16  # stages in a chain, so that folders that name each other end
 
 
@@ -40,10 +43,18 @@ class ModelInfo:
     rows: int | None = None
     tests: tuple[tuple[str, str, str], ...] = ()
     """Named tests as a report has them: title, share right of the base and of this model, with intervals."""
+    version: str = ""
+    """Which one of its name: the beginning of the SHA-256 of its run's manifest, else of its revision on a hub."""
 
     def as_dict(self) -> dict[str, object]:
         """For an exported conversation."""
-        return {"name": self.name, "base": self.base, "adapter": self.adapter, "stages": list(self.stages)}
+        return {
+            "name": self.name,
+            "base": self.base,
+            "adapter": self.adapter,
+            "stages": list(self.stages),
+            "version": self.version,
+        }
 
 
 def describe(
@@ -56,12 +67,13 @@ def describe(
         origin: what an engine says of itself (`Engine.origin`).
     """
     places = [Path(place) for place in origin.get("places", ())]
-    runs = list(_chain(places, name, adapter))
+    chain = list(_chain(places, name, adapter))
+    runs = [run for _, run in chain]
     weights = [str(origin.get(key, "")).removeprefix("torch.") for key in ("dtype", "quantization")]
     return ModelInfo(
-        name=_plain(name),
-        base=_plain(runs[-1].base if runs else name),
-        adapter=_plain(adapter or ""),
+        name=plain_name(name),
+        base=plain_name(runs[-1].base if runs else name),
+        adapter=plain_name(adapter or ""),
         stages=tuple(run.stage for run in reversed(runs)),
         finished=runs[0].created.date().isoformat() if runs else "",
         license=_license([*(run.base for run in runs), name, *map(str, reversed(places))]),
@@ -71,11 +83,25 @@ def describe(
         template=template,
         rows=_rows(runs[0]) if runs else None,
         tests=tuple(_tests(places)),
+        version=_version(chain[0][0] if chain else None, name, [str(place) for place in origin.get("places", ())]),
     )
 
 
-def _chain(places: Sequence[Path], *called: str | None) -> Iterator[Manifest]:
-    """The manifests of the run that made the model and of the runs before it, the newest first."""
+def _version(run: Path | None, name: str, places: Sequence[str]) -> str:
+    """Of the run's manifest, which has the hashes of everything that went in and came out; else of an embedded model's
+    pinned file, or the last place's revision on a hub.
+    """
+    if run is not None:
+        with suppress(OSError):  # gone since it was read
+            return hash_file(run / NAME)[:_VERSION]
+    if name in EMBEDDED:
+        return embedded(name).gguf_sha256[:_VERSION]
+    revision = places[-1].rpartition("@")[2] if places and "@" in places[-1] else ""
+    return revision[:_VERSION] if re.fullmatch("[0-9a-f]{40}", revision) else ""
+
+
+def _chain(places: Sequence[Path], *called: str | None) -> Iterator[tuple[Path, Manifest]]:
+    """The folder and manifest of the run that made the model and of the runs before it, the newest first."""
     starts = [Path(word) for word in reversed(called) if word] + [place.parent for place in reversed(places)]
     folder = next((start for start in starts if (start / NAME).is_file()), None)
     for _ in range(_DEPTH):
@@ -85,7 +111,7 @@ def _chain(places: Sequence[Path], *called: str | None) -> Iterator[Manifest]:
             run = read(folder)
         except RunError:  # a damaged one is no reason not to answer
             return
-        yield run
+        yield folder, run
         base = Path(run.base).expanduser()
         earlier = [folder / parent.path for parent in reversed(run.parents)]
         if base.name in ("merged", "model"):
@@ -149,7 +175,7 @@ def _number(values: dict[str, float | None], key: str, metric: str) -> str:
     return f"{value:{form}}{interval}"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A model's name without the folders of this machine: the page may be seen by others."""
     path = Path(name)
     if not path.is_absolute():
@@ -161,6 +187,7 @@ def table(info: ModelInfo, texts: Texts) -> str:
     """The side panel's HTML."""
     rows = [
         (texts.model, info.name),
+        (texts.model_version, info.version),
         (texts.base, info.base if info.base != info.name else ""),
         (texts.adapter, info.adapter),
         (texts.stages, " → ".join(stage.upper() for stage in info.stages)),

@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,9 @@ from medicalgpt.network.connections import ConnectionLimits, Connections
 from medicalgpt.serve.web.discreet import discreet
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.guard import guarded
-from medicalgpt.serve.web.info import ModelInfo, describe
+from medicalgpt.serve.web.info import describe
+from medicalgpt.serve.web.kept import KeptConversations
+from medicalgpt.serve.web.served import ServedModel
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.shield import Doors, middleware
@@ -37,7 +39,7 @@ class Place:
 
     `slots` answers are made at the same time; four times as many questions may wait. `context` lowers the model's own.
     `emergency` is the region or number that the disclaimer opens with. `allow_host`: names beside this machine's own under
-    which a proxy shows the page.
+    which a proxy shows the page. `keep` is a folder for conversations that readers want to keep.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +48,7 @@ class Place:
     slots: int = 4
     context: int | None = None
     feedback: Path | None = None
+    keep: Path | None = None
     emergency: str | None = None
     allow_host: tuple[str, ...] = ()
 
@@ -66,9 +69,15 @@ def check(place: Place) -> None:
     """Before a model is loaded: whether the port is free.
 
     Raises:
-        ServeError: it is not, or the host is none of this machine. ConfigError: the emergency number.
+        ServeError: it is not, or the host is none of this machine; or conversations would be kept where others reach the
+            page. ConfigError: the emergency number.
     """
     chosen(place.emergency)
+    if place.keep is not None and (place.share or place.allow_host or not is_local(place.host.strip("[]"))):
+        raise ServeError(
+            "--keep: everybody who reaches the page could read the kept conversations, as it asks for no password; leave it "
+            "out, or --share, --allow-host and a --host of other machines"
+        )
     try:
         take(place.host.strip("[]"), place.port).close()
     except OSError as error:
@@ -95,9 +104,9 @@ def warnings(place: Place) -> list[str]:
 
 
 def serve(
-    engine: Engine,
-    name: str,
-    adapter: str | None,
+    engines: Mapping[str, Engine],
+    model: str,
+    adapters: Mapping[str, str | None],
     place: Place,
     defaults: Settings,
     say: Callable[[str], None],
@@ -106,35 +115,50 @@ def serve(
     """Serve the page until Ctrl-C, SIGTERM or `stopping`.
 
     Args:
-        name, adapter: the model as the user called it.
+        engines: the models that answer, by the names that readers choose from.
+        model, adapters: as the user called them; an adapter (or None) for each of the names.
         defaults: the settings that the page opens with.
         say: told what the user should know, and the address.
 
     Raises:
-        ServeError: a setting out of range, an unusable feedback file, or the port is taken.
+        ServeError: a setting out of range, an unusable feedback file or folder of conversations, or the port is taken.
     """
-    context = _context(engine.context, place.context)
-    defaults = _with_room(defaults, context, say)
-    info = describe(name, adapter, engine.origin, context, str(engine.template.name))
-    feedback = Feedback(place.feedback, info.name) if place.feedback else None
+    contexts = {name: _context(engine.context, place.context) for name, engine in engines.items()}
+    defaults = _with_room(defaults, min(filter(None, contexts.values()), default=None), say)
+    infos = {
+        name: describe(model, adapters[name], engine.origin, contexts[name], str(engine.template.name))
+        for name, engine in engines.items()
+    }
+    feedback = Feedback(place.feedback) if place.feedback else None
+    kept = KeptConversations(place.keep) if place.keep else None
     for line in warnings(place):
         say(line)
-    with (
-        BatchingEngine(engine, slots=place.slots, queue=4 * place.slots) as live,
-        _until_stopped(stopping) as stopped,
-        discreet(),
-    ):
-        blocks = _launch(live, info, context, feedback, place, defaults)
+    with ExitStack() as opened:
+        lives = [
+            opened.enter_context(BatchingEngine(engine, slots=place.slots, queue=4 * place.slots))
+            for engine in engines.values()
+        ]
+        stopped = opened.enter_context(_until_stopped(stopping))
+        opened.enter_context(discreet())
+        served = [ServedModel(name, live, contexts[name], infos[name]) for name, live in zip(engines, lives)]
+        blocks = _launch(served, feedback, kept, place, defaults)
         try:
-            say(f"{info.name} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
-            if feedback:
-                say(f"ratings go to {feedback.pairs} (pairs) and {feedback.verdicts} (single verdicts)")
+            say(f"{', '.join(engines)} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
+            _say_what_is_kept(feedback, kept, say)
             with suppress(KeyboardInterrupt):  # the way to end it, so no error
                 while not stopped.wait(1.0):
                     pass
         finally:
-            live.close()
+            for live in lives:
+                live.close()
             blocks.close(verbose=False)
+
+
+def _say_what_is_kept(feedback: Feedback | None, kept: KeptConversations | None, say: Callable[[str], None]) -> None:
+    if feedback:
+        say(f"ratings go to {feedback.pairs} (pairs) and {feedback.verdicts} (single verdicts)")
+    if kept:
+        say(f"conversations that a reader keeps go to {kept.folder}; nothing else of them is written")
 
 
 def _context(own: int | None, asked: int | None) -> int | None:
@@ -153,25 +177,25 @@ def _with_room(defaults: Settings, context: int | None, say: Callable[[str], Non
 
 
 def _launch(
-    live: BatchingEngine,
-    info: ModelInfo,
-    context: int | None,
+    served: Sequence[ServedModel],
     feedback: Feedback | None,
+    kept: KeptConversations | None,
     place: Place,
     defaults: Settings,
 ) -> "Blocks":
     # Asked for whenever gradio would report something, so it stays for the life of the process; nobody is told anything.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from medicalgpt.serve.web.events import Events
-    from medicalgpt.serve.web.page import HERE, build, theme
+    from medicalgpt.serve.web.page import HERE, Offer, build, theme
 
     emergency = chosen(place.emergency)
-    page = build(info, defaults, feedback is not None, emergency)
+    offer = Offer({model.name: model.info for model in served}, feedback is not None, kept is not None)
+    page = build(offer, defaults, emergency)
 
     def open_session(texts: Texts) -> Session:
-        return Session(live, context, feedback, texts, emergency)
+        return Session(served, feedback, texts, emergency, kept)
 
-    Events(page, info, open_session, defaults, feedback is not None).wire()
+    Events(page, offer, open_session, defaults).wire()
     page.blocks.queue(api_open=False, default_concurrency_limit=None)
     try:
         with _without_proxy(place.host), guarded(Connections(place.connections)):
@@ -188,7 +212,7 @@ def _launch(
                 run_history=False,
                 enable_monitoring=False,
                 max_file_size=1,
-                max_threads=5 * place.slots + _EXTRA_THREADS,
+                max_threads=5 * place.slots * len(served) + _EXTRA_THREADS,
                 ssr_mode=False,
                 mcp_server=False,
                 pwa=False,

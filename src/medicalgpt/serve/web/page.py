@@ -1,5 +1,6 @@
 """The page: what is on it and where. What happens on a click is in events.py."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -10,8 +11,11 @@ from gradio.blocks import Block
 
 from medicalgpt.config.emergency import REGIONS, Emergency, code
 from medicalgpt.serve.web.info import ModelInfo, table
+from medicalgpt.serve.web.page_parts import Parts, side_parts, talk_parts
+from medicalgpt.serve.web.served import MOST_COMPARED
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import ENGLISH, with_emergency
+from medicalgpt.serve.web.trial import LETTERS
 from medicalgpt.serve.web.words import Texts
 
 HERE = Path(__file__).parent
@@ -43,6 +47,26 @@ def theme() -> gr.themes.Base:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a page is for: the models that answer, by name; whether ratings and whether conversations can be kept."""
+
+    models: Mapping[str, ModelInfo]
+    rated: bool = False
+    keeps: bool = False
+
+    @property
+    def title(self) -> str:
+        """The models in one line."""
+        infos = list(self.models.values())
+        return infos[0].name if len(infos) == 1 else ", ".join(self.models)
+
+    @property
+    def context(self) -> int | None:
+        """The least of them."""
+        return min((info.context for info in self.models.values() if info.context), default=None)
+
+
 @dataclass
 class Page:
     """Every component that is read or changed."""
@@ -57,10 +81,28 @@ class Page:
     version: gr.HTML
     later: gr.Button
     versions: gr.Row
+    trial: gr.Row
+    answer_a: gr.Markdown
+    answer_b: gr.Markdown
+    answer_c: gr.Markdown
+    verdicts: gr.Row
+    best_a: gr.Button
+    best_b: gr.Button
+    best_c: gr.Button
+    tie: gr.Button
+    all_bad: gr.Button
+    skip: gr.Button
     ask: gr.Textbox
     send: gr.Button
     stop: gr.Button
     clear: gr.Button
+    who: gr.Dropdown
+    kept: gr.Accordion
+    keep: gr.Checkbox
+    kept_search: gr.Textbox
+    kept_list: gr.Dropdown
+    kept_open: gr.Button
+    kept_delete: gr.Button
     settings: gr.Accordion
     emergency: gr.Dropdown
     system: gr.Textbox
@@ -75,6 +117,7 @@ class Page:
     export: gr.Accordion
     markdown: gr.Button
     json: gr.Button
+    print: gr.Button
     export_hint: gr.HTML
     file: gr.JSON
 
@@ -84,110 +127,79 @@ class Page:
         asked = (self.system, self.max_new_tokens, self.temperature, self.top_p, self.top_k)
         return [*asked, self.repetition_penalty, self.seed]
 
+    @property
+    def compared(self) -> list[gr.Markdown]:
+        """Where the answers of a comparison stand, in the order of their letters."""
+        return [self.answer_a, self.answer_b, self.answer_c]
 
-def build(info: ModelInfo, defaults: Settings, rated: bool, emergency: Emergency | None = None) -> Page:
-    """Lay the page out, in English; `words` puts it into another language.
+    @property
+    def best(self) -> list[gr.Button]:
+        """The buttons that call one of them the best, in the same order."""
+        return [self.best_a, self.best_b, self.best_c]
 
-    Args:
-        rated: whether ratings are kept, so that the thumbs mean something.
-        emergency: what the page opens with.
-    """
-    parts: dict[str, Any] = {}
-    longest = max(defaults.max_new_tokens, min((info.context or 8192) - 1, 8192))
+
+def build(offer: Offer, defaults: Settings, emergency: Emergency | None = None) -> Page:
+    """Lay the page out, in English; `words` puts it into another language. `emergency` is what the page opens with."""
+    parts: Parts = {}
+    longest = max(defaults.max_new_tokens, min((offer.context or 8192) - 1, 8192))
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(elem_id="head"):
-            gr.HTML(f"<h1>{TITLE}</h1><span>{escape(info.name)}</span>", elem_id="title")
+            gr.HTML(f"<h1>{TITLE}</h1><span>{escape(offer.title)}</span>", elem_id="title")
             parts["language"] = gr.Button(size="sm", min_width=0, elem_id="language")
             parts["dark"] = gr.Button("◐", size="sm", min_width=0, elem_id="dark")
         parts["disclaimer"] = gr.HTML(elem_id="disclaimer")
         with gr.Row(elem_id="body"):
             with gr.Column(elem_id="talk", min_width=0):
-                parts |= _talk()
+                parts |= talk_parts()
             with gr.Column(elem_id="side", min_width=0):
-                parts |= _side(defaults, longest)
+                parts["who"] = gr.Dropdown(
+                    list(offer.models),
+                    value=list(offer.models)[:1],
+                    multiselect=True,
+                    max_choices=MOST_COMPARED,
+                    filterable=False,
+                    visible=len(offer.models) > 1,
+                    elem_id="who",
+                )
+                parts |= side_parts(defaults, longest, offer.keeps)
     page = Page(blocks=blocks, **parts)
-    for component, change in words(page, info, with_emergency(ENGLISH, emergency), rated, emergency).items():
+    for component, change in words(page, offer, with_emergency(ENGLISH, emergency), emergency).items():
         for name, value in change.items():
             if name not in ("__type__", "examples"):  # nothing to click on before the tab has its session
                 setattr(component, name, value)
     return page
 
 
-def _talk() -> dict[str, Any]:
-    parts: dict[str, Any] = {}
-    parts["chat"] = gr.Chatbot(
-        elem_id="chat",
-        show_label=False,
-        height="100%",
-        layout="bubble",
-        editable="user",
-        buttons=["copy", "copy_all"],
-        allow_tags=False,
-        latex_delimiters=[],
-    )
-    parts["status"] = gr.HTML(elem_id="status")
-    with gr.Row(elem_id="versions", visible=False) as parts["versions"]:
-        parts["earlier"] = gr.Button(size="sm", min_width=0, elem_id="earlier")
-        parts["version"] = gr.HTML(elem_id="version")
-        parts["later"] = gr.Button(size="sm", min_width=0, elem_id="later")
-    with gr.Row(elem_id="asking"):
-        # Both wait for the tab's session: what is asked while the page is still being filled gets lost in Gradio's streams.
-        parts["ask"] = gr.Textbox(
-            lines=1,
-            max_lines=6,
-            scale=1,
-            min_width=0,
-            elem_id="ask",
-            show_label=False,
-            container=False,
-            interactive=False,
-        )
-        parts["send"] = gr.Button(variant="primary", interactive=False, min_width=0, scale=0, elem_id="send")
-        parts["stop"] = gr.Button(variant="stop", min_width=0, scale=0, visible=False, elem_id="stop")
-        parts["clear"] = gr.Button(min_width=0, scale=0, elem_id="clear")
-    return parts
-
-
-def _side(defaults: Settings, longest: int) -> dict[str, Any]:
-    parts: dict[str, Any] = {}
-    with gr.Accordion(elem_id="about") as parts["about"]:
-        parts["facts"] = gr.HTML()
-    with gr.Accordion(open=False, elem_id="settings") as parts["settings"]:
-        parts["emergency"] = gr.Dropdown(elem_id="emergency", filterable=False)
-        parts["system"] = gr.Textbox(defaults.system, lines=3, max_lines=8, elem_id="system")
-        parts["max_new_tokens"] = gr.Slider(1, longest, defaults.max_new_tokens, step=1, elem_id="max-new-tokens")
-        parts["temperature"] = gr.Slider(
-            0, max(2, defaults.temperature), defaults.temperature, step=0.05, elem_id="temperature"
-        )
-        parts["top_p"] = gr.Slider(min(0.05, defaults.top_p), 1, defaults.top_p, step=0.01)
-        parts["top_k"] = gr.Slider(0, max(200, defaults.top_k), defaults.top_k, step=1)
-        penalty = defaults.repetition_penalty
-        parts["repetition_penalty"] = gr.Slider(min(1, penalty), max(2, penalty), penalty, step=0.01)
-        # Text: a number field that is empty becomes 0 in the browser as soon as it is shown, and every answer the same.
-        seed = "" if defaults.seed is None else str(defaults.seed)
-        parts["seed"] = gr.Textbox(seed, lines=1, max_lines=1, elem_id="seed")
-    with gr.Accordion(elem_id="export") as parts["export"]:
-        with gr.Row():
-            parts["markdown"] = gr.Button(size="sm", min_width=0, elem_id="markdown")
-            parts["json"] = gr.Button(size="sm", min_width=0, elem_id="json")
-        parts["export_hint"] = gr.HTML()
-    # Files are made in the browser: text that was asked for never lies on the server's disk.
-    parts["file"] = gr.JSON(visible=False)
-    return parts
-
-
 def words(
-    page: Page, info: ModelInfo, texts: Texts, rated: bool, emergency: Emergency | None = None
+    page: Page,
+    offer: Offer,
+    texts: Texts,
+    emergency: Emergency | None = None,
+    chosen: Sequence[str] = (),
 ) -> dict[Block, dict[str, Any]]:
-    """Changes that put every fixed word of the page into a language; `emergency` is what is chosen."""
-    hints = [texts.export_hint, texts.feedback_hint] if rated else [texts.export_hint]
-    named = {name: {"label": getattr(texts, name)} for name in ("max_new_tokens", "top_p", "repetition_penalty")}
+    """Changes that put every fixed word of the page into a language; `emergency` and models are those `chosen`."""
+    named = {
+        name: {"label": getattr(texts, name)}
+        for name in (
+            "max_new_tokens",
+            "top_p",
+            "repetition_penalty",
+            "settings",
+            "about",
+            "export",
+            "kept",
+            "kept_search",
+        )
+    }
     hinted = {
         name: {"label": getattr(texts, name), "info": getattr(texts, f"{name}_hint")}
         for name in ("system", "temperature", "top_k", "seed")
     }
-    buttons = {name: {"value": getattr(texts, name)} for name in ("send", "stop", "clear")}
-    changes = named | hinted | buttons
+    buttons = {
+        name: {"value": getattr(texts, name)}
+        for name in ("send", "stop", "clear", "tie", "all_bad", "skip", "kept_open", "kept_delete", "print")
+    }
+    changes = named | hinted | buttons | _of_models(offer, texts, chosen)
     changes |= {
         "language": {"value": texts.other_language},
         "disclaimer": {"value": f'<p role="note">{escape(texts.disclaimer)}</p>'},
@@ -195,21 +207,34 @@ def words(
         "earlier": {"value": f"‹ {texts.earlier}"},
         "later": {"value": f"{texts.later} ›"},
         "ask": {"placeholder": texts.ask_here},
-        "settings": {"label": texts.settings},
+        "keep": {"label": texts.keep_this, "info": texts.keep_hint},
         "emergency": {
             "label": texts.emergency,
             "info": texts.emergency_hint,
             "choices": _emergencies(texts, emergency),
             "value": code(emergency),
         },
-        "about": {"label": texts.about},
-        "facts": {"value": table(info, texts)},
-        "export": {"label": texts.export},
         "markdown": {"value": texts.export_markdown},
         "json": {"value": texts.export_json},
-        "export_hint": {"value": "".join(f'<p class="hint">{escape(hint)}</p>' for hint in hints)},
+        "export_hint": {"value": _hints(offer, texts)},
     }
     return {getattr(page, name): gr.update(**change) for name, change in changes.items()}
+
+
+def _of_models(offer: Offer, texts: Texts, chosen: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What is said of those that answer, the first one where nothing is chosen."""
+    infos = [info for name, info in offer.models.items() if name in chosen] or [next(iter(offer.models.values()))]
+    letters = dict(zip(("best_a", "best_b", "best_c"), LETTERS))
+    return {
+        "who": {"label": texts.who_answers, "info": texts.who_hint},
+        "facts": {"value": "".join(table(info, texts) for info in infos)},
+    } | {name: {"value": texts.best.format(letter=letter)} for name, letter in letters.items()}
+
+
+def _hints(offer: Offer, texts: Texts) -> str:
+    told = [] if offer.keeps else [texts.export_hint]
+    told += [texts.feedback_hint] if offer.rated else []
+    return "".join(f'<p class="hint">{escape(hint)}</p>' for hint in told)
 
 
 def _welcome(texts: Texts) -> str:

@@ -1,16 +1,17 @@
-"""What one browser tab does: ask, stop, ask again, correct a question, rate. It knows the model, and nothing of Gradio."""
+"""What one browser tab does: ask, stop, ask again, correct a question, rate, compare, keep. It knows the models, and nothing
+of Gradio.
+"""
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from queue import Empty, SimpleQueue
 
 from medicalgpt.config.emergency import Emergency
 from medicalgpt.data.records import Message
 from medicalgpt.errors import BusyError, MedicalGPTError, RenderError, ServeError
-from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
@@ -18,8 +19,11 @@ from medicalgpt.rendering.thinking import OPEN
 from medicalgpt.rendering.unwanted import UnwantedError, unless
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.feedback import Feedback
+from medicalgpt.serve.web.kept import KeptConversations
+from medicalgpt.serve.web.served import ServedModel, chosen_of
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import with_emergency
+from medicalgpt.serve.web.trial import Trial
 from medicalgpt.serve.web.words import Texts
 
 PAUSE = 0.05
@@ -36,21 +40,30 @@ class Session:
     """A conversation and the answer that is being made, if any.
 
     `status` is the line under the conversation, an error if `failed`. `draft` is the text that belongs into the question
-    box; None leaves it as it is. `emergency` is what the user chose, and `texts` name it. `context` is the most tokens of
-    prompt and answer, None without a limit.
+    box; None leaves it as it is. `emergency` is what the user chose, and `texts` name it. `chosen` models answer: one of
+    them, or two and three in a blind comparison, which is `trial` until it is judged. `kept_as` is the conversation's name
+    in the folder of kept ones, None while it is not kept; `deleting` is one that was asked to be deleted, and not yet again.
+
+    Args:
+        models: those that can be chosen, the first of them to begin with.
+        feedback, kept: where ratings and conversations go; None: nothing is written.
     """
 
     def __init__(
         self,
-        live: BatchingEngine,
-        context: int | None,
+        models: Sequence[ServedModel],
         feedback: Feedback | None,
         texts: Texts,
         emergency: Emergency | None = None,
+        kept: KeptConversations | None = None,
     ) -> None:
-        self.live, self.context, self.feedback = live, context, feedback
+        self.models, self.feedback, self.kept = models, feedback, kept
+        self.chosen = [models[0]]
         self.texts, self.emergency = with_emergency(texts, emergency), emergency
         self.conversation = Conversation()
+        self.trial: Trial | None = None
+        self.kept_as: str | None = None
+        self.deleting: str | None = None
         self.status, self.failed = "", False
         self.draft: str | None = None
         self._taken = threading.Lock()
@@ -72,7 +85,11 @@ class Session:
                 # Enter twice is one question; another one goes back into its box.
                 self.draft = None if last is not None and last.question == question.strip() else question
                 return
+            if self._unfit(judged=number is not None):
+                self.draft = question if number is None else None
+                return
             if number is not None:
+                self.trial = None
                 self.conversation.cut(number)
             self.conversation.exchanges.append(WebExchange(question.strip()))
             self.draft = "" if number is None else None
@@ -81,9 +98,33 @@ class Session:
     def again(self, settings: Settings) -> News:
         """Another answer to the last question; the earlier ones are kept."""
         with self._alone() as alone:
-            if alone and self.conversation.last is not None:
+            if alone and self.conversation.last is not None and not self._unfit():
                 self.draft = None
                 yield from self._answer(settings)
+
+    def choose(self, names: Sequence[str]) -> None:
+        """Say which models answer from the next question on."""
+        self.chosen = chosen_of(self.models, names)
+        self.note("")
+
+    def _unfit(self, judged: bool = False) -> bool:
+        """Whether a comparison must be judged first (unless it is `judged` or dropped), or no model is chosen; says so."""
+        if self.trial is not None and not judged:
+            self.note(self.texts.judge_first, failed=True)
+        elif not self.chosen:
+            self.note(self.texts.choose_model, failed=True)
+        else:
+            return False
+        return True
+
+    def save(self) -> None:
+        """Write what is kept of this conversation anew; nothing where it is not to be kept."""
+        if self.kept is None or self.kept_as is None or not self.conversation.exchanges:
+            return
+        try:
+            self.kept.save(self.kept_as, self.conversation)
+        except ServeError as error:
+            self.note(f"{self.texts.failed} {error}", failed=True)
 
     def stop(self) -> None:
         """End the answer that is being made; what is there of it stays. May be called from any thread."""
@@ -96,7 +137,7 @@ class Session:
     def clear(self) -> None:
         """Forget everything."""
         self.stop()
-        self.conversation = Conversation()
+        self.conversation, self.trial, self.kept_as = Conversation(), None, None
         self.draft = None
         self.note("")
 
@@ -117,6 +158,7 @@ class Session:
         self.note(texts.rated if saved.kept else texts.rating_withdrawn)
         if saved.pairs:
             self.note(texts.paired.format(pairs=saved.pairs))
+        self.save()
 
     def note(self, status: str, failed: bool = False) -> None:
         """Set the line under the conversation."""
@@ -136,24 +178,26 @@ class Session:
             self._taken.release()
 
     def _answer(self, settings: Settings) -> News:
-        """Add an answer to the last question. Clearing the page puts another conversation in place meanwhile."""
+        """Add an answer to the last question, or begin a comparison. Clearing the page puts another conversation in place
+        meanwhile.
+        """
         conversation = self.conversation
         exchange = conversation.exchanges[-1]
         before = len(exchange.answers)
+        trial = self.trial = Trial.of(exchange, self.chosen) if len(self.chosen) > 1 else None
+        given = exchange.answers if trial is None else trial.answers
         self.note(self.texts.reading)
         yield
         try:
             sampling = settings.sampling(before)
             prompt = conversation.prompt(settings.system.strip() or None)
-            encoded = self._prepare(prompt, sampling)
-            used = asdict(settings) | {"seed": sampling.seed}
-            turns = _read(prompt, encoded)
-            answer = WebAnswer(turns, dropped_turns=encoded.dropped_turns, settings=used, opened=encoded.thinking)
-            exchange.answers.append(answer)
-            exchange.shown = before
-            yield from self._stream(answer, encoded, sampling)
-            self._report(answer)
-            if before and sampling.greedy:
+            for model in self.chosen if trial is None else trial.models:
+                yield from self._ask_one(model, prompt, replace(settings, seed=sampling.seed), sampling, given)
+                exchange.shown = before
+                if given[-1].ending == "stopped":
+                    break
+            self._report(given[-1])
+            if before and sampling.greedy and trial is None:
                 self.note(f"{self.status} {self.texts.greedy}")
         except UnwantedError:
             self.note(self.texts.stopped)
@@ -162,34 +206,65 @@ class Session:
             self.note(told, failed=True)
         finally:
             self._running = None
-            if conversation is not self.conversation:
-                self.note("")
-            elif not (len(exchange.answers) > before and exchange.answers[-1].text.strip()):
-                # A silent answer would only confuse the model in the next turn.
-                self.draft = conversation.take_back(before)
+            self._settle(conversation, exchange, before)
 
-    def _prepare(self, prompt: list[Message], sampling: Sampling) -> EncodedPrompt:
+    def _settle(self, conversation: Conversation, exchange: WebExchange, before: int) -> None:
+        """After an answer, or all of a comparison, however it ended."""
+        trial = self.trial
+        if conversation is not self.conversation:
+            self.note("")
+        elif trial is not None and _judgeable(trial):
+            self.note(self.texts.judge)
+        elif trial is not None or not (len(exchange.answers) > before and exchange.answers[-1].text.strip()):
+            # A silent answer would only confuse the model in the next turn; half a comparison compares nothing.
+            self.trial = None
+            self.draft = conversation.take_back(before)
+        else:
+            self.save()
+
+    def _ask_one(
+        self,
+        model: ServedModel,
+        prompt: list[Message],
+        settings: Settings,
+        sampling: Sampling,
+        given: list[WebAnswer],
+    ) -> News:
+        """Add a model's answer to those `given`."""
+        encoded = self._prepare(model, prompt, sampling)
+        answer = WebAnswer(
+            _read(prompt, encoded),
+            dropped_turns=encoded.dropped_turns,
+            settings=asdict(settings),
+            opened=encoded.thinking,
+            model=model.name,
+            version=model.info.version,
+        )
+        given.append(answer)
+        yield from self._stream(model, answer, encoded, sampling)
+
+    def _prepare(self, model: ServedModel, prompt: list[Message], sampling: Sampling) -> EncodedPrompt:
         """As `prompts.prepare`, with errors in the page's language."""
-        template, room = self.live.engine.template, sampling.max_new_tokens
+        template, context, room = model.live.engine.template, model.context, sampling.max_new_tokens
         try:
             with unless(self._stopped.is_set):
-                return prepare(prompt, template, self.context, room)
+                return prepare(prompt, template, context, room)
         except UnwantedError:
             raise
         except RenderError as error:
             raise RenderError(f"{self.texts.not_rendered} {error}") from error
         except ServeError as error:
-            limit = (self.context or 0) - room
+            limit = (context or 0) - room
             if limit < 1:
-                raise ServeError(self.texts.no_room.format(room=room, context=self.context)) from error
+                raise ServeError(self.texts.no_room.format(room=room, context=context)) from error
             fixed = [turn for turn in prompt if turn.role == "system"] + prompt[-1:]
             tokens = len(template.prompt_ids(fixed))
             raise ServeError(self.texts.too_long.format(tokens=tokens, limit=limit, room=room)) from error
 
-    def _stream(self, answer: WebAnswer, encoded: EncodedPrompt, sampling: Sampling) -> News:
+    def _stream(self, model: ServedModel, answer: WebAnswer, encoded: EncodedPrompt, sampling: Sampling) -> News:
         """Let the answer grow until it ends, by itself or not."""
         news: SimpleQueue[Piece | Exception | None] = SimpleQueue()
-        request = self.live.submit(encoded, sampling, news.put)
+        request = model.live.submit(encoded, sampling, news.put)
         self._running = request, news
         began = time.monotonic()
         try:
@@ -204,7 +279,7 @@ class Session:
                         self.note("")
                 except Empty:
                     if not answer.tokens:
-                        self.note(self._waiting())
+                        self.note(self._waiting(model))
                 answer.seconds = time.monotonic() - began
                 if answer.ending is None:
                     yield
@@ -213,9 +288,9 @@ class Session:
             request.cancel()
             answer.ending = answer.ending or "stopped"
 
-    def _waiting(self) -> str:
-        load = self.live.load
-        return self.texts.waiting if load.waiting and load.active >= self.live.slots else self.texts.reading
+    def _waiting(self, model: ServedModel) -> str:
+        load = model.live.load
+        return self.texts.waiting if load.waiting and load.active >= model.live.slots else self.texts.reading
 
     def _report(self, answer: WebAnswer) -> None:
         texts = self.texts
@@ -228,6 +303,12 @@ class Session:
         if answer.dropped_turns:
             told.append(texts.dropped.format(turns=answer.dropped_turns))
         self.note(" ".join(told))
+
+
+def _judgeable(trial: Trial) -> bool:
+    """Whether every model has come to an end of its own, and one of them said something."""
+    ended = all(answer.ending in ("stop", "length") for answer in trial.answers)
+    return len(trial.answers) == len(trial.models) and ended and any(answer.text.strip() for answer in trial.answers)
 
 
 def _take(answer: WebAnswer, item: Piece | Exception | None) -> None:

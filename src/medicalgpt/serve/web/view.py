@@ -4,6 +4,7 @@ import re
 
 from medicalgpt.rendering.thinking import ThinkingStream
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer
+from medicalgpt.serve.web.trial import LETTERS, Trial
 from medicalgpt.serve.web.words import Texts
 
 _JOINER = "\u2060"
@@ -63,7 +64,31 @@ def _answer(answer: WebAnswer, texts: Texts) -> list[dict[str, object]]:
         turns.append(_message("assistant", thought) | {"metadata": _metadata(texts.thoughts, pending)})
     if rest or not turns:
         turns.append(_message("assistant", rest))
+    if line := signature(answer):
+        # A part of the last message, so that the thumbs below it still stand for one answer.
+        content = turns[-1]["content"]
+        assert isinstance(content, list)
+        content.append({"type": "text", "text": line})
     return turns
+
+
+def compared(trial: Trial | None) -> list[str]:
+    """Markdown of the answers of a comparison, each under its letter, with nothing that tells the model."""
+    if trial is None:
+        return []
+    shown = []
+    for number in range(len(trial.models)):
+        text = trial.answers[number].text if number < len(trial.answers) else ""
+        thought, rest, _ = parts(text)
+        quoted = "\n".join(f"> {line}" for line in harmless(thought).splitlines())
+        shown.append("\n\n".join(filter(None, (f"**{LETTERS[number]}**", quoted, harmless(rest) or "…"))))
+    return shown
+
+
+def signature(answer: WebAnswer) -> str:
+    """Markdown of who gave an answer, as code so that no name can be read as markup; style.css makes it small."""
+    plain = " ".join(answer.signature.replace("`", "'").split())
+    return f"`{plain}`" if plain else ""
 
 
 def _metadata(title: str, pending: bool) -> dict[str, str]:

@@ -42,6 +42,31 @@ class Texts:
     paired: str
     rating_withdrawn: str
     not_rated: str
+    # Who answers, comparisons, kept conversations
+    who_answers: str
+    who_hint: str
+    choose_model: str
+    judge: str
+    judge_first: str
+    best: str
+    tie: str
+    all_bad: str
+    skip: str
+    judged: str
+    judged_unsaved: str
+    tally: str
+    kept: str
+    keep_this: str
+    keep_hint: str
+    kept_search: str
+    kept_list: str
+    kept_open: str
+    kept_delete: str
+    kept_sure: str
+    is_kept: str
+    is_deleted: str
+    kept_damaged: str
+    print: str
     # The side panel
     settings: str
     emergency: str
@@ -68,6 +93,7 @@ class Texts:
     thoughts: str
     # About the model
     model: str
+    model_version: str
     base: str
     adapter: str
     stages: str

@@ -20,12 +20,12 @@ PROMPT = (Message("system", "Be brief."), Message("user", "發燒怎麼辦？"))
 
 
 def answer(text: str, prompt: tuple[Message, ...] = PROMPT, ending: str = "stop") -> WebAnswer:
-    return WebAnswer(prompt, text, ending)  # type: ignore[arg-type]
+    return WebAnswer(prompt, text, ending, model="runs/dpo")  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Feedback:
-    return Feedback(tmp_path / "ratings.jsonl", "runs/dpo")
+    return Feedback(tmp_path / "ratings.jsonl")
 
 
 def pairs(kept: Feedback) -> list[Preference]:
@@ -104,7 +104,7 @@ def test_new_files_are_the_users_own_and_old_rows_stay(tmp_path: Path) -> None:
     old = json.dumps({"prompt": "a", "chosen": "b", "rejected": "c"})
     path.write_text(old)  # without a line end
     path.chmod(0o640)
-    kept = Feedback(path, "m")
+    kept = Feedback(path)
     answers = [answer("a"), answer("b")]
     for one, verdict in zip(answers, (True, False)):
         kept.rate(answers, one, verdict)
@@ -118,17 +118,17 @@ def test_new_files_are_the_users_own_and_old_rows_stay(tmp_path: Path) -> None:
 
 
 def test_many_hands_write_whole_lines(tmp_path: Path) -> None:
-    hands = [Feedback(tmp_path / "ratings.jsonl", f"m{i}") for i in range(4)]  # as several processes would
+    hands = [Feedback(tmp_path / "ratings.jsonl") for _ in range(4)]  # as several processes would
 
-    def work(hand: Feedback) -> None:
+    def work(number_of: int, hand: Feedback) -> None:
         for number in range(10):
-            answers = [answer(f"{hand.model} {number} good"), answer("bad " * 500)]
+            answers = [answer(f"{number_of} {number} good"), answer("bad " * 500)]
             hand.rate(answers, answers[1], False)
             hand.rate(answers, answers[0], True)
             if number % 3 == 0:
                 hand.rate(answers, answers[0], None)
 
-    threads = [threading.Thread(target=work, args=(hand,)) for hand in hands]
+    threads = [threading.Thread(target=work, args=pair) for pair in enumerate(hands)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -142,18 +142,18 @@ def test_a_file_of_another_kind_is_refused_before_anything_is_written(tmp_path: 
     row = json.dumps({"question": "a", "answer": "b"}) + "\n"
     path.write_text(row)
     with pytest.raises(ServeError, match="holds dialogue rows, here preference rows are written"):
-        Feedback(path, "m")
+        Feedback(path)
     path.write_text("not json\n")
     with pytest.raises(ServeError, match="is no file of preference rows"):
-        Feedback(path, "m")
+        Feedback(path)
     assert path.read_text() == "not json\n"
 
 
 def test_places_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with pytest.raises(ServeError, match=r"ends with \.jsonl"):
-        Feedback(tmp_path / "ratings.csv", "m")
+        Feedback(tmp_path / "ratings.csv")
     with pytest.raises(ServeError, match="No such file or directory"):
-        Feedback(tmp_path / "gone" / "ratings.jsonl", "m")
+        Feedback(tmp_path / "gone" / "ratings.jsonl")
 
 
 def test_a_rating_that_cannot_be_written_is_told_and_not_shown(kept: Feedback, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_rating_that_cannot_be_written_is_told_and_not_shown(kept: Feedback, m
 
 
 def test_the_next_holders_temporary_file_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = Feedback(tmp_path / "ratings.jsonl", "m")
+    kept = Feedback(tmp_path / "ratings.jsonl")
     answers = [answer("good"), answer("bad")]
     kept.rate(answers, answers[0], True)
     replace, written = os.replace, []

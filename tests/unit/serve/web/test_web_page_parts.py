@@ -1,5 +1,6 @@
 """What the page shows, says and saves."""
 
+import hashlib
 import json
 import os
 import re
@@ -16,12 +17,13 @@ from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
+from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.serve.web import export
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
 from medicalgpt.serve.web.events import Events
 from medicalgpt.serve.web.info import ModelInfo, describe, table
 from medicalgpt.serve.web.launch import Place, _context, _with_room, _without_proxy, check, warnings
-from medicalgpt.serve.web.page import build
+from medicalgpt.serve.web.page import Offer, build
 from medicalgpt.serve.web.settings import Settings, read_seed
 from medicalgpt.serve.web.shield import allowed
 from medicalgpt.serve.web.simplified import SIMPLIFIED
@@ -142,6 +144,18 @@ def test_messages_know_their_exchange_and_its_rating() -> None:
     assert ratings(conversation) == ["Dislike", None]
 
 
+def test_every_answer_names_its_model_and_version_as_plain_text() -> None:
+    conversation = talk("<think>hm</think>yes")
+    answer = conversation.exchanges[0].answers[0]
+    answer.model, answer.version = "a`*b*`<img src=x>\n# c", "3fa9c1d20b7e"
+    shown, owners = messages(conversation, ENGLISH)
+    assert [part["text"] for part in shown[2]["content"]] == ["yes", "`a'*b*'<img src=x> # c · 3fa9c1d20b7e`"]  # type: ignore[attr-defined]
+    assert owners == [0, 0, 0]
+    assert "`a'*b*'<img src=x> # c · 3fa9c1d20b7e`" in export.markdown(conversation, ENGLISH)
+    (facts,) = json.loads(export.as_json(conversation, {}, ENGLISH))["answers"]
+    assert facts["version"] == "3fa9c1d20b7e"
+
+
 def test_the_number_of_the_answer_is_shown_where_there_are_several() -> None:
     assert version(talk("one"), ENGLISH) == ""
     assert version(talk("one", "two"), ENGLISH) == "Answer 2 of 2"
@@ -151,7 +165,7 @@ def test_the_number_of_the_answer_is_shown_where_there_are_several() -> None:
 def test_an_exported_conversation_is_a_dialogue_that_training_reads(tmp_path: Path) -> None:
     info = describe("smollm2-135m", None, {}, 8192, "smollm")
     path = tmp_path / export.file_name("json")
-    path.write_text(export.as_json(talk("one", "兩"), info, CHINESE), encoding="utf-8")
+    path.write_text(export.as_json(talk("one", "兩"), {info.name: info}, CHINESE), encoding="utf-8")
     (dialogue,) = read([path], "dialogue", ledger=Ledger())
     assert [(m.role, m.content) for m in dialogue.messages] == [  # type: ignore[union-attr]
         ("system", "Be brief."),
@@ -159,19 +173,18 @@ def test_an_exported_conversation_is_a_dialogue_that_training_reads(tmp_path: Pa
         ("assistant", "兩"),
     ]
     whole = json.loads(path.read_text(encoding="utf-8"))
-    assert whole["model"]["name"] == "smollm2-135m"
+    assert whole["models"]["smollm2-135m"]["name"] == "smollm2-135m"
     assert whole["disclaimer"] == CHINESE.disclaimer
     assert whole["answers"][0]["complete"] is True
 
 
 def test_markdown_has_everything_in_order() -> None:
-    info = describe("smollm2-135m", None, {}, 8192, "smollm")
-    text = export.markdown(talk("the answer"), info, ENGLISH)
-    order = ["smollm2-135m", ENGLISH.disclaimer, "Be brief.", "## Question", "q", "## Answer", "the answer"]
-    places = [text.index(part) for part in order[:3]]
+    text = export.markdown(talk("the answer"), ENGLISH)
+    order = [ENGLISH.disclaimer, "Be brief.", "## Question", "q", "## Answer", "the answer"]
+    places = [text.index(part) for part in order[:2]]
     assert places == sorted(places)
     assert text.endswith("## Question\n\nq\n\n## Answer\n\nthe answer\n")
-    assert "system" not in export.markdown(Conversation(), info, ENGLISH).lower()
+    assert "system" not in export.markdown(Conversation(), ENGLISH).lower()
 
 
 # -- about the model ----------------------------------------------------------------------------------------------------
@@ -241,6 +254,17 @@ def test_an_adapter_beside_a_base_is_found_too(tmp_path: Path) -> None:
     run = _run(tmp_path / "sft", stage="sft", base="smollm2-135m", after={"eval/perplexity": 36.54})
     info = describe("smollm2-135m", str(run), {"places": ["/cache/smollm2-135m", str(run / "model")]}, None, "t")
     assert (info.stages, info.adapter, info.numbers) == (("sft",), "sft", (("perplexity", "–", "36.5"),))
+
+
+def test_the_version_is_that_of_the_run_or_of_what_is_pinned(tmp_path: Path) -> None:
+    run = _run(tmp_path / "sft", stage="sft", base="smollm2-135m")
+    digest = hashlib.sha256((run / "manifest.json").read_bytes()).hexdigest()
+    assert describe(str(run), None, {"places": [str(run / "model")]}, None, "t").version == digest[:12]
+    assert describe("smollm2-135m", str(run), {}, None, "t").version == digest[:12]
+    assert digest[:12] in table(describe(str(run), None, {}, None, "t"), ENGLISH)
+    assert describe("smollm2-135m", None, {}, None, "t").version == EMBEDDED["smollm2-135m"].gguf_sha256[:12]
+    assert describe("a/b", None, {"places": [f"a/b@{'0a' * 20}"]}, None, "t").version == "0a0a0a0a0a0a"
+    assert describe("a/b", None, {"places": ["a/b@main"]}, None, "t").version == ""
 
 
 def test_a_model_card_states_the_license(tmp_path: Path) -> None:
@@ -324,8 +348,9 @@ def test_a_proxy_is_passed_by_while_the_page_starts_only(monkeypatch: pytest.Mon
 def test_the_inputs_of_the_page_hand_over_its_settings_and_the_others_stay() -> None:
     info = ModelInfo("m", "b", "", (), "", "", (), 512, "", "chatml")
     given = Settings("Be brief.", 40, 0.5, 0.8, 20, 1.2, 7, ("END",), 0.1, 0.25, 0.75)
-    page = build(info, given, rated=False)
-    events = Events(page, info, lambda texts: pytest.fail("nobody came"), given, False)
+    offer = Offer({"m": info})
+    page = build(offer, given)
+    events = Events(page, offer, lambda texts: pytest.fail("nobody came"), given)
     events.wire()
     values = [component.value for component in page.sampling]
     assert events._settings(tuple(values)) == given

@@ -13,6 +13,8 @@ from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.web import session as module
+from medicalgpt.serve.web.info import ModelInfo
+from medicalgpt.serve.web.served import ServedModel
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
@@ -56,7 +58,12 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tab(*answers: list[Any], context: int | None = 512) -> tuple[Session, Script]:
     script = Script(*answers)
-    return Session(script, context, None, ENGLISH), script  # type: ignore[arg-type]
+    return Session([served("m", script, context)], None, ENGLISH), script
+
+
+def served(name: str, script: Script, context: int | None = 512) -> ServedModel:
+    info = ModelInfo(name, "b", "", (), "", "", (), context, "", "chatml", version="3fa9c1d20b7e")
+    return ServedModel(name, script, context, info)  # type: ignore[arg-type]
 
 
 def said(session: Session) -> list[tuple[str, str]]:
@@ -221,7 +228,7 @@ def test_a_question_that_is_too_long_is_told_with_numbers(texts: Any) -> None:
     session, _ = tab(context=64)
     session.texts = texts
     list(session.ask("fever " * 200, GREEDY))
-    tokens = len(session.live.engine.template.prompt_ids(_user("fever " * 200)))
+    tokens = len(session.models[0].live.engine.template.prompt_ids(_user("fever " * 200)))
     assert session.status == f"{texts.failed} {texts.too_long.format(tokens=tokens, limit=32, room=32)}"
     assert session.draft is not None
     assert said(session) == []
