@@ -64,7 +64,7 @@ def quantize(
         raise ModelError(
             f"{model} is an adapter; merge it into its base first: medicalgpt merge --model {model} --output …"
         )
-    refuse_quantized(found, "quantized again")
+    refuse_quantized(found, "be quantized again")
     with new_folder(output) as temp:
         job = _Job(found, method, template, trust_remote_code, sample)
         done = job.write(temp, allow_drift)

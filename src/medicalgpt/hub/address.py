@@ -42,11 +42,6 @@ class Address:
         return f"{self.place}{'/' if self.inside else ''}{self.inside}{rows}"
 
     @property
-    def what(self) -> str:
-        """What it is called in a message."""
-        return "data set" if self.kind == "dataset" else self.kind
-
-    @property
     def place(self) -> str:
         """The repository and its revision."""
         if self.revision is None:

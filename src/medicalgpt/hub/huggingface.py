@@ -126,4 +126,4 @@ class HuggingFace:
 
 def _failed(address: Address, error: Exception) -> DataError:
     said = explain(error, address.revision, "what stands behind @")
-    return DataError(f"{address.place}: the {address.what} {said}")
+    return DataError(f"{address.place}: the {'model' if address.kind == 'model' else 'data set'} {said}")

@@ -38,8 +38,8 @@ def checked(repo: Address, files: Iterable[RemoteFile]) -> tuple[RemoteFile, ...
             raise DataError(f"{repo.place}: more than {MOST_FILES:,} files; download it yourself and name the folder")
         if not _is_safe(file.path) or file.size < 0 or file.path in found:
             raise DataError(
-                f"{repo.place}: the list of its files holds a name or size that no file can have; the {repo.what} is damaged or "
-                "hostile: nothing of it is fetched"
+                f"{repo.place}: the list of its files holds a name or size that no file can have; "
+                f"the {'model' if repo.kind == 'model' else 'data set'} is damaged or hostile: nothing of it is fetched"
             )
         found[file.path] = file
     return tuple(found[path] for path in sorted(found))

@@ -121,8 +121,8 @@ def _read_page(text: bytes, address: Address) -> list[dict[str, object]]:
     refused = isinstance(said, dict) and (said.get("Success") is False or said.get("Code", 200) != 200)
     if refused or not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
         raise DataError(
-            f"{address.place}: ModelScope does not list the files of the {address.what}; check owner, name and revision, and "
-            "MODELSCOPE_API_TOKEN for a private one"
+            f"{address.place}: ModelScope does not list the files of the {'model' if address.kind == 'model' else 'data set'}; "
+            "check owner, name and revision, and MODELSCOPE_API_TOKEN for a private one"
         )
     return files
 

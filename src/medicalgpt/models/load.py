@@ -186,11 +186,11 @@ def _check_quantized(
     if kind is None:
         return
     if lora is not None:
-        refuse_quantized(found, "trained")
+        refuse_quantized(found, "be trained")
     if quantization != "none":
         raise ModelError(f"{found.name} has quantized weights already ({kind}); leave quantization={quantization} out")
     if adapter is not None and for_cpu(kind):
-        refuse_quantized(found, f"given the adapter {adapter.name}")
+        refuse_quantized(found, f"be given the adapter {adapter.name}")
 
 
 def _check_head(adapter: Located, head: HeadKind) -> None:

@@ -43,7 +43,7 @@ def find_chain(
     chain = [*reversed(below), *chain]
     if not chain:
         raise ModelError(f"{model} has no adapter to merge: it is a whole model already. Name one with --adapter")
-    refuse_quantized(found, "merged into")
+    refuse_quantized(found, "be merged into")
     kinds = {scores_answers(place) for place in chain}
     if len(kinds) > 1:
         raise ModelError("a reward model's adapter and a language model's cannot be merged into one model")

@@ -176,6 +176,6 @@ def refuse_quantized(found: Located, what: str) -> None:
     """Raises ModelError for a model folder with quantized weights where full-precision ones are needed."""
     if kind := located_kind(found):
         raise ModelError(
-            f"{found.name} has quantized weights ({kind}) and cannot be {what}: rounded weights take no small changes. "
+            f"{found.name} has quantized weights ({kind}) and cannot {what}: rounded weights take no small changes. "
             "Use the full-precision model it was made from; for QLoRA, train that one with quantization=nf4"
         )

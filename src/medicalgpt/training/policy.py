@@ -45,7 +45,7 @@ def load_trained(config: StageConfig, placed: bool = True) -> Loaded:
     """
     lora = config.lora if config.lora.enabled else None
     if lora is None:
-        refuse_quantized(locate(config.model.base, config.model.at, config.model.trust_remote_code), "trained")
+        refuse_quantized(locate(config.model.base, config.model.at, config.model.trust_remote_code), "be trained")
     head: HeadKind = "score" if config.scores else "language"
     # With adapters the frozen base has its type at once, and what peft makes goes by that.
     loaded = load(_with_dtype(config), config.quantization, lora, head, as_stored=not placed and lora is None)
