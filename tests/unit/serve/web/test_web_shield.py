@@ -83,7 +83,7 @@ def test_tabs_without_end_take_the_place_of_those_before(monkeypatch: pytest.Mon
     monkeypatch.setattr(events, "MOST_SESSIONS", 3)
     made = iter([SimpleNamespace(busy=number == 0, number=number) for number in range(6)])
     page: Any = SimpleNamespace()
-    wired = events.Events(page, page, lambda texts: next(made), Settings(), False)  # type: ignore[arg-type, return-value]
+    wired = events.Events(page, page, lambda texts: next(made), Settings())  # type: ignore[arg-type, return-value]
     for number in range(6):
         wired._session(SimpleNamespace(session_hash=f"tab{number}", headers={}))  # type: ignore[arg-type]
     assert list(wired.sessions) == ["tab0", "tab4", "tab5"]
