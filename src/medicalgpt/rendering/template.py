@@ -81,7 +81,7 @@ class ChatTemplate(TemplateText):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process gets the tokenizer and the text, and finds out the rest by itself."""
-        return _again, (self.tokenizer, self.source, self.name, self.documents_only, self.settings)
+        return _again, (self.tokenizer, self.source, self.name, self.documents_only, dict(self.settings))
 
     def prompt_ids(self, messages: Sequence[Message], tools: Tools = (), prefill: str = "") -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer.

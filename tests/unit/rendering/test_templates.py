@@ -288,6 +288,8 @@ def test_another_process_gets_the_settings_as_well() -> None:
     tokenizer.chat_template = tokenizer.chat_template + "{{ '!' if shout else '' }}"
     template = ChatTemplate(tokenizer, tokenizer.chat_template, "own").with_settings({"shout": True})
     again = pickle.loads(pickle.dumps(template))
+    plain = pickle.loads(pickle.dumps(ChatTemplate.load(tokenizer)))
+    assert dict(plain.settings) == {}
     asked = [Message("user", "a")]
     assert (
         again.prompt_ids(asked) == template.prompt_ids(asked) != ChatTemplate.load(tiny_tokenizer()).prompt_ids(asked)

@@ -47,7 +47,7 @@ def test_the_report_shows_what_the_log_holds(ctx: Any, tmp_path: Path) -> None:
     logged(tmp_path)
     LiveReport(ctx).interrupted(3, 20)
     html = (tmp_path / "report.html").read_text("utf-8")
-    for text in ("interrupted", "3 of 20", "50.0 %", "97.5 %", "2,100", "better", "on 40 rows", "data:image/png"):
+    for text in ("interrupted", "3 / 20", "50.0 %", "97.5 %", "2,100", "better", "on 40 rows", "data:image/png"):
         assert text in html, text
 
 
