@@ -4,6 +4,7 @@ import pytest
 
 from medicalgpt.phi import Detector
 from medicalgpt.phi.fold import latin
+from medicalgpt.phi.kinds import Kind
 
 DETECTOR = Detector(detectors=("patterns", "names"))
 
@@ -54,3 +55,23 @@ def test_what_is_said_is_no_name(text: str) -> None:
 )
 def test_a_name_behind_a_person_is_one(text: str, value: str) -> None:
     assert value in found(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        *((text, []) for text in ("The drip has a line called cannula.", "A PICC line infection was found.")),
+        *(
+            (text, [])
+            for text in ("The helpline: nurses answer.", "Go online: patients read it.", "first-line treatment")
+        ),
+        ("LINE：wang_xm88", ["wang_xm88"]),
+        ("請加LINE wangxm88", ["wangxm88"]),
+        ("line ID: wangxm88", ["wangxm88"]),
+        ("患者Line帳號 abc12345", ["abc12345"]),
+        ("微信：wangxiaoming", ["wangxiaoming"]),
+    ],
+)
+def test_the_messenger_is_no_line_of_a_drip(text: str, found: list[str]) -> None:
+    (spans,) = DETECTOR.find([text])
+    assert [text[s.start : s.end] for s in spans if s.kind is Kind.CHAT] == found
