@@ -100,7 +100,7 @@ def test_the_badges_are_what_pyproject_says_today(tmp_path: Path) -> None:
 
 def test_what_the_pictures_are_taken_of_exists() -> None:
     assert (ROOT / "configs" / "sft.yaml").is_file()
-    page = (ROOT / "src/medicalgpt/serve/web/page.py").read_text(encoding="utf-8")
+    page = (ROOT / "src/medicalgpt/serve/web/page_parts.py").read_text(encoding="utf-8")
     assert all(f'elem_id="{name}"' in page for name in ("ask", "stop", "status"))
     assert browser.QUESTION in (ROOT / "configs/pipelines/dpo.yaml").read_text(encoding="utf-8")
     assert "Ctrl-C ends it" in (ROOT / "src/medicalgpt/serve/web/launch.py").read_text(encoding="utf-8")

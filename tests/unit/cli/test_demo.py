@@ -31,8 +31,9 @@ def test_every_option_arrives(opened: list[Any]) -> None:
     words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
     result = CliRunner().invoke(app, ["demo", "--model", "m", *words.split()])
     assert result.exit_code == 0, result.output
-    ((model, opening, settings, place),) = opened
+    ((model, opening, settings, place, named),) = opened
     assert model == "m"
+    assert named == {}
     assert opening == ModelOptions(
         template="vicuna",
         family="llama",
@@ -67,6 +68,7 @@ def test_every_option_arrives(opened: list[Any]) -> None:
         "share": True,
         "slots": 2,
         "context": 900,
+        "keep": None,
         "feedback": Path("f.jsonl"),
         "emergency": "CN",
         "allow_host": ("nurse.example", "n2"),

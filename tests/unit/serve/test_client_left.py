@@ -18,6 +18,8 @@ from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.unwanted import UnwantedError, go_on, unless
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
+from medicalgpt.serve.web.info import ModelInfo
+from medicalgpt.serve.web.served import ServedModel
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import ENGLISH
@@ -117,7 +119,8 @@ def test_decoding_ends(streaming: bool) -> None:
 def test_the_page_stops_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = numbered()
     with BatchingEngine(engine, slots=1, queue=1) as live:
-        session = Session(live, 512, None, ENGLISH)
+        info = ModelInfo("m", "b", "", (), "", "", (), 512, "", "chatml")
+        session = Session([ServedModel("m", live, 512, info)], None, ENGLISH)
         steps = session.ask("A fever?", Settings(temperature=0.0, max_new_tokens=4))
         next(steps)
         session.stop()
