@@ -31,13 +31,14 @@ from medicalgpt.models.load import Loaded, load, load_base, load_tokenizer, pick
 from medicalgpt.models.locate import Located, locate
 from medicalgpt.models.merge import Chain, find_chain, merge_adapter
 from medicalgpt.models.rope import agreed
+from medicalgpt.models.scorer import MERGED_FROM
 from medicalgpt.models.token_map import TokenMap
 from medicalgpt.models.tokenizers import require_map
 from medicalgpt.rendering.build import tokenizer_hash
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.runs import manifest
 from medicalgpt.runs.bases import check_base
-from medicalgpt.runs.folder import MERGED, MERGED_FROM, RunFolder
+from medicalgpt.runs.folder import MERGED, RunFolder
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.reward_report import FILE as REWARD_REPORT
 from medicalgpt.runs.staging import staged

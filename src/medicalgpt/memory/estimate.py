@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from medicalgpt.config.base import StageConfig
-from medicalgpt.config.rl import RlConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
-from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, estimate
+from medicalgpt.memory.footprint import MemoryEstimate, estimate
 from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
 from medicalgpt.memory.setup import METHODS, Method, Setup
@@ -103,16 +102,7 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
-    estimated = estimate(trained, setup)
-    if isinstance(config, RlConfig):
-        return with_roles(estimated, trained, roles_of(config, trained))
-    choice = config.reference_choice
-    if choice is None or choice.reference != "model":
-        return estimated
-    other = choice.reference_model or model.base
-    shape = shape_of_model(other, None if choice.reference_model else model.at, model.trust_remote_code)
-    kept = replace(setup, dtype=_types("lora", model.dtype)[0])
-    return replace(estimated, reference=base_bytes(shape, kept, trained=False) // shards)
+    return with_roles(estimate(trained, setup), trained, roles_of(config, trained))
 
 
 def fits(config: StageConfig) -> bool:

@@ -6,7 +6,6 @@ weights and moments, but no activations and no gradients beside the policy's.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.rl import RlConfig, RolloutConfig
@@ -15,14 +14,15 @@ from medicalgpt.errors import ModelError
 from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, lora_targets
 from medicalgpt.memory.setup import BYTES
 from medicalgpt.memory.shape import ModelShape, shape_of_model
-from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.locate import locate
+from medicalgpt.models.scorer import same_base, scorer_of
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The others of a stage with rollouts. A shape is that of a model that is loaded beside the policy; None: there is none.
+    """The others of a stage: of one with rollouts several, else at most a reference.
 
+    A shape is that of a model that is loaded beside the policy; None: there is none.
     `answers` are those that are decoded together, each `answer_tokens` long with its prompt; 0 where others decode them.
     """
 
@@ -35,10 +35,17 @@ class Roles:
     answer_tokens: int = 0
 
 
-def roles_of(config: RlConfig, policy: ModelShape) -> Roles:
-    """Everybody beside the policy. A model that cannot be read is taken to be of its shape; who opens it says what is wrong."""
+def roles_of(config: StageConfig, policy: ModelShape) -> Roles:
+    """Everybody beside the policy. Of a stage with rollouts a model that cannot be read is taken to be of the policy's shape; who
+    opens it says what is wrong.
+
+    Raises:
+        ModelError: the reference of another stage cannot be read.
+    """
+    if not isinstance(config, RlConfig):
+        return _compared(config)
     scorer = config.scoring.model if config.scoring else None
-    shared = scorer is not None and config.lora.enabled and _is_adapter_of(scorer, config)
+    shared = scorer is not None and config.lora.enabled and _is_on_base(scorer, config)
     own = config.rollout.backend == "own"
     return Roles(
         critic=config.critic is not None,
@@ -51,14 +58,19 @@ def roles_of(config: RlConfig, policy: ModelShape) -> Roles:
     )
 
 
-def _is_adapter_of(name: str, config: RlConfig) -> bool:
-    """Whether a reward model is an adapter of the policy's base, or the merged model beside one, which is taken in its place."""
+def _compared(config: StageConfig) -> Roles:
+    """The second model of an objective that has one loaded."""
+    choice, model = config.reference_choice, config.model
+    if choice is None or choice.reference != "model":
+        return Roles()
+    other = choice.reference_model or model.base
+    revision = None if choice.reference_model else model.at
+    return Roles(reference=shape_of_model(other, revision, model.trust_remote_code))
+
+
+def _is_on_base(scorer: str, config: RlConfig) -> bool:
     try:
-        found = locate(name)
-        beside = Path(found.folder).parent / "model"
-        if not found.is_adapter and (beside / "adapter_config.json").is_file():
-            found = locate(str(beside))
-        return found.is_adapter and locate(base_name(found)).folder == locate(config.model.base, config.model.at).folder
+        return same_base(scorer_of(scorer), locate(config.model.base, config.model.at))
     except ModelError:
         return False
 
@@ -111,7 +123,7 @@ def with_roles(alone: MemoryEstimate, policy: ModelShape, roles: Roles) -> Memor
             alone,
             critic=critic,
             scorer=scorer,
-            reference=alone.reference + held(roles.reference),
+            reference=held(roles.reference),
             teacher=held(roles.teacher),
         )
     return _while_answering(found, policy, roles)

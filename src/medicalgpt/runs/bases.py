@@ -4,8 +4,9 @@ from pathlib import Path
 
 from medicalgpt.errors import ModelError
 from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.scorer import MERGED_FROM
 from medicalgpt.runs import manifest
-from medicalgpt.runs.folder import MERGED, MERGED_FROM
+from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_file, hash_json, hash_tree
 
 _MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.py")

@@ -21,7 +21,6 @@ from medicalgpt.runs.staging import damage, discard, recover, staged, write_comp
 
 LOCK = ".lock"
 MERGED = "merged"  # the model of a LoRA run as plain weights, beside `model`
-MERGED_FROM = "merged_from.txt"  # in it, the hash of the manifest that the run had then
 _STEP = re.compile(r"step-([1-9]\d*)")  # no run goes on from step-0, which holds weights alone
 _HALF_FILE = re.compile(r"\.[\w.]+\.(yaml|jsonl?|html)\.\d+\.tmp")
 _LEFTOVER = re.compile(r"\.(step-\d+)\.(tmp|old|del)")

@@ -8,8 +8,9 @@ from medicalgpt.errors import ModelError
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.export import certificate
 from medicalgpt.export.certificate import weights_hash
+from medicalgpt.models.scorer import MERGED_FROM
 from medicalgpt.runs import manifest
-from medicalgpt.runs.folder import MERGED, MERGED_FROM
+from medicalgpt.runs.folder import MERGED
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.runs.manifest import Manifest
 from medicalgpt.runs.trust_parts import Certificate, Data, Link, State

@@ -16,6 +16,7 @@ from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, estimate
 from medicalgpt.memory.roles import Roles, usual_roles, with_roles
 from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import shape_of_config, shape_of_size
+from medicalgpt.models.scorer import MERGED_FROM
 
 SIZES = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "vocab_size": 2000}
 FULL = {"lora": {"enabled": False}}
@@ -67,6 +68,7 @@ def test_with_lora_the_base_is_there_once(base: Path, tmp_path: Path) -> None:
     assert shared.critic == 3 * trained
     assert shared.scorer == trained
     merged = folder(tmp_path / "rm" / "merged")
+    (merged / MERGED_FROM).write_text("stamp\n")
     assert found(base, PpoConfig, reward={"model": str(merged)}).scorer == trained, "its adapter is taken"
     alone = found(base, PpoConfig, reward={"model": str(folder(tmp_path / "other"))})
     assert alone.scorer == base_bytes(shape_of_config(tiny_config("llama", **SIZES)), alone.setup)

@@ -17,6 +17,7 @@ from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.passes import Passes
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.reward import RewardPolicy
+from medicalgpt.models.scorer import same_base, scorer_of
 from medicalgpt.models.shard import Sharding
 from medicalgpt.runs.reward_report import RewardReport
 from medicalgpt.training.policy import AUTOCAST, ask_batching, checkpointed, keep_trained, load_trained, mixed_precision
@@ -25,8 +26,6 @@ from medicalgpt.training.rl.roles import Roles, critic_ids
 from medicalgpt.training.rl.scorers import (
     check_scorer,
     linear,
-    same_base,
-    scorer_of,
     separate_critic,
     separate_scorer,
 )

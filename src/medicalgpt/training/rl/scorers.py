@@ -12,9 +12,8 @@ from medicalgpt.config.rl import PpoObjective, RlConfig
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models import adapters
-from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.load import load, load_tokenizer
-from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.locate import Located
 from medicalgpt.models.merge import merge_adapter
 from medicalgpt.models.passes import Passes
 from medicalgpt.models.reward import RewardPolicy, probe_scores
@@ -22,28 +21,11 @@ from medicalgpt.models.shard import Sharding
 from medicalgpt.models.trial import Trial
 from medicalgpt.rendering.build import tokenizer_hash
 from medicalgpt.rewards.reward_model import require_scorer
-from medicalgpt.runs.folder import MERGED_FROM
 from medicalgpt.runs.reward_report import FILE, RewardReport, read_report
 from medicalgpt.training.placing import place
 from medicalgpt.training.policy import keep_trained
 from medicalgpt.training.rl.roles import critic_ids
 from medicalgpt.training.sharding import opened
-
-
-def scorer_of(path: str) -> Located:
-    """The reward model; the adapter of a run whose merged folder was named, as it can share the policy's base."""
-    place = Path(path).expanduser()
-    beside = place.parent / "model"
-    if (place / MERGED_FROM).is_file() and (beside / "adapter_config.json").is_file():
-        return locate(str(beside))
-    return locate(path)
-
-
-def same_base(scorer: Located, base: Located) -> bool:
-    if scorer.kind != "adapter" or not adapters.can_share(scorer):
-        return False
-    theirs = locate(base_name(scorer))
-    return Path(theirs.folder).resolve() == Path(base.folder).resolve()
 
 
 def check_scorer(config: RewardConfig, where: Located, tokenizer: Any) -> RewardReport | None:
