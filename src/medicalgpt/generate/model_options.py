@@ -30,7 +30,7 @@ class ModelOptions:
         device_map: "auto" lays the layers over all GPUs that are there, instead of the whole model on one.
         tensor_parallel: with vllm, GPUs that share every weight.
         memory_share: with vllm, the share of a GPU's memory that it takes; None: vLLM's own.
-        adapters: with vllm, further adapters by name (folder or run), of which each answer may have another.
+        adapters: with vllm or on the web page, further adapters by name (folder or run), of which each answer may have another.
     """
 
     adapter: str | None = None

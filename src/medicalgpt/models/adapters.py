@@ -33,6 +33,12 @@ def scores_answers(adapter: Located) -> bool:
     return bool(read_adapter(adapter).get("task_type") == "SEQ_CLS")
 
 
+def require_writer(adapter: Located) -> None:
+    """Refuse a reward model's adapter where answers are to be written. Raises ModelError."""
+    if scores_answers(adapter):
+        raise ModelError(f"{adapter.name} is a reward model; it scores answers (medicalgpt score) and writes none")
+
+
 def attach(
     model: nn.Module,
     lora: LoraConfig | None,
@@ -199,9 +205,8 @@ def check_switchable(adapter: Located) -> None:
     Raises:
         ModelError: saying which.
     """
+    require_writer(adapter)
     config, where = read_adapter(adapter), adapter.folder
-    if scores_answers(adapter):
-        raise ModelError(f"{where} is a reward model; it scores answers (medicalgpt score) and writes none")
     also = [key for key in ("modules_to_save", "trainable_token_indices") if config.get(key)]
     also += [ROPE_FILE] if scaling_of(adapter) is not None else []
     also += ["bias"] if config.get("bias", "none") != "none" else []

@@ -14,7 +14,7 @@ from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.device import multiplies_bfloat16, own_device
 from medicalgpt.models.adapter_config import base_name
-from medicalgpt.models.adapters import attach, scores_answers
+from medicalgpt.models.adapters import attach, require_writer, scores_answers
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import quiet, to_stderr
 from medicalgpt.models.embeddings import grow, require_rows, resize
@@ -195,10 +195,9 @@ def _check_quantized(
 
 def _check_head(adapter: Located, head: HeadKind) -> None:
     """A reward model's adapter answers nothing, and a chat model's scores nothing; starting one from the other is refused."""
-    scores = scores_answers(adapter)
-    if scores and head == "language":
-        raise ModelError(f"{adapter.name} is a reward model; it scores answers (medicalgpt score) and writes none")
-    if not scores and head == "score":
+    if head == "language":
+        require_writer(adapter)
+    elif not scores_answers(adapter):
         raise ModelError(
             f"{adapter.name} is a language model's adapter, not a reward model's; give a reward model here, or merge "
             "the adapter first when a reward model is to start from it"

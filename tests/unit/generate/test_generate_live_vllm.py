@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serving import wait_for
 from tests.tiny import save_tiny
 from tests.unit.generate.test_generate_live import News
 from tests.vllm_core import Core, stand_in
@@ -69,8 +70,7 @@ def test_an_answer_joins_while_others_are_under_way(live: BatchingEngine, core: 
     first, second, third = News(), News(), News()
     live.submit(ask("a"), Sampling(8), first)
     core.gate.release()
-    while not core.sizes:
-        pass
+    wait_for(lambda: core.sizes)
     live.submit(ask("a longer question"), Sampling(4), second)
     live.submit(ask("b"), Sampling(6), third)
     core.gate.release(100)
@@ -117,15 +117,13 @@ def test_a_stop_text_ends_an_answer_in_the_middle_of_a_step(live: BatchingEngine
 def test_a_refusal_ends_one_request_and_a_failure_those_under_way(live: BatchingEngine, core: Gated) -> None:
     refused, lost, after = News(), News(), News()
     live.submit(ask("a"), Sampling(13), refused)
-    while refused.error is None:
-        pass
+    refused.wait()
     assert isinstance(refused.error, ServeError)
     assert "vLLM does not take this request: max_tokens is unlucky" in str(refused.error)
     core.broken = True
     live.submit(ask("a"), Sampling(8), lost)
     core.gate.release()
-    while lost.error is None:
-        pass
+    lost.wait()
     assert str(lost.error) == "the model failed on this request (RuntimeError); the server goes on"
     assert not core.requests
     live.submit(ask("a"), Sampling(4), after)

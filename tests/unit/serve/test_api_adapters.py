@@ -1,5 +1,6 @@
 """Several adapters behind one server, by vLLM (a stand-in): each by the name that a client asks for."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from tests.vllm_core import Core, stand_in
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import ModelError, ServeError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.serve.api.app import create_app
@@ -103,3 +104,11 @@ def test_names_on_the_command_line(given: list[str], said: str, tmp_path: Path) 
     done = CliRunner().invoke(app, ["serve", "--model", str(tmp_path), "--port", "0", "--backend", "vllm", *words])
     assert done.exit_code != 0
     assert said in done.output
+
+
+def test_an_adapter_that_changes_the_base_is_no_one_of_several(core: Core, places: dict[str, str]) -> None:
+    config = Path(places["ward"]) / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"modules_to_save": ["lm_head"]}))
+    base = str(Path(places["ward"]).parent / "base")
+    with pytest.raises(ModelError, match="changes weights of the base itself"):
+        Engine.open(base, backend="vllm", adapters=places)

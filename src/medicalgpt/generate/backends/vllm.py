@@ -16,7 +16,7 @@ from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.sampling import PENALTIES, Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.adapter_config import read_adapter
-from medicalgpt.models.adapters import scores_answers
+from medicalgpt.models.adapters import check_switchable, require_writer
 from medicalgpt.models.locate import Located, locate
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what vLLM's max_lora_rank may be
@@ -51,7 +51,7 @@ class VllmBackend:
         self._allowed = None if known is None else known.ids
         named = {"": adapter} if adapter is not None else {}
         named |= {name: locate(where) for name, where in options.adapters.items()}
-        self._loras = {name: _lora(name or "adapter", i, where) for i, (name, where) in enumerate(named.items(), 1)}
+        self._loras = {name: _lora(name, i, where) for i, (name, where) in enumerate(named.items(), 1)}
         self.llm = vllm.LLM(
             base.complete(),
             dtype=options.dtype,
@@ -146,11 +146,11 @@ class VllmBackend:
 
 
 def _lora(name: str, number: int, where: Located) -> object:
+    """What vLLM is told of an adapter; the one of answers that name none has no name, and may be alone."""
     if not where.is_adapter:
         raise ServeError(f"{where.name} is a model, not an adapter of one; give an adapter or run folder")
-    if scores_answers(where):
-        raise ServeError(f"{where.name} is a reward model; it scores answers (medicalgpt score) and writes none")
-    return _vllm("vllm.lora.request").LoRARequest(name, number, where.folder)
+    (check_switchable if name else require_writer)(where)
+    return _vllm("vllm.lora.request").LoRARequest(name or "adapter", number, where.folder)
 
 
 def _room_for(adapters: Sequence[Located]) -> dict[str, object]:
