@@ -1,6 +1,6 @@
 """`medicalgpt demo`: talk to a model in the browser."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,24 +69,17 @@ def demo(
     """Talk to a model in the browser. Not a doctor: for education and research."""
     place: dict[str, Any] = {"host": host, "port": port, "share": share, "slots": slots, "context": context_len}
     place |= {"feedback": feedback, "keep": keep, "emergency": emergency, "allow_host": tuple(allow_host or ())}
-    named = option.adapters(named_adapter or ())
-    open_page(model, options, {"system": system or "", **vars(sampling)}, place, named)
+    options = replace(options, adapters=option.adapters(named_adapter or ()))
+    open_page(model, options, {"system": system or "", **vars(sampling)}, place)
 
 
-def open_page(
-    model: str,
-    options: ModelOptions,
-    settings: dict[str, Any],
-    place: dict[str, Any],
-    named: Mapping[str, str] | None = None,
-) -> None:
+def open_page(model: str, options: ModelOptions, settings: dict[str, Any], place: dict[str, Any]) -> None:
     """Load a model and serve the page until it is interrupted.
 
     Args:
-        options: how the model is loaded.
+        options: how the model is loaded; readers choose from its `adapters` and the model alone.
         settings: fields of `Settings`.
         place: fields of `Place`.
-        named: adapters for the model by the names that readers choose from; the model alone is one of them, too.
 
     Raises:
         MedicalGPTError: whatever of it is wrong; the port is tried before the model is loaded.
@@ -107,20 +100,18 @@ def open_page(
     from medicalgpt.kernels.primitive_cache import bound_primitive_caches
 
     bound_primitive_caches(where.slots)
-    engines, adapters = _engines(model, options, named or {})
+    engines, adapters = _engines(model, options)
     serve(engines, model, adapters, where, defaults, lambda line: say(line, err=True))
 
 
-def _engines(
-    model: str, options: ModelOptions, named: Mapping[str, str]
-) -> tuple[dict[str, "Engine"], dict[str, str | None]]:
+def _engines(model: str, options: ModelOptions) -> tuple[dict[str, "Engine"], dict[str, str | None]]:
     """The models that answer and their adapters, by name: one, or each of the named adapters and the model without any."""
     from medicalgpt.errors import ServeError
     from medicalgpt.generate.engine import Engine
     from medicalgpt.generate.shared import SharedBase
     from medicalgpt.serve.web.info import plain_name
 
-    name = plain_name(options.adapter or model)
+    name, named = plain_name(options.adapter or model), options.adapters
     if not named:
         return {name: Engine.with_options(model, options)}, {name: options.adapter}
     if options.adapter is not None:

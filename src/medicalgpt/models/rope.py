@@ -102,7 +102,7 @@ def agreed(asked: RopeScaling | None, adapter: Located | None) -> RopeScaling | 
 def kinds(config: object) -> Iterator[str]:
     """The kinds of rotary positions that a config names; some families have one for each kind of layer."""
     for one in _parameters(config):
-        yield str(one.get("rope_type", one.get("type", "")))
+        yield str(_kind(one) or "")
 
 
 def same_for_all(config: object) -> int | None:

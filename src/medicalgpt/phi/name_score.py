@@ -28,6 +28,7 @@ OVER: Final = -1.0
 IN_A_ROW: Final = 1.5
 """What is added to the score of a name in an enumeration with another one."""
 _ROW: Final = re.compile(r"[、,/和与與及跟] ?")
+_ROW_BEFORE: Final = re.compile(f"{_ROW.pattern}$")
 
 
 @dataclass(frozen=True, order=True)
@@ -98,7 +99,7 @@ class Choice:
         for name in late:
             if name.score < name.least(True) - IN_A_ROW or self._over(name):
                 continue
-            before = re.search(r"[、,/和与與及跟] ?$", self.text[max(0, name.start - 2) : name.start])
+            before = _ROW_BEFORE.search(self.text[max(0, name.start - 2) : name.start])
             after = _ROW.match(self.text, name.end)
             if (before and name.start - len(before.group()) in ends) or (after and after.end() in starts):
                 self.taken.append(name)

@@ -31,9 +31,8 @@ def test_every_option_arrives(opened: list[Any]) -> None:
     words += " --adapter a --template vicuna --revision r --dtype float32 --quantization nf4 --backend vllm --trust-remote-code"
     result = CliRunner().invoke(app, ["demo", "--model", "m", *words.split()])
     assert result.exit_code == 0, result.output
-    ((model, opening, settings, place, named),) = opened
+    ((model, opening, settings, place),) = opened
     assert model == "m"
-    assert named == {}
     assert opening == ModelOptions(
         template="vicuna",
         family="llama",

@@ -21,7 +21,7 @@ from medicalgpt.data.records import Kind
 from medicalgpt.data.rows import open_rows
 from medicalgpt.errors import MedicalGPTError, ServeError
 from medicalgpt.serve.web.conversation import WebAnswer
-from medicalgpt.serve.web.rating_rows import best, compared_pairs, comparison, pair, verdict
+from medicalgpt.serve.web.rating_rows import compared_pairs, comparison, pair, verdict
 from medicalgpt.serve.web.tally import Tally
 from medicalgpt.serve.web.trial import Trial, Verdict
 
@@ -95,7 +95,7 @@ class Feedback:
         first, *others = trial.answers
         if not trial.complete or any(other.prompt != first.prompt for other in others):
             return Saved(0, False)
-        row, good = comparison(trial, said), best(trial, said)
+        row, good = comparison(trial, said), trial.best(said)
         pairs = [] if good is None else compared_pairs(trial, row, good)
         bad = trial.answers if said == "bad" else []
         with self._lock:

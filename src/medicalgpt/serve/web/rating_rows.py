@@ -37,11 +37,6 @@ def compared_pairs(trial: Trial, row: Row, good: WebAnswer) -> list[Row]:
     return [pair(good, bad) | {"answers": [], "comparison": row["comparison"]} for bad in worse]
 
 
-def best(trial: Trial, said: Verdict) -> WebAnswer | None:
-    """The answer under the letter that was said."""
-    return trial.answers[LETTERS.index(said)] if said in LETTERS else None
-
-
 def _turns(answer: WebAnswer) -> list[dict[str, object]]:
     return [turn.as_dict() for turn in answer.prompt]
 

@@ -43,12 +43,16 @@ class Trial:
         told = zip(LETTERS, self.answers)
         return "; ".join(f"{letter}: {answer.signature}" for letter, answer in told)
 
+    def best(self, verdict: Verdict | None) -> WebAnswer | None:
+        """The answer under the letter that was said."""
+        return self.answers[LETTERS.index(verdict)] if verdict in LETTERS else None
+
     def reveal(self, verdict: Verdict | None) -> None:
         """Give the answers to the exchange; the conversation goes on from the best one.
 
         A silent answer is left out: it would only confuse the model in the next turn.
         """
-        best = self.answers[LETTERS.index(verdict)] if verdict in LETTERS else None
+        best = self.best(verdict)
         said = [answer for answer in self.answers if answer.text.strip()]
         self.exchange.shown = len(self.exchange.answers) + (said.index(best) if best in said else 0)
         self.exchange.answers += said
