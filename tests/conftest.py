@@ -8,6 +8,7 @@ import pytest
 
 from medicalgpt.language import choose
 from tests.kernels import header
+from tests.tiny import CHATML, tiny_tokenizer
 
 os.environ["MEDICALGPT_LANG"] = "en"  # whatever the machine speaks; processes that tests start inherit it
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
@@ -51,3 +52,12 @@ def _english_again() -> Iterator[None]:
     """A test that chose a language leaves none behind."""
     yield
     choose(None)
+
+
+@pytest.fixture(autouse=True)
+def _shared_tokenizer() -> Iterator[None]:
+    """A test that changes the tokenizer which all share fails itself, not one that comes after it by chance."""
+    yield
+    if tiny_tokenizer.cache_info().currsize and tiny_tokenizer().chat_template != CHATML:
+        tiny_tokenizer.cache_clear()
+        pytest.fail("this test left another chat template in tiny_tokenizer(), which all tests share: copy it first")

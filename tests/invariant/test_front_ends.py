@@ -23,6 +23,8 @@ from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.chat import Chat
 from medicalgpt.serve.web.conversation import WebAnswer, WebExchange
+from medicalgpt.serve.web.info import ModelInfo
+from medicalgpt.serve.web.served import ServedModel
 from medicalgpt.serve.web.session import Session
 from medicalgpt.serve.web.settings import Settings
 from medicalgpt.serve.web.texts import ENGLISH
@@ -84,7 +86,8 @@ def in_a_file(engine: Engine, seen: list[list[int]], folder: Path) -> None:
 
 def on_the_page(engine: Engine, seen: list[list[int]], folder: Path) -> None:
     live: Any = SimpleNamespace(engine=engine, submit=None, slots=1)
-    session = Session(live, engine.context, None, ENGLISH)
+    info = ModelInfo("m", "b", "", (), "", "", (), engine.context, "", "chatml")
+    session = Session([ServedModel("m", live, engine.context, info)], None, ENGLISH)
     session.conversation.exchanges = [WebExchange(FIRST, [WebAnswer((), ANSWER, "stop")])]
     with pytest.MonkeyPatch.context() as patch:
         prompts = says(patch, SimpleNamespace(live=live), "")  # type: ignore[arg-type]

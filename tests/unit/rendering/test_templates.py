@@ -1,5 +1,6 @@
 """Chat templates: their text to the letter, and what is trained of any conversation under any of them."""
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -284,7 +285,7 @@ def test_thinking_templates_get_one_chain_per_answer() -> None:
 
 
 def test_another_process_gets_the_settings_as_well() -> None:
-    tokenizer = tiny_tokenizer()
+    tokenizer = copy.deepcopy(tiny_tokenizer())
     tokenizer.chat_template = tokenizer.chat_template + "{{ '!' if shout else '' }}"
     template = ChatTemplate(tokenizer, tokenizer.chat_template, "own").with_settings({"shout": True})
     again = pickle.loads(pickle.dumps(template))
