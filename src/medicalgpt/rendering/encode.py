@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering.ranks import Ranks
 from medicalgpt.rendering.sections import Sections
 from medicalgpt.rendering.spelling import Spelling
 from medicalgpt.rendering.unwanted import go_on
-from medicalgpt.rendering.words import Words, cuts_words, encoded
 
 _FAST: Final = "transformers.tokenization_utils_tokenizers"
 _REMEMBERED: Final = 4  # texts: a row is measured, and then encoded; a pair has two of them
@@ -72,21 +72,19 @@ class Encoder:
         found: list[int] = self.array(text).tolist()
         return found
 
-    def array(self, text: str, cuts: Sequence[int] = ()) -> np.ndarray:
-        """The same as int32 of shape [tokens]. `cuts` are places where the tokenizer cuts this text in any case."""
+    def array(self, text: str) -> np.ndarray:
+        """The same as int32 of shape [tokens]."""
         if not text:
             return np.empty(0, np.int32)
         go_on()
         inner = self.backend
         if inner is None or inner.encode_special_tokens or inner.truncation is not None or inner.padding is not None:
             return np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], np.int32)
-        if self._words is not None:
-            return self._words.ids(text, cuts)
-        return np.asarray(encoded(inner, text), np.int32)
+        return self._ranks.ids(text)
 
     @cached_property
-    def _words(self) -> Words | None:
-        return Words(self.backend) if self.backend is not None and cuts_words(self.backend) else None
+    def _ranks(self) -> Ranks:
+        return Ranks(self.backend)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids, special tokens included."""
@@ -125,7 +123,7 @@ class Encoder:
     @cached_property
     def sections(self) -> Sections:
         """The text between special tokens, each stretch of which is encoded by itself."""
-        return Sections(self.array, self.decode, self.backend, alike=self._words is not None)
+        return Sections(self.array, self.decode, self.backend)
 
     def each_prefix(self, parts: Sequence[str]) -> list[list[int]]:
         """As `parts`, for any tokenizer: the text up to every boundary is encoded, which for many parts takes long."""

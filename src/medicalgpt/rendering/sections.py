@@ -23,21 +23,14 @@ class Sections:
     """Finds the ids of consecutive parts of one text, where the tokenizer's own rules allow to say them at once.
 
     Args:
-        encode: text to ids, with nothing added; the second argument are places where it is cut in any case.
+        encode: text to ids, with nothing added.
         decode: ids to text.
         backend: the tokenizer of the `tokenizers` library; None for any other, about which nothing is known.
-        alike: a stretch has the same ids wherever it stands (`words.cuts_words`).
     """
 
-    def __init__(
-        self,
-        encode: Callable[[str, Sequence[int]], np.ndarray],
-        decode: Callable[[list[int]], str],
-        backend: Any,
-        alike: bool = False,
-    ) -> None:
-        self.encode, self.decode, self.backend, self.alike = encode, decode, backend, alike
-        self._kept = lru_cache(_PIECES)(lambda piece: encode(piece, ()))
+    def __init__(self, encode: Callable[[str], np.ndarray], decode: Callable[[list[int]], str], backend: Any) -> None:
+        self.encode, self.decode, self.backend = encode, decode, backend
+        self._kept = lru_cache(_PIECES)(encode)
 
     def parts(self, parts: Sequence[str]) -> list[np.ndarray] | None:
         """Ids of each part; None where they must be found by encoding every prefix."""
@@ -52,18 +45,11 @@ class Sections:
         """The ids of the text cut before each of these special tokens; None where they have others, or not all of these: a
         special token that is not always one (within words, say), or an unknown character."""
         special = [self._special[mark.group()] for mark in marks]
-        ids = self.encode(text, [mark.start() for mark in marks if mark.start()] if self._apart else ())
+        ids = self.encode(text)
         at = np.flatnonzero(self._is_special[ids])
         if ids[at].tolist() != special:
             return None
         return [ids[a:b] for a, b in pairwise((0, *at.tolist(), len(ids)))]
-
-    @cached_property
-    def _apart(self) -> bool:
-        """Whether stretches may be encoded one by one: nothing else is looked for before a text is cut into them."""
-        added = self.backend.get_added_tokens_decoder().values()
-        plain = all(t.normalized or t.content in self._special for t in added)
-        return self.alike and plain and not any(t.single_word or t.lstrip or t.rstrip for t in added)
 
     @cached_property
     def _special(self) -> dict[str, int]:
@@ -88,7 +74,7 @@ class Sections:
 
     def piece(self, text: str) -> np.ndarray:
         """Ids of a short text, which may have been asked for before."""
-        return self._kept(text) if len(text) <= _SHORT else self.encode(text, ())
+        return self._kept(text) if len(text) <= _SHORT else self.encode(text)
 
     def spelled(self, text: str) -> bool:
         """Whether ids of this text, and of any piece of it, spell just what they were made of."""
@@ -100,7 +86,7 @@ class Sections:
         return (
             plain
             and isinstance(self.backend.decoder, decoders.ByteLevel)
-            and self.decode(self.encode("a", ()).tolist()) == "a"
+            and self.decode(self.encode("a").tolist()) == "a"
         )
 
 
@@ -158,7 +144,7 @@ class _Walk:
         stop = following.end() if following else len(self.text)
         if self.bounded or not self.sections.spelled(self.text[self.origin : stop]):
             return False
-        ids = self.sections.encode(self.text[end:stop], ())
+        ids = self.sections.encode(self.text[end:stop])
         self.stretches[self.number] = ids[:-1] if following else ids
         self.origin, self.taken = end, 0
         return True

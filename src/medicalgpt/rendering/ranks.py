@@ -1,0 +1,204 @@
+"""Byte-level BPE by `tiktoken`, several times as quick as `tokenizers`, where its ids are provably the same.
+
+`tiktoken` joins the neighbours whose bytes together are the token of the lowest id, `tokenizers` those that stand first in its
+list of merges. Let the list be in the order of the ids that it makes, and let both know only tokens that their own bytes are
+joined to. Then both join alike. Say they have so far, and `tiktoken` goes on with a pair that makes the token T. Nothing was
+joined across the ends of T, so what happened within them is what happens when T's bytes are encoded alone, of which the join
+that makes T is the only one left. So that one joins this very pair, and it stands in the list.
+
+What stands before the joining, the expression that cuts text into words, is written for `tiktoken` anew. Both libraries bring
+Unicode tables of their own age; a text with a character that not all ages have alike is left to `tokenizers`.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers
+
+from medicalgpt.rendering.spelling import characters
+
+_WORTH: Final = (
+    1 << 20
+)  # characters that are encoded before the vocabulary is looked through, which takes up to a second
+_LONGEST: Final = 50_000  # characters of a text: in a long run of white space `tiktoken` runs out of stack
+_SHORT: Final = 200  # characters: a batch of one is handed to another thread, which takes longer than so short a text
+
+_GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_GPT2_DIGITS: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
+"""Each digit is cut off before the rest is looked at, so that white space before one is at its end."""
+_KNOWN: Final = frozenset(
+    (
+        _GPT2,
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    )
+)
+"""The expressions of GPT-2, of cl100k with the Llama 3 line, and of the Qwen lines, as tokenizer.json has them. Each matches
+every character: what is matched by none `tiktoken` would leave out."""
+
+
+class Ranks:
+    """Encodes text as `backend` does, with nothing added."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self._seen = 0
+
+    def ids(self, text: str) -> np.ndarray:
+        """Ids of a text, int32 of shape [tokens]."""
+        if self._seen < _WORTH:
+            self._seen += len(text)
+        elif (quick := self._quick) is not None and quick.sure(text):
+            return quick.ids(text)
+        return np.asarray(encoded(self.backend, text), np.int32)
+
+    @cached_property
+    def _quick(self) -> "_Quick | None":
+        return _Quick.of(self.backend)
+
+
+class _Quick:
+    """`tiktoken` with the vocabulary of a backend that it is proven to encode as.
+
+    Args:
+        missing: bytes that have no token.
+        normal: texts must be in normal form C already.
+    """
+
+    def __init__(
+        self, expression: str, ranks: dict[bytes, int], special: dict[str, int], missing: frozenset[int], normal: bool
+    ) -> None:
+        import tiktoken
+
+        encoding = tiktoken.Encoding("", pat_str=expression, mergeable_ranks=ranks, special_tokens=special)
+        self._encode, self._special = encoding.encode_to_numpy, encoding.special_tokens_set
+        self._unsure = re.compile(f"[^{_alike(missing)}]")
+        self._normal = normal
+
+    @classmethod
+    def of(cls, backend: Any) -> "_Quick | None":
+        """None where it is not proven for this backend."""
+        expression = _expression(backend)
+        added = {token.content: int(index) for index, token in backend.get_added_tokens_decoder().items()}
+        if expression is None or not isinstance(backend.normalizer, normalizers.NFC | None) or not _apart(added):
+            return None
+        if any(t.single_word or t.lstrip or t.rstrip for t in backend.get_added_tokens_decoder().values()):
+            return None
+        found = _ranks(backend.model, added)
+        if found is None:
+            return None
+        ranks = found
+        missing = frozenset(byte for byte in range(256) if bytes([byte]) not in ranks)
+        if missing & _BEYOND_ASCII:
+            return None
+        return cls(expression, ranks, added, missing, backend.normalizer is not None)
+
+    def sure(self, text: str) -> bool:
+        """Whether this text is encoded as the backend does."""
+        if len(text) > _LONGEST or self._unsure.search(text) is not None:
+            return False
+        return not self._normal or unicodedata.is_normalized("NFC", text)
+
+    def ids(self, text: str) -> np.ndarray:
+        found: np.ndarray = self._encode(text, allowed_special=self._special, disallowed_special=())
+        return found.view(np.int32)
+
+
+_BEYOND_ASCII: Final = frozenset((*range(0x80, 0xC0), *range(0xC2, 0xF0)))
+"""The bytes that UTF-8 writes characters up to U+FFFF with."""
+
+
+def encoded(backend: Tokenizer, text: str) -> list[int]:
+    """Ids of a text with nothing added. Of a long one without the places of its tokens, which take half of the time."""
+    if len(text) <= _SHORT:
+        ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+    else:
+        ids = backend.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    return ids
+
+
+def _expression(backend: Any) -> str | None:
+    """The expression that cuts as the backend's pre-tokenizer does; None for one that is not known here."""
+    if backend.pre_tokenizer is None:
+        return None
+    written = json.loads(backend.pre_tokenizer.__getstate__())
+    match written["pretokenizers"] if written["type"] == "Sequence" else [written]:
+        case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
+            return _GPT2
+        case [
+            {"type": "Digits", "individual_digits": True},
+            {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+        ]:
+            return _GPT2_DIGITS
+        case [
+            {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated", "invert": False},
+            {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
+        ] if expression in _KNOWN:
+            return expression
+    return None
+
+
+def _apart(added: Iterable[str]) -> bool:
+    """Whether no two of these texts can overlap, so that it is all one in which order they are looked for."""
+    whole = set(added)
+    begins = {text[:end] for text in whole for end in range(1, len(text) + 1)}
+    for text in whole:
+        if not text or any(text[at:] in begins for at in range(1, len(text))):
+            return False
+        inner = (text[a:b] for a in range(len(text)) for b in range(a + 1, len(text) + 1) if b - a < len(text))
+        if not whole.isdisjoint(inner):
+            return False
+    return True
+
+
+def _ranks(model: Any, added: Mapping[str, int]) -> dict[bytes, int] | None:
+    """The ids of all tokens that can come out of joining, by their bytes; None where joining follows other rules."""
+    if not isinstance(model, models.BPE):
+        return None
+    state = json.loads(model.__getstate__())
+    if any(state.get(key) for key in ("dropout", "fuse_unk", "byte_fallback", *_AFFIXES)):
+        return None
+    vocabulary: dict[str, int] = state["vocab"]
+    merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ", 1)) for pair in state["merges"]]
+    made = [vocabulary[left + right] for left, right in merges]
+    if any(before > after for before, after in pairwise(made)):
+        return None
+    byte_of = characters()
+    tokens = [token for token in vocabulary if token not in added and byte_of.keys() >= set(token)]
+    joined = _joined(vocabulary, merges, tokens)
+    if state.get("ignore_merges") and len(joined) < len(tokens):
+        return None  # such a token is a word's id, and joins nothing
+    return {bytes(map(byte_of.__getitem__, token)): vocabulary[token] for token in joined}
+
+
+_AFFIXES: Final = ("continuing_subword_prefix", "end_of_word_suffix")
+
+
+def _joined(vocabulary: dict[str, int], merges: list[Any], tokens: Sequence[str]) -> list[str]:
+    """Those tokens that their own bytes are joined to. No other comes out of any text."""
+    alone = Tokenizer(models.BPE(vocabulary, merges))
+    found = alone.encode_batch_fast(list(tokens), add_special_tokens=False)
+    return [token for token, ids in zip(tokens, found) if ids.ids == [vocabulary[token]]]
+
+
+@lru_cache
+def _alike(missing: frozenset[int]) -> str:
+    """Ranges for an expression: characters that every edition of Unicode since 3.2 has alike, without these ASCII codes."""
+    old = unicodedata.ucd_3_2_0
+    codes = [
+        code
+        for code in range(1 << 16)
+        if code not in missing
+        and (kind := old.category(chr(code))) not in ("Cn", "Cs", "Co")
+        and kind[0] == unicodedata.category(chr(code))[0]
+    ]
+    begins = [codes[0], *(b for a, b in pairwise(codes) if b > a + 1)]
+    ends = [*(a for a, b in pairwise(codes) if b > a + 1), codes[-1]]
+    return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in zip(begins, ends))
