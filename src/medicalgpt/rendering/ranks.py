@@ -6,8 +6,10 @@ joined to. Then both join alike. Say they have so far, and `tiktoken` goes on wi
 joined across the ends of T, so what happened within them is what happens when T's bytes are encoded alone, of which the join
 that makes T is the only one left. So that one joins this very pair, and it stands in the list.
 
-What stands before the joining, the expression that cuts text into words, is written for `tiktoken` anew. Both libraries bring
-Unicode tables of their own age; a text with a character that not all ages have alike is left to `tokenizers`.
+What stands before the joining, the expression that cuts text into words, looks ahead in a single place: of a run of white space
+the last character goes with what follows. Looking ahead takes `tiktoken` twice the time of everything else, and its stack in a run of a
+million spaces. So the text is cut there before, and the expression does without. Both libraries bring Unicode tables of their own age;
+a text with a character that not all ages have alike is left to `tokenizers`.
 """
 
 import json
@@ -16,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers
@@ -26,15 +28,12 @@ from medicalgpt.rendering.spelling import characters
 _WORTH: Final = (
     1 << 20
 )  # characters that are encoded before the vocabulary is looked through, which takes up to a second
-_LONGEST: Final = 50_000  # characters of a text: in a long run of white space `tiktoken` runs out of stack
+_PART: Final = 16  # characters: of shorter parts than these, asking for each takes longer
 _SHORT: Final = 200  # characters: a batch of one is handed to another thread, which takes longer than so short a text
 
 _GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_GPT2_DIGITS: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+"
-"""Each digit is cut off before the rest is looked at, so that white space before one is at its end."""
 _KNOWN: Final = frozenset(
     (
-        _GPT2,
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -42,6 +41,19 @@ _KNOWN: Final = frozenset(
 )
 """The expressions of GPT-2, of cl100k with the Llama 3 line, and of the Qwen lines, as tokenizer.json has them. Each matches
 every character: what is matched by none `tiktoken` would leave out."""
+
+_WHITE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_WITHIN_LINE: Final = "\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+
+_RUN: Final = re.compile(f"[{_WHITE}][{_WHITE}]")  # a quicker look for whether there is any
+
+
+class _Cutting(NamedTuple):
+    """An expression that does not look ahead, and one that finds the runs of white space before whose last character it must find
+    the text cut."""
+
+    words: str
+    runs: str
 
 
 class Ranks:
@@ -55,8 +67,8 @@ class Ranks:
         """Ids of a text, int32 of shape [tokens]."""
         if self._seen < _WORTH:
             self._seen += len(text)
-        elif (quick := self._quick) is not None and quick.sure(text):
-            return quick.ids(text)
+        elif self._quick is not None and (ids := self._quick.ids(text)) is not None:
+            return ids
         return np.asarray(encoded(self.backend, text), np.int32)
 
     @cached_property
@@ -73,40 +85,52 @@ class _Quick:
     """
 
     def __init__(
-        self, expression: str, ranks: dict[bytes, int], special: dict[str, int], missing: frozenset[int], normal: bool
+        self, cutting: _Cutting, ranks: dict[bytes, int], special: dict[str, int], missing: frozenset[int], normal: bool
     ) -> None:
         import tiktoken
 
-        encoding = tiktoken.Encoding("", pat_str=expression, mergeable_ranks=ranks, special_tokens=special)
+        encoding = tiktoken.Encoding("", pat_str=cutting.words, mergeable_ranks=ranks, special_tokens=special)
         self._encode, self._special = encoding.encode_to_numpy, encoding.special_tokens_set
+        ends = "|".join(map(re.escape, special))  # a text is cut at these before, so that a run before one ends it
+        self._runs = re.compile(f"{cutting.runs}(?!{ends})" if ends else cutting.runs)
         self._unsure = re.compile(f"[^{_alike(missing)}]")
         self._normal = normal
 
     @classmethod
     def of(cls, backend: Any) -> "_Quick | None":
         """None where it is not proven for this backend."""
-        expression = _expression(backend)
+        cutting = _cutting(backend)
         added = {token.content: int(index) for index, token in backend.get_added_tokens_decoder().items()}
-        if expression is None or not isinstance(backend.normalizer, normalizers.NFC | None) or not _apart(added):
+        if cutting is None or not isinstance(backend.normalizer, normalizers.NFC | None) or not _apart(added):
             return None
         if any(t.single_word or t.lstrip or t.rstrip for t in backend.get_added_tokens_decoder().values()):
             return None
-        found = _ranks(backend.model, added)
-        if found is None:
+        ranks = _ranks(backend.model, added)
+        if ranks is None:
             return None
-        ranks = found
         missing = frozenset(byte for byte in range(256) if bytes([byte]) not in ranks)
         if missing & _BEYOND_ASCII:
             return None
-        return cls(expression, ranks, added, missing, backend.normalizer is not None)
+        return cls(cutting, ranks, added, missing, backend.normalizer is not None)
 
     def sure(self, text: str) -> bool:
         """Whether this text is encoded as the backend does."""
-        if len(text) > _LONGEST or self._unsure.search(text) is not None:
+        if self._unsure.search(text) is not None:
             return False
         return not self._normal or unicodedata.is_normalized("NFC", text)
 
-    def ids(self, text: str) -> np.ndarray:
+    def ids(self, text: str) -> np.ndarray | None:
+        """Ids of a text, int32 of shape [tokens]; None where the backend must say, or is quicker."""
+        if not self.sure(text):
+            return None
+        cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _RUN.search(text) else []
+        if not cuts:
+            return self._part(text)
+        if len(cuts) * _PART > len(text):
+            return None
+        return np.concatenate([self._part(text[begin:end]) for begin, end in pairwise((0, *cuts, len(text)))])
+
+    def _part(self, text: str) -> np.ndarray:
         found: np.ndarray = self._encode(text, allowed_special=self._special, disallowed_special=())
         return found.view(np.int32)
 
@@ -124,30 +148,38 @@ def encoded(backend: Tokenizer, text: str) -> list[int]:
     return ids
 
 
-def _expression(backend: Any) -> str | None:
-    """The expression that cuts as the backend's pre-tokenizer does; None for one that is not known here."""
+def _cutting(backend: Any) -> _Cutting | None:
+    """How the backend's pre-tokenizer cuts text into words; None for a way that is not known here."""
     if backend.pre_tokenizer is None:
         return None
     written = json.loads(backend.pre_tokenizer.__getstate__())
     match written["pretokenizers"] if written["type"] == "Sequence" else [written]:
         case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            return _GPT2
+            return _Cutting(_unseeing(_GPT2), f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?=[^{_WHITE}])")
         case [
             {"type": "Digits", "individual_digits": True},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-        ]:
-            return _GPT2_DIGITS
+        ]:  # each digit is cut off before the rest is looked at, so that a run before one ends it
+            runs = f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?=[^{_WHITE}{_ranges('N')}])"
+            return _Cutting(_unseeing(_GPT2).replace(r" ?\p{N}+", r"\p{N}"), runs)
         case [
             {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated", "invert": False},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
-        ] if expression in _KNOWN:
-            return expression
+        ] if expression in _KNOWN:  # a run up to its last line break is a word
+            return _Cutting(_unseeing(expression), f"[{_WHITE}][{_WITHIN_LINE}](?=[^{_WHITE}])")
     return None
 
 
+def _unseeing(expression: str) -> str:
+    return expression.replace(r"|\s+(?!\S)", "")
+
+
 def _apart(added: Iterable[str]) -> bool:
-    """Whether no two of these texts can overlap, so that it is all one in which order they are looked for."""
+    """Whether no two of these texts can overlap, so that it is all one in which order they are looked for, and none holds white
+    space, where text is cut."""
     whole = set(added)
+    if any(re.search(f"[{_WHITE}]", text) for text in whole):
+        return False
     begins = {text[:end] for text in whole for end in range(1, len(text) + 1)}
     for text in whole:
         if not text or any(text[at:] in begins for at in range(1, len(text))):
@@ -188,16 +220,22 @@ def _joined(vocabulary: dict[str, int], merges: list[Any], tokens: Sequence[str]
     return [token for token, ids in zip(tokens, found) if ids.ids == [vocabulary[token]]]
 
 
-@lru_cache
 def _alike(missing: frozenset[int]) -> str:
     """Ranges for an expression: characters that every edition of Unicode since 3.2 has alike, without these ASCII codes."""
+    return _ranges("LMNPSZC", "".join(map(chr, sorted(byte for byte in missing if byte < 0x80))))
+
+
+@lru_cache
+def _ranges(kinds: str, lost: str = "") -> str:
+    """Ranges of the characters of these kinds (first letters of their categories), without `lost`."""
     old = unicodedata.ucd_3_2_0
     codes = [
         code
         for code in range(1 << 16)
-        if code not in missing
-        and (kind := old.category(chr(code))) not in ("Cn", "Cs", "Co")
+        if (kind := old.category(chr(code))) not in ("Cn", "Cs", "Co")
+        and kind[0] in kinds
         and kind[0] == unicodedata.category(chr(code))[0]
+        and chr(code) not in lost
     ]
     begins = [codes[0], *(b for a, b in pairwise(codes) if b > a + 1)]
     ends = [*(a for a, b in pairwise(codes) if b > a + 1), codes[-1]]
