@@ -10,6 +10,7 @@ import uvicorn
 
 from medicalgpt.network.connections import ConnectionLimits, Connections, GuardedConfig
 from medicalgpt.network.log import LOG, log_bug, sparing
+from medicalgpt.network.pauses import short_pauses
 from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 
@@ -49,7 +50,7 @@ class Server(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, with a log that no flood of bad requests fills."""
         asyncio.get_running_loop().set_exception_handler(_uncaught)
-        with sparing():
+        with sparing(), short_pauses():
             await super().serve(sockets)
 
     async def on_tick(self, counter: int) -> bool:

@@ -15,6 +15,7 @@ from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.network.address import is_local, take
 from medicalgpt.network.connections import ConnectionLimits, Connections
+from medicalgpt.network.pauses import short_pauses
 from medicalgpt.serve.web.discreet import discreet
 from medicalgpt.serve.web.feedback import Feedback
 from medicalgpt.serve.web.guard import guarded
@@ -145,7 +146,7 @@ def serve(
         try:
             say(f"{', '.join(engines)} is at {blocks.share_url or blocks.local_url} (Ctrl-C ends it)")
             _say_what_is_kept(feedback, kept, say)
-            with suppress(KeyboardInterrupt):  # the way to end it, so no error
+            with suppress(KeyboardInterrupt), short_pauses():  # Ctrl-C is the way to end it, so no error
                 while not stopped.wait(1.0):
                     pass
         finally:
