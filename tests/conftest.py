@@ -1,5 +1,6 @@
 """What every test relies on: no network, one thread, and caches of its own."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,13 @@ from tests.tiny import CHATML, tiny_tokenizer
 os.environ["MEDICALGPT_LANG"] = "en"  # whatever the machine speaks; processes that tests start inherit it
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported
 _USERS_CACHE = os.environ.get("MEDICALGPT_CACHE")
+
+
+def pytest_collection_finish() -> None:
+    """Torch, transformers and eleven thousand tests are not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_report_header() -> str | None:

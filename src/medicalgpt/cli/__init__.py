@@ -38,6 +38,7 @@ from medicalgpt.cli.foreign_options import command_hint, option_hint
 from medicalgpt.cli.help_texts import translate_error, translate_help
 from medicalgpt.cli.report_errors import print_error, report_errors
 from medicalgpt.errors import ConfigError
+from medicalgpt.kernels.collector import put_off_collecting
 from medicalgpt.language import LANGUAGES, choose, translated
 
 GROUPS: dict[str, typer.Typer] = {
@@ -147,6 +148,7 @@ for _name, _command in COMMANDS.items():
 
 def main() -> None:
     """Run the command line of this process; exits with 0, 2 (wrong input) or 130 (interrupted)."""
+    put_off_collecting()
     # A user of the command line has no use for the place in our code that a warning comes from.
     warnings.formatwarning = lambda message, category, *_: translated(f"warning: {message}") + "\n"
     app(prog_name="medicalgpt")

@@ -12,6 +12,7 @@ from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.errors import MedicalGPTError, ModelError
 from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.kernels import attention
+from medicalgpt.kernels.collector import collect_again
 from medicalgpt.kernels.device import multiplies_bfloat16, own_device
 from medicalgpt.models.adapter_config import base_name
 from medicalgpt.models.adapters import attach, require_writer, scores_answers
@@ -175,6 +176,7 @@ def load(
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
     widen = None if shorter is None else wanted
+    collect_again()
     return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, rope, widen)
 
 

@@ -1,0 +1,61 @@
+"""The command line collects garbage rarely until a model is there; libraries' users are left alone."""
+
+import gc
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.tiny import save_tiny
+
+from medicalgpt import cli
+from medicalgpt.config.sections import ModelConfig
+from medicalgpt.kernels.collector import collect_again, put_off_collecting
+from medicalgpt.models.load import load
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.unfreeze()
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+def test_what_was_set_comes_back() -> None:
+    gc.set_threshold(800, 11, 12)
+    put_off_collecting()
+    put_off_collecting()
+    assert gc.get_threshold()[0] > 10_000
+    collect_again()
+    assert gc.get_threshold() == (800, 11, 12)
+    assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
+    collect_again()
+    assert gc.get_freeze_count() == 0  # nobody had put it off
+
+
+def test_a_loaded_model_ends_it(tmp_path: Path) -> None:
+    save_tiny(tmp_path)
+    before = gc.get_threshold()
+    load(ModelConfig(base=str(tmp_path)))
+    assert gc.get_freeze_count() == 0
+    put_off_collecting()
+    load(ModelConfig(base=str(tmp_path)))
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() > 10_000
+
+
+def test_the_command_puts_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(cli, "app", lambda **_: seen.append(gc.get_threshold()[0]))
+    cli.main()
+    assert seen[0] > 10_000
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, medicalgpt.kernels.collector; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ, timeout=60)
