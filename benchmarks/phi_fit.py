@@ -146,7 +146,7 @@ def main() -> None:
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
     data, portion = Path(args.data), PORTIONS["build"]
-    talks = chosen(consultations(data), (0,), portion.most_consultations or 0)
+    talks = chosen(consultations(data), (0,), portion.most_carriers or 0)
     plain = [*talks, *chosen(exams(data), (0,), portion.most_exams or 0), *chosen(classics(data), (0,), 10_000)]
     with_names = made(talks)
     of: list[Note | None] = [*with_names, *[None] * len(plain)]
