@@ -15,7 +15,7 @@ PAIRS: Final = frozenset(name for name in SURNAMES if len(name) == 2)
 CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
-"""The same behind a word that announces a name."""
+"""The same behind a word that announces a name, and of what begins with a surname behind a mark."""
 NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
 """Characters that no name begins with."""
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
@@ -38,6 +38,10 @@ class Place:
     told: frozenset[int]
     roles: frozenset[int]
 
+    def announced(self, start: int) -> bool:
+        """Whether words before a place announce a name or name a role."""
+        return start in self.told or start in self.roles
+
     @classmethod
     def of(cls, text: str, reading: Reading) -> "Place":
         """What is known of a text."""
@@ -55,10 +59,10 @@ def candidates(place: Place) -> Iterator[tuple[int, int]]:
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if start in place.told or start in place.roles else CEILING
+        ceiling = TOLD_CEILING if place.announced(start) or _at_a_mark(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
-        if ceiling == CEILING and _within_word(place.text, start):
+        if not place.announced(start) and _within_word(place.text, start):
             continue
         for end in _ends(place, start, ceiling):
             read.discard((start, end))
@@ -82,6 +86,13 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
             return
         if behind < ceiling * size and not _no_name(place.text[start:end]):
             yield end
+
+
+def _at_a_mark(text: str, start: int) -> bool:
+    """Whether a surname stands at a place and no Chinese character before it."""
+    return (start == 0 or not _HAN.match(text[start - 1])) and (
+        text[start] in SURNAMES or text[start : start + 2] in PAIRS
+    )
 
 
 def _no_name(value: str) -> bool:

@@ -23,6 +23,16 @@ _RECORD_LABEL: Final = (
 )
 
 
+def _no_day(value: str) -> bool:
+    """Whether eight digits are no day of the calendar (20230412)."""
+    return not re.fullmatch(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", value)
+
+
+def _no_amount(value: str) -> bool:
+    """Whether eight digits are no round number, as counts of viruses are."""
+    return not value.endswith("000")
+
+
 RULES: Final = (
     # -- identity documents
     Rule(
@@ -153,6 +163,25 @@ RULES: Final = (
         0.9,
     ),
     Rule(
+        "hong kong phone behind a word",
+        Kind.PHONE,
+        zh_labeled(
+            r"查[詢询](?:[請请]?[電电])?|[請请][電电]|致[電电]|[覆回][電电]|[熱热][線线]|[預预][約约](?:[電电][話话])?|改期|[聯联][絡络](?:人)?|手提(?:[電电][話话])?|[電电][話话]|打|[撥拨]|搵|找|WhatsApp",
+            r"[2-9]\d{3}[ -]?\d{4}(?![\dA-Za-z.]|[ -]\d)",
+        ),
+        0.85,
+        wanted=_no_day,
+    ),
+    Rule(
+        "hong kong phone alone",
+        Kind.PHONE,
+        re.compile(
+            rf"(?<![\dA-Za-z.,:+-])(?<![\d][ -])(?:[5-9]\d{{3}}[ -]?\d{{4}}|[23]\d{{3}}[ -]\d{{4}}){_END}(?![.,:]\d|[ -]\d|\s?(?:[/×x*%]|[a-zμ]|[個个]|[單单]位|拷|[萬万][^\W\d_]|[億亿]|元|[號号版]))"
+        ),
+        0.66,
+        wanted=_no_amount,
+    ),
+    Rule(
         "hong kong phone in brackets",
         Kind.PHONE,
         re.compile(r"(?<=[\u4e00-\u9fff][(])[5689]\d{3}[ -]?\d{4}(?=[)])"),
@@ -167,6 +196,16 @@ RULES: Final = (
             r"[A-Z]{0,4}[-]?[\dA-Z]{0,4}(?:\d[-/ ]?|[A-Z]-?(?=\d)){2,24}[A-Z]?",
         ),
         0.95,
+    ),
+    Rule(
+        "record behind a colon",
+        Kind.RECORD,
+        zh_labeled(
+            rf"(?:{_RECORD_LABEL})(?=\s?:)",
+            r"[A-Z]{0,3}\d{6,12}(?![\dA-Za-z.]|\s?(?:[/×x*%]|[a-zμ]|[個个]|[單单]位|拷|[億亿万萬]))",
+        ),
+        0.8,
+        wanted=_no_amount,
     ),
     Rule(
         "number behind sex and age",
