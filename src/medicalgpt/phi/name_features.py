@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from medicalgpt.phi.lac import Word
-from medicalgpt.phi.lists import words
-from medicalgpt.phi.name_places import PAIRS, Place
+from medicalgpt.phi.name_places import BED, PAIRS, PERSONS, VERBS, Place
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
 from medicalgpt.phi.zh_names import CALLED, GOES_ON, NOT_IN_GIVEN, NOT_NAMES, SURNAMES, TITLES, WEAK, plausible
 
@@ -28,11 +27,8 @@ BEFORE: Final = frozenset(
     "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄交送接喊劝催派随称救"
 )
 KIN: Final = re.compile("之?[父母妻夫子女兄弟姐妹孙][^女科童宫孩婴亲病乳宝法体]")
-PERSONS: Final = words("zh/person_words")
-TOWARDS: Final = words("zh/person_verbs")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _TITLE: Final = re.compile(f"(?:副|主治|主管|主诊|经治|住院|值班|责任|实习|进修|首席)?(?:{TITLES})")
-_BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 _MARKS: Final = {
     **{"": "edge", "\n": "edge", "\t": "edge", " ": "blank", ":": "colon", ",": "comma", "、": "list", "。": "stop"},
     **{"(": "open", ")": "close"},
@@ -92,9 +88,9 @@ def _beside(place: Place, start: int, end: int, left: str, right: str) -> Iterat
         yield "before", 1.0
     if any(place.plain[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start):
         yield "behind a person", 1.0
-    if place.plain[max(0, start - 2) : start] in TOWARDS:
+    if place.plain[max(0, start - 2) : start] in VERBS:
         yield "behind a verb for people", 1.0
-    if _BED.search(place.plain, max(0, start - 6), start):
+    if BED.search(place.plain, max(0, start - 6), start):
         yield "behind a bed", 1.0
     if not left.startswith("word") and right.startswith("word") and AFTER.match(place.plain, end):
         yield "begins a clause", 1.0

@@ -21,9 +21,12 @@ NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
 """Characters that no name holds."""
 LONGEST: Final = 7
+PERSONS: Final = words("zh/person_words")
+VERBS: Final = words("zh/person_verbs")
+BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 INSIDE: Final = words("zh/inside_words")
 _KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
-_TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$"))
+_TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$") + "|(?:姓?名|名字)[是叫为為]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def candidates(place: Place) -> Iterator[tuple[int, int]]:
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if place.announced(start) or _at_a_mark(text, start) else CEILING
+        ceiling = TOLD_CEILING if place.announced(start) or _surname_in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
         if not place.announced(start) and _within_word(place.text, start):
@@ -88,10 +91,14 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
             yield end
 
 
-def _at_a_mark(text: str, start: int) -> bool:
-    """Whether a surname stands at a place and no Chinese character before it."""
-    return (start == 0 or not _HAN.match(text[start - 1])) and (
-        text[start] in SURNAMES or text[start : start + 2] in PAIRS
+def _surname_in_place(text: str, start: int) -> bool:
+    """Whether a surname stands behind a mark, a bed or a word for people or for what is done with people."""
+    if text[start] not in SURNAMES and text[start : start + 2] not in PAIRS:
+        return False
+    if start == 0 or not _HAN.match(text[start - 1]) or BED.search(text, max(0, start - 6), start):
+        return True
+    return text[max(0, start - 2) : start] in VERBS or any(
+        text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start
     )
 
 

@@ -142,6 +142,15 @@ RULES: Final = (
         0.9,
     ),
     Rule(
+        "said name",
+        Kind.NAME,
+        re.compile(
+            rf"(?:[我他她]叫|[我您你]?姓名(?:是|为|為)?|名字[是叫]|名叫)(?P<v>{_HAN}{{2,4}})(?=[,。;、()]|\s|$)"
+        ),
+        0.85,
+        wanted=lambda v: _filled_in(v) and plausible(v) and sounds(v),
+    ),
+    Rule(
         "name beside a word",
         Kind.NAME,
         re.compile(rf"(?:{_NEAR})(?:是|叫|为|為|名叫)?[\s:\"(,]{{0,2}}(?P<v>{_NAME}){_AFTER}"),
