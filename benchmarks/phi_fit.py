@@ -70,7 +70,12 @@ def made(talks: Sequence[str]) -> list[Note]:
 def _used(talks: Sequence[str], values: dict[str, list[str]], seed: int) -> list[Note]:
     """Notes of a portion that was reported once and is used up: its templates with its own values, and with those of `BUILD`."""
     mainland = [(r, t) for r, t in all_templates(values) if r == "cn"]
-    return [*notes(mainland, talks, 1000, seed, values), *notes(mainland, talks, 1000, seed + 1, BUILD)]
+    abroad = [(r, t) for r, t in all_templates(values) if r != "cn"]
+    return [
+        *notes(mainland, talks, 1000, seed, values),
+        *notes(mainland, talks, 1000, seed + 1, BUILD),
+        *notes(abroad, talks, 300, seed, values),
+    ]
 
 
 def characters(readings: Sequence[Reading]) -> dict[str, dict[str, float]]:

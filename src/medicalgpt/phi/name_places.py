@@ -15,7 +15,7 @@ PAIRS: Final = frozenset(name for name in SURNAMES if len(name) == 2)
 CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
-"""The same behind a word that announces a name, and of what begins with a surname behind a mark."""
+"""The same behind a word that announces a name, and elsewhere where a name is likely (`_in_place`)."""
 NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
 """Characters that no name begins with."""
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
@@ -62,7 +62,7 @@ def candidates(place: Place) -> Iterator[tuple[int, int]]:
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if place.announced(start) or _surname_in_place(text, start) else CEILING
+        ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
         if not place.announced(start) and _within_word(place.text, start):
@@ -91,15 +91,14 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
             yield end
 
 
-def _surname_in_place(text: str, start: int) -> bool:
-    """Whether a surname stands behind a mark, a bed or a word for people or for what is done with people."""
-    if text[start] not in SURNAMES and text[start : start + 2] not in PAIRS:
-        return False
-    if start == 0 or not _HAN.match(text[start - 1]) or BED.search(text, max(0, start - 6), start):
+def _in_place(text: str, start: int) -> bool:
+    """Whether a place is one for a name: behind a bed or a word for people or for what is done with people, or, if a surname stands
+    there, behind a mark."""
+    if BED.search(text, max(0, start - 6), start) or text[max(0, start - 2) : start] in VERBS:
         return True
-    return text[max(0, start - 2) : start] in VERBS or any(
-        text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start
-    )
+    if start == 0 or not _HAN.match(text[start - 1]):
+        return text[start] in SURNAMES or text[start : start + 2] in PAIRS
+    return any(text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start)
 
 
 def _no_name(value: str) -> bool:

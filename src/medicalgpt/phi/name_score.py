@@ -17,9 +17,9 @@ from medicalgpt.phi.name_places import Place, candidates
 from medicalgpt.phi.name_weights import GIVEN, NAMES
 from medicalgpt.phi.spans import Span
 
-CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "none": 1.0, "peoples": 1.0}
+CERTAIN: Final = {"common": -1.0, "listed": -1.0, "pair": -1.0, "weak": -0.5, "none": 0.3, "peoples": 0.0}
 """The score (log-odds) from which a name counts by itself, by what its surname is (`name_features.family`)."""
-POSSIBLE: Final = {"common": -4.0, "listed": -4.0, "pair": -4.5, "weak": -3.5, "none": -2.5, "peoples": -2.5}
+POSSIBLE: Final = {"common": -4.3, "listed": -4.3, "pair": -4.8, "weak": -3.8, "none": -3.3, "peoples": -3.5}
 """The same in a text that has a certain one."""
 TOLD: Final = -4.0
 """The same behind a word that announces a name, whatever its surname."""
