@@ -14,6 +14,7 @@ from medicalgpt.phi import (
     lac,
     lac_names,
     net_patterns,
+    zh_contacts,
     zh_dates,
     zh_names,
     zh_numbers,
@@ -101,7 +102,7 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
     words: list[Rule] = []
     if "patterns" in detectors:
         words += net_patterns.RULES
-        rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += [*zh_contacts.RULES, *zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
         rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
         words += [*en_streets.RULES, *en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:

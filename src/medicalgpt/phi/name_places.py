@@ -25,6 +25,8 @@ PERSONS: Final = words("zh/person_words")
 VERBS: Final = words("zh/person_verbs")
 BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 INSIDE: Final = words("zh/inside_words")
+_UNIT: Final = re.compile(r"\d ?[周年月日时分岁天]$")
+"""A number and what it counts: 1 周前."""
 _KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
 _TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$") + "|(?:姓?名|名字)[是叫为為]")
 
@@ -64,6 +66,8 @@ def candidates(place: Place) -> Iterator[tuple[int, int]]:
     for start, begins in enumerate(place.reading.begins):
         ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
+            continue
+        if _UNIT.search(text, max(0, start - 2), start + 1):
             continue
         if not place.announced(start) and _within_word(place.text, start):
             continue

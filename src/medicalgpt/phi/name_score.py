@@ -17,7 +17,7 @@ from medicalgpt.phi.name_places import Place, candidates
 from medicalgpt.phi.name_weights import GIVEN, NAMES
 from medicalgpt.phi.spans import Span
 
-CERTAIN: Final = {"common": -1.0, "listed": -1.0, "pair": -1.0, "weak": -0.5, "none": 0.3, "peoples": 0.0}
+CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "none": 0.5, "peoples": 0.5}
 """The score (log-odds) from which a name counts by itself, by what its surname is (`name_features.family`)."""
 POSSIBLE: Final = {"common": -4.3, "listed": -4.3, "pair": -4.8, "weak": -3.8, "none": -3.3, "peoples": -3.5}
 """The same in a text that has a certain one."""
