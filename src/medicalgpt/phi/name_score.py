@@ -21,8 +21,10 @@ CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "no
 """The score (log-odds) from which a name counts by itself, by what its surname is (`name_features.family`)."""
 POSSIBLE: Final = {"common": -4.3, "listed": -4.3, "pair": -4.8, "weak": -3.8, "none": -3.3, "peoples": -3.5}
 """The same in a text that has a certain one."""
+ALONE: Final = -1.0
+"""The score from which a name counts by itself behind a word that announces one, whatever its surname."""
 TOLD: Final = -4.0
-"""The same behind a word that announces a name, whatever its surname."""
+"""The same in a text that has a certain one."""
 OVER: Final = -1.0
 """The same over another one: of two readings of one place both are covered."""
 IN_A_ROW: Final = 1.5
@@ -44,7 +46,7 @@ class Scored:
     def least(self, certain: bool) -> float:
         """The score from which it counts, in a text that has a certain name or has not."""
         if not certain:
-            return CERTAIN[self.family]
+            return min(CERTAIN[self.family], ALONE) if self.told else CERTAIN[self.family]
         return min(POSSIBLE[self.family], TOLD) if self.told else POSSIBLE[self.family]
 
 
