@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|build] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -8,7 +8,9 @@ for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rule
 report half that no earlier portion used, and those consultations themselves; the other sets have no rows left, and are the report half.
 `build` is what the present version was tuned on: notes of phi_build.yaml (seed 4) around the first 2,600 consultations of the tuning half, and of
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
-of the report half that no portion used; the classics have no rows left.
+of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
+of the tuning half around its notes and of the report half by themselves; no consultations are left. Of the portions only `fifth` is one that
+nothing was tuned on: phi_fit.py reads templates, names and texts of `build`, `second`, `third` and `fourth`.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -23,22 +25,23 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import BUILD, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
+from phi_notes import BUILD, FIFTH, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Which rows: consultations of `half` and the other sets of `others`; of consultations and exam questions, how many come first that
-    others use, and how many at most are read."""
+    """Which rows: `carriers` (what stands around notes: "consultations" or "exams") of `half` and the other sets of `others`; of carriers and
+    exam questions, how many come first that others use, and how many at most are read."""
 
     half: int
     others: int
     values: dict[str, list[str]]
-    consultations_after: int = 0
+    carriers_after: int = 0
     exams_after: int = 0
-    most_consultations: int | None = None
+    most_carriers: int | None = None
     most_exams: int | None = None
+    carriers: str = "consultations"
     every_template: bool = True
 
 
@@ -48,6 +51,7 @@ PORTIONS = {
     "second": Portion(1, 1, SECOND, 1500),
     "third": Portion(1, 1, THIRD, 3000),
     "fourth": Portion(0, 1, FOURTH, 2600, 1500),
+    "fifth": Portion(0, 1, FIFTH, 3000, 3000, carriers="exams"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
 }
 
@@ -196,9 +200,8 @@ def main() -> None:
     halves = (portion.others,)
     both = Detector() if {"notes", "clean"} & {*only} else None
     english = Detector(("en",), args.english.split(","))
-    talks = chosen(
-        consultations(data), (portion.half,), portion.most_consultations or args.texts, portion.consultations_after
-    )
+    carriers = exams(data) if portion.carriers == "exams" else consultations(data)
+    talks = chosen(carriers, (portion.half,), portion.most_carriers or args.texts, portion.carriers_after)
     if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
             mine = [
@@ -217,7 +220,7 @@ def main() -> None:
             english, [row for row in general(data) if half(row[0]) in halves], args.misses, "general English sentences"
         )
     if both and "clean" in only:
-        on_clean(both, talks, args.misses, "Chinese consultations")
+        on_clean(both, talks, args.misses, f"Chinese {portion.carriers} that stand around notes")
         on_clean(
             both,
             chosen(exams(data), halves, portion.most_exams or args.texts, portion.exams_after),

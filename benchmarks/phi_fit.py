@@ -2,8 +2,8 @@
 
 usage: phi_fit.py [--data FOLDER] [--write]
 Given names and non-names: made-up notes of phi_build.yaml and the templates and values that earlier versions were tuned on, around consultations
-of the tuning half; and those consultations, exam questions and classics of the tuning half, as they are. No name, template or text of a
-portion that is reported is read. Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single
+of the tuning half; the same with templates and names of the third and fourth portion, which were reported before and are used up; and those
+consultations, exam questions and classics of the tuning half and what the third and fourth portion had of them, as they are. No name, template or text of the fifth portion is read. Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single
 characters enter the numbers. Half of the templates and texts are kept out first, to print what the score finds there; then all are fitted.
 """
 
@@ -29,7 +29,7 @@ from medicalgpt.phi.lac import Reading, lac
 from medicalgpt.phi.name_features import features
 from medicalgpt.phi.name_places import Place, candidates
 from phi import PORTIONS
-from phi_notes import BUILD, MORE, SECOND, Note, all_templates, notes
+from phi_notes import BUILD, FOURTH, MORE, SECOND, THIRD, Note, all_templates, notes
 from phi_sets import chosen, classics, consultations, exams, half
 
 LISTS = Path(medicalgpt.phi.lists.__file__).parent / "zh"
@@ -63,6 +63,18 @@ def made(talks: Sequence[str]) -> list[Note]:
         *notes(mainland, talks, 2000, 5, BUILD),
         *notes(abroad, talks, 800, 6, BUILD),
         *notes(mainland, talks, 1000, 7, SECOND | {"odd": BUILD["odd"], "minority": BUILD["minority"]}),
+        *(note for n, values in enumerate((THIRD, FOURTH)) for note in _used(talks, values, 8 + 2 * n)),
+    ]
+
+
+def _used(talks: Sequence[str], values: dict[str, list[str]], seed: int) -> list[Note]:
+    """Notes of a portion that was reported once and is used up: its templates with its own values, and with those of `BUILD`."""
+    mainland = [(r, t) for r, t in all_templates(values) if r == "cn"]
+    abroad = [(r, t) for r, t in all_templates(values) if r != "cn"]
+    return [
+        *notes(mainland, talks, 1000, seed, values),
+        *notes(mainland, talks, 1000, seed + 1, BUILD),
+        *notes(abroad, talks, 300, seed, values),
     ]
 
 
@@ -146,8 +158,10 @@ def main() -> None:
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
     data, portion = Path(args.data), PORTIONS["build"]
-    talks = chosen(consultations(data), (0,), portion.most_consultations or 0)
+    talks = chosen(consultations(data), (0,), portion.most_carriers or 0)
     plain = [*talks, *chosen(exams(data), (0,), portion.most_exams or 0), *chosen(classics(data), (0,), 10_000)]
+    plain += [*chosen(consultations(data), (1,), 1000, 3000), *chosen(consultations(data), (0,), 2000, 2600)]
+    plain += chosen(exams(data), (1,), 3000)
     with_names = made(talks)
     of: list[Note | None] = [*with_names, *[None] * len(plain)]
     texts = [fold(text) for text in [*(note.text for note in with_names), *plain]]

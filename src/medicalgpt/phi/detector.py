@@ -10,9 +10,11 @@ from medicalgpt.phi import (
     en_names,
     en_numbers,
     en_places,
+    en_streets,
     lac,
     lac_names,
     net_patterns,
+    zh_contacts,
     zh_dates,
     zh_names,
     zh_numbers,
@@ -100,9 +102,9 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
     words: list[Rule] = []
     if "patterns" in detectors:
         words += net_patterns.RULES
-        rules += [*zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += [*zh_contacts.RULES, *zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
         rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
-        words += [*en_places.RULES, *en_abroad.RULES] if "en" in languages else []
+        words += [*en_streets.RULES, *en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()

@@ -65,7 +65,9 @@ RULES: Final = (
     Rule(
         "corner",
         Kind.ADDRESS,
-        re.compile(rf"(?<!\w)corner of (?P<v>(?:{_W} ){{1,4}}?(?:\d{{1,4}} )?and (?:{_UP})(?: {_UP}){{0,3}})"),
+        re.compile(
+            rf"(?<!\w)corner of (?P<v>(?:\d{{1,6}} )?(?:{_W} ){{1,4}}?(?:\d{{1,4}} (?:{_W} )?)?and (?:{_UP})(?: {_UP}){{0,3}})"
+        ),
         0.75,
     ),
 )

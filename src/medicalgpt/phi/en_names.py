@@ -39,6 +39,7 @@ _AFTER_NAME: Final = re.compile(
     r"'?s?[ -](?:disease|syndrome|sign|test|palsy|disorder|phenomenon|reflex|criteria|score|scale|index|lymphoma|sarcoma|tumou?r|catheter|cyst|fracture|dystrophy|ataxia|chorea|dementia|thyroiditis|anemia|cell|cells|body|bodies|method|procedure|maneuver|manoeuvre|"
     r"esophagus|oesophagus|contracture|node|nodes|spot|spots|line|lines|ring|rings|triad|law|equation|formula|classification|stage|grade|duct|gland|virus|fever|nevus|cirrhosis|encephalopathy|nephropathy|neuropathy|purpura|arteritis|atrophy|anomaly|malformation|deformity|hernia|operation|position|stain|plot|curve|model|trial|inventory|questionnaire|"
     r"[Dd]isease|[Ss]yndrome|[Dd]isorder|Foundation|Institute|Society|Association|Center|Hospital|Clinic|Medical|University|College|Memorial|Act|Guidelines?)\b"
+    r"|[' ]?s? ?(?:氏|征|徵|試驗|试验|综合征|綜合徵|综合症|病|症|反射|定律|方程|公式|评分|評分|分级|分級|分期|分型|分类|骨折|手术|手術|三角|细胞|細胞|小体|小體|瘤|指数|指數|量表|染色|培养基|手法|骨牵引|支架|夹板|线|管|环|斑|窦|束|孔|腺|麻痹|瘫|疝|囊肿|切口|操作|标准|疗法)"
 )
 
 

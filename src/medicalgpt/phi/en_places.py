@@ -1,27 +1,24 @@
-"""English addresses, places smaller than a state, and institutions."""
+"""English places smaller than a state, and institutions."""
 
 import re
 from typing import Final
 
+from medicalgpt.phi.en_streets import CAP, STARTS, STATE
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.rules import Rule
 from medicalgpt.phi.spans import Span
 
-_CAP: Final = r"(?:[A-Z][\w'&.-]{0,20}|\d{1,3}(?:st|nd|rd|th))"
-_STATE: Final = "|".join(sorted(map(re.escape, words("en/states")), key=len, reverse=True))
 _CITIES: Final = frozenset(city.casefold() for city in words("en/cities"))
 _HOSPITALS: Final = "|".join(sorted(map(re.escape, words("en/hospitals")), key=len, reverse=True))
 _COMMON: Final = words("en/common_words")
-_STREET: Final = r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|drive|dr|lane|ln|court|ct|circle|cir|place|pl|way|terrace|ter|trail|trl|parkway|pkwy|highway|hwy|route|rte|square|sq|loop|crescent|close|row|alley|turnpike|plaza|walk|grove|gardens?)"
-_ZIP: Final = r"\d{5}(?:-\d{4})?"
-_CITY_STATE: Final = rf"(?:[,\s]{{1,3}}{_CAP}(?:[ ]{_CAP}){{0,2}})?(?:[,\s]{{1,3}}(?:{_STATE}))?(?:[,\s]{{1,3}}{_ZIP})?"
+_SPECIALTIES: Final = words("en/specialties")
 _HEAD: Final = (
     r"(?:[Hh]ospitals?|[Hh]osp|[Cc]linics?|[Cc]linical [Cc]enter|(?:[Mm]edical|[Mm]ed\.?|[Hh]ealth|[Cc]ancer|[Hh]eart|[Oo]ncology|[Ss]urgical|[Ss]urgery|[Ww]ellness|[Rr]ehab(?:ilitation)?|[Tt]rauma|[Dd]ialysis|[Bb]irth|[Cc]are|[Ee]ye|[Hh]ospital)\s?(?:[Cc]enters?|[Cc]entres?|[Cc]tr|[Cc]ntr|[Ss]ystem|[Gg]roup|[Cc]are|[Ii]nstitute|[Ff]acility|[Oo]ffice|[Aa]ssociates)|"
     r"HealthCenter|HealthCare|Healthcare|Infirmary|Hospice|Nursing Home|Sanatorium|Family Practice|Pharmacy|Medicine|Medical|General|Gen|Memorial|Med|Health|University|College|School|Institute|facility|office|Practice)"
 )
-_WORDS: Final = rf"(?:(?:St|Mt|Ft)\.?[ ])?{_CAP}(?:[ ](?:&[ ]|and[ ]|of[ ](?:the[ ])?)?{_CAP}){{0,4}}?"
-_AFTER: Final = rf"(?:,?[ ](?:in|of)[ ]{_CAP}(?:[ ]{_CAP}){{0,2}})?(?:,[ ](?:{_STATE})\b)?"
+_WORDS: Final = rf"(?:(?:St|Mt|Ft)\.?[ ])?{CAP}(?:[ ](?:&[ ]|and[ ]|of[ ](?:the[ ])?)?{CAP}){{0,4}}?"
+_AFTER: Final = rf"(?:,?[ ](?:in|of)[ ]{CAP}(?:[ ]{CAP}){{0,2}})?(?:,[ ](?:{STATE})\b)?"
 _GENERIC: Final = frozenset(
     [
         "medical",
@@ -52,15 +49,18 @@ _GENERIC: Final = frozenset(
     ]
 )
 _TOKEN: Final = re.compile(r"(?<![\w'-])[A-Z][\w'-]{0,20}\.?(?:[A-Z](?![\w]))?")
-_THEN_STATE: Final = re.compile(rf",[ ]?(?:{_STATE})\b")
+_THEN_STATE: Final = re.compile(rf",[ ]?(?:{STATE})\b")
 
 
 def _tells_which(value: str) -> bool:
-    """Whether an institution's name holds a word that is not common: "Elm Clinic", not "The Clinic"."""
+    """Whether an institution's name holds a word that is not common: "Elm Clinic", not "The Clinic" nor "Digestive Clinic"."""
     tokens = re.findall(r"[\w&]+(?:'\w+)?", value.casefold())
     return (
         any(
-            token.removesuffix("'s") not in _COMMON and token not in _GENERIC and not token.isdigit()
+            token.removesuffix("'s") not in _COMMON
+            and token not in _GENERIC
+            and token not in _SPECIALTIES
+            and not token.isdigit()
             for token in tokens
         )
         or value.casefold() in _CITIES
@@ -80,42 +80,10 @@ def _is_city(value: str) -> bool:
 
 RULES: Final = (
     Rule(
-        "street",
-        Kind.ADDRESS,
-        re.compile(
-            rf"(?<![\w.])\d{{1,6}}[A-Za-z]?[ ](?:[NSEW]\.?[ ]|North[ ]|South[ ]|East[ ]|West[ ])?(?:[A-Za-z\d][\w'.-]{{0,20}}[ ]){{1,4}}?{_STREET}\b\.?(?:[,\s]{{1,3}}(?:apt|apartment|suite|ste|unit|floor|fl|room|rm|#)\.?\s?#?[\w-]{{1,6}})?{_CITY_STATE}",
-            re.IGNORECASE,
-        ),
-        0.85,
-        wanted=lambda v: bool(re.search(r"[A-Z]", v)),
-    ),
-    Rule("post box", Kind.ADDRESS, re.compile(rf"\bP\.?\s?O\.?\s?Box\s\d{{1,6}}{_CITY_STATE}", re.IGNORECASE), 0.9),
-    Rule(
-        "labeled address",
-        Kind.ADDRESS,
-        re.compile(
-            r"(?<!IP )(?<!email )\b(?:home |mailing |street |current )?address(?: is| of)?\s?[:=]?\s{1,3}(?P<v>\d{1,6}[^\n;()?]{4,80}?)(?=[\n;()?]|\.\s|$|, (?:and|who|with|has))",
-            re.IGNORECASE,
-        ),
-        0.85,
-    ),
-    Rule(
-        "zip",
-        Kind.ADDRESS,
-        re.compile(rf"\bzip(?:[ -]?code)?(?: is)?\s?[:=]?\s?(?P<v>{_ZIP})(?!\d)", re.IGNORECASE),
-        0.95,
-    ),
-    Rule(
-        "state and zip",
-        Kind.ADDRESS,
-        re.compile(rf"(?:{_CAP}(?:[ ]{_CAP}){{0,2}},?[ ])?\b(?:{_STATE})[ ,]{{1,2}}{_ZIP}(?![\w-])"),
-        0.9,
-    ),
-    Rule(
         "city and state",
         Kind.ADDRESS,
         re.compile(
-            rf"(?<![\w-])(?P<v>(?:[A-Z][a-z.'-]{{1,20}}[ ]){{0,2}}[A-Z][a-z'-]{{1,20}},[ ]?(?:{_STATE}))\b(?!\.[A-Z])"
+            rf"(?<![\w-])(?P<v>(?:[A-Z][a-z.'-]{{1,20}}[ ]){{0,2}}[A-Z][a-z'-]{{1,20}},[ ]?(?:{STATE}))\b(?!\.[A-Z])"
         ),
         0.8,
         wanted=lambda v: v.split(",")[0].split()[-1].casefold() not in _COMMON or _is_city(v.split(",")[0]),
@@ -124,7 +92,7 @@ RULES: Final = (
         "place of living",
         Kind.ADDRESS,
         re.compile(
-            rf"\b(?:lives?|living|resid(?:es?|ing|ent)|moved|relocated|native|born|from|hometown|based|homeless)\b(?: is| in| to| at| of| near| from){{1,2}}[ ](?P<v>{_CAP}(?:[ ]{_CAP}){{0,3}}(?:,[ ](?:{_STATE}|{_CAP}))?)"
+            rf"\b(?:lives?|living|resid(?:es?|ing|ent)|moved|relocated|native|born|from|hometown|based|homeless)\b(?: is| in| to| at| of| near| from){{1,2}}[ ](?P<v>(?!(?:{STARTS})\b){CAP}(?:[ ]{CAP}){{0,3}}(?:,[ ](?:{STATE}|{CAP}))?)"
         ),
         0.7,
         wanted=_tells_which,
@@ -140,7 +108,7 @@ RULES: Final = (
         "institution of",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?<![\w'-])(?:[A-Z][\w']{{1,20}}[ ]){{0,2}}(?:Hospital|Clinic|Center|Centre|University|Institute|College|Infirmary)[ ](?:of|for|in|at)[ ](?:the[ ])?{_CAP}(?:[ ](?:and[ ]|of[ ])?{_CAP}){{0,3}}"
+            rf"(?<![\w'-])(?:[A-Z][\w']{{1,20}}[ ]){{0,2}}(?:Hospital|Clinic|Center|Centre|University|Institute|College|Infirmary)[ ](?:of|for|in|at)[ ](?:the[ ])?{CAP}(?:[ ](?:and[ ]|of[ ])?{CAP}){{0,3}}"
         ),
         0.75,
         wanted=_tells_which,
@@ -148,7 +116,7 @@ RULES: Final = (
     Rule(
         "known hospital",
         Kind.ORGANIZATION,
-        re.compile(rf"(?<![\w'-])(?:{_HOSPITALS})(?![\w-])(?:[ ](?:{_HEAD}|{_CAP})){{0,3}}{_AFTER}"),
+        re.compile(rf"(?<![\w'-])(?:{_HOSPITALS})(?![\w-])(?:[ ](?:{_HEAD}|{CAP})){{0,3}}{_AFTER}"),
         0.78,
     ),
     Rule(

@@ -11,7 +11,8 @@ from medicalgpt.phi.spans import Span
 
 NAME_LISTS: Final = ("eponyms", "ancient_authors", "drugs", "genes", "medicines")
 _LOOSE: Final = frozenset({"eponyms", "ancient_authors"})
-"""Lists an entry of which may leave out the last character of a find: 葛洪云 is 葛洪, who says."""
+"""Lists an entry of which may leave out the last character of a find where it goes on like that: 葛洪云 is 葛洪, who says; 孔子涵 is not 孔子."""
+_GOES_ON: Final = frozenset("云曰言谓謂说說论論注著撰用以治称稱引所之等亦也氏方汤湯病征徵症")
 _WORDLIKE: Final = frozenset({Kind.NAME, Kind.ADDRESS, Kind.ORGANIZATION})
 _NUMBERS: Final = frozenset(Kind) - _WORDLIKE - {Kind.DATE, Kind.AGE, Kind.EMAIL, Kind.URL, Kind.IP}
 ANNOUNCED: Final = 0.9
@@ -74,7 +75,7 @@ def _covered(folded: str, span: Span, name: str) -> bool:
     """Whether an entry of a list covers a find, or more than it where words announce the find."""
     han, latin, longest = _entries(name)
     more = 1 if span.confidence >= ANNOUNCED else 0
-    less = 1 if name in _LOOSE else 0
+    less = 1 if name in _LOOSE and folded[span.end - 1] in _GOES_ON else 0
     length = span.end - span.start
     for start in range(max(0, span.end - longest), span.start + 1):
         for end in range(span.end - less * (1 - more), min(len(folded), start + longest) + 1):

@@ -11,6 +11,7 @@ from medicalgpt.phi.name_score import by_score
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.zh_names import (
     ANNOUNCED,
+    NOT_NAMES,
     SURNAMES,
     TITLES,
     classical,
@@ -60,7 +61,7 @@ def _familiar(value: str, sure: float) -> bool:
     if transliterated(value):
         return True
     called = len(value) in (2, 3) and value[0] in _FAMILIAR and value[1] in SURNAMES
-    return called and plausible(value[1:]) and sure >= LEAST
+    return called and value not in NOT_NAMES and plausible(value[1:]) and sure >= LEAST
 
 
 def _announced(text: str, start: int, end: int) -> bool:

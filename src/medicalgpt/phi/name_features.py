@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from medicalgpt.phi.lac import Word
-from medicalgpt.phi.lists import words
-from medicalgpt.phi.name_places import PAIRS, Place
+from medicalgpt.phi.name_places import BED, PAIRS, PERSONS, VERBS, Place
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
 from medicalgpt.phi.zh_names import CALLED, GOES_ON, NOT_IN_GIVEN, NOT_NAMES, SURNAMES, TITLES, WEAK, plausible
 
@@ -19,17 +18,17 @@ FAR: Final = 12.0
 SURE: Final = 6.0
 """The same for how much a word's labels lead."""
 AFTER: Final = re.compile(
-    "[因来就自诉述代说和与及在到去的是已曾有无未入出住既感突被拟行查给开做又也将从向对要会可能陪由接进检建嘱审写记看打都把让叫问答称拒需随告签交核巡昨今明上下当每夜晚早仍再静换拔输测办]"
-    "|表示|报告|医嘱|同意|负责|确认|补充|反映|提供|主刀|值班|查房|等[。,;]|处|神志|病情|一般|生命|精神|体温|血压|术[前后]|口服|家[里中属]"
+    "[因来就自诉述代说和与及在到去的是已曾有无未入出住既感突被拟行查给开做又也将从向对要会可能陪由接进检建嘱审写记看打都把让叫问答称拒需随告签交核巡昨今明上下当每夜晚早仍再静换拔输测办听想才先很正刚带送扶抱背领取付缴借还用服停吃喝醒痛摔跌坐躺站走跑怕"
+    "|表示|报告|医嘱|同意|负责|确认|补充|反映|提供|主刀|值班|查房|等[。,;]|处|神志|病情|一般|生命|精神|体温|血压|术[前后]|口服|家[里中属长]|本人|夫妇|夫妻|两口|全家|一家|家人"
+    "|敬[上启]|谨[上启]|协助|汇报|指出|认为|强调|提醒|解释|交[代班]|发现|通知|转[告院科诊交]|陪[同护伴]|护送|照[顾料]|看[护望]|探[视望]|宣教|指导|评估|评定|复[查诊核]|待[查产排]|拆线|否认|承认|要求|申请|咨询|投诉|感谢|委托|领[取走]|补[办打缴]|预约|挂号|报到|候诊|卫教|过敏|怀孕|分娩|发[烧热病作]|受伤|晕倒|去世|病逝|死亡|康复|好转|痊愈"
 )
 """What often follows a name without a mark: verbs, times, what a note says first of a patient."""
 BEFORE: Final = frozenset(
-    "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄"
+    "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄交送接喊劝催派随称救"
 )
 KIN: Final = re.compile("之?[父母妻夫子女兄弟姐妹孙][^女科童宫孩婴亲病乳宝法体]")
-PERSONS: Final = words("zh/person_words")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
-_TITLE: Final = re.compile(TITLES)
+_TITLE: Final = re.compile(f"(?:副|主治|主管|主诊|经治|住院|值班|责任|实习|进修|首席)?(?:{TITLES})")
 _MARKS: Final = {
     **{"": "edge", "\n": "edge", "\t": "edge", " ": "blank", ":": "colon", ",": "comma", "、": "list", "。": "stop"},
     **{"(": "open", ")": "close"},
@@ -89,6 +88,12 @@ def _beside(place: Place, start: int, end: int, left: str, right: str) -> Iterat
         yield "before", 1.0
     if any(place.plain[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start):
         yield "behind a person", 1.0
+    if place.plain[max(0, start - 2) : start] in VERBS:
+        yield "behind a verb for people", 1.0
+    if BED.search(place.plain, max(0, start - 6), start):
+        yield "behind a bed", 1.0
+    if not left.startswith("word") and right.startswith("word") and AFTER.match(place.plain, end):
+        yield "begins a clause", 1.0
     if left == "open" and right == "close":
         yield "in brackets", 1.0
     if KIN.match(place.plain, end):

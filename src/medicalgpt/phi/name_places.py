@@ -15,15 +15,20 @@ PAIRS: Final = frozenset(name for name in SURNAMES if len(name) == 2)
 CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
-"""The same behind a word that announces a name."""
+"""The same behind a word that announces a name, and elsewhere where a name is likely (`_in_place`)."""
 NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
 """Characters that no name begins with."""
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
 """Characters that no name holds."""
 LONGEST: Final = 7
+PERSONS: Final = words("zh/person_words")
+VERBS: Final = words("zh/person_verbs")
+BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 INSIDE: Final = words("zh/inside_words")
+_UNIT: Final = re.compile(r"\d ?[周年月日时分岁天]$")
+"""A number and what it counts: 1 周前."""
 _KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
-_TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$"))
+_TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$") + "|(?:姓?名|名字)[是叫为為]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,10 @@ class Place:
     word_at: list[Word | None]
     told: frozenset[int]
     roles: frozenset[int]
+
+    def announced(self, start: int) -> bool:
+        """Whether words before a place announce a name or name a role."""
+        return start in self.told or start in self.roles
 
     @classmethod
     def of(cls, text: str, reading: Reading) -> "Place":
@@ -55,10 +64,12 @@ def candidates(place: Place) -> Iterator[tuple[int, int]]:
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if start in place.told or start in place.roles else CEILING
+        ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
-        if ceiling == CEILING and _within_word(place.text, start):
+        if _UNIT.search(text, max(0, start - 2), start + 1):
+            continue
+        if not place.announced(start) and _within_word(place.text, start):
             continue
         for end in _ends(place, start, ceiling):
             read.discard((start, end))
@@ -82,6 +93,16 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
             return
         if behind < ceiling * size and not _no_name(place.text[start:end]):
             yield end
+
+
+def _in_place(text: str, start: int) -> bool:
+    """Whether a place is one for a name: behind a bed or a word for people or for what is done with people, or, if a surname stands
+    there, behind a mark."""
+    if BED.search(text, max(0, start - 6), start) or text[max(0, start - 2) : start] in VERBS:
+        return True
+    if start == 0 or not _HAN.match(text[start - 1]):
+        return text[start] in SURNAMES or text[start : start + 2] in PAIRS
+    return any(text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start)
 
 
 def _no_name(value: str) -> bool:

@@ -14,15 +14,17 @@ from medicalgpt.phi.lac import Reading
 from medicalgpt.phi.name_blanks import Closed
 from medicalgpt.phi.name_features import family, features
 from medicalgpt.phi.name_places import Place, candidates
-from medicalgpt.phi.name_weights import NAMES
+from medicalgpt.phi.name_weights import GIVEN, NAMES
 from medicalgpt.phi.spans import Span
 
-CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "none": 1.0, "peoples": 1.0}
+CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "none": 0.5, "peoples": 0.5}
 """The score (log-odds) from which a name counts by itself, by what its surname is (`name_features.family`)."""
-POSSIBLE: Final = {"common": -4.0, "listed": -4.0, "pair": -4.5, "weak": -3.5, "none": -2.5, "peoples": -2.5}
+POSSIBLE: Final = {"common": -4.3, "listed": -4.3, "pair": -4.8, "weak": -3.8, "none": -3.3, "peoples": -3.5}
 """The same in a text that has a certain one."""
+ALONE: Final = -1.0
+"""The score from which a name counts by itself behind a word that announces one, whatever its surname."""
 TOLD: Final = -4.0
-"""The same behind a word that announces a name, whatever its surname."""
+"""The same in a text that has a certain one."""
 OVER: Final = -1.0
 """The same over another one: of two readings of one place both are covered."""
 IN_A_ROW: Final = 1.5
@@ -44,7 +46,7 @@ class Scored:
     def least(self, certain: bool) -> float:
         """The score from which it counts, in a text that has a certain name or has not."""
         if not certain:
-            return CERTAIN[self.family]
+            return min(CERTAIN[self.family], ALONE) if self.told else CERTAIN[self.family]
         return min(POSSIBLE[self.family], TOLD) if self.told else POSSIBLE[self.family]
 
 
@@ -53,7 +55,7 @@ def scored(place: Place) -> Iterator[Scored]:
     bias = NAMES["bias"]
     for start, end in candidates(place):
         score = bias + sum(NAMES.get(name, 0.0) * value for name, value in features(place, start, end))
-        told = start in place.told or start in place.roles
+        told = place.announced(start)
         yield Scored(score, start, end, family(place.plain, start, end)[0], told)
 
 
@@ -62,13 +64,14 @@ class Choice:
     """The possible names of one text, the best first, and which of them were taken."""
 
     text: str
+    plain: str
     names: list[Scored]
     taken: list[Scored] = field(default_factory=list)
 
     @classmethod
     def of(cls, text: str, reading: Reading) -> "Choice":
         """What stands in a text."""
-        return cls(text, sorted(scored(Place.of(text, reading)), reverse=True))
+        return cls(text, reading.plain, sorted(scored(Place.of(text, reading)), reverse=True))
 
     def certain(self) -> bool:
         """Whether one of them counts by itself."""
@@ -90,8 +93,12 @@ class Choice:
         return any(other.start < name.end and name.start < other.end for other in self.taken)
 
     def _longer(self, name: Scored) -> bool:
-        """Whether it holds another one, and one character more on the left: 是大勇, of which the network likes 大勇."""
-        return any(other.start == name.start + 1 and other.end == name.end for other in self.taken)
+        """Whether it holds another one and one character more: 是大勇, of which the network likes 大勇, or 姚桂珍, of which it likes 姚桂."""
+        return any(
+            (other.start == name.start + 1 and other.end == name.end)
+            or (other.start == name.start and other.end == name.end - 1 and GIVEN.get(self.plain[other.end], 0) > 1)
+            for other in self.taken
+        )
 
     def _take_rows(self, late: Sequence[Scored]) -> None:
         """Names that score too low by themselves, in a row with one that was taken."""
@@ -114,7 +121,7 @@ def by_score(
     """Names that score high enough, with the number of their text, of texts that are not left out. `spaced` are sentences of the
     texts without blanks in runs."""
     choices = [
-        Choice("", []) if out else Choice.of(text, reading)
+        Choice("", "", []) if out else Choice.of(text, reading)
         for text, reading, out in zip(texts, readings, left_out, strict=True)
     ]
     runs = [(one, Choice.of(one.text, reading)) for one, reading in spaced]

@@ -94,7 +94,7 @@ def _places(field: str, wanted: Mapping[str, Kind]) -> Iterable[Span]:
     for at, char in enumerate(field):
         for length in by_first.get(char, ()):
             value = field[at : at + length]
-            if value in wanted and (length >= LONG or _alone(field, at, at + length)):
+            if len(value) == length and value in wanted and (length >= LONG or _alone(field, at, at + length)):
                 yield Span(at, at + length, wanted[value], SOURCE, 0.6)
 
 

@@ -102,7 +102,9 @@ RULES: Final = (
     Rule(
         "name after a label",
         Kind.NAME,
-        re.compile(rf"{_HAN}{{1,4}}[人者员員师師]\s{{0,2}}:\s{{0,4}}(?P<v>{_NAME})(?=$|[^\u3400-\u9fff])"),
+        re.compile(
+            rf"{_HAN}{{1,4}}(?:[人者员員师師方]|[医醫]生|[护護]士|大夫|主任|家[属屬]|老[师師])\s{{0,2}}:\s{{0,4}}(?P<v>{_NAME})(?=$|[^\u3400-\u9fff])"
+        ),
         0.88,
         wanted=named,
     ),
@@ -140,6 +142,15 @@ RULES: Final = (
             rf"(?:{_LABELS})\s{{0,3}}[:]\s{{0,4}}(?P<v>[A-Z][A-Za-z'-]{{1,20}}(?:[ ][A-Z][A-Za-z.'-]{{0,20}}){{0,3}})"
         ),
         0.9,
+    ),
+    Rule(
+        "name said of oneself",
+        Kind.NAME,
+        re.compile(
+            rf"(?:[我他她]叫|[我您你]?姓名(?:是|为|為)?|名字[是叫]|名叫)(?P<v>{_HAN}{{2,4}})(?=[,。;、()]|\s|$)"
+        ),
+        0.85,
+        wanted=lambda v: _filled_in(v) and plausible(v) and sounds(v),
     ),
     Rule(
         "name beside a word",

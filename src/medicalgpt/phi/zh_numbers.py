@@ -1,4 +1,4 @@
-"""Numbers in Chinese records: the mainland, Taiwan, Hong Kong and Macau."""
+"""Numbers in Chinese records of the mainland, Taiwan, Hong Kong and Macau: documents, records, cards, cars."""
 
 import re
 from typing import Final
@@ -6,17 +6,9 @@ from typing import Final
 from medicalgpt.phi.checksums import hong_kong_id, luhn, resident_id, taiwan_id
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import Rule, zh_labeled
-
-_SEP: Final = r"[ .·-]{0,2}"
-_SLIP: Final = "OoDlI|iSsBZz"
-"""Letters that optical reading writes for digits."""
-_NO: Final = r"(?<![\dA-Za-z])"
-_END: Final = r"(?![\dA-Za-z])"
-
+from medicalgpt.phi.zh_contacts import END, NO, SEP, SLIP, no_amount
 
 _ID_LABEL: Final = r"身[份分][证證](?:件)?(?:号码|號碼|字號|字号)?|(?:公民)?身[份分](?:号码|號碼)|[证證]件(?:号码|號碼|号|號)|居留[证證](?:号码|號碼)?|香港身[份分][证證]|HKID"
-# The messenger, and not the English word: a line of a drip, a helpline, online.
-_LINE: Final = r"(?<![A-Za-z])(?:(?-i:LINE)|line(?=\s?(?:号|號|账号|帐号|帳號|ID)))"
 _RECORD_LABEL: Final = (
     r"病案(?:首页)?|病[历歷](?:卡)?|住院|门诊|門診|急[诊診]|就[诊診](?:卡)?|[挂掛][号號]|登[记記]|[检檢]查|[检檢][验驗]|影像|超[声聲]|放射|病理|[标標]本|[样樣]本|[条條][码碼]|"
     r"医嘱|醫囑|处方|處方|[报報]告|流水|[档檔]案|申请单|申請單|体检|體檢|健康卡|患者|病人|手[术術]|[CＣ]T|MRI?|X[线線光]片?|DSA|B超|心电图|心電圖|内镜|內鏡|胃镜|片"
@@ -29,7 +21,7 @@ RULES: Final = (
         "resident id",
         Kind.NATIONAL_ID,
         re.compile(
-            rf"{_NO}[1-9]\d{{5}}{_SEP}(?:18|19|20)\d{{2}}{_SEP}(?:0[1-9]|1[0-2]){_SEP}(?:0[1-9]|[12]\d|3[01]){_SEP}\d{{3}}{_SEP}[\dXx*]{_END}"
+            rf"{NO}[1-9]\d{{5}}{SEP}(?:18|19|20)\d{{2}}{SEP}(?:0[1-9]|1[0-2]){SEP}(?:0[1-9]|[12]\d|3[01]){SEP}\d{{3}}{SEP}[\dXx*]{END}"
         ),
         0.95,
         resident_id,
@@ -37,33 +29,33 @@ RULES: Final = (
     Rule(
         "damaged resident id",
         Kind.NATIONAL_ID,
-        re.compile(rf"{_NO}[1-9][\dOolI|]{{13,16}}[\dXx]{_END}"),
+        re.compile(rf"{NO}[1-9][\dOolI|]{{13,16}}[\dXx]{END}"),
         0.75,
         wanted=lambda v: len(v) in (15, 18) and sum(c.isdigit() for c in v) >= len(v) - 3,
     ),
     Rule(
         "resident id in fours",
         Kind.NATIONAL_ID,
-        re.compile(rf"{_NO}[1-9]\d{{3}}(?: \d{{4}}){{2}}(?: \d{{4}} \d[\dXx]| \d{{3}}){_END}"),
+        re.compile(rf"{NO}[1-9]\d{{3}}(?: \d{{4}}){{2}}(?: \d{{4}} \d[\dXx]| \d{{3}}){END}"),
         0.75,
     ),
-    Rule("18 digits", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1-9]\d{{16}}[\dXx]{_END}"), 0.7, resident_id),
+    Rule("18 digits", Kind.NATIONAL_ID, re.compile(rf"{NO}[1-9]\d{{16}}[\dXx]{END}"), 0.7, resident_id),
     Rule(
         "old resident id",
         Kind.NATIONAL_ID,
-        re.compile(rf"{_NO}[1-8]\d{{5}}\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{{3}}{_END}"),
+        re.compile(rf"{NO}[1-8]\d{{5}}\d{{2}}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{{3}}{END}"),
         0.8,
     ),
     Rule(
         "labeled id",
         Kind.NATIONAL_ID,
-        zh_labeled(_ID_LABEL, rf"[\dA-Z*]{_SEP}(?:[\dXx*{_SLIP}]{_SEP}){{5,19}}(?:[(]?[\dA-Z][)])?"),
+        zh_labeled(_ID_LABEL, rf"[\dA-Z*]{SEP}(?:[\dXx*{SLIP}]{SEP}){{5,19}}(?:[(]?[\dA-Z][)])?"),
         0.95,
     ),
-    Rule("taiwan id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z][1289]\d{{8}}{_END}"), 0.85, taiwan_id),
-    Rule("old taiwan resident", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z][A-D]\d{{8}}{_END}"), 0.7),
-    Rule("hong kong id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[A-Z]{{1,2}}\d{{6}}\s?\([\dA]\)"), 0.9, hong_kong_id),
-    Rule("macau id", Kind.NATIONAL_ID, re.compile(rf"{_NO}[1578]/?\d{{6}}\s?(?:/\d|\(\d\)){_END}"), 0.85),
+    Rule("taiwan id", Kind.NATIONAL_ID, re.compile(rf"{NO}[A-Z][1289]\d{{8}}{END}"), 0.85, taiwan_id),
+    Rule("old taiwan resident", Kind.NATIONAL_ID, re.compile(rf"{NO}[A-Z][A-D]\d{{8}}{END}"), 0.7),
+    Rule("hong kong id", Kind.NATIONAL_ID, re.compile(rf"{NO}[A-Z]{{1,2}}\d{{6}}\s?\([\dA]\)"), 0.9, hong_kong_id),
+    Rule("macau id", Kind.NATIONAL_ID, re.compile(rf"{NO}[1578]/?\d{{6}}\s?(?:/\d|\(\d\)){END}"), 0.85),
     Rule(
         "labeled passport",
         Kind.PASSPORT,
@@ -74,7 +66,10 @@ RULES: Final = (
         0.95,
     ),
     Rule(
-        "passport", Kind.PASSPORT, re.compile(rf"{_NO}(?:E[A-Z]\d{{7}}|[EG]\d{{8}}|[HM]\d{{8}}(?:\d{{2}})?){_END}"), 0.7
+        "passport",
+        Kind.PASSPORT,
+        re.compile(rf"{NO}(?:E[A-Z]\d{{7}}|[EG]\d{{8}}|(?<!准字)[HM]\d{{8}}(?:\d{{2}})?){END}"),
+        0.7,
     ),
     Rule(
         "labeled license",
@@ -84,79 +79,6 @@ RULES: Final = (
             r"[A-Z]{0,3}\d(?:[ -]?[\dA-Z]){5,26}",
         ),
         0.9,
-    ),
-    # -- phones
-    Rule(
-        "mobile",
-        Kind.PHONE,
-        re.compile(
-            rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]?)?1[3-9]\d[ -]{{0,2}}(?:\d{{4}}[ -]{{0,2}}\d{{4}}|\d{{3}}[ -]\d{{3}}[ -]\d{{2}}|\d{{2}}[ -]\d{{3}}[ -]\d{{3}}|\d[ -]\d{{4}}[ -]\d{{3}}){_END}"
-        ),
-        0.9,
-    ),
-    Rule(
-        "mobile in fours",
-        Kind.PHONE,
-        re.compile(rf"(?<![\dA-Za-z.])(?:\(?(?:\+|00)?86\)?[ -]{{1,3}})?1[3-9]\d\d[ -]\d{{4}}[ -]\d{{3}}{_END}"),
-        0.85,
-    ),
-    Rule("spaced mobile", Kind.PHONE, re.compile(r"(?<![\dA-Za-z.])1[ ][3-9](?:[ ]\d){9}(?! ?\d)"), 0.85),
-    Rule(
-        "parted mobile",
-        Kind.PHONE,
-        re.compile(rf"(?<![\dA-Za-z.])1[3-9]\d[ -]{{1,3}}\d{{4}}[ -]{{1,3}}\d{{1,3}}[ -]{{0,3}}\d{{1,3}}{_END}"),
-        0.85,
-        wanted=lambda v: sum(c.isdigit() for c in v) == 11,
-    ),
-    Rule(
-        "damaged mobile",
-        Kind.PHONE,
-        re.compile(rf"{_NO}(?:\+?86[ -]?)?[1lI|][3-9][\dOolI|]{_SEP}[\dOolI|]{{4}}{_SEP}[\dOolI|]{{4}}{_END}"),
-        0.8,
-    ),
-    Rule(
-        "landline",
-        Kind.PHONE,
-        re.compile(
-            r"(?<![\dA-Za-z.-])\(?0(?:10|2\d|[3-9]\d{2})\)?[ -]{0,2}[2-8]\d{6,7}(?:(?:[- ]|转|轉|#){1,2}\d{1,6})?(?![\d.]|[ -]\d{4})"
-        ),
-        0.85,
-    ),
-    Rule(
-        "labeled phone",
-        Kind.PHONE,
-        zh_labeled(
-            r"(?:联系|聯絡|聯繫|家庭|家属|家屬|办公|辦公|[固]定|移[动動]|住宅)?(?:电话|電話|手机|手機|座机|座機|联系方式|聯絡方式|行動電話|电联|致电|致電|[来來][电電]|回[电電]|[Tt]el|TEL)",
-            rf"[+(]{{0,2}}[\d{_SLIP}](?:[ ()-]{{0,2}}[\d{_SLIP}]){{6,17}}(?:(?:转|轉|#|ext\.?)\s?\d{{1,6}})?",
-        ),
-        0.95,
-    ),
-    Rule("labeled fax", Kind.FAX, zh_labeled(r"[传傳]真|Fax", r"[+(]{0,2}\d(?:[ ()-]{0,2}\d){6,17}"), 0.97),
-    Rule(
-        "taiwan mobile",
-        Kind.PHONE,
-        re.compile(rf"(?<![\dA-Za-z.])(?:(?:\+|00)886[ -]?9|09)\d{{2}}[ -]?\d{{3}}[ -]?\d{{3}}{_END}"),
-        0.9,
-    ),
-    Rule(
-        "taiwan landline",
-        Kind.PHONE,
-        re.compile(
-            rf"(?<![\dA-Za-z.])(?:(?:\+|00)886[ -]?[2-8]{{1,2}}[ -]?|\(0[2-8]\d?\)[ -]?|0[2-8]\d?[ -])\d{{3,4}}[ -]?\d{{4}}(?:#\d{{1,6}})?{_END}"
-        ),
-        0.85,
-    ),
-    Rule(
-        "hong kong phone",
-        Kind.PHONE,
-        re.compile(rf"(?<![\dA-Za-z.])\(?(?:\+|00)?85[23]\)?[ -]?[2-9]\d{{3}}[ -]?\d{{4}}{_END}"),
-        0.9,
-    ),
-    Rule(
-        "hong kong phone in brackets",
-        Kind.PHONE,
-        re.compile(r"(?<=[\u4e00-\u9fff][(])[5689]\d{3}[ -]?\d{4}(?=[)])"),
-        0.8,
     ),
     # -- records, cards, accounts
     Rule(
@@ -169,9 +91,28 @@ RULES: Final = (
         0.95,
     ),
     Rule(
+        "number of a paper",
+        Kind.RECORD,
+        zh_labeled(
+            r"(?:[编編单單证證序][号號]|[条條][码碼]|[档檔]案)",
+            r"[A-Z]{0,4}-?\d(?:-?[\dA-Z]){4,20}(?![\dA-Za-z]|\.\d)",
+        ),
+        0.8,
+    ),
+    Rule(
+        "record behind a colon",
+        Kind.RECORD,
+        zh_labeled(
+            rf"(?:{_RECORD_LABEL})(?=\s?:)",
+            r"[A-Z]{0,3}\d{6,12}(?![\dA-Za-z.]|\s?(?:[/×x*%]|[a-zμ]|IU|U\b|[個个例人次]|[單单]位|拷|[億亿万萬]))",
+        ),
+        0.8,
+        wanted=no_amount,
+    ),
+    Rule(
         "number behind sex and age",
         Kind.RECORD,
-        re.compile(rf"[男女]\s?[/|]\s?\d{{1,3}}[岁歲]?\s?[/|]\s?(?P<v>[A-Z]{{0,3}}\d[\d-]{{5,11}}){_END}"),
+        re.compile(rf"[男女]\s?[/|]\s?\d{{1,3}}[岁歲]?\s?[/|]\s?(?P<v>[A-Z]{{0,3}}\d[\d-]{{5,11}}){END}"),
         0.75,
     ),
     Rule(
@@ -197,7 +138,7 @@ RULES: Final = (
         Kind.ACCOUNT,
         zh_labeled(
             r"[银銀]行(?:卡|[账帳賬][号號户戶])?|储蓄卡|信用卡|借记卡|卡[号號]|[账帳賬](?:[号號户戶])|工资卡|开户行\S{0,12}",
-            rf"[\d{_SLIP}](?:[ -]?[\d*{_SLIP}]){{8,22}}",
+            rf"[\d{SLIP}](?:[ -]?[\d*{SLIP}]){{8,22}}",
         ),
         0.93,
         luhn,
@@ -206,7 +147,7 @@ RULES: Final = (
         "card",
         Kind.ACCOUNT,
         re.compile(
-            rf"(?<![\dA-Za-z.])(?:[3-6]\d{{3}}(?:[ -]?\d{{4}}){{3}}(?:[ -]?\d{{1,3}})?|3[47]\d{{2}}[ -]?\d{{6}}[ -]?\d{{5}}){_END}"
+            rf"(?<![\dA-Za-z.])(?:[3-6]\d{{3}}(?:[ -]?\d{{4}}){{3}}(?:[ -]?\d{{1,3}})?|3[47]\d{{2}}[ -]?\d{{6}}[ -]?\d{{5}}){END}"
         ),
         0.75,
         luhn,
@@ -214,11 +155,11 @@ RULES: Final = (
     Rule(
         "damaged card",
         Kind.ACCOUNT,
-        re.compile(rf"{_NO}(?:62|[34])[\dOolI|]{{13,17}}{_END}"),
+        re.compile(rf"{NO}(?:62|[34])[\dOolI|]{{13,17}}{END}"),
         0.72,
         wanted=lambda v: sum(c.isdigit() for c in v) >= len(v) - 3,
     ),
-    # -- vehicles, accounts of chats
+    # -- vehicles
     Rule(
         "plate",
         Kind.VEHICLE,
@@ -233,15 +174,5 @@ RULES: Final = (
         zh_labeled(r"[车車]牌(?:号码|號碼|号|號)?", r"[\u4e00-\u9fffA-Z\d]{1,3}[ ·-]?[A-Z\d]{2,4}[ -]?[A-Z\d]{2,4}"),
         0.93,
     ),
-    Rule(
-        "chat",
-        Kind.CHAT,
-        zh_labeled(
-            rf"(?:微信|WeChat|VX|V信|薇信|威信|{_LINE}|钉钉|抖音|微博|小红书|Telegram)\s?(?:号码|账号|帐号|帳號|号|號|ID)?|加微|加V",
-            r"[A-Za-z\d][\w-]{4,24}",
-        ),
-        0.93,
-    ),
-    Rule("qq", Kind.CHAT, zh_labeled(r"(?:QQ|扣扣|Q群|企鹅)\s?(?:号码|号|群)?", r"[1-9]\d{4,11}"), 0.93),
 )
 """In no order; `spans.merged` prefers the surer one."""

@@ -61,8 +61,16 @@ def test_what_one_field_tells_is_masked_in_all() -> None:
     assert DETECTOR.find(fields)[1] != found[1]
 
 
+def test_no_span_goes_beyond_the_end_of_its_field() -> None:
+    """At the end of a field the rest of it may be a shorter value that begins like a longer one."""
+    fields = ["Patient: Smithson Brandon. Doctor: Smith", "Seen by Dr. Smith", "for Smith"]
+    found = DETECTOR.find_document(fields)
+    assert all(span.end <= len(field) for field, spans in zip(fields, found, strict=True) for span in spans)
+    assert fields[2][found[2][-1].start : found[2][-1].end] == "Smith"
+
+
 def test_a_value_is_found_within_words_if_it_is_chinese_or_long() -> None:
-    fields = ["姓名：欧阳建国，微信号：lovely88172", "小欧阳建国们，昵称xlovely88172x"]
+    fields = ["姓名：欧阳建国，微信号：lovely88172", "各欧阳建国们，昵称xlovely88172x"]
     found = [
         [field[s.start : s.end] for s in spans]
         for field, spans in zip(fields, DETECTOR.find_document(fields), strict=True)

@@ -22,6 +22,11 @@ FOUND = {
     "blanks between characters": ("今天给黄 五 一换药，李建国在旁协助。", ["黄 五 一", "李建国"]),
     "a row of names": ("3床王建国、5床卢抗美明日出院。", ["王建国", "卢抗美"]),
     "before a verb": ("昨日周晓燕腹痛再发，李建国陪其到急诊。", ["周晓燕", "李建国"]),
+    "behind a verb and a bed": ("8床骆驰明今日出院，已通知缪国富，由乔晓燕护送回家。", ["骆驰明", "缪国富", "乔晓燕"]),
+    "said of oneself": ("医生您好，我叫过云山，今年四十岁。", ["过云山"]),
+    "title with a rank": ("今晨王建国副主任医师看过，李明住院医师记录。", ["王建国", "李明"]),
+    "begins like an ancient author": ("患者孔子轩，男，9岁。记录者叶桂芬。", ["孔子轩", "叶桂芬"]),
+    "whole where the network reads a part": ("曹桂珍敬上，2020年3月2日。李建国收。", ["曹桂珍", "李建国"]),
     "familiar": ("同事小王身体一直很好。", ["小王"]),
 }
 
@@ -40,6 +45,11 @@ def test_kinds_of_names_are_found(kind: str) -> None:
         "晚上吃猪蹄子，喝水，没有发烧。",
         "对于医师的注册，由其所在医院申请。",
         "补阳益阴，温振心阳，豁痰活血。",
+        "葛洪云：青蒿一握，以水二升渍。",
+        "于1 周前受凉，3 年前曾行手术，患者高血压多年。",
+        "木克土，水克木，金生水。",
+        "肝小叶，骨小梁，肩周疼痛，黄子叶。",
+        "Thomas征阳性，McMurray试验阴性，Perthes病。",
     ],
 )
 def test_what_is_no_name_stays(text: str) -> None:

@@ -34,6 +34,11 @@ FOUND = [
     ("(02)2345-6789", Kind.PHONE, "請電{}"),
     ("+852 9123 4567", Kind.PHONE, "致電{}"),
     ("91234567", Kind.PHONE, "聯絡電話：{}"),
+    # Hong Kong's without a word for a phone before them
+    ("6123 9876", Kind.PHONE, "改期請搵{}，謝謝"),
+    ("61239876", Kind.PHONE, "WhatsApp {} 即可"),
+    ("2345 6789", Kind.PHONE, "診所，{}。"),
+    ("9123 4567", Kind.PHONE, "女兒（{}）陪同"),
     ("555-123-4567", Kind.PHONE, "her cell is {}."),
     ("(310) 555-1234", Kind.PHONE, "reached at {}"),
     ("+44 20 7946 0958", Kind.PHONE, "from {} today"),
@@ -42,6 +47,9 @@ FOUND = [
     ("ZY00123456", Kind.RECORD, "住院号：{}"),
     ("20231234", Kind.RECORD, "病历号{}，"),
     ("M1234567", Kind.RECORD, "檢查號:{}"),
+    ("771203", Kind.RECORD, "病理登记：{} 女"),
+    ("39102388", Kind.RECORD, "检验单号{}已出"),
+    ("TJ7712036", Kind.RECORD, "档案编号：{}"),
     ("998877", Kind.RECORD, "(MRN: {})"),
     ("LS-12345", Kind.RECORD, "(MRN: {})"),
     ("987654321", Kind.INSURANCE, "医保卡号：{}"),
@@ -52,6 +60,8 @@ FOUND = [
     ("粤B12345D", Kind.VEHICLE, "登记车牌{}"),
     ("wxid_12345", Kind.CHAT, "微信号：{}"),
     ("123456789", Kind.CHAT, "QQ：{}"),
+    ("123456789", Kind.CHAT, "Q：{}"),
+    ("wxid_98980", Kind.CHAT, "wx：{}"),
     ("CLN-112233", Kind.LICENSE, "license number {}"),
     ("1HGCM82633A004352", Kind.VEHICLE, "VIN {}"),
     ("SN-48213-77", Kind.DEVICE, "pacemaker serial {}"),
@@ -81,6 +91,7 @@ FOUND = [
     ("台北市信義區松仁路100號5樓", Kind.ADDRESS, "地址：{}，"),
     ("九龍彌敦道123號5樓A室", Kind.ADDRESS, "住{}。"),
     ("昆山市第三人民医院", Kind.ORGANIZATION, "在{}行手术"),
+    ("都匀市第五小学", Kind.ORGANIZATION, "在{}念书"),
     ("宏远物流有限公司", Kind.ORGANIZATION, "工作单位：{}\n"),
     ("123 Elm St, Springfield", Kind.ADDRESS, "resides at {}."),
     ("62704", Kind.ADDRESS, "zip code {}"),
@@ -115,12 +126,21 @@ LOOK_ALIKES = [
     "See https://www.cdc.gov/flu for details.",
     "其中1.3.4.5阳性，2阴性",
     "五月五日采，阴干。",
+    "HBV-DNA：56781234IU/ml，拷贝数：5.6×10^7，阴性",
+    "国药准字H20033044，编号：1、2、3",
+    "计数 5512 3390 个，另 8512 3390 次",
 ]
 
 
 @pytest.mark.parametrize("text", LOOK_ALIKES)
 def test_a_look_alike_stays(text: str) -> None:
     assert Detector().find([text]) == [[]]
+
+
+def test_an_account_ends_where_chinese_goes_on() -> None:
+    text = "微信wxid_98980已登记"
+    (spans,) = DETECTOR.find([text])
+    assert [text[s.start : s.end] for s in spans] == ["wxid_98980"]
 
 
 def test_check_digits_tell_right_from_wrong() -> None:

@@ -1,4 +1,4 @@
-"""On real text and notes made around it, the half no rule was written on; thresholds are a little below docs/deidentification.md."""
+"""On real text and notes made around it, the half that is reported; thresholds are a little below docs/deidentification.md."""
 
 import importlib.util
 import sys
