@@ -16,7 +16,7 @@ def put_off_collecting() -> None:
 
 
 def collect_again() -> None:
-    """Undo it once a model is there. What has come until then stays, and is not looked through any more."""
+    """Undo it when libraries have been imported. What has come until then stays for good and is not looked through any more."""
     if gc.get_threshold() == _STARTING:
         gc.freeze()
         gc.set_threshold(*_usual.pop())

@@ -166,6 +166,7 @@ def load(
     wanted = pick_dtype(config.dtype)
     plain = as_stored and quantization == "none" and head == "language" and located_kind(found) is None
     shorter = shorter_type(found, wanted) if plain else None
+    collect_again()  # before there is a model, which must not stay for good
     model = load_base(found, config, quantization, head, architecture, device_map, rope, shorter)
     if token_map is not None:
         grow(unwrap(model), token_map)
@@ -176,7 +177,6 @@ def load(
     if lora is not None or adapter is not None:
         model = attach(model, lora, adapter, quantized=quantization != "none", head=head, token_map=token_map)
     widen = None if shorter is None else wanted
-    collect_again()
     return Loaded(model, own_tokenizer, found, adapter, architecture, token_map, rope, widen)
 
 

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.tiny import save_tiny
 
 from medicalgpt import cli
-from medicalgpt.config.sections import ModelConfig
+from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.kernels.collector import collect_again, put_off_collecting
 from medicalgpt.models.load import load
 
@@ -38,15 +39,19 @@ def test_what_was_set_comes_back() -> None:
     assert gc.get_freeze_count() == 0  # nobody had put it off
 
 
-def test_a_loaded_model_ends_it(tmp_path: Path) -> None:
+def test_loading_a_model_ends_it_and_the_model_does_not_stay(tmp_path: Path) -> None:
     save_tiny(tmp_path)
     before = gc.get_threshold()
     load(ModelConfig(base=str(tmp_path)))
     assert gc.get_freeze_count() == 0
     put_off_collecting()
-    load(ModelConfig(base=str(tmp_path)))
+    loaded = load(ModelConfig(base=str(tmp_path)), lora=LoraConfig())
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() > 10_000
+    weight = weakref.ref(next(iter(loaded.model.parameters())))
+    del loaded
+    gc.collect()
+    assert weight() is None
 
 
 def test_the_command_puts_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
