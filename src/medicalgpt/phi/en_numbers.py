@@ -22,6 +22,12 @@ def _coded(value: str) -> bool:
     return sum(c.isdigit() for c in value) >= 3 and not re.fullmatch(r"(?:19|20)\d\d", value)
 
 
+_COUNTED: Final = (
+    "copies|genomes?|cells?|platelets|particles|virions|organisms|bacteria|colonies|spores|CFU|IU|U|units?|m?mol|n?g|m?L|bp|base pairs|"
+    "people|persons|patients|adults|children|women|men|births|deaths|cases|doses|dollars|euros|pounds|yuan|times"
+)
+"""What a number counts, which then is nobody's."""
+
 RULES: Final = (
     # -- phones
     Rule(
@@ -150,7 +156,12 @@ RULES: Final = (
         0.65,
         wanted=_long,
     ),
-    Rule("long number", Kind.OTHER_ID, re.compile(r"(?<![\w.,/+-])\d{7,16}(?![\w,/-]|\.\d)"), 0.6),
+    Rule(
+        "long number",
+        Kind.OTHER_ID,
+        re.compile(rf"(?<![\w.,/+$€£-])\d{{7,16}}(?![\w,/-]|\.\d|\s{{1,2}}(?:{_COUNTED})\b)", re.IGNORECASE),
+        0.6,
+    ),
     Rule(
         "card",
         Kind.ACCOUNT,

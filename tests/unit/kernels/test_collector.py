@@ -14,6 +14,7 @@ from tests.tiny import save_tiny
 from medicalgpt import cli
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.kernels.collector import collect_again, put_off_collecting
+from medicalgpt.models import load as module
 from medicalgpt.models.load import load
 
 
@@ -39,14 +40,19 @@ def test_what_was_set_comes_back() -> None:
     assert gc.get_freeze_count() == 0  # nobody had put it off
 
 
-def test_loading_a_model_ends_it_and_the_model_does_not_stay(tmp_path: Path) -> None:
+def test_loading_a_model_ends_it_and_the_model_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_tiny(tmp_path)
+    seen = []
+    build = module.load_base
+    monkeypatch.setattr(
+        module, "load_base", lambda *given, **more: (seen.append(gc.get_threshold()), build(*given, **more))[1]
+    )
     before = gc.get_threshold()
     load(ModelConfig(base=str(tmp_path)))
     assert gc.get_freeze_count() == 0
     put_off_collecting()
     loaded = load(ModelConfig(base=str(tmp_path)), lora=LoraConfig())
-    assert gc.get_threshold() == before
+    assert seen == [before, before]  # the second time, too: what is made from there on can be freed
     assert gc.get_freeze_count() > 10_000
     weight = weakref.ref(next(iter(loaded.model.parameters())))
     del loaded

@@ -1,0 +1,56 @@
+"""A long number that counts something is nobody's; the same number alone may be somebody's."""
+
+import pytest
+
+from medicalgpt.phi import (
+    Detector,
+    Kind,
+    en_abroad,
+    en_dates,
+    en_names,
+    en_numbers,
+    en_places,
+    en_streets,
+    net_patterns,
+    zh_contacts,
+    zh_dates,
+    zh_names,
+    zh_numbers,
+    zh_places,
+)
+
+ROOMS = (en_abroad, en_dates, en_names, en_numbers, en_places, en_streets, net_patterns)
+ROOMS += (zh_contacts, zh_dates, zh_names, zh_numbers, zh_places)
+
+
+def masked(text: str) -> list[str]:
+    return [text[span.start : span.end] for span in Detector(("en",)).find([text])[0] if span.kind is Kind.OTHER_ID]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The viral load was 1500000 copies/mL in March.",
+        "He has 2500000 platelets in the bag.",
+        "Penicillin G 24000000 units a day was given.",
+        "About 10000000 people live with it.",
+        "The program cost $1250000 in all.",
+        "Culture grew 1000000  CFU of E. coli.",
+    ],
+)
+def test_a_count_is_left(text: str) -> None:
+    assert masked(text) == []
+
+
+@pytest.mark.parametrize("text", ["Please look at 15004021 again.", "15004021 unitless", "See 2500813 and call me."])
+def test_a_number_alone_is_not(text: str) -> None:
+    assert len(masked(text)) == 1
+
+
+def test_rules_of_chinese_names_have_names_of_their_own() -> None:
+    """By these names they are taken back in a text of the classics."""
+    own = {rule.name for rule in zh_names.RULES if rule.confidence < zh_names.LABELED}
+    assert len(own) > 1
+    for room in ROOMS:
+        if room is not zh_names:
+            assert own.isdisjoint(rule.name for rule in getattr(room, "RULES", ())), room.__name__
