@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "medicalgpt"
 
 # Functions whose first argument people read, by the last word of their name.
-_SPEAKERS = {"say", "print_error", "translated", "_notice", "_print", "warn", "tell", "_tell"}
+_SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell"}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
 _MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
 _HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
