@@ -45,13 +45,14 @@ def roles_of(config: StageConfig, policy: ModelShape) -> Roles:
     if not isinstance(config, RlConfig):
         return _compared(config)
     scorer = config.scoring.model if config.scoring else None
-    shared = scorer is not None and config.lora.enabled and _is_on_base(scorer, config)
+    commits = {one.role: one.commit for one in config.other_models}
+    shared = scorer is not None and config.lora.enabled and _is_on_base(scorer, config, commits["reward"])
     own = config.rollout.backend == "own"
     return Roles(
         critic=config.critic is not None,
-        scorer=None if scorer is None or shared else _shape_or(policy, scorer),
+        scorer=None if scorer is None or shared else _shape_or(policy, scorer, commits["reward"]),
         reference=None if config.lora.enabled else policy,
-        teacher=_shape_or(policy, config.teacher) if config.teacher else None,
+        teacher=_shape_or(policy, config.teacher, commits["teacher"]) if config.teacher else None,
         shared_scorer=shared,
         answers=config.rollout.batch_size if own else 0,
         answer_tokens=config.data.max_tokens,
@@ -64,20 +65,20 @@ def _compared(config: StageConfig) -> Roles:
     if choice is None or choice.reference != "model":
         return Roles()
     other = choice.reference_model or model.base
-    revision = None if choice.reference_model else model.at
+    revision = choice.reference_commit if choice.reference_model else model.at
     return Roles(reference=shape_of_model(other, revision, model.trust_remote_code))
 
 
-def _is_on_base(scorer: str, config: RlConfig) -> bool:
+def _is_on_base(scorer: str, config: RlConfig, commit: str | None) -> bool:
     try:
-        return same_base(scorer_of(scorer), locate(config.model.base, config.model.at))
+        return same_base(scorer_of(scorer, commit), locate(config.model.base, config.model.at))
     except ModelError:
         return False
 
 
-def _shape_or(otherwise: ModelShape, name: str) -> ModelShape:
+def _shape_or(otherwise: ModelShape, name: str, commit: str | None) -> ModelShape:
     try:
-        return shape_of_model(name)
+        return shape_of_model(name, commit)
     except ModelError:
         return otherwise
 
