@@ -210,7 +210,7 @@ def _returned(name: str, file: _File) -> Iterator[tuple[_File, ast.AST, ast.expr
     far = None if name in file.functions else _elsewhere(name)
     for at, function in [(file, one) for one in file.functions.get(name, [])] or ([far] if far else []):
         for one in _own_nodes(function) if isinstance(function, ast.FunctionDef) else ():
-            if isinstance(one, (ast.Return, ast.Yield)) and one.value:
+            if isinstance(one, (ast.Return, ast.Yield, ast.YieldFrom)) and one.value:
                 yield at, function, one.value
 
 
