@@ -17,6 +17,12 @@ def estimate(
     stage: Annotated[
         str | None, typer.Option(help="Training stage: with its critic, reward model, reference and teacher.")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="With --stage distill: the teacher; default: one of the model's size.")
+    ] = None,
+    teacher_quantization: Annotated[
+        Literal["none", "int8", "nf4"], typer.Option(help="With --stage distill: as objective.teacher_quantization.")
+    ] = "none",
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of a packed row; with --stage as data.max_tokens.")
     ] = 1024,
@@ -58,6 +64,8 @@ def estimate(
             "already; give one of both"
         )
     schema = stage_schema(stage) if stage else None
+    if (teacher or teacher_quantization != "none") and stage != "distill":
+        raise ModelError("--teacher and --teacher-quantization are for a stage with a teacher; add --stage distill")
     setup = setup_for(
         method,
         dtype,
@@ -73,7 +81,8 @@ def estimate(
     )
     estimated = footprint.estimate(found, setup)
     if schema is not None:
-        others = roles.usual_roles(schema, method != "full", found, max_tokens)
+        taught = shape.shape_of_model(teacher, None, trust_remote_code) if teacher else None
+        others = roles.usual_roles(schema, method != "full", found, max_tokens, taught, teacher_quantization)
         estimated = roles.with_roles(estimated, found, others)
     say(_report(f"{stage} of {model or params}" if stage else f"{model or params}", found.parameters, estimated))
 
