@@ -8,6 +8,7 @@ import os
 from typing import get_args
 
 from medicalgpt.browse.info import Kind, State
+from medicalgpt.browse.pack import WHY
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
 
@@ -93,6 +94,7 @@ NOTES = (
     "the same command goes on with the comparison of its models",
 )
 VERDICTS = ("better", "WORSE")
+NOT_PACKED = tuple(WHY.values())
 REWARDS = ("chosen", "rejected", "margin")
 UNITS = ("loss per pair", "loss per answer")
 PANELS = ("Model", "Sampling", "Judge")
@@ -133,6 +135,7 @@ FOREIGN_NOTES = tuple(
 HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
 
 BY_HAND = [
+    *((text, "src/medicalgpt/browse/pack.py") for text in NOT_PACKED),
     *((text, RUNS_SHOW) for text in (*COLUMNS, *VERDICTS)),
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),
     *((text, "src/medicalgpt/runs/figures.py") for text in (*REWARDS, *UNITS)),
