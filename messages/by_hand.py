@@ -94,6 +94,21 @@ NOTES = (
     "the same command goes on with the comparison of its models",
 )
 VERDICTS = ("better", "WORSE")
+PARTS = (
+    *(
+        "weights",
+        "gathered",
+        "critic",
+        "scorer",
+        "reference",
+        "teacher",
+        "gradients",
+        "optimizer",
+        "activations",
+        "head",
+    ),
+    *("answers", "communication", "heap", "total"),
+)
 NOT_PACKED = tuple(WHY.values())
 REWARDS = ("chosen", "rejected", "margin")
 UNITS = ("loss per pair", "loss per answer")
@@ -135,6 +150,7 @@ FOREIGN_NOTES = tuple(
 HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
 
 BY_HAND = [
+    *((text, "src/medicalgpt/memory/footprint.py") for text in PARTS),
     *((text, "src/medicalgpt/browse/pack.py") for text in NOT_PACKED),
     *((text, RUNS_SHOW) for text in (*COLUMNS, *VERDICTS)),
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),

@@ -187,7 +187,8 @@ def tail_line(found: "Line | RunInfo") -> str:
         note = f" ({translated(found.note)})" if found.note else ""
         return plain(f"{translated(found.state)}{note}: {found.path}")
     numbers = [f"{key.removeprefix('train/')} {_short(value)}" for key, value in found.items() if key != "step"]
-    return plain(f"step {found['step']}  " + "  ".join(numbers))
+    step = found["step"]
+    return plain("  ".join([translated(f"step {step}"), *numbers]))
 
 
 def _short(value: object) -> str:

@@ -252,16 +252,15 @@ def test_one_run_and_a_comparison_have_no_english_heading(tmp_path: Path, monkey
     assert english("\n".join(headings)) == []
 
 
-def test_what_goes_elsewhere_keeps_its_english_keys(tmp_path: Path) -> None:
+def test_what_goes_elsewhere_keeps_its_english_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = finished(tmp_path / "one", "sft", "lora.rank=4"), begun(tmp_path / "two")
-    choose("zh-CN")
-    try:
-        assert said("list", tmp_path).startswith("name\tstage\tstate\theld out, before → after\tfrom\t")
-        assert "\nlora.rank\t4\t8\n" in said("compare", one, two)
-        assert "sha256 of data\tabababababab\t–" in said("compare", one, two)
-        assert json.loads(said("show", one, "--json"))["state"] == "finished"
-    finally:
-        choose(None)
+    monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
+    assert said("list", tmp_path).startswith("name\tstage\tstate\theld out, before → after\tfrom\t")
+    compared = said("compare", one, two)
+    assert "不同的设置" in compared
+    assert "\nlora.rank\t4\t8\n" in compared
+    assert "sha256 of data\tabababababab\t–" in compared
+    assert json.loads(said("show", one, "--json"))["state"] == "finished"
 
 
 def test_the_page_of_a_comparison_is_in_the_readers_language(tmp_path: Path) -> None:
@@ -276,3 +275,16 @@ def test_the_page_of_a_comparison_is_in_the_readers_language(tmp_path: Path) -> 
     lines = [line for line in text.splitlines() if re.search(r"[A-Za-z]{3,} [a-z]{2,}", line)]
     assert [line for line in lines if not re.search("[\u4e00-\u9fff]", line) and "says rest" not in line] == []
     assert "不同之處" in text
+
+
+def test_what_is_deleted_and_followed_is_told_in_the_readers_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "a")
+    monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
+    asked = said("delete", run, given="n\n", code=2)
+    assert asked.startswith(f"{run}: 运行 sft, 已完成, ")
+    assert "确定永久删除？" in asked
+    step, state = said("tail", run, "-n", "1").splitlines()
+    assert step == "第 3 步  eval/loss 2"
+    assert state == f"已完成: {run}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.cells import cell_len
 from tests.unit.cli.test_startup import COMMANDS
 from typer.testing import CliRunner
 
@@ -153,3 +154,12 @@ def test_untranslated_is_english() -> None:
 def test_what_the_tutorials_commands_print_is_no_mixture(text: str, told: str) -> None:
     choose("zh-CN")
     assert translated(text).startswith(told)
+
+
+def test_an_estimate_is_told_in_the_readers_language() -> None:
+    words = ("estimate", "--params", "7B", "--device", "cuda", "--dtype", "mixed", "--stage", "ppo", "--method", "full")
+    shown = run(*words, "--shard", "8", "--replicate", "2")
+    lines = shown.splitlines()
+    assert [line for line in lines if not CHINESE.search(line.replace("critic", "评"))] == []
+    assert len({cell_len(line) for line in lines if line.startswith("  ")}) == 1, "columns of one width"
+    assert run(*words, language="en").startswith("7B (ppo): 6,738.4 M parameters")

@@ -172,7 +172,7 @@ def test_the_command_names_the_parts() -> None:
 
     ppo = ("--stage", "ppo", "--method", "full", "--shard", "8")
     full = said(*ppo)
-    assert full.startswith("ppo of 7B: ")
+    assert full.startswith("7B (ppo): ")
     parts = [line.split()[0] for line in full.splitlines()[2:7]]
     assert parts == ["weights", "gathered", "critic", "scorer", "reference"]
     assert "a checkpoint on disk: 161.7 GB" in full
