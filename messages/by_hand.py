@@ -5,13 +5,18 @@ A test meets each of typer's in a real error, and those of the system in `os.str
 
 import errno
 import os
+from typing import get_args
 
+from medicalgpt.browse.info import Kind, State
+from medicalgpt.browse.pack import WHY
+from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
 HEADINGS_PLACE = "src/medicalgpt/cli/data.py"
 CONFIG = "src/medicalgpt/config/words.py"
+RUNS_SHOW = "src/medicalgpt/cli/runs_show.py"
 
 JOINED = (
     "{first} or {rest}",
@@ -68,6 +73,45 @@ SETTINGS = (
     "{share} of the training data",
 )
 STATES = ("running", "interrupted", "finished", "{change} points")
+# What runs list, show and compare say of a run.
+KINDS = (*get_args(Kind), *get_args(State))
+FACTS = (
+    *("stage", "device", "processes", "version of {name}"),
+    *(f"sha256 of {of}" for of in ("data", "held-out data", "base", "template", "code")),
+)
+NOTES = (
+    "goes on from step {step}",
+    "the same command begins again: no checkpoint was saved",
+    "whether a process still works on it cannot be told here",
+    "{run_file} is damaged or missing, so nobody can tell which run this is; start it over",
+    "the same command goes on where it was broken off",
+    "{results} is damaged; run the evaluation again",
+    "{leakage} is damaged; look again: medicalgpt evaluate leakage",
+    "at {running}",
+    "{failed} failed: {note}",
+    "blocked by {blocked}",
+    "the same command goes on with {missing}",
+    "the same command goes on with the comparison of its models",
+)
+VERDICTS = ("better", "WORSE")
+PARTS = (
+    *(
+        "weights",
+        "gathered",
+        "critic",
+        "scorer",
+        "reference",
+        "teacher",
+        "gradients",
+        "optimizer",
+        "activations",
+        "head",
+    ),
+    *("answers", "communication", "heap", "total"),
+)
+NOT_PACKED = tuple(WHY.values())
+REWARDS = ("chosen", "rejected", "margin")
+UNITS = ("loss per pair", "loss per answer")
 PANELS = ("Model", "Sampling", "Judge")
 
 _ERRORS = (
@@ -106,6 +150,11 @@ FOREIGN_NOTES = tuple(
 HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
 
 BY_HAND = [
+    *((text, "src/medicalgpt/memory/footprint.py") for text in PARTS),
+    *((text, "src/medicalgpt/browse/pack.py") for text in NOT_PACKED),
+    *((text, RUNS_SHOW) for text in (*COLUMNS, *VERDICTS)),
+    *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),
+    *((text, "src/medicalgpt/runs/figures.py") for text in (*REWARDS, *UNITS)),
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),

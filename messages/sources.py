@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "medicalgpt"
 
 # Functions whose first argument people read, by the last word of their name.
-_SPEAKERS = {"say", "print_error", "translated", "_notice", "_print", "warn", "tell", "_tell"}
+_SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell"}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
 _MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
 _HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
@@ -210,7 +210,7 @@ def _returned(name: str, file: _File) -> Iterator[tuple[_File, ast.AST, ast.expr
     far = None if name in file.functions else _elsewhere(name)
     for at, function in [(file, one) for one in file.functions.get(name, [])] or ([far] if far else []):
         for one in _own_nodes(function) if isinstance(function, ast.FunctionDef) else ():
-            if isinstance(one, (ast.Return, ast.Yield)) and one.value:
+            if isinstance(one, (ast.Return, ast.Yield, ast.YieldFrom)) and one.value:
                 yield at, function, one.value
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests import rl
 from tests.hubs import Hubs, online
 from tests.stages import dialogues, feedback, manifest, weights, write
+from tests.tiny import save_tiny
 
 from medicalgpt.errors import DataError, RunError
 
@@ -142,3 +144,26 @@ def test_prompts_take_rows_and_shares(bench, tmp_path):
     assert ledger["rows"] == 26
     assert ledger["sources"][0] == {"of": "data", "path": str(a), "files": 1, "rows": 6, "cut": True}
     assert ledger["sources"][1]["mix"]["prompts"] == 2  # of 8
+
+
+@pytest.mark.parametrize(("stage", "role"), [("dpo", "reference"), ("distill", "teacher")])
+def test_base_and_other_model_of_hubs_are_read_and_recorded_at_their_commits(
+    stage, role, bench, hubs, tmp_path, monkeypatch
+):
+    def published(name, seed):
+        folder = save_tiny(tmp_path / name, seed=seed)
+        return hubs.commit(f"org/{name}", {path.name: path.read_bytes() for path in folder.iterdir()})
+
+    base, other = published("base", 0), published("other", 5)
+    words = ["model.base=org/base", f"output_dir={tmp_path / 'run'}"]
+    if stage == "dpo":
+        words += ["objective.reference=model", "objective.reference_model=ms://org/other"]
+        bench.train("dpo", tmp_path / "run", *words)
+    else:
+        rl.train(bench, "distill", tmp_path / "run", *words, "objective.teacher=ms://org/other", "train.max_steps=1")
+    record = manifest(tmp_path / "run")
+    assert record["base"] == f"hf://org/base@{base}"
+    assert record["models"] == {role: f"ms://org/other@{other}"}
+    assert list(record["hashes"]["models"]) == [role]
+    config = yaml.safe_load((tmp_path / "run" / "config.resolved.yaml").read_text(encoding="utf-8"))
+    assert (config["model"]["commit"], config["objective"][f"{role}_commit"]) == (base, other)

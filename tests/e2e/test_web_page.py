@@ -5,14 +5,7 @@ Pictures go to the folder that MEDICALGPT_SCREENSHOTS names, else to the test's 
 
 import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -20,46 +13,15 @@ from urllib.request import urlopen
 
 import pytest
 from tests.tiny import save_tiny
+from tests.web_page import Server, Visit, chromium, served
 
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
-from medicalgpt.serve.web.simplified import SIMPLIFIED
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
 
 pytestmark = pytest.mark.slow
 QUESTION = "What is a fever? K<abc"
 LONG, SHORT = 3000, 200
-_OVERFLOWING = """() => {
-    const found = [];
-    for (const e of document.querySelectorAll('body *')) {
-        const style = getComputedStyle(e), box = e.getBoundingClientRect();
-        // What has no size is hidden, and what is one pixel wide is for screen readers.
-        if (style.display == 'none' || style.visibility == 'hidden' || box.width < 2 || box.height < 2) continue;
-        const name = [e.tagName, e.id, String(e.getAttribute('class')).slice(0, 40)].join(' ');
-        if (box.left < -1 || box.right > innerWidth + 1) found.push(`${name}: ${box.left}–${box.right} of ${innerWidth}`);
-        const cut = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 && style.display != 'inline'
-            && style.textOverflow != 'ellipsis';
-        if (cut && (style.overflowX != 'visible' || !e.children.length))
-            found.push(`${name}: ${e.scrollWidth} in ${e.clientWidth}`);
-    }
-    return found;
-}"""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass
-class Server:
-    """`medicalgpt demo` in a process of its own."""
-
-    url: str
-    ratings: Path
-    process: subprocess.Popen[str]
-    log: Path
 
 
 @pytest.fixture(scope="module")
@@ -70,30 +32,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder, port = tmp_path_factory.mktemp("server"), _free_port()
-    log = folder / "log.txt"
-    words = ["--model", str(model), "--port", str(port), "--feedback", str(folder / "ratings.jsonl")]
-    with log.open("w") as out:
-        command = [
-            sys.executable,
-            "-m",
-            "medicalgpt",
-            "demo",
-            *words,
-            "--max-new-tokens",
-            str(LONG),
-            "--temperature",
-            "0",
-        ]
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 300
-    while "Ctrl-C ends it" not in log.read_text():
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-    yield Server(f"http://127.0.0.1:{port}", folder / "ratings.jsonl", process, log)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    with served(tmp_path_factory.mktemp("server"), "--model", model, "--max-new-tokens", LONG) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -119,86 +59,8 @@ def seed(model: Path) -> int:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
-
-
-@dataclass
-class Visit:
-    """A tab, and what the tests want to do and see in it."""
-
-    page: Any
-    shots: Path
-    hosts: set[str] = field(default_factory=set)
-    complaints: list[str] = field(default_factory=list)
-
-    def ask(self, question: str) -> None:
-        self.page.fill("#ask textarea", question)
-        self.page.press("#ask textarea", "Enter")
-        # The box is emptied when the server has the question; a refused question comes back, with the reason.
-        self.page.wait_for_function(
-            "document.querySelector('#ask textarea').value == '' || document.querySelector('#status .error')"
-        )
-
-    def stop(self) -> None:
-        """At temperature 0 the tiny model repeats itself up to the longest answer, so there is time to."""
-        self.page.click("#stop")
-        self.wait_for_answer()
-        assert self.status() in (ENGLISH.stopped, CHINESE.stopped)
-
-    def wait_for_answer(self) -> None:
-        self.page.wait_for_selector("#stop", state="hidden", timeout=120_000)
-        self.page.wait_for_function("document.querySelector('#status').innerText != ''")
-
-    def set(self, box: str, value: object) -> None:
-        """Until it stays: sliders just shown take their first value a moment later, and no hand is as quick as this one."""
-        field = f"#{box} input[type=number], #{box} textarea, #{box} input[type=text]"
-        for _ in range(20):
-            self.page.fill(field, str(value))
-            self.page.press(field, "Tab")
-            self.page.wait_for_timeout(500)
-            if self.page.input_value(field) == str(value):
-                return
-        raise AssertionError(f"{box} shows {self.page.input_value(field)}, not {value}")
-
-    def bubbles(self, role: str) -> list[str]:
-        return [e.inner_text() for e in self.page.query_selector_all(f"#chat .message.{role}, #chat .{role}.message")]
-
-    def click(self, label: str) -> None:
-        self.page.locator(f'#chat button[aria-label="{label}"]').last.click()
-
-    def status(self) -> str:
-        return str(self.page.inner_text("#status")).strip()
-
-    def status_becomes(self, text: str) -> None:
-        wanted = "(t) => document.querySelector('#status').innerText.includes(t)"
-        try:
-            self.page.wait_for_function(wanted, arg=text)
-        except Exception as error:
-            box, stop = self.page.input_value("#ask textarea")[:80], self.page.is_visible("#stop")
-            seen = f"status {self.status()!r}, box {box!r}, stop shown {stop}, complaints {self.complaints}"
-            raise AssertionError(f"never saw {text!r}: {seen}") from error
-
-    def shot(self, name: str) -> None:
-        self.page.wait_for_timeout(400)
-        self.page.screenshot(path=str(self.shots / f"{name}.png"))
-
-    def width_fits(self) -> bool:
-        return bool(self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
-
-    def overflowing(self) -> list[str]:
-        """What is seen and reaches beyond the window, or beyond a box that would have to be scrolled sideways for it."""
-        return list(self.page.evaluate(_OVERFLOWING))
-
-    def disclaimer_in_sight(self) -> bool:
-        box = self.page.locator("#disclaimer p").bounding_box()
-        return bool(box and box["y"] >= 0 and box["y"] + box["height"] <= self.page.viewport_size["height"])
 
 
 @pytest.fixture
@@ -347,30 +209,6 @@ def test_a_phone_in_chinese_and_a_dark_screen(visit: Any) -> None:
     tab.page.click("#language")
     tab.page.wait_for_function("(t) => document.querySelector('#disclaimer').innerText == t", arg=ENGLISH.disclaimer)
     tab.shot("phone-en-light")
-
-
-def test_nothing_overflows_at_five_widths_in_two_themes_and_three_languages(visit: Any) -> None:
-    tab = visit(width=1280)
-    for opened in ("settings", "export"):
-        if not tab.page.is_visible("#seed" if opened == "settings" else "#markdown"):
-            tab.page.click(f"#{opened} button")
-    found: dict[str, list[str]] = {}
-    for texts in (ENGLISH, SIMPLIFIED, CHINESE):  # the order in which the button goes through them
-        tab.page.set_viewport_size({"width": 1280, "height": 800})
-        tab.page.wait_for_function(
-            "(t) => document.querySelector('#chat').innerText.includes(t)", arg=texts.examples[0]
-        )
-        for theme in ("light", "dark"):
-            for width in (320, 360, 390, 430, 1280):
-                tab.page.set_viewport_size({"width": width, "height": 800})
-                tab.page.wait_for_timeout(150)
-                if width in (320, 1280):
-                    tab.shot(f"walk-{texts.language}-{theme}-{width}")
-                if beyond := tab.overflowing():
-                    found[f"{texts.language} {theme} {width}"] = beyond
-            tab.page.click("#dark")
-        tab.page.click("#language")
-    assert found == {}
 
 
 def test_the_line_below_the_answer_is_empty_while_it_is_seen_to_grow(visit: Any) -> None:

@@ -17,6 +17,7 @@ from medicalgpt.browse.info import Measured, RunInfo
 from medicalgpt.config.yaml_text import flow
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import RunError
+from medicalgpt.language import chosen, translated
 from medicalgpt.runs import metrics
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.folder import RunFolder
@@ -88,15 +89,21 @@ class Comparison:
             RunError: it cannot be written.
         """
         figure = curves_png(self.names, self.curves)
+        same = [setting for setting in self.settings if setting.same]
+        more = len(self.samples) - _SAMPLES
         page = (
             environment(Path(__file__).parent)
             .get_template("compare.html.jinja")
             .render(
                 found=self,
-                same=[setting for setting in self.settings if setting.same],
+                language=chosen(),
+                same=same,
+                same_words=translated(f"{len(same)} settings that are the same"),
                 figure=None if figure is None else "data:image/png;base64," + base64.b64encode(figure).decode("ascii"),
                 samples=self.samples[:_SAMPLES],
-                more=max(0, len(self.samples) - _SAMPLES),
+                more_words=translated(f"{more:,} further questions are in samples.jsonl of the runs.")
+                if more > 0
+                else "",
             )
         )
         with private_files():

@@ -25,7 +25,7 @@ Part = Literal["weights", "text"]
 PARTS: Final[tuple[Part, ...]] = ("weights", "text")
 CONTENTS: Final = "contents.json"
 _ENDINGS: Final = (".zip", ".tar.zst")
-_WHY: Final = {
+WHY: Final = {
     "weights": "weights, which may repeat what they were trained on; --with weights adds them",
     "text": "text of rows and answers; --with text adds it",
     "checkpoints": "only a run that goes on needs them",
@@ -96,7 +96,7 @@ def _sorted_out(folder: Path, parts: Collection[Part]) -> tuple[list[str], dict[
         if group == "" or group in parts:
             taken.append(name)
         else:
-            left_out.setdefault(_WHY[group], []).append(name)
+            left_out.setdefault(WHY[group], []).append(name)
     return taken, left_out
 
 

@@ -45,7 +45,7 @@ def scan(
     from medicalgpt.config.loader import load
     from medicalgpt.curation.scan import found_personal_data
     from medicalgpt.curation.scan import scan as look
-    from medicalgpt.curation.words import lines
+    from medicalgpt.curation.words import report_lines
 
     source = {
         "paths": paths,
@@ -67,7 +67,7 @@ def scan(
     }
     config = load(CurateConfig, None, [f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in values.items()]).value
     report = look(config, lambda text: say(text, err=True), review)
-    for line in lines(report):
+    for line in report_lines(report):
         say(line)
     if found_personal_data(report):
         raise typer.Exit(1)
@@ -88,10 +88,10 @@ def curate(
     from medicalgpt.config.loader import load
     from medicalgpt.curation.corpus import Corpus
     from medicalgpt.curation.stage import curate as make
-    from medicalgpt.curation.words import lines
+    from medicalgpt.curation.words import report_lines
 
     resolved = load(CurateConfig, config, overrides or [])
     folder = make(resolved, lambda text: say(text, err=True), review)
-    for line in lines(Corpus(folder).report):
+    for line in report_lines(Corpus(folder).report):
         say(line)
     say(f"finished: {folder}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from medicalgpt.cli.say import say
+from medicalgpt.language import translated
 
 if TYPE_CHECKING:
     from medicalgpt.memory.footprint import MemoryEstimate
@@ -17,6 +17,12 @@ def estimate(
     stage: Annotated[
         str | None, typer.Option(help="Training stage: with its critic, reward model, reference and teacher.")
     ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="With --stage distill: the teacher; default: one of the model's size.")
+    ] = None,
+    teacher_quantization: Annotated[
+        Literal["none", "int8", "nf4"], typer.Option(help="With --stage distill: as objective.teacher_quantization.")
+    ] = "none",
     max_tokens: Annotated[
         int, typer.Option(min=1, help="Tokens of a packed row; with --stage as data.max_tokens.")
     ] = 1024,
@@ -47,7 +53,7 @@ def estimate(
     from medicalgpt.memory.estimate import hardware_table, setup_for
 
     if table:
-        say(hardware_table(max_tokens, checkpointing))
+        typer.echo(hardware_table(max_tokens, checkpointing))
         return
     if (model is None) == (params is None):
         raise ModelError("give either --model NAME or --params SIZE (7B, 13B, 30B, 70B), or --table for all sizes")
@@ -58,6 +64,8 @@ def estimate(
             "already; give one of both"
         )
     schema = stage_schema(stage) if stage else None
+    if (teacher or teacher_quantization != "none") and stage != "distill":
+        raise ModelError("--teacher and --teacher-quantization are for a stage with a teacher; add --stage distill")
     setup = setup_for(
         method,
         dtype,
@@ -73,9 +81,10 @@ def estimate(
     )
     estimated = footprint.estimate(found, setup)
     if schema is not None:
-        others = roles.usual_roles(schema, method != "full", found, max_tokens)
+        taught = shape.shape_of_model(teacher, None, trust_remote_code) if teacher else None
+        others = roles.usual_roles(schema, method != "full", found, max_tokens, taught, teacher_quantization)
         estimated = roles.with_roles(estimated, found, others)
-    say(_report(f"{stage} of {model or params}" if stage else f"{model or params}", found.parameters, estimated))
+    typer.echo(_report(f"{model or params} ({stage})" if stage else str(model or params), found.parameters, estimated))
 
 
 def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
@@ -84,28 +93,43 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
     setup = estimated.setup
     shared = f" on {setup.sequence} processes" if setup.sequence > 1 else ""
     lines = [
-        f"{name}: {parameters / 1e6:,.1f} M parameters, "
-        f"{estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})",
-        f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens{shared}, "
-        f"gradient checkpointing {'on' if setup.checkpointing else 'off'}"
-        + (f", {setup.optimizer}" if setup.optimizer != "adamw" else ""),
-        *(f"  {part:<14} {gigabytes(size):>10}" for part, size in estimated.parts.items()),
-        f"  {'total':<14} {gigabytes(estimated.total):>10}",
+        translated(
+            f"{name}: {parameters / 1e6:,.1f} M parameters, {estimated.trained_parameters / 1e6:,.2f} M trained ({setup.method})"
+        ),
+        translated(
+            f"{setup.dtype} weights, {setup.compute} compute, rows of {setup.row_tokens} tokens{shared}, "
+            f"gradient checkpointing {'on' if setup.checkpointing else 'off'}"
+            + (f", {setup.optimizer}" if setup.optimizer != "adamw" else "")
+        ),
+        *(_part_line(part, size) for part, size in (*estimated.parts.items(), ("total", estimated.total))),
     ]
     if estimated.host:
-        lines.append(f"in main memory, each process's part: {gigabytes(estimated.host)}")
-    lines.append(f"a checkpoint on disk: {gigabytes(estimated.checkpoint)}")
+        lines.append(translated(f"in main memory, each process's part: {gigabytes(estimated.host)}"))
+    lines.append(translated(f"a checkpoint on disk: {gigabytes(estimated.checkpoint)}"))
+    together = gigabytes(estimated.all_processes)
     if setup.shards > 1:
         lines.append(
-            f"each of {setup.processes} processes that hold 1/{setup.shards} of the model: "
-            f"{gigabytes(estimated.all_processes)} together"
+            translated(
+                f"each of {setup.processes} processes that hold 1/{setup.shards} of the model: {together} together"
+            )
         )
+    elif setup.sequence > 1:
+        lines.append(translated(f"each of {setup.processes} processes that hold the model: {together} together"))
     elif setup.processes > 1:
-        kind = "data-parallel processes" if setup.sequence == 1 else "processes that hold the model"
-        lines.append(f"each of {setup.processes} {kind}: {gigabytes(estimated.all_processes)} together")
+        lines.append(translated(f"each of {setup.processes} data-parallel processes: {together} together"))
     if setup.shards > 1 or setup.sequence > 1:
-        lines.append(_traffic_line(estimated))
+        lines.append(translated(_traffic_line(estimated)))
     return "\n".join(lines)
+
+
+def _part_line(part: str, size: int) -> str:
+    """A part with its size, in columns of a terminal."""
+    from rich.cells import cell_len
+
+    from medicalgpt.memory.estimate import gigabytes
+
+    told = translated(part)
+    return f"  {told}{' ' * (14 - cell_len(told))} {gigabytes(size):>10}"
 
 
 def _traffic_line(estimated: "MemoryEstimate") -> str:

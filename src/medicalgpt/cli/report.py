@@ -28,12 +28,12 @@ def report(
     Nothing is trained, asked or fetched for it; what was not measured is said to be so.
     """
     from medicalgpt.runs.trust_file import NAME, read_trust
+    from medicalgpt.trust.page import verdict_word
     from medicalgpt.trust.write import write_report
 
     page = write_report(folder, language or chosen(), output, before)
     found = read_trust(page.with_name(NAME))
     assert found is not None  # it was just written
-    say(
-        f"{found.verdict.word}: {len(found.gates)} gates, {len(found.tests)} tests, {len(found.not_measured)} not measured"
-    )
+    word = verdict_word(found.verdict.word, chosen())
+    say(f"{word}: {len(found.gates)} gates, {len(found.tests)} tests, {len(found.not_measured)} not measured")
     say(f"written: {page}, {page.with_name(NAME)}")

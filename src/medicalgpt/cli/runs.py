@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medicalgpt.cli.say import say
+from medicalgpt.language import translated
 
 app = typer.Typer(no_args_is_help=True, help="List, show, compare, follow, delete and export runs.")
 
@@ -117,7 +118,7 @@ def tail(
 
     try:
         for found in follow(run, lines):
-            say(tail_line(found))
+            typer.echo(tail_line(found))
     except KeyboardInterrupt:
         say("no longer followed; the run goes on", err=True)
 
@@ -145,10 +146,11 @@ def delete(
 
     found = [check_delete(run, force, among) for run in runs]  # all of them, before the first is gone
     for one in found:
-        looked = "" if force else f"; nothing below {among or usual_among(one.path)} goes on from it"
-        say(plain(f"{one.path}: {one.kind} {one.stage}, {one.state}, {size_words(one.size)}{looked}"))
+        what = f"{translated(one.kind)} {one.stage}".strip()
+        looked = "" if force else translated(f"; nothing below {among or usual_among(one.path)} goes on from it")
+        typer.echo(plain(f"{one.path}: {what}, {translated(one.state)}, {size_words(one.size)}{looked}"))
     if not yes and not typer.confirm(
-        f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?"
+        translated(f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?")
     ):
         raise RunError("nothing was deleted")
     for one in found:

@@ -1,14 +1,17 @@
 """Lists, single runs and comparisons on a terminal; tab-separated or plain lines where the output goes elsewhere."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import typer
 
 from medicalgpt.browse.compare import Comparison, shortened
 from medicalgpt.browse.files import plain
 from medicalgpt.browse.info import RunInfo
 from medicalgpt.cli.say import say
+from medicalgpt.language import translated
 from medicalgpt.runs.duration import duration
 
 if TYPE_CHECKING:  # lazy: another start-up's time
@@ -17,7 +20,7 @@ if TYPE_CHECKING:  # lazy: another start-up's time
 
     from medicalgpt.runs.metrics import Line
 
-_COLUMNS: Final = ("name", "stage", "state", "held out, before → after", "from", "data", "size", "time", "changed")
+COLUMNS: Final = ("name", "stage", "state", "held out, before → after", "from", "data", "size", "time", "changed")
 _COLORS: Final = {"finished": "green", "running": "cyan", "interrupted": "yellow", "failed": "red"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _VERDICTS: Final = {"better": "better", "worse": "WORSE", "unclear": "may be chance", "": ""}
@@ -29,26 +32,26 @@ def print_list(some: Sequence[RunInfo], of: int, folder: Path) -> None:
     if not some:
         say(f"{'none of ' + str(of) if of else 'no runs'} below {folder}" + (" is like that" if of else ""))
         return
-    rows = [_cells(one) for one in some]
     if not sys.stdout.isatty():
-        for row in (_COLUMNS, *rows):
-            say("\t".join(" ".join(cell.split()) for cell in row))
+        for row in (COLUMNS, *(_cells(one) for one in some)):
+            typer.echo("\t".join(" ".join(cell.split()) for cell in row))
         return
-    table = _table(_COLUMNS)
-    for one, row in zip(some, rows):
-        table.add_row(*_texts(row, {2: _COLORS[one.state]}))
+    table = _table([translated(column) for column in COLUMNS])
+    for one in some:
+        table.add_row(*_texts(_cells(one, translated), {2: _COLORS[one.state]}))
     _print(table)
     say(f"{len(some)} of {of} below {folder}")
 
 
-def _cells(one: RunInfo) -> tuple[str, ...]:
+def _cells(one: RunInfo, told: Callable[[str], str] = str) -> tuple[str, ...]:
+    """The row of a run; `told` puts our own words into the reader's language."""
     number = one.first_number
-    state = f"{one.state} ({shortened(one.note, 70)})" if one.note else one.state
+    state = f"{told(one.state)} ({shortened(told(one.note), 70)})" if one.note else told(one.state)
     return tuple(
         plain(cell)
         for cell in (
             one.name,
-            one.stage or one.kind,
+            one.stage or told(one.kind),
             state,
             number.text.removeprefix("eval/") if number else "",
             ", ".join(parent.name for parent in one.parents) or short_base(one.base),
@@ -75,63 +78,76 @@ def size_words(size: int) -> str:
 
 def print_one(one: RunInfo) -> None:
     """Everything that fits on one screen."""
-    for name, value in (("", f"{one.path} · {one.stage or one.kind} · {one.state}"), *_facts(one)):
+    typer.echo(plain(f"{one.path} · {one.stage or translated(one.kind)} · {translated(one.state)}"))
+    for name, value in _facts(one):
         if value:
-            say(plain(f"{name:<16}{value}" if name else value))
+            typer.echo(plain(f"{_padded(name, 16)}{value}"))
     if one.measured:
         say("held out, before → after:" if any(n.before for n in one.measured) else "measured:")
         wide = max(len(number.name) for number in one.measured)
         for number in one.measured[:15]:
-            verdict = f"  ({_VERDICTS[number.verdict]})" if number.verdict else ""
+            verdict = f"  ({translated(_VERDICTS[number.verdict])})" if number.verdict else ""
             before = f"{number.before} → " if number.before else ""
-            say(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
+            typer.echo(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
         if len(one.measured) > 15:
             say(f"  and {len(one.measured) - 15} more; --json has them all")
+
+
+def _padded(name: str, wide: int) -> str:
+    """A name and blanks up to a column of a terminal, in which Chinese characters are two wide."""
+    from rich.cells import cell_len
+
+    return name + " " * max(2, wide - cell_len(name))
 
 
 def _facts(one: RunInfo) -> Iterator[tuple[str, str]]:
     from medicalgpt.runs.folder import RunFolder
     from medicalgpt.runs.settings import settings
 
-    yield "note", one.note
-    yield "base", one.base
-    yield "goes back to", ", ".join(map(str, one.parents))
-    rows = f" ({one.rows:,} rows kept)" if one.rows is not None and one.kind in ("run", "corpus") else ""
-    yield "data", ", ".join(one.data) + rows
-    yield "time", duration(one.seconds) if one.seconds is not None else ""
-    yield "step", f"{one.step:,}" if one.step is not None else ""
-    yield "tokens", f"{one.tokens:,}" if one.tokens is not None else ""
-    yield "size", size_words(one.size)
-    yield "changed", one.changed.astimezone().strftime("%Y-%m-%d %H:%M %Z") if one.changed else ""
+    yield translated("note"), translated(one.note)
+    yield translated("base"), one.base
+    yield translated("goes back to"), ", ".join(map(str, one.parents))
+    rows = translated(f" ({one.rows:,} rows kept)") if one.rows is not None and one.kind in ("run", "corpus") else ""
+    yield translated("data"), ", ".join(one.data) + rows
+    yield translated("time"), duration(one.seconds) if one.seconds is not None else ""
+    yield translated("step"), f"{one.step:,}" if one.step is not None else ""
+    yield translated("tokens"), f"{one.tokens:,}" if one.tokens is not None else ""
+    yield translated("size"), size_words(one.size)
+    yield translated("changed"), one.changed.astimezone().strftime("%Y-%m-%d %H:%M %Z") if one.changed else ""
     if one.kind == "run":
         for name, value in settings(RunFolder(one.path).config):
-            if name not in ("Training data",):
-                yield name.lower(), shortened(value, 160)
+            if name != "Training data":
+                yield translated(name).lower(), shortened(translated(value), 160)
         report = RunFolder(one.path).report
-        yield "report", str(report) if report.is_file() else ""
+        yield translated("report"), str(report) if report.is_file() else ""
 
 
 def print_comparison(found: Comparison, samples: int, same: bool) -> None:
     """Differences first, then numbers, tests, curves as bars, and answers."""
-    differing = [(setting.key, *setting.values) for setting in found.differences]
-    equal = [(setting.key, *setting.values) for setting in found.settings if setting.same]
+    told = translated if sys.stdout.isatty() else str  # elsewhere programs read it
+    differing = [(told(setting.key), *setting.values) for setting in found.differences]
+    equal = [(told(setting.key), *setting.values) for setting in found.settings if setting.same]
     rest = "" if same else f"; {len(equal)} are the same (--same shows them)"
-    _section(found, f"settings that differ{rest}", [*differing, *(equal if same else [])])
-    _section(found, "held out, before → after [95 % interval]", [(row.name, *row.cells) for row in found.numbers])
-    _section(found, "named tests [95 % interval]", [(row.name, *row.cells) for row in found.tests])
+    _section(found, translated(f"settings that differ{rest}"), [*differing, *(equal if same else [])])
+    _section(
+        found, translated("held out, before → after [95 % interval]"), [(row.name, *row.cells) for row in found.numbers]
+    )
+    _section(found, translated("named tests [95 % interval]"), [(row.name, *row.cells) for row in found.tests])
     curves = [
         (key, *(_bars([value for _, value in curve]) for curve in found.curves[key]))
         for key in _CURVES
         if key in found.curves
     ]
-    _section(found, "curves: first, course, last (--output draws them in one figure)", curves)
+    _section(found, translated("curves: first, course, last (--output draws them in one figure)"), curves)
     for asked in found.samples[:samples]:
         say("")
         for role, text in asked.turns:
             say(f"{role}: {shortened(text, 300)}")
         for name, answer in zip(found.names, asked.answers):
-            said = f"{name} (step {answer[0]}): {shortened(answer[1], 300)}" if answer else f"{name}: was not asked"
-            say(f"  {plain(said)}")
+            if answer is None:
+                say(f"  {plain(name)}: was not asked")
+            else:  # the answer is the model's text, and none of ours
+                typer.echo(f"  {plain(translated(f'{name} (step {answer[0]})'))}: {shortened(answer[1], 300)}")
     if len(found.samples) > samples:
         say(f"{len(found.samples) - samples} further questions are on the page of --output, or with --samples")
 
@@ -139,11 +155,11 @@ def print_comparison(found: Comparison, samples: int, same: bool) -> None:
 def _section(found: Comparison, title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if not rows:
         return
-    say(f"\n{title}")
+    typer.echo(f"\n{title}")
     columns = ("", *found.names)
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            say("\t".join(shortened(cell, 500) for cell in row))
+            typer.echo("\t".join(shortened(cell, 500) for cell in row))
         return
     table = _table(columns)
     for row in rows:
@@ -168,10 +184,11 @@ def _bars(values: Sequence[float], width: int = 16) -> str:
 def tail_line(found: "Line | RunInfo") -> str:
     """A line of the log: step and numbers; at the end how the run stands."""
     if isinstance(found, RunInfo):
-        note = f" ({found.note})" if found.note else ""
-        return plain(f"{found.state}{note}: {found.path}")
+        note = f" ({translated(found.note)})" if found.note else ""
+        return plain(f"{translated(found.state)}{note}: {found.path}")
     numbers = [f"{key.removeprefix('train/')} {_short(value)}" for key, value in found.items() if key != "step"]
-    return plain(f"step {found['step']}  " + "  ".join(numbers))
+    step = found["step"]
+    return plain("  ".join([translated(f"step {step}"), *numbers]))
 
 
 def _short(value: object) -> str:

@@ -3,12 +3,21 @@
 Facts of a stage that need no torch are class variables and properties here; whoever must tell stages apart reads them.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from medicalgpt.config.distributed import DistributedConfig
-from medicalgpt.config.sections import DataConfig, LoraConfig, ModelConfig, OptimizerConfig, Section, TrainConfig
+from medicalgpt.config.sections import (
+    Commit,
+    DataConfig,
+    LoraConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Section,
+    TrainConfig,
+)
 
 DataKind = Literal["document", "dialogue", "preference", "feedback"]
 
@@ -24,11 +33,40 @@ class ReferenceChoice(Section):
         None, description="The second model when reference is model; null: the base itself."
     )
 
+    reference_commit: Commit | None = Field(
+        None, description="The commit at which a hub's reference_model is read; a run notes it here."
+    )
+
     @model_validator(mode="after")
     def _second_model(self) -> Self:
         if self.reference_model and self.reference != "model":
             raise ValueError("objective.reference_model is used with objective.reference=model only")
+        if self.reference_commit and not self.reference_model:
+            raise ValueError("objective.reference_commit is the commit of objective.reference_model; set both or none")
         return self
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model that a stage reads.
+
+    Attributes:
+        role: base, reference, teacher or reward.
+        key: the key that names it. noted: the key under which a run notes its commit.
+        revision: what is asked for beside the name; None: what the name says.
+    """
+
+    role: str
+    key: str
+    noted: str
+    name: str
+    commit: str | None
+    revision: str | None = None
+
+    @property
+    def at(self) -> str | None:
+        """The revision to read it at."""
+        return self.commit or self.revision
 
 
 class StageConfig(Section):
@@ -80,10 +118,19 @@ class StageConfig(Section):
         return None
 
     @property
-    def other_models(self) -> tuple[str, ...]:
+    def base_model(self) -> NamedModel:
+        """The model that it starts from."""
+        model = self.model
+        return NamedModel("base", "model.base", "model.commit", model.base, model.commit, model.revision)
+
+    @property
+    def other_models(self) -> tuple[NamedModel, ...]:
         """Models beside the base that read whole rows: reference, teacher, reward model."""
         choice = self.reference_choice
-        return (choice.reference_model,) if choice is not None and choice.reference_model else ()
+        if choice is None or not choice.reference_model:
+            return ()
+        keys = ("objective.reference_model", "objective.reference_commit")
+        return (NamedModel("reference", *keys, choice.reference_model, choice.reference_commit),)
 
 
 class SupervisedConfig(StageConfig):

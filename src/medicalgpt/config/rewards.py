@@ -4,7 +4,7 @@ from typing import Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from medicalgpt.config.sections import Section
+from medicalgpt.config.sections import Commit, Section
 
 RewardName = Literal[
     "exact", "choice_letter", "set_correct", "contains", "short_answer_f1", "refusal", "format", "length", "rubric"
@@ -95,6 +95,9 @@ class RewardConfig(Section):
     """What an answer is worth: a weighted sum of scores minus penalties."""
 
     model: str | None = Field(None, description="A reward model: run folder, model folder, adapter folder or Hub id.")
+    model_commit: Commit | None = Field(
+        None, description="The commit at which a hub's reward model is read; a run notes it here."
+    )
     weight: float = Field(1.0, description="Weight of the reward model's score.")
     normalize: bool = Field(True, description="Score minus mean over standard deviation of its held-out pairs.")
     clip: float | None = Field(5.0, gt=0, description="Bound on the (normalized) score; null: none.")
@@ -116,3 +119,9 @@ class RewardConfig(Section):
         False, description="Accept a reward model whose held-out accuracy is unknown or not above 50 %."
     )
     allow_remote: bool = Field(False, description="Let answers leave this machine for an HTTP reward on another host.")
+
+    @model_validator(mode="after")
+    def _commit_of_a_model(self) -> Self:
+        if self.model_commit and not self.model:
+            raise ValueError("reward.model_commit is the commit of reward.model; set both or none")
+        return self

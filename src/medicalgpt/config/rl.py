@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medicalgpt.config.base import StageConfig
+from medicalgpt.config.base import NamedModel, StageConfig
 from medicalgpt.config.rewards import RewardConfig
 from medicalgpt.config.sections import OptimizerConfig, Section
 
@@ -207,9 +207,16 @@ class RlConfig(StageConfig):
         return self.rollout.max_new_tokens
 
     @property
-    def other_models(self) -> tuple[str, ...]:
-        scorer = self.scoring.model if self.scoring else None
-        return super().other_models + tuple(filter(None, (self.teacher, scorer)))
+    def other_models(self) -> tuple[NamedModel, ...]:
+        found, scoring = list(super().other_models), self.scoring
+        if self.teacher:
+            keys = ("objective.teacher", "objective.teacher_commit")
+            found.append(NamedModel("teacher", *keys, self.teacher, self.teacher_commit))
+        if scoring and scoring.model:
+            found.append(
+                NamedModel("reward", "reward.model", "reward.model_commit", scoring.model, scoring.model_commit)
+            )
+        return tuple(found)
 
     @property
     def scoring(self) -> RewardConfig | None:
@@ -229,6 +236,11 @@ class RlConfig(StageConfig):
     @property
     def teacher(self) -> str | None:
         """The model whose distribution is learned."""
+        return None
+
+    @property
+    def teacher_commit(self) -> str | None:
+        """The commit of a hub's teacher."""
         return None
 
     @property

@@ -1,8 +1,8 @@
 """Typed sections shared by the training stages. Every field says what it means; `medicalgpt config explain` prints it."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medicalgpt.config.data_source import DataPath, check_shares
 from medicalgpt.hub.address import is_commit
@@ -28,6 +28,16 @@ class Section(BaseModel):
     """A frozen group of keys in which unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _one_commit(value: str) -> str:
+    if not is_commit(value):
+        raise ValueError("a commit has 40 hexadecimal digits; for a branch or tag write owner/name@branch")
+    return value
+
+
+Commit = Annotated[str, AfterValidator(_one_commit)]
+"""The commit of a hub's repository, which a run notes beside a model's name."""
 
 
 class ModelConfig(Section):

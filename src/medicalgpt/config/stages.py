@@ -14,7 +14,7 @@ from medicalgpt.config.rl import (
     RolloutConfig,
     ScoredConfig,
 )
-from medicalgpt.config.sections import Section, TrainConfig
+from medicalgpt.config.sections import Commit, Section, TrainConfig
 
 
 class PtObjective(Section):
@@ -255,6 +255,9 @@ class DistillObjective(PassesObjective):
     """On-policy distillation from a teacher (GKD, arXiv 2306.13649)."""
 
     teacher: str = Field(description="The teacher: run folder, model folder or Hub id, with the student's tokenizer.")
+    teacher_commit: Commit | None = Field(
+        None, description="The commit at which a hub's teacher is read; a run notes it here."
+    )
     teacher_quantization: Literal["none", "int8", "nf4"] = Field(
         "none", description="Load the teacher in 8 or 4 bits; the student learns what those weights say."
     )
@@ -280,6 +283,10 @@ class DistillConfig(RlConfig):
     @property
     def teacher(self) -> str:
         return self.objective.teacher
+
+    @property
+    def teacher_commit(self) -> str | None:
+        return self.objective.teacher_commit
 
     @property
     def teacher_quantization(self) -> Literal["none", "int8", "nf4"]:

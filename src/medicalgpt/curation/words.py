@@ -8,7 +8,7 @@ from medicalgpt.curation.report import Report
 _NOT_LOOKED: Final = "personal data: NOBODY LOOKED (personal_data.enabled is false)"
 
 
-def lines(report: Report) -> Iterator[str]:
+def report_lines(report: Report) -> Iterator[str]:
     """The report, a line each, for a terminal."""
     rows = _number(report, "rows")
     yield f"{rows:,} rows: {_number(report, 'kept'):,} kept, {_number(report, 'dropped'):,} dropped"
@@ -50,7 +50,7 @@ def _sources(by_source: Mapping[str, int]) -> str:
 
 def markdown(report: Report) -> str:
     """The report as a page."""
-    out = ["# Curation", "", *(f"- {line.strip()}" for line in lines(report)), ""]
+    out = ["# Curation", "", *(f"- {line.strip()}" for line in report_lines(report)), ""]
     out += ["## Quality", "", "| rule | rows | share |", "|---|---|---|"]
     for rule, told in _part(report, "quality").items():
         assert isinstance(told, dict)  # as `report._quality` has it

@@ -12,7 +12,7 @@ from medicalgpt.kernels.malloc import can_keep_memory
 from medicalgpt.memory.footprint import MemoryEstimate, estimate
 from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
-from medicalgpt.memory.setup import METHODS, Method, Setup
+from medicalgpt.memory.setup import FROZEN, METHODS, Method, Setup
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size
 from medicalgpt.models.token_map import TokenMap
 
@@ -20,7 +20,6 @@ DType = Literal["auto", "mixed", "float32", "bfloat16", "float16"]
 Device = Literal["cpu", "cuda"]
 
 SKIP_ENV = "MEDICALGPT_SKIP_MEMORY_CHECK"
-_QUANTIZED: dict[str, Method] = {"none": "lora", "int8": "qlora8", "nf4": "qlora4"}
 
 
 class SetupOptions(TypedDict, total=False):
@@ -77,7 +76,7 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
     """The Setup of a stage: method, row length and types as the trainer will have them, each weight in so many parts."""
     targets, sequence = config.lora.target_modules, config.distributed.sequence
     return setup_for(
-        _QUANTIZED[config.quantization] if config.lora.enabled else "full",
+        FROZEN[config.quantization] if config.lora.enabled else "full",
         config.model.dtype,
         row_tokens=config.row_tokens,
         rank=config.lora.rank,

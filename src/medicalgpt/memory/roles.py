@@ -12,7 +12,7 @@ from medicalgpt.config.rl import RlConfig, RolloutConfig
 from medicalgpt.config.stages import DistillConfig, PpoConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, lora_targets
-from medicalgpt.memory.setup import BYTES
+from medicalgpt.memory.setup import BYTES, FROZEN, Method, Quantization
 from medicalgpt.memory.shape import ModelShape, shape_of_model
 from medicalgpt.models.locate import locate
 from medicalgpt.models.scorer import same_base, scorer_of
@@ -23,13 +23,15 @@ class Roles:
     """The others of a stage: of one with rollouts several, else at most a reference.
 
     A shape is that of a model that is loaded beside the policy; None: there is none.
-    `answers` are those that are decoded together, each `answer_tokens` long with its prompt; 0 where others decode them.
+    `taught_by` is how the teacher's weights are stored. `answers` are those that are decoded together, each `answer_tokens` long with
+    its prompt; 0 where others decode them.
     """
 
     critic: bool = False
     scorer: ModelShape | None = None
     reference: ModelShape | None = None
     teacher: ModelShape | None = None
+    taught_by: Quantization = "none"
     shared_scorer: bool = False
     answers: int = 0
     answer_tokens: int = 0
@@ -45,13 +47,15 @@ def roles_of(config: StageConfig, policy: ModelShape) -> Roles:
     if not isinstance(config, RlConfig):
         return _compared(config)
     scorer = config.scoring.model if config.scoring else None
-    shared = scorer is not None and config.lora.enabled and _is_on_base(scorer, config)
+    commits = {one.role: one.commit for one in config.other_models}
+    shared = scorer is not None and config.lora.enabled and _is_on_base(scorer, config, commits["reward"])
     own = config.rollout.backend == "own"
     return Roles(
         critic=config.critic is not None,
-        scorer=None if scorer is None or shared else _shape_or(policy, scorer),
+        scorer=None if scorer is None or shared else _shape_or(policy, scorer, commits["reward"]),
         reference=None if config.lora.enabled else policy,
-        teacher=_shape_or(policy, config.teacher) if config.teacher else None,
+        teacher=_shape_or(policy, config.teacher, commits["teacher"]) if config.teacher else None,
+        taught_by=config.teacher_quantization,
         shared_scorer=shared,
         answers=config.rollout.batch_size if own else 0,
         answer_tokens=config.data.max_tokens,
@@ -64,29 +68,37 @@ def _compared(config: StageConfig) -> Roles:
     if choice is None or choice.reference != "model":
         return Roles()
     other = choice.reference_model or model.base
-    revision = None if choice.reference_model else model.at
+    revision = choice.reference_commit if choice.reference_model else model.at
     return Roles(reference=shape_of_model(other, revision, model.trust_remote_code))
 
 
-def _is_on_base(scorer: str, config: RlConfig) -> bool:
+def _is_on_base(scorer: str, config: RlConfig, commit: str | None) -> bool:
     try:
-        return same_base(scorer_of(scorer), locate(config.model.base, config.model.at))
+        return same_base(scorer_of(scorer, commit), locate(config.model.base, config.model.at))
     except ModelError:
         return False
 
 
-def _shape_or(otherwise: ModelShape, name: str) -> ModelShape:
+def _shape_or(otherwise: ModelShape, name: str, commit: str | None) -> ModelShape:
     try:
-        return shape_of_model(name)
+        return shape_of_model(name, commit)
     except ModelError:
         return otherwise
 
 
-def usual_roles(stage: type[StageConfig], lora: bool, policy: ModelShape, tokens: int) -> Roles:
+def usual_roles(
+    stage: type[StageConfig],
+    lora: bool,
+    policy: ModelShape,
+    tokens: int,
+    teacher: ModelShape | None = None,
+    taught_by: Quantization = "none",
+) -> Roles:
     """Those of a stage of which no more is known: its other models are of the policy's shape, and on its base where they may be.
 
     Args:
         tokens: longest prompt with its answer.
+        teacher: its shape, if it is another. taught_by: how its weights are stored.
     """
     if not issubclass(stage, RlConfig):
         return Roles()
@@ -95,7 +107,8 @@ def usual_roles(stage: type[StageConfig], lora: bool, policy: ModelShape, tokens
         critic=issubclass(stage, PpoConfig),
         scorer=None if lora or teaches else policy,
         reference=None if lora else policy,
-        teacher=policy if teaches else None,
+        teacher=(teacher or policy) if teaches else None,
+        taught_by=taught_by if teaches else "none",
         shared_scorer=lora and not teaches,
         answers=RolloutConfig().batch_size,
         answer_tokens=tokens,
@@ -107,25 +120,25 @@ def with_roles(alone: MemoryEstimate, policy: ModelShape, roles: Roles) -> Memor
     setup = alone.setup
     full, parts = setup.method == "full", setup.shards
     # A frozen model lies in the type that is computed in; full training widens only what it trains.
-    frozen = replace(setup, method="lora", dtype=setup.compute) if full else setup
+    dtype = setup.compute if full else setup.dtype
 
-    def held(shape: ModelShape | None) -> int:
-        return 0 if shape is None else base_bytes(shape, frozen, trained=False) // parts
+    def held(shape: ModelShape | None, method: Method = "lora") -> int:
+        return (
+            0
+            if shape is None
+            else base_bytes(shape, replace(setup, method=method, dtype=dtype), trained=False) // parts
+        )
 
     trained = _trained_bytes(policy, alone)
     critic = int((1 + alone.moments) * trained) // parts if roles.critic else 0  # weights and the optimizer's state
+    # The reference is stored as the policy's base is, a teacher as it was asked for, a reward model of its own always whole.
+    reference = held(roles.reference, "lora" if full else setup.method)
+    teacher = held(roles.teacher, FROZEN[roles.taught_by])
     scorer = held(roles.scorer) + (trained // parts if roles.shared_scorer else 0)
     if setup.offload:
-        host = alone.host + critic + scorer + held(roles.reference) + held(roles.teacher)
-        found = replace(alone, host=host)
+        found = replace(alone, host=alone.host + critic + scorer + reference + teacher)
     else:
-        found = replace(
-            alone,
-            critic=critic,
-            scorer=scorer,
-            reference=held(roles.reference),
-            teacher=held(roles.teacher),
-        )
+        found = replace(alone, critic=critic, scorer=scorer, reference=reference, teacher=teacher)
     return _while_answering(found, policy, roles)
 
 

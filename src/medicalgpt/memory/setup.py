@@ -9,6 +9,9 @@ from medicalgpt.memory.moments import OPTIMIZERS, Optimizer
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 
 METHODS: tuple[Method, ...] = ("full", "lora", "qlora8", "qlora4")
+Quantization = Literal["none", "int8", "nf4"]
+FROZEN: dict[Quantization, Method] = {"none": "lora", "int8": "qlora8", "nf4": "qlora4"}
+"""The method in which a frozen model is stored as these keys say."""
 BYTES: dict[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 

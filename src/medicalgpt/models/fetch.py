@@ -24,6 +24,15 @@ def fetch(name: str, address: Address, trust_remote_code: bool = False) -> Locat
     return found
 
 
+def is_here(name: str) -> bool:
+    """Whether a model is whole on this disk, where no hub is asked (HF_HUB_OFFLINE)."""
+    try:
+        locate(name).complete()
+    except ModelError:
+        return False
+    return True
+
+
 def copy_to(found: Located, target: Path, trust_remote_code: bool = False) -> Path:
     """The files of a fetched model in a new folder, without the links that a cache has in their place.
 

@@ -8,13 +8,13 @@ from medicalgpt.models.locate import Located, locate
 MERGED_FROM = "merged_from.txt"  # in a run's merged model, the hash of the manifest that the run had then
 
 
-def scorer_of(path: str) -> Located:
-    """The reward model; the adapter of a run whose merged folder was named, as it can share the policy's base."""
+def scorer_of(path: str, commit: str | None = None) -> Located:
+    """The reward model, of a hub at a commit; the adapter of a run whose merged folder was named, as it can share the policy's base."""
     place = Path(path).expanduser()
     beside = place.parent / "model"
     if (place / MERGED_FROM).is_file() and (beside / FILE).is_file():
         return locate(str(beside))
-    return locate(path)
+    return locate(path, commit)
 
 
 def same_base(scorer: Located, base: Located) -> bool:

@@ -104,5 +104,22 @@ def caution(base: str, stages: Sequence[Any], file: str, trust: bool = False) ->
             f"{gigabytes(found.need)} of {gigabytes(found.free)} free with adapters; about {found.parameters / count:.0f} times "
             "the time a token):"
         )
-        folder = f"runs/{found.name.rpartition('/')[2].lower()}"
-        yield f"  medicalgpt pipeline run {shlex.quote(file)} base={found.name} output_dir={folder}"
+        yield from _how_to_train(found.name, shlex.quote(file))
+
+
+def _how_to_train(name: str, file: str) -> Iterator[str]:
+    """The command that trains a hub's base; where no hub is asked, how the base gets here."""
+    from medicalgpt.hub.repository import offline  # lazy: heavy
+    from medicalgpt.models.fetch import is_here  # lazy: heavy
+
+    folder = name.rpartition("/")[2].lower()
+    command = f"  medicalgpt pipeline run {file} base={{}} output_dir=runs/{folder}"
+    if offline() and not is_here(name):
+        yield "HF_HUB_OFFLINE is set and this base is not here yet. On a machine with a network:"
+        yield f"  medicalgpt models pull {name} --to {folder}"
+        yield f"and here, with the folder {folder} copied to where you are now:"
+        yield command.format(f"./{folder}")
+        return
+    yield command.format(name)
+    if not offline():
+        yield f"Without a network: medicalgpt models pull {name} --to {folder} on another machine, and base=./{folder} here"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -15,7 +15,11 @@ from medicalgpt.pipeline.plan import SUMMARY
 from medicalgpt.pipeline.scores import scored
 from medicalgpt.runs.atomic import write_text
 from medicalgpt.runs.intervals import Estimate
+from medicalgpt.runs.lettering import lettered, lettering
 from medicalgpt.runs.metrics import read as read_metrics
+
+if TYPE_CHECKING:  # lazy: heavy
+    from matplotlib.figure import Figure
 
 _PERCENT = {"preference accuracy", "stop rate"}
 
@@ -90,6 +94,12 @@ def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
 
 def _figure(folder: Path, stages: list[StageEntry]) -> None:
     """Training loss of every stage and its held-out points, side by side."""
+    with lettering():
+        figure = _loss_curves(folder, stages)
+        figure.savefig(folder / "loss.png", dpi=120)
+
+
+def _loss_curves(folder: Path, stages: list[StageEntry]) -> "Figure":
     from matplotlib.figure import Figure  # not pyplot, which would change the backend of a notebook that calls us
 
     figure = Figure(figsize=(4.2 * len(stages), 3.2), layout="tight")
@@ -101,10 +111,6 @@ def _figure(folder: Path, stages: list[StageEntry]) -> None:
         for key, style in ((f"train/{curve}", "-"), (f"eval/{curve}", "o")):
             points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
             axis.plot(*zip(*points), style, label=key) if points else None
-        axis.set(
-            title=stage.name,
-            xlabel="step",
-            ylabel=schema.unit,
-        )
+        axis.set(title=stage.name, xlabel=lettered("step"), ylabel=lettered(schema.unit))
         axis.legend()
-    figure.savefig(folder / "loss.png", dpi=120)
+    return figure

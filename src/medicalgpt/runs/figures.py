@@ -1,4 +1,4 @@
-"""Charts of a run, drawn from metrics.jsonl alone: the same file always gives the same pictures."""
+"""Charts of a run, drawn from metrics.jsonl alone: the same file gives the same pictures, in one language on one machine."""
 
 import io
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from medicalgpt.disk.failures import explain
 from medicalgpt.errors import RunError
 from medicalgpt.runs import metrics
 from medicalgpt.runs.atomic import write_bytes
+from medicalgpt.runs.lettering import lettered, lettering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +29,6 @@ def draw(metrics_path: str | Path, out_dir: str | Path) -> list[Path]:
     Raises:
         RunError: the metrics cannot be read or a picture cannot be written.
     """
-    import matplotlib.style
-
     lines = metrics.read(metrics_path)
     out = Path(out_dir)
     try:
@@ -37,7 +36,7 @@ def draw(metrics_path: str | Path, out_dir: str | Path) -> list[Path]:
     except OSError as error:
         raise RunError(f"{out} could not be created: {explain(error, out.parent)}") from error
     paths = []
-    with matplotlib.style.context("default"):  # the user's own matplotlibrc must not change the pictures
+    with lettering():
         for name, chart in _CHARTS:
             figure = chart(lines)
             if figure is not None:
@@ -51,17 +50,17 @@ def _rollouts(lines: Lines) -> "Figure | None":
     if not _has(lines, "train/score"):
         return None
     charts = (
-        ("score", "Score (line: sampled answers, points: held out)", "score"),
-        ("kl", "KL to the reference", "nats per answer"),
-        ("entropy", "Entropy", "nats per token"),
-        ("stop_rate", "Answers that end by themselves", "share"),
+        ("score", lettered("Score (line: sampled answers, points: held out)"), lettered("score")),
+        ("kl", lettered("KL to the reference"), lettered("nats per answer")),
+        ("entropy", lettered("Entropy"), lettered("nats per token")),
+        ("stop_rate", lettered("Answers that end by themselves"), lettered("share")),
     )
     figure, found = _canvas(len(charts))
     for axes, (name, title, unit) in zip(found, charts):
         _train(axes, lines, f"train/{name}", "", _BLUE)
         _held_out(axes, lines, f"eval/{name}", "", _RED)
         _finish(axes, title, unit)
-        axes.set_xlabel("update", fontsize=11)
+        axes.set_xlabel(lettered("update"), fontsize=11)
     return figure
 
 
@@ -69,10 +68,10 @@ def _loss(lines: Lines) -> "Figure | None":
     if not (_has(lines, "train/loss") or _has(lines, "eval/loss")):
         return None
     figure, (axes,) = _canvas(1)
-    _train(axes, lines, "train/loss", "training", _BLUE)
-    _held_out(axes, lines, "eval/loss", "held-out", _RED)
-    unit = "per pair" if _has(lines, "rewards/margin", anywhere=True) else "nats per token"
-    _finish(axes, "Loss", f"loss ({unit})")
+    _train(axes, lines, "train/loss", lettered("training"), _BLUE)
+    _held_out(axes, lines, "eval/loss", lettered("held-out"), _RED)
+    pairs = _has(lines, "rewards/margin", anywhere=True)
+    _finish(axes, lettered("Loss"), lettered("loss (per pair)" if pairs else "loss (nats per token)"))
     return figure
 
 
@@ -83,7 +82,7 @@ def _learning_rate(lines: Lines) -> "Figure | None":
     _train(axes, lines, "train/learning_rate", "", _GREY)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
     axes.set_ylim(bottom=0)
-    _finish(axes, "Learning rate", "learning rate")
+    _finish(axes, lettered("Learning rate"), lettered("learning rate"))
     return figure
 
 
@@ -92,15 +91,15 @@ def _rewards(lines: Lines) -> "Figure | None":
         return None
     figure, (top, bottom) = _canvas(2)
     for name, color in _REWARDS:
-        _train(top, lines, f"train/rewards/{name}", name, color)
+        _train(top, lines, f"train/rewards/{name}", lettered(name), color)
         _held_out(top, lines, f"eval/rewards/{name}", "", color)
-    _train(bottom, lines, "train/rewards/accuracy", "training", _BLUE)
-    _held_out(bottom, lines, "eval/rewards/accuracy", "held-out", _RED)
+    _train(bottom, lines, "train/rewards/accuracy", lettered("training"), _BLUE)
+    _held_out(bottom, lines, "eval/rewards/accuracy", lettered("held-out"), _RED)
     top.axhline(0, color="#94a3b8", linewidth=0.8)
     bottom.axhline(0.5, color="#94a3b8", linewidth=0.8)
     bottom.set_ylim(-0.03, 1.03)
-    _finish(top, "Rewards (lines: training, points: held-out)", "reward (β × nats)")
-    _finish(bottom, "Pairs in which chosen beats rejected", "share of pairs")
+    _finish(top, lettered("Rewards (lines: training, points: held-out)"), lettered("reward (β × nats)"))
+    _finish(bottom, lettered("Pairs in which chosen beats rejected"), lettered("share of pairs"))
     return figure
 
 
@@ -144,7 +143,7 @@ def _finish(axes: "Axes", title: str, unit: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title, fontsize=12, loc="left")
-    axes.set_xlabel("optimizer step", fontsize=11)
+    axes.set_xlabel(lettered("optimizer step"), fontsize=11)
     axes.set_ylabel(unit, fontsize=11)
     axes.tick_params(labelsize=10, labelbottom=True)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

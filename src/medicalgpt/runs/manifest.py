@@ -90,6 +90,8 @@ class Hashes(_Part):
     code: Sha256
     plugins: dict[str, Sha256] = {}
     """The user's own files that define the stage; written only where there are any."""
+    models: dict[str, Sha256] = {}
+    """Models beside the base by role (reference, teacher, reward); of a hub's model of its name and commit. As `plugins`."""
 
 
 class BestStep(_Part):
@@ -112,6 +114,8 @@ class Record(_Part):
     stage: str
     status: str
     base: str
+    models: dict[str, str] = {}
+    """Models beside the base by role, of a hub with the commit; written only where there are any."""
     parents: list[Parent] = []
     config_key: str
     hashes: Hashes
@@ -146,9 +150,10 @@ class Draft(Record):
 
 def write(folder: str | Path, manifest: Manifest) -> None:
     """Write manifest.json into a run folder, in one step; paths below the home folder are written as `~/…`."""
-    unused: dict[str, set[str] | bool] = {} if manifest.hashes.plugins else {"hashes": {"plugins"}}
-    if manifest.best is None:
-        unused["best"] = True
+    unused: dict[str, set[str] | bool] = {
+        "hashes": {name for name in ("plugins", "models") if not getattr(manifest.hashes, name)}
+    }
+    unused |= {name: True for name in ("best", "models") if not getattr(manifest, name)}
     plain = _without_home(json.loads(manifest.model_dump_json(exclude=unused)))
     write_text(Path(folder) / NAME, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 

@@ -21,7 +21,7 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
         ModelError: a model's config cannot be read.
     """
     asked, trust = config.data.max_tokens, config.model.trust_remote_code
-    models = {config.model.base: base, **{name: locate(name, None, trust) for name in config.other_models}}
+    models = {config.model.base: base, **{one.name: locate(one.name, one.at, trust) for one in config.other_models}}
     rope = agreed(asked_of(config.model), locate(config.model.adapter, None, trust) if config.model.adapter else None)
     limits = {
         name: within_context(asked, found, name, "data.max_tokens", trust, rope if found is base else None)

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from medicalgpt.config.base import StageConfig
+from medicalgpt.config.base import NamedModel, StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
 from medicalgpt.config.loader import Resolved, load
-from medicalgpt.config.sections import DataConfig, ModelConfig
+from medicalgpt.config.sections import DataConfig, Section
 from medicalgpt.data.sources import check_paths, pinned
 from medicalgpt.errors import ConfigError
 from medicalgpt.hub.address import is_commit, parse
@@ -17,7 +17,7 @@ _LISTS = ("train", "eval", "replay")
 
 
 def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
-    """The config with the commit of its base and of every address in its data section, and what is to be said of those known.
+    """The config with the commit of every model and of every address in its data section, and what is to be said of those known.
 
     A run that goes on, or is asked for again, reads the commits that its folder's config names, also without a network.
 
@@ -27,11 +27,29 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
     config: StageConfig = resolved.value
     before = _before(type(config), RunFolder(config.output_dir).config)
     data, notes = _data(config.data, before.data if before else None)
-    model, said = _model(config.model, data, before.model if before else None)
-    if data is config.data and model is config.model:
+    known = {one.role: one for one in _models(before)} if before else {}
+    sections: dict[str, Section] = {"data": data}
+    said: list[str] = []
+    for model in _models(config):
+        address = hub_address(model.name, model.at)
+        if address is None or model.commit is not None:
+            continue
+        old = known.get(model.role)
+        commit = old.commit if old and (old.name, old.revision) == (model.name, model.revision) else None
+        if commit is not None and not is_commit(address.revision):
+            said.append(_said(f"{model.key} {model.name}", commit))
+        if commit is None:
+            check_paths(named_data(data))
+            commit = hub_model(address, model.name).address.revision
+        section, _, noted = model.noted.partition(".")
+        sections[section] = sections.get(section, getattr(config, section)).model_copy(update={noted: commit})
+    if all(value is getattr(config, name) for name, value in sections.items()):
         return resolved, []
-    value = config.model_copy(update={"data": data, "model": model})
-    return Resolved(value, resolved.origin), [*said, *notes]
+    return Resolved(config.model_copy(update=sections), resolved.origin), [*said, *notes]
+
+
+def _models(config: StageConfig) -> tuple[NamedModel, ...]:
+    return (config.base_model, *config.other_models)
 
 
 def named_data(data: DataConfig) -> dict[str, list[str | DataSource]]:
@@ -49,20 +67,6 @@ def _data(data: DataConfig, before: DataConfig | None) -> tuple[DataConfig, list
         found[name] = [pinned(entry, known) for entry in getattr(data, name)]
         notes += [_note(new) for old, new in zip(getattr(data, name), found[name]) if new in known and _moves(old)]
     return data.model_copy(update=found), notes
-
-
-def _model(model: ModelConfig, data: DataConfig, before: ModelConfig | None) -> tuple[ModelConfig, list[str]]:
-    address = hub_address(model.base, model.at)
-    if address is None or model.commit is not None:
-        return model, []
-    known = (
-        before.commit if before is not None and (before.base, before.revision) == (model.base, model.revision) else None
-    )
-    if not known:
-        check_paths(named_data(data))
-    commit = known or hub_model(address, model.base).address.revision
-    said = [_said(f"model.base {model.base}", commit)] if known and not is_commit(address.revision) else []
-    return model.model_copy(update={"commit": commit}), said
 
 
 def _before(schema: type[StageConfig], file: Path) -> StageConfig | None:

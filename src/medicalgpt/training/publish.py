@@ -26,6 +26,7 @@ from medicalgpt.runs.reward_report import write as write_reward_report
 from medicalgpt.runs.staging import discard
 from medicalgpt.training.best import take_best
 from medicalgpt.training.context import AnyContext
+from medicalgpt.training.others import other_addresses
 from medicalgpt.training.plugins import plugin_hashes
 
 _SHARES_OF_ROWS = {"eval/rewards/accuracy", "eval/stop_rate"}
@@ -102,6 +103,7 @@ def run_facts(
     return {
         "stage": ctx.name,
         "base": str(hub_address(model.base, model.at) or model.base),
+        "models": other_addresses(ctx.config),
         "parents": [manifest.Parent.of(ctx.folder.path, p) for p in parents],
         "config_key": ctx.key.hash(),
         "hashes": manifest.Hashes(
@@ -112,6 +114,7 @@ def run_facts(
             base=ctx.base["base"],
             code=ctx.key.code,
             plugins=plugin_hashes(ctx.config),
+            models={one.role: ctx.base[one.role] for one in ctx.config.other_models},
         ),
         "versions": manifest.versions(),
         "seed": ctx.config.train.seed,

@@ -41,7 +41,8 @@ def load_reference(
     """The second, frozen model that the objective was asked to compare with."""
     name = choice.reference_model or config.model.base
     adapter = None if choice.reference_model else config.model.adapter
-    other = {"rope_scaling": None, "rope_factor": None} if choice.reference_model else {}
+    own = {"revision": None, "commit": choice.reference_commit, "rope_scaling": None, "rope_factor": None}
+    other = own if choice.reference_model else {}
     model = config.model.model_copy(update={"base": name, "adapter": adapter, **other})
     return open_reference(model, config.quantization, batching, sharding)
 

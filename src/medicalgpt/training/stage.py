@@ -40,11 +40,12 @@ from medicalgpt.training.launch import join, side_group
 from medicalgpt.training.limits import within_models
 from medicalgpt.training.loggers import require_loggers
 from medicalgpt.training.optimizers import require_optimizer
+from medicalgpt.training.others import other_hashes
 from medicalgpt.training.phases import Phases
 from medicalgpt.training.pins import named_data, pin
 from medicalgpt.training.plugins import plugin_hashes
 from medicalgpt.training.rl.prompts import PromptSet, read_prompt_set
-from medicalgpt.training.rl.stage import other_hashes, train_rl
+from medicalgpt.training.rl.stage import function_hashes, train_rl
 from medicalgpt.training.supervised.run import train_supervised
 from medicalgpt.training.together import share
 
@@ -120,12 +121,12 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     else:
         usual = identify(config_of(found_base)).templates
         template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format, usual)
-    base = base_hashes(found, model.adapter, model.tokenizer)
+    base = base_hashes(found, model.adapter, model.tokenizer) | other_hashes(config)
     named = _named([*config.data.train, *config.data.eval, *config.data.replay])
     with Phases(console).during("data", f"reading {named}", bar=config.rollouts):
         prepared = _prepare(config, template)
     if isinstance(config, RlConfig):
-        base |= other_hashes(config)
+        base |= function_hashes(config)
     base |= plugin_hashes(config)
     key = RunKey(name, _settings(asked), prepared.hashes, base, code_hash(), partial(_settings_in, type(asked)))
     best = watch_best(config, prepared.held_out)
@@ -168,7 +169,9 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "output_dir": True,
                 "report_to": True,
                 "distributed": True,
-                "model": {"commit"},  # in the base's hash
+                "model": {"commit"},  # in the base's hash, and those below in the hashes of the others
+                "objective": {"reference_commit", "teacher_commit"},
+                "reward": {"model_commit"},
                 "train": {"resume", "save_minutes"},
                 "data": {"train", "eval", "replay", "workers"},
                 "rollout": {"servers", "allow_remote", "adapter_dir", "timeout"},

@@ -42,6 +42,11 @@ def words(language: Language) -> JsonObject:
     return found
 
 
+def verdict_word(word: str, language: Language) -> str:
+    """How the page calls a verdict of trust.json: BROKEN is CHANGED SINCE there."""
+    return str(words(language)["word"][word])
+
+
 def page(trust: Trust, language: Language) -> str:
     """The page's HTML."""
     t = words(language)

@@ -1,18 +1,26 @@
 """`medicalgpt runs` as typed: what is printed, what is asked, and how it ends."""
 
+import io
 import json
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import pytest
+from rich.cells import cell_len
 from tests.run_folders import begun, checkpoint, evaluated, finished
 from typer.testing import CliRunner
 
 from medicalgpt.browse import info
 from medicalgpt.browse import pack as packing
+from medicalgpt.browse.compare import compare
+from medicalgpt.browse.find import info_of
 from medicalgpt.browse.follow import follow
-from medicalgpt.cli import app, runs
+from medicalgpt.cli import app, runs, runs_show
+from medicalgpt.language import choose
 
 
 def said(*words: object, code: int = 0, given: str = "") -> str:
@@ -138,3 +146,145 @@ def test_many_runs_are_listed_in_about_a_second(tmp_path: Path) -> None:
     began = time.process_time()
     assert len(json.loads(said("list", tmp_path, "--json"))) == 250
     assert time.process_time() - began < 2.0
+
+
+class Terminal(io.TextIOWrapper):
+    """A terminal that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def text(self) -> str:
+        shown = cast(io.BytesIO, self.buffer).getvalue().decode("utf-8")
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown)  # colors
+
+
+@contextmanager
+def chinese_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    choose("zh-CN")
+    try:
+        with monkeypatch.context() as changed:
+            changed.setenv("COLUMNS", "400")
+            changed.setattr("sys.stdout", screen := Terminal())
+            yield screen
+    finally:
+        choose(None)
+
+
+def english(text: str) -> list[str]:
+    """Words of ours that are English: two letters or more, no key, path, option or value."""
+    bare = re.sub(r"\S*[./=_-]\S*|\b(ab)+\b|，cosine|lora 适配器", " ", text)
+    names = {
+        "kB",
+        "UTC",
+        "one",
+        "two",
+        "sft",
+        "sha256",
+        "sha",
+        "alpha",
+        "dropout",
+        "token",
+        "torch",
+        "cpu",
+        "assistant",
+    }
+    return [word for word in re.findall(r"[A-Za-z]{2,}", bare) if word not in names]
+
+
+def test_tables_of_a_terminal_are_in_the_readers_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [finished(tmp_path / "one", "dpo"), checkpoint(begun(tmp_path / "two"), 2).parents[1]]
+    found = [one for run in [*runs, evaluated(tmp_path / "three")] if (one := info_of(run)) is not None]
+    with chinese_terminal(monkeypatch) as screen:
+        runs_show.print_list(found, 3, tmp_path)
+    head, first, second, third, last = screen.text.splitlines()
+    assert head.split() == [
+        "名称",
+        "阶段",
+        "状态",
+        "留出数据，之前",
+        "→",
+        "之后",
+        "来自",
+        "数据",
+        "大小",
+        "时间",
+        "改动时间",
+    ]
+    assert "dpo" in first
+    assert "已完成" in first
+    assert "已中断 (从第 2 步接着做)" in second
+    assert "评测" in third
+    assert last == f"{tmp_path} 下 3 个中的 3 个"
+    # Columns are as wide as the terminal draws them: a Chinese character is two cells.
+    assert cell_len(head.partition("阶段")[0]) == cell_len(first.partition("dpo")[0])
+
+
+def test_one_run_and_a_comparison_have_no_english_heading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [finished(tmp_path / "one", "sft", "lora.rank=4"), begun(tmp_path / "two")]
+    found = [one for run in runs if (one := info_of(run)) is not None]
+    with chinese_terminal(monkeypatch) as screen:
+        for one in found:
+            runs_show.print_one(one)
+    shown = screen.text
+    assert f"{tmp_path}/one · sft · 已完成" in shown
+    assert "数据            a.jsonl（保留 4 条）" in shown
+    assert "  eval/loss  2.5 → 2  (更好)" in shown
+    assert {cell_len(line[: line.index("a.jsonl")]) for line in shown.splitlines() if "a.jsonl" in line} == {16}
+    assert english(shown) == []
+    with chinese_terminal(monkeypatch) as screen:
+        runs_show.print_comparison(compare(runs), 2, same=True)
+    for expected in (
+        "不同的设置",
+        "数据的 sha256",
+        "设备",
+        "torch 的版本",
+        "曲线：首值、走势、末值",
+        "one（第 3 步）: one says",
+    ):
+        assert expected in screen.text
+    headings = [line for line in screen.text.partition("user: Fever?")[0].splitlines() if line and "  " not in line]
+    assert len(headings) == 3
+    assert english("\n".join(headings)) == []
+
+
+def test_what_goes_elsewhere_keeps_its_english_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = finished(tmp_path / "one", "sft", "lora.rank=4"), begun(tmp_path / "two")
+    monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
+    assert said("list", tmp_path).startswith("name\tstage\tstate\theld out, before → after\tfrom\t")
+    compared = said("compare", one, two)
+    assert "不同的设置" in compared
+    assert "\nlora.rank\t4\t8\n" in compared
+    assert "sha256 of data\tabababababab\t–" in compared
+    assert json.loads(said("show", one, "--json"))["state"] == "finished"
+
+
+def test_the_page_of_a_comparison_is_in_the_readers_language(tmp_path: Path) -> None:
+    one, two = finished(tmp_path / "one", "sft", "lora.rank=4"), begun(tmp_path / "two")
+    choose("zh-TW")
+    try:
+        page = compare([one, two]).write(tmp_path / "c.html").read_text(encoding="utf-8")
+    finally:
+        choose(None)
+    assert '<html lang="zh-TW">' in page
+    text = re.sub(r"<style>.*?</style>|<[^>]*>", "\n", page, flags=re.DOTALL)
+    lines = [line for line in text.splitlines() if re.search(r"[A-Za-z]{3,} [a-z]{2,}", line)]
+    assert [line for line in lines if not re.search("[\u4e00-\u9fff]", line) and "says rest" not in line] == []
+    assert "不同之處" in text
+
+
+def test_what_is_deleted_and_followed_is_told_in_the_readers_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished(tmp_path / "a")
+    monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
+    asked = said("delete", run, given="n\n", code=2)
+    assert asked.startswith(f"{run}: 运行 sft, 已完成, ")
+    assert "确定永久删除？" in asked
+    step, state = said("tail", run, "-n", "1").splitlines()
+    assert step == "第 3 步  eval/loss 2"
+    assert state == f"已完成: {run}"

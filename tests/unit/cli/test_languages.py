@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.cells import cell_len
 from tests.unit.cli.test_startup import COMMANDS
 from typer.testing import CliRunner
 
@@ -133,3 +134,32 @@ def test_english_loads_no_catalogue() -> None:
 
 def test_untranslated_is_english() -> None:
     assert translated("no template is like this one") == "no template is like this one"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("173 rows: 171 kept, 2 dropped", "173 条：保留 171，丢弃 2"),
+        ("personal data: in 2 rows: organization 2", "个人信息：在 2 条里：organization 2"),
+        (
+            "left out: a/b.json, c.pt and 4 more (only a run that goes on needs them)",
+            "没有放入：a/b.json, c.pt 以及另外 4 个",
+        ),
+        (
+            "left out: samples.jsonl (text of rows and answers; --with text adds it)",
+            "没有放入：samples.jsonl（数据和回答的文本",
+        ),
+    ],
+)
+def test_what_the_tutorials_commands_print_is_no_mixture(text: str, told: str) -> None:
+    choose("zh-CN")
+    assert translated(text).startswith(told)
+
+
+def test_an_estimate_is_told_in_the_readers_language() -> None:
+    words = ("estimate", "--params", "7B", "--device", "cuda", "--dtype", "mixed", "--stage", "ppo", "--method", "full")
+    shown = run(*words, "--shard", "8", "--replicate", "2")
+    lines = shown.splitlines()
+    assert [line for line in lines if not CHINESE.search(line.replace("critic", "评"))] == []
+    assert len({cell_len(line) for line in lines if line.startswith("  ")}) == 1, "columns of one width"
+    assert run(*words, language="en").startswith("7B (ppo): 6,738.4 M parameters")

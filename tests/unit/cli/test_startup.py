@@ -31,8 +31,8 @@ SURFACE = {
     "data inspect": "paths --model --template --tool-format --column --max-tokens --encoding --txt --over-length --rows",
     "demo": f"{_MODEL} {_SAMPLING} --host --port --share --allow-host --slots --feedback --keep --named-adapter "
     "--context-len --emergency",
-    "estimate": "--model --params --method --stage --offload --max-tokens --processes --shard --replicate --sequence --rank "
-    "--optimizer --checkpointing --dtype --device --revision --trust-remote-code --table",
+    "estimate": "--model --params --method --stage --teacher --teacher-quantization --offload --max-tokens --processes --shard "
+    "--replicate --sequence --rank --optimizer --checkpointing --dtype --device --revision --trust-remote-code --table",
     "evaluate compare": "before after --gates --strict",
     "evaluate judge-check": "--suite --tests --limit --output --judge --judge-model --judge-key --judge-timeout "
     "--judge-parallel --judge-one-by-one --allow-remote",

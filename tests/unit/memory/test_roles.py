@@ -1,14 +1,17 @@
 """The estimate of stages with rollouts: everybody who lies in memory, and what is there while answers are drawn."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import NO_WEIGHTS, tiny_config
+import torch
+from tests.tiny import NO_WEIGHTS, tiny_config, tiny_model, tiny_tokenizer
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.config.sections import ModelConfig
 from medicalgpt.config.stages import DistillConfig, DpoConfig, GrpoConfig, PpoConfig, RlooConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.memory.estimate import estimate_stage
@@ -16,6 +19,7 @@ from medicalgpt.memory.footprint import MemoryEstimate, base_bytes, estimate
 from medicalgpt.memory.roles import Roles, usual_roles, with_roles
 from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import shape_of_config, shape_of_size
+from medicalgpt.models.load import load
 from medicalgpt.models.scorer import MERGED_FROM
 
 SIZES = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 8, "vocab_size": 2000}
@@ -118,6 +122,48 @@ def test_a_checkpoint_holds_what_is_trained_and_its_moments() -> None:
     assert with_roles(alone, shape, Roles(critic=True)).checkpoint == pytest.approx(6 * 4 * shape.parameters, rel=1e-6)
 
 
+def _stored(model: torch.nn.Module) -> int:
+    """Bytes of its tensors, with the scales of quantized ones; a tensor that two modules share once."""
+    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    for parameter in model.parameters():
+        if (state := getattr(parameter, "quant_state", None)) is not None:
+            tensors |= {id(tensor): tensor for tensor in (state.absmax, state.state2.absmax)}
+        if (scales := getattr(parameter, "SCB", None)) is not None:
+            tensors[id(scales)] = scales
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize(("quantization", "method"), [("none", "lora"), ("int8", "qlora8"), ("nf4", "qlora4")])
+def test_a_teacher_is_counted_in_the_bits_it_is_stored_in(
+    quantization: Any, method: Any, base: Path, tmp_path: Path
+) -> None:
+    """Against the tensors of a loaded model; nf4 unpacks one matrix at a time beside them."""
+    large = SIZES | {"hidden_size": 512, "intermediate_size": 2048, "num_attention_heads": 8, "num_key_value_heads": 8}
+    place = tmp_path / "teacher"
+    model = tiny_model("llama", **large)
+    model.save_pretrained(place)
+    tiny_tokenizer().save_pretrained(place)
+    told = {"teacher": str(place), "teacher_quantization": quantization}
+    counted = found(base, DistillConfig, objective=told).teacher
+    loaded = load(ModelConfig(base=str(place), dtype="float32"), quantization).model
+    unpacked = 4 * 512 * 2048 if quantization == "nf4" else 0
+    assert counted - unpacked == pytest.approx(_stored(loaded), rel=0.01)
+    shape = shape_of_config(model.config)
+    others = usual_roles(DistillConfig, True, shape_of_size("7B"), 64, shape, quantization)
+    assert others.teacher == shape
+    assert with_roles(estimate(shape, Setup()), shape, others).teacher == counted
+
+
+def test_bits_of_the_student_are_none_of_the_teachers_and_of_the_reward_models(base: Path, tmp_path: Path) -> None:
+    """They are loaded whole; they were counted in the student's four bits."""
+    other = folder(tmp_path / "other")
+    whole = 4 * shape_of_config(tiny_config("llama", **SIZES)).parameters
+    assert found(base, DistillConfig, objective={"teacher": str(other)}, quantization="nf4").teacher == whole
+    assert found(base, PpoConfig, reward={"model": str(other)}, quantization="nf4").scorer == whole
+    compared = {"reference": "model", "reference_model": str(other)}
+    assert found(base, DpoConfig, objective=compared, quantization="nf4").reference < whole / 2, "as the policy's base"
+
+
 def test_the_command_names_the_parts() -> None:
     def said(*words: str) -> str:
         done = CliRunner().invoke(app, ["estimate", "--params", "7B", "--device", "cuda", "--dtype", "mixed", *words])
@@ -126,7 +172,7 @@ def test_the_command_names_the_parts() -> None:
 
     ppo = ("--stage", "ppo", "--method", "full", "--shard", "8")
     full = said(*ppo)
-    assert full.startswith("ppo of 7B: ")
+    assert full.startswith("7B (ppo): ")
     parts = [line.split()[0] for line in full.splitlines()[2:7]]
     assert parts == ["weights", "gathered", "critic", "scorer", "reference"]
     assert "a checkpoint on disk: 161.7 GB" in full
@@ -135,3 +181,11 @@ def test_the_command_names_the_parts() -> None:
     assert DpoConfig.branches == 2
     assert "rows of 1024 tokens" in said("--stage", "sft")
     assert "teacher" in said("--stage", "distill", "--shard", "2", "--max-tokens", "64")
+    sizes = [
+        float(re.findall(r"teacher +([\d.]+) GB", said("--stage", "distill", "--teacher-quantization", bits))[0])
+        for bits in ("none", "int8", "nf4")
+    ]
+    assert sizes == [13.5, 7.0, 4.0]
+    refused = CliRunner().invoke(app, ["estimate", "--params", "7B", "--stage", "sft", "--teacher-quantization", "nf4"])
+    assert refused.exit_code == 2
+    assert "add --stage distill" in refused.output

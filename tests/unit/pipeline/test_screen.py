@@ -1,15 +1,21 @@
 """The last screen of a pipeline: what fits, what is said of a small base, and which larger one fits."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.hubs import Hubs, online
+from tests.tiny import save_tiny
+from typer.testing import CliRunner
 
+from medicalgpt.cli import app
 from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.memory import larger
 from medicalgpt.memory.estimate import setup_for
 from medicalgpt.memory.larger import BASES, largest_that_fits
+from medicalgpt.models.locate import locate
 from medicalgpt.pipeline import screen
 
 ROWS = [
@@ -82,16 +88,37 @@ def test_the_sizes_are_those_of_their_names() -> None:
 
 
 def test_a_small_base_is_told_apart_from_a_doctor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.tiny import save_tiny
-
     base = str(save_tiny(tmp_path / "base"))
     words = [f"model.base={base}", "data.train=[a.jsonl]", "output_dir=x", "data.max_tokens=128"]
     stages = [load(stage_schema(stage), None, words).value for stage in ("sft", "dpo")]
     monkeypatch.setattr(larger, "free_memory", lambda: 20 * 10**9)
-    first, second, command = screen.caution(base, stages, "my pipeline.yaml")
+    monkeypatch.setattr("medicalgpt.hub.repository.offline", lambda: False)
+    first, second, command, without = screen.caution(base, stages, "my pipeline.yaml")
     assert "cannot know medicine" in first
     assert "By the estimate this machine could train Qwen/Qwen3-" in second
     assert command.startswith("  medicalgpt pipeline run 'my pipeline.yaml' base=Qwen/Qwen3-")
+    assert without.startswith("Without a network: medicalgpt models pull Qwen/Qwen3-")
     monkeypatch.setattr(larger, "free_memory", lambda: 10**6)
     assert "no larger base" in list(screen.caution(base, stages, "p.yaml"))[-1]
     assert list(screen.caution(str(tmp_path / "gone"), stages, "p.yaml")) == []
+
+
+def test_offline_the_commands_are_such_that_work_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is pulled by the first command on a machine with a network; the second one finds the folder without."""
+    hubs = Hubs()
+    monkeypatch.chdir(tmp_path)
+    with online(hubs.handler(), tmp_path, monkeypatch):
+        files = {path.name: path.read_bytes() for path in save_tiny(tmp_path / "tiny").iterdir()}
+        hubs.commit("org/Large-1B", files)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        _, pull, _, run = screen._how_to_train("org/Large-1B", "p.yaml")
+        assert run == "  medicalgpt pipeline run p.yaml base=./large-1b output_dir=runs/large-1b"
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        command, *words = pull.split()
+        assert command == "medicalgpt"
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert locate(run.split("base=")[1].split()[0]).kind == "model"
+        # What the cache holds by now needs no copying.
+        assert list(screen._how_to_train("org/Large-1B", "p.yaml")) == [run.replace("./large-1b", "org/Large-1B")]

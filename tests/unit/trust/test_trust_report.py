@@ -20,6 +20,7 @@ from medicalgpt.evaluation.finished import Evaluation
 from medicalgpt.evaluation.results import SCHEMA
 from medicalgpt.evaluation.stage_gates import StageJudged, of_accuracy
 from medicalgpt.export.evaluated import card_lines, evaluated
+from medicalgpt.language import choose
 from medicalgpt.models.locate import Located
 from medicalgpt.pipeline.plan import GATES, PLAN
 from medicalgpt.runs import manifest
@@ -241,6 +242,13 @@ def test_what_changed_since_breaks_the_chain(chain: Path) -> None:
     assert [(link.stage, link.what) for link in trust.lineage if link.state == "changed"] == [("second", "weights")]
     assert codes(trust)["stale"] == ["second: second"], "an evaluation of other weights says nothing of these"
     assert all("second" not in test.scores for test in trust.tests)
+    # The terminal says it in the words of the page, which the tutorial names; each in its own language.
+    for language, word in (("en", "CHANGED SINCE"), ("zh-CN", words("zh-CN")["word"]["BROKEN"])):
+        done = CliRunner().invoke(app, ["--lang", language, "report", str(chain)])
+        assert done.exit_code == 0, done.output
+        assert done.output.startswith(word)
+        assert word in (chain / PAGE).read_text(encoding="utf-8")
+    choose(None)
 
 
 def test_an_edited_manifest_is_found_by_the_run_after_it(chain: Path) -> None:

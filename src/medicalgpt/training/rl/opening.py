@@ -46,7 +46,7 @@ def open_roles(config: RlConfig, sharding: Sharding | None = None) -> Roles:
             "pipeline's or reward model's run has it in RUN/merged"
         )
     scoring = config.scoring
-    where = scorer_of(scoring.model) if scoring and scoring.model else None
+    where = scorer_of(scoring.model, scoring.model_commit) if scoring and scoring.model else None
     shared = _on_the_base(config, base, where, sharding)
     policy, loaded, heads = shared.policy, shared.loaded, shared.heads
     note = f"batching: {policy.batching}" + shared.note.partition(" (")[2]

@@ -17,12 +17,10 @@ from medicalgpt.kernels.device import accelerator
 from medicalgpt.language import translated
 from medicalgpt.memory.estimate import require_memory
 from medicalgpt.models.causal_lm import unwrap
-from medicalgpt.models.locate import locate
 from medicalgpt.rendering.remarks import system_remark, unknown_languages
 from medicalgpt.rewards.answers import PromptRow
 from medicalgpt.rewards.functions import source_file
 from medicalgpt.rewards.sources import Functions, Rewards
-from medicalgpt.runs.bases import base_hashes
 from medicalgpt.runs.folder import StartState
 from medicalgpt.runs.hashes import hash_file
 from medicalgpt.training.context import Context, Outcome, Status
@@ -199,16 +197,10 @@ def _trackers(ctx: Context[RlConfig, PromptSet], config: RlConfig) -> Any:
     return found
 
 
-def other_hashes(config: RlConfig) -> dict[str, str]:
-    """SHA-256 of what beside base and data decides the outcome: reward model or teacher, and the user's own functions."""
+def function_hashes(config: RlConfig) -> dict[str, str]:
+    """SHA-256 of the user's own functions that score answers."""
     out: dict[str, str] = {}
-    if config.teacher is not None:
-        out["teacher"] = base_hashes(locate(config.teacher), None)["base"]
-    if config.scoring is None:
-        return out
-    if config.scoring.model:
-        out["reward"] = base_hashes(locate(config.scoring.model), None)["base"]
-    for entry in config.scoring.functions:
+    for entry in config.scoring.functions if config.scoring else ():
         file = source_file(entry.path) if entry.path is not None else None
         if file is not None:
             out[f"reward {entry.path}"] = hash_file(file)

@@ -29,14 +29,16 @@ def open_teacher(
     Raises:
         ConfigError: its tokenizer is another one, so that its distributions are over other tokens.
     """
-    found = locate(name)
+    found = locate(name, config.teacher_commit, config.model.trust_remote_code)
     theirs = load_tokenizer(found.folder)
     if theirs.get_vocab() != tokenizer.get_vocab():  # type: ignore[attr-defined]
         raise ConfigError(
             f"objective.teacher={name} has another vocabulary ({len(theirs)} tokens, {tokenizer_hash(theirs)[:8]}); distillation "
             "compares token by token. Choose a teacher of the student's family"
         )
-    model = config.model.model_copy(update={"base": name, "revision": None, "adapter": None})
+    model = config.model.model_copy(
+        update={"base": name, "revision": None, "commit": config.teacher_commit, "adapter": None}
+    )
     # Its head is read again in the student's backward pass, where logits are computed once more.
     teacher = open_reference(model, config.teacher_quantization, policy.batching, sharding, keep=True)
     teacher.temperature = policy.temperature
