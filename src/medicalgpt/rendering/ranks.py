@@ -1,10 +1,12 @@
 """Byte-level BPE by `tiktoken`, several times as quick as `tokenizers`, where its ids are provably the same.
 
 `tiktoken` joins the neighbours whose bytes together are the token of the lowest id, `tokenizers` those that stand first in its
-list of merges. Let the list be in the order of the ids that it makes, and let both know only tokens that their own bytes are
-joined to. Then both join alike. Say they have so far, and `tiktoken` goes on with a pair that makes the token T. Nothing was
-joined across the ends of T, so what happened within them is what happens when T's bytes are encoded alone, of which the join
-that makes T is the only one left. So that one joins this very pair, and it stands in the list.
+list of merges. Let the list be in the order of the ids that it makes, and let `tiktoken` know just the tokens that their own bytes
+are joined to. Then both join alike. Say they have so far, and one of them goes on with a pair that makes the token T. Nothing was
+joined across the ends of T, so what happened within them is what happens when T's bytes are encoded alone. If `tokenizers` goes
+on so, T's bytes alone become T, and `tiktoken` knows it. If `tiktoken` does, T's bytes alone become T by the one join that is left,
+of this very pair, and it stands in the list. An added token's name is text, and an ordinary one's name spells bytes: one that is both
+is joined by both, unless its name is ASCII, which is cut out of any text before.
 
 What stands before the joining, the expression that cuts text into words, looks ahead in a single place: of a run of white space
 the last character goes with what follows. Looking ahead takes `tiktoken` twice the time of everything else, and its stack in a run of a
@@ -21,14 +23,17 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from tokenizers import Tokenizer, models, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers
 
 from medicalgpt.rendering.spelling import characters
 
 _WORTH: Final = (
     1 << 20
 )  # characters that are encoded before the vocabulary is looked through, which takes up to a second
-_PART: Final = 16  # characters: of shorter parts than these, asking for each takes longer
+_PART: Final = (
+    32  # characters: of shorter parts than these, asking for each takes longer; half as many more an added token
+)
+_ADDED: Final = 512  # tokens: each is handed over with every text
 _SHORT: Final = 200  # characters: a batch of one is handed to another thread, which takes longer than so short a text
 
 _GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -57,7 +62,8 @@ class _Cutting(NamedTuple):
 
 
 class Ranks:
-    """Encodes text as `backend` does, with nothing added."""
+    """Encodes text as `backend` does, with nothing added: without truncation, padding or `encode_special_tokens`, which the caller
+    looks for, and with the added tokens that it has when a million characters have been encoded."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend
@@ -99,19 +105,18 @@ class _Quick:
     @classmethod
     def of(cls, backend: Any) -> "_Quick | None":
         """None where it is not proven for this backend."""
-        cutting = _cutting(backend)
-        added = {token.content: int(index) for index, token in backend.get_added_tokens_decoder().items()}
-        if cutting is None or not isinstance(backend.normalizer, normalizers.NFC | None) or not _apart(added):
+        if not isinstance(backend.model, models.BPE) or not isinstance(backend.normalizer, normalizers.NFC | None):
             return None
-        if any(t.single_word or t.lstrip or t.rstrip for t in backend.get_added_tokens_decoder().values()):
+        cutting, normal = _cutting(backend), backend.normalizer is not None
+        tokens = backend.get_added_tokens_decoder()
+        if cutting is None or len(tokens) > _ADDED or not all(_is_plain(token, normal) for token in tokens.values()):
             return None
-        ranks = _ranks(backend.model, added)
+        added = {token.content: int(index) for index, token in tokens.items()}
+        ranks = _ranks(backend.model, added) if _apart(added) else None
         if ranks is None:
             return None
         missing = frozenset(byte for byte in range(256) if bytes([byte]) not in ranks)
-        if missing & _BEYOND_ASCII:
-            return None
-        return cls(cutting, ranks, added, missing, backend.normalizer is not None)
+        return None if missing & _BEYOND_ASCII else cls(cutting, ranks, added, missing, normal)
 
     def sure(self, text: str) -> bool:
         """Whether this text is encoded as the backend does."""
@@ -126,7 +131,7 @@ class _Quick:
         cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _RUN.search(text) else []
         if not cuts:
             return self._part(text)
-        if len(cuts) * _PART > len(text):
+        if len(cuts) * (_PART + len(self._special) // 2) > len(text):
             return None
         return np.concatenate([self._part(text[begin:end]) for begin, end in pairwise((0, *cuts, len(text)))])
 
@@ -152,7 +157,10 @@ def _cutting(backend: Any) -> _Cutting | None:
     """How the backend's pre-tokenizer cuts text into words; None for a way that is not known here."""
     if backend.pre_tokenizer is None:
         return None
-    written = json.loads(backend.pre_tokenizer.__getstate__())
+    try:
+        written = json.loads(backend.pre_tokenizer.__getstate__())
+    except Exception:  # of no kind of its own: one that is written in Python has nothing to write down
+        return None
     match written["pretokenizers"] if written["type"] == "Sequence" else [written]:
         case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
             return _Cutting(_unseeing(_GPT2), f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?=[^{_WHITE}])")
@@ -174,6 +182,12 @@ def _unseeing(expression: str) -> str:
     return expression.replace(r"|\s+(?!\S)", "")
 
 
+def _is_plain(token: AddedToken, normal: bool) -> bool:
+    """Whether it is looked for as it is written, wherever it stands. `normal`: in texts of normal form C."""
+    elsewhere = token.single_word or token.lstrip or token.rstrip
+    return not elsewhere and (not normal or unicodedata.is_normalized("NFC", token.content))
+
+
 def _apart(added: Iterable[str]) -> bool:
     """Whether no two of these texts can overlap, so that it is all one in which order they are looked for, and none holds white
     space, where text is cut."""
@@ -192,18 +206,17 @@ def _apart(added: Iterable[str]) -> bool:
 
 def _ranks(model: Any, added: Mapping[str, int]) -> dict[bytes, int] | None:
     """The ids of all tokens that can come out of joining, by their bytes; None where joining follows other rules."""
-    if not isinstance(model, models.BPE):
-        return None
     state = json.loads(model.__getstate__())
     if any(state.get(key) for key in ("dropout", "fuse_unk", "byte_fallback", *_AFFIXES)):
         return None
     vocabulary: dict[str, int] = state["vocab"]
     merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ", 1)) for pair in state["merges"]]
-    made = [vocabulary[left + right] for left, right in merges]
-    if any(before > after for before, after in pairwise(made)):
+    made = [vocabulary.get(left + right, -1) for left, right in merges]  # two tokens of one id are written down as one
+    if -1 in made or any(before > after for before, after in pairwise(made)):
         return None
     byte_of = characters()
-    tokens = [token for token in vocabulary if token not in added and byte_of.keys() >= set(token)]
+    ordinary = (token for token in vocabulary if token not in added or not token.isascii())
+    tokens = [token for token in ordinary if byte_of.keys() >= set(token)]
     joined = _joined(vocabulary, merges, tokens)
     if state.get("ignore_merges") and len(joined) < len(tokens):
         return None  # such a token is a word's id, and joins nothing
