@@ -110,12 +110,16 @@ def _train(job: Job) -> int:
 
 
 def death(step: int | None) -> Any:
-    """Ends the process after a step, as a kill would."""
+    """Ends the process after a step, as a kill would, once there is a checkpoint: on a busy machine it comes later, as it is written
+    behind the training, and what is tested is going on from it."""
     from transformers import TrainerCallback
 
     class Death(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step == step:
+                until = time.monotonic() + 30
+                while not any(Path(args.output_dir).glob("checkpoints/step-*")) and time.monotonic() < until:
+                    time.sleep(0.05)
                 os._exit(9)
 
     return Death()
