@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medicalgpt.cli.say import padded
 from medicalgpt.language import translated
 
 if TYPE_CHECKING:
@@ -124,12 +125,9 @@ def _report(name: str, parameters: int, estimated: "MemoryEstimate") -> str:
 
 def _part_line(part: str, size: int) -> str:
     """A part with its size, in columns of a terminal."""
-    from rich.cells import cell_len
-
     from medicalgpt.memory.estimate import gigabytes
 
-    told = translated(part)
-    return f"  {told}{' ' * (14 - cell_len(told))} {gigabytes(size):>10}"
+    return f"  {padded(translated(part), 14)} {gigabytes(size):>10}"
 
 
 def _traffic_line(estimated: "MemoryEstimate") -> str:

@@ -10,7 +10,7 @@ import typer
 from medicalgpt.browse.compare import Comparison, shortened
 from medicalgpt.browse.files import plain
 from medicalgpt.browse.info import RunInfo
-from medicalgpt.cli.say import say
+from medicalgpt.cli.say import padded, say
 from medicalgpt.language import translated
 from medicalgpt.runs.duration import duration
 
@@ -81,7 +81,7 @@ def print_one(one: RunInfo) -> None:
     typer.echo(plain(f"{one.path} · {one.stage or translated(one.kind)} · {translated(one.state)}"))
     for name, value in _facts(one):
         if value:
-            typer.echo(plain(f"{_padded(name, 16)}{value}"))
+            typer.echo(plain(f"{padded(name, 14)}  {value}"))
     if one.measured:
         say("held out, before → after:" if any(n.before for n in one.measured) else "measured:")
         wide = max(len(number.name) for number in one.measured)
@@ -91,13 +91,6 @@ def print_one(one: RunInfo) -> None:
             typer.echo(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
         if len(one.measured) > 15:
             say(f"  and {len(one.measured) - 15} more; --json has them all")
-
-
-def _padded(name: str, wide: int) -> str:
-    """A name and blanks up to a column of a terminal, in which Chinese characters are two wide."""
-    from rich.cells import cell_len
-
-    return name + " " * max(2, wide - cell_len(name))
 
 
 def _facts(one: RunInfo) -> Iterator[tuple[str, str]]:

@@ -8,3 +8,10 @@ from medicalgpt.language import translated
 def say(text: str, err: bool = False) -> None:
     """Print a message in the chosen language."""
     typer.echo(translated(text), err=err)
+
+
+def padded(text: str, wide: int) -> str:
+    """A text and blanks up to a column of a terminal, in which Chinese characters are two wide."""
+    from rich.cells import cell_len
+
+    return text + " " * max(0, wide - cell_len(text))

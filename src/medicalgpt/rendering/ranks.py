@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -163,19 +163,24 @@ def _cutting(backend: Any) -> _Cutting | None:
         return None
     match written["pretokenizers"] if written["type"] == "Sequence" else [written]:
         case [{"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}]:
-            return _Cutting(_unseeing(_GPT2), f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?=[^{_WHITE}])")
+            return _Cutting(_unseeing(_GPT2), _runs_before(f"[^{_WHITE}]"))
         case [
             {"type": "Digits", "individual_digits": True},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
         ]:  # each digit is cut off before the rest is looked at, so that a run before one ends it
-            runs = f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?=[^{_WHITE}{_ranges('N')}])"
-            return _Cutting(_unseeing(_GPT2).replace(r" ?\p{N}+", r"\p{N}"), runs)
+            words = _unseeing(_GPT2).replace(r" ?\p{N}+", r"\p{N}")
+            return _Cutting(words, _runs_before(f"[^{_WHITE}{_ranges('N')}]"))
         case [
             {"type": "Split", "pattern": {"Regex": str(expression)}, "behavior": "Isolated", "invert": False},
             {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False},
         ] if expression in _KNOWN:  # a run up to its last line break is a word
             return _Cutting(_unseeing(expression), f"[{_WHITE}][{_WITHIN_LINE}](?=[^{_WHITE}])")
     return None
+
+
+def _runs_before(what: str) -> str:
+    """Whole runs of two and more: each is looked at once, where a search from every place in it would take its square."""
+    return f"(?<![{_WHITE}])[{_WHITE}]{{2,}}+(?={what})"
 
 
 def _unseeing(expression: str) -> str:
@@ -195,13 +200,8 @@ def _apart(added: Iterable[str]) -> bool:
     if any(re.search(f"[{_WHITE}]", text) for text in whole):
         return False
     begins = {text[:end] for text in whole for end in range(1, len(text) + 1)}
-    for text in whole:
-        if not text or any(text[at:] in begins for at in range(1, len(text))):
-            return False
-        inner = (text[a:b] for a in range(len(text)) for b in range(a + 1, len(text) + 1) if b - a < len(text))
-        if not whole.isdisjoint(inner):
-            return False
-    return True
+    overlapping = any(text[at:] in begins for text in whole for at in range(1, len(text)))
+    return "" not in whole and not overlapping and not any(a in b for a, b in permutations(whole, 2))
 
 
 def _ranks(model: Any, added: Mapping[str, int]) -> dict[bytes, int] | None:
