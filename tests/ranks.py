@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def _train(job: Job) -> int:
 
         def mortal(self: Any, *args: Any, **kwargs: Any) -> None:
             init(self, *args, **kwargs)
-            self.add_callback(death(job.die_at))
+            self.add_callback(death(job.die_at, job.hosts))
 
         trainer.StageTrainer.__init__ = mortal  # type: ignore[method-assign]
         after = loop.RlTrainer._after
@@ -109,16 +110,18 @@ def _train(job: Job) -> int:
     return 0
 
 
-def death(step: int | None) -> Any:
+def death(step: int | None, hosts: Sequence[str] = ()) -> Any:
     """Ends the process after a step, as a kill would, once there is a checkpoint: on a busy machine it comes later, as it is written
-    behind the training, and what is tested is going on from it."""
+    behind the training, and what is tested is going on from it. Of several hosts only one may have it."""
     from transformers import TrainerCallback
 
     class Death(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if state.global_step == step:
+                run = os.path.relpath(args.output_dir)
+                written = [Path(host, run, "checkpoints") for host in hosts or ["."]]
                 until = time.monotonic() + 30
-                while not any(Path(args.output_dir).glob("checkpoints/step-*")) and time.monotonic() < until:
+                while not any(any(place.glob("step-*")) for place in written) and time.monotonic() < until:
                     time.sleep(0.05)
                 os._exit(9)
 
