@@ -1,7 +1,7 @@
 """One row as a record, whatever stands before and behind it: what may be done in any order, and in any process."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -68,7 +68,7 @@ class ReadRow(Generic[T]):
 
 def read_row(row: Row, file: str, columns: Mapping[str, str], kind: Kind, use: Callable[[Record], T]) -> ReadRow[T]:
     """Read a row of `kind` and use its record."""
-    place = replace(row, fields=None)
+    place = row.bare
     present = frozenset[str]()
     if columns and row.fields is not None:
         names = {fold_name(name) for name in row.fields}

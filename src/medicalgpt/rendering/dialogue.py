@@ -149,11 +149,13 @@ def check_content(template: TemplateText, messages: Sequence[Message], tools: To
     Raises:
         RenderError: naming the token.
     """
-    texts = [(f"a {m.role} turn", m.content) for m in messages]
-    texts += [("a tool call", _json(call)) for m in messages for call in m.tool_calls]
-    texts += [("a tool's description", _json(tool)) for tool in tools]
-    for place, text in texts:
-        if found := template.encoder.special_pattern.search(text):
+    search = template.encoder.special_pattern.search
+    texts = [(m.role, m.content) for m in messages]
+    texts += [("call", _json(call)) for m in messages for call in m.tool_calls]
+    texts += [("tools", _json(tool)) for tool in tools]
+    for kind, text in texts:
+        if found := search(text):
+            place = {"call": "a tool call", "tools": "a tool's description"}.get(kind, f"a {kind} turn")
             raise RenderError(f"{place} contains the special token {found.group()!r}; remove it from the text")
 
 

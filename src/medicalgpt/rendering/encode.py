@@ -94,8 +94,7 @@ class Encoder:
 
     def spells(self, ids: np.ndarray, text: str) -> bool:
         """Whether decoding the ids gives just this text."""
-        listed = ids.tolist()
-        return self._spelling.spells(listed, text) or self.decode(listed) == text
+        return self._spelling.spells(ids, text) or self.decode(ids.tolist()) == text
 
     @cached_property
     def _spelling(self) -> Spelling:

@@ -129,12 +129,13 @@ class Frames:
         """
         if not _ordinary(messages):
             return None
-        shape = _shape(words_of(messages))
+        words = words_of(messages)
+        shape = _shape(words)
         if shape not in self._learned:
             self._learned[shape] = _learn(self.render, self.measure, shape)
         if self._learned[shape] is None:
             return None
-        return self._remembered(words_of(messages))
+        return self._remembered(words)
 
     def _parts(self, words: Words) -> Parts | None:
         frame = self._learned[_shape(words)]

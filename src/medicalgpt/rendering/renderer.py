@@ -31,14 +31,16 @@ class Renderer:
         if isinstance(record, Document):
             return render_document(record, self.template, limit)
         if isinstance(record, Dialogue):
-            record = replace(record, messages=_with_system(record.messages, self.data.system))
+            if self.data.system:
+                record = replace(record, messages=_with_system(record.messages, self.data.system))
             return render_dialogue(record, self.template, limit, self.train_on, self.data.over_length)
-        record = replace(record, prompt=_with_system(record.prompt, self.data.system))
+        if self.data.system:
+            record = replace(record, prompt=_with_system(record.prompt, self.data.system))
         if isinstance(record, Feedback) or self.kind == "feedback":
             return render_feedback(record, self.template, limit, self.data.over_length)
         return render_preference(record, self.template, limit, self.data.over_length)
 
 
-def _with_system(turns: tuple[Message, ...], system: str | None) -> tuple[Message, ...]:
+def _with_system(turns: tuple[Message, ...], system: str) -> tuple[Message, ...]:
     """The turns with the configured system message in front, unless they have one."""
-    return turns if not system or turns[0].role == "system" else (Message("system", system), *turns)
+    return turns if turns[0].role == "system" else (Message("system", system), *turns)

@@ -1,7 +1,7 @@
 """What is done with each row by itself, in this process or in another: its key for the split, or its trees."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -76,8 +76,6 @@ class RowWork:
 
         def render(record: Record) -> RowTrees:
             found = self._render(record)
-            if self.keyed:
-                found = found._replace(key=_key(record))
             wanted = chunk.records == "all" or (chunk.records == "held out" and found.held_out)
             return found._replace(record=record) if wanted else found
 
@@ -85,19 +83,19 @@ class RowWork:
 
     def _render(self, record: Record) -> RowTrees:
         parts = self.split.parts(record)
-        held_out = parts[0][1]
+        held_out, key = parts[0][1], _key(record) if self.keyed else None
         try:
             rendered = [self.renderer.render(part) for part, _ in parts]
             packed = (_packed(rendered, parts, False), _packed(rendered, parts, True))
         except RenderError as error:
             row = Rendered((), "dropped", f"cannot be rendered: {type(error).__name__}")
             refused = (error.expected, error.decoded) if isinstance(error, VerificationError) else None
-            return RowTrees(record.source, row, (None, None), (0, 0), held_out, str(error), refused)
+            return RowTrees(record.source, row, (None, None), (0, 0), held_out, str(error), refused, key=key)
         one = len(rendered) == 1 or rendered[0].not_learned
-        row = replace(rendered[0], trees=()) if one else Rendered((), "split")
+        row = rendered[0].ending if one else Rendered((), "split")
         sizes = [(sum(map(len, record_texts(part))), held) for part, held in parts]
         characters = (sum(n for n, held in sizes if not held), sum(n for n, held in sizes if held))
-        return RowTrees(record.source, row, packed, characters, held_out)
+        return RowTrees(record.source, row, packed, characters, held_out, key=key)
 
 
 def _key(record: Record) -> RowKey:

@@ -34,6 +34,11 @@ class Rendered:
     over_length: bool = False
     not_learned: bool = False
 
+    @property
+    def ending(self) -> "Rendered":
+        """The same without its trees."""
+        return Rendered((), self.outcome, self.reason, self.over_length, self.not_learned)
+
     def settle(self, ledger: Ledger, file: str) -> None:
         """Record how the row ended."""
         ledger.settle(file, self.outcome, self.reason, over_length=self.over_length, not_learned=self.not_learned)
@@ -110,7 +115,7 @@ def _weigh(
     """Encode parts, give trained ones their turn's weight, and verify by decoding."""
     encoded = template.encoder.arrays(parts)
     ids = np.concatenate(encoded)
-    weights = np.full(len(ids), 1.0 if everything else 0.0, np.float32)
+    weights = (np.ones if everything else np.zeros)(len(ids), np.float32)
     at = 0
     for text, piece, owner in zip(parts, encoded, owners):
         weight = trained.get(owner) if owner is not None else None
@@ -168,7 +173,7 @@ def _dialogue_chains(
 
 
 def _trees(chains: list[tuple[np.ndarray, np.ndarray]], source: Source) -> tuple[TokenTree, ...]:
-    return tuple(chain(ids, weights, source) for ids, weights in chains if weights.any())
+    return tuple(chain(ids, weights, source) for ids, weights in chains if np.count_nonzero(weights))
 
 
 def _length(template: ChatTemplate, messages: Sequence[Message], tools: Tools) -> int:

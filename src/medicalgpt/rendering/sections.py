@@ -9,7 +9,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -38,18 +37,16 @@ class Sections:
             return None
         text = "".join(parts)
         marks = list(self._pattern.finditer(text))
-        stretches = self._stretches(text, marks)
-        return None if stretches is None else _Walk(self, text, marks, stretches).take(parts)
-
-    def _stretches(self, text: str, marks: list[re.Match[str]]) -> list[np.ndarray] | None:
-        """The ids of the text cut before each of these special tokens; None where they have others, or not all of these: a
-        special token that is not always one (within words, say), or an unknown character."""
-        special = [self._special[mark.group()] for mark in marks]
         ids = self.encode(text)
+        starts = self._starts(ids, marks)
+        return None if starts is None else _Walk(self, text, marks, ids, starts).take(parts)
+
+    def _starts(self, ids: np.ndarray, marks: list[re.Match[str]]) -> list[int] | None:
+        """Where in the ids these special tokens stand; None where they are others, or not all of these: a special token that
+        is not always one (within words, say), or an unknown character."""
         at = np.flatnonzero(self._is_special[ids])
-        if ids[at].tolist() != special:
-            return None
-        return [ids[a:b] for a, b in pairwise((0, *at.tolist(), len(ids)))]
+        same = ids[at].tolist() == [self._special[mark.group()] for mark in marks]
+        return at.tolist() if same else None
 
     @cached_property
     def _special(self) -> dict[str, int]:
@@ -91,13 +88,22 @@ class Sections:
 
 
 class _Walk:
-    """One pass over the boundaries of a text. A stretch begins with its special token, but for the first."""
+    """One pass over the boundaries of a text, cut at its special tokens: a stretch begins with its own, but for the first.
 
-    def __init__(self, sections: Sections, text: str, marks: list[re.Match[str]], stretches: list[np.ndarray]) -> None:
-        self.sections, self.text, self.marks, self.stretches = sections, text, marks, stretches
-        self.number = 0  # of the stretch that the last boundary stood in
-        self.origin = 0  # where its text begins, or that of what is left of it after a cut
-        self.taken = 0  # of its ids
+    Args:
+        ids: of the text.
+        starts: where in them the special tokens stand.
+    """
+
+    def __init__(
+        self, sections: Sections, text: str, marks: list[re.Match[str]], ids: np.ndarray, starts: list[int]
+    ) -> None:
+        self.sections, self.text, self.marks = sections, text, marks
+        self.ids, self.ends = ids, [*starts, len(ids)]
+        self.moved = 0  # how much further than in `ends` the stretches now end in `ids`, which a cut changes
+        self.done = 0  # ids up to the last boundary
+        self.number = 0  # of the stretch that it stood in
+        self.origin = self.begin = 0  # where that, or what is left of it after a cut, begins in the text and in the ids
         self.bounded = False  # a boundary stood in it already, and was not its end
 
     def take(self, parts: Sequence[str]) -> list[np.ndarray] | None:
@@ -110,12 +116,7 @@ class _Walk:
             if ids is None:
                 return None
             found.append(ids)
-        return [*found, self._rest(len(self.stretches))]
-
-    def _rest(self, number: int) -> np.ndarray:
-        """What is left of the stretches before `number`."""
-        first = self.stretches[self.number][self.taken :]
-        return np.concatenate([first, *self.stretches[self.number + 1 : number]]) if number > self.number + 1 else first
+        return [*found, self.ids[self.done :]]
 
     def _up_to(self, end: int) -> np.ndarray | None:
         """Ids from the last boundary to the one at character `end`."""
@@ -124,27 +125,28 @@ class _Walk:
             number += 1
         if number < len(self.marks) and self.marks[number].start() < end:
             return None  # a special token across the boundary
-        before = None
         if number > self.number:
-            before = self._rest(number)
-            self.number, self.taken, self.bounded = number, 0, False
-            self.origin = self.marks[number - 1].start()
+            self.number, self.bounded = number, False
+            self.origin, self.begin = self.marks[number - 1].start(), self.ends[number - 1] + self.moved
         piece = self.sections.piece(self.text[self.origin : end])
-        ids = piece[self.taken :] if before is None else np.concatenate([before, piece[self.taken :]])
-        if self.stretches[number][: len(piece)].tobytes() == piece.tobytes():
-            self.taken = len(piece)
-        elif not self._cut(end):
-            return None
-        self.bounded = True
+        until = self.begin + len(piece)
+        if until > self.ends[number] + self.moved or self.ids[self.begin : until].tobytes() != piece.tobytes():
+            return self._cut(end, piece)
+        ids = self.ids[self.done : until]
+        self.done, self.bounded = until, True
         return ids
 
-    def _cut(self, end: int) -> bool:
-        """Encode the rest of the stretch apart; False where more than it may have to change."""
+    def _cut(self, end: int, piece: np.ndarray) -> np.ndarray | None:
+        """The same where the ids before the boundary are `piece`, and others than those of the text before it: the rest of the
+        stretch is encoded apart. None where more than it may have to change."""
         following = self.marks[self.number] if self.number < len(self.marks) else None
         stop = following.end() if following else len(self.text)
         if self.bounded or not self.sections.spelled(self.text[self.origin : stop]):
-            return False
-        ids = self.sections.encode(self.text[end:stop])
-        self.stretches[self.number] = ids[:-1] if following else ids
-        self.origin, self.taken = end, 0
-        return True
+            return None
+        found = np.concatenate([self.ids[self.done : self.begin], piece])
+        rest = self.sections.encode(self.text[end:stop])
+        rest = rest[:-1] if following else rest
+        self.ids = np.concatenate([rest, self.ids[self.ends[self.number] + self.moved :]])
+        self.moved = len(rest) - self.ends[self.number]
+        self.origin, self.begin, self.done, self.bounded = end, 0, 0, True
+        return found

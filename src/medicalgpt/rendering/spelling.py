@@ -1,8 +1,8 @@
 """Whether ids spell a text, for byte-level tokenizers without decoding: the bytes of their tokens in a row are the text's."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tokenizers import decoders
 
 
@@ -18,25 +18,35 @@ class Spelling:
             _Bytes(backend) if backend is not None and isinstance(backend.decoder, decoders.ByteLevel) else None
         )
 
-    def spells(self, ids: Sequence[int], text: str) -> bool:
-        """True where decoding the ids gives just this text; False where it does not, or where only decoding can tell."""
+    def spells(self, ids: np.ndarray, text: str) -> bool:
+        """True where decoding the ids [tokens] gives just this text; False where it does not, or where only decoding can tell."""
         if self._known is None:
             return False
         try:
-            return b"".join(map(self._known.__getitem__, ids)) == text.encode()
-        except (KeyError, UnicodeEncodeError):
+            return self._known.joined(ids) == text.encode()
+        except (LookupError, UnicodeEncodeError):
             return False
 
 
-class _Bytes(dict[int, bytes]):
-    """Token id → its bytes; filled as ids come. KeyError for a token that the tokenizer itself decodes to something else."""
+class _Bytes:
+    """The bytes of tokens by their ids; each is worked out when it first comes."""
 
     def __init__(self, backend: Any) -> None:
-        super().__init__()
         self.backend = backend
         self.characters = characters()
+        self._found = np.full(1 + max(backend.get_vocab().values(), default=0), None, np.object_)
 
-    def __missing__(self, index: int) -> bytes:
+    def joined(self, ids: np.ndarray) -> bytes:
+        """The bytes of tokens in a row. LookupError for one that the tokenizer itself decodes to something else, or without text."""
+        try:
+            return b"".join(self._found[ids].tolist())
+        except TypeError:  # one comes for the first time
+            for index in np.unique(ids).tolist():
+                if self._found[index] is None:
+                    self._found[index] = self._bytes(index)
+            return b"".join(self._found[ids].tolist())
+
+    def _bytes(self, index: int) -> bytes:
         token = self.backend.id_to_token(index)
         if token is None:
             raise KeyError(index)
@@ -46,7 +56,6 @@ class _Bytes(dict[int, bytes]):
             found = token.encode()
         if self.backend.decode([index], skip_special_tokens=False) != found.decode(errors="replace"):
             raise KeyError(index)
-        self[index] = found
         return found
 
 

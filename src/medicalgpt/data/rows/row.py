@@ -24,6 +24,11 @@ class Row:
     allowed: str = ""
 
     @property
+    def bare(self) -> "Row":
+        """The row without its fields."""
+        return Row(self.number, None, self.problem, self.where, self.line, self.note, self.passed, self.allowed)
+
+    @property
     def refused(self) -> BadRow:
         """Why it has no fields, to be raised."""
         return (NotLearned if self.passed else BadRow)(self.problem, self.where, self.allowed)
