@@ -44,6 +44,7 @@ from medicalgpt.evaluation.settings import Settings
 from medicalgpt.evaluation.suite import Taker, run_test, spread
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.open_model import ModelRequest, on_torch
+from medicalgpt.kernels.products import quick_products
 from medicalgpt.runs.hashes import hash_json
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -134,7 +135,8 @@ def ours(taker: Taker, found: FoundTest, settings: Settings, place: Path, key: s
     """Outcomes of all items in order, and processor seconds over all starts."""
     lines = Lines(place.with_suffix(".seconds.jsonl"), key)
     progress = TimedProgress(place.with_suffix(".ours.jsonl"), key, lines)
-    done = run_test(found, taker, settings, progress, lambda text: print(f"  ours: {text}", flush=True))
+    with quick_products():  # as the command does
+        done = run_test(found, taker, settings, progress, lambda text: print(f"  ours: {text}", flush=True))
     progress.tick()
     return done, sum(line["seconds"] for line in lines.done)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -40,6 +41,10 @@ class Encoded:
         return [path for paths in self.answers.values() for path in paths]
 
 
+_CACHED: Final = 1024
+"""Tokens of one pass: of 4,096 an item took 12 to 15 % longer (135M, 2 MiB of cache a core)."""
+
+
 class ChoiceScorer:
     """Scores items with a model: as trees where it computes them right, else padded.
 
@@ -71,10 +76,12 @@ class ChoiceScorer:
             raise ContextError(f"{longest} tokens, and the model's context is {self.context}")
         return found
 
-    def bundles(self, items: Sequence[list[Encoded]]) -> Iterator[list[int]]:
-        """Numbers of consecutive items that are computed together."""
+    def bundles(self, items: Sequence[list[Encoded]], sharing: bool = True) -> Iterator[list[int]]:
+        """Numbers of consecutive items that are computed together. `sharing`: they begin alike, so that many together are less
+        work; where they do not, a CPU is given no more than its caches hold."""
         groups = ((number, [p for e in encoded for p in e.all]) for number, encoded in enumerate(items))
-        return bundles(groups, self.capacity)
+        cached = not sharing and next(self.policy.parameters()).device.type == "cpu"
+        return bundles(groups, min(self.capacity, _CACHED) if cached else self.capacity)
 
     def score(self, items: Sequence[list[Encoded]]) -> list[list[Scored]]:
         """One pass over a bundle of items."""

@@ -30,6 +30,7 @@ from medicalgpt.evaluation.written.grading import Grader
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.open_model import ModelRequest, Opened, on_torch
 from medicalgpt.gguf.file import is_gguf
+from medicalgpt.kernels.products import quick_products
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.context import context_of
 from medicalgpt.models.policy import CausalPolicy
@@ -76,7 +77,7 @@ def evaluate(
     if done is not None and done["key"] == key and (answers is None or answers.is_file()):
         return done
     grader = Grader(settings.judge) if settings.judge is not None else None
-    with private_files(), _locked(folder):
+    with private_files(), _locked(folder), quick_products():
         began = time.monotonic()
         opened = on_torch(asked)
         taker = Taker(scorer_of(opened, settings), _answerer(opened, settings, answers is not None, grader))

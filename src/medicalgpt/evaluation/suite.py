@@ -48,7 +48,7 @@ def run_test(found: FoundTest, taker: Taker, settings: Settings, progress: Progr
         encoded, long = _encoded(part, found, scorer, settings, examples)
         outcomes: dict[int, Outcome] = {n: _outcome(part[n]) for n in long}
         numbers = sorted(encoded)
-        for bundle in scorer.bundles([encoded[n] for n in numbers]):
+        for bundle in scorer.bundles([encoded[n] for n in numbers], sharing=bool(examples)):
             mine = [numbers[place] for place in bundle]
             ids = [part[n].id for n in mine]
             kept = progress.find(test.name, ids)

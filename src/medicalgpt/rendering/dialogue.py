@@ -150,7 +150,7 @@ def check_content(template: TemplateText, messages: Sequence[Message], tools: To
         RenderError: naming the token.
     """
     search = template.encoder.special_pattern.search
-    texts = [(m.role, m.content) for m in messages]
+    texts: list[tuple[str, str]] = [(m.role, m.content) for m in messages]
     texts += [("call", _json(call)) for m in messages for call in m.tool_calls]
     texts += [("tools", _json(tool)) for tool in tools]
     for kind, text in texts:

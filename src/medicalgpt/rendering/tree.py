@@ -58,7 +58,7 @@ class TokenTree:
     @property
     def trained(self) -> int:
         """Number of tokens with a loss weight."""
-        return sum(np.count_nonzero(s.weights > 0) for s in self.segments)
+        return sum(int(np.count_nonzero(s.weights > 0)) for s in self.segments)
 
     def path(self, leaf: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids and weights along the path from the root to segment `leaf`."""

@@ -21,6 +21,7 @@ from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, MedicalGPTError
 from medicalgpt.hub.address import parse
 from medicalgpt.kernels.malloc import restore_memory
+from medicalgpt.kernels.products import quick_products
 from medicalgpt.language import translated
 from medicalgpt.models.families import identify
 from medicalgpt.models.load import find
@@ -76,7 +77,7 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
         ctx.console.print(
             translated(f"{ctx.folder.path} goes on from step {start.step}; {start.note}"), highlight=False
         )
-    with ctx.folder:
+    with ctx.folder, quick_products():
         try:
             before = (*parents, *(run for run in _corpora(config) if run not in parents))
             return (train_rl if config.rollouts else train_supervised)(ctx, start, before)
