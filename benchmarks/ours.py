@@ -17,8 +17,11 @@ from rich.console import Console
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from medicalgpt.config.loader import load as load_config
+from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
 from medicalgpt.data.records import Source
+from medicalgpt.kernels.products import quick_products
 from medicalgpt.models.load import load
 from medicalgpt.models.optimize import optimize_for_training
 from medicalgpt.models.policy import CausalPolicy
@@ -135,6 +138,9 @@ def main() -> None:
         "orpo": OddsRatioPreference,
     }
     objective = objectives[a.what]()
+    config = load_config(
+        stage_schema(a.what), None, [f"model.base={a.model}", "data.train=[-]", f"output_dir={folder}"]
+    ).value
     trainer = StageTrainer(
         StageModule(policy, objective),
         args,
@@ -144,6 +150,7 @@ def main() -> None:
         ("constant", 0.0),
         Phases(Console(quiet=True)),
         RowGroup(),
+        config,
     )
     trainer.pop_callback(PrinterCallback)
     clock = Clock()
@@ -164,4 +171,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quick_products():  # as every stage does
+        main()
