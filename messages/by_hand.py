@@ -11,6 +11,7 @@ from medicalgpt.browse.info import Kind, State
 from medicalgpt.browse.pack import WHY
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.pipeline.screen import MEANINGS
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
@@ -112,6 +113,10 @@ PARTS = (
 NOT_PACKED = tuple(WHY.values())
 REWARDS = ("chosen", "rejected", "margin")
 UNITS = ("loss per pair", "loss per answer")
+# Held-out numbers of a pipeline's table.
+NUMBERS = (*MEANINGS, *MEANINGS.values())
+HELD_OUT = "held-out {name} {value}"
+NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
 _ERRORS = (
@@ -134,7 +139,10 @@ _ERRORS = (
 SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
 
 # Found by the same rules, and no message.
-NOT_SHOWN = ("lora_rank lora_r", "What is a fever? 38.5 °C.")
+NOT_SHOWN = (
+    *("lora_rank lora_r", "What is a fever? 38.5 °C."),
+    *("\nBegins with a newline.", " Begins with a space."),  # answers that preflight tries
+)
 
 # What words of other tools mean: said as a clause, or as a sentence behind the key that is meant.
 FOREIGN_NOTES = tuple(
@@ -156,6 +164,9 @@ BY_HAND = [
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),
     *((text, "src/medicalgpt/runs/figures.py") for text in (*REWARDS, *UNITS)),
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
+    *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
+    *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
+    (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),
     *((text, HEADINGS_PLACE) for text in HEADINGS),

@@ -23,6 +23,8 @@ PACKAGE = ROOT / "src" / "medicalgpt"
 
 # Functions whose first argument people read, by the last word of their name.
 _SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell"}
+# Further calls whose arguments at these places people read: what a phase does, and what was proven.
+_ARGUMENTS = {"during": (1,), "over": (1,), "Proof": (0, 1)}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
 _MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
 _HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
@@ -161,9 +163,9 @@ def _shown(node: ast.AST) -> Iterator[ast.expr]:
     if not isinstance(node, ast.Call):
         return
     name = _called(node)
-    at = 0 if name in _errors() or name in _SPEAKERS else _MORE_ERRORS.get(name, -1)
-    if 0 <= at < len(node.args):
-        yield node.args[at]
+    first = name in _errors() or name in _SPEAKERS
+    places = (0,) if first else (_MORE_ERRORS[name],) if name in _MORE_ERRORS else _ARGUMENTS.get(name, ())
+    yield from (node.args[at] for at in places if at < len(node.args))
     if name in _HELP:
         yield from (word.value for word in node.keywords if word.arg == _HELP[name])
 
