@@ -9,8 +9,10 @@ from typing import get_args
 
 from medicalgpt.browse.info import Kind, State
 from medicalgpt.browse.pack import WHY
+from medicalgpt.cli.models import EMBEDDED_HEADS, FAMILY_HEADS, TEMPLATE_HEADS
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.pipeline.screen import MEANINGS
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
@@ -116,6 +118,7 @@ UNITS = ("loss per pair", "loss per answer")
 # Held-out numbers of a pipeline's table.
 NUMBERS = (*MEANINGS, *MEANINGS.values())
 HELD_OUT = "held-out {name} {value}"
+MODELS = (*EMBEDDED_HEADS, *FAMILY_HEADS, *TEMPLATE_HEADS, *(model.summary for model in EMBEDDED.values()))
 NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
@@ -166,6 +169,7 @@ BY_HAND = [
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
     *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
     *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
+    *((text, "src/medicalgpt/cli/models.py") for text in dict.fromkeys(MODELS)),
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),

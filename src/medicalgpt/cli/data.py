@@ -113,8 +113,13 @@ def _print(found: "Inspection") -> None:
                 console.print(translated(f"{f.path}: {what}: {name} ({count} rows)"), highlight=False)
     for kind, ledger in found.kinds.items():
         total, lengths = ledger.as_dict(), found.lengths[kind]
-        outcomes = ", ".join(f"{k} {total[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))
-        console.print(translated(f"{kind}: {outcomes}"), highlight=False)
+        console.print(
+            translated(
+                f"{kind}: rows {total['rows']}, kept {total['kept']}, truncated {total['truncated']}, split {total['split']}, "
+                f"dropped {total['dropped']}"
+            ),
+            highlight=False,
+        )
         for reason, count in total["reasons"].items():
             console.print(translated(f"  {count} {reason}"), highlight=False)
         if len(lengths):
