@@ -12,8 +12,11 @@ from medicalgpt.browse.pack import WHY
 from medicalgpt.cli.models import EMBEDDED_HEADS, FAMILY_HEADS, TEMPLATE_HEADS
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
+from medicalgpt.evaluation.catalog import State as TestState
 from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.pipeline.screen import MEANINGS
+from medicalgpt.rendering.remarks import NAMES
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
@@ -26,6 +29,8 @@ JOINED = (
     "{first} and {rest}",
     "{first} and {number} more",
     "{place}: {message}",
+    "{number} × {reason}",
+    *("dropped: {reason}", "truncated: {reason}"),
     "warning: {message}",
     "note: {message}",
     ". {sentence}",
@@ -119,6 +124,13 @@ UNITS = ("loss per pair", "loss per answer")
 NUMBERS = (*MEANINGS, *MEANINGS.values())
 HELD_OUT = "held-out {name} {value}"
 MODELS = (*EMBEDDED_HEADS, *FAMILY_HEADS, *TEMPLATE_HEADS, *(model.summary for model in EMBEDDED.values()))
+REWARD_REPORT = (
+    *("chosen shorter", "same length", "chosen longer", "  {name}: {share} [{low}, {high}] of {rows}"),
+    "held-out accuracy {share} [{low}, {high}] of {rows} pairs; margin {margin} [{low2}, {high2}]",
+    "score mean {mean}, std {std}; correlation with length {correlation} (taking the longer answer: {length}); "
+    "calibration error {error}",
+)
+TEST_STATES = get_args(TestState)
 NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
@@ -170,6 +182,12 @@ BY_HAND = [
     *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
     *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
     *((text, "src/medicalgpt/cli/models.py") for text in dict.fromkeys(MODELS)),
+    *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
+    *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
+    *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),
+    ("all were held out", "src/medicalgpt/rendering/build.py"),
+    (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
+    ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from tests import rl
 from tests.e2e.test_pipeline import plan
+from tests.marks import quick_and_slow
 from tests.stages import Bench
 from typer.testing import CliRunner
 
@@ -47,6 +48,7 @@ def test_an_english_clause_is_found() -> None:
     assert english("正在测量 rows before training …") == ["| rows before training …"]
 
 
+@pytest.mark.slow
 def test_a_pipeline_speaks_chinese(bench: Bench, tmp_path: Path) -> None:
     shown = said("pipeline", "run", str(plan(bench, tmp_path)))
     question, _, answers = shown.partition("What is a fever?")
@@ -69,8 +71,17 @@ def test_a_pipeline_speaks_chinese(bench: Bench, tmp_path: Path) -> None:
     assert "和它对话：medicalgpt chat --model " in answers
 
 
-def test_a_run_on_its_own_answers_speaks_chinese(bench: Bench, tmp_path: Path, no_figures: None) -> None:
-    stage, *words = rl.words(bench, "grpo", tmp_path / "run")
+@pytest.mark.parametrize("stage", quick_and_slow(["sft", "rm"], ["pt", "dpo", "orpo", "simpo", "kto"]))
+def test_a_run_speaks_chinese(stage: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    shown = said("train", *bench.words(stage, tmp_path / "run"))
+    assert english(shown) == []
+    for sought in ("正在读取", "预检", "正在训练之前测量留出数据 …", "正在把模型和报告保存到"):
+        assert sought in shown
+
+
+@pytest.mark.parametrize("stage", quick_and_slow(["grpo"], ["ppo", "rloo"]))
+def test_a_run_on_its_own_answers_speaks_chinese(stage: str, bench: Bench, tmp_path: Path, no_figures: None) -> None:
+    _, *words = rl.words(bench, stage, tmp_path / "run")
     shown = said("train", stage, *words)
     assert english(shown) == []
     for sought in ("更新 1/2  score ", "正在回答", "个留出的提示 …", "条用于训练"):

@@ -129,7 +129,7 @@ def _print(found: "Inspection") -> None:
                 highlight=False,
             )
         for remark in found.remarks.get(kind, ()):
-            console.print(translated(f"  {remark}"), highlight=False)
+            console.print(f"  {translated(remark)}", highlight=False)
     for place, text in found.rows:
         console.rule(Text(place))
         console.print(text)

@@ -38,7 +38,7 @@ def list_models() -> None:
         license = f"{model.license}{translated(' (to accept)') if model.must_accept else ''}"
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
         table.add_row(
-            model.name, translated(model.summary), license, *sizes, translated("yes" if is_pulled(model) else "no")
+            model.name, translated(model.summary), license, *sizes, translated("yes" if is_pulled(model) else "not yet")
         )
     _print(table)
     say(f"folder: {cache_root() / 'models'}")

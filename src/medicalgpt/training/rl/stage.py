@@ -168,6 +168,7 @@ def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSe
         *system_remark(ctx.template, ctx.config.data.system, talks),
     ):
         ctx.console.print(translated(remark), highlight=False, markup=False)
+    roles_said = "; ".join(translated(note) for note in roles.notes)
     for line in (
         *prompts.notes,
         *source_lines(ledger.get("sources", ())),
@@ -175,7 +176,7 @@ def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSe
         f"prompts: rows {ledger['rows']}, kept {ledger['kept']}, truncated {ledger['truncated']}, dropped {ledger['dropped']}; "
         f"{len(prompts.train)} to train on, {len(prompts.held_out)} held out",
         *warning_lines(ledger),
-        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
+        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; {roles_said}",
     ):
         ctx.console.print(translated(line), highlight=False, markup=False)
     if roles.report is not None:
