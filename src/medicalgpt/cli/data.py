@@ -121,7 +121,7 @@ def _print(found: "Inspection") -> None:
             highlight=False,
         )
         for reason, count in total["reasons"].items():
-            console.print(translated(f"  {count} {reason}"), highlight=False)
+            console.print(f"  {count} {translated(reason)}", highlight=False)
         if len(lengths):
             marks = ", ".join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
             console.print(

@@ -136,7 +136,7 @@ def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loa
     for line in [*source_lines(ledger.get("sources", ())), *skipped_lines(ledger.get("skipped", {}))]:
         ctx.console.print(translated(line), highlight=False, markup=False)
     for reason, count in ledger["reasons"].items():
-        ctx.console.print(translated(f"  {count} {reason}"), highlight=False)
+        ctx.console.print(f"  {count} {translated(reason)}", highlight=False)
     if found := ledger.get("held_out"):
         ctx.console.print(translated(_held_out(found)), highlight=False)
     for line in warning_lines(ledger):
