@@ -130,6 +130,7 @@ REWARD_REPORT = (
     "score mean {mean}, std {std}; correlation with length {correlation} (taking the longer answer: {length}); "
     "calibration error {error}",
 )
+FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
 NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
@@ -188,6 +189,7 @@ BY_HAND = [
     ("all were held out", "src/medicalgpt/rendering/build.py"),
     (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
     ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),
+    *((text, "src/medicalgpt/generate/questions.py") for text in FILES),
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),

@@ -36,7 +36,9 @@ def list_tests(folder: Tests = Path("tests")) -> None:
         say(
             f"{config.name:20} {config.group:12} {config.items or '?':>6}  {padded(translated(found.state), 14)} {config.license}"
         )
-        say(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
+        typer.echo(
+            f"{'':20} {config.title}; {config.origin}{translated(elsewhere(config))}"
+        )  # a title is nobody's sentence
     for path, error in broken.items():
         say(f"{path.name:20} is no test: {error}")
 
