@@ -130,6 +130,11 @@ REWARD_REPORT = (
     "score mean {mean}, std {std}; correlation with length {correlation} (taking the longer answer: {length}); "
     "calibration error {error}",
 )
+GATES = tuple(
+    f"{{verdict}} {{name}}: {{value}} points [{{low}}, {{high}}], may {way} {{margin}}; {{rows}} items, {{changed}} changed{more}"
+    for way in ("lose", "rise")
+    for more in ("", "; about {needed} items are needed")
+)
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
 NEXT = ("talk to it", "serve it")
@@ -190,6 +195,8 @@ BY_HAND = [
     (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
     ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),
     *((text, "src/medicalgpt/generate/questions.py") for text in FILES),
+    *((text, "src/medicalgpt/evaluation/gates.py") for text in GATES),
+    ("deleted: {path} ({size})", "src/medicalgpt/cli/runs.py"),
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),
