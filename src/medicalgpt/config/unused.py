@@ -1,6 +1,7 @@
 """Keys that somebody set and that do nothing beside others: said, not refused, for the config of every earlier run names all keys."""
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -8,8 +9,10 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.loader import Resolved
 from medicalgpt.config.sections import DataConfig
 
+C = TypeVar("C", bound=BaseModel)
 
-def unused(resolved: Resolved[BaseModel]) -> Iterator[str]:
+
+def unused(resolved: Resolved[C]) -> Iterator[str]:
     """A warning for each; a stage's defaults, as a run's config.resolved.yaml writes them out, are none."""
     config = resolved.value
     if not isinstance(config, StageConfig):
