@@ -9,8 +9,14 @@ from typing import get_args
 
 from medicalgpt.browse.info import Kind, State
 from medicalgpt.browse.pack import WHY
+from medicalgpt.cli.models import EMBEDDED_HEADS, FAMILY_HEADS, TEMPLATE_HEADS
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
+from medicalgpt.evaluation.catalog import State as TestState
+from medicalgpt.models.embedded.registry import EMBEDDED
+from medicalgpt.pipeline.screen import MEANINGS
+from medicalgpt.rendering.remarks import NAMES
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
@@ -23,6 +29,8 @@ JOINED = (
     "{first} and {rest}",
     "{first} and {number} more",
     "{place}: {message}",
+    "{number} × {reason}",
+    *("dropped: {reason}", "truncated: {reason}"),
     "warning: {message}",
     "note: {message}",
     ". {sentence}",
@@ -112,6 +120,24 @@ PARTS = (
 NOT_PACKED = tuple(WHY.values())
 REWARDS = ("chosen", "rejected", "margin")
 UNITS = ("loss per pair", "loss per answer")
+# Held-out numbers of a pipeline's table.
+NUMBERS = (*MEANINGS, *MEANINGS.values())
+HELD_OUT = "held-out {name} {value}"
+MODELS = (*EMBEDDED_HEADS, *FAMILY_HEADS, *TEMPLATE_HEADS, *(model.summary for model in EMBEDDED.values()))
+REWARD_REPORT = (
+    *("chosen shorter", "same length", "chosen longer", "  {name}: {share} [{low}, {high}] of {rows}"),
+    "held-out accuracy {share} [{low}, {high}] of {rows} pairs; margin {margin} [{low2}, {high2}]",
+    "score mean {mean}, std {std}; correlation with length {correlation} (taking the longer answer: {length}); "
+    "calibration error {error}",
+)
+GATES = tuple(
+    f"{{verdict}} {{name}}: {{value}} points [{{low}}, {{high}}], may {way} {{margin}}; {{rows}} items, {{changed}} changed{more}"
+    for way in ("lose", "rise")
+    for more in ("", "; about {needed} items are needed")
+)
+FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
+TEST_STATES = get_args(TestState)
+NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
 _ERRORS = (
@@ -134,7 +160,10 @@ _ERRORS = (
 SYSTEM = tuple(os.strerror(number) for number in _ERRORS)
 
 # Found by the same rules, and no message.
-NOT_SHOWN = ("lora_rank lora_r", "What is a fever? 38.5 °C.")
+NOT_SHOWN = (
+    *("lora_rank lora_r", "What is a fever? 38.5 °C."),
+    *("\nBegins with a newline.", " Begins with a space."),  # answers that preflight tries
+)
 
 # What words of other tools mean: said as a clause, or as a sentence behind the key that is meant.
 FOREIGN_NOTES = tuple(
@@ -156,6 +185,19 @@ BY_HAND = [
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),
     *((text, "src/medicalgpt/runs/figures.py") for text in (*REWARDS, *UNITS)),
     *((text, LANGUAGE) for text in (*JOINED, *SYSTEM)),
+    *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
+    *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
+    *((text, "src/medicalgpt/cli/models.py") for text in dict.fromkeys(MODELS)),
+    *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
+    *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
+    *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),
+    ("all were held out", "src/medicalgpt/rendering/build.py"),
+    (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
+    ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),
+    *((text, "src/medicalgpt/generate/questions.py") for text in FILES),
+    *((text, "src/medicalgpt/evaluation/gates.py") for text in GATES),
+    ("deleted: {path} ({size})", "src/medicalgpt/cli/runs.py"),
+    (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS)),
     *((text, HEADINGS_PLACE) for text in HEADINGS),

@@ -23,6 +23,8 @@ PACKAGE = ROOT / "src" / "medicalgpt"
 
 # Functions whose first argument people read, by the last word of their name.
 _SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell"}
+# Further calls whose arguments at these places people read: what a phase does, what was proven, why a row ended as it did.
+_ARGUMENTS = {"during": (1,), "over": (1,), "Proof": (0, 1), "Rendered": (2,), "_too_long": (0,), "_share_line": (2,)}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
 _MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
 _HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
@@ -35,10 +37,13 @@ _ALL_SHOWN = {
     "config/problems.py",
     "config/words.py",
     "disk/failures.py",
+    "objectives/kto.py",
     "runs/headline.py",
     "runs/settings.py",
     "serve/chat.py",
 }
+# What functions of these files append to a list is shown.
+_APPENDED = {"rewards/reward_model.py", "training/rl/opening.py"}
 # Answers of the API stay English; the disclaimer is shown in every language at once.
 _ENGLISH = ("src/medicalgpt/serve/api/", "src/medicalgpt/serve/disclaimer.py")
 _DEEPEST = 3
@@ -137,6 +142,8 @@ def _shown_in(file: _File) -> Iterator[tuple[ast.AST, ast.expr, bool]]:
         for node in _own_nodes(scope):
             for expression in _shown(node):
                 yield scope, expression, True
+            if file.name in _APPENDED and isinstance(node, ast.Call) and _called(node) == "append":
+                yield scope, node.args[0], True
             if file.name in _ALL_SHOWN and isinstance(node, (ast.Return, ast.Yield, ast.Assign)) and node.value:
                 whole = isinstance(node, ast.Yield) and isinstance(
                     node.value, ast.Tuple
@@ -161,9 +168,9 @@ def _shown(node: ast.AST) -> Iterator[ast.expr]:
     if not isinstance(node, ast.Call):
         return
     name = _called(node)
-    at = 0 if name in _errors() or name in _SPEAKERS else _MORE_ERRORS.get(name, -1)
-    if 0 <= at < len(node.args):
-        yield node.args[at]
+    first = name in _errors() or name in _SPEAKERS
+    places = (0,) if first else (_MORE_ERRORS[name],) if name in _MORE_ERRORS else _ARGUMENTS.get(name, ())
+    yield from (node.args[at] for at in places if at < len(node.args))
     if name in _HELP:
         yield from (word.value for word in node.keywords if word.arg == _HELP[name])
 

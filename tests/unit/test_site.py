@@ -148,7 +148,26 @@ def test_the_reference_has_every_command_with_its_options() -> None:
     assert "--help" not in section
 
 
+def _pages(language: str) -> tuple[str, str]:
+    with REFERENCE["speaking"](language):
+        return REFERENCE["commands"](), REFERENCE["keys"]()
+
+
 def test_no_cell_of_the_reference_is_torn() -> None:
-    for page in (REFERENCE["commands"](), REFERENCE["keys"]()):
+    for page in (page for language in LANGUAGES["NAMES"] for page in _pages(language)):
         widths = {len(re.split(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith("|")}
         assert widths <= {5, 6}
+
+
+@pytest.mark.parametrize(("language", "other"), [("zh-CN", "默认值"), ("zh-TW", "預設值")])
+def test_the_reference_is_whole_in_chinese(language: str, other: str) -> None:
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for name, page, english in zip(("commands", "keys"), _pages(language), _pages("en")):
+        assert f"- docs/{language}/reference/{name}.md\n" in site
+        assert f"- {REFERENCE['place_of'](name, 'en')}\n" in site
+        rows, same = ([line for line in text.splitlines() if line.startswith("| `")] for text in (page, english))
+        assert [row.split("`")[1] for row in rows] == [row.split("`")[1] for row in same]
+        assert other in page
+        meanings = [re.split(r"(?<!\\)\|", row)[-2] for row in rows]
+        told = [text for text in meanings if re.search("[\u4e00-\u9fff]", text)]
+        assert len(told) >= 0.98 * len(meanings), [text for text in meanings if text not in told]

@@ -27,8 +27,10 @@ def closing_lines(folder: Path, config: StageConfig) -> Iterator[str]:
     lines = headline(record.before, record.after)
     if lines:
         rows = held_out_rows(record.after)
-        counted = f" ({rows:,} {'row' if rows == 1 else 'rows'})" if rows else ""
-        yield f"held out{counted}, before → after:"
+        if rows:
+            yield f"held out ({rows:,} {'row' if rows == 1 else 'rows'}), before → after:"
+        else:
+            yield "held out, before → after:"
         wide = max(len(line.name) for line in lines)
         for line in lines:
             before, after = (

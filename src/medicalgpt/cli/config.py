@@ -53,9 +53,12 @@ def validate(stage: Stage, file: File, overrides: Overrides = None, plugin: Plug
     """Check a file; print ok, or every problem with its line."""
     from medicalgpt.config.loader import load
     from medicalgpt.config.lookup import schema_of
+    from medicalgpt.config.unused import unused
 
     _load(plugin)
     resolved = load(schema_of(stage), file, overrides or [])
+    for warning in unused(resolved):
+        say(warning)
     given = sum(origin != "default" for origin in resolved.origin.values())
     say(f"ok: {file} is a valid {stage} config ({given} keys set, {len(resolved.origin) - given} defaults)")
 

@@ -113,10 +113,15 @@ def _print(found: "Inspection") -> None:
                 console.print(translated(f"{f.path}: {what}: {name} ({count} rows)"), highlight=False)
     for kind, ledger in found.kinds.items():
         total, lengths = ledger.as_dict(), found.lengths[kind]
-        outcomes = ", ".join(f"{k} {total[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))
-        console.print(translated(f"{kind}: {outcomes}"), highlight=False)
+        console.print(
+            translated(
+                f"{kind}: rows {total['rows']}, kept {total['kept']}, truncated {total['truncated']}, split {total['split']}, "
+                f"dropped {total['dropped']}"
+            ),
+            highlight=False,
+        )
         for reason, count in total["reasons"].items():
-            console.print(translated(f"  {count} {reason}"), highlight=False)
+            console.print(f"  {count} {translated(reason)}", highlight=False)
         if len(lengths):
             marks = ", ".join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
             console.print(
@@ -124,7 +129,7 @@ def _print(found: "Inspection") -> None:
                 highlight=False,
             )
         for remark in found.remarks.get(kind, ()):
-            console.print(translated(f"  {remark}"), highlight=False)
+            console.print(f"  {translated(remark)}", highlight=False)
     for place, text in found.rows:
         console.rule(Text(place))
         console.print(text)

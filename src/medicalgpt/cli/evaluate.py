@@ -9,9 +9,10 @@ from medicalgpt.cli import judge_options as judging
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.evaluate_show import show
 from medicalgpt.cli.leakage import leakage, plant
-from medicalgpt.cli.say import say
+from medicalgpt.cli.say import padded, say
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
+from medicalgpt.language import translated
 
 app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
 
@@ -32,8 +33,12 @@ def list_tests(folder: Tests = Path("tests")) -> None:
     place, broken = ItemFolder(folder), dict[Path, ConfigError]()
     for config, beside in known_tests(own_tests(folder), broken).values():
         found = locate(config, beside, place)
-        say(f"{config.name:20} {config.group:12} {config.items or '?':>6}  {found.state:14} {config.license}")
-        say(f"{'':20} {config.title}; {config.origin}{elsewhere(config)}")
+        say(
+            f"{config.name:20} {config.group:12} {config.items or '?':>6}  {padded(translated(found.state), 14)} {config.license}"
+        )
+        typer.echo(
+            f"{'':20} {config.title}; {config.origin}{translated(elsewhere(config))}"
+        )  # a title is nobody's sentence
     for path, error in broken.items():
         say(f"{path.name:20} is no test: {error}")
 

@@ -9,11 +9,16 @@ import typer
 
 from medicalgpt.cli.model_options import Revision, TrustRemoteCode
 from medicalgpt.cli.say import say
+from medicalgpt.language import translated
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from medicalgpt.models.families import Architecture
+
+EMBEDDED_HEADS = ("name", "what it is", "license", "parameters", "download", "on disk", "pulled")
+FAMILY_HEADS = ("family", "model_type in config.json", "loaded by", "own code", "LoRA targets", "template")
+TEMPLATE_HEADS = ("name", "ends an answer", "system message", "by default", "source")
 
 app = typer.Typer(no_args_is_help=True, help="List and fetch embedded models; list families and chat templates.")
 
@@ -27,12 +32,14 @@ def list_models() -> None:
     from medicalgpt.models.embedded.registry import EMBEDDED, is_pulled
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("name", "what it is", "license", "parameters", "download", "on disk", "pulled"):
-        table.add_column(column, justify="right" if column in ("parameters", "download", "on disk") else "left")
+    for column in EMBEDDED_HEADS:
+        table.add_column(translated(column), justify="right" if column in EMBEDDED_HEADS[3:6] else "left")
     for model in EMBEDDED.values():
-        license = f"{model.license}{' (to accept)' if model.must_accept else ''}"
+        license = f"{model.license}{translated(' (to accept)') if model.must_accept else ''}"
         sizes = (f"{model.parameters / 1e6:.1f} M", _megabytes(model.download_bytes), _megabytes(model.disk_bytes))
-        table.add_row(model.name, model.summary, license, *sizes, "yes" if is_pulled(model) else "no")
+        table.add_row(
+            model.name, translated(model.summary), license, *sizes, translated("yes" if is_pulled(model) else "not yet")
+        )
     _print(table)
     say(f"folder: {cache_root() / 'models'}")
 
@@ -45,8 +52,8 @@ def list_families() -> None:
     from medicalgpt.models.families import FAMILIES
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("family", "model_type in config.json", "loaded by", "own code", "LoRA targets", "template"):
-        table.add_column(column, overflow="fold")
+    for column in FAMILY_HEADS:
+        table.add_column(translated(column), overflow="fold")
     for name, family in FAMILIES.items():
         table.add_row(name, family.about, style="bold")
         for alike in _grouped(family.architectures):
@@ -54,7 +61,9 @@ def list_families() -> None:
             mark = f" ({a.mark[0]}: {str(a.mark[1]).lower()})" if a.mark else ""
             targets = a.lora_targets if isinstance(a.lora_targets, str) else " ".join(a.lora_targets)
             names = " ".join(each.model_type for each in alike) + mark
-            table.add_row("", names, a.loads, "needed" if a.remote_code else "–", targets, ", ".join(a.templates))
+            table.add_row(
+                "", names, a.loads, translated("needed") if a.remote_code else "–", targets, ", ".join(a.templates)
+            )
     _print(table)
 
 
@@ -128,8 +137,8 @@ def list_templates() -> None:
     from medicalgpt.rendering.template_header import named_info, named_templates
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("name", "ends an answer", "system message", "by default", "source"):
-        table.add_column(column, overflow="fold")
+    for column in TEMPLATE_HEADS:
+        table.add_column(translated(column), overflow="fold")
     for name in named_templates():
         info = named_info(name)
         default = "" if info.default_system is None else repr(info.default_system.strip()[:24])

@@ -51,7 +51,7 @@ class NamedModel:
     """A model that a stage reads.
 
     Attributes:
-        role: base, reference, teacher or reward.
+        role: base, adapter, reference, teacher or reward.
         key: the key that names it. noted: the key under which a run notes its commit.
         revision: what is asked for beside the name; None: what the name says.
     """
@@ -122,6 +122,12 @@ class StageConfig(Section):
         """The model that it starts from."""
         model = self.model
         return NamedModel("base", "model.base", "model.commit", model.base, model.commit, model.revision)
+
+    @property
+    def adapter_model(self) -> tuple[NamedModel, ...]:
+        """The adapter on that which it goes on training, if there is one."""
+        name, commit = self.model.adapter, self.model.adapter_commit
+        return (NamedModel("adapter", "model.adapter", "model.adapter_commit", name, commit),) if name else ()
 
     @property
     def other_models(self) -> tuple[NamedModel, ...]:

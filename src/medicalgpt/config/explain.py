@@ -50,7 +50,10 @@ def _line(row: Row) -> str:
     meaning = translated(row.description)
     known = meaning != row.description
     kind = _kind(row, " ({})") if known else row.type + (f" ({row.allowed})" if row.allowed else "")
-    line = f"{row.key}: {kind}, default {row.default}. {meaning}"
+    if row.default == REQUIRED:
+        line = f"{row.key}: {kind}, required. {meaning}"
+    else:
+        line = f"{row.key}: {kind}, default {row.default}. {meaning}"
     return translated(line) if known else line
 
 

@@ -49,7 +49,12 @@ class ModelConfig(Section):
     )
     revision: str | None = Field(None, description="Branch, tag or commit of a hub's model.")
     commit: str | None = Field(None, description="The commit at which a hub's base is read; a run notes it here.")
-    adapter: str | None = Field(None, description="A LoRA adapter folder or run folder to continue from.")
+    adapter: str | None = Field(
+        None, description="A LoRA adapter folder, a run folder or an adapter of a hub to continue from."
+    )
+    adapter_commit: Commit | None = Field(
+        None, description="The commit at which a hub's adapter is read; a run notes it here."
+    )
     tokenizer: str | None = Field(
         None,
         description="A folder made by `medicalgpt vocab extend` from this base: the embeddings grow for it, and adapters train the new rows.",
@@ -79,6 +84,12 @@ class ModelConfig(Section):
     def at(self) -> str | None:
         """The revision to read a hub's base at: the noted commit, else the one that was asked for."""
         return self.commit or self.revision
+
+    @model_validator(mode="after")
+    def _commit_of_an_adapter(self) -> Self:
+        if self.adapter_commit and not self.adapter:
+            raise ValueError("model.adapter_commit is the commit of model.adapter; set both or none")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -99,7 +99,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "bloom": Family("BLOOM and BLOOMZ", _each("bloom", ("vicuna",), _ONE_QKV)),
     "chatglm": Family(
-        "ChatGLM-6B, ChatGLM2, ChatGLM3, GLM-4 and later",
+        "ChatGLM-6B, ChatGLM2, ChatGLM3, GLM-4, GLM-5 and later",
         (
             _own_code("chatglm", ("chatglm",), _ONE_QKV, loads="AutoModel", mark=("position_encoding_2d", True)),
             _own_code("chatglm", ("glm4",), _ONE_QKV, mark=("padded_vocab_size", 151552)),
@@ -107,6 +107,7 @@ FAMILIES: dict[str, Family] = {
             *_each("glm glm4", ("glm4",), _FUSED_GATE),
             *_each("glm4_moe", ("glm4",)),
             *_each("glm4_moe_lite glm_moe_dsa", ("glm4",), _LATENT),
+            Architecture("glm5_next", ("glm4",), "all-linear", "AutoModelForImageTextToText"),
         ),
         "the -hf releases of GLM-4 (glm-4-9b-chat-hf) and all later ones",
     ),
@@ -145,11 +146,12 @@ FAMILIES: dict[str, Family] = {
     ),
     "cohere": Family("Command R and Aya", _each("cohere cohere2 cohere2_moe", ("cohere",))),
     "deepseek": Family(
-        "DeepSeek LLM, Coder, V2, V3, and the models distilled from R1",
+        "DeepSeek LLM, Coder, V2 to V4, and the models distilled from R1",
         (
             _own_code("deepseek", ("deepseek",)),
             *_each("deepseek_v2", ("deepseek",), _LATENT),
             *_each("deepseek_v3 deepseek_v32", ("deepseek3", "deepseek"), _LATENT),
+            *_each("deepseek_v4", ("deepseek3", "deepseek"), "all-linear"),
             *_each("llama", ("deepseek",)),
             *_each("qwen2 qwen3", ("deepseek3", "deepseek")),
         ),
@@ -159,7 +161,13 @@ FAMILIES: dict[str, Family] = {
     "xverse": Family("XVERSE", (_own_code("xverse", ("xverse",)),)),
     "orion": Family("Orion", (_own_code("orion", ("orion",)),)),
     "minimax": _as_it_is("MiniMax Text 01, M1, M2, M3", "minimax minimax_m2 minimax_m3_vl_text"),
-    "kimi": _as_it_is("Kimi Linear; Moonlight (of DeepSeek V3's build)", "kimi_linear deepseek_v3"),
+    "kimi": Family(
+        "Kimi K2.5 and later, Kimi Linear; Moonlight (of DeepSeek V3's build)",
+        (
+            Architecture("kimi_k25", ("vicuna",), "all-linear", "AutoModelForImageTextToText"),
+            *_each("kimi_linear deepseek_v3", ("vicuna",), "all-linear"),
+        ),
+    ),
     "hunyuan": _as_it_is("Hunyuan and Youtu-LLM", "hunyuan_v1_dense hunyuan_v1_moe hy_v3 hy_v4 youtu"),
     "ernie": _as_it_is("ERNIE 4.5", "ernie4_5 ernie4_5_moe"),
     "seed": _as_it_is("Seed-OSS", "seed_oss"),

@@ -84,7 +84,7 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
         tokenizer: folder or address of another tokenizer than the adapter's or base's own.
     """
     found = locate(config.base, config.at, config.trust_remote_code)
-    adapter = locate(config.adapter, None, config.trust_remote_code) if config.adapter else None
+    adapter = locate(config.adapter, config.adapter_commit, config.trust_remote_code) if config.adapter else None
     if adapter and not adapter.is_adapter:
         raise ModelError(f"model.adapter={config.adapter} is not an adapter (it has no adapter_config.json)")
     if found.is_adapter:

@@ -14,7 +14,7 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.language import translated
 
-_MEANINGS = {
+MEANINGS = {
     "document perplexity": "among how many equally likely tokens the model hesitates in documents; lower is better",
     "answer loss": "how unlikely the data's answers are, in nats per token; lower is better",
     "preference accuracy": "share of answer pairs of which the model finds the preferred one likelier; 50 % is chance. It says "
@@ -38,8 +38,8 @@ class Row:
 def meanings(rows: Sequence[Row]) -> Iterator[str]:
     """What each number means and on how many rows it was measured."""
     for row in rows:
-        if row.name in _MEANINGS:
-            yield f"{row.name} ({row.rows:,} rows): {_MEANINGS[row.name]}."
+        if row.name in MEANINGS:
+            yield f"{row.name} ({row.rows:,} rows): {MEANINGS[row.name]}."
 
 
 def show(rows: Sequence[Row], answers: Sequence[tuple[str, dict[str, str]]], console: Console) -> None:
@@ -47,9 +47,9 @@ def show(rows: Sequence[Row], answers: Sequence[tuple[str, dict[str, str]]], con
     if not rows:
         return
     models = list(rows[0].cells)
-    table = Table("held-out, 95 % interval", *models, title="before → after each stage")
+    table = Table(translated("held-out, 95 % interval"), *models, title=translated("before → after each stage"))
     for row in rows:
-        table.add_row(row.name, *row.cells.values())
+        table.add_row(translated(row.name), *row.cells.values())
     # A soft-wrapping console leaves cells as long as they are, which tears a table apart.
     console.print(table, soft_wrap=False)
     for line in meanings(rows):

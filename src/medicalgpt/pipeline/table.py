@@ -36,15 +36,16 @@ def write_summary(
     results = {name: {k: v for k, v in one.items() if k != "losses"} for name, one in found.items()}
     write_text(folder / SUMMARY, json.dumps(results, indent=1, ensure_ascii=False))
     facts = rewards.reward_facts(folder, config.trained)
-    text = _markdown(config, results) + "\n".join([*rewards.markdown(facts), ""] if facts else [])
+    told = [translated(line) for line in rewards.markdown(facts)]
+    text = _markdown(config, results) + "\n".join([*told, ""] if facts else [])
     if facts:
         rewards.write(folder, facts)
     write_text(folder / "summary.md", text)
     _figure(folder, config.trained)
     if show_it:
         screen.show(rows_of(results), answers_of(config, results), console)
-        for line in rewards.markdown(facts):
-            console.print(translated(line), highlight=False)
+        for line in told:
+            console.print(line, highlight=False)
     more = ", rewards.json" if facts else ""
     console.print(translated(f"written: {folder}/summary.md, {SUMMARY}, loss.png{more}"))
     return folder / "summary.md"
@@ -78,14 +79,14 @@ def answers_of(config: PipelineConfig, results: dict[str, Any]) -> list[tuple[st
 
 def _markdown(config: PipelineConfig, results: dict[str, Any]) -> str:
     lines = [
-        "# Before → after each stage",
+        translated("# Before → after each stage"),
         "",
-        "Held-out numbers with 95 % intervals; losses and margins in nats per token.",
+        translated("Held-out numbers with 95 % intervals; losses and margins in nats per token."),
         "",
     ]
     lines += ["| | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
-    lines += [f"| {row.name} | " + " | ".join(row.cells.values()) + " |" for row in rows_of(results)]
-    lines += ["", *(f"- {line}" for line in screen.meanings(rows_of(results)))]
+    lines += [f"| {translated(row.name)} | " + " | ".join(row.cells.values()) + " |" for row in rows_of(results)]
+    lines += ["", *(f"- {translated(line)}" for line in screen.meanings(rows_of(results)))]
     for question, answers in answers_of(config, results):
         lines += ["", f"## {question}", ""]
         lines += [f"**{name}:** {answer.strip()}\n" for name, answer in answers.items()]
@@ -108,9 +109,9 @@ def _loss_curves(folder: Path, stages: list[StageEntry]) -> "Figure":
         lines = read_metrics(folder / stage.name / "metrics.jsonl")
         schema = stage_schema(stage.stage)
         curve = "score" if schema.rollouts else "loss"
-        for key, style in ((f"train/{curve}", "-"), (f"eval/{curve}", "o")):
-            points = [(x["step"], x[key]) for x in lines if x.get(key) is not None]
-            axis.plot(*zip(*points), style, label=key) if points else None
+        for part, style, label in (("train", "-", lettered("training")), ("eval", "o", lettered("held-out"))):
+            points = [(x["step"], x[f"{part}/{curve}"]) for x in lines if x.get(f"{part}/{curve}") is not None]
+            axis.plot(*zip(*points), style, label=label) if points else None
         axis.set(title=stage.name, xlabel=lettered("step"), ylabel=lettered(schema.unit))
         axis.legend()
     return figure

@@ -171,7 +171,8 @@ def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Cont
                 _publish(temp / name, folder / name)
     ledger = making.ledger.as_dict()
     if len(TreeStore(folder / "train")) == 0:
-        raise DataError(f"no row of data.train is left to train on: {ledger['reasons'] or 'all were held out'}")
+        why = "; ".join(f"{n} × {reason}" for reason, n in ledger["reasons"].items()) or "all were held out"
+        raise DataError(f"no row of data.train is left to train on: {why}")
     numbers = {str(file): number for number, part in enumerate(contents[0].found.parts) for file in part.files}
     parts = [numbers[file] for file in TreeStore(folder / "train").meta["files"]]
     text = json.dumps({"ledger": ledger, "notes": making.notes, "parts": parts}, ensure_ascii=False, indent=1)

@@ -102,4 +102,4 @@ class Progress:
             self._bar = Bar(*columns, console=console, transient=True)
             self._bar.start()
             self._task = self._bar.add_task(translated(self._what), total=total, note="")
-        self._bar.update(self._task, completed=self._rows, note=self._note())
+        self._bar.update(self._task, completed=self._rows, note=translated(self._note()))

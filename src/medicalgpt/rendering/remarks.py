@@ -16,7 +16,7 @@ SAMPLED = 200
 # character and 0.2 to 0.45 for a letter; one that falls back on bytes takes 2 to 3, and 1 to 2.
 _MOST_DENSE, _MOST_LETTERS = 1.2, 0.7
 _DENSE = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "IDEOGRAPHIC")
-_NAMES = {
+NAMES = {
     "CJK": "Chinese (or Japanese)", "HIRAGANA": "Japanese", "KATAKANA": "Japanese", "HANGUL": "Korean", "LATIN": "in Latin letters",
     "CYRILLIC": "Cyrillic", "ARABIC": "Arabic", "DEVANAGARI": "Hindi", "THAI": "Thai", "GREEK": "Greek", "HEBREW": "Hebrew",
 }  # fmt: skip
@@ -78,8 +78,9 @@ def _script(text: str) -> str | None:
 
 def _warning(script: str, one: _Script, looked: int) -> str:
     most = _MOST_DENSE if script in _DENSE else _MOST_LETTERS
+    script = NAMES.get(script, script.capitalize())
     return (
-        f"warning: {one.rows} of {looked} rows looked at are {_NAMES.get(script, script.capitalize())}, of which this tokenizer makes "
+        f"warning: {one.rows} of {looked} rows looked at are {script}, of which this tokenizer makes "
         f"{one.tokens / one.characters:.1f} tokens a character (a base that knows the language: below {most:g}). The base has hardly "
         "seen it and will write it badly; choose another model.base, or extend its vocabulary and begin with PT (docs/vocabulary.md)"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from medicalgpt.errors import ModelError
-from medicalgpt.models.locate import Located, locate
+from medicalgpt.models.locate import Located
 from medicalgpt.models.scorer import MERGED_FROM
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import MERGED
@@ -101,7 +101,6 @@ def resolve_base(run: Path, record: manifest.Manifest) -> Path | None:
     return None
 
 
-def base_hashes(found: Located, adapter: str | None, tokenizer: str | None = None) -> dict[str, str]:
-    """SHA-256 of the base's files (a hub's model: its name and commit), of the adapter and of the tokenizer beside it."""
-    hashes = {"base": place_hash(found)} | ({"adapter": place_hash(locate(adapter))} if adapter else {})
-    return hashes | ({"tokenizer": place_hash(Located(tokenizer, "model"))} if tokenizer else {})
+def base_hashes(found: Located, tokenizer: str | None = None) -> dict[str, str]:
+    """SHA-256 of the base's files (a hub's model: its name and commit), and of the tokenizer beside it."""
+    return {"base": place_hash(found)} | ({"tokenizer": place_hash(Located(tokenizer, "model"))} if tokenizer else {})

@@ -91,7 +91,7 @@ class Hashes(_Part):
     plugins: dict[str, Sha256] = {}
     """The user's own files that define the stage; written only where there are any."""
     models: dict[str, Sha256] = {}
-    """Models beside the base by role (reference, teacher, reward); of a hub's model of its name and commit. As `plugins`."""
+    """Models beside the base by role (adapter, reference, teacher, reward); of a hub's model of its name and commit. As `plugins`."""
 
 
 class BestStep(_Part):

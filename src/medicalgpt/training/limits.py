@@ -22,7 +22,8 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
     """
     asked, trust = config.data.max_tokens, config.model.trust_remote_code
     models = {config.model.base: base, **{one.name: locate(one.name, one.at, trust) for one in config.other_models}}
-    rope = agreed(asked_of(config.model), locate(config.model.adapter, None, trust) if config.model.adapter else None)
+    adapter = next((locate(one.name, one.at, trust) for one in config.adapter_model), None)
+    rope = agreed(asked_of(config.model), adapter)
     limits = {
         name: within_context(asked, found, name, "data.max_tokens", trust, rope if found is base else None)
         for name, found in models.items()

@@ -42,6 +42,7 @@ class Phases:
             kind: under which name its time is kept.
             bar: False where what is done shows how far it is by itself: two bars on one terminal would hide each other.
         """
+        what = translated(what)
         begun = time.monotonic()
         shown = bar and self.tell is None and self.console.is_terminal and not self.console.quiet
         with (self._bar if shown else self._lines)(what, total) as update:
@@ -63,7 +64,7 @@ class Phases:
         counted = (BarColumn(), MofNCompleteColumn()) if total else ()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), *counted, TimeElapsedColumn())
         with Progress(*columns, console=self.console, transient=True) as bar:
-            task = bar.add_task(translated(what), total=total)
+            task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager

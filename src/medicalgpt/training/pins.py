@@ -49,7 +49,7 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
 
 
 def _models(config: StageConfig) -> tuple[NamedModel, ...]:
-    return (config.base_model, *config.other_models)
+    return (config.base_model, *config.adapter_model, *config.other_models)
 
 
 def named_data(data: DataConfig) -> dict[str, list[str | DataSource]]:

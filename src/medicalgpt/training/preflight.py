@@ -10,6 +10,7 @@ from torch import nn
 
 from medicalgpt.data.records import Message
 from medicalgpt.errors import RenderError
+from medicalgpt.language import translated
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.rendering.conversation import conversation_parts
 from medicalgpt.rendering.template import ChatTemplate
@@ -130,7 +131,7 @@ def as_table(proofs: Sequence[Proof]) -> Any:
     """The proofs as a small table."""
     from rich.table import Table
 
-    table = Table("preflight", "proven on these rows", title=None, expand=False)
+    table = Table(translated("preflight"), translated("proven on these rows"), title=None, expand=False)
     for proof in proofs:
-        table.add_row(proof.name, proof.value)
+        table.add_row(translated(proof.name), translated(proof.value))
     return table

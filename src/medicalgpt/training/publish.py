@@ -99,11 +99,11 @@ def run_facts(
 ) -> dict[str, Any]:
     """What a `manifest.Record` of this run holds, finished or not."""
     hashes, held_out = ctx.prepared.hashes, measured_rows(ctx.config, len(ctx.prepared.held_out or ()))
-    model = ctx.config.model
+    model, others = ctx.config.model, other_addresses(ctx.config)
     return {
         "stage": ctx.name,
         "base": str(hub_address(model.base, model.at) or model.base),
-        "models": other_addresses(ctx.config),
+        "models": others,
         "parents": [manifest.Parent.of(ctx.folder.path, p) for p in parents],
         "config_key": ctx.key.hash(),
         "hashes": manifest.Hashes(
@@ -114,7 +114,7 @@ def run_facts(
             base=ctx.base["base"],
             code=ctx.key.code,
             plugins=plugin_hashes(ctx.config),
-            models={one.role: ctx.base[one.role] for one in ctx.config.other_models},
+            models={role: ctx.base[role] for role in others},
         ),
         "versions": manifest.versions(),
         "seed": ctx.config.train.seed,

@@ -42,7 +42,7 @@ def load_reference(
     name = choice.reference_model or config.model.base
     adapter = None if choice.reference_model else config.model.adapter
     own = {"revision": None, "commit": choice.reference_commit, "rope_scaling": None, "rope_factor": None}
-    other = own if choice.reference_model else {}
+    other = {**own, "adapter_commit": None} if choice.reference_model else {}
     model = config.model.model_copy(update={"base": name, "adapter": adapter, **other})
     return open_reference(model, config.quantization, batching, sharding)
 

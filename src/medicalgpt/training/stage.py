@@ -15,6 +15,7 @@ from medicalgpt.config.loader import Resolved, dump, load
 from medicalgpt.config.renamed import first_names
 from medicalgpt.config.rl import RlConfig
 from medicalgpt.config.stages import stage_name
+from medicalgpt.config.unused import unused
 from medicalgpt.data.sources import check_paths
 from medicalgpt.disk.cache import cache_root
 from medicalgpt.disk.private import private_files
@@ -62,8 +63,8 @@ def run_stage(resolved: Resolved[Any], parents: tuple[Path, ...] = ()) -> Outcom
     resolved, pins = _pinned(resolved, state)
     config: SupervisedConfig | RlConfig = resolved.value
     ctx = _in_turn(state, lambda: _open(config, state.process_index, state.num_processes))
-    for pin_note in pins:
-        ctx.console.print(translated(pin_note), highlight=False, markup=False)
+    for note in (*pins, *unused(resolved)):
+        ctx.console.print(translated(note), highlight=False, markup=False)
     start = _begin(ctx, dump(resolved), state)
     if start.status == "finished":
         ctx.console.print(translated(f"{ctx.folder.path} is finished already; nothing to do"))
@@ -122,7 +123,7 @@ def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyConte
     else:
         usual = identify(config_of(found_base)).templates
         template = ChatTemplate.load(tokenizer, config.data.template, config.data.tool_format, usual)
-    base = base_hashes(found, model.adapter, model.tokenizer) | other_hashes(config)
+    base = base_hashes(found, model.tokenizer) | other_hashes(config)
     named = _named([*config.data.train, *config.data.eval, *config.data.replay])
     with Phases(console).during("data", f"reading {named}", bar=config.rollouts):
         prepared = _prepare(config, template)
@@ -170,7 +171,10 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "output_dir": True,
                 "report_to": True,
                 "distributed": True,
-                "model": {"commit"},  # in the base's hash, and those below in the hashes of the others
+                "model": {
+                    "commit",
+                    "adapter_commit",
+                },  # in the base's hash, and those below in the hashes of the others
                 "objective": {"reference_commit", "teacher_commit"},
                 "reward": {"model_commit"},
                 "train": {"resume", "save_minutes"},

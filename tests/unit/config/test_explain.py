@@ -63,9 +63,7 @@ ROWS = [Row("a.b", "number", "1.0", "The [bold] thing.", "> 0"), Row("c", "text"
 
 def test_plain_lines_when_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     print_rows(ROWS, "title")
-    assert capsys.readouterr().out == (
-        "a.b: number (> 0), default 1.0. The [bold] thing.\nc: text, default required. Name.\n"
-    )
+    assert capsys.readouterr().out == ("a.b: number (> 0), default 1.0. The [bold] thing.\nc: text, required. Name.\n")
 
 
 def test_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

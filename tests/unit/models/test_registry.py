@@ -91,4 +91,4 @@ def test_list_shows_license_size_parameters_and_what_is_pulled(cache):
     assert smollm.rstrip().endswith("yes")
     assert "Gemma Terms of Use (to accept)" in gemma
     assert "268.1 M" in gemma
-    assert gemma.rstrip().endswith("no")
+    assert gemma.rstrip().endswith("not yet")

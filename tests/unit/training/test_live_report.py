@@ -20,7 +20,9 @@ SHA = "ab" * 32
 @pytest.fixture
 def ctx(tmp_path: Path) -> Any:
     """As much of a stage's context as a report asks for."""
-    config = SimpleNamespace(model=ModelConfig(base="b"), train=SimpleNamespace(seed=1), plugins=(), other_models=())
+    config = SimpleNamespace(
+        model=ModelConfig(base="b"), train=SimpleNamespace(seed=1), plugins=(), adapter_model=(), other_models=()
+    )
     prepared = SimpleNamespace(hashes={"data": SHA, "template": SHA, "tokenizer": SHA}, held_out=[1] * 40, ledger={})
     key = SimpleNamespace(hash=lambda: "key", code=SHA)
     return SimpleNamespace(

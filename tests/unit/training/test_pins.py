@@ -17,6 +17,7 @@ from medicalgpt.training.others import other_addresses, other_hashes
 from medicalgpt.training.pins import pin
 
 ROLES = {
+    "adapter": ("sft", "model.adapter", "model.adapter_commit", []),
     "reference": ("dpo", "objective.reference_model", "objective.reference_commit", ["objective.reference=model"]),
     "teacher": ("distill", "objective.teacher", "objective.teacher_commit", []),
     "reward": ("ppo", "reward.model", "reward.model_commit", []),
@@ -43,7 +44,7 @@ def asked(role: str, name: str, *words: str, base: str = "org/base") -> Any:
 
 
 def commits(config: StageConfig) -> dict[str, str | None]:
-    return {one.role: one.commit for one in (config.base_model, *config.other_models)}
+    return {one.role: one.commit for one in (config.base_model, *config.adapter_model, *config.other_models)}
 
 
 @OF_ROLES
@@ -111,6 +112,8 @@ def test_what_is_no_commit_and_what_is_not_there_is_said(role: str, hubs: Hubs) 
 
 def test_a_commit_without_its_model_is_refused() -> None:
     commit = "a" * 40
+    with pytest.raises(ConfigError, match="set both or none"):
+        asked("adapter", "null", f"model.adapter_commit={commit}")
     with pytest.raises(ConfigError, match="set both or none"):
         asked("reference", "null", f"objective.reference_commit={commit}")
     with pytest.raises(ConfigError, match="set both or none"):

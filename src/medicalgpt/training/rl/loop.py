@@ -255,9 +255,8 @@ class RlTrainer:
             parts.append(f"{line['train/without_spread']:.0f} of {line['train/prompts']:.0f} prompts without spread")
         if self.step > 0:
             parts.append(f"{self._left()} left")
-        self.phases.console.print(
-            translated(f"update {self.step}/{self.updates}  " + "  ".join(parts)), highlight=False
-        )
+        said = "  ".join(translated(part) for part in parts)
+        self.phases.console.print(translated(f"update {self.step}/{self.updates}  {said}"), highlight=False)
 
     def _left(self) -> str:
         """How long the updates that are left take, with what is measured between and after them."""

@@ -162,20 +162,21 @@ def _rewards(
 def _announce(ctx: Context[RlConfig, PromptSet], roles: Roles, prompts: PromptSet) -> None:
     trained = sum(p.numel() for p in roles.trained().values())
     ledger = prompts.ledger
-    rows = ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "dropped"))
     talks = [row.dialogue.messages for row in prompts.train]
     for remark in (
         *unknown_languages((ctx.template.encoder.ids(turns[-1].content) for turns in talks), ctx.template),
         *system_remark(ctx.template, ctx.config.data.system, talks),
     ):
         ctx.console.print(translated(remark), highlight=False, markup=False)
+    roles_said = "; ".join(translated(note) for note in roles.notes)
     for line in (
         *prompts.notes,
         *source_lines(ledger.get("sources", ())),
         *skipped_lines(ledger.get("skipped", {})),
-        f"prompts: {rows}; {len(prompts.train)} to train on, {len(prompts.held_out)} held out",
+        f"prompts: rows {ledger['rows']}, kept {ledger['kept']}, truncated {ledger['truncated']}, dropped {ledger['dropped']}; "
+        f"{len(prompts.train)} to train on, {len(prompts.held_out)} held out",
         *warning_lines(ledger),
-        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; " + "; ".join(roles.notes),
+        f"{ctx.name}: {ctx.config.model.base}, {trained / 1e6:.2f} M parameters trained; {roles_said}",
     ):
         ctx.console.print(translated(line), highlight=False, markup=False)
     if roles.report is not None:

@@ -37,7 +37,13 @@ def open_teacher(
             "compares token by token. Choose a teacher of the student's family"
         )
     model = config.model.model_copy(
-        update={"base": name, "revision": None, "commit": config.teacher_commit, "adapter": None}
+        update={
+            "base": name,
+            "revision": None,
+            "commit": config.teacher_commit,
+            "adapter": None,
+            "adapter_commit": None,
+        }
     )
     # Its head is read again in the student's backward pass, where logits are computed once more.
     teacher = open_reference(model, config.teacher_quantization, policy.batching, sharding, keep=True)

@@ -54,7 +54,7 @@ class ProgressCallback(TrainerCallback):
             return
         note = f"loss {logs['loss']:.4f}  {logs['tokens_per_second']:.0f} tokens/s  {self._left(state)} left"
         if self.bar is not None:
-            self.bar.update(self.task, completed=state.global_step, note=note)
+            self.bar.update(self.task, completed=state.global_step, note=translated(note))
         elif time.monotonic() - self.last >= self.every or state.global_step == state.max_steps:
             self.last = time.monotonic()
             self.console.print(

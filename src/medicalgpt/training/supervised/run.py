@@ -54,7 +54,9 @@ def train_supervised(ctx: Context[SupervisedConfig, Prepared], start: StartState
         loaded, module, note = open_module(config, sharding)
         note += share_rows(module, group, config)
     policy = module.policy
-    console.print(translated(f"{ctx.name}: {config.model.base}, {_size(policy)}, {note}"), highlight=False)
+    total, learn = _millions(policy)
+    what = f"{ctx.name}: {config.model.base}, {total:.1f} M parameters, {learn:.2f} M trained, {note}"
+    console.print(translated(what), highlight=False)
     _preflight(ctx, prepared, loaded)
     earlier = header(start.checkpoint) if start.checkpoint is not None else None
     plan = make_plan(config, prepared, policy.batching, ctx.template.pad_id or 0, group.count, start.stretched, earlier)
@@ -107,10 +109,10 @@ def _finish(
     return after
 
 
-def _size(policy: Policy) -> str:
+def _millions(policy: Policy) -> tuple[float, float]:
+    """Millions of parameters: all, and those that are trained."""
     total = sum(p.numel() for p in policy.parameters())
-    learn = sum(p.numel() for p in policy.parameters() if p.requires_grad)
-    return f"{total / 1e6:.1f} M parameters, {learn / 1e6:.2f} M trained"
+    return total / 1e6, sum(p.numel() for p in policy.parameters() if p.requires_grad) / 1e6
 
 
 def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loaded: Loaded) -> None:
@@ -125,13 +127,16 @@ def _preflight(ctx: Context[SupervisedConfig, Prepared], prepared: Prepared, loa
         ctx.console.print(translated(advice), highlight=False)
     ledger = prepared.ledger
     ctx.console.print(
-        translated("rows: " + ", ".join(f"{k} {ledger[k]}" for k in ("rows", "kept", "truncated", "split", "dropped"))),
+        translated(
+            f"rows: rows {ledger['rows']}, kept {ledger['kept']}, truncated {ledger['truncated']}, split {ledger['split']}, "
+            f"dropped {ledger['dropped']}"
+        ),
         highlight=False,
     )
     for line in [*source_lines(ledger.get("sources", ())), *skipped_lines(ledger.get("skipped", {}))]:
         ctx.console.print(translated(line), highlight=False, markup=False)
     for reason, count in ledger["reasons"].items():
-        ctx.console.print(translated(f"  {count} {reason}"), highlight=False)
+        ctx.console.print(f"  {count} {translated(reason)}", highlight=False)
     if found := ledger.get("held_out"):
         ctx.console.print(translated(_held_out(found)), highlight=False)
     for line in warning_lines(ledger):
