@@ -10,14 +10,14 @@ from tests.stages import child
 from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
-ROWS = '''
+ROWS = """
 def qa_rows(tokenizer, n, max_tokens):
     return [{"input_ids": list(range(5, 45)), "prompt_len": 20} for _ in range(n)]
 
 def pair_rows(tokenizer, n, max_tokens):
     one = {"prompt_ids": list(range(5, 25)), "chosen_ids": list(range(30, 40)), "rejected_ids": list(range(50, 60))}
     return [one] * n
-'''
+"""
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import ast
 import inspect
 import re
 import signal
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -292,6 +293,22 @@ def test_gradio_keeps_sessions_where_we_drop_them() -> None:
     assert holder.session_data.pop("a session", None) is None
 
 
+def test_a_kernel_of_torch_is_found_again_behind_another() -> None:
+    """`kernels.products` puts others in front of them for a while."""
+    own = torch.library.get_kernel("aten::mm", "CPU")
+    key = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    two = 2 * torch.eye(2)
+    library = torch.library.Library("aten", "IMPL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library.impl("mm", lambda a, b: own.call_boxed(key, a, b) + 1, "CPU")
+    try:
+        assert torch.equal(two @ two, 4 * torch.eye(2) + 1)
+    finally:
+        library._destroy()
+    assert torch.equal(two @ two, 4 * torch.eye(2))
+
+
 # -- nothing private is used that is not looked for above ----------------------------------------------------------------
 def test_the_last_rates_of_a_scheduler() -> None:
     """`RateCallback` sets them for a run that goes on with another schedule."""
@@ -302,6 +319,7 @@ def test_the_last_rates_of_a_scheduler() -> None:
 
 
 PRIVATE = {
+    "_C": "torch, for the key of a kernel",
     "_actions": "argparse: the flags of the scripts of old",
     "_attn_implementation": "transformers' config",
     "_captured_signals": "uvicorn",
@@ -309,6 +327,7 @@ PRIVATE = {
     "_convert_weight_to_int4pack_for_cpu": "torch",
     "_created_lr_scheduler": "Trainer",
     "_defer_fsdp_gradient_reduction": "Trainer",
+    "_destroy": "torch.library",
     "_exit": "os, as its documentation says",
     "_fields": "NamedTuple, as its documentation says",
     "_get_num_items_in_batch": "Trainer",

@@ -155,7 +155,7 @@ def check_content(template: TemplateText, messages: Sequence[Message], tools: To
     texts += [("tools", _json(tool)) for tool in tools]
     for kind, text in texts:
         if found := search(text):
-            place = {"call": "a tool call", "tools": "a tool's description"}.get(kind, f"a {kind} turn")
+            place = {"call": "a tool call", "tools": "a tool's description"}.get(kind) or f"a {kind} turn"
             raise RenderError(f"{place} contains the special token {found.group()!r}; remove it from the text")
 
 
