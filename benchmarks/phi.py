@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -25,7 +25,7 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import BUILD, FIFTH, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
+from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
 
@@ -53,6 +53,7 @@ PORTIONS = {
     "fourth": Portion(0, 1, FOURTH, 2600, 1500),
     "fifth": Portion(0, 1, FIFTH, 3000, 3000, carriers="exams"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
+    "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
 }
 
 

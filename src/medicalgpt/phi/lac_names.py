@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Word, lac
 from medicalgpt.phi.name_blanks import closed
-from medicalgpt.phi.name_score import by_score
+from medicalgpt.phi.name_company import Marks
+from medicalgpt.phi.name_score import Text, by_score
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.zh_names import (
     ANNOUNCED,
@@ -27,18 +29,25 @@ LEAST: Final = 0.3
 """How much the labels of 小王 lead on average."""
 
 
-def by_network(folded: Sequence[str]) -> list[list[Span]]:
-    """Names and institutions of each text."""
-    old = [classical(text) for text in folded]
+def by_network(folded: Sequence[str], known: Sequence[Sequence[Span]], of: Sequence[int]) -> list[list[Span]]:
+    """Names and institutions of each text. `known`: what rules found in each, `of`: the document of each."""
+    old = [classical(text) and not Marks.from_spans(spans).places() for text, spans in zip(folded, known, strict=True)]
     spaced = [one for one in closed(folded) if not old[one.index]]
     readings = lac().read([*folded, *(one.text for one in spaced)])
     found = [
         [span for word in reading.words for span in _of_word(text, word, ancient)]
         for text, reading, ancient in zip(folded, readings, old, strict=False)
     ]
-    for index, span in by_score(
-        folded, readings[: len(folded)], list(zip(spaced, readings[len(folded) :], strict=True)), old
-    ):
+    texts = [
+        Text(i, text, reading, Marks.from_spans([span for span in spans if kept(text, span) is None]))
+        for i, (text, reading, spans) in enumerate(zip(folded, readings, known, strict=False))
+        if not old[i]
+    ]
+    texts += [
+        Text(one.index, one.text, reading, Marks.from_spans(one.carried(known[one.index])), one)
+        for one, reading in zip(spaced, readings[len(folded) :], strict=True)
+    ]
+    for index, span in by_score(texts, of):
         found[index].append(span)
     return found
 

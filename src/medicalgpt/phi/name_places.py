@@ -1,7 +1,7 @@
 """Where in a text a Chinese name may stand, and what is known of the places around it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,10 @@ CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
 """The same behind a word that announces a name, and elsewhere where a name is likely (`_in_place`)."""
+LOOSE_CEILING: Final = 12.0
+"""The same near what is personal data for certain."""
+NEAR: Final = 100
+"""Characters within which that is."""
 NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
 """Characters that no name begins with."""
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
@@ -58,25 +62,39 @@ class Place:
         return cls(text, reading.plain, reading, word_at, told, roles)
 
 
-def candidates(place: Place) -> Iterator[tuple[int, int]]:
+def near(text: str, places: Iterable[tuple[int, int]]) -> bytearray:
+    """Which characters of a text are near some places: 1 a character, or 0."""
+    found = bytearray(len(text))
+    for start, end in places:
+        low, high = max(0, start - NEAR), min(len(text), end + NEAR)
+        found[low:high] = b"\x01" * (high - low)
+    return found
+
+
+def candidates(place: Place, certain: Iterable[tuple[int, int]] = ()) -> Iterator[tuple[int, int]]:
     """Two or three characters, four with a surname of two, more that names of other peoples are written with, and every word that the
-    network calls a name."""
+    network calls a name. More of them near `certain`: where personal data stands for certain."""
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
+    wide = near(text, certain)
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
+        loose = wide[start]
+        if loose:
+            ceiling = LOOSE_CEILING
+        else:
+            ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
         if _UNIT.search(text, max(0, start - 2), start + 1):
             continue
-        if not place.announced(start) and _within_word(place.text, start):
+        if not loose and not place.announced(start) and within_word(place.text, start):
             continue
         for end in _ends(place, start, ceiling):
             read.discard((start, end))
             yield start, end
     for start, end in sorted(read):
         possible = all(_HAN.match(char) and char not in NEVER for char in text[start:end])
-        if possible and not _no_name(place.text[start:end]) and not _within_word(place.text, start):
+        if possible and not _no_name(place.text[start:end]) and (wide[start] or not within_word(place.text, start)):
             yield start, end
 
 
@@ -110,7 +128,7 @@ def _no_name(value: str) -> bool:
     return (len(value) > 2 and value in NOT_NAMES) or value[1:] in CALLED_WORDS or bool(_KIN.search(value))
 
 
-def _within_word(text: str, at: int) -> bool:
+def within_word(text: str, at: int) -> bool:
     """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
     return any(
         text[begin:end] in INSIDE
