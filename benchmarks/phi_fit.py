@@ -59,12 +59,12 @@ class Table:
     """Rows of weighed features and their labels: a name (1), none (0), or part of one (2)."""
 
     columns: dict[str, int] = field(default_factory=dict)
-    i: array = field(default_factory=lambda: array("l"))
-    j: array = field(default_factory=lambda: array("l"))
-    values: array = field(default_factory=lambda: array("f"))
-    labels: array = field(default_factory=lambda: array("b"))
-    weights: array = field(default_factory=lambda: array("f"))
-    out: array = field(default_factory=lambda: array("b"))
+    i: "array[int]" = field(default_factory=lambda: array("l"))
+    j: "array[int]" = field(default_factory=lambda: array("l"))
+    values: "array[float]" = field(default_factory=lambda: array("f"))
+    labels: "array[int]" = field(default_factory=lambda: array("b"))
+    weights: "array[float]" = field(default_factory=lambda: array("f"))
+    out: "array[int]" = field(default_factory=lambda: array("b"))
 
     def add(self, found: Iterable[tuple[str, float]], label: int, weight: float, out: bool) -> None:
         """One row; `out`: it is kept out of the first fit."""

@@ -4,7 +4,6 @@ Each possible name has a score by itself (`name_features`), and a second one tha
 (`name_company`). Both are fitted by `benchmarks/phi_fit.py` on made-up notes and on text without names.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -22,8 +21,6 @@ LEAST: Final = -0.5
 """The score (log-odds) from which a possible name counts as one."""
 BESIDE: Final = -4.5
 """The same near numbers of people, labeled names and names that are sure."""
-OVER: Final = -4.5
-"""The same over another one: of two readings of one place both are covered."""
 SURE: Final = 1.0
 """From this score on it is looked for in the whole document, however short it is, and makes others near it likely."""
 HOPELESS: Final = -12.0
@@ -59,20 +56,14 @@ def weighed(names: Sequence[Scored], company: Company) -> list[tuple[float, Scor
 
 
 def chosen(text: str, names: Sequence[tuple[float, Scored]], marks: Marks) -> list[tuple[float, Scored]]:
-    """The names that count, of weighed ones."""
+    """The names that count, of weighed ones. Of two readings of one place that both count both are covered."""
     sure = near(text, [*marks.places(), *((name.start, name.end) for score, name in names if score >= SURE)])
-    taken: list[tuple[float, Scored]] = []
-    for score, name in names:
-        if score < (BESIDE if sure[name.start] else LEAST):
-            continue
-        if score >= OVER or not any(o.start < name.end and name.start < o.end for _, o in taken):
-            taken.append((score, name))
-    return taken
+    return [(score, name) for score, name in names if score >= (BESIDE if sure[name.start] else LEAST)]
 
 
 @dataclass(frozen=True)
 class Text:
-    """One text of a document, or a sentence of one without blanks in runs (`closed`)."""
+    """The text of a document, or a sentence of it without blanks in runs (`closed`)."""
 
     index: int
     text: str
@@ -81,22 +72,15 @@ class Text:
     closed: Closed | None = None
 
 
-def by_score(texts: Sequence[Text], of: Sequence[int]) -> Iterator[tuple[int, Span]]:
-    """Names that score high enough, with the number of their text. `of`: the document of each text by its number."""
-    names = [possible(Place.of(one.text, one.reading), one.marks) for one in texts]
-    mass, marked = defaultdict[int, float](float), defaultdict[int, int](int)
-    own = [sum(map(likely, each)) for each in names]
-    for one, more in zip(texts, own, strict=True):
+def by_score(texts: Sequence[Text]) -> Iterator[tuple[int, Span]]:
+    """Names that score high enough, with the number of their document. Sentences of a document stand behind it."""
+    mass, marked = dict[int, float](), dict[int, int]()
+    for one in texts:
+        names = possible(Place.of(one.text, one.reading), one.marks)
         if one.closed is None:
-            mass[of[one.index]] += more
-            marked[of[one.index]] += len(one.marks.places())
-    for one, each, more in zip(texts, names, own, strict=True):
-        if not each:
-            continue
-        document = of[one.index]
-        elsewhere = max(0.0, mass[document] - (more if one.closed is None else 0.0))
-        company = Company(one.text, each, one.marks, elsewhere, marked[document])
-        for score, name in chosen(one.text, weighed(each, company), one.marks):
+            mass[one.index], marked[one.index] = sum(map(likely, names)), len(one.marks.places())
+        company = Company(one.text, names, one.marks, mass[one.index] if one.closed else 0.0, marked[one.index])
+        for score, name in chosen(one.text, weighed(names, company), one.marks):
             place = one.closed.opened(name.start, name.end) if one.closed else (name.start, name.end)
             if place:
                 yield one.index, Span(*place, Kind.NAME, "lac:score", 0.7 if score >= SURE else 0.66)

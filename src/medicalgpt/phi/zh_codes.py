@@ -11,8 +11,8 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import ZH_BETWEEN, Rule
 
 _UNIT: Final = re.compile(
-    r"\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d"
-    r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|余|餘|多|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|台[幣币])"
+    r"\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d)"
+    r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣]"
 )
 """What tells that a number before it counts something."""
 _COUNTS: Final = re.compile(

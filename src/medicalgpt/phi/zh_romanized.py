@@ -47,18 +47,21 @@ def _three_words(value: str) -> bool:
     return all(_CANTON.fullmatch(part) or _pinyin(part) for part in parts[-2:])
 
 
-def _name(value: str) -> bool:
-    words_of = re.split(r",? ", value)
-    return _pinyin_name(value) if len(words_of) == 2 else _three_words(value)
-
-
 RULES: Final = (
     Rule(
         "name in Latin letters",
         Kind.NAME,
-        re.compile(rf"(?<![\w'.-])(?<![A-Z] ){_W}(?:,? {_W}(?:[-'][A-Za-z][a-zü]{{0,6}})?){{1,3}}(?![\w'-])"),
+        re.compile(rf"(?<![\w'.-])(?=(?P<v>{_W},? {_W}(?:[-'][A-Za-z][a-zü]{{0,6}})?)(?![\w'-]))"),
         0.72,
-        wanted=_name,
+        wanted=_pinyin_name,
+    ),
+    Rule(
+        "name of three words",
+        Kind.NAME,
+        re.compile(rf"(?<![\w'.-])(?=(?P<v>(?:(?:AU|Au|OU|Ou|SZE|Sze) )?{_W},? {_W} {_W})(?![\w'-]))"),
+        0.73,
+        wanted=_three_words,
     ),
 )
-"""For text that holds Chinese characters; in English text a name is looked for by lists of English names (`en_names`)."""
+"""For text that holds Chinese characters; in English text a name is looked for by lists of English names (`en_names`). Both look ahead only, so that
+what comes before a name is no part of it: Pt CHAN Tai Man."""

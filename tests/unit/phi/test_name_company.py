@@ -5,6 +5,7 @@ import pytest
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.name_company import Company, Marks, Scored, likely
 
+DETECTOR = Detector()
 TEXT = "甲某甲 13812345678 乙某乙 甲某甲"
 PHONE = Span(4, 15, Kind.PHONE, "pattern:mobile", 0.9)
 
@@ -64,11 +65,8 @@ def test_scores_are_chances() -> None:
     assert likely(_name(-1e9, 0, 2)) < 1e-12
 
 
-def test_another_field_of_a_document_makes_a_name_likely() -> None:
-    detector = Detector()
-    alone, together = (
-        detector.find_documents([["沈会"], ["13812345678", "姓名：王建国"]]),
-        detector.find_documents([["沈会", "13812345678", "姓名：王建国"]]),
-    )
-    assert together[0][0] or not alone[0][0]  # never less than by itself
-    assert [span.kind for span in together[0][1]] == [Kind.PHONE]
+def test_fields_of_a_document_are_company_and_spans_stay_in_their_field() -> None:
+    fields = ["", "祁进取", "13812345678", "姓名：王建国", "身份证110105194912310021", "闵自在"]
+    together = DETECTOR.find_document(fields)
+    found = [[field[s.start : s.end] for s in spans] for field, spans in zip(fields, together, strict=True)]
+    assert found == [[], ["祁进取"], ["13812345678"], ["王建国"], ["110105194912310021"], ["闵自在"]]
