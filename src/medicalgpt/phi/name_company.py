@@ -55,6 +55,14 @@ class Marks:
         """Where numbers of people and labeled names stand."""
         return [*self.of["number"], *self.of["label"]]
 
+    def covered(self, size: int) -> bytearray:
+        """Which of `size` characters are in a number, an address or a date: 1 a character, or 0."""
+        found = bytearray(size)
+        for sort in ("number", "address", "date"):
+            for start, end in self.of[sort]:
+                found[start:end] = b"\x01" * (end - start)
+        return found
+
     def distance(self, sort: str, start: int, end: int) -> int:
         """Characters between a place and the nearest of a sort that it does not overlap; a large number where there is none."""
         places = self.of[sort]

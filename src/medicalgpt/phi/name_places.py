@@ -29,6 +29,7 @@ PERSONS: Final = words("zh/person_words")
 VERBS: Final = words("zh/person_verbs")
 BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 INSIDE: Final = words("zh/inside_words")
+FORMS: Final = words("zh/form_words")
 _UNIT: Final = re.compile(r"\d ?[周年月日时分岁天]$")
 """A number and what it counts: 1 周前."""
 _KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
@@ -87,13 +88,19 @@ def candidates(place: Place, certain: Iterable[tuple[int, int]] = ()) -> Iterato
             continue
         if _UNIT.search(text, max(0, start - 2), start + 1):
             continue
-        if not loose and not place.announced(start) and within_word(place.text, start):
+        if within_word(place.text, start) and not (place.announced(start) or (loose and _behind_person(text, start))):
+            continue
+        if loose and (_within_person(text, start) or _time(place, start)):
             continue
         for end in _ends(place, start, ceiling):
+            if text[start:end] in FORMS or text[start:end] in PERSONS or text[start:end] in CALLED_WORDS:
+                continue
             read.discard((start, end))
             yield start, end
     for start, end in sorted(read):
-        possible = all(_HAN.match(char) and char not in NEVER for char in text[start:end])
+        possible = (
+            all(_HAN.match(char) and char not in NEVER for char in text[start:end]) and text[start:end] not in FORMS
+        )
         if possible and not _no_name(place.text[start:end]) and (wide[start] or not within_word(place.text, start)):
             yield start, end
 
@@ -120,7 +127,26 @@ def _in_place(text: str, start: int) -> bool:
         return True
     if start == 0 or not _HAN.match(text[start - 1]):
         return text[start] in SURNAMES or text[start : start + 2] in PAIRS
-    return any(text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start)
+    return _behind_person(text, start)
+
+
+def _behind_person(text: str, at: int) -> bool:
+    return any(text[at - n : at] in PERSONS for n in (2, 3, 4) if n <= at)
+
+
+def _within_person(text: str, at: int) -> bool:
+    """Whether a word for people or a title goes on at a place: 主任 before 同意."""
+    return any(
+        text[begin:end] in PERSONS or text[begin:end] in CALLED_WORDS
+        for begin in range(max(0, at - 3), at)
+        for end in range(at + 1, min(len(text), at + 3) + 1)
+    )
+
+
+def _time(place: Place, start: int) -> bool:
+    """Whether the network reads a time of two characters or more there: 今晨."""
+    word = place.word_at[start]
+    return word is not None and word.tag == "TIME" and word.end - word.start > 1 and word.sure > 1
 
 
 def _no_name(value: str) -> bool:

@@ -4,10 +4,12 @@ Each possible name has a score by itself (`name_features`), and a second one tha
 (`name_company`). Both are fitted by `benchmarks/phi_fit.py` on made-up notes and on text without names.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Reading
 from medicalgpt.phi.name_blanks import Closed
@@ -17,10 +19,12 @@ from medicalgpt.phi.name_places import Place, candidates, near
 from medicalgpt.phi.name_weights import COMPANY, NAMES
 from medicalgpt.phi.spans import Span
 
-LEAST: Final = -0.5
+LEAST: Final = 0.0
 """The score (log-odds) from which a possible name counts as one."""
-BESIDE: Final = -4.5
+BESIDE: Final = -4.0
 """The same near numbers of people, labeled names and names that are sure."""
+LEAD: Final = 6.0
+"""By how much a reading of a place must be likelier than another one for that not to count."""
 SURE: Final = 1.0
 """From this score on it is looked for in the whole document, however short it is, and makes others near it likely."""
 HOPELESS: Final = -12.0
@@ -42,8 +46,13 @@ def scored(place: Place, certain: Sequence[tuple[int, int]] = ()) -> list[Scored
 def possible(place: Place, marks: Marks) -> list[Scored]:
     """The possible names of a text: more of them near numbers of people, labeled names and names that are certain by themselves."""
     names = scored(place)
-    certain = [*marks.places(), *((name.start, name.end) for name in names if name.score >= CERTAIN)]
+    certain = [*marks.places(), *((n.start, n.end) for n in names if n.score >= CERTAIN and _somebody(place.text, n))]
     return scored(place, certain) if certain else names
+
+
+def _somebody(text: str, name: Scored) -> bool:
+    """Whether a name is on no list of what is never masked: 葛洪, 帕金森."""
+    return kept(text, Span(name.start, name.end, Kind.NAME, "lac:score", 0.7)) is None
 
 
 def weighed(names: Sequence[Scored], company: Company) -> list[tuple[float, Scored]]:
@@ -55,10 +64,26 @@ def weighed(names: Sequence[Scored], company: Company) -> list[tuple[float, Scor
     )
 
 
-def chosen(text: str, names: Sequence[tuple[float, Scored]], marks: Marks) -> list[tuple[float, Scored]]:
-    """The names that count, of weighed ones. Of two readings of one place that both count both are covered."""
-    sure = near(text, [*marks.places(), *((name.start, name.end) for score, name in names if score >= SURE)])
-    return [(score, name) for score, name in names if score >= (BESIDE if sure[name.start] else LEAST)]
+def counting(text: str, names: Sequence[tuple[float, Scored]], marks: Marks) -> list[tuple[float, int, int]]:
+    """Scores and places of those of the weighed names that count; none reaches into a number, an address or a date."""
+    others = marks.covered(len(text))
+    sure = near(
+        text, [*marks.places(), *((n.start, n.end) for score, n in names if score >= SURE and _somebody(text, n))]
+    )
+    return [
+        (score, n.start, n.end)
+        for score, n in names
+        if score >= (BESIDE if sure[n.start] else LEAST) and not any(others[n.start : n.end])
+    ]
+
+
+def without_led(names: Sequence[tuple[float, int, int]], size: int) -> Iterator[tuple[float, int, int]]:
+    """Of two readings of one place in a text of `size` characters both are covered, unless one is far likelier."""
+    best = [-99.0] * size
+    for score, start, end in sorted(names, reverse=True):
+        if max(best[start:end]) <= score + LEAD:
+            yield score, start, end
+            best[start:end] = [max(score, other) for other in best[start:end]]
 
 
 @dataclass(frozen=True)
@@ -74,13 +99,17 @@ class Text:
 
 def by_score(texts: Sequence[Text]) -> Iterator[tuple[int, Span]]:
     """Names that score high enough, with the number of their document. Sentences of a document stand behind it."""
-    mass, marked = dict[int, float](), dict[int, int]()
+    mass, marked, size = dict[int, float](), dict[int, int](), dict[int, int]()
+    found = defaultdict[int, list[tuple[float, int, int]]](list)
     for one in texts:
         names = possible(Place.of(one.text, one.reading), one.marks)
         if one.closed is None:
             mass[one.index], marked[one.index] = sum(map(likely, names)), len(one.marks.places())
+            size[one.index] = len(one.text)
         company = Company(one.text, names, one.marks, mass[one.index] if one.closed else 0.0, marked[one.index])
-        for score, name in chosen(one.text, weighed(names, company), one.marks):
-            place = one.closed.opened(name.start, name.end) if one.closed else (name.start, name.end)
-            if place:
-                yield one.index, Span(*place, Kind.NAME, "lac:score", 0.7 if score >= SURE else 0.66)
+        for score, start, end in counting(one.text, weighed(names, company), one.marks):
+            if place := one.closed.opened(start, end) if one.closed else (start, end):
+                found[one.index].append((score, *place))
+    for index, each in found.items():
+        for score, start, end in without_led(each, size[index]):
+            yield index, Span(start, end, Kind.NAME, "lac:score", 0.7 if score >= SURE else 0.66)

@@ -27,7 +27,7 @@ def _pinyin(word: str) -> bool:
 
 def _pinyin_name(value: str) -> bool:
     """Wang Jianguo, Wang Jian-guo, Jianguo Wang, WANG JIANGUO: a surname and one or two syllables."""
-    if value.casefold() in _NOT:
+    if value.casefold() in _NOT or value.casefold().rpartition(" ")[2] in _MEDICINES:
         return False
     first, last = re.split(r",? ", value, maxsplit=1)
     for surname, given in ((first, last), (last, first)):
