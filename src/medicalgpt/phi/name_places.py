@@ -150,8 +150,13 @@ def _time(place: Place, start: int) -> bool:
 
 
 def _no_name(value: str) -> bool:
-    """Whether a run of characters is something else for certain: a word of the shipped list, 刘主任, 由其."""
-    return (len(value) > 2 and value in NOT_NAMES) or value[1:] in CALLED_WORDS or bool(_KIN.search(value))
+    """Whether a run of characters is something else for certain: a word of the shipped list, 唐氏, 刘主任, 由其."""
+    return (
+        value[1] == "氏"
+        or (len(value) > 2 and value in NOT_NAMES)
+        or value[1:] in CALLED_WORDS
+        or bool(_KIN.search(value))
+    )
 
 
 def within_word(text: str, at: int) -> bool:

@@ -44,7 +44,8 @@ def _coded(value: str) -> bool:
 
 
 def _labeled(match: re.Match[str]) -> bool:
-    return not _NO_LABEL.search(match.group("label")) and not _UNIT.match(match.string, match.end())
+    start, end = match.span("label")
+    return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not _UNIT.match(match.string, match.end())
 
 
 def _unexplained(match: re.Match[str]) -> bool:
@@ -62,7 +63,7 @@ RULES: Final = (
         "number of some kind",
         Kind.OTHER_ID,
         re.compile(
-            rf"(?P<label>[\u3400-\u9fff]{{1,6}}(?:[号號][码碼]?|[编編][号號码碼]|代[码碼]|[码碼]|ID)){ZH_BETWEEN}(?P<v>[A-Z]{{0,5}}[-_]?\d(?:[-_]?[\dA-Z]){{3,23}})(?![\dA-Za-z])",
+            rf"(?<=[\u3400-\u9fff])(?P<label>[号號][码碼]?|[编編][号號码碼]|代[码碼]|[码碼]|ID){ZH_BETWEEN}(?P<v>[A-Z]{{0,5}}[-_]?\d(?:[-_]?[\dA-Z]){{3,23}})(?![\dA-Za-z])",
             re.IGNORECASE,
         ),
         0.78,

@@ -45,17 +45,16 @@ _PLAIN: Final = "王李张張刘劉陈陳杨楊赵趙吴吳徐孙孫胡朱郭罗
 """Surnames that are hardly ever words of medical text or ends of them."""
 _ADDRESSED: Final = "姐|哥|叔|姨|婶|嬸|嫂|伯|爷|爺|婆|总|總|工|局|科长|科長|校长|校長|经理|經理|书记|書記|主席|律师|律師|法官|警官|队长|隊長|教练|教練|社工|伯伯|伯母|婆婆|阿婆|阿伯|姑娘|妈妈|媽媽|爸爸|老太|老太太|老先生|老师傅|大姐|大哥|大嫂|大娘|大伯|嫂子|婶子|阿嬤|阿公|伯父|医助|护理|班长|班長|组长|組長|厂长|廠長|所长|所長|镇长|村长|总监|總監|教官|同學|同学|护工|護工|保安|会计|會計|师母|師母|老板|老闆"
 """Further words by which people are called behind a surname."""
-_THEN: Final = r"(?=$|[^\u3400-\u9fff]|[住出入病做的说說家也在就你您来來去他她我们們和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是有没沒叫请請带帶陪送接])"
+_THEN: Final = r"(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她我们們和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是有没沒叫请請带帶陪送接])"
 """What may follow somebody who is called so."""
-_NO_ONE: Final = re.compile(
-    r"(?:紧|緊|主|扩|擴|慌|夸|誇|舒|行|桃|天|帝|大|霸|国|國|女|二|江|流|复|復|屠|大|着|海|照|回|祝|丁|拉|三|四|苗|师|師|时|時)$"
-)
-"""What makes a word of what follows, were it a surname: 紧张, 行李, 国王."""
+_NO_ONE: Final = words("zh/surname_ends")
+"""Words that end like a surname: 紧张, 行李, 国王."""
 
 
 def _called(match: re.Match[str]) -> bool:
     """Whether a surname behind which somebody is called is no end of a word."""
-    return not _NO_ONE.search(match.string, max(0, match.start("v") - 1), match.start("v"))
+    start = match.start("v")
+    return match.string[max(0, start - 1) : start + 1] not in _NO_ONE
 
 
 def plausible(name: str) -> bool:
