@@ -9,8 +9,9 @@ report half that no earlier portion used, and those consultations themselves; th
 `build` is what the present version was tuned on: notes of phi_build.yaml (seed 4) around the first 2,600 consultations of the tuning half, and of
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
 of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
-of the tuning half around its notes and of the report half by themselves; no consultations are left. Of the portions only `fifth` is one that
-nothing was tuned on: phi_fit.py reads templates, names and texts of `build`, `second`, `third` and `fourth`.
+of the tuning half around its notes and of the report half by themselves; no consultations are left. `forms` (phi_forms.yaml) is a further
+portion to build on, with the carriers of `build`. Nothing here is unseen any more: phi_fit.py reads templates, names and texts of all but `tune`'s
+reported half; its --left-out fits without some of them, so that they can be measured on.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
