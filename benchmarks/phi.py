@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -9,8 +9,9 @@ report half that no earlier portion used, and those consultations themselves; th
 `build` is what the present version was tuned on: notes of phi_build.yaml (seed 4) around the first 2,600 consultations of the tuning half, and of
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
 of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
-of the tuning half around its notes and of the report half by themselves; no consultations are left. Of the portions only `fifth` is one that
-nothing was tuned on: phi_fit.py reads templates, names and texts of `build`, `second`, `third` and `fourth`.
+of the tuning half around its notes and of the report half by themselves; no consultations are left. `forms` (phi_forms.yaml) is a further
+portion to build on, with the carriers of `build`. Nothing here is unseen any more: phi_fit.py reads templates, names and texts of all but `tune`'s
+reported half; its --left-out fits without some of them, so that they can be measured on.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -25,7 +26,7 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import BUILD, FIFTH, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
+from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
 
 
@@ -53,6 +54,7 @@ PORTIONS = {
     "fourth": Portion(0, 1, FOURTH, 2600, 1500),
     "fifth": Portion(0, 1, FIFTH, 3000, 3000, carriers="exams"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
+    "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
 }
 
 

@@ -1,18 +1,22 @@
-"""Fits the numbers that names are scored with (phi/lists/zh/weights_*.txt) on the building portion; see docs/deidentification.md.
+"""Fits the numbers that names are scored with (phi/lists/zh/weights_*.txt) on the building portions; see docs/deidentification.md.
 
-usage: phi_fit.py [--data FOLDER] [--write]
-Given names and non-names: made-up notes of phi_build.yaml and the templates and values that earlier versions were tuned on, around consultations
-of the tuning half; the same with templates and names of the third and fourth portion, which were reported before and are used up; and those
-consultations, exam questions and classics of the tuning half and what the third and fourth portion had of them, as they are. No name, template or text of the fifth portion is read. Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single
-characters enter the numbers. Half of the templates and texts are kept out first, to print what the score finds there; then all are fitted.
+usage: phi_fit.py [--data FOLDER] [--left-out PORTION,PORTION] [--write]
+Given names and non-names: made-up notes of phi_build.yaml and phi_forms.yaml, the templates and values that earlier versions were tuned on, and those
+of the portions that were reported before and are used up (third, fourth, fifth), around consultations and exam questions of the tuning half; and
+those consultations, exam questions and classics, and what used-up portions had of them, as they are. --left-out fits without the notes of some
+of these portions (`forms1`: of half of the forms), so that they can be measured on.
+Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single characters enter the numbers.
+First every possible name is weighed for itself, then beside what its document holds. Without --write half of the templates and texts are kept out, to
+print what the scores find there.
 """
 
 import argparse
 import math
 import os
+from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -23,13 +27,16 @@ from scipy.sparse import csr_matrix, diags
 from sklearn.linear_model import LogisticRegression
 
 import medicalgpt.phi.lists
-from medicalgpt.phi import name_weights
+from medicalgpt.phi import Detector, name_weights
 from medicalgpt.phi.fold import fold
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.lac import Reading, lac
+from medicalgpt.phi.name_company import Company, Marks
 from medicalgpt.phi.name_features import features
 from medicalgpt.phi.name_places import Place, candidates
+from medicalgpt.phi.name_score import possible
 from phi import PORTIONS
-from phi_notes import BUILD, FOURTH, MORE, SECOND, THIRD, Note, all_templates, notes
+from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, THIRD, Note, all_templates, notes
 from phi_sets import chosen, classics, consultations, exams, half
 
 LISTS = Path(medicalgpt.phi.lists.__file__).parent / "zh"
@@ -41,40 +48,91 @@ SEEN = 20
 """How often a character of the texts is seen before it has a line of its own."""
 STRENGTH, FLOOR, PARTLY = 0.01, 0.3, 0.3
 """Inverse of the L2 penalty, least standard deviation that a feature is scaled by, and the weight of a span that meets a name in part."""
+LOOSE = 0.12
+"""The share that is read of what is weighed only because personal data is near; each counts as many times more."""
+APART = ("third", "fourth", "fifth", "forms", "forms1")
+"""Portions that can be left out."""
+
+
+@dataclass
+class Table:
+    """Rows of weighed features and their labels: a name (1), none (0), or part of one (2)."""
+
+    columns: dict[str, int] = field(default_factory=dict)
+    i: "array[int]" = field(default_factory=lambda: array("l"))
+    j: "array[int]" = field(default_factory=lambda: array("l"))
+    values: "array[float]" = field(default_factory=lambda: array("f"))
+    labels: "array[int]" = field(default_factory=lambda: array("b"))
+    weights: "array[float]" = field(default_factory=lambda: array("f"))
+    out: "array[int]" = field(default_factory=lambda: array("b"))
+
+    def add(self, found: Iterable[tuple[str, float]], label: int, weight: float, out: bool) -> None:
+        """One row; `out`: it is kept out of the first fit."""
+        row = len(self.labels)
+        for name, value in found:
+            self.i.append(row)
+            self.j.append(self.columns.setdefault(name, len(self.columns)))
+            self.values.append(value)
+        self.labels.append(label)
+        self.weights.append(weight * (PARTLY if label == 2 else 1.0))
+        self.out.append(out)
+
+    def matrix(self) -> csr_matrix:
+        """All rows."""
+        shape = (len(self.labels), len(self.columns))
+        return csr_matrix((np.array(self.values), (np.array(self.i), np.array(self.j))), shape=shape)
 
 
 @dataclass(frozen=True)
-class Example:
-    """A possible name: its features, whether it is one (1), none (0) or part of one (2), and whether it is kept out of the first fit."""
+class Read:
+    """A text, what the network made of it, what rules found, the names in it, and whether it is kept out of the first fit."""
 
-    features: dict[str, float]
-    label: int
-    kept_out: bool
+    text: str
+    reading: Reading
+    marks: Marks
+    names: frozenset[tuple[int, int]]
+    made: bool
+    out: bool
+
+    def label(self, start: int, end: int) -> int:
+        """Of a possible name."""
+        return 1 if (start, end) in self.names else 2 if any(a < end and start < b for a, b in self.names) else 0
 
 
-def made(talks: Sequence[str]) -> list[Note]:
-    """Notes to fit on: of other names and templates than those that are reported."""
+def made(talks: Sequence[str], asked: Sequence[str], left_out: Sequence[str]) -> list[Note]:
+    """Notes to fit on, around consultations and exam questions."""
     old = [(region, t) for region, t in all_templates() if half(t) == 0]
     mainland = [(r, t) for r, t in [*old, *MORE, *all_templates(SECOND)] if r == "cn"]
     new = [(r, t) for r, t in all_templates(BUILD) if r == "cn"]
     abroad = [(r, t) for r, t in [*old, *all_templates(BUILD)] if r != "cn"]
-    return [
-        *notes(new, talks, 3500, 4, BUILD),
-        *notes(mainland, talks, 2000, 5, BUILD),
-        *notes(abroad, talks, 800, 6, BUILD),
-        *notes(mainland, talks, 1000, 7, SECOND | {"odd": BUILD["odd"], "minority": BUILD["minority"]}),
-        *(note for n, values in enumerate((THIRD, FOURTH)) for note in _used(talks, values, 8 + 2 * n)),
+    used = {"third": THIRD, "fourth": FOURTH, "fifth": FIFTH}
+    found = [
+        *notes(new, talks, 2500, 4, BUILD),
+        *notes(mainland, talks, 1200, 5, BUILD),
+        *notes(abroad, talks, 600, 6, BUILD),
+        *notes(mainland, talks, 700, 7, SECOND | {"odd": BUILD["odd"], "minority": BUILD["minority"]}),
     ]
+    for n, (name, values) in enumerate(used.items()):
+        if name not in left_out:
+            found += _used(all_templates(values), [*talks, *asked], values, 8 + 2 * n, 700)
+    forms = [(r, t) for r, t in all_templates(FORMS) if half(t) == 0 or "forms1" not in left_out]
+    if "forms" not in left_out:
+        found += _used(forms, [*talks, *asked], FORMS, 20, 2000)
+        found += _used(forms, [*talks, *asked], FORMS, 22, 1000)
+    return found
 
 
-def _used(talks: Sequence[str], values: dict[str, list[str]], seed: int) -> list[Note]:
-    """Notes of a portion that was reported once and is used up: its templates with its own values, and with those of `BUILD`."""
-    mainland = [(r, t) for r, t in all_templates(values) if r == "cn"]
-    abroad = [(r, t) for r, t in all_templates(values) if r != "cn"]
+def _used(
+    templates: Sequence[tuple[str, str]], carriers: Sequence[str], values: dict[str, list[str]], seed: int, count: int
+) -> list[Note]:
+    """Notes of templates with their own values, and with those of `BUILD`."""
+    mainland = [(r, t) for r, t in templates if r == "cn"]
+    abroad = [(r, t) for r, t in templates if r != "cn"]
+    more = BUILD | {key: values[key] for key in ("latin", "hong_kong_latin") if key in values}
     return [
-        *notes(mainland, talks, 1000, seed, values),
-        *notes(mainland, talks, 1000, seed + 1, BUILD),
-        *notes(abroad, talks, 300, seed, values),
+        *notes(mainland, carriers, count, seed, values),
+        *notes(mainland, carriers, count * 2 // 3, seed + 1, more),
+        *notes(abroad, carriers, count // 3, seed, values),
     ]
 
 
@@ -99,43 +157,69 @@ def _given() -> Path:
     return Path(__file__).with_name("phi_given.yaml")
 
 
-def examples(
-    texts: Sequence[str], readings: Sequence[Reading], made_of: Sequence[Note | None], out: Sequence[bool]
-) -> Iterator[Example]:
-    """Every possible name of every text."""
-    for text, reading, note, kept_out in zip(texts, readings, made_of, out, strict=True):
-        names = {(a, b) for a, b, kind in note.values if kind == "name"} if note else set()
-        place = Place.of(text, reading)
-        for start, end in candidates(place):
-            near = any(a < end and start < b for a, b in names)
-            label = 1 if (start, end) in names else 2 if near else 0
-            yield Example(dict(features(place, start, end)), label, kept_out)
+def read(texts: Sequence[str], made_of: Sequence[Note | None], out: Sequence[bool]) -> list[Read]:
+    """Each text as it is weighed."""
+    rules = Detector(("zh", "en"), ("patterns", "names"))
+    found = []
+    for text, reading, note, apart in zip(texts, lac().read(texts), made_of, out, strict=True):
+        marks = Marks.from_spans([span for span in rules.by_rules(text) if kept(text, span) is None])
+        values = note.values if note else ()
+        han = frozenset((a, b) for a, b, kind in values if kind == "name" and b - a > 1 and not text[a].isascii())
+        found.append(Read(text, reading, marks, han, note is not None, apart))
+    return found
 
 
-def fitted(rows: Sequence[Example], names: Sequence[str]) -> dict[str, float]:
-    """The weight of each feature, and the bias."""
-    column = {name: i for i, name in enumerate(names)}
-    cells = [(i, column[name], value) for i, row in enumerate(rows) for name, value in row.features.items()]
-    i, j, values = zip(*cells, strict=True)
-    matrix = csr_matrix((values, (i, j)), shape=(len(rows), len(names)))
+def alone(texts: Sequence[Read]) -> Table:
+    """Every possible name for itself."""
+    table, rng = Table(), Random(1)
+    for one in texts:
+        place = Place.of(one.text, one.reading)
+        strict = set(candidates(place))
+        for start, end in candidates(place, [*one.names, *one.marks.places()]):
+            label = one.label(start, end)
+            sure = label or (start, end) in strict
+            if sure or rng.random() < LOOSE:
+                table.add(features(place, start, end), label, 1.0 if sure else 1 / LOOSE, one.out)
+    return table
+
+
+def together(texts: Sequence[Read]) -> Table:
+    """Every possible name beside what else its text holds, scored for itself by the weights that stand."""
+    table = Table()
+    for one in texts:
+        names = possible(Place.of(one.text, one.reading), one.marks)
+        company = Company(one.text, names, one.marks, 0.0, len(one.marks.places()))
+        for name in names:
+            table.add(company.features(name), one.label(name.start, name.end), 1.0, one.out)
+    return table
+
+
+def fitted(table: Table, all_of_it: bool, strength: float = STRENGTH) -> dict[str, float]:
+    """The weight of each feature, and the bias; of the rows that are not kept out or of all."""
+    mine = np.ones(len(table.labels), bool) if all_of_it else np.array(table.out) == 0
+    matrix = table.matrix()[mine]
     squares = matrix.multiply(matrix).mean(axis=0) - np.square(matrix.mean(axis=0))
     scale = np.maximum(np.sqrt(np.maximum(np.asarray(squares).ravel(), 0)), FLOOR)
-    labels = np.array([row.label for row in rows])
-    model = LogisticRegression(C=STRENGTH, max_iter=6000)
-    model.fit(matrix @ diags(1 / scale), labels == 1, sample_weight=np.where(labels == 2, PARTLY, 1.0))
-    return {"bias": float(model.intercept_[0])} | dict(zip(names, (model.coef_[0] / scale).tolist(), strict=True))
+    model = LogisticRegression(C=strength, max_iter=3000)
+    weights = np.array(table.weights)[mine]
+    model.fit(matrix @ diags(1 / scale), np.array(table.labels)[mine] == 1, sample_weight=weights)
+    return {"bias": float(model.intercept_[0])} | dict(
+        zip(table.columns, (model.coef_[0] / scale).tolist(), strict=True)
+    )
 
 
-def show(rows: Sequence[Example], weights: dict[str, float]) -> None:
+def show(table: Table, weights: dict[str, float], title: str) -> None:
     """What a threshold finds of the names, and of what is none, among the possible names that were kept out."""
-    kept = [row for row in rows if row.kept_out and row.label != 2]
-    scores = np.array([weights["bias"] + sum(weights.get(n, 0) * v for n, v in row.features.items()) for row in kept])
-    names = np.array([row.label == 1 for row in kept])
-    print(f"{len(rows)} possible names, {len(kept)} of them kept out, {names.sum()} of those names")
-    for least in (-3, -2, -1, 0, 1, 2):
+    kept_out = (np.array(table.out) == 1) & (np.array(table.labels) != 2)
+    scores = (table.matrix() @ np.array([weights[name] for name in table.columns]) + weights["bias"])[kept_out]
+    names, times = np.array(table.labels)[kept_out] == 1, np.array(table.weights)[kept_out]
+    print(
+        f"{title}: {len(table.labels)} possible names, {kept_out.sum()} of them kept out, {names.sum()} of those names"
+    )
+    for least in (-5, -4, -3, -2, -1, 0, 1, 2):
         above = scores >= least
         print(
-            f"  score ≥ {least:2}: {(above & names).sum() / names.sum():.2%} of names, {(above & ~names).sum()} others"
+            f"  score ≥ {least:2}: {(above & names).sum() / names.sum():.2%} of names, {times[above & ~names].sum():.0f} others"
         )
 
 
@@ -149,50 +233,69 @@ def write(name: str, weights: dict[str, float], digits: int, head: str) -> None:
     (LISTS / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+HEADS = {
+    "weights_given": (
+        1,
+        "a character, and by how much (a natural logarithm) it stands oftener in given names than in medical text.",
+    ),
+    "weights_peoples": (
+        1,
+        "a character, and by how much (a natural logarithm) it stands oftener in names without a surname than in medical text.",
+    ),
+    "weights_names": (3, "a feature of a possible name (phi/name_features.py), and its weight."),
+    "weights_company": (
+        3,
+        "a feature of a possible name beside what its document holds (phi/name_company.py), and its weight.",
+    ),
+}
+"""The lists, their digits and what their first line says."""
+
+
+def plain_texts(data: Path) -> list[str]:
+    """Consultations, exam questions and classics that a portion to build on or a used-up one had."""
+    most = PORTIONS["build"]
+    found = [*chosen(consultations(data), (0,), 4600), *chosen(consultations(data), (1,), 1000, 3000)]
+    found += [*chosen(exams(data), (0,), most.most_exams or 0), *chosen(exams(data), (1,), 3000)]
+    return [*found, *chosen(classics(data), (0,), 10_000)]
+
+
 def main() -> None:
     """Fits, prints, and writes where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("MEDICALGPT_REAL_DATA"))
+    parser.add_argument("--left-out", default="", help=f"portions, of {', '.join(APART)}")
     parser.add_argument("--write", action="store_true", help="replace the lists in the package")
     args = parser.parse_args()
     if args.data is None:
         parser.error("name the folder of the public sets: --data or MEDICALGPT_REAL_DATA")
-    data, portion = Path(args.data), PORTIONS["build"]
-    talks = chosen(consultations(data), (0,), portion.most_carriers or 0)
-    plain = [*talks, *chosen(exams(data), (0,), portion.most_exams or 0), *chosen(classics(data), (0,), 10_000)]
-    plain += [*chosen(consultations(data), (1,), 1000, 3000), *chosen(consultations(data), (0,), 2000, 2600)]
-    plain += chosen(exams(data), (1,), 3000)
-    with_names = made(talks)
+    left_out = args.left_out.split(",") if args.left_out else []
+    if unknown := set(left_out) - set(APART):
+        parser.error(f"--left-out came with {', '.join(sorted(unknown))}; allowed are {', '.join(APART)}")
+    data = Path(args.data)
+    plain, talks = plain_texts(data), chosen(consultations(data), (0,), PORTIONS["build"].most_carriers or 0)
+    with_names = made(talks, chosen(exams(data), (0,), 1500), left_out)
     of: list[Note | None] = [*with_names, *[None] * len(plain)]
-    texts = [fold(text) for text in [*(note.text for note in with_names), *plain]]
-    readings = lac().read(texts)
-    lists = characters(readings[len(with_names) :])
-    name_weights.GIVEN.clear(), name_weights.GIVEN.update(lists["weights_given"])
-    name_weights.PEOPLES.clear(), name_weights.PEOPLES.update(lists["weights_peoples"])
     templates = sorted({note.template for note in with_names})
     Random(0).shuffle(templates)
     apart = set(templates[::2])
     out = [note.template in apart if note else i % 2 == 0 for i, note in enumerate(of)]
-    rows = list(examples(texts, readings, of, out))
-    names = sorted({name for row in rows for name in row.features})
-    show(rows, fitted([row for row in rows if not row.kept_out], names))
+    texts = read([fold(text) for text in [*(note.text for note in with_names), *plain]], of, out)
+    lists = characters([one.reading for one in texts if not one.made])
+    name_weights.GIVEN.clear(), name_weights.GIVEN.update(lists["weights_given"])
+    name_weights.PEOPLES.clear(), name_weights.PEOPLES.update(lists["weights_peoples"])
+    by_itself = alone(texts)
+    lists["weights_names"] = fitted(by_itself, args.write)
+    if not args.write:
+        show(by_itself, lists["weights_names"], "each by itself")
+    del by_itself
+    name_weights.NAMES.clear(), name_weights.NAMES.update(lists["weights_names"])
+    beside = together(texts)
+    lists["weights_company"] = fitted(beside, args.write, 0.1)
     if args.write:
-        what = "by how much (a natural logarithm) it stands oftener"
-        write(
-            "weights_given", lists["weights_given"], 1, f"a character, and {what} in given names than in medical text."
-        )
-        write(
-            "weights_peoples",
-            lists["weights_peoples"],
-            1,
-            f"a character, and {what} in names without a surname than in medical text.",
-        )
-        write(
-            "weights_names",
-            fitted(rows, names),
-            3,
-            "a feature of a possible name (phi/name_features.py), and its weight.",
-        )
+        for name, (digits, head) in HEADS.items():
+            write(name, lists[name], digits, head)
+    else:
+        show(beside, lists["weights_company"], "in company")
 
 
 if __name__ == "__main__":

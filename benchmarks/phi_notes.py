@@ -38,13 +38,20 @@ BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
 )
 """The same, to fit weights and to write rules on; never reported."""
+FORMS: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_forms.yaml").read_text(encoding="utf-8")
+)
+"""The same, of as many forms as we could think of, written when the fifth was used up."""
+PAIRS: Final = frozenset(
+    s for v in (VALUES, FORMS) for key in ("rare_surnames", "taiwan_surnames") for s in v[key] if len(s) == 2
+)
 ODD, MINORITY, SPACED = 0.02, 0.015, 0.015
 """Shares of the later portions' names whose surname is a common word, too, of whole names without a Han surname, and of names with
 blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
-    "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
-    "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+    "n": "name", "d": "name", "r": "name", "f": "name", "k": "name", "g": "name", "l": "name", "a": "address", "u": "organization", "y": "date",
+    "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number", "o": "number",
 }  # fmt: skip
 
 
@@ -66,7 +73,7 @@ class Maker:
 
     def __call__(self, slot: str) -> str:
         makers: dict[str, Callable[[], str]] = {
-            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": lambda: self._rng.choice(self._values["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
+            "n": self._name, "d": self._name, "r": self._name, "f": self._name, "l": self._latin, "o": self._code, "a": self._address, "u": lambda: self._rng.choice(self._values["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
             "m": self._record, "s": self._insurance, "b": self._bank, "w": self._chat, "q": lambda: self._digits(self._rng.randint(6, 10), "123456789"), "e": self._email, "c": self._plate, "v": self._passport,
         }  # fmt: skip
         return makers[slot]()
@@ -81,6 +88,21 @@ class Maker:
         family = self._rng.choice(self._values["rare_surnames" if self._rng.random() < 0.25 else "surnames"])
         name = family + self._rng.choice(self._values["given"])
         return " ".join(name) if "spaced" in self._values and self._rng.random() < SPACED else name
+
+    def _latin(self) -> str:
+        return self._rng.choice(self._values["hong_kong_latin" if self._region == "hk" else "latin"])
+
+    def _code(self) -> str:
+        year = self._rng.randint(18, 25)
+        return self._rng.choice(
+            [
+                self._digits(self._rng.randint(6, 9), "123456789"),
+                f"{self._rng.choice(['B', 'S', 'XT', 'KY', 'GZ'])}{year}{self._digits(5)}",
+                f"{self._rng.choice(['A', 'JS', 'TX'])}-{self._digits(4)}-{self._digits(3)}",
+                f"20{year}{self._digits(7)}",
+                f"{self._digits(3)}-{self._digits(5)}",
+            ]
+        )
 
     def _digits(self, n: int, first: str = "0123456789") -> str:
         return self._rng.choice(first) + "".join(self._rng.choice("0123456789") for _ in range(n - 1))
@@ -217,9 +239,10 @@ def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
     trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
     text, values, traps = "".join(sentences[:cut]), [], []
     for part in re.split(r"(\{\w\})", template):
-        if part.startswith("{"):
+        if re.fullmatch(r"\{\w\}", part):
             slot = part[1]
-            value = given.setdefault(slot, make(slot))
+            made = _part(slot, given.setdefault("n", make("n"))) if slot in "kg" else make(slot)
+            value = given.setdefault(slot, made)
             values.append((len(text), len(text) + len(value), KINDS[slot]))
             text += value
         else:
@@ -232,6 +255,15 @@ def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
     ]
     text += trap + "".join(sentences[cut:])
     return Note(text, tuple(values), tuple(traps), template)
+
+
+def _part(slot: str, name: str) -> str:
+    """The surname of a name, or its given name where that is of two characters; all of a name with neither."""
+    surname = 2 if name[:2] in PAIRS else 1
+    given = name[surname:]
+    if " " in name or "·" in name or len(given) not in (1, 2):
+        return name
+    return name[:surname] if slot == "k" else given if len(given) == 2 else name
 
 
 def all_templates(values: dict[str, list[str]] = VALUES) -> list[tuple[str, str]]:

@@ -14,11 +14,13 @@ from medicalgpt.phi import (
     lac,
     lac_names,
     net_patterns,
+    zh_codes,
     zh_contacts,
     zh_dates,
     zh_names,
     zh_numbers,
     zh_places,
+    zh_romanized,
 )
 from medicalgpt.phi.fold import fold, latin
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
@@ -65,8 +67,8 @@ class Detector:
             lac.require()
         self._rules, self._latin = _rules(self.languages, self.detectors)
         self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
-        network = [lac_names.by_network] if "lac" in detectors else []
-        self._batched: list[Finder] = [*more, *network, *map(by_name, foreign)]
+        self._network = "lac" in detectors
+        self._batched: list[Finder] = [*more, *map(by_name, foreign)]
 
     def find(self, texts: Sequence[str]) -> list[list[Span]]:
         """The personal data of each text, in order of place, without overlaps. Each text is a document of its own."""
@@ -80,14 +82,19 @@ class Detector:
         """The same for many documents, which is faster: documents × fields × spans."""
         texts = [text for fields in documents for text in fields]
         folded = [fold(text) for text in texts]
-        found = [self._by_rules(text) for text in folded]
+        found = [self.by_rules(text) for text in folded]
         for finder in self._batched:
             for spans, added in zip(found, finder(folded), strict=True):
+                spans.extend(added)
+        if self._network:
+            of = [number for number, fields in enumerate(documents) for _ in fields]
+            for spans, added in zip(found, lac_names.by_network(folded, found, of), strict=True):
                 spans.extend(added)
         each, known = iter(found), iter(folded)
         return [whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
 
-    def _by_rules(self, folded: str) -> list[Span]:
+    def by_rules(self, folded: str) -> list[Span]:
+        """What patterns and lists alone find in one folded text (`fold`), overlaps and what is never masked included."""
         words = latin(folded)
         spans = [*find_all(self._rules, folded), *find_all(self._latin, words)]
         for finder in self._listed:
@@ -102,11 +109,16 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
     words: list[Rule] = []
     if "patterns" in detectors:
         words += net_patterns.RULES
-        rules += [*zh_contacts.RULES, *zh_numbers.RULES, *zh_dates.RULES, *zh_places.RULES] if "zh" in languages else []
+        rules += (
+            [*zh_contacts.RULES, *zh_numbers.RULES, *zh_codes.RULES, *zh_dates.RULES, *zh_places.RULES]
+            if "zh" in languages
+            else []
+        )
         rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
         words += [*en_streets.RULES, *en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
         rules += zh_names.RULES if "zh" in languages else ()
+        words += zh_romanized.RULES if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()
     return tuple(rules), tuple(words)
 

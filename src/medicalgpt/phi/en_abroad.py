@@ -42,7 +42,9 @@ RULES: Final = (
     Rule(
         "street of a Romance or Slavic name",
         Kind.ADDRESS,
-        re.compile(rf"(?<![\w-])(?:\d{{1,5}}[, ]{{1,2}})?{_BEGINS} (?:{_W} ){{1,4}}\d{{1,4}}[A-Za-z]?(?!\w){_REST}"),
+        re.compile(
+            rf"(?<![\w-])(?<!et )(?:\d{{1,5}}[, ]{{1,2}})?{_BEGINS} (?:{_W} ){{1,4}}\d{{1,4}}[A-Za-z]?(?!\w){_REST}"
+        ),
         0.75,
     ),
     Rule(

@@ -268,6 +268,13 @@ def by_lists(folded: str) -> list[Span]:
 _ALONE: Final = re.compile(rf"(?<![\w'-])[{_UP}][{_LOW}]{{2,15}}(?![\w-])")
 
 
+_AFTER_HAN: Final = re.compile(
+    r"氏|[征徵](?=[阳陽阴陰(,。;、:+-])|(?:综合|綜合)[征徵症]|病(?![人理历歷案房床情史因室区區友患号號危重程例])|反射|定律|方程|公式|小[体體]|细胞|細胞|[试試][验驗]"
+)
+"""The same behind a name in Chinese characters, which much may follow: 王建国手术, 李秀英病理."""
+
+
 def eponym(folded: str, span: Span) -> bool:
     """Whether a name is followed by what is called after it: "Alexander disease"."""
-    return bool(_AFTER_NAME.match(folded, span.end))
+    after = _AFTER_HAN if "\u3400" <= folded[span.end - 1] <= "\u9fff" else _AFTER_NAME
+    return bool(after.match(folded, span.end))

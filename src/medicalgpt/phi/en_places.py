@@ -67,6 +67,16 @@ def _tells_which(value: str) -> bool:
     )
 
 
+_JOURNAL: Final = re.compile(
+    r"(?:.* )?J\.? (?:.* )?(?:Med|Health|Gen|General|Clinic|Medicine)\.?|(?:.* )?(?:(?:Ann|Intern|Arch|Am|Br|Eur|Int|Nat|Crit|Care|Acad|Emerg|Acute|Sports|Sci|Transl|Clin|Exp|Mol|Fam|Prev|Nucl|Pain|Lab|Palliat|Chin|Zhonghua|JAMA|BMC|BMJ|PLoS|Cell|Lancet|Rep|Mil|Travel|Trop|Occup|Environ|Glob|Public|Aust|Can|Indian|Korean|Saudi|Swiss)\.? ){1,5}(?:Med|Health)\.?"
+)
+"""Titles of journals as references shorten them: N Engl J Med, Ann Intern Med."""
+
+
+def _institution(value: str) -> bool:
+    return not _JOURNAL.fullmatch(value) and _tells_which(value)
+
+
 def _visited(value: str) -> bool:
     """Whether somebody was seen there: no abbreviation, no doctor, and a name of its own or one written like a name."""
     if value.isupper() or re.match(r"(?:Dr|Mr|Mrs|Ms|Prof)s?\b", value):
@@ -102,7 +112,7 @@ RULES: Final = (
         Kind.ORGANIZATION,
         re.compile(rf"(?<![\w'-]){_WORDS}(?:[ ]|-){_HEAD}(?:[ ]{_HEAD}){{0,2}}(?![\w-]){_AFTER}"),
         0.8,
-        wanted=_tells_which,
+        wanted=_institution,
     ),
     Rule(
         "institution of",

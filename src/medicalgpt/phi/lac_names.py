@@ -1,13 +1,18 @@
 """Chinese names and institutions by the network: names by a score (`name_score`), 小王, foreign names with a dot, institutions."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, groupby
 from typing import Final
 
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Word, lac
 from medicalgpt.phi.name_blanks import closed
-from medicalgpt.phi.name_score import by_score
+from medicalgpt.phi.name_company import Marks
+from medicalgpt.phi.name_score import Text, by_score
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.zh_names import (
     ANNOUNCED,
@@ -27,20 +32,45 @@ LEAST: Final = 0.3
 """How much the labels of 小王 lead on average."""
 
 
-def by_network(folded: Sequence[str]) -> list[list[Span]]:
-    """Names and institutions of each text."""
-    old = [classical(text) for text in folded]
-    spaced = [one for one in closed(folded) if not old[one.index]]
-    readings = lac().read([*folded, *(one.text for one in spaced)])
-    found = [
-        [span for word in reading.words for span in _of_word(text, word, ancient)]
-        for text, reading, ancient in zip(folded, readings, old, strict=False)
+def by_network(folded: Sequence[str], known: Sequence[Sequence[Span]], of: Sequence[int]) -> list[list[Span]]:
+    """Names and institutions of each text. `known`: what rules found in each, `of`: the document of each, in order; the fields of a
+    document are read as lines of one text, so that each is company for the others."""
+    found: list[list[Span]] = [[] for _ in folded]
+    fields = [list(group) for _, group in groupby(range(len(folded)), key=lambda i: of[i])]
+    starts = [[0, *accumulate(len(folded[i]) + 1 for i in mine)] for mine in fields]
+    documents = ["\n".join(folded[i] for i in mine) for mine in fields]
+    marks = [
+        [
+            replace(span, start=span.start + at, end=span.end + at)
+            for i, at in zip(mine, places, strict=False)
+            for span in known[i]
+        ]
+        for mine, places in zip(fields, starts, strict=True)
     ]
-    for index, span in by_score(
-        folded, readings[: len(folded)], list(zip(spaced, readings[len(folded) :], strict=True)), old
-    ):
-        found[index].append(span)
+    for number, span in _of_documents(documents, marks):
+        at = bisect_right(starts[number], span.start) - 1
+        first = starts[number][at]
+        found[fields[number][at]].append(replace(span, start=span.start - first, end=span.end - first))
     return found
+
+
+def _of_documents(texts: Sequence[str], known: Sequence[Sequence[Span]]) -> Iterator[tuple[int, Span]]:
+    """The same of whole documents, with the number of each."""
+    marks = [
+        Marks.from_spans([span for span in spans if kept(text, span) is None])
+        for text, spans in zip(texts, known, strict=True)
+    ]
+    old = [classical(text) and not mark.places() for text, mark in zip(texts, marks, strict=True)]
+    spaced = [one for one in closed(texts) if not old[one.index]]
+    readings = lac().read([*texts, *(one.text for one in spaced)])
+    for number, (text, reading, ancient) in enumerate(zip(texts, readings, old, strict=False)):
+        yield from ((number, span) for word in reading.words for span in _of_word(text, word, ancient))
+    scored = [Text(i, text, readings[i], marks[i]) for i, text in enumerate(texts) if not old[i]]
+    scored += [
+        Text(one.index, one.text, reading, Marks.from_spans(one.carried(known[one.index])), one)
+        for one, reading in zip(spaced, readings[len(texts) :], strict=True)
+    ]
+    yield from by_score(scored)
 
 
 def _of_word(text: str, word: Word, old: bool) -> Iterator[Span]:

@@ -1,10 +1,13 @@
 """Names with blanks between their characters, as forms and optical reading leave them: 王 建 国."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
+
+from medicalgpt.phi.spans import Span
 
 _HAN: Final = r"[\u3400-\u9fff]"
 _RUN: Final = re.compile(rf"{_HAN}(?: {{1,2}}{_HAN}){{1,4}}")
@@ -24,6 +27,12 @@ class Closed:
         places = self.at[start:end]
         apart = all(b - a > 1 for a, b in pairwise(places))
         return (places[0], places[-1] + 1) if apart else None
+
+    def carried(self, spans: Sequence[Span]) -> list[Span]:
+        """Spans of its text that lie within it, at their places in it."""
+        inside = (span for span in spans if self.at[0] <= span.start and span.end <= self.at[-1] + 1)
+        moved = ((span, bisect_left(self.at, span.start), bisect_left(self.at, span.end)) for span in inside)
+        return [replace(span, start=start, end=end) for span, start, end in moved if start < end]
 
 
 def closed(texts: Sequence[str]) -> Iterator[Closed]:

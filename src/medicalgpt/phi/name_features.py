@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from medicalgpt.phi.lac import Word
-from medicalgpt.phi.name_places import BED, PAIRS, PERSONS, VERBS, Place
+from medicalgpt.phi.name_places import BED, PAIRS, PERSONS, VERBS, Place, within_word
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
 from medicalgpt.phi.zh_names import CALLED, GOES_ON, NOT_IN_GIVEN, NOT_NAMES, SURNAMES, TITLES, WEAK, plausible
 
@@ -27,6 +27,15 @@ BEFORE: Final = frozenset(
     "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄交送接喊劝催派随称救"
 )
 KIN: Final = re.compile("之?[父母妻夫子女兄弟姐妹孙][^女科童宫孩婴亲病乳宝法体]")
+COUNT: Final = re.compile(r"[\d一二三四五六七八九十第首][\u3400-\u9fff]$")
+"""A number and what it counts: 2台, 3号."""
+KEY: Final = re.compile(r"([\u3400-\u9fff]{1,8}|[A-Za-z_]{1,16})[\"'】\])]? ?[:=|/(\[【{<>-]{1,2} ?[\"'(\[【]?$")
+"""A key and what stands between it and its value."""
+_PERSON_ENDS: Final = frozenset("人者员師师长方主属友生父母妻夫子女儿名姓字士工户客伴亲公婆爷奶叔姨舅嫂哥姐弟妹医护签")
+_ENGLISH_KEYS: Final = re.compile(
+    r"(?:name|patient|pt|user|doctor|dr|physician|nurse|by|contact|operator|author|reporter|owner|staff|person|client|sender|receiver|from|to|cc|attn|signed|assignee|applicant|insured|kin)$",
+    re.IGNORECASE,
+)
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _TITLE: Final = re.compile(f"(?:副|主治|主管|主诊|经治|住院|值班|责任|实习|进修|首席)?(?:{TITLES})")
 _MARKS: Final = {
@@ -69,6 +78,10 @@ def features(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
         f"{kind} between {borders}",
     ):
         yield name, 1.0
+    if not left.startswith(("word", "role")):
+        yield from _key(place, start)
+        if not right.startswith("word"):
+            yield f"field {left.partition(' ')[0]} {right}", 1.0
     cost = min(place.reading.cost(start, end)[0], FAR)
     yield f"cost between {borders}", cost
     yield f"cost of {kind}", cost
@@ -92,12 +105,29 @@ def _beside(place: Place, start: int, end: int, left: str, right: str) -> Iterat
         yield "behind a verb for people", 1.0
     if BED.search(place.plain, max(0, start - 6), start):
         yield "behind a bed", 1.0
+    if COUNT.search(place.plain, max(0, start - 2), start):
+        yield "behind a count", 1.0
+    if within_word(place.text, start):
+        yield "within a word", 1.0
     if not left.startswith("word") and right.startswith("word") and AFTER.match(place.plain, end):
         yield "begins a clause", 1.0
     if left == "open" and right == "close":
         yield "in brackets", 1.0
     if KIN.match(place.plain, end):
         yield "before kin", 1.0
+
+
+def _key(place: Place, start: int) -> Iterator[tuple[str, float]]:
+    """What the key is of which this may be the value."""
+    if not (match := KEY.search(place.plain, max(0, start - 22), start)):
+        return
+    key = match.group(1)
+    if key[0].isascii():
+        yield "key of a person" if _ENGLISH_KEYS.search(key) else "English key", 1.0
+    elif any(key[-n:] in PERSONS for n in (2, 3, 4)):
+        yield "key of a person", 1.0
+    else:
+        yield "key like a person's" if key[-1] in _PERSON_ENDS else "other key", 1.0
 
 
 def _characters(name: str, kind: str, surname: int) -> Iterator[tuple[str, float]]:

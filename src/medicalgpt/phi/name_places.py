@@ -1,7 +1,7 @@
 """Where in a text a Chinese name may stand, and what is known of the places around it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,10 @@ CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
 """The same behind a word that announces a name, and elsewhere where a name is likely (`_in_place`)."""
+LOOSE_CEILING: Final = 12.0
+"""The same near what is personal data for certain."""
+NEAR: Final = 100
+"""Characters within which that is."""
 NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛们不没很")
 """Characters that no name begins with."""
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
@@ -25,6 +29,7 @@ PERSONS: Final = words("zh/person_words")
 VERBS: Final = words("zh/person_verbs")
 BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
 INSIDE: Final = words("zh/inside_words")
+FORMS: Final = words("zh/form_words")
 _UNIT: Final = re.compile(r"\d ?[周年月日时分岁天]$")
 """A number and what it counts: 1 周前."""
 _KIN: Final = re.compile("由其|其[父母妻夫子女兄弟姐妹]")
@@ -58,25 +63,45 @@ class Place:
         return cls(text, reading.plain, reading, word_at, told, roles)
 
 
-def candidates(place: Place) -> Iterator[tuple[int, int]]:
+def near(text: str, places: Iterable[tuple[int, int]]) -> bytearray:
+    """Which characters of a text are near some places: 1 a character, or 0."""
+    found = bytearray(len(text))
+    for start, end in places:
+        low, high = max(0, start - NEAR), min(len(text), end + NEAR)
+        found[low:high] = b"\x01" * (high - low)
+    return found
+
+
+def candidates(place: Place, certain: Iterable[tuple[int, int]] = ()) -> Iterator[tuple[int, int]]:
     """Two or three characters, four with a surname of two, more that names of other peoples are written with, and every word that the
-    network calls a name."""
+    network calls a name. More of them near `certain`: where personal data stands for certain."""
     text = place.plain
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
+    wide = near(text, certain)
     for start, begins in enumerate(place.reading.begins):
-        ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
+        loose = wide[start]
+        if loose:
+            ceiling = LOOSE_CEILING
+        else:
+            ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
         if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
             continue
         if _UNIT.search(text, max(0, start - 2), start + 1):
             continue
-        if not place.announced(start) and _within_word(place.text, start):
+        if within_word(place.text, start) and not (place.announced(start) or (loose and _behind_person(text, start))):
+            continue
+        if loose and (_within_person(text, start) or _time(place, start)):
             continue
         for end in _ends(place, start, ceiling):
+            if text[start:end] in FORMS or text[start:end] in PERSONS or text[start:end] in CALLED_WORDS:
+                continue
             read.discard((start, end))
             yield start, end
     for start, end in sorted(read):
-        possible = all(_HAN.match(char) and char not in NEVER for char in text[start:end])
-        if possible and not _no_name(place.text[start:end]) and not _within_word(place.text, start):
+        possible = (
+            all(_HAN.match(char) and char not in NEVER for char in text[start:end]) and text[start:end] not in FORMS
+        )
+        if possible and not _no_name(place.text[start:end]) and (wide[start] or not within_word(place.text, start)):
             yield start, end
 
 
@@ -102,15 +127,39 @@ def _in_place(text: str, start: int) -> bool:
         return True
     if start == 0 or not _HAN.match(text[start - 1]):
         return text[start] in SURNAMES or text[start : start + 2] in PAIRS
-    return any(text[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start)
+    return _behind_person(text, start)
+
+
+def _behind_person(text: str, at: int) -> bool:
+    return any(text[at - n : at] in PERSONS for n in (2, 3, 4) if n <= at)
+
+
+def _within_person(text: str, at: int) -> bool:
+    """Whether a word for people or a title goes on at a place: 主任 before 同意."""
+    return any(
+        text[begin:end] in PERSONS or text[begin:end] in CALLED_WORDS
+        for begin in range(max(0, at - 3), at)
+        for end in range(at + 1, min(len(text), at + 3) + 1)
+    )
+
+
+def _time(place: Place, start: int) -> bool:
+    """Whether the network reads a time of two characters or more there: 今晨."""
+    word = place.word_at[start]
+    return word is not None and word.tag == "TIME" and word.end - word.start > 1 and word.sure > 1
 
 
 def _no_name(value: str) -> bool:
-    """Whether a run of characters is something else for certain: a word of the shipped list, 刘主任, 由其."""
-    return (len(value) > 2 and value in NOT_NAMES) or value[1:] in CALLED_WORDS or bool(_KIN.search(value))
+    """Whether a run of characters is something else for certain: a word of the shipped list, 唐氏, 刘主任, 由其."""
+    return (
+        value[1] == "氏"
+        or (len(value) > 2 and value in NOT_NAMES)
+        or value[1:] in CALLED_WORDS
+        or bool(_KIN.search(value))
+    )
 
 
-def _within_word(text: str, at: int) -> bool:
+def within_word(text: str, at: int) -> bool:
     """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
     return any(
         text[begin:end] in INSIDE

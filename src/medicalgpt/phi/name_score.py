@@ -1,140 +1,115 @@
-"""Chinese names by a weighed sum of what speaks for and against each: a log-linear model with its weights in lists/zh/weights_names.txt.
+"""Chinese names by a weighed sum of what speaks for and against each: log-linear models with their weights in lists/zh/weights_*.txt.
 
-Fitted by `benchmarks/phi_fit.py` on made-up notes and on text without names. Names come together: where a text has one that is certain,
-less is asked of the others.
+Each possible name has a score by itself (`name_features`), and a second one that also weighs what stands in its document
+(`name_company`). Both are fitted by `benchmarks/phi_fit.py` on made-up notes and on text without names.
 """
 
-import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Reading
 from medicalgpt.phi.name_blanks import Closed
+from medicalgpt.phi.name_company import Company, Marks, Scored, likely
 from medicalgpt.phi.name_features import family, features
-from medicalgpt.phi.name_places import Place, candidates
-from medicalgpt.phi.name_weights import GIVEN, NAMES
+from medicalgpt.phi.name_places import Place, candidates, near
+from medicalgpt.phi.name_weights import COMPANY, NAMES
 from medicalgpt.phi.spans import Span
 
-CERTAIN: Final = {"common": -0.5, "listed": -0.5, "pair": -0.5, "weak": 0.0, "none": 0.5, "peoples": 0.5}
-"""The score (log-odds) from which a name counts by itself, by what its surname is (`name_features.family`)."""
-POSSIBLE: Final = {"common": -4.3, "listed": -4.3, "pair": -4.8, "weak": -3.8, "none": -3.3, "peoples": -3.5}
-"""The same in a text that has a certain one."""
-ALONE: Final = -1.0
-"""The score from which a name counts by itself behind a word that announces one, whatever its surname."""
-TOLD: Final = -4.0
-"""The same in a text that has a certain one."""
-OVER: Final = -1.0
-"""The same over another one: of two readings of one place both are covered."""
-IN_A_ROW: Final = 1.5
-"""What is added to the score of a name in an enumeration with another one."""
-_ROW: Final = re.compile(r"[、,/和与與及跟] ?")
-_ROW_BEFORE: Final = re.compile(f"{_ROW.pattern}$")
+LEAST: Final = 0.0
+"""The score (log-odds) from which a possible name counts as one."""
+BESIDE: Final = -4.0
+"""The same near numbers of people, labeled names and names that are sure."""
+LEAD: Final = 6.0
+"""By how much a reading of a place must be likelier than another one for that not to count."""
+SURE: Final = 1.0
+"""From this score on it is looked for in the whole document, however short it is, and makes others near it likely."""
+HOPELESS: Final = -12.0
+"""Below this score by itself nothing in a document makes a name of it."""
+CERTAIN: Final = 0.0
+"""Near a possible name of this score by itself more names are likely."""
 
 
-@dataclass(frozen=True, order=True)
-class Scored:
-    """A possible name."""
-
-    score: float
-    start: int
-    end: int
-    family: str
-    told: bool
-
-    def least(self, certain: bool) -> float:
-        """The score from which it counts, in a text that has a certain name or has not."""
-        if not certain:
-            return min(CERTAIN[self.family], ALONE) if self.told else CERTAIN[self.family]
-        return min(POSSIBLE[self.family], TOLD) if self.told else POSSIBLE[self.family]
-
-
-def scored(place: Place) -> Iterator[Scored]:
-    """The log-odds of each possible name."""
-    bias = NAMES["bias"]
-    for start, end in candidates(place):
+def scored(place: Place, certain: Sequence[tuple[int, int]] = ()) -> list[Scored]:
+    """The possible names of a text and the score of each by itself; more of them near `certain` places."""
+    bias, found = NAMES["bias"], []
+    for start, end in candidates(place, certain):
         score = bias + sum(NAMES.get(name, 0.0) * value for name, value in features(place, start, end))
-        told = place.announced(start)
-        yield Scored(score, start, end, family(place.plain, start, end)[0], told)
+        if score >= HOPELESS:
+            found.append(Scored(score, start, end, family(place.plain, start, end)[0]))
+    return found
 
 
-@dataclass
-class Choice:
-    """The possible names of one text, the best first, and which of them were taken."""
-
-    text: str
-    plain: str
-    names: list[Scored]
-    taken: list[Scored] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, text: str, reading: Reading) -> "Choice":
-        """What stands in a text."""
-        return cls(text, reading.plain, sorted(scored(Place.of(text, reading)), reverse=True))
-
-    def certain(self) -> bool:
-        """Whether one of them counts by itself."""
-        return any(name.score >= name.least(False) for name in self.names)
-
-    def take(self, certain: bool) -> list[Scored]:
-        """The names that count in a text that has a certain one, or has not."""
-        late = []
-        for name in self.names:
-            if name.score < name.least(certain):
-                late.append(name)
-            elif name.score >= OVER or not self._over(name) or self._longer(name):
-                self.taken.append(name)
-        if certain:
-            self._take_rows(late)
-        return self.taken
-
-    def _over(self, name: Scored) -> bool:
-        return any(other.start < name.end and name.start < other.end for other in self.taken)
-
-    def _longer(self, name: Scored) -> bool:
-        """Whether it holds another one and one character more: 是大勇, of which the network likes 大勇, or 姚桂珍, of which it likes 姚桂."""
-        return any(
-            (other.start == name.start + 1 and other.end == name.end)
-            or (other.start == name.start and other.end == name.end - 1 and GIVEN.get(self.plain[other.end], 0) > 1)
-            for other in self.taken
-        )
-
-    def _take_rows(self, late: Sequence[Scored]) -> None:
-        """Names that score too low by themselves, in a row with one that was taken."""
-        starts, ends = {name.start for name in self.taken}, {name.end for name in self.taken}
-        for name in late:
-            if name.score < name.least(True) - IN_A_ROW or self._over(name):
-                continue
-            before = _ROW_BEFORE.search(self.text[max(0, name.start - 2) : name.start])
-            after = _ROW.match(self.text, name.end)
-            if (before and name.start - len(before.group()) in ends) or (after and after.end() in starts):
-                self.taken.append(name)
+def possible(place: Place, marks: Marks) -> list[Scored]:
+    """The possible names of a text: more of them near numbers of people, labeled names and names that are certain by themselves."""
+    names = scored(place)
+    certain = [*marks.places(), *((n.start, n.end) for n in names if n.score >= CERTAIN and _somebody(place.text, n))]
+    return scored(place, certain) if certain else names
 
 
-def by_score(
-    texts: Sequence[str],
-    readings: Sequence[Reading],
-    spaced: Sequence[tuple[Closed, Reading]],
-    left_out: Sequence[bool],
-) -> Iterator[tuple[int, Span]]:
-    """Names that score high enough, with the number of their text, of texts that are not left out. `spaced` are sentences of the
-    texts without blanks in runs."""
-    choices = [
-        Choice("", "", []) if out else Choice.of(text, reading)
-        for text, reading, out in zip(texts, readings, left_out, strict=True)
+def _somebody(text: str, name: Scored) -> bool:
+    """Whether a name is on no list of what is never masked: 葛洪, 帕金森."""
+    return kept(text, Span(name.start, name.end, Kind.NAME, "lac:score", 0.7)) is None
+
+
+def weighed(names: Sequence[Scored], company: Company) -> list[tuple[float, Scored]]:
+    """The names with their scores in company, the best first."""
+    bias = COMPANY["bias"]
+    return sorted(
+        ((bias + sum(COMPANY.get(key, 0.0) * value for key, value in company.features(name)), name) for name in names),
+        reverse=True,
+    )
+
+
+def counting(text: str, names: Sequence[tuple[float, Scored]], marks: Marks) -> list[tuple[float, int, int]]:
+    """Scores and places of those of the weighed names that count; none reaches into a number, an address or a date."""
+    others = marks.covered(len(text))
+    sure = near(
+        text, [*marks.places(), *((n.start, n.end) for score, n in names if score >= SURE and _somebody(text, n))]
+    )
+    return [
+        (score, n.start, n.end)
+        for score, n in names
+        if score >= (BESIDE if sure[n.start] else LEAST) and not any(others[n.start : n.end])
     ]
-    runs = [(one, Choice.of(one.text, reading)) for one, reading in spaced]
-    certain = {index for index, choice in enumerate(choices) if choice.certain()}
-    certain |= {one.index for one, choice in runs if choice.certain()}
-    for index, choice in enumerate(choices):
-        for name in choice.take(index in certain):
-            yield index, _span(name, name.start, name.end)
-    for one, choice in runs:
-        for name in choice.take(one.index in certain):
-            if place := one.opened(name.start, name.end):
-                yield one.index, _span(name, *place)
 
 
-def _span(name: Scored, start: int, end: int) -> Span:
-    return Span(start, end, Kind.NAME, "lac:score", 0.7 if name.score >= name.least(False) else 0.66)
+def without_led(names: Sequence[tuple[float, int, int]], size: int) -> Iterator[tuple[float, int, int]]:
+    """Of two readings of one place in a text of `size` characters both are covered, unless one is far likelier."""
+    best = [-99.0] * size
+    for score, start, end in sorted(names, reverse=True):
+        if max(best[start:end]) <= score + LEAD:
+            yield score, start, end
+            best[start:end] = [max(score, other) for other in best[start:end]]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The text of a document, or a sentence of it without blanks in runs (`closed`)."""
+
+    index: int
+    text: str
+    reading: Reading
+    marks: Marks
+    closed: Closed | None = None
+
+
+def by_score(texts: Sequence[Text]) -> Iterator[tuple[int, Span]]:
+    """Names that score high enough, with the number of their document. Sentences of a document stand behind it."""
+    mass, marked, size = dict[int, float](), dict[int, int](), dict[int, int]()
+    found = defaultdict[int, list[tuple[float, int, int]]](list)
+    for one in texts:
+        names = possible(Place.of(one.text, one.reading), one.marks)
+        if one.closed is None:
+            mass[one.index], marked[one.index] = sum(map(likely, names)), len(one.marks.places())
+            size[one.index] = len(one.text)
+        company = Company(one.text, names, one.marks, mass[one.index] if one.closed else 0.0, marked[one.index])
+        for score, start, end in counting(one.text, weighed(names, company), one.marks):
+            if place := one.closed.opened(start, end) if one.closed else (start, end):
+                found[one.index].append((score, *place))
+    for index, each in found.items():
+        for score, start, end in without_led(each, size[index]):
+            yield index, Span(start, end, Kind.NAME, "lac:score", 0.7 if score >= SURE else 0.66)

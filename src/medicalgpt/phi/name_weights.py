@@ -12,6 +12,8 @@ def weights_of(name: str) -> dict[str, float]:
 
 NAMES: Final = weights_of("zh/weights_names")
 """Of the features of `name_features`."""
+COMPANY: Final = weights_of("zh/weights_company")
+"""Of the features of `name_company`."""
 GIVEN: Final = weights_of("zh/weights_given")
 """By how much (a natural logarithm) a character stands oftener in given names than in medical text; "?": one of no list."""
 PEOPLES: Final = weights_of("zh/weights_peoples")

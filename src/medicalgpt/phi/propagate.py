@@ -9,6 +9,7 @@ from medicalgpt.phi.fold import fold
 from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
+from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.spans import Span, merged, tidied
 
 SOURCE: Final = "propagated"
@@ -75,12 +76,24 @@ def _looked_for(value: str, kind: Kind) -> Iterable[str]:
     """What stands for a value elsewhere: itself, and for a Latin name its parts that are no common words."""
     if kind is Kind.NAME:
         if _HAN.search(value):
-            return [value] if len(value) > 1 else []
+            return [value, *_given(value)] if len(value) > 1 else []
         parts = [part for part in _PART.findall(value) if part.casefold() not in words("en/common_words")]
         return [value, *parts] if len(value) > 2 else parts
     if kind is Kind.ORGANIZATION:
         return [value] if len(value) > 3 else []
     return [value] if tells(kind, value) else []
+
+
+GIVEN_LEAST: Final = 1.5
+"""By how much each character of a given name must stand oftener in given names than in text, for it to be looked for alone."""
+
+
+def _given(name: str) -> list[str]:
+    """The given name of a full one, if it hardly stands for anything else: 晓燕 of 周晓燕."""
+    surname = 2 if name[:2] in words("zh/surnames") and len(name) == 4 else 1
+    given = name[surname:]
+    known = len(given) == 2 and len(name) == surname + 2 and name[:surname] in words("zh/surnames")
+    return [given] if known and all(GIVEN.get(char, 0.0) >= GIVEN_LEAST for char in given) else []
 
 
 def _places(field: str, wanted: Mapping[str, Kind]) -> Iterable[Span]:

@@ -30,7 +30,7 @@ class Rule:
 
     Every repetition in `regex` is bounded, so that one place costs a bounded time and a text a time that grows with its length.
     `check` raises the confidence to `checked` where it holds (a checksum); it never decides whether something is found.
-    `wanted` decides: it tells a real find from a look-alike.
+    `wanted` decides: it tells a real find from a look-alike. So does `fits`, which sees what stands around it, too.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Rule:
     check: Callable[[str], bool] | None = None
     checked: float = 0.99
     wanted: Callable[[str], bool] | None = None
+    fits: Callable[[re.Match[str]], bool] | None = None
 
     def find(self, folded: str) -> Iterator[Span]:
         """Spans of this rule in a folded text."""
@@ -48,6 +49,8 @@ class Rule:
             start, end = match.span(group)
             value = match.group(group)
             if start == end or (self.wanted is not None and not self.wanted(value)):
+                continue
+            if self.fits is not None and not self.fits(match):
                 continue
             sure = self.checked if self.check is not None and self.check(value) else self.confidence
             yield Span(start, end, self.kind, f"pattern:{self.name}", sure)

@@ -25,6 +25,11 @@ def no_amount(value: str) -> bool:
     return not value.endswith("000")
 
 
+def _no_count(value: str) -> bool:
+    """The same, and they are no two years."""
+    return no_amount(value) and not re.fullmatch(r"(?:19|20)\d{2}[ -](?:19|20)\d{2}", value)
+
+
 RULES: Final = (
     Rule(
         "mobile",
@@ -106,10 +111,10 @@ RULES: Final = (
         "hong kong phone alone",
         Kind.PHONE,
         re.compile(
-            rf"(?<![\dA-Za-z.+-])(?<!\d[ ,:-])(?:[5-9]\d{{3}}[ -]?\d{{4}}|[23]\d{{3}}[ -]\d{{4}}){END}(?![.,:]\d|[ -]\d|\s?(?:[/×x*%]|[a-zμ]|IU|U\b|[個个例人次]|[單单]位|拷|[萬万][^\W\d_]|[億亿]|元|[號号版]))"
+            rf"(?<![\dA-Za-z.+-])(?<!\d[ ,:-])(?:[5-9]\d{{3}}[ -]?\d{{4}}|[23]\d{{3}}[ -]\d{{4}}){END}(?![.,:]\d|[ -]\d|\s?(?:/\s?[A-Za-zμ\d個个例人次年月日天]|[×x*%]|[a-zμ]|IU|U\b|[個个例人次]|[單单]位|拷|[萬万][^\W\d_]|[億亿]|元|[號号版]))"
         ),
         0.66,
-        wanted=no_amount,
+        wanted=_no_count,
     ),
     Rule(
         "hong kong phone in brackets",

@@ -74,3 +74,17 @@ def test_a_specialty_names_no_clinic(text: str) -> None:
 )
 def test_a_name_before_a_specialty_does(text: str, name: str) -> None:
     assert name in _found(text, Kind.ORGANIZATION)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Reported in N Engl J Med 2019;380:1509 before.",
+        "See Ann Intern Med. 2021;174 and J Gen Intern Med 2020.",
+        "Published in Br J Gen Med, cited by Crit Care Med.",
+        "Smith and Jones et al. N Engl J Med 2019;380:1509.",
+    ],
+)
+def test_a_journal_is_no_institution(text: str) -> None:
+    kinds = {Kind.ORGANIZATION, Kind.ADDRESS}
+    assert [text[s.start : s.end] for s in Detector(("en",)).find([text])[0] if s.kind in kinds] == []

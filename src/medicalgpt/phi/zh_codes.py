@@ -1,0 +1,90 @@
+"""Numbers that nothing explains: what is no quantity, no date and no code of medicine stands, in a note, for somebody.
+
+The other way round than rules for each kind of number: a long number or code in Chinese text is taken for personal unless what stands beside
+it says what it counts or names.
+"""
+
+import re
+from typing import Final
+
+from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.rules import ZH_BETWEEN, Rule
+
+_UNIT: Final = re.compile(
+    r"\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d)"
+    r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣]"
+)
+"""What tells that a number before it counts something."""
+_COUNTS: Final = re.compile(
+    r"(?:[<>≤≥≈~¥￥$±×*^]|[约約达達近逾超共计計总總量度值数數率价價]|[额額压壓]|DNA|RNA|[费費]用?|收入|[花欠]了|拷[贝貝]|准字|批[准]?文?[号號]|(?:GB|YY|WS|DB|ISO|IEC|GB/T|ISBN|ISSN|PMID|CAS|doi)(?:/T)?)\s?[:=为為是]?\s?[A-Z]?$",
+    re.IGNORECASE,
+)
+"""What tells the same before it, or that a public number follows."""
+_PUBLIC: Final = re.compile(
+    r"(?:rs|NM|NP|NG|NC|XM|NCT|GSE|GSM|SRR|SRP|PRJ\w?|SB|PD|LY|SP|BAY|AZD|MK|ABT|AMG|BI|BMS|CP|GSK|PF|TAK|GB|YY|WS|ISO|IEC|DB|CN|ZL|EP|WO|US|ChiCTR|PMC|PMID|ISBN|ISSN|COVID|CD|HLA|IL|HGNC|OMIM|MIM|ATCC|CAS|EC|UN|GO)[-_]?\d",
+    re.IGNORECASE,
+)
+"""Codes of genes, substances, standards, trials and papers."""
+_YEARS: Final = re.compile(r"(?:19|20)\d\d(?:-(?:19|20)\d\d){0,2}")
+_DAY: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_RANGE: Final = re.compile(r"(\d{2,6})-(\d{2,6})")
+_NO_LABEL: Final = re.compile(
+    r"(?:准字|批准?文?|[标標]准|型|房|[货貨]|版|刊|文|公告|令|[规規]格|[专專]利|[邮郵]|[验驗][证證]|密|[条條]形|解|[数數]|[编編]|代|[尺]|[页頁])(?:[号號]|[编編]?[码碼]|代[码碼])$"
+)
+"""Labels of what is nobody's."""
+
+
+def _digits(value: str) -> int:
+    return sum(char.isdigit() for char in value)
+
+
+def _coded(value: str) -> bool:
+    """Whether a value has the digits of a code, and is no year."""
+    return _digits(value) >= 4 and not _YEARS.fullmatch(value)
+
+
+def _labeled(match: re.Match[str]) -> bool:
+    start, end = match.span("label")
+    return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not _UNIT.match(match.string, match.end())
+
+
+def _unexplained(match: re.Match[str]) -> bool:
+    """Whether nothing beside a number says what it counts or names."""
+    value, text = match.group(), match.string
+    if _digits(value) < 6 or _YEARS.fullmatch(value) or _PUBLIC.match(value) or value.endswith("000"):
+        return False
+    if (parts := _RANGE.fullmatch(value)) and len(parts[1]) == len(parts[2]) and parts[1] < parts[2]:
+        return False
+    return not _UNIT.match(text, match.end()) and not _COUNTS.search(text, max(0, match.start() - 10), match.start())
+
+
+RULES: Final = (
+    Rule(
+        "number of some kind",
+        Kind.OTHER_ID,
+        re.compile(
+            rf"(?<=[\u3400-\u9fff])(?P<label>[号號][码碼]?|[编編][号號码碼]|代[码碼]|[码碼]|ID){ZH_BETWEEN}(?P<v>[A-Z]{{0,5}}[-_]?\d(?:[-_]?[\dA-Z]){{3,23}})(?![\dA-Za-z])",
+            re.IGNORECASE,
+        ),
+        0.78,
+        wanted=_coded,
+        fits=_labeled,
+    ),
+    Rule(
+        "unexplained number",
+        Kind.OTHER_ID,
+        re.compile(
+            r"(?<![\dA-Za-z.,/+_-])(?<!\d[ :~])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
+        ),
+        0.62,
+        fits=_unexplained,
+    ),
+    Rule(
+        "compact day",
+        Kind.DATE,
+        re.compile(rf"(?<![\dA-Za-z./-]){_DAY.pattern}(?![\dA-Za-z./-])"),
+        0.7,
+        fits=lambda match: not _UNIT.match(match.string, match.end()),
+    ),
+)
+"""In no order; `spans.merged` prefers the surer one. They are for text that holds Chinese."""
