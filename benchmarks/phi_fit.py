@@ -3,7 +3,7 @@
 usage: phi_fit.py [--data FOLDER] [--write]
 Given names and non-names: made-up notes of phi_build.yaml and the templates and values that earlier versions were tuned on, around consultations
 of the tuning half; the same with templates and names of the third and fourth portion, which were reported before and are used up; and those
-consultations, exam questions and classics of the tuning half and what the third and fourth portion had of them, as they are. No name, template or text of the fifth portion is read. Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single
+consultations, exam questions and classics of the tuning half and what the third and fourth portion had of them, as they are. No name, template or text of the fifth and sixth portion is read. Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single
 characters enter the numbers. Half of the templates and texts are kept out first, to print what the score finds there; then all are fitted.
 """
 

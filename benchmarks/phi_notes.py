@@ -14,6 +14,9 @@ from typing import Final
 
 import yaml
 
+from phi_slots import KINDS as MORE_KINDS
+from phi_slots import MAKERS, parts
+
 VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 MORE: Final = [("cn", template) for template in VALUES["more"]]
 """Templates to write rules on only; they are never reported."""
@@ -34,17 +37,24 @@ FIFTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_fifth.yaml").read_text(encoding="utf-8")
 )
 """The same again, written before anybody saw what the third and fourth missed."""
+SIXTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_sixth.yaml").read_text(encoding="utf-8")
+)
+"""The same by another author, who had read neither rules, lists and weights nor the misses themselves; with the slots of phi_slots.py."""
 BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
 )
 """The same, to fit weights and to write rules on; never reported."""
+SLOT: Final = r"(\{\w\d?[姓名]?\})"
+"""A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓 or 名 for a part of the name."""
+FAMILIES: Final = ("surnames", "rare_surnames", "odd", "taiwan_surnames", "hong_kong_surnames")
 ODD, MINORITY, SPACED = 0.02, 0.015, 0.015
 """Shares of the later portions' names whose surname is a common word, too, of whole names without a Han surname, and of names with
 blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
-    "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+    **MORE_KINDS, "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
 }  # fmt: skip
 
 
@@ -65,13 +75,31 @@ class Maker:
         self._rng, self._region, self._values = rng, region, values
 
     def __call__(self, slot: str) -> str:
+        if slot in MAKERS:
+            return MAKERS[slot](self._rng, self._region, self._values)
         makers: dict[str, Callable[[], str]] = {
-            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": lambda: self._rng.choice(self._values["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
+            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": self._unit, "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
             "m": self._record, "s": self._insurance, "b": self._bank, "w": self._chat, "q": lambda: self._digits(self._rng.randint(6, 10), "123456789"), "e": self._email, "c": self._plate, "v": self._passport,
+            "f": lambda: self._rng.choice(self._values[f"{self._region}_letters"]),
         }  # fmt: skip
         return makers[slot]()
 
+    def form(self, name: str, which: str) -> str:
+        """What people call somebody for short: 姓, the family name, or 名, a given name of two characters or more; else all of the name."""
+        if name in self._values.get("minority", []):
+            return name
+        families = [family for key in FAMILIES for family in self._values.get(key, [])]
+        family, given = parts(name, families)
+        return family if which == "姓" else given if len(given) > 1 else name
+
+    def _unit(self) -> str:
+        return self._rng.choice(self._values.get(f"{self._region}_units", self._values["units"]))
+
     def _name(self) -> str:
+        if self._region == "hk" and "hong_kong_given" in self._values:
+            return self._rng.choice(self._values["hong_kong_surnames"]) + self._rng.choice(
+                self._values["hong_kong_given"]
+            )
         if self._region != "cn":
             return self._rng.choice(self._values["taiwan_surnames"]) + self._rng.choice(self._values["taiwan_given"])
         if "odd" in self._values and (pick := self._rng.random()) < ODD + MINORITY:
@@ -216,11 +244,12 @@ def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
     cut = rng.randint(0, len(sentences))
     trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
     text, values, traps = "".join(sentences[:cut]), [], []
-    for part in re.split(r"(\{\w\})", template):
-        if part.startswith("{"):
-            slot = part[1]
-            value = given.setdefault(slot, make(slot))
-            values.append((len(text), len(text) + len(value), KINDS[slot]))
+    for part in re.split(SLOT, template):
+        if re.fullmatch(SLOT, part):
+            slot, which = part.strip("{}姓名"), part[-2]
+            whole = given.setdefault(slot, make(slot[0]))
+            value = make.form(whole, which) if which in "姓名" else whole
+            values.append((len(text), len(text) + len(value), KINDS[slot[0]] if value == whole else "name short"))
             text += value
         else:
             text += part
