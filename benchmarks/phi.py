@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -10,8 +10,9 @@ report half that no earlier portion used, and those consultations themselves; th
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
 of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
 of the tuning half around its notes and of the report half by themselves; no consultations are left. `forms` (phi_forms.yaml) is a further
-portion to build on, with the carriers of `build`. Nothing here is unseen any more: phi_fit.py reads templates, names and texts of all but `tune`'s
-reported half; its --left-out fits without some of them, so that they can be measured on.
+portion to build on, with the carriers of `build`. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and abstracts of CSL, of the report
+half, and is the one that nothing was tuned on: phi_fit.py reads templates, names and texts of all others but `tune`'s reported half; its --left-out
+fits without some of them, so that they can be measured on.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -26,13 +27,13 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, THIRD, VALUES, Note, all_templates, notes
-from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries
+from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, SIXTH, THIRD, VALUES, Note, all_templates, notes
+from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries, subjects
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Which rows: `carriers` (what stands around notes: "consultations" or "exams") of `half` and the other sets of `others`; of carriers and
+    """Which rows: `carriers` (what stands around notes: "consultations", "exams" or "subjects") of `half` and the other sets of `others`; of carriers and
     exam questions, how many come first that others use, and how many at most are read."""
 
     half: int
@@ -53,9 +54,11 @@ PORTIONS = {
     "third": Portion(1, 1, THIRD, 3000),
     "fourth": Portion(0, 1, FOURTH, 2600, 1500),
     "fifth": Portion(0, 1, FIFTH, 3000, 3000, carriers="exams"),
+    "sixth": Portion(1, 1, SIXTH, 0, 4500, carriers="subjects"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
 }
+CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects}
 
 
 def interval(hit: int, of: int) -> str:
@@ -131,7 +134,9 @@ class Tally:
 
 
 def _told_apart(value: str, kind: str) -> str:
-    """Names whose surname is on the detector's list, those whose is not, those of peoples without one, and those with blanks."""
+    """Names whose surname is on the detector's list, those whose is not, those of peoples without one, those in letters and those with blanks."""
+    if kind == "name" and value.isascii():
+        return "name in letters"
     if kind == "name" and any(value in portion.values.get("minority", ()) for portion in PORTIONS.values()):
         return "name no family"
     if kind == "name" and " " in value:
@@ -202,8 +207,9 @@ def main() -> None:
     halves = (portion.others,)
     both = Detector() if {"notes", "clean"} & {*only} else None
     english = Detector(("en",), args.english.split(","))
-    carriers = exams(data) if portion.carriers == "exams" else consultations(data)
-    talks = chosen(carriers, (portion.half,), portion.most_carriers or args.texts, portion.carriers_after)
+    talks = chosen(
+        CARRIERS[portion.carriers](data), (portion.half,), portion.most_carriers or args.texts, portion.carriers_after
+    )
     if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
             mine = [

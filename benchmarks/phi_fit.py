@@ -128,7 +128,7 @@ def _used(
     """Notes of templates with their own values, and with those of `BUILD`."""
     mainland = [(r, t) for r, t in templates if r == "cn"]
     abroad = [(r, t) for r, t in templates if r != "cn"]
-    more = BUILD | {key: values[key] for key in ("latin", "hong_kong_latin") if key in values}
+    more = BUILD | {key: values[key] for key in ("cn_letters", "hk_letters") if key in values}
     return [
         *notes(mainland, carriers, count, seed, values),
         *notes(mainland, carriers, count * 2 // 3, seed + 1, more),
@@ -164,7 +164,9 @@ def read(texts: Sequence[str], made_of: Sequence[Note | None], out: Sequence[boo
     for text, reading, note, apart in zip(texts, lac().read(texts), made_of, out, strict=True):
         marks = Marks.from_spans([span for span in rules.by_rules(text) if kept(text, span) is None])
         values = note.values if note else ()
-        han = frozenset((a, b) for a, b, kind in values if kind == "name" and b - a > 1 and not text[a].isascii())
+        han = frozenset(
+            (a, b) for a, b, kind in values if kind in ("name", "name short") and b - a > 1 and not text[a].isascii()
+        )
         found.append(Read(text, reading, marks, han, note is not None, apart))
     return found
 

@@ -14,6 +14,9 @@ from typing import Final
 
 import yaml
 
+from phi_slots import KINDS as MORE_KINDS
+from phi_slots import MAKERS, parts
+
 VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 MORE: Final = [("cn", template) for template in VALUES["more"]]
 """Templates to write rules on only; they are never reported."""
@@ -34,6 +37,10 @@ FIFTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_fifth.yaml").read_text(encoding="utf-8")
 )
 """The same again, written before anybody saw what the third and fourth missed."""
+SIXTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_sixth.yaml").read_text(encoding="utf-8")
+)
+"""The same by another author, who had read neither rules, lists and weights nor the misses themselves; with the slots of phi_slots.py."""
 BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
 )
@@ -42,16 +49,16 @@ FORMS: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_forms.yaml").read_text(encoding="utf-8")
 )
 """The same, of as many forms as we could think of, written when the fifth was used up."""
-PAIRS: Final = frozenset(
-    s for v in (VALUES, FORMS) for key in ("rare_surnames", "taiwan_surnames") for s in v[key] if len(s) == 2
-)
+SLOT: Final = r"(\{\w\d?[姓名]?\})"
+"""A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓 or 名 for a part of the name."""
+FAMILIES: Final = ("surnames", "rare_surnames", "odd", "taiwan_surnames", "hong_kong_surnames")
 ODD, MINORITY, SPACED = 0.02, 0.015, 0.015
 """Shares of the later portions' names whose surname is a common word, too, of whole names without a Han surname, and of names with
 blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
-    "n": "name", "d": "name", "r": "name", "f": "name", "k": "name", "g": "name", "l": "name", "a": "address", "u": "organization", "y": "date",
-    "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number", "o": "number",
+    "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
+    **MORE_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
 }  # fmt: skip
 
 
@@ -72,13 +79,31 @@ class Maker:
         self._rng, self._region, self._values = rng, region, values
 
     def __call__(self, slot: str) -> str:
+        if slot in MAKERS:
+            return MAKERS[slot](self._rng, self._region, self._values)
         makers: dict[str, Callable[[], str]] = {
-            "n": self._name, "d": self._name, "r": self._name, "f": self._name, "l": self._latin, "o": self._code, "a": self._address, "u": lambda: self._rng.choice(self._values["units"]), "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
+            "n": self._name, "d": self._name, "r": self._name, "a": self._address, "u": self._unit, "y": self._date, "i": self._id, "p": self._mobile, "t": self._landline,
             "m": self._record, "s": self._insurance, "b": self._bank, "w": self._chat, "q": lambda: self._digits(self._rng.randint(6, 10), "123456789"), "e": self._email, "c": self._plate, "v": self._passport,
+            "C": self._code, "f": lambda: self._rng.choice(self._values[f"{self._region}_letters"]),
         }  # fmt: skip
         return makers[slot]()
 
+    def form(self, name: str, which: str) -> str:
+        """What people call somebody for short: 姓, the family name, or 名, a given name of two characters or more; else all of the name."""
+        if name in self._values.get("minority", []):
+            return name
+        families = [family for key in FAMILIES for family in self._values.get(key, [])]
+        family, given = parts(name, families)
+        return family if which == "姓" else given if len(given) > 1 else name
+
+    def _unit(self) -> str:
+        return self._rng.choice(self._values.get(f"{self._region}_units", self._values["units"]))
+
     def _name(self) -> str:
+        if self._region == "hk" and "hong_kong_given" in self._values:
+            return self._rng.choice(self._values["hong_kong_surnames"]) + self._rng.choice(
+                self._values["hong_kong_given"]
+            )
         if self._region != "cn":
             return self._rng.choice(self._values["taiwan_surnames"]) + self._rng.choice(self._values["taiwan_given"])
         if "odd" in self._values and (pick := self._rng.random()) < ODD + MINORITY:
@@ -88,9 +113,6 @@ class Maker:
         family = self._rng.choice(self._values["rare_surnames" if self._rng.random() < 0.25 else "surnames"])
         name = family + self._rng.choice(self._values["given"])
         return " ".join(name) if "spaced" in self._values and self._rng.random() < SPACED else name
-
-    def _latin(self) -> str:
-        return self._rng.choice(self._values["hong_kong_latin" if self._region == "hk" else "latin"])
 
     def _code(self) -> str:
         year = self._rng.randint(18, 25)
@@ -238,12 +260,12 @@ def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
     cut = rng.randint(0, len(sentences))
     trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
     text, values, traps = "".join(sentences[:cut]), [], []
-    for part in re.split(r"(\{\w\})", template):
-        if re.fullmatch(r"\{\w\}", part):
-            slot = part[1]
-            made = _part(slot, given.setdefault("n", make("n"))) if slot in "kg" else make(slot)
-            value = given.setdefault(slot, made)
-            values.append((len(text), len(text) + len(value), KINDS[slot]))
+    for part in re.split(SLOT, template):
+        if re.fullmatch(SLOT, part):
+            slot, which = part.strip("{}姓名"), part[-2]
+            whole = given.setdefault(slot, make(slot[0]))
+            value = make.form(whole, which) if which in "姓名" else whole
+            values.append((len(text), len(text) + len(value), KINDS[slot[0]] if value == whole else "name short"))
             text += value
         else:
             text += part
@@ -255,15 +277,6 @@ def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
     ]
     text += trap + "".join(sentences[cut:])
     return Note(text, tuple(values), tuple(traps), template)
-
-
-def _part(slot: str, name: str) -> str:
-    """The surname of a name, or its given name where that is of two characters; all of a name with neither."""
-    surname = 2 if name[:2] in PAIRS else 1
-    given = name[surname:]
-    if " " in name or "·" in name or len(given) not in (1, 2):
-        return name
-    return name[:surname] if slot == "k" else given if len(given) == 2 else name
 
 
 def all_templates(values: dict[str, list[str]] = VALUES) -> list[tuple[str, str]]:

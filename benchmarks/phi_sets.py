@@ -13,6 +13,17 @@ TITLE = re.compile(
     r"^(?:Drs?|Mrs?|Ms|Miss|Prof)\b\.?\s*|^(?:case|patient|site|medicare)?\s*(?:id)?:?\s*(?=#?\w*\d)", re.IGNORECASE
 )
 
+MEDICAL = ("anatomy", "clinical_knowledge", "college_medical_statistics", "college_medicine", "genetics", "nutrition", "professional_medicine", "traditional_chinese_medicine", "virology")  # fmt: skip
+PAPERS = {
+    "中医学/中药学",
+    "公共卫生与预防医学",
+    "口腔医学",
+    "基础医学/临床医学",
+    "药学",
+    "心理学",
+    "生物学/生物科学与工程",
+}
+
 
 def half(text: str) -> int:
     """0: the half that rules were written on, 1: the half that is reported."""
@@ -38,6 +49,18 @@ def exams(data: Path) -> list[str]:
     for file in sorted((data / "Fzkuji+LLaMA-Factory/data").rglob("test.json")):
         found |= {str(row["input"]) for row in json.loads(file.read_text(encoding="utf-8"))}
     return sorted(found)
+
+
+def subjects(data: Path) -> list[str]:
+    """Questions and options of CMMLU's medical subjects and abstracts of the medical papers of CSL's sample."""
+    found = set()
+    for subject in MEDICAL:
+        with (data / f"haonan-li+CMMLU/data/test/{subject}.csv").open(encoding="utf-8", newline="") as lines:
+            for row in csv.DictReader(lines):
+                found.add("\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]))
+    with (data / "ydli-ai+CSL/benchmark/cls_dcp/dev.tsv").open(encoding="utf-8") as lines:
+        rows = [line.rstrip("\n").split("\t") for line in lines]
+    return sorted(found | {f"{abstract}\n" for _, abstract, field in rows if field in PAPERS})
 
 
 def answers(data: Path) -> list[str]:
