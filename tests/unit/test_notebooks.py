@@ -32,10 +32,7 @@ ELSEWHERE = {
     "Colab": "https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb",
     "ModelScope": "https://modelscope.cn/notebook/share/github/{repository}/blob/main/notebooks/{name}.ipynb",
 }
-# Until `make notebooks BOOKS=training_ppo` has stored what it shows: its code was changed and ran in the short settings only.
-NOT_RUN = {"run_training_ppo_pipeline"}
 every = pytest.mark.parametrize("name", STAGES)
-stored = pytest.mark.parametrize("name", [name for name in STAGES if name not in NOT_RUN])
 
 
 def path(name: str) -> Path:
@@ -78,18 +75,12 @@ def test_it_is_valid(name: str) -> None:
 
 
 # -- what is stored -----------------------------------------------------------------------------------------------------
-@stored
+@every
 def test_its_outputs_are_of_its_code(name: str) -> None:
     told = book(name).metadata.medicalgpt
     assert told.sources == sources(book(name)), f"{name}: its code was changed; make notebooks, or give back the code"
     assert [one.execution_count for one in code(name)] == list(range(1, len(code(name)) + 1)), "top to bottom, once"
     assert told.minutes > 1, "not the short settings"
-
-
-def test_what_was_not_run_shows_nothing_old() -> None:
-    for name in NOT_RUN:
-        assert "medicalgpt" not in book(name).metadata, f"{name} was run: take it out of NOT_RUN"
-        assert [one.id for one in code(name) if one.outputs or one.execution_count] == []
 
 
 def test_a_changed_cell_is_noticed() -> None:
@@ -101,7 +92,7 @@ def test_a_changed_cell_is_noticed() -> None:
     assert sources(other) != sources(found) == sources(said)
 
 
-@stored
+@every
 def test_charts_are_stored_in_full_width(name: str) -> None:
     for wanted in CHARTS[name]:
         pictures = [o.data["image/png"] for o in cell(name, wanted).outputs if "image/png" in o.get("data", {})]

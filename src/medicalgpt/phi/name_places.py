@@ -116,8 +116,13 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
         foreign = foreign and last in PEOPLES
         if size > 3 and not foreign and (size > 4 or text[start : start + 2] not in PAIRS):
             return
-        if behind < ceiling * size and not _no_name(place.text[start:end]):
+        if behind < ceiling * size and not _no_name(place.text[start:end]) and not _cuts_title(text, end):
             yield end
+
+
+def _cuts_title(text: str, end: int) -> bool:
+    """Whether a name that ends there would take the beginning of a title: 刘主 of 刘主任."""
+    return any(text[end - 1 : end + more] in CALLED_WORDS for more in (1, 2, 3))
 
 
 def _in_place(text: str, start: int) -> bool:

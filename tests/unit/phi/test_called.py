@@ -58,3 +58,13 @@ def test_a_name_before_words_that_eponyms_stand_before_is_a_name(text: str, name
 @pytest.mark.parametrize("text", ["患者家属问白塞病能否治愈", "医生查霍夫曼征阳性", "老师讲桥本病病因"])
 def test_eponyms_in_chinese_stay(text: str) -> None:
     assert _names(text) == []
+
+
+@pytest.mark.parametrize("title", ["主任", "医生", "护士长", "教授", "老师", "师傅", "大夫"])
+@pytest.mark.parametrize(
+    "note", ["患者王建国，请刘{}会诊。", "张伟医生建议手术，刘{}同意。", "住院号20231145，沈{}查房后嘱继续观察。"]
+)
+def test_no_name_takes_the_beginning_of_a_title(note: str, title: str) -> None:
+    text = note.format(title)
+    at = text.index(title)
+    assert not [span for span in DETECTOR.find([text])[0] if span.start < at + len(title) and span.end > at]
