@@ -17,6 +17,8 @@ from typing import Final
 import torch
 from torch.library import Library, get_kernel
 
+from medicalgpt.kernels.primitive_cache import bound_primitive_caches
+
 _LEAST: Final = 1 << 21  # multiplications of a product; of fewer the way through Python would cost more than is gained
 _AT_ONCE: Final = 1 << 22  # numbers of a product that is added to others
 _CPU: Final = "CPU"
@@ -31,6 +33,9 @@ def quick_products() -> Iterator[None]:
     if not _mkl_is_slow():
         yield
         return
+    bound_primitive_caches(
+        rows=1
+    )  # every packed row has another length, and oneDNN would keep code for a thousand of them
     with _lock:
         if not _open:
             _replace(Library("aten", "IMPL"))
@@ -67,7 +72,14 @@ def _replace(library: Library) -> None:
         return product(a, b)
 
     def addmm(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, beta: float = 1, alpha: float = 1) -> torch.Tensor:
-        if c.dim() != 1 or c.shape != b.shape[1:] or c.dtype != a.dtype or (beta, alpha) != (1, 1) or not fits(a, b):
+        if (
+            c.dim() != 1
+            or not c.is_contiguous()
+            or c.shape != b.shape[1:]
+            or c.dtype != a.dtype
+            or (beta, alpha) != (1, 1)
+            or not fits(a, b)
+        ):
             return own_addmm(c, a, b, beta=beta, alpha=alpha)
         return product(a, b, c)
 

@@ -1,5 +1,6 @@
 """Products by oneDNN: those of float64 up to rounding, for every layout, and torch's own wherever they are not for it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 
@@ -53,6 +54,27 @@ def test_every_layout_gives_the_product(left: str, right: str, asked: list[tuple
             assert close(torch.nn.functional.linear(a, b.t(), row), wanted + row, k)
             assert close(whole.clone().addmm_(a, b), wanted + whole, k)
     assert len(asked) == 4 * len(SIZES)
+
+
+@pytest.mark.parametrize(
+    "bias", [torch.randn(600)[::2], torch.randn(300, 5)[:, 2], torch.full((1,), 3.0).expand(300)], ids=str
+)
+def test_a_bias_with_gaps_is_for_torchs_own(bias: torch.Tensor, asked: list[tuple[int, ...]]) -> None:
+    a, b = torch.randn(256, 129), torch.randn(129, 300)
+    wanted = bias.double() + a.double() @ b.double()
+    with quick_products():
+        assert close(torch.addmm(bias, a, b), wanted, 129)
+        assert close(torch.nn.functional.linear(a, b.t(), bias), wanted, 129)
+    assert not asked
+
+
+def test_few_kinds_of_products_are_kept_ready(asked: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    with quick_products():
+        assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == os.environ["LRU_CACHE_CAPACITY"] == "128"
+    assert not asked
 
 
 def test_a_sum_is_added_to_in_parts(asked: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
