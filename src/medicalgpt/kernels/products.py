@@ -33,9 +33,8 @@ def quick_products() -> Iterator[None]:
     if not _mkl_is_slow():
         yield
         return
-    bound_primitive_caches(
-        rows=1
-    )  # every packed row has another length, and oneDNN would keep code for a thousand of them
+    # Every packed row has another length, and oneDNN would keep code for a thousand of them.
+    bound_primitive_caches(rows=1)
     with _lock:
         if not _open:
             _replace(Library("aten", "IMPL"))
