@@ -56,15 +56,14 @@ def test_every_layout_gives_the_product(left: str, right: str, asked: list[tuple
     assert len(asked) == 4 * len(SIZES)
 
 
-@pytest.mark.parametrize(
-    "bias", [torch.randn(600)[::2], torch.randn(300, 5)[:, 2], torch.full((1,), 3.0).expand(300)], ids=str
-)
-def test_a_bias_with_gaps_is_for_torchs_own(bias: torch.Tensor, asked: list[tuple[int, ...]]) -> None:
-    a, b = torch.randn(256, 129), torch.randn(129, 300)
-    wanted = bias.double() + a.double() @ b.double()
+@pytest.mark.parametrize("gaps", ["every second", "a column", "one number"])
+def test_a_bias_with_gaps_is_for_torchs_own(gaps: str, asked: list[tuple[int, ...]]) -> None:
+    a, b, one = torch.randn(256, 129), torch.randn(129, 300), torch.full((1,), 3.0)
+    bias = {"every second": torch.randn(600)[::2], "a column": torch.randn(300, 5)[:, 2], "one number": one.expand(300)}
+    wanted = bias[gaps].double() + a.double() @ b.double()
     with quick_products():
-        assert close(torch.addmm(bias, a, b), wanted, 129)
-        assert close(torch.nn.functional.linear(a, b.t(), bias), wanted, 129)
+        assert close(torch.addmm(bias[gaps], a, b), wanted, 129)
+        assert close(torch.nn.functional.linear(a, b.t(), bias[gaps]), wanted, 129)
     assert not asked
 
 
