@@ -29,7 +29,6 @@ from sklearn.linear_model import LogisticRegression
 import medicalgpt.phi.lists
 from medicalgpt.phi import Detector, name_weights
 from medicalgpt.phi.fold import fold
-from medicalgpt.phi.keep import kept
 from medicalgpt.phi.lac import Reading, lac
 from medicalgpt.phi.name_company import Company, Marks
 from medicalgpt.phi.name_features import features
@@ -162,7 +161,7 @@ def read(texts: Sequence[str], made_of: Sequence[Note | None], out: Sequence[boo
     rules = Detector(("zh", "en"), ("patterns", "names"))
     found = []
     for text, reading, note, apart in zip(texts, lac().read(texts), made_of, out, strict=True):
-        marks = Marks.from_spans([span for span in rules.by_rules(text) if kept(text, span) is None])
+        marks = Marks.of_text(text, rules.by_rules(text))
         values = note.values if note else ()
         han = frozenset(
             (a, b) for a, b, kind in values if kind in ("name", "name short") and b - a > 1 and not text[a].isascii()

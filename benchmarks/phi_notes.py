@@ -15,7 +15,7 @@ from typing import Final
 import yaml
 
 from phi_slots import KINDS as MORE_KINDS
-from phi_slots import MAKERS, parts
+from phi_slots import MAKERS, digits, parts
 
 VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 MORE: Final = [("cn", template) for template in VALUES["more"]]
@@ -127,7 +127,7 @@ class Maker:
         )
 
     def _digits(self, n: int, first: str = "0123456789") -> str:
-        return self._rng.choice(first) + "".join(self._rng.choice("0123456789") for _ in range(n - 1))
+        return digits(self._rng, n, first)
 
     def _damaged(self, value: str) -> str:
         """As forms and scanners leave numbers: mostly as they are."""

@@ -130,6 +130,10 @@ class Ledger:
                     "this is a defect in medicalgpt, please report it"
                 )
 
+    def reasons_said(self) -> str:
+        """Why rows were not kept as they were, with how many; empty where there is none."""
+        return "; ".join(f"{n} × {reason}" for reason, n in self.as_dict()["reasons"].items())
+
     def as_dict(self) -> dict[str, Any]:
         """The form written to the manifest."""
         unread = Counter[str]()

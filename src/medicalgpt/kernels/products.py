@@ -24,7 +24,7 @@ _AT_ONCE: Final = 1 << 22  # numbers of a product that is added to others
 _CPU: Final = "CPU"
 
 _lock = threading.Lock()
-_open: list[Library] = []  # one for each block that is open; the first holds the operators
+_open: list[Library] = []  # for each block that is open the one that holds the operators of all
 
 
 @contextmanager
@@ -36,16 +36,14 @@ def quick_products() -> Iterator[None]:
     # Every packed row has another length, and oneDNN would keep code for a thousand of them.
     bound_primitive_caches(rows=1)
     with _lock:
-        if not _open:
-            _replace(Library("aten", "IMPL"))
-        _open.append(_open[0])
+        _open.append(_open[0] if _open else _replaced())
     try:
         yield
     finally:
         with _lock:
-            _open.pop()
-            if len(_open) == 1:
-                _open.pop()._destroy()
+            library = _open.pop()
+            if not _open:
+                library._destroy()
 
 
 def _mkl_is_slow() -> bool:
@@ -61,26 +59,18 @@ def _vendor() -> str:
         return platform.processor()
 
 
-def _replace(library: Library) -> None:
-    """Give torch other kernels for these operators, until the library is destroyed. What is not for oneDNN goes to its own."""
+def _replaced() -> Library:
+    """Other kernels for torch's operators, until the library is destroyed. What is not for oneDNN goes to its own."""
     own_mm, own_addmm, own_addmm_ = map(_own, ("mm", "addmm", "addmm_"))
 
     def mm(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        if not fits(a, b):
-            return own_mm(a, b)
-        return product(a, b)
+        return product(a, b) if fits(a, b) else own_mm(a, b)
 
     def addmm(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, beta: float = 1, alpha: float = 1) -> torch.Tensor:
-        if (
-            c.dim() != 1
-            or not c.is_contiguous()
-            or c.shape != b.shape[1:]
-            or c.dtype != a.dtype
-            or (beta, alpha) != (1, 1)
-            or not fits(a, b)
-        ):
-            return own_addmm(c, a, b, beta=beta, alpha=alpha)
-        return product(a, b, c)
+        row = c.dim() == 1 and c.is_contiguous() and c.shape == b.shape[1:] and c.dtype == a.dtype
+        if row and (beta, alpha) == (1, 1) and fits(a, b):
+            return product(a, b, c)
+        return own_addmm(c, a, b, beta=beta, alpha=alpha)
 
     def addmm_(c: torch.Tensor, a: torch.Tensor, b: torch.Tensor, *, beta: float = 1, alpha: float = 1) -> torch.Tensor:
         if c.dtype != a.dtype or (beta, alpha) != (1, 1) or not fits(a, b) or c.shape != (len(a), b.shape[1]):
@@ -92,11 +82,12 @@ def _replace(library: Library) -> None:
             some.add_(product(part, b))
         return c
 
+    library = Library("aten", "IMPL")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that they are there already is the point
         for name, kernel in (("mm", mm), ("addmm", addmm), ("addmm_", addmm_)):
             library.impl(name, kernel, _CPU)
-    _open.append(library)
+    return library
 
 
 def _own(name: str) -> Callable[..., torch.Tensor]:

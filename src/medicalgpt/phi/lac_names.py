@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import accumulate, groupby
 from typing import Final
 
-from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Word, lac
 from medicalgpt.phi.name_blanks import closed
@@ -56,10 +55,7 @@ def by_network(folded: Sequence[str], known: Sequence[Sequence[Span]], of: Seque
 
 def _of_documents(texts: Sequence[str], known: Sequence[Sequence[Span]]) -> Iterator[tuple[int, Span]]:
     """The same of whole documents, with the number of each."""
-    marks = [
-        Marks.from_spans([span for span in spans if kept(text, span) is None])
-        for text, spans in zip(texts, known, strict=True)
-    ]
+    marks = [Marks.of_text(text, spans) for text, spans in zip(texts, known, strict=True)]
     old = [classical(text) and not mark.places() for text, mark in zip(texts, marks, strict=True)]
     spaced = [one for one in closed(texts) if not old[one.index]]
     readings = lac().read([*texts, *(one.text for one in spaced)])

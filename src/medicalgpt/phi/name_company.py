@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.spans import Span
 
@@ -41,6 +42,11 @@ class Marks:
     """Where rules found something in a text: by sort, ends and starts in order."""
 
     of: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+
+    @classmethod
+    def of_text(cls, text: str, spans: Sequence[Span]) -> "Marks":
+        """Of spans that rules found in a text, without what is never masked."""
+        return cls.from_spans([span for span in spans if kept(text, span) is None])
 
     @classmethod
     def from_spans(cls, spans: Sequence[Span]) -> "Marks":

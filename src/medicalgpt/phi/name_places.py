@@ -1,7 +1,7 @@
 """Where in a text a Chinese name may stand, and what is known of the places around it."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,9 +120,18 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
             yield end
 
 
+def _across(text: str, at: int, known: Container[str], before: int, behind: int) -> bool:
+    """Whether a known word stands across a place, with no more characters before and behind it than these."""
+    return any(
+        text[begin:end] in known
+        for begin in range(max(0, at - before), at)
+        for end in range(at + 1, min(len(text), at + behind) + 1)
+    )
+
+
 def _cuts_title(text: str, end: int) -> bool:
     """Whether a name that ends there would take the beginning of a title: 刘主 of 刘主任."""
-    return any(text[end - 1 : end + more] in CALLED_WORDS for more in (1, 2, 3))
+    return _across(text, end, CALLED_WORDS, 1, 3)
 
 
 def _in_place(text: str, start: int) -> bool:
@@ -141,11 +150,7 @@ def _behind_person(text: str, at: int) -> bool:
 
 def _within_person(text: str, at: int) -> bool:
     """Whether a word for people or a title goes on at a place: 主任 before 同意."""
-    return any(
-        text[begin:end] in PERSONS or text[begin:end] in CALLED_WORDS
-        for begin in range(max(0, at - 3), at)
-        for end in range(at + 1, min(len(text), at + 3) + 1)
-    )
+    return _across(text, at, PERSONS, 3, 3) or _across(text, at, CALLED_WORDS, 3, 3)
 
 
 def _time(place: Place, start: int) -> bool:
@@ -166,8 +171,4 @@ def _no_name(value: str) -> bool:
 
 def within_word(text: str, at: int) -> bool:
     """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
-    return any(
-        text[begin:end] in INSIDE
-        for begin in range(max(0, at - 3), at)
-        for end in range(at + 1, min(len(text), at + 4) + 1)
-    )
+    return _across(text, at, INSIDE, 3, 4)

@@ -7,6 +7,7 @@ Each possible name has a score by itself (`name_features`), and a second one tha
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final
 
 from medicalgpt.phi.keep import kept
@@ -33,21 +34,22 @@ CERTAIN: Final = 0.0
 """Near a possible name of this score by itself more names are likely."""
 
 
-def scored(place: Place, certain: Sequence[tuple[int, int]] = ()) -> list[Scored]:
-    """The possible names of a text and the score of each by itself; more of them near `certain` places."""
-    bias, found = NAMES["bias"], []
-    for start, end in candidates(place, certain):
-        score = bias + sum(NAMES.get(name, 0.0) * value for name, value in features(place, start, end))
-        if score >= HOPELESS:
-            found.append(Scored(score, start, end, family(place.plain, start, end)[0]))
-    return found
+def _scored(place: Place, start: int, end: int) -> Scored:
+    """A possible name of a text with its score by itself."""
+    score = NAMES["bias"] + sum(NAMES.get(name, 0.0) * value for name, value in features(place, start, end))
+    return Scored(score, start, end, family(place.plain, start, end)[0])
 
 
 def possible(place: Place, marks: Marks) -> list[Scored]:
     """The possible names of a text: more of them near numbers of people, labeled names and names that are certain by themselves."""
-    names = scored(place)
+    score = cache(partial(_scored, place))  # most are possible both times
+
+    def found(certain: Sequence[tuple[int, int]] = ()) -> list[Scored]:
+        return [name for at in candidates(place, certain) if (name := score(*at)).score >= HOPELESS]
+
+    names = found()
     certain = [*marks.places(), *((n.start, n.end) for n in names if n.score >= CERTAIN and _somebody(place.text, n))]
-    return scored(place, certain) if certain else names
+    return found(certain) if certain else names
 
 
 def _somebody(text: str, name: Scored) -> bool:

@@ -171,7 +171,7 @@ def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Cont
                 _publish(temp / name, folder / name)
     ledger = making.ledger.as_dict()
     if len(TreeStore(folder / "train")) == 0:
-        why = "; ".join(f"{n} × {reason}" for reason, n in ledger["reasons"].items()) or "all were held out"
+        why = making.ledger.reasons_said() or "all were held out"
         raise DataError(f"no row of data.train is left to train on: {why}")
     numbers = {str(file): number for number, part in enumerate(contents[0].found.parts) for file in part.files}
     parts = [numbers[file] for file in TreeStore(folder / "train").meta["files"]]

@@ -12,6 +12,7 @@ from medicalgpt.errors import ConfigError
 from medicalgpt.hub.address import is_commit, parse
 from medicalgpt.models.locate import hub_address, hub_model
 from medicalgpt.runs.folder import RunFolder
+from medicalgpt.training.others import beside
 
 _LISTS = ("train", "eval", "replay")
 
@@ -49,7 +50,7 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
 
 
 def _models(config: StageConfig) -> tuple[NamedModel, ...]:
-    return (config.base_model, *config.adapter_model, *config.other_models)
+    return (config.base_model, *beside(config))
 
 
 def named_data(data: DataConfig) -> dict[str, list[str | DataSource]]:

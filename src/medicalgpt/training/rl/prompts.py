@@ -81,7 +81,7 @@ def read_prompt_set(data: DataConfig, template: ChatTemplate, new_tokens: int, s
         train = [row for row, key in zip(train, keys) if key not in chosen]
     ledger.check()
     if not train:
-        why = "; ".join(f"{n} × {reason}" for reason, n in ledger.as_dict()["reasons"].items()) or "all were held out"
+        why = ledger.reasons_said() or "all were held out"
         raise DataError(f"no prompt is left to train on: {why}")
     if not held:
         notes.append("no prompts are held out, so there are no held-out numbers")
