@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from medicalgpt.generate.sampling import Sampling
 
 
-@option.model_command(sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one.")
+@option.model_command(
+    sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one.", inference_only=True
+)
 def chat(
     options: ModelOptions,
     sampling: option.SamplingOptions,

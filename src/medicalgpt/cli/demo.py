@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # lazy: heavy
 _PAGE = "Page"
 
 
-@option.model_command(sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one each.")
+@option.model_command(
+    sampling=option.SamplingOptions(), seed_help="Seed of the answers; default: a new one each.", inference_only=True
+)
 def demo(
     options: ModelOptions,
     sampling: option.SamplingOptions,

@@ -24,6 +24,7 @@ BadRows = Literal["report", "error"]
     tools=True,
     sampling=option.SamplingOptions(max_new_tokens=256, temperature=0.0, top_p=1.0, seed=42),
     seed_help="Seed of sampled answers.",
+    inference_only=True,
 )
 def generate(
     options: ModelOptions,

@@ -170,6 +170,7 @@ def model_options(given: argparse.Namespace) -> ModelOptions:
         quantization="int8" if given.load_in_8bit else "nf4" if given.load_in_4bit else "none",
         trust_remote_code=given.trust_remote_code,
         device_map="auto" if _several(given) else None,
+        inference_only=True,
     )
 
 

@@ -216,7 +216,11 @@ _SAMPLING_TYPES: dict[str, Any] = {
 
 
 def model_command(
-    *, tools: bool = False, sampling: SamplingOptions | None = None, seed_help: str = ""
+    *,
+    tools: bool = False,
+    sampling: SamplingOptions | None = None,
+    seed_help: str = "",
+    inference_only: bool = False,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of a model.
 
@@ -227,6 +231,7 @@ def model_command(
         tools: with `--tool-format`.
         sampling: the defaults of the sampling options; None: the command has none.
         seed_help: what `--seed` says.
+        inference_only: the command's model answers, and nothing else is done with it.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -238,7 +243,8 @@ def model_command(
 
         @functools.wraps(command)
         def run(**given: Any) -> None:
-            how: dict[str, Any] = {"options": ModelOptions(**{name: given.pop(name) for name in wanted})}
+            chosen = {name: given.pop(name) for name in wanted}
+            how: dict[str, Any] = {"options": ModelOptions(**chosen, inference_only=inference_only)}
             if sampling is not None:
                 drawn = {f.name: given.pop(f.name) for f in fields(SamplingOptions)}
                 how["sampling"] = SamplingOptions(**{**drawn, "stop": tuple(drawn["stop"] or ())})

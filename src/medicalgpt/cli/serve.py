@@ -17,7 +17,7 @@ _SERVER = "Server"
 _LIMITS = "Limits"
 
 
-@option.model_command(tools=True)
+@option.model_command(tools=True, inference_only=True)
 def serve(
     options: ModelOptions,
     model: option.Model,

@@ -70,14 +70,16 @@ class Engine:
     """What was loaded, for comparing two calls: places, size and time of weight files, number type, template hash."""
     loaded: InitVar[Backend | None] = None
     """A backend for the model; default: the best for `model`."""
+    inference_only: InitVar[bool] = False
+    """As in `ModelOptions`."""
 
-    def __post_init__(self, loaded: Backend | None) -> None:
+    def __post_init__(self, loaded: Backend | None, inference_only: bool) -> None:
         if loaded is None:
             assert self.model is not None
             ends = stop_ids(self.template, getattr(unwrap(self.model), "generation_config", None))
             # Padding is masked out, so any id will do for a tokenizer without a pad token.
             known = known_tokens_of(self.model, self.tokenizer)
-            loaded = backend_for(self.model, ends, self.template.pad_id or 0, known)
+            loaded = backend_for(self.model, ends, self.template.pad_id or 0, known, inference_only)
         self.backend: Backend = loaded
         self.stop_ids = list(loaded.stop_ids)
         special = self.template.encoder.special
@@ -118,6 +120,7 @@ class Engine:
         tensor_parallel: int = 1,
         memory_share: float | None = None,
         adapters: Mapping[str, str] | None = None,
+        inference_only: bool = False,
         say: Say = to_stderr,
     ) -> "Engine":
         """Load a run folder, model folder, adapter folder, embedded model or Hub id; on the GPU where there is one.
@@ -151,6 +154,7 @@ class Engine:
             tensor_parallel=tensor_parallel,
             memory_share=memory_share,
             adapters=adapters or {},
+            inference_only=inference_only,
         )
         return cls.with_options(fspath(run_or_path), options, say)
 
@@ -162,7 +166,8 @@ class Engine:
             opened = on_llamacpp(asked)
         else:
             opened = on_vllm(asked) if options.backend == "vllm" else on_torch(asked)
-        return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded=opened.backend)
+        loaded, only = opened.backend, options.inference_only
+        return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded, only)
 
     @property
     def context(self) -> int | None:

@@ -31,6 +31,8 @@ class ModelOptions:
         tensor_parallel: with vllm, GPUs that share every weight.
         memory_share: with vllm, the share of a GPU's memory that it takes; None: vLLM's own.
         adapters: with vllm or on the web page, further adapters by name (folder or run), of which each answer may have another.
+        inference_only: the model will answer and nothing else. On a CPU its float32 weights are then laid out for that once, in place,
+            where they would be copied for every call; `Engine.model` cannot be trained or saved any more.
     """
 
     adapter: str | None = None
@@ -50,6 +52,7 @@ class ModelOptions:
     tensor_parallel: int = 1
     memory_share: float | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
+    inference_only: bool = False
 
     @property
     def for_vllm(self) -> list[str]:

@@ -99,6 +99,7 @@ class SharedBase:
         """
         found = _find(base, adapters, plain, options.get("trust_remote_code", False), options.get("revision"))
         first, *others = adapters
+        options["inference_only"] = False  # adapters go on and off a base that stays as it is
         engines = {first: Engine.open(base, adapter=adapters[first], template=template, **options)}
         model = engines[first].model
         if model is None:

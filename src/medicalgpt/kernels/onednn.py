@@ -10,6 +10,7 @@ weights are not touched.
 """
 
 import types
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
@@ -18,18 +19,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_main_memory
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.kernels.lora import LoraLinear, is_lora_linear
+from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.kernels.patched import Network
 
 _ROWS = 32  # what the layout is made for; it serves 1 to 1,000 rows as well (measured)
+_AT_ONCE = 64 << 20  # bytes of weights that are let go before the system has them back
 _SHARE = 0.5  # of the free memory that copies may take
 
 
 @contextmanager
 def onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTokens | None = None) -> Iterator[int]:
-    """Run linear layers on copies of their weights in oneDNN's layout; gives how many do.
+    """Run linear layers on copies of their weights in oneDNN's layout; gives how many do. The model's own stay as they are.
 
     With `known` the copy of the layer `head` has the rows of these tokens only, and so have its logits.
 
@@ -44,13 +48,47 @@ def onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTo
     before = [vars(layer).get("forward") for layer in layers]
     try:
         for layer in layers:
-            vars(layer)["forward"] = _product(layer, known if layer is head else None)
+            vars(layer)["forward"] = _product(layer, *_laid_out(layer, known if layer is head else None))
         yield len(layers)
     finally:
         for layer, own in zip(layers, before):
             vars(layer).pop("forward", None)
             if own is not None:
                 vars(layer)["forward"] = own
+
+
+def keep_onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTokens | None = None) -> int:
+    """The same for good, each weight in the place of the plain one, which is let go; gives how many layers run so.
+
+    For a model whose weights never change again: it cannot be trained or saved from then on, but answers as before. Weights
+    that something else reads as well, as embeddings that are also the head, are copied; a LoRA layer holds W + s·B·A.
+    """
+    layers = _layers(model)
+    if not layers or not _works(_base(layers[0])):
+        return 0
+    shared = _read_elsewhere(model, head)
+    copied = [layer for layer in layers if id(_base(layer).weight) in shared]
+    if sum(_base(layer).weight.nbytes for layer in copied) > _SHARE * free_main_memory():
+        layers = [layer for layer in layers if layer not in copied]
+    gone = 0
+    for layer in layers:
+        base = _base(layer)
+        kept = _laid_out(layer, known if layer is head else None)
+        vars(layer)["forward"] = _product(layer, *kept)
+        if id(base.weight) not in shared:
+            gone += base.weight.nbytes
+            base.weight = nn.Parameter(kept[0], requires_grad=False)
+        if gone > _AT_ONCE:  # glibc would keep what was let go, which is too short for the next by its alignment
+            gone = 0
+            release_memory()
+    release_memory()
+    return len(layers)
+
+
+def _read_elsewhere(model: Network, head: nn.Module | None) -> set[int]:
+    """The ids of weights that belong to several modules, and of the head's, by which the scores of a prompt are computed."""
+    holders = Counter(id(own) for module in model.modules() for own in vars(module)["_parameters"].values())
+    return {weight for weight, count in holders.items() if count > 1} | {id(getattr(head, "weight", None))}
 
 
 def _layers(model: Network) -> list[LoraLinear | nn.Linear]:
@@ -93,8 +131,8 @@ def _base(layer: LoraLinear | nn.Linear) -> nn.Linear:
     return layer if isinstance(layer, nn.Linear) else layer.base_layer
 
 
-def _product(layer: LoraLinear | nn.Linear, known: KnownTokens | None = None) -> Callable[..., torch.Tensor]:
-    """A forward for `layer` on its weight in oneDNN's layout."""
+def _laid_out(layer: LoraLinear | nn.Linear, known: KnownTokens | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """A layer's weight, with its adapters, in oneDNN's layout, and its bias."""
     base = _base(layer)
     weight = base.weight.detach()
     if not isinstance(layer, nn.Linear):
@@ -104,12 +142,20 @@ def _product(layer: LoraLinear | nn.Linear, known: KnownTokens | None = None) ->
     bias = None if base.bias is None else base.bias.detach()
     if known is not None:
         weight, bias = known.cut(weight), None if bias is None else known.cut(bias)
-    kept = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+    return torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), bias
+
+
+def _product(
+    layer: LoraLinear | nn.Linear, kept: torch.Tensor, bias: torch.Tensor | None
+) -> Callable[..., torch.Tensor]:
+    """A forward for `layer` on what is `_laid_out`."""
     plain: Callable[..., torch.Tensor] = types.MethodType(type(layer).forward, layer)
 
     def forward(x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
         if args or kwargs or x.dtype != torch.float32:
             return plain(x, *args, **kwargs)
+        if x.requires_grad and torch.is_grad_enabled():  # the operator knows no gradient, and would pass none on
+            raise ModelError("a model opened with inference_only=True only answers; open it without, to train it")
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, kept, bias, "none", [], "")
         return out
 

@@ -94,6 +94,7 @@ def test_generate_and_inspect_take_a_tool_format(model: str, tmp_path: Path, mon
     words = ["--model", model, "--input", prompts(tmp_path, {"prompt": "?"}), "--output", str(tmp_path / "o.jsonl")]
     assert run("generate", *words, "--tool-format", "glm4").exit_code == 2
     assert opened["tool_format"] == "glm4"
+    assert opened["inference_only"]
 
     tool = {"name": "dose", "description": "D", "parameters": {}}
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": None, "tool_calls": [{"name": "dose"}]}]

@@ -1,7 +1,7 @@
 """The decoder against `transformers.generate`: rows that enter and leave, windows, adapters, weights that change."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,8 @@ from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.generate.sampling import Sampling
-from medicalgpt.kernels import attention
+from medicalgpt.kernels import attention, onednn
+from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.optimize import optimize_for_training
 
 GREEDY = Sampling(20)
@@ -223,6 +224,41 @@ def test_weights_that_change_between_calls_count_and_stay_as_they_are() -> None:
     model.train()
     model(input_ids=torch.tensor([PROMPTS[1]])).logits.sum().backward()
     assert all(p.grad is not None for n, p in model.named_parameters() if "lora_B" in n)
+
+
+@pytest.mark.parametrize(
+    "make", [loaded, lambda: lora(loaded()), lambda: loaded("gemma3")], ids=["plain", "lora", "gemma3"]
+)
+def test_a_model_that_only_answers_is_laid_out_once_and_answers_alike(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make()
+    expected = run(model, PROMPTS, GREEDY, 3)
+    backend = backend_for(model, [], 3, inference_only=True)
+    made: list[object] = []
+    for name in ("keep_onednn_weights", "onednn_weights"):
+        own = getattr(decoder, name)
+        monkeypatch.setattr(decoder, name, lambda *a, own=own, name=name: made.append(name) or own(*a))
+    seeds = [[i] for i in range(len(PROMPTS))]
+    short = backend.run(PROMPTS, Sampling(4), seeds, batch_size=3)  # too few tokens to lay anything out for
+    assert not made
+    assert [ids for (ids,) in short] == [ids[:4] for ids in expected]
+    for _ in range(2):
+        assert [ids for (ids,) in backend.run(PROMPTS, GREEDY, seeds, batch_size=3)] == expected
+        assert [ids for (ids,) in backend.run(PROMPTS, Sampling(4), seeds)] == [ids[:4] for ids in expected]
+    assert made == ["keep_onednn_weights"]
+    layer = unwrap(model).model.layers[0].mlp.up_proj
+    assert getattr(layer, "base_layer", layer).weight.layout != torch.strided
+
+
+def test_where_nothing_can_be_laid_out_for_good_it_answers_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded()
+    expected = run(model, PROMPTS, GREEDY, 3)
+    monkeypatch.setattr(onednn, "_works", lambda layer: False)
+    backend = backend_for(model, [], 3, inference_only=True)
+    assert [
+        ids for (ids,) in backend.run(PROMPTS, GREEDY, [[i] for i in range(len(PROMPTS))], batch_size=3)
+    ] == expected
 
 
 def test_what_goes_wrong_is_said_and_leaves_the_model_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_every_name_answers_as_it_does_alone(shelf: Shelf) -> None:
     alone = {name: Engine.open(str(shelf.base), adapter=path) for name, path in shelf.adapters.items()}
     alone["base"] = Engine.open(str(shelf.base))
     expected = {name: engine.generate(PROMPTS, SAMPLING) for name, engine in alone.items()}
-    shared = SharedBase.open(str(shelf.base), shelf.adapters, plain="base")
+    shared = SharedBase.open(str(shelf.base), shelf.adapters, plain="base", inference_only=True)
     assert shared.names == ["ward", "clinic-2.0", "base"]
     assert len({str(answers) for answers in expected.values()}) == 3
     for name in ("base", "clinic-2.0", "ward", "clinic-2.0", "base", "ward"):

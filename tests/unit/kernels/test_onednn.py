@@ -6,8 +6,10 @@ import pytest
 import torch
 from tests.tiny import tiny_model
 
+from medicalgpt.errors import ModelError
 from medicalgpt.kernels import onednn as module
-from medicalgpt.kernels.onednn import onednn_weights
+from medicalgpt.kernels.onednn import keep_onednn_weights, onednn_weights
+from medicalgpt.models.causal_lm import output_head
 from medicalgpt.models.optimize import optimize_for_training
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
@@ -62,3 +64,49 @@ def test_forwards_come_back_after_an_error() -> None:
     with pytest.raises(IndexError), onednn_weights(model):
         model(input_ids=torch.tensor([[99999]]))
     assert forwards(model) == own
+
+
+def plain_bytes(model: torch.nn.Module) -> int:
+    """Of weights in torch's own layout."""
+    return sum(p.nbytes for p in model.parameters() if p.layout == torch.strided)
+
+
+@pytest.mark.parametrize("make", [adapted, tiny_model, lambda: tiny_model("gemma3")], ids=["lora", "llama", "gemma3"])
+@torch.no_grad()
+def test_weights_laid_out_for_good_answer_alike_and_leave_no_copy(make: Any) -> None:
+    model = make()
+    before, plain = model(input_ids=IDS).logits, plain_bytes(model)
+    layers = [m for m in model.modules() if type(m) is torch.nn.Linear and not hasattr(m, "lora_A")]
+    head = output_head(model.get_base_model() if hasattr(model, "get_base_model") else model)
+    large = [m for m in layers if m.in_features > 4 and m.out_features > 4 and m is not head]  # no part of an adapter
+    moved = sum(m.weight.nbytes for m in large)
+    assert keep_onednn_weights(model, head) == len(large) + 1
+    assert plain_bytes(model) == plain - moved
+    torch.testing.assert_close(model(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-3)
+    assert all(m.weight.layout == torch.strided for m in model.modules() if isinstance(m, torch.nn.Embedding))
+
+
+@torch.no_grad()
+def test_weights_laid_out_for_good_have_their_numbers_still() -> None:
+    model = tiny_model()
+    weight = model.model.layers[0].mlp.up_proj.weight.clone()
+    keep_onednn_weights(model)
+    kept = model.model.layers[0].mlp.up_proj.weight
+    assert kept.shape == weight.shape
+    assert torch.equal(kept.to_dense(), weight)
+
+
+@torch.no_grad()
+def test_a_head_that_has_no_room_for_a_copy_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    before = model(input_ids=IDS).logits
+    monkeypatch.setattr(module, "free_main_memory", lambda: 0)
+    assert keep_onednn_weights(model, output_head(model)) == 2 * 7
+    torch.testing.assert_close(model(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_laid_out_for_good_cannot_be_trained_without_a_word() -> None:
+    model = tiny_model()
+    keep_onednn_weights(model)
+    with pytest.raises(ModelError, match="open it without, to train it"):
+        model(input_ids=IDS)

@@ -27,16 +27,25 @@ _LIKELY = 8  # tokens compared at each position; far down in low precision all i
 _known: "weakref.WeakKeyDictionary[CausalLM, bool]" = weakref.WeakKeyDictionary()
 
 
-def backend_for(model: nn.Module, stop_ids: Sequence[int], pad_id: int, known: KnownTokens | None = None) -> Backend:
+def backend_for(
+    model: nn.Module,
+    stop_ids: Sequence[int],
+    pad_id: int,
+    known: KnownTokens | None = None,
+    inference_only: bool = False,
+) -> Backend:
     """The decoder where it gives the model's own numbers, else transformers' `generate`. A model is asked once.
 
     Args:
         known: the ids that may be chosen; None: all.
+        inference_only: the model's weights never change again.
     """
     inner = unwrap(model)
     if inner not in _known:
         _known[inner] = _decodes(model, inner)
-    return Decoder(model, stop_ids, known) if _known[inner] else TransformersBackend(model, stop_ids, pad_id, known)
+    if _known[inner]:
+        return Decoder(model, stop_ids, known, inference_only)
+    return TransformersBackend(model, stop_ids, pad_id, known)
 
 
 def _decodes(model: nn.Module, inner: CausalLM) -> bool:

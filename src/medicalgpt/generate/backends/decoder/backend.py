@@ -3,7 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from medicalgpt.generate.backends.decoder.pool import Pool, SequenceState
 from medicalgpt.generate.backends.modes import attention_named, inference
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens, cut_head
-from medicalgpt.kernels.onednn import onednn_weights
+from medicalgpt.kernels.onednn import keep_onednn_weights, onednn_weights
 from medicalgpt.models.causal_lm import output_head, unwrap
 from medicalgpt.models.context import context_of
 from medicalgpt.structured.grammars import Grammars
@@ -26,9 +26,19 @@ _WORTH_COPYING = (
 
 
 class Decoder:
-    """Implements `Backend` for transformers models whose attention `choose.backend_for` found to work with slots."""
+    """Implements `Backend` for transformers models whose attention `select.backend_for` found to work with slots.
 
-    def __init__(self, model: nn.Module, stop_ids: Sequence[int], known: KnownTokens | None = None) -> None:
+    Args:
+        inference_only: the model's weights never change again.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stop_ids: Sequence[int],
+        known: KnownTokens | None = None,
+        inference_only: bool = False,
+    ) -> None:
         self.model = model
         self.inner = unwrap(model)
         self.stop_ids = list(stop_ids)
@@ -36,6 +46,8 @@ class Decoder:
         self.grammars: Grammars | None = None
         self._lock = threading.Lock()  # the attention function is set on the model: one call at a time
         self._lent = False
+        self._to_keep = inference_only  # weights that are still to be laid out for good
+        self._kept = False
 
     @property
     def context(self) -> int | None:
@@ -86,15 +98,20 @@ class Decoder:
     def decoding(self, pack: bool = True) -> Iterator[None]:
         """The model for this thread alone, ready for a pool; `pack` lays its weights out for speed, on a CPU."""
         head = output_head(self.inner)
-        weights = onednn_weights(self.inner, head, self.known) if pack else nullcontext()
         with (
             self._lock,
             inference(self.model),
             attention_named(self.inner, "slots"),
-            weights,
+            self._weights(head, pack),
             cut_head(head, self.known),
         ):
             yield
+
+    def _weights(self, head: nn.Module | None, pack: bool) -> AbstractContextManager[object]:
+        if pack and self._to_keep:
+            self._to_keep = False
+            self._kept = keep_onednn_weights(self.inner, head, self.known) > 0
+        return onednn_weights(self.inner, head, self.known) if pack and not self._kept else nullcontext()
 
     @contextmanager
     def lent(self) -> Iterator[None]:
