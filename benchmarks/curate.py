@@ -74,7 +74,8 @@ def near_duplicates(name: str, rows: Sequence[Sequence[str]], rng: random.Random
 def _near(rows: Sequence[tuple[str, ...]], config: DuplicatesConfig) -> np.ndarray:
     keys = band_keys(["".join(row) for row in rows], config)
     pairs = candidates(keys.ravel(), np.repeat(np.arange(len(rows)), config.bands))
-    return pairs[verified(pairs, lambda row: ("".join(rows[row]), rows[row][0]), config)]
+    found: np.ndarray = pairs[verified(pairs, lambda row: ("".join(rows[row]), rows[row][0]), config)]
+    return found
 
 
 Change = Callable[[SoughtItem, random.Random], str]

@@ -13,13 +13,16 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medicalgpt.generate.model_options import QuantizationName
 
 MODEL = "smollm2-135m"
 TOLERANCE = 0.20
 DOCUMENT = 256
 RANK = 8
-QUANTIZATION = {"qlora8": "int8", "qlora4": "nf4"}
+QUANTIZATION: "dict[str, QuantizationName]" = {"qlora8": "int8", "qlora4": "nf4"}
 
 
 def peak_bytes() -> int:
@@ -115,7 +118,7 @@ def _case(method: str, tokens: int, checkpointing: bool) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", "--methods", method, "--tokens", str(tokens)]
     command += ["--checkpointing"] if checkpointing else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    case = json.loads(done.stdout.splitlines()[-1])
+    case: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     name = f"{method}{' + checkpointing' if checkpointing else ''}"
     measured, estimated = (case[key] / 1e9 for key in ("measured", "estimated"))
     print(
@@ -125,7 +128,7 @@ def _case(method: str, tokens: int, checkpointing: bool) -> dict[str, Any]:
 
 
 def _error(case: dict[str, Any]) -> float:
-    return case["estimated"] / case["measured"] - 1
+    return float(case["estimated"] / case["measured"] - 1)
 
 
 if __name__ == "__main__":

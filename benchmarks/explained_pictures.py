@@ -104,10 +104,11 @@ def verdicts(page: str) -> list[tuple[str, str, float, float, float]]:
     found += re.findall(
         rf"^(BLOCK|PASS) +([\w-]+): {number} points \[{number}, {number}\], may lose 2", page, re.MULTILINE
     )
-    return [
-        (word, name if word == "INCONCLUSIVE" else f"{name}, after SFT", *(float(n.replace("−", "-")) for n in numbers))
-        for word, name, *numbers in found
-    ]
+    out = []
+    for word, name, *numbers in found:
+        difference, low, high = (float(n.replace("−", "-")) for n in numbers)
+        out.append((word, name if word == "INCONCLUSIVE" else f"{name}, after SFT", difference, low, high))
+    return out
 
 
 def personal(folder: Path, out: Path) -> None:

@@ -23,6 +23,7 @@ from medicalgpt.export.gguf import export_gguf
 from medicalgpt.export.gguf_writer import GgufType
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.models.locate import locate
 
 QUESTIONS = Path(__file__).parents[1] / "examples" / "data" / "dialogues-heldout" / "en.jsonl"
 SIZES = (1, 16)
@@ -66,8 +67,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     words = parser.parse_args()
-    engines = {"float32": Engine.open(words.model, dtype="float32")}
-    sizes = {"float32": sum(weights[1] for weights in engines["float32"].origin["weights"])}
+    engines = {"float32": Engine.open(words.model, dtype="float32", inference_only=True)}
+    weights = Path(locate(words.model).folder).glob("*.safetensors")
+    sizes = {"float32": sum(path.stat().st_size for path in weights)}
     with tempfile.TemporaryDirectory() as folder:
         for kind in words.types:
             path = Path(folder) / f"{kind}.gguf"

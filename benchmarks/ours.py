@@ -17,6 +17,7 @@ from rich.console import Console
 from transformers import TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
+from medicalgpt.config.base import SupervisedConfig
 from medicalgpt.config.loader import load as load_config
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.sections import LoraConfig, ModelConfig
@@ -141,6 +142,7 @@ def main() -> None:
     config = load_config(
         stage_schema(a.what), None, [f"model.base={a.model}", "data.train=[-]", f"output_dir={folder}"]
     ).value
+    assert isinstance(config, SupervisedConfig)
     trainer = StageTrainer(
         StageModule(policy, objective),
         args,

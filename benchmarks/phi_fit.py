@@ -282,14 +282,17 @@ def main() -> None:
     out = [note.template in apart if note else i % 2 == 0 for i, note in enumerate(of)]
     texts = read([fold(text) for text in [*(note.text for note in with_names), *plain]], of, out)
     lists = characters([one.reading for one in texts if not one.made])
-    name_weights.GIVEN.clear(), name_weights.GIVEN.update(lists["weights_given"])
-    name_weights.PEOPLES.clear(), name_weights.PEOPLES.update(lists["weights_peoples"])
+    name_weights.GIVEN.clear()
+    name_weights.GIVEN.update(lists["weights_given"])
+    name_weights.PEOPLES.clear()
+    name_weights.PEOPLES.update(lists["weights_peoples"])
     by_itself = alone(texts)
     lists["weights_names"] = fitted(by_itself, args.write)
     if not args.write:
         show(by_itself, lists["weights_names"], "each by itself")
     del by_itself
-    name_weights.NAMES.clear(), name_weights.NAMES.update(lists["weights_names"])
+    name_weights.NAMES.clear()
+    name_weights.NAMES.update(lists["weights_names"])
     beside = together(texts)
     lists["weights_company"] = fitted(beside, args.write, 0.1)
     if args.write:

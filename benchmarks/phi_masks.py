@@ -64,7 +64,8 @@ def corpus(operator: str, count: int, work: Path) -> tuple[Path, int]:
     """Rows whose personal data an operator took out, and how many of them hold a mask."""
     key = work / "key"
     key.write_bytes(b"of no one, for this benchmark alone")
-    rng, rows = random.Random(0), []
+    rng = random.Random(0)
+    rows: list[dict[str, object]] = []
     for number, (question, answer) in enumerate(dialogues("dialogues")[:count]):
         person = Person(rng)
         told = (person.asks(question), person.is_told(answer)) if number % 2 else (question, answer)

@@ -1,17 +1,19 @@
 """Sampled answers a second, by our engine or by `transformers.generate`, on the same prompts with the same settings.
 
-usage: rollouts.py {ours|theirs|singly|continuous} {equal|varied} MODEL --rows FOLDER [-n 32]
+usage: rollouts.py {ours|theirs|alone|singly|continuous} {equal|varied} MODEL --rows FOLDER [-n 32]
 equal: every answer has exactly 64 tokens. varied: each answer has as many tokens as its question's reference answer, at
 most 256. In both, stop tokens are forbidden before that, so both sides make the same number of tokens. Ours takes all
 prompts at once; theirs is what a user writes: batches of 32 in the order given, padded on the left, finished rows waiting
-for the longest; singly is theirs with one prompt at a time; continuous is transformers' continuous
-batching, at most 32 rows in a step. FOLDER holds rows.py with the questions (MedQuAD).
+for the longest; alone and singly are ours and theirs with one prompt at a time, ours as `chat` opens it; continuous is
+transformers' continuous batching, at most 32 rows in a step. FOLDER holds rows.py with the questions (MedQuAD).
 """
 
 import argparse
+import functools
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,12 @@ BATCH, EQUAL, LONGEST = 32, 64, 256
 TEMPERATURE, TOP_P = 1.0, 0.9
 
 
-def ours(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[int, float]:
+def ours(model: str, prompts: list[list[int]], lengths: list[int], batch: int = BATCH) -> tuple[int, float]:
     """New tokens and seconds of our engine."""
     from medicalgpt.generate.engine import Engine
     from medicalgpt.generate.sampling import Sampling, row_seed
 
-    engine = Engine.open(model, dtype="float32")
+    engine = Engine.open(model, dtype="float32", inference_only=batch == 1)
     longest = max(lengths)
     sampling = Sampling(longest, temperature=TEMPERATURE, top_p=TOP_P, min_new_tokens=longest)
     made = [0] * len(prompts)
@@ -37,7 +39,7 @@ def ours(model: str, prompts: list[list[int]], lengths: list[int]) -> tuple[int,
 
     seeds = [[row_seed(0, i)] for i in range(len(prompts))]
     start = time.perf_counter()
-    answers = engine.backend.run(prompts, sampling, seeds, batch_size=BATCH, ends=ends)
+    answers = engine.backend.run(prompts, sampling, seeds, batch_size=batch, ends=ends)
     seconds = time.perf_counter() - start
     assert [len(ids) for (ids,) in answers] == lengths
     return sum(lengths), seconds
@@ -104,7 +106,7 @@ def continuous(model: str, prompts: list[list[int]], lengths: list[int]) -> tupl
             manager.add_request(prompt, max_new_tokens=length, eos_token_id=-1): length
             for prompt, length in zip(prompts, lengths)
         }
-        found = {}
+        found: dict[str, int] = {}
         while len(found) < len(wanted):
             if (answer := manager.get_result(timeout=600)) is None:
                 raise SystemExit("continuous batching stopped before its answers were done")
@@ -116,7 +118,7 @@ def continuous(model: str, prompts: list[list[int]], lengths: list[int]) -> tupl
 def main() -> None:
     """Time one side on one kind of lengths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("side", choices=["ours", "theirs", "singly", "continuous"])
+    parser.add_argument("side", choices=["ours", "theirs", "alone", "singly", "continuous"])
     parser.add_argument("kind", choices=["equal", "varied"])
     parser.add_argument("model")
     parser.add_argument("--rows", required=True)
@@ -130,10 +132,14 @@ def main() -> None:
     prompts = [row["input_ids"][: row["prompt_len"]] for row in rows]
     answers = [min(LONGEST, len(row["input_ids"]) - row["prompt_len"]) for row in rows]
     lengths = [EQUAL] * len(rows) if a.kind == "equal" else answers
-    if a.side in ("ours", "continuous"):
-        tokens, seconds = (ours if a.side == "ours" else continuous)(a.model, prompts, lengths)
-    else:
-        tokens, seconds = theirs(a.model, prompts, lengths, BATCH if a.side == "theirs" else 1)
+    sides: dict[str, Callable[[str, list[list[int]], list[int]], tuple[int, float]]] = {
+        "ours": ours,
+        "theirs": theirs,
+        "alone": functools.partial(ours, batch=1),
+        "singly": functools.partial(theirs, batch=1),
+        "continuous": continuous,
+    }
+    tokens, seconds = sides[a.side](a.model, prompts, lengths)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
         f"{a.side} {a.kind} prompts={len(rows)} tokens={tokens} seconds={seconds:.1f} "

@@ -64,13 +64,15 @@ def rollouts(model: str) -> list[tuple[str, str, float]]:
 
 
 def inference(model: str) -> list[tuple[str, str, float]]:
-    """Table row of 32 answers of 64 tokens, ours together against one prompt after the other."""
-    mine, theirs = (
-        run(str(HERE / "rollouts.py"), side, "equal", model, "--rows", str(BENCH)) for side in ("ours", "singly")
+    """Table rows of 32 answers of 64 tokens, ours together and one by one against transformers one by one."""
+    together, alone, theirs = (
+        run(str(HERE / "rollouts.py"), side, "equal", model, "--rows", str(BENCH))["tokens_per_second"]
+        for side in ("ours", "alone", "singly")
     )
-    rate = "tokens_per_second"
-    name = "inference, 32 answers: ours together / transformers one by one, tokens/s"
-    return [(name, f"{mine[rate]} / {theirs[rate]}", mine[rate] / theirs[rate])]
+    return [
+        (f"inference, 32 answers: ours {how} / transformers one by one, tokens/s", f"{mine} / {theirs}", mine / theirs)
+        for how, mine in (("together", together), ("one by one", alone))
+    ]
 
 
 def rows_of(part: str, model: str, n: int, pairs: int) -> list[tuple[str, str, float]]:

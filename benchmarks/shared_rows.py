@@ -69,7 +69,7 @@ class Alive(TorchDispatchMode):
     """Bytes of the tensors that operations made inside and that live, and the most there were."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.now = self.most = 0
         self.known: set[int] = set()
 

@@ -12,10 +12,10 @@ import sys
 import time
 
 from medicalgpt.models.locate import locate
-from medicalgpt.serve.disclaimer import DISCLAIMER
+from medicalgpt.serve.disclaimer import disclaimers
 
 QUESTION = "What is a fever?"
-OPENING = f"{DISCLAIMER}\n/help lists the commands\n\n".encode()
+OPENING = f"{disclaimers()}\n/help lists the commands\n\n".encode()
 THEIRS = """
 import sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer

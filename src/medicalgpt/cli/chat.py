@@ -1,6 +1,8 @@
 """`medicalgpt chat`: talk to a model in the terminal, or ask it line by line through a pipe."""
 
+import contextlib
 import sys
+import threading
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -56,13 +58,21 @@ def talk(
 
     from medicalgpt.serve.chat import Chat
 
-    read = _typed if sys.stdin.isatty() else _piped
+    typed = sys.stdin.isatty()
+    if typed:  # what is piped is there already
+        threading.Thread(target=_make_ready, args=(engine,)).start()
+    read = _typed if typed else _piped
     Chat(engine, sampling, read, Console(highlight=False), system, history, thinking, emergency).run()
+
+
+def _make_ready(engine: "Engine") -> None:
+    """While the first question is typed. What goes wrong here comes again with the answer, and is said there."""
+    with contextlib.suppress(Exception):
+        engine.make_ready()
 
 
 def _typed() -> str:
     """A line from the keyboard, with editing where the platform has it."""
-    import contextlib
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 (importing it is what gives `input` its editing)

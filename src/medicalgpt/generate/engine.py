@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from medicalgpt.data.records import Message
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback
+from medicalgpt.generate.backends.decoder.backend import Decoder
 from medicalgpt.generate.backends.select import backend_for
 from medicalgpt.generate.model_options import BackendName, Dtype, ModelOptions, QuantizationName, RopeScalingName
 from medicalgpt.generate.open_model import ModelRequest, Origin, Say, on_llamacpp, on_torch, on_vllm
@@ -168,6 +169,11 @@ class Engine:
             opened = on_vllm(asked) if options.backend == "vllm" else on_torch(asked)
         loaded, only = opened.backend, options.inference_only
         return cls(opened.model, opened.tokenizer, opened.template, opened.origin, loaded, only)
+
+    def make_ready(self) -> None:
+        """Do what the first answer would wait for: lay the weights out, where `inference_only` asks for that."""
+        if isinstance(self.backend, Decoder):
+            self.backend.make_ready()
 
     @property
     def context(self) -> int | None:

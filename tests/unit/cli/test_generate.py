@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from tests.tiny import save_tiny
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
+from medicalgpt.cli import chat as command
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.engine import Completion
+from medicalgpt.generate.sampling import Sampling
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,31 @@ def test_chat_answers_piped_lines(model: str) -> None:
     assert again.stdout == result.stdout
     other = run("chat", "--model", model, "--max-new-tokens", "8", "--seed", "2", typed="What is a fever?\n高血壓?\n")
     assert other.stdout != result.stdout
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_chat_makes_ready_while_the_question_is_typed(failing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+
+    class Started:
+        def make_ready(self) -> None:
+            done.set()
+            if failing:
+                raise MemoryError
+
+    def typed() -> str:
+        assert done.wait(10)
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(command, "_typed", typed)
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    before = set(threading.enumerate())
+    command.talk(Started(), Sampling(), None, history=True)  # type: ignore[arg-type]
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert not said  # it comes again with the answer
 
 
 def test_chat_takes_commands_until_exit(model: str) -> None:

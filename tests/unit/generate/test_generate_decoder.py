@@ -247,8 +247,19 @@ def test_a_model_that_only_answers_is_laid_out_once_and_answers_alike(
         assert [ids for (ids,) in backend.run(PROMPTS, GREEDY, seeds, batch_size=3)] == expected
         assert [ids for (ids,) in backend.run(PROMPTS, Sampling(4), seeds)] == [ids[:4] for ids in expected]
     assert made == ["keep_onednn_weights"]
+    backend.make_ready()
+    assert made == ["keep_onednn_weights"]
     layer = unwrap(model).model.layers[0].mlp.up_proj
     assert getattr(layer, "base_layer", layer).weight.layout != torch.strided
+
+
+def test_a_model_is_made_ready_before_the_first_answer_only_where_it_only_answers() -> None:
+    for only in (True, False):
+        model = loaded()
+        backend = backend_for(model, [], 3, inference_only=only)
+        assert isinstance(backend, Decoder)
+        backend.make_ready()
+        assert (model.model.layers[0].mlp.up_proj.weight.layout != torch.strided) == only
 
 
 def test_where_nothing_can_be_laid_out_for_good_it_answers_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

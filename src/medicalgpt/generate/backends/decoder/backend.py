@@ -107,6 +107,12 @@ class Decoder:
         ):
             yield
 
+    def make_ready(self) -> None:
+        """Lay the weights out now, where the first answer would wait for that."""
+        if self._to_keep:
+            with self.decoding():
+                pass
+
     def _weights(self, head: nn.Module | None, pack: bool) -> AbstractContextManager[object]:
         if pack and self._to_keep:
             self._to_keep = False
