@@ -105,11 +105,20 @@ def _layers(model: Network) -> list[LoraLinear | nn.Linear]:
 
 
 def _plain(layer: object) -> TypeGuard[nn.Linear]:
-    """A dense linear layer in fp32 on the CPU."""
+    """A dense linear layer on the CPU in fp32, or in bf16 where oneDNN has that."""
     if type(layer) is not nn.Linear:
         return False
     weight = layer.weight
-    return weight.dtype == torch.float32 and weight.device.type == "cpu" and weight.layout == torch.strided
+    if weight.device.type != "cpu" or weight.layout != torch.strided:
+        return False
+    return weight.dtype == torch.float32 or (weight.dtype == torch.bfloat16 and _multiplies_bfloat16())
+
+
+def _multiplies_bfloat16() -> bool:
+    try:
+        return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    except (AttributeError, RuntimeError):  # no part of torch's public interface
+        return False
 
 
 def _mergeable(layer: object) -> TypeGuard[LoraLinear]:
@@ -152,7 +161,7 @@ def _product(
     plain: Callable[..., torch.Tensor] = types.MethodType(type(layer).forward, layer)
 
     def forward(x: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
-        if args or kwargs or x.dtype != torch.float32:
+        if args or kwargs or x.dtype != kept.dtype:
             return plain(x, *args, **kwargs)
         if x.requires_grad and torch.is_grad_enabled():  # the operator knows no gradient, and would pass none on
             raise ModelError("a model opened with inference_only=True only answers; open it without, to train it")
@@ -166,11 +175,13 @@ def _works(layer: nn.Linear) -> bool:
     """Whether this build of torch has the operators (they are not part of its public interface) and they are right."""
     if not torch.backends.mkldnn.is_available():
         return False
-    x = torch.linspace(-1, 1, layer.in_features)[None]
+    dtype = layer.weight.dtype
+    x = torch.linspace(-1, 1, layer.in_features).to(dtype)[None]
     try:
         kept = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), _ROWS)
         found = torch.ops.mkldnn._linear_pointwise(x, kept, None, "none", [], "")
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     expected = F.linear(x, layer.weight.detach())
-    return torch.allclose(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()), equal_nan=True)
+    off = max(1e-4, 2 * torch.finfo(dtype).eps)
+    return torch.allclose(found, expected, rtol=off, atol=off * float(expected.abs().max()), equal_nan=True)

@@ -53,9 +53,26 @@ def test_nothing_is_copied_where_memory_is_short(monkeypatch: pytest.MonkeyPatch
         assert layers == 0
 
 
-def test_other_number_types_are_left_alone() -> None:
-    with onednn_weights(tiny_model().bfloat16()) as layers:
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_number_types_are_left_alone(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    with onednn_weights(tiny_model().to(dtype)) as layers:
         assert layers == 0
+    assert keep_onednn_weights(tiny_model().to(dtype)) == 0
+
+
+@pytest.mark.skipif(not module._multiplies_bfloat16(), reason="oneDNN has no bfloat16 on this processor")
+@torch.no_grad()
+def test_bfloat16_where_the_processor_has_it() -> None:
+    model = tiny_model().bfloat16()
+    exact = tiny_model().bfloat16().double()(input_ids=IDS).logits
+    off = 2 * (model(input_ids=IDS).logits.double() - exact).abs().max() + 1e-9
+    with onednn_weights(model) as layers:
+        assert layers == 2 * 7 + 1
+        assert (model(input_ids=IDS).logits.double() - exact).abs().max() <= off
+    assert keep_onednn_weights(model) == 2 * 7 + 1
+    assert model(input_ids=IDS).logits.dtype == torch.bfloat16
+    assert (model(input_ids=IDS).logits.double() - exact).abs().max() <= off
 
 
 def test_forwards_come_back_after_an_error() -> None:
