@@ -116,7 +116,7 @@ def _plain(layer: object) -> TypeGuard[nn.Linear]:
 
 def _multiplies_bfloat16() -> bool:
     try:
-        return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # no part of torch's public interface
         return False
 
