@@ -237,6 +237,7 @@ def test_peft_layers_are_made_of_the_parts_we_multiply(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("operator", "schema"),
     [
+        ("mkldnn._is_mkldnn_bf16_supported", "() -> bool"),
         ("mkldnn._reorder_linear_weight", "(Tensor self, int? batch_size=None) -> Tensor"),
         (
             "mkldnn._linear_pointwise",
@@ -332,6 +333,7 @@ PRIVATE = {
     "_fields": "NamedTuple, as its documentation says",
     "_get_num_items_in_batch": "Trainer",
     "_int_mm": "torch",
+    "_is_mkldnn_bf16_supported": "torch",
     "_is_stateful": "transformers' models",
     "_last_lr": "torch's schedulers",
     "_linear_pointwise": "torch",

@@ -87,7 +87,7 @@ def keep_onednn_weights(model: Network, head: nn.Module | None = None, known: Kn
 
 def _read_elsewhere(model: Network, head: nn.Module | None) -> set[int]:
     """The ids of weights that belong to several modules, and of the head's, by which the scores of a prompt are computed."""
-    holders = Counter(id(own) for module in model.modules() for own in vars(module)["_parameters"].values())
+    holders = Counter(id(own) for module in model.modules() for own in module.parameters(recurse=False))
     return {weight for weight, count in holders.items() if count > 1} | {id(getattr(head, "weight", None))}
 
 
