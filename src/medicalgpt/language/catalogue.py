@@ -14,7 +14,7 @@ _HERE: Final = Path(__file__).parent
 _LONGEST: Final = 20_000  # characters; a longer text is no message of ours
 _DEEPEST: Final = 4  # a message in a message in a message
 _MOST_LOOKUPS: Final = 300  # of one text: hostile values cost no more than this
-ONE_WORD: Final = frozenset({"expected", "expected_words", "script", "type", "type_words"})
+ONE_WORD: Final = frozenset({"expected", "expected_words", "script", "type", "type_words", "unit"})
 """Places in which a single word is ours, such as the name of a type or script; elsewhere it may be a column or file of the user."""
 _COMMAND = re.compile(r"medicalgpt( [a-z-]+){1,2}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
