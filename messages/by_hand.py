@@ -13,6 +13,7 @@ from medicalgpt.cli.models import EMBEDDED_HEADS, FAMILY_HEADS, TEMPLATE_HEADS
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
 from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
+from medicalgpt.curation.quality import RULES
 from medicalgpt.evaluation.catalog import State as TestState
 from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.pipeline.screen import MEANINGS
@@ -63,6 +64,7 @@ TYPER = (
     "Missing command.",
     "Invalid value for {name}: {message}",
     "{value} is not one of {choices}.",
+    "Value error, {value} is not one of {choices}.",
     "Input should be a valid integer, unable to parse string as an integer",
     "Input should be a valid number, unable to parse string as a number",
     "Input should be greater than or equal to {limit}",
@@ -80,7 +82,7 @@ SETTINGS = (
     "{count} tokens",
     "{share} of the training data",
 )
-STATES = ("running", "interrupted", "finished", "{change} points")
+STATES = ("running", "interrupted", "finished", "already finished", "{change} points")
 # What runs list, show and compare say of a run.
 KINDS = (*get_args(Kind), *get_args(State))
 FACTS = (
@@ -137,6 +139,7 @@ GATES = tuple(
 )
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
+QUANTIZED = ("perplexity", "megabytes", "tokens per second")
 NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
@@ -192,6 +195,14 @@ BY_HAND = [
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
     *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),
+    *((text, "src/medicalgpt/cli/quantize.py") for text in QUANTIZED),
+    *((text, "src/medicalgpt/curation/quality.py") for text in [f"quality: {rule}" for rule, _ in RULES]),
+    *(
+        (text, "src/medicalgpt/migrate/carry.py")
+        for text in ("default of {tool}", "{tool} sets nothing for it; fill this in")
+    ),
+    ("compared with the model: {summary}", "src/medicalgpt/export/gguf.py"),
+    ("held out of {file}, in characters of {of}", "src/medicalgpt/runs/report.py"),
     ("all were held out", "src/medicalgpt/rendering/build.py"),
     (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
     ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),

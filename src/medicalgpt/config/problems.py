@@ -63,7 +63,8 @@ def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback
         return _place(path, merged, fallback) + _unknown(path, detail["input"], kinds[-1], schema)
     name, place = _dotted(path), _place(path, merged, fallback)
     if detail["type"] == "missing":
-        return f"{place}{name} is required: {expected_words(kinds[-1])}; write it in the file or as {name}=…"
+        required = f"{name} is required: {expected_words(kinds[-1])}; write it in the file or as {name}=…"
+        return place + required
     if detail["type"] in _OWN_WORDS:
         message = detail["msg"].split(", ", 1)[-1]
         return f"{place}{name}: {message}" if name else f"{place}{message}"
