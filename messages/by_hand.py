@@ -5,6 +5,7 @@ A test meets each of typer's in a real error, and those of the system in `os.str
 
 import errno
 import os
+import re
 from typing import get_args
 
 from medicalgpt.browse.info import Kind, State
@@ -16,6 +17,7 @@ from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
 from medicalgpt.curation.quality import RULES
 from medicalgpt.evaluation.catalog import State as TestState
 from medicalgpt.models.embedded.registry import EMBEDDED
+from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.screen import MEANINGS
 from medicalgpt.rendering.remarks import NAMES
 
@@ -125,6 +127,8 @@ UNITS = ("loss per pair", "loss per answer")
 # Held-out numbers of a pipeline's table.
 NUMBERS = (*MEANINGS, *MEANINGS.values())
 HELD_OUT = "held-out {name} {value}"
+# What is more than names.
+FAMILIES_ABOUT = tuple(family.about for family in FAMILIES.values() if re.search(r" [a-z]", family.about))
 MODELS = (*EMBEDDED_HEADS, *FAMILY_HEADS, *TEMPLATE_HEADS, *(model.summary for model in EMBEDDED.values()))
 REWARD_REPORT = (
     *("chosen shorter", "same length", "chosen longer", "  {name}: {share} [{low}, {high}] of {rows}"),
@@ -192,6 +196,7 @@ BY_HAND = [
     *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
     *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
     *((text, "src/medicalgpt/cli/models.py") for text in dict.fromkeys(MODELS)),
+    *((text, "src/medicalgpt/models/families.py") for text in FAMILIES_ABOUT),
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
     *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),

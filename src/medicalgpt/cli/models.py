@@ -55,7 +55,7 @@ def list_families() -> None:
     for column in FAMILY_HEADS:
         table.add_column(translated(column), overflow="fold")
     for name, family in FAMILIES.items():
-        table.add_row(name, family.about, style="bold")
+        table.add_row(name, translated(family.about), style="bold")
         for alike in _grouped(family.architectures):
             a = alike[0]
             mark = f" ({a.mark[0]}: {str(a.mark[1]).lower()})" if a.mark else ""
