@@ -55,9 +55,12 @@ class Catalogue:
         """
         if len(text) > _LONGEST:
             return text
-        indent = text[: len(text) - len(text.lstrip(" "))]
-        found = _Lookup(self._exact, self._patterns).text(text[len(indent) :], 0, words)
-        return text if found is None else indent + found
+        look = _Lookup(self._exact, self._patterns)
+        bare = text.lstrip(" ")
+        if bare != text and (told := look.text(bare, 0, words)) is not None:
+            return text[: len(text) - len(bare)] + told
+        found = look.text(text, 0, words)
+        return text if found is None else found
 
 
 class _Lookup:

@@ -27,6 +27,7 @@ KNOWN = Catalogue(
         'rows say "{words}" first': '数据先说 "{words}"',
         "{name} is missing": "缺少 {name}",
         "empty or copied answer": "空的或照抄的回答",
+        "  kept: {count}": "  保留：{count}",
         "copied {what}": "照抄的 {what}",
         "override '{given}'": "覆盖项 '{given}'",
     }
@@ -55,6 +56,7 @@ KNOWN = Catalogue(
         ("/data/a.csv: answer is missing", "/data/a.csv：缺少 answer"),
         ("b.yaml: no such file\na is missing", "b.yaml：没有这个文件\n缺少 a"),
         ("   12 empty or copied answer", "   12 空的或照抄的回答"),
+        ("  kept: 3", "  保留：3"),
         ("override 'a=1': unknown key 'a'", "覆盖项 'a=1'：未知的键 'a'"),
     ],
 )
