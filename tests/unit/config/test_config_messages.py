@@ -117,7 +117,7 @@ def test_long_values_are_shortened() -> None:
     assert line.endswith('"' + "x" * 59 + "…; allowed: whole number ≥ 0")
 
 
-def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_section() -> None:
+def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_key_they_name() -> None:
     class Pair(BaseModel):
         low: int = 0
         high: int = 1
@@ -132,7 +132,7 @@ def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_section() -
         model_config = ConfigDict(extra="forbid")
         pair: Pair = Pair()
 
-    assert messages("# first\npair:\n  low: 5\n", schema=Schema) == ["c.yaml:2: pair: low is 5, above high, 1"]
+    assert messages("# first\npair:\n  low: 5\n", schema=Schema) == ["c.yaml:3: pair: low is 5, above high, 1"]
 
 
 @pytest.mark.parametrize(
