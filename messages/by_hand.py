@@ -188,6 +188,7 @@ HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
 BY_HAND = [
     *((text, "src/medicalgpt/memory/footprint.py") for text in PARTS),
     ("log-probability", "src/medicalgpt/models/trial.py"),
+    ("each row on {peers} processes", "src/medicalgpt/training/sequence.py"),
     *((text, "src/medicalgpt/browse/pack.py") for text in NOT_PACKED),
     *((text, RUNS_SHOW) for text in (*COLUMNS, *VERDICTS)),
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),

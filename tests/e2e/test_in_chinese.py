@@ -78,6 +78,9 @@ def test_why_a_batch_is_padded_is_said_in_the_reader_s_language(language: str) -
         line = f"sft: runs/base, 1.00 M parameters, 0.50 M trained, batching: padded ({reason})"
         assert CHINESE.search(translated(line)), reason
         assert english(translated(line)) == []
+        shared = f"{line}; sharded: each process holds 1/2 of it, 2 copies; each row on 2 processes"
+        assert CHINESE.search(translated(shared))
+        assert english(translated(shared)) == []
         assert english(translated(f"train.batching=tree: {reason}; use auto or padded")) == []
 
 
