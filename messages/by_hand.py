@@ -5,6 +5,7 @@ A test meets each of typer's in a real error, and those of the system in `os.str
 
 import errno
 import os
+import re
 from typing import get_args
 
 from medicalgpt.browse.info import Kind, State
@@ -13,8 +14,10 @@ from medicalgpt.cli.models import EMBEDDED_HEADS, FAMILY_HEADS, TEMPLATE_HEADS
 from medicalgpt.cli.runs_show import COLUMNS
 from medicalgpt.config.foreign import FOREIGN
 from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
+from medicalgpt.curation.quality import RULES
 from medicalgpt.evaluation.catalog import State as TestState
 from medicalgpt.models.embedded.registry import EMBEDDED
+from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.screen import MEANINGS
 from medicalgpt.rendering.remarks import NAMES
 
@@ -63,6 +66,7 @@ TYPER = (
     "Missing command.",
     "Invalid value for {name}: {message}",
     "{value} is not one of {choices}.",
+    "Value error, {value} is not one of {choices}.",
     "Input should be a valid integer, unable to parse string as an integer",
     "Input should be a valid number, unable to parse string as a number",
     "Input should be greater than or equal to {limit}",
@@ -80,7 +84,7 @@ SETTINGS = (
     "{count} tokens",
     "{share} of the training data",
 )
-STATES = ("running", "interrupted", "finished", "{change} points")
+STATES = ("running", "interrupted", "finished", "already finished", "{change} points")
 # What runs list, show and compare say of a run.
 KINDS = (*get_args(Kind), *get_args(State))
 FACTS = (
@@ -123,6 +127,8 @@ UNITS = ("loss per pair", "loss per answer")
 # Held-out numbers of a pipeline's table.
 NUMBERS = (*MEANINGS, *MEANINGS.values())
 HELD_OUT = "held-out {name} {value}"
+# What is more than names.
+FAMILIES_ABOUT = tuple(family.about for family in FAMILIES.values() if re.search(r" [a-z]", family.about))
 MODELS = (*EMBEDDED_HEADS, *FAMILY_HEADS, *TEMPLATE_HEADS, *(model.summary for model in EMBEDDED.values()))
 REWARD_REPORT = (
     *("chosen shorter", "same length", "chosen longer", "  {name}: {share} [{low}, {high}] of {rows}"),
@@ -137,6 +143,7 @@ GATES = tuple(
 )
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
+QUANTIZED = ("perplexity", "megabytes", "tokens per second")
 NEXT = ("talk to it", "serve it")
 PANELS = ("Model", "Sampling", "Judge")
 
@@ -180,6 +187,8 @@ HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
 
 BY_HAND = [
     *((text, "src/medicalgpt/memory/footprint.py") for text in PARTS),
+    ("log-probability", "src/medicalgpt/models/trial.py"),
+    ("each row on {peers} processes", "src/medicalgpt/training/sequence.py"),
     *((text, "src/medicalgpt/browse/pack.py") for text in NOT_PACKED),
     *((text, RUNS_SHOW) for text in (*COLUMNS, *VERDICTS)),
     *((text, "src/medicalgpt/browse/runs.py") for text in (*KINDS, *FACTS, *NOTES)),
@@ -188,9 +197,18 @@ BY_HAND = [
     *((text, "src/medicalgpt/pipeline/screen.py") for text in NUMBERS),
     *((text, "src/medicalgpt/pipeline/run.py") for text in NEXT),
     *((text, "src/medicalgpt/cli/models.py") for text in dict.fromkeys(MODELS)),
+    *((text, "src/medicalgpt/models/families.py") for text in FAMILIES_ABOUT),
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
     *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),
+    *((text, "src/medicalgpt/cli/quantize.py") for text in QUANTIZED),
+    *((text, "src/medicalgpt/curation/quality.py") for text in [f"quality: {rule}" for rule, _ in RULES]),
+    *(
+        (text, "src/medicalgpt/migrate/carry.py")
+        for text in ("default of {tool}", "{tool} sets nothing for it; fill this in")
+    ),
+    ("compared with the model: {summary}", "src/medicalgpt/export/gguf.py"),
+    ("held out of {file}, in characters of {of}", "src/medicalgpt/runs/report.py"),
     ("all were held out", "src/medicalgpt/rendering/build.py"),
     (MIXED_OUT, "src/medicalgpt/curation/choose.py"),
     ("{step}: {todo} of {count} tasks to do", "src/medicalgpt/curation/local.py"),

@@ -22,12 +22,31 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "medicalgpt"
 
 # Functions whose first argument people read, by the last word of their name.
-_SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell"}
+_SPEAKERS = {"say", "print_error", "translated", "lettered", "_notice", "_print", "warn", "tell", "_tell", "_comment"}
 # Further calls whose arguments at these places people read: what a phase does, what was proven, why a row ended as it did.
-_ARGUMENTS = {"during": (1,), "over": (1,), "Proof": (0, 1), "Rendered": (2,), "_too_long": (0,), "_share_line": (2,)}
+_ARGUMENTS = {
+    "during": (1,),
+    "over": (1,),
+    "Proof": (0, 1),
+    "Rendered": (2,),
+    "_too_long": (0,),
+    "_share_line": (2,),
+    "Probe": (2,),
+    "refusal": (0, 1),
+    "Row": (2,),
+    "leave": (1,),
+}
 # Exceptions outside of our tree whose words reach people inside of one of ours. A server's answers (ApiError) stay English.
-_MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 0, "PydanticCustomError": 1}
-_HELP = {"Option": "help", "Argument": "help", "Typer": "help", "Field": "description", "model_command": "seed_help"}
+_MORE_ERRORS = {"ValueError": 0, "BadRow": 0, "YamlError": 1, "PydanticCustomError": 1}
+_HELP = {
+    "Option": "help",
+    "Argument": "help",
+    "Typer": "help",
+    "Field": "description",
+    "put": "note",
+    "put_as_meant": "note",
+    "model_command": "seed_help",
+}
 # All that functions of these files return or assign is shown.
 _ALL_SHOWN = {
     "cli/closing.py",
@@ -37,13 +56,27 @@ _ALL_SHOWN = {
     "config/problems.py",
     "config/words.py",
     "disk/failures.py",
+    "kernels/attention.py",
+    "models/probe.py",
+    "models/shard.py",
+    "models/trial.py",
     "objectives/kto.py",
+    "runs/bases.py",
     "runs/headline.py",
     "runs/settings.py",
     "serve/chat.py",
+    "training/policy.py",
 }
 # What functions of these files append to a list is shown.
-_APPENDED = {"rewards/reward_model.py", "training/rl/opening.py"}
+_APPENDED = {
+    "config/layers.py",
+    "migrate/carry.py",
+    "migrate/rules.py",
+    "migrate/rules_data.py",
+    "migrate/rules_objective.py",
+    "rewards/reward_model.py",
+    "training/rl/opening.py",
+}
 # Answers of the API stay English; the disclaimer is shown in every language at once.
 _ENGLISH = ("src/medicalgpt/serve/api/", "src/medicalgpt/serve/disclaimer.py")
 _DEEPEST = 3

@@ -1,5 +1,6 @@
 """A tiny random model of every architecture we vouch for, and what is expected of it: the table of docs/families.md."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,19 +136,34 @@ def save_member(folder: Path, kind: str) -> Path:
     return folder
 
 
-def table() -> str:
-    """The table of docs/families.md."""
-    rows = [
-        "| Architecture | Models | Training | Answers | Why not faster | LoRA on experts |",
-        "|---|---|---|---|---|---|",
-    ]
-    words = {True: "yes", False: "no", None: "–"}
+HEADS = ("Architecture", "Models", "Training", "Answers", "Why not faster", "LoRA on experts")
+CHINESE = {
+    **dict(zip(HEADS, ("架构", "模型", "训练", "回答", "为什么不能更快", "专家上的 LoRA"))),
+    **{"yes": "有", "no": "没有", "Granite 3 MoE with shared experts": "Granite 3 MoE（带共享专家）"},
+    "attention of its own": "自有的注意力",
+    "recurrent layers": "循环层",
+    "convolutions": "卷积",
+    "attention sinks": "注意力汇",
+    "its layers do not pass the layout on": "各层不传递布局",
+    "attention in chunks": "分块注意力",
+    "a mask computed from the values": "由数值算出的掩码",
+    "attention to chosen tokens only": "只看选中的 token",
+    "its window is in its masks only": "窗口只在掩码里",
+    "two attentions in one layer": "一层里有两个注意力",
+}
+
+
+def table(words: Mapping[str, str] | None = None) -> str:
+    """The table of docs/families.md; in other words, if there are any."""
+    rows = [list(HEADS), ["---"] * len(HEADS)]
+    reached = {True: "yes", False: "no", None: "–"}
     for kind, family in sorted(FAMILIES.items()):
         name, decoder = family.model_type or kind, "decoder" if family.decoder else "transformers"
-        cells = [f"`{name}`", family.models, family.batching, decoder, family.why or "–", words[experts(kind)]]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append([f"`{name}`", family.models, family.batching, decoder, family.why or "–", reached[experts(kind)]])
+    lines = [f"| {' | '.join((words or {}).get(cell, cell) for cell in cells)} |" for cells in rows]
+    lines[1] = "|" + "---|" * len(HEADS)
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table(), table(CHINESE), sep="\n\n")

@@ -4,20 +4,27 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 from tests import rl
 from tests.e2e.test_pipeline import plan
 from tests.marks import quick_and_slow
 from tests.stages import Bench
+from tests.tiny import tiny_config
 from typer.testing import CliRunner
 
 from medicalgpt.cli import app
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.pipeline import StageEntry
-from medicalgpt.language import choose
+from medicalgpt.kernels import attention
+from medicalgpt.language import choose, translated
 from medicalgpt.language.catalogue import is_prose
+from medicalgpt.models.context import fitting
+from medicalgpt.models.probe import NOT_ASKED, refusal
+from medicalgpt.models.trial import Outcome
 from medicalgpt.pipeline.table import _loss_curves
 
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -48,6 +55,51 @@ def test_an_english_clause_is_found() -> None:
     assert english("正在测量 rows before training …") == ["| rows before training …"]
 
 
+def refusals() -> list[str]:
+    """Every reason for padding a batch, as the probe puts them together."""
+    seen = attention.AttentionTrace(layers={0}, windows=set(), masked={8})
+    outcome = Outcome(torch.ones(2), 1.0)
+    lacks = [
+        "would leave out the adapter on the head",
+        seen.objection(SimpleNamespace(num_hidden_layers=2)),
+        seen.objection(SimpleNamespace(num_hidden_layers=1)),
+        outcome.objection(Outcome(torch.zeros(2), 1.0), torch.float32, "log-probability"),
+        outcome.objection(Outcome(torch.ones(2), 3.0), torch.float32, "score"),
+        "does not run on this model (RuntimeError)",
+    ]
+    assert all(lacks)
+    return [NOT_ASKED, *(refusal(lack, "") for lack in lacks), *(refusal(lacks[0], lack) for lack in lacks[1:])]
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "zh-TW"])
+def test_why_a_batch_is_padded_is_said_in_the_reader_s_language(language: str) -> None:
+    choose(language)
+    for reason in refusals():
+        line = f"sft: runs/base, 1.00 M parameters, 0.50 M trained, batching: padded ({reason})"
+        assert CHINESE.search(translated(line)), reason
+        assert english(translated(line)) == []
+        shared = f"{line}; sharded: each process holds 1/2 of it, 2 copies; each row on 2 processes"
+        assert CHINESE.search(translated(shared))
+        assert english(translated(shared)) == []
+        assert english(translated(f"train.batching=tree: {reason}; use auto or padded")) == []
+
+
+@pytest.mark.parametrize(("unit", "told"), [("step", "这一步就停下"), ("update", "这一更新就停下")])
+def test_the_unit_of_a_run_is_named_in_the_reader_s_language(unit: str, told: str) -> None:
+    choose("zh-CN")
+    line = f"SIGINT: stopping after this {unit}; a checkpoint is saved (Ctrl-C again to stop at once)"
+    assert told in translated(line)
+
+
+def test_what_loading_says_is_in_the_reader_s_language(capsys: pytest.CaptureFixture[str]) -> None:
+    choose("zh-CN")
+    assert fitting(64, tiny_config(max_position_embeddings=32), "data.max_tokens") == 32
+    shown = capsys.readouterr().err
+    assert "data.max_tokens" in shown
+    assert CHINESE.search(shown)
+    assert english(shown) == []
+
+
 @pytest.mark.slow
 def test_a_pipeline_speaks_chinese(bench: Bench, tmp_path: Path) -> None:
     shown = said("pipeline", "run", str(plan(bench, tmp_path)))
@@ -63,7 +115,7 @@ def test_a_pipeline_speaks_chinese(bench: Bench, tmp_path: Path) -> None:
         "偏好准确率（4 条）",
     ):
         assert words in question
-    assert re.search(r"dpo：\S+，[\d.]+ 百万参数，训练其中 [\d.]+ 百万，batching: tree", question)
+    assert re.search(r"dpo：\S+，[\d.]+ 百万参数，训练其中 [\d.]+ 百万，组批：tree", question)
     assert re.search(r"数据：共 \d+ 条，保留 \d+，截短 \d+，拆分 \d+，丢弃 \d+", question)
     summary = (tmp_path / "runs/summary.md").read_text(encoding="utf-8")
     assert english(summary.partition("## ")[0]) == []

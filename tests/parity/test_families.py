@@ -9,7 +9,7 @@ import torch
 from tests.marks import quick_and_slow
 from tests.tiny import tiny_tokenizer
 from tests.trees import CHAIN, PAIR, THREE_LEVELS, assert_same_gradients, gradients, grow, logps_alone
-from tests.zoo import save_member, table, transformers_class
+from tests.zoo import CHINESE, save_member, table, transformers_class
 from tests.zoo_families import FAMILIES, RARE, experts
 from torch import nn
 from transformers import AutoConfig
@@ -123,6 +123,10 @@ def test_the_pages_say_what_is_tested() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert table() in page, f"put this into {PAGE}:\n{table()}"
     assert all(family.why in page.partition("## What the reasons mean")[2] for family in FAMILIES.values())
+    chinese = (PAGE.parent / "zh-CN" / PAGE.name).read_text(encoding="utf-8")
+    assert table(CHINESE) in chinese, f"put this into the page in 简体中文:\n{table(CHINESE)}"
+    reasons = chinese.partition("## 原因是什么意思")[2]
+    assert all(CHINESE.get(family.why, family.why) in reasons for family in FAMILIES.values())
     kinds = len({family.model_type or kind for kind, family in FAMILIES.items()})
     assert f"The {kinds} model types" in page
     for name in ("README.md", "README.zh-CN.md", "README.zh-TW.md", "CHANGELOG.md"):

@@ -9,24 +9,50 @@ from typer.testing import CliRunner
 from medicalgpt.cli import app
 from medicalgpt.evaluation.catalog import find_tests
 from medicalgpt.evaluation.items import read_items
+from medicalgpt.language import choose
+from medicalgpt.language.catalogue import is_prose
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("README*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 NO_GPU_YET = re.compile(r"no GPU has run|還沒有在 GPU 上執行過|还没有在 GPU 上运行过", re.IGNORECASE)
 
 
-@pytest.fixture(scope="module")
-def table() -> str:
-    done = CliRunner().invoke(app, ["estimate", "--table"])
+READMES = {"README.md": "en", "README.zh-CN.md": "zh-CN", "README.zh-TW.md": "zh-TW"}
+
+
+def _marked(name: str, mark: str) -> str:
+    (shown,) = re.findall(rf"<!-- {mark} -->\n(.*?)\n<!-- /{mark} -->", (ROOT / name).read_text("utf-8"), re.DOTALL)
+    return str(shown)
+
+
+def _printed(language: str) -> str:
+    try:
+        done = CliRunner().invoke(app, ["--lang", language, "estimate", "--table"])
+    finally:
+        choose(None)
     assert done.exit_code == 0
     return done.output.strip()
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "README.zh-TW.md"])
-def test_the_hardware_table_is_what_the_command_prints(name: str, table: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    (shown,) = re.findall(r"<!-- hardware -->\n(.*?)\n<!-- /hardware -->", text, re.DOTALL)
-    assert shown == table
+@pytest.fixture(scope="module")
+def table() -> str:
+    return _printed("en")
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_hardware_table_is_what_the_command_prints_in_the_page_s_language(name: str) -> None:
+    assert _marked(name, "hardware") == _printed(READMES[name])
+
+
+@pytest.mark.parametrize("mark", ["bench", "hardware"])
+@pytest.mark.parametrize("name", list(READMES)[1:])
+def test_a_translated_table_has_the_numbers_of_the_english_one_and_none_of_its_words(name: str, mark: str) -> None:
+    (ours,), (theirs,) = _tables(_marked("README.md", mark)), _tables(_marked(name, mark))
+    assert [row[1:] for row in theirs] == [row[1:] for row in ours]
+    numbers = re.compile(r"\d[\d.,]*\b")
+    assert [numbers.findall(row[0]) for row in theirs] == [numbers.findall(row[0]) for row in ours]
+    english = [row[0] for row in theirs if is_prose(row[0])]
+    assert english == []
 
 
 def test_what_no_gpu_of_80_gb_holds_is_marked(table: str) -> None:

@@ -98,7 +98,7 @@ def import_(
         try:
             output.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise ConfigError(f"{output} could not be written: {error.strerror}") from None
+            raise ConfigError(f"{output} could not be written: {error.strerror}; name another --output") from None
         say(f"written: {output}")
     missing = f", {text.count(MISSING) - 1} to fill in ({MISSING})" if MISSING in text else ""
     say(

@@ -55,7 +55,7 @@ def gguf(
     written = export_gguf(
         config, output, kind, template=template, pre=pre, overwrite=overwrite, allow_drift=allow_drift
     )
-    counts = ", ".join(f"{count} in {name}" for name, count in sorted(written.types.items()))
+    counts = ", ".join(f"{count} × {name}" for name, count in sorted(written.types.items()))
     say(f"{written.path}: {written.size / 1e6:,.1f} MB; tensors: {counts}")
     for note in written.notes:
         say(f"note: {note}")

@@ -273,7 +273,7 @@ def adapters(given: Sequence[str]) -> dict[str, str]:
         if not (name and equals and path):
             raise ServeError(f"--named-adapter {one}: allowed is NAME=PATH, such as ward=runs/sft-ward")
         if name in found:
-            raise ServeError(f"--named-adapter gives the name {name} twice")
+            raise ServeError(f"--named-adapter gives the name {name} twice; choose another name for one of them")
         found[name] = path
     return found
 

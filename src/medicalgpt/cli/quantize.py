@@ -7,7 +7,8 @@ import typer
 
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.merge import AllowDrift
-from medicalgpt.cli.say import say
+from medicalgpt.cli.say import padded, say
+from medicalgpt.language import translated
 
 
 def quantize(
@@ -39,8 +40,9 @@ def quantize(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    say(f"{'':<18}{'before':>10}{'after':>10}")
+    typer.echo(padded("", 22) + padded(translated("before"), 10) + translated("after"))
+    after = done.after.as_dict()
     for name, before in done.before.as_dict().items():
-        say(f"{name.replace('_', ' '):<18}{before:>10.2f}{done.after.as_dict()[name]:>10.2f}")
+        typer.echo(padded(translated(name.replace("_", " ")), 18) + f"{before:>10.2f}{after[name]:>10.2f}")
     say(done.certificate.summary())
     say(f"{method} → {output}")

@@ -129,7 +129,7 @@ class DuplicatesConfig(Section):
     def _size(self) -> Self:
         if self.bands * self.band_rows > _MINHASHES:
             raise ValueError(
-                f"bands × band_rows is {self.bands * self.band_rows}; at most {_MINHASHES} hashes are made"
+                f"bands × band_rows is {self.bands * self.band_rows}; at most {_MINHASHES} hashes are made: lower one of them"
             )
         return self
 

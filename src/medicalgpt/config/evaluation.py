@@ -168,7 +168,7 @@ class NamedTest(Section):
     def _no_file_twice(self) -> Self:
         paths = [file.path for file in self.files] + [file.answers.path for file in self.files if file.answers]
         if len(set(paths)) < len(paths):
-            raise ValueError("two entries of files have the same path")
+            raise ValueError("two entries of files have the same path; leave one out")
         return self
 
     @model_validator(mode="after")

@@ -152,7 +152,7 @@ class PipelineConfig(Section):
     @model_validator(mode="after")
     def _gates_can_be_judged(self) -> Self:
         if self.leakage is not None and all(STAGES[s.stage].scores for s in self.stages):
-            raise ValueError("leakage is looked for in models that answer, and no stage has one")
+            raise ValueError("leakage is looked for in models that answer, and no stage has one; leave it out")
         if self.test_gates and self.evaluate is None:
             raise ValueError("gates need `evaluate`: a suite of tests to judge by")
         for gate in self.stage_gates:

@@ -1,6 +1,7 @@
 """What pydantic found wrong, in one line each: where it was written, what came, what is allowed."""
 
 import json
+import re
 from collections.abc import Container, Iterator
 from typing import Any
 
@@ -63,9 +64,11 @@ def _line(detail: ErrorDetails, schema: type[BaseModel], merged: Layer, fallback
         return _place(path, merged, fallback) + _unknown(path, detail["input"], kinds[-1], schema)
     name, place = _dotted(path), _place(path, merged, fallback)
     if detail["type"] == "missing":
-        return f"{place}{name} is required: {expected_words(kinds[-1])}; write it in the file or as {name}=…"
+        required = f"{name} is required: {expected_words(kinds[-1])}; write it in the file or as {name}=…"
+        return place + required
     if detail["type"] in _OWN_WORDS:
         message = detail["msg"].split(", ", 1)[-1]
+        place = _place(_meant(message, path, merged), merged, fallback)
         return f"{place}{name}: {message}" if name else f"{place}{message}"
     return place + _not_allowed(path, _value(merged.values, path, detail["input"]), kinds[-1])
 
@@ -96,6 +99,14 @@ def _place(path: KeyPath, merged: Layer, fallback: str) -> str:
         if found := merged.places.get(path[:length]):
             return f"{found.label}: "
     return fallback
+
+
+def _meant(message: str, section: KeyPath, merged: Layer) -> KeyPath:
+    """The key below a section that a message of the section names, where one was written; else the section."""
+    size = len(section)
+    below = (path for path in merged.places if path[:size] == section and len(path) > size)
+    named = [path for path in below if str(path[-1]) in re.findall(r"\w+", message)]
+    return max(named, key=lambda path: len(str(path[-1])), default=section)
 
 
 def _dotted(path: KeyPath) -> str:

@@ -67,11 +67,15 @@ class RewardFunction(Section):
         if (self.path is None) == (self.name is None):
             raise ValueError(f"an entry has either a path or a name ({', '.join(get_args(RewardName))})")
         if self.column is not None and self.name not in (*COMPARED, "rubric"):
-            raise ValueError(f"column is for {', '.join(COMPARED)} and rubric; '{self.label}' reads none by that key")
+            raise ValueError(
+                f"column is for {', '.join(COMPARED)} and rubric; '{self.label}' reads none by that key; leave it out"
+            )
         if self.columns is not None and not str(self.path).startswith(("http://", "https://")):
-            raise ValueError("columns is for HTTP services; a Python function asks by the names of its parameters")
+            raise ValueError(
+                "columns is for HTTP services; a Python function asks by the names of its parameters: leave it out"
+            )
         if self.partial and self.name != "set_correct":
-            raise ValueError(f"partial is for set_correct; '{self.label}' does not know it")
+            raise ValueError(f"partial is for set_correct; '{self.label}' does not know it: leave it out")
         self._check_rubric()
         given = (self.target is not None) + (self.limit is not None)
         if given != (self.name == "length"):

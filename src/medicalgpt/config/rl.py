@@ -49,7 +49,7 @@ class RolloutConfig(Section):
         if self.min_new_tokens >= self.max_new_tokens:
             raise ValueError(
                 f"rollout.min_new_tokens={self.min_new_tokens} leaves no room to stop below "
-                f"rollout.max_new_tokens={self.max_new_tokens}"
+                f"rollout.max_new_tokens={self.max_new_tokens}; lower it"
             )
         if self.dynamic_sampling != "refill" and self.refills != type(self).model_fields["refills"].default:
             raise ValueError(f"rollout.refills={self.refills} does nothing without rollout.dynamic_sampling=refill")
@@ -65,7 +65,7 @@ class RolloutConfig(Section):
                 if getattr(self, name) != fields[name].get_default(call_default_factory=True):
                     raise ValueError(f"rollout.{name} does nothing without rollout.backend=vllm")
         if len(set(self.servers)) < len(self.servers):
-            raise ValueError("rollout.servers names an address twice")
+            raise ValueError("rollout.servers names an address twice; leave one out")
         return self
 
 
@@ -274,7 +274,9 @@ class ScoredConfig(RlConfig):
             raise ValueError("reward: nothing scores the answers; set reward.model or reward.functions")
         buffer, longest = self.reward.overlong_buffer, self.rollout.max_new_tokens
         if buffer is not None and buffer > longest:
-            raise ValueError(f"reward.overlong_buffer={buffer} is longer than rollout.max_new_tokens={longest}")
+            raise ValueError(
+                f"reward.overlong_buffer={buffer} is longer than rollout.max_new_tokens={longest}; lower it"
+            )
         if buffer is None and self.reward.overlong_penalty != RewardConfig.model_fields["overlong_penalty"].default:
             raise ValueError("reward.overlong_penalty does nothing without reward.overlong_buffer; set both")
         return self

@@ -55,6 +55,10 @@ class ModelConfig(Section):
     adapter_commit: Commit | None = Field(
         None, description="The commit at which a hub's adapter is read; a run notes it here."
     )
+    below: dict[str, Commit] = Field(
+        default_factory=dict,
+        description="The commits of bases of hubs that adapters name without one, by the address that they name; a run notes them here.",
+    )
     tokenizer: str | None = Field(
         None,
         description="A folder made by `medicalgpt vocab extend` from this base: the embeddings grow for it, and adapters train the new rows.",

@@ -87,7 +87,7 @@ def type_words(kind: Kind, choices: bool = False) -> str:
         elif origin in (dict, Mapping):
             words.append(f"mapping of {type_words(Kind(args[0]))} to {type_words(Kind(args[1]), choices)}")
         elif section := section_of(branch):
-            some = ", ".join(list(section.model_fields)[:3])
+            some = " / ".join(list(section.model_fields)[:3])
             words.append(f"section with keys such as {some}" if choices else "section")
         else:
             words.append(_NAMES.get(annotation, getattr(annotation, "__name__", str(annotation))))
@@ -129,4 +129,5 @@ def range_words(kind: Kind) -> str:
 
 def expected_words(kind: Kind) -> str:
     """What a key takes, for error messages: "number > 0", "sigmoid | hinge | ipo"."""
-    return f"{type_words(kind, choices=True)} {range_words(kind)}".strip()
+    limits_of = range_words(kind)
+    return f"{type_words(kind, choices=True)}{', ' if limits_of.startswith('at ') else ' '}{limits_of}".strip()

@@ -45,7 +45,7 @@ class AttentionTrace:
         """
         count = int(getattr(config, "num_hidden_layers", 0))
         if len(self.layers) < count:
-            return f"reaches {len(self.layers)} of {count} layers only; the others mix tokens by themselves"
+            return f"reaches {len(self.layers)} of {count} layers only: the others mix tokens by themselves"
         limit = int(getattr(config, "max_position_embeddings", 0) or 0)
         if hidden := [w for w in self.masked - self.windows if not limit or w < limit]:
             return f"cannot see the model's window of {min(hidden)} tokens, which is only in its masks"

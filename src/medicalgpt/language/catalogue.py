@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ _HERE: Final = Path(__file__).parent
 _LONGEST: Final = 20_000  # characters; a longer text is no message of ours
 _DEEPEST: Final = 4  # a message in a message in a message
 _MOST_LOOKUPS: Final = 300  # of one text: hostile values cost no more than this
-ONE_WORD: Final = frozenset({"expected", "expected_words", "script", "type", "type_words"})
+ONE_WORD: Final = frozenset({"expected", "expected_words", "script", "type", "type_words", "unit"})
 """Places in which a single word is ours, such as the name of a type or script; elsewhere it may be a column or file of the user."""
 _COMMAND = re.compile(r"medicalgpt( [a-z-]+){1,2}")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
@@ -23,6 +23,9 @@ _BEGINS: Final = ("; ", ". ", " (", ", ")  # a hint behind a value
 _MARKS: Final = {"\n": "\n", "; ": "；", ", ": "，"}
 _CHINESE = re.compile("[\u4e00-\u9fff]")  # a value that was translated before, or a name of the user's
 _INDENT = re.compile(r"(\s*(?:- )?)(.*)", re.DOTALL)
+_AT = re.compile(
+    r"([^\s:]*[/.=][^\s:]*(?::\d+)?): ([^\n]* [^\n]*)"
+)  # a file, its line or a key, before what is said of it
 
 
 class Catalogue:
@@ -52,7 +55,11 @@ class Catalogue:
         """
         if len(text) > _LONGEST:
             return text
-        found = _Lookup(self._exact, self._patterns).text(text, 0, words)
+        look = _Lookup(self._exact, self._patterns)
+        bare = text.lstrip(" ")
+        if bare != text and (told := look.text(bare, 0, words)) is not None:
+            return text[: len(text) - len(bare)] + told
+        found = look.text(text, 0, words)
         return text if found is None else found
 
 
@@ -78,17 +85,26 @@ class _Lookup:
             self._known[key] = None  # while it is looked for
             self._known[key] = (
                 (self._parts(text, depth, words, all_ours=True) if depth else None)
+                or self._parts(text, depth, words, all_ours=True, marks="\n")
+                or self._at_place(text, depth, words)
+                or self._counted(text, depth, exact=True)
                 or self._message(text, depth, words)
                 or self._parts(text, depth, words)
                 or self._counted(text, depth)
             )
         return self._known[key]
 
+    def _at_place(self, text: str, depth: int, words: bool) -> str | None:
+        """A message of ours behind a file, its line or a key, which no place of that message swallows."""
+        found = _AT.fullmatch(text)
+        told = self.text(found[2], depth, words) if found else None
+        return None if found is None or told is None else f"{found[1]}：{told}"
+
     def _message(self, text: str, depth: int, words: bool) -> str | None:
         if (known := self._exact.get(text)) is not None:
             return known
         for pattern, translation in self._patterns:
-            if (found := pattern.values(text)) is None:
+            if (found := pattern.values(text)) is None or not pattern.closes(found):
                 continue
             values = {
                 name: value
@@ -113,10 +129,12 @@ class _Lookup:
         if rest:
             yield from self._apart(rest, value[cut:], depth)
 
-    def _parts(self, text: str, depth: int, words: bool, all_ours: bool = False) -> str | None:
+    def _parts(
+        self, text: str, depth: int, words: bool, all_ours: bool = False, marks: Container[str] = frozenset(_MARKS)
+    ) -> str | None:
         """Lines, each on its own under its indent; clauses behind semicolons or commas likewise, if any or all of them are ours."""
         for mark, joined in _MARKS.items():
-            if mark in text:
+            if mark in text and mark in marks:
                 parts = text.split(mark)
                 told = [self._indented(part, depth, words) for part in parts]
                 same = sum(part == other for part, other in zip(parts, told))
@@ -125,10 +143,12 @@ class _Lookup:
                 return joined.join(part for part in told if part is not None)
         return None
 
-    def _counted(self, text: str, depth: int) -> str | None:
-        """A message of ours behind how often it came: "3 the answer is missing"."""
+    def _counted(self, text: str, depth: int, exact: bool = False) -> str | None:
+        """A message of ours behind how often it came: "3 the answer is missing"; with `exact` one without places."""
         count, _, rest = text.partition(" ")
-        told = self.text(rest, depth + 1, False) if count.replace(",", "").isdecimal() else None
+        if not count.replace(",", "").isdecimal():
+            return None
+        told = self._exact.get(rest) if exact else self.text(rest, depth + 1, False)
         return None if told is None else f"{count} {told}"
 
     def _indented(self, part: str, depth: int, words: bool) -> str | None:

@@ -1,6 +1,6 @@
 """Texts that were made from a template: recognized, and taken apart into values. No regular expression, hence no backtracking."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from string import Formatter
@@ -29,6 +29,14 @@ class Pattern:
         edges = zip(self.literals, self.names, self.literals[1:])
         return frozenset(
             names[0] for left, names, right in edges if left[-1:] == right[:1] and left[-1:] in tuple("'\"`")
+        )
+
+    def closes(self, values: Sequence[str]) -> bool:
+        """Whether every place between quotation marks ends with its mark: no text goes on behind another one within it."""
+        edges = zip(self.literals, self.names, values)
+        return not any(
+            left[-1:] in tuple("'\"`") and names[0] in self.quoted and f"{left[-1:]}: " in value
+            for left, names, value in edges
         )
 
     @property

@@ -9,6 +9,7 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
+from medicalgpt.language import translated
 from medicalgpt.memory.footprint import MemoryEstimate, estimate
 from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
@@ -97,7 +98,7 @@ def estimate_stage(config: StageConfig, shards: int = 1) -> MemoryEstimate:
     """What training this stage takes. Reads the model's config.json only; raises ModelError when there is none."""
     setup = setup_of(config, shards)
     model = config.model
-    trained = shape_of_model(model.base, model.at, model.trust_remote_code)
+    trained = shape_of_model(model.base, model.at, model.trust_remote_code, model.below.get)
     if token_map := TokenMap.read(Path(model.tokenizer)) if model.tokenizer else None:
         trained = trained.grown(token_map.rows(trained.vocab))
         setup = replace(setup, new_tokens=len(token_map.new_ids))
@@ -183,12 +184,13 @@ def hardware_table(row_tokens: int = 1024, checkpointing: bool = False) -> str:
     """Markdown table for the README: GPU memory by LLaMA size and method, types as `dtype: auto` picks them there.
 
     The rows of several GPUs are of one of them, where the model is divided among all. The last row says what the mark means.
+    Methods and keys are called as they are given, the other words are of the chosen language.
     """
-    lines = ["| Method | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
+    lines = [f"| {translated('Method')} | " + " | ".join(LLAMA_SIZES) + " |", "|---|" + "---:|" * len(LLAMA_SIZES)]
     rows: list[tuple[str, Method, DType, int]] = [(m, m, "mixed", 1) for m in METHODS]
     rows += [("full, dtype=bfloat16", "full", "bfloat16", 1)]
     divided: tuple[Method, ...] = ("full", "lora", "qlora4")
-    rows += [(f"{m}, each of {n} GPUs", m, "mixed", n) for m in divided for n in (8, 64)]
+    rows += [(translated(f"{m}, each of {n} GPUs"), m, "mixed", n) for m in divided for n in (8, 64)]
     for name, method, dtype, gpus in rows:
         setup = setup_for(
             method, dtype, "cuda", row_tokens=row_tokens, checkpointing=checkpointing, processes=gpus, shards=gpus
@@ -196,6 +198,6 @@ def hardware_table(row_tokens: int = 1024, checkpointing: bool = False) -> str:
         sizes = [estimate(shape_of_size(size), setup).total / 1e9 for size in LLAMA_SIZES]
         cells = [f"{size:.0f} GB{' †' if size > LARGEST_GPU else ''}" for size in sizes]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    sharding = f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or more that divide the model"
-    lines.append(f"| {sharding} |" + " |" * len(LLAMA_SIZES))
+    mark = translated(f"† more than a GPU of {LARGEST_GPU} GB holds: needs a larger one, or more that divide the model")
+    lines.append(f"| {mark} |" + " |" * len(LLAMA_SIZES))
     return "\n".join(lines)

@@ -52,9 +52,9 @@ def roles_of(config: StageConfig, policy: ModelShape) -> Roles:
     own = config.rollout.backend == "own"
     return Roles(
         critic=config.critic is not None,
-        scorer=None if scorer is None or shared else _shape_or(policy, scorer, commits["reward"]),
+        scorer=None if scorer is None or shared else _shape_or(policy, scorer, commits["reward"], config),
         reference=None if config.lora.enabled else policy,
-        teacher=_shape_or(policy, config.teacher, commits["teacher"]) if config.teacher else None,
+        teacher=_shape_or(policy, config.teacher, commits["teacher"], config) if config.teacher else None,
         taught_by=config.teacher_quantization,
         shared_scorer=shared,
         answers=config.rollout.batch_size if own else 0,
@@ -69,19 +69,20 @@ def _compared(config: StageConfig) -> Roles:
         return Roles()
     other = choice.reference_model or model.base
     revision = choice.reference_commit if choice.reference_model else model.at
-    return Roles(reference=shape_of_model(other, revision, model.trust_remote_code))
+    return Roles(reference=shape_of_model(other, revision, model.trust_remote_code, model.below.get))
 
 
 def _is_on_base(scorer: str, config: RlConfig, commit: str | None) -> bool:
     try:
-        return same_base(scorer_of(scorer, commit), locate(config.model.base, config.model.at))
+        base = locate(config.model.base, config.model.at)
+        return same_base(scorer_of(scorer, commit), base, config.model.below.get)
     except ModelError:
         return False
 
 
-def _shape_or(otherwise: ModelShape, name: str, commit: str | None) -> ModelShape:
+def _shape_or(otherwise: ModelShape, name: str, commit: str | None, config: RlConfig) -> ModelShape:
     try:
-        return shape_of_model(name, commit)
+        return shape_of_model(name, commit, config.model.trust_remote_code, config.model.below.get)
     except ModelError:
         return otherwise
 

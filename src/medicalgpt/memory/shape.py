@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from medicalgpt.errors import ModelError
 from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.memory.moments import Weight
-from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.adapter_config import NO_PINS, Pins, down_to_base
 from medicalgpt.models.locate import locate
 
 if TYPE_CHECKING:  # torch and transformers are imported where a model is described only
@@ -101,11 +101,17 @@ def shape_of_size(size: str) -> ModelShape:
     )
 
 
-def shape_of_model(name_or_path: str, revision: str | None = None, trust_remote_code: bool = False) -> ModelShape:
-    """Shape of a model by name, folder or Hub id; an adapter has the shape of its base. Raises ModelError."""
+def shape_of_model(
+    name_or_path: str, revision: str | None = None, trust_remote_code: bool = False, pins: Pins = NO_PINS
+) -> ModelShape:
+    """Shape of a model by name, folder or Hub id; an adapter has the shape of its base. Raises ModelError.
+
+    Args:
+        pins: as for `down_to_base`.
+    """
     from transformers import AutoConfig
 
-    _, located = down_to_base(locate(name_or_path, revision, trust_remote_code), trust_remote_code)
+    _, located = down_to_base(locate(name_or_path, revision, trust_remote_code), trust_remote_code, pins)
     try:
         config = AutoConfig.from_pretrained(located.folder, token=hub_token(), trust_remote_code=trust_remote_code)
         return shape_of_config(config, trust_remote_code)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from medicalgpt.config.foreign import FOREIGN
+from medicalgpt.language import translated
 
 Tool = Literal["LLaMA-Factory", "MedicalGPT", "TRL"]
 
@@ -156,14 +157,17 @@ def script_tool(path: str, words: frozenset[str]) -> tuple[Tool, str] | None:
 
 
 def names_table() -> str:
-    """Every word of the three tools and ours, as a Markdown table: what stands in docs/from-other-toolkits.md."""
-    lines = ["| LLaMA-Factory | MedicalGPT | TRL | here | |", "|---|---|---|---|---|"]
+    """Every word of the three tools and ours as a Markdown table, in the chosen language: for docs/from-other-toolkits.md."""
+    lines = [f"| LLaMA-Factory | MedicalGPT | TRL | {translated('here')} | |", "|---|---|---|---|---|"]
     rows: dict[tuple[str, str], list[str]] = {}
     for word in sorted(frozenset().union(*WORDS.values())):
         meant = FOREIGN.get(word)
         keys = meant.keys if meant else (SAME[word],)
-        rows.setdefault((" or ".join(f"`{key}`" for key in keys), meant.note if meant else ""), []).append(word)
+        ours = " or ".join(f"`{key}`" for key in keys)
+        rows.setdefault((ours, meant.note if meant else ""), []).append(word)
     for (ours, note), words in sorted(rows.items(), key=lambda row: (row[0][0] == "", row[0])):
         cells = [", ".join(f"`{word}`" for word in words if word in WORDS[tool]) for tool in WORDS]
-        lines.append(f"| {' | '.join(cells)} | {ours or '–'} | {note.replace('|', chr(92) + '|')} |")
+        lines.append(
+            f"| {' | '.join(cells)} | {translated(ours) or '–'} | {translated(note).replace('|', chr(92) + '|')} |"
+        )
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from medicalgpt.config.explain import explain
 from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import flow
+from medicalgpt.language import translated
 from medicalgpt.migrate.carry import MISSING, Carrying, is_default
 
 
@@ -27,9 +28,13 @@ def as_yaml(found: Carrying, source: str) -> str:
 
 
 def _lines(found: Carrying, source: str) -> Iterator[str]:
-    yield f"# From {_plain(source)} ({found.given.tool}): medicalgpt train {found.stage} --config THIS-FILE"
+    yield from _comment(
+        f"From {_plain(source)} ({found.given.tool}): medicalgpt train {found.stage} --config THIS-FILE"
+    )
     if any(MISSING in flow(one.value) for one in found.values.values()):
-        yield f"# {MISSING} stands where nothing could be taken from it; training does not begin before it is replaced."
+        yield from _comment(
+            f"{MISSING} stands where nothing could be taken from it; training does not begin before it is replaced."
+        )
     yield from _keys(found)
     if found.said:
         yield ""
@@ -37,9 +42,9 @@ def _lines(found: Carrying, source: str) -> Iterator[str]:
             yield from _comment(said)
     if found.left:
         yield ""
-        yield "# Not carried over:"
+        yield from _comment("Not carried over:")
         for left in found.left:
-            yield from _comment(f"{left.word.text}  ({left.word.place}): {left.reason}", "- ")
+            yield from _comment(f"{left.word.text}  ({left.word.place}): {translated(left.reason)}", "- ")
 
 
 def _keys(found: Carrying) -> Iterator[str]:
@@ -55,13 +60,15 @@ def _keys(found: Carrying) -> Iterator[str]:
         indent = "  " if section else ""
         for note in one.notes:
             yield from (f"{indent}{line}" for line in _comment(note))
-        words = ", ".join(f"{word.name}, {word.place}" if not is_default(word) else word.place for word in one.sources)
+        words = ", ".join(
+            f"{word.name}, {word.place}" if not is_default(word) else translated(word.place) for word in one.sources
+        )
         yield f"{indent}{name}: {flow(one.value)}" + (f"  # {_plain(words)}" if words else "")
 
 
 def _comment(text: str, first: str = "") -> Iterator[str]:
-    """A text as comments, lines broken; nothing of it can become a value."""
-    lines = wrap(_plain(text), 118, break_long_words=False, break_on_hyphens=False) or [""]
+    """A text as comments in the chosen language, lines broken; nothing of it can become a value."""
+    lines = wrap(_plain(translated(text)), 118, break_long_words=False, break_on_hyphens=False) or [""]
     for at, line in enumerate(lines):
         yield f"# {first if at == 0 else ' ' * len(first)}{line}"
 

@@ -2,15 +2,24 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from medicalgpt.errors import ModelError
+from medicalgpt.hub.address import is_commit
 from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.locate import Located, hub_address, locate, read_config
 
 FILE = "adapter_config.json"
 BESIDE = "base.json"  # written by us alone: other programs take adapter_config.json amiss with keys they do not know
+
+Pins = Callable[[str], str | None]
+"""The commit at which a base of a hub is read, by the address that an adapter names; None for the head of its branch."""
+
+_NONE: Final[dict[str, str]] = {}
+NO_PINS: Final[Pins] = _NONE.get
 
 
 def read_adapter(found: Located) -> dict[str, object]:
@@ -41,6 +50,16 @@ def base_name(adapter: Located) -> str:
     found = _resolve(name, Path(adapter.folder)) if adapter.hub is None else name
     address = hub_address(found) if isinstance(revision, str) and found == name else None
     return found if address is None else str(replace(address, revision=address.revision or str(revision)))
+
+
+def pinned_base(adapter: Located, pins: Pins = NO_PINS) -> str:
+    """As `base_name`, with the commit of `pins` where the adapter's own config says none. Raises ModelError as that."""
+    name = base_name(adapter)
+    address = hub_address(name)
+    if address is None or is_commit(address.revision):
+        return name
+    commit = pins(str(address))
+    return name if commit is None else str(replace(address, revision=commit))
 
 
 def write_base(folder: Path, base: Located) -> None:
@@ -104,8 +123,13 @@ def _beside(folder: Path) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
-def down_to_base(found: Located, trust_remote_code: bool = False) -> tuple[list[Located], Located]:
+def down_to_base(
+    found: Located, trust_remote_code: bool = False, pins: Pins = NO_PINS
+) -> tuple[list[Located], Located]:
     """The adapters from a located model downward, the topmost first (none for a whole model), and the base below them.
+
+    Args:
+        pins: the commits of bases that are named without one, as `ModelConfig.below` has them.
 
     Raises:
         ModelError: an adapter names no base or itself, or its base is not there.
@@ -115,5 +139,5 @@ def down_to_base(found: Located, trust_remote_code: bool = False) -> tuple[list[
         if found in adapters:
             raise ModelError(f"{found.name} names itself as its base; correct its {FILE}")
         adapters.append(found)
-        found = locate(base_name(found), None, trust_remote_code)
+        found = locate(pinned_base(found, pins), None, trust_remote_code)
     return adapters, found

@@ -52,7 +52,8 @@ def attach(
     A new one also trains the rows of the tokens that `token_map` added.
 
     Raises:
-        ModelError: target modules that the model does not have, or a PiSSA start on quantized weights.
+        ModelError: target modules that the model does not have, a PiSSA start on quantized weights, or an adapter that is no
+            adapter on layers.
     """
     from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 
@@ -64,6 +65,7 @@ def attach(
             restore_weights(adapted, adapter)
         except Exception as error:  # peft raises what a damaged config or weight file leads to
             raise _misfit(adapter, error) from error
+        _require_layers(adapted, adapter)
         if lora is None:
             write_token_rows(adapted)
         return adapted
@@ -84,6 +86,17 @@ def attach(
     if isinstance(lora.target_modules, list):
         _require_met(adapted, lora.target_modules, names)
     return adapted
+
+
+def _require_layers(adapted: nn.Module, adapter: Located) -> None:
+    """Refuse an adapter that puts tokens of its own before a text: positions and packed rows would be others than we count."""
+    config = peft_model(adapted).active_peft_config
+    if config.is_prompt_learning:
+        kind = read_adapter(adapter).get("peft_type")
+        raise ModelError(
+            f"{adapter.name} is an adapter of kind {kind}, which puts tokens of its own before every text; allowed "
+            "are adapters on layers (LORA, OFT, IA3, LOHA, LOKR, VERA, HRA)"
+        )
 
 
 def _require_met(adapted: nn.Module, wanted: Sequence[str], names: Sequence[str]) -> None:

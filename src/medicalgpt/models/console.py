@@ -3,10 +3,12 @@
 import sys
 import warnings
 
+from medicalgpt.language import translated
+
 
 def to_stderr(line: str) -> None:
-    """Say one line without touching stdout, which may carry results."""
-    print(line, file=sys.stderr)
+    """Say one line in the chosen language, without touching stdout, which may carry results."""
+    print(translated(line), file=sys.stderr)
 
 
 def quiet() -> None:

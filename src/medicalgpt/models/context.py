@@ -8,7 +8,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from medicalgpt.errors import ConfigError, ModelError
 from medicalgpt.hub.huggingface import hub_token
-from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.adapter_config import NO_PINS, Pins, down_to_base
 from medicalgpt.models.console import to_stderr
 from medicalgpt.models.empty import empty_model
 from medicalgpt.models.locate import Located
@@ -46,6 +46,7 @@ def within_context(
     key: str,
     trust_remote_code: bool = False,
     rope: RopeScaling | None = None,
+    pins: Pins = NO_PINS,
 ) -> tuple[int, str]:
     """The limit that rows for a located model must keep: `asked`, or its context where that is less; and where it is written.
 
@@ -55,12 +56,13 @@ def within_context(
         name: what the model is called in a message.
         key: the setting that `asked` comes from.
         rope: how its positions are stretched; an adapter says so itself.
+        pins: as for `down_to_base`.
 
     Raises:
         ConfigError: the model looks positions up in a table, which ends before `asked`; with both numbers.
         ModelError: its config.json cannot be read.
     """
-    adapters, model = down_to_base(model, trust_remote_code)
+    adapters, model = down_to_base(model, trust_remote_code, pins)
     rope = agreed(rope, adapters[0] if adapters else None)
     try:
         config = AutoConfig.from_pretrained(model.folder, token=hub_token(), trust_remote_code=trust_remote_code)

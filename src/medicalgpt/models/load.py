@@ -14,7 +14,7 @@ from medicalgpt.hub.huggingface import hub_token
 from medicalgpt.kernels import attention
 from medicalgpt.kernels.collector import collect_again
 from medicalgpt.kernels.device import multiplies_bfloat16, own_device
-from medicalgpt.models.adapter_config import base_name
+from medicalgpt.models.adapter_config import pinned_base
 from medicalgpt.models.adapters import attach, require_writer, scores_answers
 from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.console import quiet, to_stderr
@@ -93,7 +93,7 @@ def find(config: ModelConfig, tokenizer: str | None = None) -> tuple[Located, Lo
                 f"model.base={config.base} is an adapter already; give model.adapter or an adapter as base, not both"
             )
         found, adapter = (
-            locate(base_name(found), None, config.trust_remote_code),
+            locate(pinned_base(found, config.below.get), None, config.trust_remote_code),
             found,
         )
     place = own_place(config, adapter, tokenizer)

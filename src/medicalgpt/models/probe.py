@@ -6,6 +6,7 @@ No list of model names can go stale this way.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from torch import nn
@@ -19,6 +20,10 @@ from medicalgpt.models.shard import runs_on
 from medicalgpt.models.trial import PLAIN, Outcome, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
 from medicalgpt.rendering.tree import Segment, TokenTree
+
+NOT_ASKED: Final = (
+    "its attention does not go through transformers' attention interface, has sinks, or sees chosen tokens only"
+)
 
 
 @dataclass(frozen=True)
@@ -67,24 +72,26 @@ def probe(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -> Probe
             chunked, why = False, "would leave out the adapter on the head"
         if wanted == "padded":
             disable(inner)
-            return Probe("padded", chunked, why and f"the chunked head {why}")
+            return Probe("padded", chunked, refusal(why, ""))
         packed = pack_trees(trees).to(device)
         if inner.config._attn_implementation != "tree":
-            return Probe(
-                "padded",
-                chunked,
-                "its attention does not go through transformers' attention interface, has sinks, or sees chosen tokens only",
-            )
+            return Probe("padded", chunked, NOT_ASKED)
         with traced() as witness:
             tree, why_tree = _agrees(CausalPolicy(model, "tree", chunked), packed, truth, trial)
         why_tree = why_tree or witness.objection(inner.config.get_text_config())
         tree = not why_tree
         if not tree:
             disable(inner)
-        reasons = [f"the chunked head {why}"] * bool(why) + [f"tree batching {why_tree}"] * bool(why_tree)
-        return Probe("tree" if tree else "padded", chunked, "; ".join(reasons))
+        return Probe("tree" if tree else "padded", chunked, refusal(why, why_tree))
     finally:
         model.train(training)
+
+
+def refusal(head: str, trees: str) -> str:
+    """Why a faster way was refused, in one line, from what each of the two lacks; empty where neither lacks anything."""
+    if head and trees:
+        return f"the chunked head {head}, and tree batching {trees}"
+    return f"the chunked head {head}" if head else f"tree batching {trees}" if trees else ""
 
 
 def _agrees(policy: CausalPolicy, batch: TreeBatch, truth: Outcome, trial: Trial) -> tuple[bool, str]:

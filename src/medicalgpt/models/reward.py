@@ -17,7 +17,7 @@ from medicalgpt.models.causal_lm import unwrap
 from medicalgpt.models.part import Part
 from medicalgpt.models.passes import ALONE, Passes
 from medicalgpt.models.policy import Batching
-from medicalgpt.models.probe import Probe, probe_trees
+from medicalgpt.models.probe import NOT_ASKED, Probe, probe_trees, refusal
 from medicalgpt.models.shard import runs_on
 from medicalgpt.models.trial import PLAIN, Trial, coarsest
 from medicalgpt.rendering.batch import TreeBatch, pack_trees, pad_trees
@@ -81,15 +81,15 @@ def probe_scores(model: nn.Module, wanted: str = "auto", trial: Trial = PLAIN) -
             disable(inner)
             return Probe("padded", False)
         if inner.config._attn_implementation != "tree":
-            return Probe("padded", False, "its attention does not go through transformers' attention interface")
+            return Probe("padded", False, NOT_ASKED)
         try:
             with traced() as witness:
                 found = trial.outcome(model, lambda: RewardPolicy(model, "tree").scores(packed))
             why = found.objection(truth, coarsest(model, trial.autocast), "score")
             why = why or witness.objection(inner.config.get_text_config())
-            reason = why and f"tree batching {why}"
+            reason = refusal("", why)
         except Exception as error:  # whatever a foreign forward raises: this way does not work here
-            reason = f"tree batching does not run on this model ({type(error).__name__})"
+            reason = refusal("", f"does not run on this model ({type(error).__name__})")
         if reason:
             disable(inner)
         return Probe("padded" if reason else "tree", False, reason)

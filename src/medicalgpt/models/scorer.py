@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from medicalgpt.models.adapter_config import FILE, base_name
+from medicalgpt.models.adapter_config import FILE, NO_PINS, Pins, pinned_base
 from medicalgpt.models.locate import Located, locate
 
 MERGED_FROM = "merged_from.txt"  # in a run's merged model, the hash of the manifest that the run had then
@@ -17,11 +17,15 @@ def scorer_of(path: str, commit: str | None = None) -> Located:
     return locate(path, commit)
 
 
-def same_base(scorer: Located, base: Located) -> bool:
-    """Whether it is an adapter of that base, and one that may lie there beside others."""
+def same_base(scorer: Located, base: Located, pins: Pins = NO_PINS) -> bool:
+    """Whether it is an adapter of that base, and one that may lie there beside others.
+
+    Args:
+        pins: as for `adapter_config.down_to_base`.
+    """
     from medicalgpt.models.adapters import can_share  # lazy: heavy
 
     if scorer.kind != "adapter" or not can_share(scorer):
         return False
-    theirs = locate(base_name(scorer))
+    theirs = locate(pinned_base(scorer, pins))
     return Path(theirs.folder).resolve() == Path(base.folder).resolve()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ def prepare(
         with RowStream(data.workers, shown) as rows:
             _build(job, folder, rows, list(contents.values()))
     first_rows = _first_rows(job, folder)
-    meta = json.loads((folder / "ledger.json").read_text(encoding="utf-8"))
+    meta = json.loads(_moved((folder / "ledger.json").read_text(encoding="utf-8"), _files(contents.values())))
     stores = {name: TreeStore(folder / name) for name in ("train", "held_out", "replay") if (folder / name).is_dir()}
     named_parts = {name: content.found.named for name, content in contents.items()}
     train = stores["train"]
@@ -108,6 +109,19 @@ def prepare(
         cached,
         first_rows,
     )
+
+
+def _files(contents: Iterable[Content]) -> list[str]:
+    return [str(file) for content in contents for part in content.found.parts for file in part.files]
+
+
+def _moved(ledger: str, files: list[str]) -> str:
+    """The ledger of a store, with its files named where they lie now: a store is found by their content, wherever that was."""
+    before = json.loads(ledger).get("files", files)
+    inner = [[json.dumps(name, ensure_ascii=False)[1:-1] for name in names] for names in (before, files)]
+    names = {old: new for old, new in zip(*inner) if old != new}
+    any_of = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.sub(any_of, lambda found: names[found[0]], ledger) if names else ledger
 
 
 def _skipped(contents: Iterable[Content]) -> dict[str, Any]:
@@ -175,7 +189,11 @@ def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Cont
         raise DataError(f"no row of data.train is left to train on: {why}")
     numbers = {str(file): number for number, part in enumerate(contents[0].found.parts) for file in part.files}
     parts = [numbers[file] for file in TreeStore(folder / "train").meta["files"]]
-    text = json.dumps({"ledger": ledger, "notes": making.notes, "parts": parts}, ensure_ascii=False, indent=1)
+    text = json.dumps(
+        {"ledger": ledger, "notes": making.notes, "parts": parts, "files": _files(contents)},
+        ensure_ascii=False,
+        indent=1,
+    )
     with writing("the ledger of the token stores", folder, remedy=LARGER_CACHE):
         if job.kind != "document":
             making.first_rows.save(folder, held_out_files(job.data))

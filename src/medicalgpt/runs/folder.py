@@ -111,7 +111,9 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path} cannot be used as a run folder: {error.strerror}") from error
+            raise RunError(
+                f"{self.path} cannot be used as a run folder: {error.strerror}; choose another output_dir"
+            ) from error
         self._lock.acquire()
         try:
             # Look again: another process may have begun or finished between the first look and the lock.
@@ -142,7 +144,7 @@ class RunFolder:
                 return StartState("fresh", None)
             return StartState("resume", checkpoint, _longer(key, found.shorter), stretched)
         except OSError as error:
-            raise RunError(f"{self.path} cannot be used as a run folder: {error}") from error
+            raise RunError(f"{self.path} cannot be used as a run folder: {error}; choose another output_dir") from error
 
     def _stretch(self, key: RunKey, found: Standing) -> None:
         """Let the run here be the longer one of `key`; the manifest goes first, so that a crash leaves one that may go on."""

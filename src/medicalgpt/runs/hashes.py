@@ -54,7 +54,7 @@ def hash_tree(path: str | Path, patterns: Sequence[str] = ("**/*",)) -> dict[str
         raise RunError(f"{root} is not a folder; expected one with files like {', '.join(patterns)}")
     found = {p for pattern in patterns for p in root.glob(pattern) if p.is_file()}
     if not found:
-        raise RunError(f"{root} holds no file like {', '.join(patterns)}")
+        raise RunError(f"{root} holds no file like {', '.join(patterns)}; copy it again, or name another folder")
     names = {p.relative_to(root).as_posix(): p for p in found}
     return {name: hash_file(names[name]) for name in sorted(names)}
 

@@ -38,7 +38,9 @@ class FolderLock:
             raise self._in_use() from None
         except OSError as error:
             if error.filename is not None:  # opening the file failed, not locking it
-                raise RunError(f"{self.path.parent} cannot be used as a run folder: {error.strerror}") from error
+                raise RunError(
+                    f"{self.path.parent} cannot be used as a run folder: {error.strerror}; choose another output_dir"
+                ) from error
             # Some network file systems have no locks.
             _log.warning("%s: no lock (%s); start only one process for this folder", self.path, error.strerror)
 

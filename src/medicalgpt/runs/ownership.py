@@ -112,7 +112,9 @@ def _names(folder: Path) -> list[str]:
     except NotADirectoryError:
         raise RunError(f"{folder} is a file; output_dir must be a new, an empty or this run's own folder") from None
     except OSError as error:
-        raise RunError(f"{folder} cannot be used as a run folder: {error.strerror}") from error
+        raise RunError(
+            f"{folder} cannot be used as a run folder: {error.strerror}; choose another output_dir"
+        ) from error
 
 
 def _recorded(folder: Path, there: list[str]) -> _Recorded:

@@ -25,7 +25,9 @@ def within_models(config: C, base: Located, say: Callable[[str], object]) -> C:
     adapter = next((locate(one.name, one.at, trust) for one in config.adapter_model), None)
     rope = agreed(asked_of(config.model), adapter)
     limits = {
-        name: within_context(asked, found, name, "data.max_tokens", trust, rope if found is base else None)
+        name: within_context(
+            asked, found, name, "data.max_tokens", trust, rope if found is base else None, config.model.below.get
+        )
         for name, found in models.items()
     }
     name = min(limits, key=limits.__getitem__)

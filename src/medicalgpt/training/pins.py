@@ -1,5 +1,6 @@
 """What a run takes from hubs at one commit for all of its length: found out when it begins, and kept in its folder's config."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from medicalgpt.config.sections import DataConfig, Section
 from medicalgpt.data.sources import check_paths, pinned
 from medicalgpt.errors import ConfigError
 from medicalgpt.hub.address import is_commit, parse
-from medicalgpt.models.locate import hub_address, hub_model
+from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.embedded.registry import EMBEDDED
+from medicalgpt.models.locate import hub_address, hub_model, locate
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.training.others import beside
 
@@ -23,6 +26,7 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
     A run that goes on, or is asked for again, reads the commits that its folder's config names, also without a network.
 
     Raises:
+        ConfigError: a base is pinned that no adapter names.
         DataError, ModelError: a commit cannot be found out, or data is missing, which is said before a model is looked for.
     """
     config: StageConfig = resolved.value
@@ -44,9 +48,41 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
             commit = hub_model(address, model.name).address.revision
         section, _, noted = model.noted.partition(".")
         sections[section] = sections.get(section, getattr(config, section)).model_copy(update={noted: commit})
+    below, more = _below(config.model_copy(update=sections), before.model.below if before else {})
+    if below != config.model.below:
+        sections["model"] = sections.get("model", config.model).model_copy(update={"below": below})
+    said += more
     if all(value is getattr(config, name) for name, value in sections.items()):
         return resolved, []
-    return Resolved(config.model_copy(update=sections), resolved.origin), [*said, *notes]
+    origins = dict.fromkeys(
+        (f"model.below.{named}" for named in below), "default"
+    )  # as every commit that is noted here
+    return Resolved(config.model_copy(update=sections), origins | resolved.origin), [*said, *notes]
+
+
+def _below(config: StageConfig, before: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The commits of bases that adapters of the pinned config name without one, and what is to be said of those known before."""
+    found: dict[str, str] = {}
+    said: list[str] = []
+
+    def commit(named: str) -> str | None:
+        address = hub_address(named)
+        if address is None or named in found:
+            return found.get(named)
+        known = config.model.below.get(named) or before.get(named)
+        if known is not None and named not in config.model.below:
+            said.append(_said(named, known))
+        found[named] = known or hub_model(address, named).address.revision or ""
+        return found[named]
+
+    check_paths(named_data(config.data))
+    trust = config.model.trust_remote_code
+    for model in (config.base_model, *config.other_models):
+        if model.name not in EMBEDDED:
+            down_to_base(locate(model.name, model.at, trust), trust, commit)
+    if lost := sorted(config.model.below.keys() - found.keys()):
+        raise ConfigError(f"model.below names {', '.join(lost)}, which no adapter of this run stands on; take it out")
+    return found, said
 
 
 def _models(config: StageConfig) -> tuple[NamedModel, ...]:

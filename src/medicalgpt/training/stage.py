@@ -171,10 +171,8 @@ def _settings(config: StageConfig) -> dict[str, Any]:
                 "output_dir": True,
                 "report_to": True,
                 "distributed": True,
-                "model": {
-                    "commit",
-                    "adapter_commit",
-                },  # in the base's hash, and those below in the hashes of the others
+                # In the base's hash and those of the others, as are the commits of the two lines below.
+                "model": {"commit", "adapter_commit", "below"},
                 "objective": {"reference_commit", "teacher_commit"},
                 "reward": {"model_commit"},
                 "train": {"resume", "save_minutes"},

@@ -81,7 +81,7 @@ def test_unknown_keys_suggest_what_was_meant(line: str, problem: str) -> None:
             'lora.target_modules is ["q", 3]; allowed: all-linear | family or list of text',
         ),
         ("report_to: [wandb, tb]", 'report_to[1] is "tb"; allowed: tensorboard | trackio | wandb | swanlab | mlflow'),
-        ("lora: 8", "lora is 8; allowed: section with keys such as enabled, rank, alpha"),
+        ("lora: 8", "lora is 8; allowed: section with keys such as enabled / rank / alpha"),
     ],
 )
 def test_wrong_values_say_what_came_and_what_is_allowed(line: str, problem: str) -> None:
@@ -91,14 +91,14 @@ def test_wrong_values_say_what_came_and_what_is_allowed(line: str, problem: str)
 def test_list_items_are_reported_on_their_own_line() -> None:
     text = "data:\n  train:\n  - a.jsonl\n  - 7\noutput_dir: o\n"
     assert messages(text) == [
-        "c.yaml:4: data.train[1] is 7; allowed: text or section with keys such as path, rows, share; quote it to make it text"
+        "c.yaml:4: data.train[1] is 7; allowed: text or section with keys such as path / rows / share; quote it to make it text"
     ]
 
 
 def test_an_empty_list_where_items_are_needed() -> None:
     assert messages(GOOD, "data.train=[]") == [
         "override 'data.train=[]': data.train is []; allowed: list of text or section with keys such as "
-        "path, rows, share at least 1 of them"
+        "path / rows / share, at least 1 of them"
     ]
 
 
@@ -107,7 +107,7 @@ def test_a_section_without_keys_is_refused_instead_of_wiping_out_defaults() -> N
     Path("base.yaml").write_text("train:\n# seed: 3\n")
     found = messages(f"{GOOD}extends: base.yaml\ntrain: {{seed: 1}}\n", schema=DpoConfig)
     assert found == [
-        "base.yaml:1: train is null; allowed: section with keys such as learning_rate, epochs, max_steps; "
+        "base.yaml:1: train is null; allowed: section with keys such as learning_rate / epochs / max_steps; "
         "set one of them or remove the line"
     ]
 
@@ -117,7 +117,7 @@ def test_long_values_are_shortened() -> None:
     assert line.endswith('"' + "x" * 59 + "…; allowed: whole number ≥ 0")
 
 
-def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_section() -> None:
+def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_key_they_name() -> None:
     class Pair(BaseModel):
         low: int = 0
         high: int = 1
@@ -132,7 +132,7 @@ def test_rules_of_the_schema_speak_for_themselves_at_the_line_of_the_section() -
         model_config = ConfigDict(extra="forbid")
         pair: Pair = Pair()
 
-    assert messages("# first\npair:\n  low: 5\n", schema=Schema) == ["c.yaml:2: pair: low is 5, above high, 1"]
+    assert messages("# first\npair:\n  low: 5\n", schema=Schema) == ["c.yaml:3: pair: low is 5, above high, 1"]
 
 
 @pytest.mark.parametrize(

@@ -256,7 +256,7 @@ def test_the_command_merges_an_adapter_and_tells_what_it_wrote(tmp_path: Path) -
     words = ["export", "gguf", "--model", str(tmp_path / "adapter"), "--output", str(tmp_path / "out" / "m.gguf")]
     result = CliRunner().invoke(app, [*words, "--type", "f32"])
     assert result.exit_code == 0, result.output
-    assert "tensors: 21 in f32" in result.stdout
+    assert "tensors: 21 × f32" in result.stdout
     assert "the adapter was merged first: max |Δ log-probability|" in result.stdout
     merged = model.merge_and_unload().state_dict()
     written = {tensor.name: tensor.data for tensor in gguf.GGUFReader(tmp_path / "out" / "m.gguf").tensors}

@@ -25,6 +25,11 @@ KNOWN = Catalogue(
         "{size} are needed": "需要 {size}",
         "{what} failed: {why}": "{what} 失败：{why}",
         'rows say "{words}" first': '数据先说 "{words}"',
+        "{name} is missing": "缺少 {name}",
+        "empty or copied answer": "空的或照抄的回答",
+        "  kept: {count}": "  保留：{count}",
+        "copied {what}": "照抄的 {what}",
+        "override '{given}'": "覆盖项 '{given}'",
     }
 )
 
@@ -47,6 +52,12 @@ KNOWN = Catalogue(
         ('rows say "nothing was deleted" first', '数据先说 "nothing was deleted"'),
         ("a.csv: 1,204 nothing was deleted", "a.csv：1,204 没有删除任何内容"),
         ("reading failed: nothing was deleted", "reading 失败：没有删除任何内容"),
+        ("a.csv:3: answer is missing", "a.csv:3：缺少 answer"),
+        ("/data/a.csv: answer is missing", "/data/a.csv：缺少 answer"),
+        ("b.yaml: no such file\na is missing", "b.yaml：没有这个文件\n缺少 a"),
+        ("   12 empty or copied answer", "   12 空的或照抄的回答"),
+        ("  kept: 3", "  保留：3"),
+        ("override 'a=1': unknown key 'a'", "覆盖项 'a=1'：未知的键 'a'"),
     ],
 )
 def test_values_are_carried_over(english: str, told: str) -> None:

@@ -11,6 +11,7 @@ from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import FOREIGN
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.stages import STAGES
+from medicalgpt.language import ENV
 from medicalgpt.migrate.tools import SAME, WORDS, names_table
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -23,9 +24,12 @@ def test_every_word_of_a_tool_has_one_meaning_here() -> None:
         assert [word for word in sorted(words) if (word in FOREIGN) == (word in SAME)] == [], tool
 
 
-@pytest.mark.parametrize("page", ["from-other-toolkits.md", "zh-CN/from-other-toolkits.md"])
-def test_the_page_shows_the_table(page: str) -> None:
-    """Made anew by: python -c 'from medicalgpt.migrate.tools import names_table; print(names_table())'"""
+@pytest.mark.parametrize(
+    ("page", "language"), [("from-other-toolkits.md", "en"), ("zh-CN/from-other-toolkits.md", "zh-CN")]
+)
+def test_the_page_shows_the_table(page: str, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made anew by: MEDICALGPT_LANG=zh-CN python -c 'from medicalgpt.migrate.tools import names_table; print(names_table())'"""
+    monkeypatch.setenv(ENV, language)
     (shown,) = re.findall(
         r"<!-- names -->\n(.*?)\n<!-- /names -->", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL
     )

@@ -99,7 +99,7 @@ def test_the_same_content_is_rendered_once(tmp_path: Path) -> None:
     assert (first.cached, again.cached) == (False, True)
     assert again.train.folder == first.train.folder
     assert again.hashes == first.hashes
-    assert again.ledger == first.ledger
+    assert again.ledger == json.loads(json.dumps(first.ledger).replace("/a.jsonl", "/moved/a.jsonl"))
     assert texts(again.train) == texts(first.train)
 
 
@@ -170,6 +170,23 @@ def test_an_empty_file_of_a_folder_stands_in_the_ledger_of_cached_stores_as_well
         ]
     with pytest.raises(DataError, match=r"b\.jsonl: the file is empty"):
         run(tmp_path, train=[str(ward / "b.jsonl")])
+
+
+def test_the_ledger_of_cached_stores_names_the_files_that_were_given(tmp_path: Path) -> None:
+    """Stores are found by content: a manifest named the folder in which the same rows once lay, another project's maybe."""
+    first, then = tmp_path / "a", tmp_path / "b"
+    for ward in (first, then):
+        ward.mkdir()
+        write(ward / "x.jsonl", questions(20))
+        write(ward / "y.jsonl", [*questions(4, "Another"), {"question": "nothing else"}])
+    given = {"eval_fraction": 0.5, "on_bad_row": "drop", "max_bad_share": 0.5}
+    before = run(tmp_path, train=[str(first)], **given)
+    again = run(tmp_path, train=[str(then)], **given)
+    assert again.cached
+    assert str(first) in json.dumps(before.ledger)
+    assert str(first) not in json.dumps([again.ledger, again.notes])
+    assert sorted(again.ledger["files"]) == [str(then / "x.jsonl"), str(then / "y.jsonl")]
+    assert json.loads(json.dumps(before.ledger).replace(str(first), str(then))) == again.ledger
 
 
 def test_the_keys_of_reading_reach_every_file(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.loader import dump, load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.errors import ConfigError, ModelError
+from medicalgpt.models.adapter_config import down_to_base
+from medicalgpt.models.locate import locate
 from medicalgpt.training.others import other_addresses, other_hashes
 from medicalgpt.training.pins import pin
 
@@ -136,6 +138,90 @@ def test_the_commit_of_the_base_is_none_of_the_others(hubs: Hubs) -> None:
         changed.setattr(reference, "open_reference", open_reference)
         reference.load_reference(config, config.reference_choice, "padded")
     assert (seen[0].base, seen[0].at) == ("org/other", other)
+
+
+def on(base: str, **more: str) -> dict[str, bytes]:
+    """An adapter that says what it stands on."""
+    config = {"peft_type": "LORA", "base_model_name_or_path": base, **more}
+    return {"adapter_config.json": json.dumps(config).encode(), "adapter_model.safetensors": NO_WEIGHTS}
+
+
+BELOW = pytest.mark.parametrize(
+    "role", ["base", "reference", "teacher", "reward"]
+)  # the adapter given as model.adapter stands on model.base, whatever it says itself
+
+
+def standing(role: str, name: str, *words: str) -> Any:
+    """A run in which a model of that role has this name."""
+    return asked("adapter", "null", *words, base=name) if role == "base" else asked(role, name, *words)
+
+
+@BELOW
+@pytest.mark.parametrize("hub", ["hf", "ms"])
+def test_the_base_that_an_adapter_of_a_hub_names_is_pinned_with_it(
+    role: str, hub: str, hubs: Hubs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = f"{hub}://org/below"
+    hubs.commit("org/base", MODEL)
+    below, adapter = hubs.commit("org/below", MODEL), hubs.commit("org/other", on(named))
+    pinned, said = pin(standing(role, "org/other"))
+    assert said == []
+    assert commits(pinned.value)[role] == adapter
+    assert pinned.value.model.below == {named: below}
+    assert other_addresses(pinned.value)[named] == f"{named}@{below}"
+    first = other_hashes(pinned.value)
+    # The branch moves, and then there is no network: the run goes on with what it began with, another begins with the new.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.resolved.yaml").write_text(dump(pinned), encoding="utf-8")
+    newer = hubs.commit("org/below", {**MODEL, "more.txt": b"newer"})
+    fresh, _ = pin(standing(role, "org/other", "output_dir=new"))
+    assert fresh.value.model.below == {named: newer}
+    assert other_hashes(fresh.value)[named] != first[named]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    again, said = pin(standing(role, "org/other"))
+    assert again.value.model.below == {named: below}
+    assert f"{named}: read at commit {below}, as when this run began" in "\n".join(said)
+    assert other_hashes(again.value) == first
+
+
+def test_the_pinned_base_is_the_one_that_is_read(hubs: Hubs) -> None:
+    older = hubs.commit("org/below", MODEL)
+    hubs.commit("org/other", on("org/below"))
+    config = pin(asked("adapter", "null", base="org/other"))[0].value
+    hubs.commit("org/below", {**MODEL, "more.txt": b"newer"})
+    _, base = down_to_base(locate("org/other"), False, config.model.below.get)
+    assert base.address == f"hf://org/below@{older}"
+    assert down_to_base(locate("org/other"))[1].address != base.address
+
+
+def test_a_base_that_is_named_with_its_commit_or_lies_here_needs_no_pin(hubs: Hubs, tmp_path: Path) -> None:
+    commit = hubs.commit("org/below", MODEL)
+    hubs.commit("org/other", on("org/below", revision=commit))
+    assert pin(asked("adapter", "null", base="org/other"))[0].value.model.below == {}
+    (tmp_path / "here").mkdir()
+    (tmp_path / "adapter").mkdir()
+    for folder, files in (("here", MODEL), ("adapter", on(str(tmp_path / "here")))):
+        for name, content in files.items():
+            (tmp_path / folder / name).write_bytes(content)
+    local = asked("adapter", "null", base="adapter")
+    assert pin(local) == (local, [])
+
+
+def test_a_local_adapter_on_a_base_of_a_hub_is_pinned_below(hubs: Hubs, tmp_path: Path) -> None:
+    commit = hubs.commit("org/below", MODEL)
+    (tmp_path / "adapter").mkdir()
+    for name, content in on("org/below", revision="main").items():
+        (tmp_path / "adapter" / name).write_bytes(content)
+    assert pin(asked("adapter", "null", base="adapter"))[0].value.model.below == {"hf://org/below@main": commit}
+
+
+def test_a_pin_below_that_nothing_stands_on_is_refused(hubs: Hubs) -> None:
+    hubs.commit("org/base", MODEL)
+    given = asked("adapter", "null", "model.below={hf://org/gone: " + "a" * 40 + "}")
+    with pytest.raises(ConfigError, match=r"model\.below names hf://org/gone, which no adapter of this run stands on"):
+        pin(given)
+    with pytest.raises(ConfigError, match="40 hexadecimal digits"):
+        asked("adapter", "null", "model.below={hf://org/gone: main}")
 
 
 def test_a_manifest_names_the_others_only_where_there_are_any(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ def open_roles(config: RlConfig, sharding: Sharding | None = None) -> Roles:
     where = scorer_of(scoring.model, scoring.model_commit) if scoring and scoring.model else None
     shared = _on_the_base(config, base, where, sharding)
     policy, loaded, heads = shared.policy, shared.loaded, shared.heads
-    note = f"batching: {policy.batching}" + shared.note.partition(" (")[2]
-    roles = Roles(loaded, policy, report=shared.report, notes=[note], sharding=sharding)
+    roles = Roles(loaded, policy, report=shared.report, notes=[shared.note], sharding=sharding)
     roles.autocast = AUTOCAST[mixed_precision(config)]
     if where is not None:
         roles.reward = heads.get("reward") or separate_scorer(where, config, sharding)
@@ -106,7 +105,7 @@ def _load(config: RlConfig, base: Located, scorer: Located | None, sharding: Sha
     loaded, scoring = load_trained(config, placed=sharding is None), config.scoring
     trained = {id(p) for p in loaded.model.parameters() if p.requires_grad}
     report = check_scorer(scoring, scorer, loaded.tokenizer) if scoring and scorer else None
-    on_base = scorer is not None and config.lora.enabled and same_base(scorer, base)
+    on_base = scorer is not None and config.lora.enabled and same_base(scorer, base, config.model.below.get)
     heads = _attach(loaded, config, scorer if on_base else None)
     optimize_for_training(loaded.model)  # before it is divided: it tries norms by writing into their weights
     policy = CausalPolicy(loaded.model)

@@ -106,6 +106,7 @@ def _load(where: Located, config: RlConfig, trained: bool, placed: bool, scores:
         base=where.address,
         dtype="float32" if trained else config.model.dtype,
         trust_remote_code=config.model.trust_remote_code,
+        below=config.model.below,
     )
     scorer = load(model, head="score")
     if placed:

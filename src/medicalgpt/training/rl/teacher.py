@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from medicalgpt.config.rl import RlConfig
+from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.models.batches import batches
-from medicalgpt.models.load import load_tokenizer
-from medicalgpt.models.locate import locate
+from medicalgpt.models.load import find
 from medicalgpt.models.policy import CausalPolicy
 from medicalgpt.models.shard import Sharding, runs_on
 from medicalgpt.objectives.base import Compare
@@ -24,29 +24,27 @@ from medicalgpt.training.reference import open_reference
 def open_teacher(
     name: str, config: RlConfig, policy: CausalPolicy, tokenizer: object, sharding: Sharding | None = None
 ) -> CausalPolicy:
-    """The frozen teacher, with the policy's temperature.
+    """The frozen teacher, with the policy's temperature. It is a model of its own: no key of the student's model says how it is read
+    but its number type and whether code that ships with a model may run.
 
     Raises:
         ConfigError: its tokenizer is another one, so that its distributions are over other tokens.
     """
-    found = locate(name, config.teacher_commit, config.model.trust_remote_code)
-    theirs = load_tokenizer(found.folder)
+    own = ModelConfig(
+        base=name,
+        commit=config.teacher_commit,
+        below=config.model.below,
+        dtype=config.model.dtype,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    _, _, theirs = find(own)
     if theirs.get_vocab() != tokenizer.get_vocab():  # type: ignore[attr-defined]
         raise ConfigError(
             f"objective.teacher={name} has another vocabulary ({len(theirs)} tokens, {tokenizer_hash(theirs)[:8]}); distillation "
             "compares token by token. Choose a teacher of the student's family"
         )
-    model = config.model.model_copy(
-        update={
-            "base": name,
-            "revision": None,
-            "commit": config.teacher_commit,
-            "adapter": None,
-            "adapter_commit": None,
-        }
-    )
     # Its head is read again in the student's backward pass, where logits are computed once more.
-    teacher = open_reference(model, config.teacher_quantization, policy.batching, sharding, keep=True)
+    teacher = open_reference(own, config.teacher_quantization, policy.batching, sharding, keep=True)
     teacher.temperature = policy.temperature
     return teacher
 
