@@ -15,7 +15,10 @@ from typing import Final
 import yaml
 
 from phi_slots import KINDS as MORE_KINDS
-from phi_slots import MAKERS, digits, parts
+from phi_slots import MAKERS as SIXTH_MAKERS
+from phi_slots import digits, parts
+from phi_slots_seventh import KINDS as SEVENTH_KINDS
+from phi_slots_seventh import MAKERS as SEVENTH_MAKERS
 
 VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 MORE: Final = [("cn", template) for template in VALUES["more"]]
@@ -41,6 +44,10 @@ SIXTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_sixth.yaml").read_text(encoding="utf-8")
 )
 """The same by another author, who had read neither rules, lists and weights nor the misses themselves; with the slots of phi_slots.py."""
+SEVENTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_seventh.yaml").read_text(encoding="utf-8")
+)
+"""The same by a third author, as blind, for the version that was built when the sixth was used up; with traps of its own."""
 BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
 )
@@ -49,16 +56,19 @@ FORMS: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_forms.yaml").read_text(encoding="utf-8")
 )
 """The same, of as many forms as we could think of, written when the fifth was used up."""
-SLOT: Final = r"(\{\w\d?[姓名]?\})"
-"""A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓 or 名 for a part of the name."""
+MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS
+SLOT: Final = r"(\{\w\d?[姓名末]?\})"
+"""A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓, 名 or 末 for a part of the name."""
 FAMILIES: Final = ("surnames", "rare_surnames", "odd", "taiwan_surnames", "hong_kong_surnames")
+TRAPS: Final = {"cn": "traps", "tw": "taiwan_traps", "hk": "hong_kong_traps"}
+"""Which traps are a region's; portions before the seventh have those of the mainland for all."""
 ODD, MINORITY, SPACED = 0.02, 0.015, 0.015
 """Shares of the later portions' names whose surname is a common word, too, of whole names without a Han surname, and of names with
 blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
-    **MORE_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+    **MORE_KINDS, **SEVENTH_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
 }  # fmt: skip
 
 
@@ -89,11 +99,13 @@ class Maker:
         return makers[slot]()
 
     def form(self, name: str, which: str) -> str:
-        """What people call somebody for short: 姓, the family name, or 名, a given name of two characters or more; else all of the name."""
+        """What people call somebody for short: 姓, the family name, 末, the last character (阿玲), or 名, a given name of two characters or more; else all of the name."""
         if name in self._values.get("minority", []):
             return name
         families = [family for key in FAMILIES for family in self._values.get(key, [])]
         family, given = parts(name, families)
+        if which == "末":
+            return given[-1]
         return family if which == "姓" else given if len(given) > 1 else name
 
     def _unit(self) -> str:
@@ -249,32 +261,37 @@ def notes(
     """`count` notes of (region, template), each inside of sentences of a carrier and, in three of ten, with a trap."""
     rng = random.Random(seed)
     return [
-        _note(Maker(rng, region, values), rng, template, rng.choice(carriers))
+        _note(
+            Maker(rng, region, values),
+            rng,
+            template,
+            rng.choice(carriers),
+            values.get(TRAPS[region], values["traps"]),
+            values["kept"],
+        )
         for region, template in (rng.choice(templates) for _ in range(count))
     ]
 
 
-def _note(make: Maker, rng: random.Random, template: str, carrier: str) -> Note:
+def _note(
+    make: Maker, rng: random.Random, template: str, carrier: str, traps_of: Sequence[str], kept: Sequence[str]
+) -> Note:
     given = dict[str, str]()
     sentences = [s for s in re.split(r"(?<=[。！？\n])", carrier) if s.strip()][:4]
     cut = rng.randint(0, len(sentences))
-    trap = rng.choice(VALUES["traps"]) + "。" if rng.random() < 0.3 else ""
+    trap = rng.choice(traps_of) + "。" if rng.random() < 0.3 else ""
     text, values, traps = "".join(sentences[:cut]), [], []
     for part in re.split(SLOT, template):
         if re.fullmatch(SLOT, part):
-            slot, which = part.strip("{}姓名"), part[-2]
+            slot, which = part.strip("{}姓名末"), part[-2]
             whole = given.setdefault(slot, make(slot[0]))
-            value = make.form(whole, which) if which in "姓名" else whole
+            value = make.form(whole, which) if which in "姓名末" else whole
             values.append((len(text), len(text) + len(value), KINDS[slot[0]] if value == whole else "name short"))
             text += value
         else:
             text += part
     text += "" if text.endswith(("。", "\n")) else "。"
-    traps = [
-        (len(text) + m.start(), len(text) + m.end())
-        for word in VALUES["kept"]
-        for m in re.finditer(re.escape(word), trap)
-    ]
+    traps = [(len(text) + m.start(), len(text) + m.end()) for word in kept for m in re.finditer(re.escape(word), trap)]
     text += trap + "".join(sentences[cut:])
     return Note(text, tuple(values), tuple(traps), template)
 
