@@ -114,11 +114,10 @@ def _end_of(text: str, at: int, before: str, content: str, after: str) -> int | 
 
 
 class Frames:
-    """The frames of one template, by shape, and the parts of the last conversations."""
+    """The frames of one template, by shape (`learned`), and the parts of the last conversations."""
 
-    def __init__(self, render: Render, measure: Measure) -> None:
-        self.render, self.measure = render, measure
-        self._learned: dict[Shape, Frame | None] = {}
+    def __init__(self, render: Render, measure: Measure, learned: dict[Shape, Frame | None]) -> None:
+        self.render, self.measure, self.learned = render, measure, learned
         self._remembered = lru_cache(_REMEMBERED)(self._parts)
 
     def parts(self, messages: Sequence[Message]) -> Parts | None:
@@ -131,14 +130,14 @@ class Frames:
             return None
         words = words_of(messages)
         shape = _shape(words)
-        if shape not in self._learned:
-            self._learned[shape] = _learn(self.render, self.measure, shape)
-        if self._learned[shape] is None:
+        if shape not in self.learned:
+            self.learned[shape] = _learn(self.render, self.measure, shape)
+        if self.learned[shape] is None:
             return None
         return self._remembered(words)
 
     def _parts(self, words: Words) -> Parts | None:
-        frame = self._learned[_shape(words)]
+        frame = self.learned[_shape(words)]
         return frame.cut(self.render(words), words) if frame else None
 
 

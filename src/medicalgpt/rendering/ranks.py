@@ -14,10 +14,12 @@ million spaces. So the text is cut there before, and the expression does without
 a text with a character that not all ages have alike is left to `tokenizers`.
 """
 
+import gc
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import pairwise, permutations
 from typing import Any, Final, NamedTuple
@@ -69,6 +71,12 @@ class Ranks:
         self.backend = backend
         self._seen = 0
 
+    def expect(self, characters: int) -> None:
+        """About so many characters will be encoded, so that what pays with many may be found out at once."""
+        self._seen += characters
+        if self._seen >= _WORTH:
+            _ = self._quick
+
     def ids(self, text: str) -> np.ndarray:
         """Ids of a text, int32 of shape [tokens]."""
         if self._seen < _WORTH:
@@ -79,7 +87,22 @@ class Ranks:
 
     @cached_property
     def _quick(self) -> "_Quick | None":
-        return _Quick.of(self.backend)
+        with _not_collecting():
+            return _Quick.of(self.backend)
+
+
+@contextmanager
+def _not_collecting() -> Iterator[None]:
+    """Without looking for garbage, of which there is none: a vocabulary is so many new objects at once that Python would look
+    through all that there are, half a second where transformers is loaded."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Quick:
@@ -95,12 +118,17 @@ class _Quick:
     ) -> None:
         import tiktoken
 
+        self._given = cutting, ranks, special, missing, normal
         encoding = tiktoken.Encoding("", pat_str=cutting.words, mergeable_ranks=ranks, special_tokens=special)
         self._encode, self._special = encoding.encode_to_numpy, encoding.special_tokens_set
         ends = "|".join(map(re.escape, special))  # a text is cut at these before, so that a run before one ends it
         self._runs = re.compile(f"{cutting.runs}(?!{ends})" if ends else cutting.runs)
         self._unsure = re.compile(f"[^{_alike(missing)}]")
         self._normal = normal
+
+    def __reduce__(self) -> tuple[type["_Quick"], tuple[object, ...]]:
+        """What was proven is not proven again in another process."""
+        return _Quick, self._given
 
     @classmethod
     def of(cls, backend: Any) -> "_Quick | None":

@@ -61,6 +61,10 @@ class Verbatim:
         """Whether the template writes words as they are."""
         return writes_verbatim(self.source, self.given)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What was found out, for another process: `render` stays here."""
+        return {name: value for name, value in self.__dict__.items() if name != "render"}
+
     def text(self, words: Words) -> str:
         """The rendered conversation. Raises RenderError."""
         roles = tuple([role for role, _ in words])
