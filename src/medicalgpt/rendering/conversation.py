@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from medicalgpt.data.records import Message, Tools
+from medicalgpt.data.records import Message, Role, Tools
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.dialogue import answer_span
-from medicalgpt.rendering.frames import Frame, Frames, Parts, Shape, Words
+from medicalgpt.rendering.frames import Frame, Frames, Shape
+from medicalgpt.rendering.mosaic import Parts, Words
 from medicalgpt.rendering.template_text import TemplateText
 from medicalgpt.rendering.verbatim import Verbatim
 
@@ -57,7 +58,12 @@ def go_on_from(template: TemplateText, learned: Learned) -> None:
 def _learn(template: TemplateText, learned: Learned) -> None:
     once = learned.verbatim.text if learned.verbatim else _render(template)
     template.verbatim = learned.verbatim
-    template.frames = Frames(once, lambda messages: turn_by_turn(template, messages), learned.shapes)
+    around = learned.verbatim.around if learned.verbatim else _unknown
+    template.frames = Frames(once, lambda messages: turn_by_turn(template, messages), learned.shapes, around)
+
+
+def _unknown(roles: tuple[Role, ...]) -> None:
+    """Nothing is known of what stands around words."""
 
 
 def _render(template: TemplateText) -> Callable[[Words], str]:
