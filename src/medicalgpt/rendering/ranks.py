@@ -25,7 +25,7 @@ from itertools import pairwise, permutations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, models, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from medicalgpt.rendering.spelling import characters
 
@@ -264,8 +264,16 @@ _AFFIXES: Final = ("continuing_subword_prefix", "end_of_word_suffix")
 def _joined(vocabulary: dict[str, int], merges: list[Any], tokens: Sequence[str]) -> list[str]:
     """Those tokens that their own bytes are joined to. No other comes out of any text."""
     alone = Tokenizer(models.BPE(vocabulary, merges))
+    wanted = [vocabulary[token] for token in tokens]
+    if (
+        set("".join(tokens)) <= vocabulary.keys()
+    ):  # each of them gives one id at least, so as many ids as tokens are one of each
+        alone.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+        if alone.encode_batch_fast([" ".join(tokens)], add_special_tokens=False)[0].ids == wanted:
+            return list(tokens)
+        alone.pre_tokenizer = None
     found = alone.encode_batch_fast(list(tokens), add_special_tokens=False)
-    return [token for token, ids in zip(tokens, found) if ids.ids == [vocabulary[token]]]
+    return [token for token, ids, index in zip(tokens, found, wanted) if ids.ids == [index]]
 
 
 def _alike(missing: frozenset[int]) -> str:
