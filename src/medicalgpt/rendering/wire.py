@@ -7,7 +7,7 @@ which there is more to say than of nearly all travels as it is.
 import pickle
 from collections.abc import Sequence
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 from medicalgpt.data.ledger import Outcome
 from medicalgpt.data.read_row import ReadRow
@@ -30,14 +30,14 @@ _PLAIN: Final[_Ending] = ("kept", "", False, False)
 _KEPT: Final = Rendered(())
 
 
-def put(stream: BinaryIO, message: bytes) -> None:
+def put(stream: IO[bytes], message: bytes) -> None:
     """Write a message. Raises OSError."""
     stream.write(_SIZE.pack(len(message)))
     stream.write(message)
     stream.flush()
 
 
-def get(stream: BinaryIO) -> bytes:
+def get(stream: IO[bytes]) -> bytes:
     """Read a message. Raises EOFError where there is none, or not all of one; OSError."""
     head = stream.read(_SIZE.size)
     size = _SIZE.unpack(head)[0] if len(head) == _SIZE.size else 0
@@ -78,7 +78,7 @@ def _shortened(read: Found, parts: list[bytes]) -> Found | _Line:
     if value is None or row.problem or row.where or row.passed or row.allowed:
         return read
     if isinstance(value, RowKey):
-        return row.number, row.line, row.note, read.present, read.left, read.damaged, tuple(value)
+        return row.number, row.line, row.note, read.present, read.left, read.damaged, (value.key, value.size)
     if value.error or value.record is not None:
         return read
     ending, (train, held_out), key = value.row, value.packed, value.key
@@ -88,7 +88,7 @@ def _shortened(read: Found, parts: list[bytes]) -> Found | _Line:
         None if held_out is None else _laid(held_out, parts),
         value.characters,
         value.held_out,
-        None if key is None else tuple(key),
+        None if key is None else (key.key, key.size),
     )
     return row.number, row.line, row.note, read.present, read.left, read.damaged, trees
 
