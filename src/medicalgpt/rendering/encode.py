@@ -40,7 +40,7 @@ class Encoder:
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: with what took time to find out about the tokenizer, which itself is hardly needed then."""
-        kept = {name: self.__dict__[name] for name in ("stops", *_FOUND_OUT) if name in self.__dict__}
+        kept: dict[str, object] = {n: self.__dict__[n] for n in ("stops", *_FOUND_OUT) if n in self.__dict__}
         return {
             "tokenizer": Later(pickle.dumps(self.tokenizer)) if kept.get("backend") is not None else self.tokenizer,
             **kept,
