@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from medicalgpt.browse.info import RunInfo
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import RunError
 
 _ORDERS = ("name", "stage", "state", "changed", "size", "seconds", "tokens", "rows")

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import fold_word, meant_by
-from medicalgpt.config.lookup import close_names, stage_schema
+from medicalgpt.config.lookup import stage_schema
+from medicalgpt.config.near_names import close_names
 from medicalgpt.config.stages import STAGES
 
 # One line: words of other tools, and the options that may be meant, of which a command has one or none.

@@ -17,7 +17,7 @@ from medicalgpt.cli.chat import new_seed, talk
 from medicalgpt.cli.generate import FileJob, answer_file
 from medicalgpt.cli.report_errors import print_error, report_errors
 from medicalgpt.config.emergency import chosen
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.model_options import ModelOptions
 

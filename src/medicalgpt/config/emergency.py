@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import ConfigError
 from medicalgpt.language import Language
 

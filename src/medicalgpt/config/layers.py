@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from medicalgpt.config.lookup import close_names
+from medicalgpt.config.near_names import close_names
 from medicalgpt.config.words import is_section
 from medicalgpt.config.yaml_text import LONGEST, KeyPath, Parsed, YamlError, parse
 

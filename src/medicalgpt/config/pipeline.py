@@ -8,7 +8,7 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.curation import CURATE
 from medicalgpt.config.data_source import DataPath, check_shares
 from medicalgpt.config.evaluation import AnyGate, EvaluateConfig, Gate, StageGate, StageNumber
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.config.sections import Section
 from medicalgpt.config.stages import STAGES
 

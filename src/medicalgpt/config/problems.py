@@ -13,7 +13,7 @@ from medicalgpt.config.evaluation import GATE_TAGS
 from medicalgpt.config.explain import explain
 from medicalgpt.config.foreign import Meant, meant_by
 from medicalgpt.config.layers import Layer
-from medicalgpt.config.lookup import close_names, did_you_mean
+from medicalgpt.config.near_names import close_names, did_you_mean
 from medicalgpt.config.words import Kind, expected_words, is_section, options, section_of, type_words, walk
 from medicalgpt.config.yaml_text import KeyPath
 

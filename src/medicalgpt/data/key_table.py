@@ -25,16 +25,25 @@ class KeyTable:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self._path, self._count = folder, folder / f"{name}.bin", 0
         with self._writing():
-            self._file: BinaryIO = self._path.open("wb", buffering=_BUFFER)
+            self._file: BinaryIO = self._path.open("wb")
+        self._waiting = bytearray()
 
     def add(self, key: str, size: int) -> None:
         """Note a row. Raises RunError where it cannot be written."""
         self._count += 1
+        self._waiting += _WRITTEN.pack(int(key, 16), size)
+        if len(self._waiting) > _BUFFER:
+            self._write()
+
+    def _write(self) -> None:
         with self._writing():
-            self._file.write(_WRITTEN.pack(int(key, 16), size))
+            self._file.write(self._waiting)
+        self._waiting.clear()
 
     def close(self) -> None:
         """All rows were added; harmless a second time. Raises RunError where they cannot be written."""
+        if self._waiting:
+            self._write()
         with self._writing():
             self._file.close()
 

@@ -333,9 +333,11 @@ class BadRowPolicy:
             raise EmptyFile(self.empty, f"nor has any other file beside it; {EMPTY_ADVICE}")
 
     def _check_share(self, final: bool = False) -> None:
+        if not self.bad:
+            return
         count = self.bad.total()
         too_many = count > self.max_bad_share * self.seen or (final and count == self.seen)
-        if count and too_many and (final or self.seen >= ROWS_BEFORE_SHARE):
+        if too_many and (final or self.seen >= ROWS_BEFORE_SHARE):
             most = "; ".join(f"{n} × {reason}" for reason, n in self.bad.most_common(3))
             raise DataError(
                 f"{count} of {self.seen} rows read are bad ({count / self.seen:.1%}), allowed are "

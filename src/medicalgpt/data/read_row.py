@@ -1,7 +1,6 @@
 """One row as a record, whatever stands before and behind it: what may be done in any order, and in any process."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -49,8 +48,7 @@ def row_record(row: Row, file: str, columns: Mapping[str, str]) -> Converted:
     return Converted(shape, record, row_fields.left())
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRow(Generic[T]):
+class ReadRow(NamedTuple, Generic[T]):
     """What came of a row: a `value` made of its record, or why there is none.
 
     `row` is without its fields. `present` are those of the mapped columns that it has, `other` the name and kind of its

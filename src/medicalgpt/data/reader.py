@@ -92,7 +92,8 @@ class Reader:
         good, empty = 0, True
         for row in rows:
             empty = False
-            self.missing_columns = {n: c for n, c in self.missing_columns.items() if c not in row.present}
+            if row.present:
+                self.missing_columns = {n: c for n, c in self.missing_columns.items() if c not in row.present}
             refused = row.refused
             if row.other is not None:
                 name, kind = row.other
@@ -100,7 +101,7 @@ class Reader:
                     raise DataError(self._other_kind(name, kind, row.row, path))
                 bad = BadRow(f"a {kind} row ({name}) in a file of {self.kind} rows")
                 refused = rejected(path, row.row, bad, self._allowed)
-            elif refused is None:
+            elif refused is None and row.left:
                 self.policy.ledger.leave(str(path), row.left)
             self.policy.see(path, refused)
             if refused is None:

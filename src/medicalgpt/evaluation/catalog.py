@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from medicalgpt.config.evaluation import ItemFile, NamedTest
 from medicalgpt.config.loader import load
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import ConfigError, DataError
 from medicalgpt.evaluation.fetching import fetched
 from medicalgpt.runs.hashes import hash_file

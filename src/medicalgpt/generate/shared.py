@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends.base import Backend, Choosy, Masking, StopCallback

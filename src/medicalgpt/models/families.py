@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import ModelError
 
 LoadingClass = Literal["AutoModelForCausalLM", "AutoModel", "AutoModelForImageTextToText"]

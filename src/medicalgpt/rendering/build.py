@@ -228,7 +228,7 @@ def _check_share(job: Renderer, ledger: Ledger) -> None:
     if rows and bad / rows > job.data.max_bad_share:
         raise DataError(
             f"{bad} of {rows} rows are bad ({bad / rows:.1%}), more than data.max_bad_share={job.data.max_bad_share:.0%}: "
-            f"{ledger.as_dict()['reasons']}"
+            f"{ledger.reasons_said()}"
         )
 
 

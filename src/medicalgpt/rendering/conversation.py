@@ -1,12 +1,13 @@
 """Conversations to text parts with known owners: what the model is given, and what it is trained to say."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from medicalgpt.data.records import Message, Tools
+from medicalgpt.data.records import Message, Role, Tools
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.dialogue import answer_span
-from medicalgpt.rendering.frames import Frames, Parts, Words
+from medicalgpt.rendering.frames import Frame, Frames, Shape
+from medicalgpt.rendering.mosaic import Parts, Words
 from medicalgpt.rendering.template_text import TemplateText
 from medicalgpt.rendering.verbatim import Verbatim
 
@@ -27,21 +28,50 @@ def framed_parts(template: TemplateText, messages: Sequence[Message], tools: Too
     if tools:
         return None
     if template.frames is None:
-        template.frames = _frames(template)
+        tokenizer = template.tokenizer
+        plain = getattr(type(tokenizer).apply_chat_template, "__module__", "") == _PLAIN
+        given = (*tokenizer.special_tokens_map, *template.settings)
+        _learn(template, Learned({}, Verbatim(_render(template), template.source, given) if plain else None))
+    assert template.frames is not None
     return template.frames.parts(messages)
 
 
-def _frames(template: TemplateText) -> Frames:
+class Learned(NamedTuple):
+    """What has been found out about what a template writes around words, to be sent to another process."""
+
+    shapes: dict[Shape, Frame | None]
+    verbatim: Verbatim | None
+
+
+def learned(template: TemplateText) -> Learned | None:
+    """None where nothing has been yet."""
+    return None if template.frames is None else Learned(template.frames.learned, template.verbatim)
+
+
+def go_on_from(template: TemplateText, learned: Learned) -> None:
+    """Take over what was found out about the same template in another process."""
+    if learned.verbatim is not None:
+        learned.verbatim.render = _render(template)
+    _learn(template, learned)
+
+
+def _learn(template: TemplateText, learned: Learned) -> None:
+    once = learned.verbatim.text if learned.verbatim else _render(template)
+    template.verbatim = learned.verbatim
+    around = learned.verbatim.around if learned.verbatim else _unknown
+    template.frames = Frames(once, lambda messages: turn_by_turn(template, messages), learned.shapes, around)
+
+
+def _unknown(roles: tuple[Role, ...]) -> None:
+    """Nothing is known of what stands around words."""
+
+
+def _render(template: TemplateText) -> Callable[[Words], str]:
     def render(words: Words) -> str:
         turns = [Message(role, content) for role, content in words]
         return template.text(turns, generation_prompt=words[-1][0] != "assistant")
 
-    tokenizer = template.tokenizer
-    plain = getattr(type(tokenizer).apply_chat_template, "__module__", "") == _PLAIN
-    once = (
-        Verbatim(render, template.source, (*tokenizer.special_tokens_map, *template.settings)).text if plain else render
-    )
-    return Frames(once, lambda messages: turn_by_turn(template, messages))
+    return render
 
 
 def turn_by_turn(template: TemplateText, messages: Sequence[Message], tools: Tools = ()) -> Parts | None:

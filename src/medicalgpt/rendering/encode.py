@@ -5,6 +5,7 @@ assistant header). Where that happens the text is cut at the boundary and both s
 the model meets at inference: the prompt ends there, and the answer's tokens come one by one.
 """
 
+import pickle
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
@@ -14,12 +15,14 @@ from typing import Any, Final
 import numpy as np
 
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering.later import Later
 from medicalgpt.rendering.ranks import Ranks
 from medicalgpt.rendering.sections import Sections
 from medicalgpt.rendering.spelling import Spelling
 from medicalgpt.rendering.unwanted import go_on
 
 _FAST: Final = "transformers.tokenization_utils_tokenizers"
+_FOUND_OUT: Final = ("special", "backend", "_ranks", "_spelling")
 _REMEMBERED: Final = 4  # texts: a row is measured, and then encoded; a pair has two of them
 
 
@@ -34,6 +37,19 @@ class Encoder:
     def __init__(self, tokenizer: Any, stops: Sequence[str] = ()) -> None:
         self.tokenizer = tokenizer
         self.stops = tuple(stops)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For another process: with what took time to find out about the tokenizer, which itself is hardly needed then."""
+        kept: dict[str, object] = {n: self.__dict__[n] for n in ("stops", *_FOUND_OUT) if n in self.__dict__}
+        return {
+            "tokenizer": Later(pickle.dumps(self.tokenizer)) if kept.get("backend") is not None else self.tokenizer,
+            **kept,
+        }
+
+    def expect(self, characters: int) -> None:
+        """About so many characters will be encoded; may be said to save time."""
+        if self.backend is not None:
+            self._ranks.expect(characters)
 
     @cached_property
     def special(self) -> dict[str, int]:

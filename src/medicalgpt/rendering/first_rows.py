@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.data.formats.fields import named
@@ -23,9 +23,7 @@ from medicalgpt.data.sources import Given, find
 from medicalgpt.data.split import split_records
 from medicalgpt.disk.private import private_files
 from medicalgpt.errors import DataError
-
-Records = Literal["none", "held out", "all"]
-"""Which of some rows are wanted."""
+from medicalgpt.rendering.row_work import Records
 
 FILE: Final = "first_rows.json"
 FORMAT: Final = 1

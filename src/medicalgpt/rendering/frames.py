@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from medicalgpt.data.records import Message, Role
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering.mosaic import Mosaic, Parts, Words
 from medicalgpt.rendering.thinking import CLOSE, OPEN
 
 _REMEMBERED: Final = 4  # conversations: a row is measured, and then rendered; a pair has two of them
@@ -21,16 +22,9 @@ _LEARNED_FROM: Final = 3  # exchanges
 _TRIED: Final = (1, 2, 3, 5)
 
 
-class Parts(NamedTuple):
-    """Consecutive parts of a rendered conversation, and the assistant turn that each answers for, or None."""
-
-    texts: list[str]
-    owners: list[int | None]
-
-
-Words = tuple[tuple[Role, str], ...]
-"""Role and content of each turn."""
 Render = Callable[[Words], str]
+Around = Callable[[tuple[Role, ...]], Sequence[str] | None]
+"""What always stands around the words of turns with these roles (`Mosaic.around`), where that is known."""
 
 
 class Shape(NamedTuple):
@@ -114,11 +108,11 @@ def _end_of(text: str, at: int, before: str, content: str, after: str) -> int | 
 
 
 class Frames:
-    """The frames of one template, by shape, and the parts of the last conversations."""
+    """The frames of one template, by shape (`learned`), and the parts of the last conversations."""
 
-    def __init__(self, render: Render, measure: Measure) -> None:
-        self.render, self.measure = render, measure
-        self._learned: dict[Shape, Frame | None] = {}
+    def __init__(self, render: Render, measure: Measure, learned: dict[Shape, Frame | None], around: Around) -> None:
+        self.render, self.measure, self.learned, self.around = render, measure, learned, around
+        self._mosaics: dict[tuple[Role, ...], Mosaic] = {}
         self._remembered = lru_cache(_REMEMBERED)(self._parts)
 
     def parts(self, messages: Sequence[Message]) -> Parts | None:
@@ -127,37 +121,47 @@ class Frames:
         Raises:
             RenderError: the template refuses it.
         """
-        if not _ordinary(messages):
+        roles = tuple([message.role for message in messages])
+        shape = _shape(roles)
+        if shape is None or not all(_is_plain(message) for message in messages):
+            return None
+        if shape not in self.learned:
+            self.learned[shape] = _learn(self.render, self.measure, shape)
+        if self.learned[shape] is None:
             return None
         words = words_of(messages)
-        shape = _shape(words)
-        if shape not in self._learned:
-            self._learned[shape] = _learn(self.render, self.measure, shape)
-        if self._learned[shape] is None:
-            return None
-        return self._remembered(words)
+        around = self.around(roles)
+        if around is None or not all(content and content == content.strip() for _, content in words):
+            return self._remembered(words)
+        mosaic = self._mosaics.get(roles)
+        if mosaic is not None and mosaic.around is around:
+            return mosaic.filled(words)
+        found = self._remembered(words)
+        mosaic = None if found is None else Mosaic.of(around, words, found)
+        if mosaic is not None:
+            self._mosaics[roles] = mosaic
+        return found
 
     def _parts(self, words: Words) -> Parts | None:
-        frame = self._learned[_shape(words)]
+        shape = _shape(tuple([role for role, _ in words]))
+        frame = self.learned[shape] if shape is not None else None
         return frame.cut(self.render(words), words) if frame else None
 
 
-def _shape(words: Words) -> Shape:
-    system, opened = words[0][0] == "system", words[-1][0] == "user"
-    return Shape(system, opened, len(words) - system <= (1 if opened else 2))
+@lru_cache(1024)
+def _shape(roles: tuple[Role, ...]) -> Shape | None:
+    """The shape of turns with these roles; None where user and assistant do not speak in turn."""
+    system = roles[:1] == ("system",)
+    turns = roles[1:] if system else roles
+    if not turns or any(role != ("assistant" if number % 2 else "user") for number, role in enumerate(turns)):
+        return None
+    opened = turns[-1] == "user"
+    return Shape(system, opened, len(turns) <= (1 if opened else 2))
 
 
-def _ordinary(messages: Sequence[Message]) -> bool:
-    """Whether user and assistant speak in turn, without tools and thoughts: templates treat those by what comes later."""
-    turns = messages[1:] if messages and messages[0].role == "system" else messages
-    return bool(turns) and all(
-        m.role == ("assistant" if number % 2 else "user") and not m.tool_calls and not _thinks(m.content)
-        for number, m in enumerate(turns)
-    )
-
-
-def _thinks(content: str) -> bool:
-    return OPEN in content or CLOSE in content
+def _is_plain(message: Message) -> bool:
+    """Whether a turn is without tools and thoughts: templates treat those by what comes later."""
+    return not message.tool_calls and OPEN not in message.content and CLOSE not in message.content
 
 
 def _probe(exchanges: int, shape: Shape) -> list[Message]:
@@ -227,4 +231,4 @@ def _first_and_other(values: list[str]) -> tuple[str, str]:
 
 def words_of(messages: Sequence[Message]) -> Words:
     """Role and content of each turn."""
-    return tuple((m.role, m.content) for m in messages)
+    return tuple([(m.role, m.content) for m in messages])

@@ -14,16 +14,18 @@ million spaces. So the text is cut there before, and the expression does without
 a text with a character that not all ages have alike is left to `tokenizers`.
 """
 
+import gc
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import pairwise, permutations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer, models, normalizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from medicalgpt.rendering.spelling import characters
 
@@ -51,6 +53,13 @@ _WHITE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000
 _WITHIN_LINE: Final = "\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 _RUN: Final = re.compile(f"[{_WHITE}][{_WHITE}]")  # a quicker look for whether there is any
+_BLANKS: Final = bytes(0x20 if chr(byte) in "\t\n\x0b\x0c\r " else 0 for byte in range(256))  # of ASCII, one for all
+
+
+def _has_run(text: str) -> bool:
+    if text.isascii():  # a third of the time
+        return b"  " in text.encode().translate(_BLANKS)
+    return _RUN.search(text) is not None
 
 
 class _Cutting(NamedTuple):
@@ -69,6 +78,12 @@ class Ranks:
         self.backend = backend
         self._seen = 0
 
+    def expect(self, characters: int) -> None:
+        """About so many characters will be encoded, so that what pays with many may be found out at once."""
+        self._seen += characters
+        if self._seen >= _WORTH:
+            _ = self._quick
+
     def ids(self, text: str) -> np.ndarray:
         """Ids of a text, int32 of shape [tokens]."""
         if self._seen < _WORTH:
@@ -79,7 +94,22 @@ class Ranks:
 
     @cached_property
     def _quick(self) -> "_Quick | None":
-        return _Quick.of(self.backend)
+        with _not_collecting():
+            return _Quick.of(self.backend)
+
+
+@contextmanager
+def _not_collecting() -> Iterator[None]:
+    """Without looking for garbage, of which there is none: a vocabulary is so many new objects at once that Python would look
+    through all that there are, half a second where transformers is loaded."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class _Quick:
@@ -95,12 +125,17 @@ class _Quick:
     ) -> None:
         import tiktoken
 
+        self._given = cutting, ranks, special, missing, normal
         encoding = tiktoken.Encoding("", pat_str=cutting.words, mergeable_ranks=ranks, special_tokens=special)
         self._encode, self._special = encoding.encode_to_numpy, encoding.special_tokens_set
         ends = "|".join(map(re.escape, special))  # a text is cut at these before, so that a run before one ends it
         self._runs = re.compile(f"{cutting.runs}(?!{ends})" if ends else cutting.runs)
         self._unsure = re.compile(f"[^{_alike(missing)}]")
         self._normal = normal
+
+    def __reduce__(self) -> tuple[type["_Quick"], tuple[object, ...]]:
+        """What was proven is not proven again in another process."""
+        return _Quick, self._given
 
     @classmethod
     def of(cls, backend: Any) -> "_Quick | None":
@@ -128,7 +163,7 @@ class _Quick:
         """Ids of a text, int32 of shape [tokens]; None where the backend must say, or is quicker."""
         if not self.sure(text):
             return None
-        cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _RUN.search(text) else []
+        cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _has_run(text) else []
         if not cuts:
             return self._part(text)
         if len(cuts) * (_PART + len(self._special) // 2) > len(text):
@@ -229,8 +264,16 @@ _AFFIXES: Final = ("continuing_subword_prefix", "end_of_word_suffix")
 def _joined(vocabulary: dict[str, int], merges: list[Any], tokens: Sequence[str]) -> list[str]:
     """Those tokens that their own bytes are joined to. No other comes out of any text."""
     alone = Tokenizer(models.BPE(vocabulary, merges))
+    wanted = [vocabulary[token] for token in tokens]
+    if (
+        set("".join(tokens)) <= vocabulary.keys()
+    ):  # each of them gives one id at least, so as many ids as tokens are one of each
+        alone.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
+        if alone.encode_batch_fast([" ".join(tokens)], add_special_tokens=False)[0].ids == wanted:
+            return list(tokens)
+        alone.pre_tokenizer = None
     found = alone.encode_batch_fast(list(tokens), add_special_tokens=False)
-    return [token for token, ids in zip(tokens, found) if ids.ids == [vocabulary[token]]]
+    return [token for token, ids, index in zip(tokens, found, wanted) if ids.ids == [index]]
 
 
 def _alike(missing: frozenset[int]) -> str:

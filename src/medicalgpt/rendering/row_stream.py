@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -21,16 +21,16 @@ from medicalgpt.data.rows import Reading
 from medicalgpt.data.sources import Given, find
 from medicalgpt.data.split import Split
 from medicalgpt.data.storage import storage, stored_size
-from medicalgpt.rendering.first_rows import Records
 from medicalgpt.rendering.progress import Progress
 from medicalgpt.rendering.renderer import Renderer
-from medicalgpt.rendering.row_work import Act, Chunk, RowKey, RowTrees, RowWork, chunks
+from medicalgpt.rendering.row_work import Act, Chunk, Records, RowKey, RowTrees, RowWork, chunks
 from medicalgpt.rendering.workers import Workers, WorkersError
 
 T = TypeVar("T")
 BYTES_FOR_ONE: Final = 4 << 20
 """Of data for each process: those that come to help must be loaded first, which takes seconds."""
 _THREADS: Final = "TOKENIZERS_PARALLELISM"
+_BYTES: Final = 3  # of a character, at most but for rare ones
 _PACKED: Final = 4  # compressed text is about so many times longer
 
 
@@ -131,7 +131,10 @@ class RowStream:
         self, given: Input, work: RowWork, act: Act[T], asked: Iterator[Chunk]
     ) -> Iterator[tuple[int, list[ReadRow[T]]]]:
         workers = self._helpers(given)
+        work.renderer.template.encoder.expect(given.size // _BYTES)
         if workers is not None:
+            for chunk in islice(asked, 1):  # what it shows about tokenizer and template goes along with the work
+                yield chunk.file, act(work, chunk)
             try:
                 workers.give(work)
             except WorkersError as error:

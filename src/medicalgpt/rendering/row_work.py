@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from medicalgpt.data.ledger import hinted
 from medicalgpt.data.read_row import ReadRow, read_row, record_texts
@@ -11,10 +11,12 @@ from medicalgpt.data.records import Kind, Record, Source
 from medicalgpt.data.rows import DETECTED, RawRow, Reading, Row, open_raw_rows, parsed
 from medicalgpt.data.split import Split, group_key
 from medicalgpt.errors import DataError, RenderError
-from medicalgpt.rendering.first_rows import Records
 from medicalgpt.rendering.packed import Packed, pack
 from medicalgpt.rendering.renderer import Renderer
 from medicalgpt.rendering.rows import Rendered, VerificationError
+
+Records = Literal["none", "held out", "all"]
+"""Which of some rows are wanted."""
 
 _ROWS: Final = 200  # of a chunk
 _CHARACTERS: Final = 1 << 19

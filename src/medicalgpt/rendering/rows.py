@@ -97,8 +97,7 @@ def encode_conversation(
             "a turn that is not the assistant's has weight 0, and objective.train_on=all learns it; use train_on=assistant"
         )
     weights = {turn: 1.0 if (own := messages[turn].weight) is None else own for turn in trained}
-    last = max(i for i, m in enumerate(messages) if m.role == "assistant")
-    found = conversation_parts(template, messages[: last + 1], tools)
+    found = conversation_parts(template, messages[: _answered(messages)], tools)
     if found:
         return [_weigh(template, *found, weights, everything)]
     chains = []
@@ -208,8 +207,12 @@ def _longer(template: ChatTemplate, messages: Sequence[Message], tools: Tools, m
 
 def _surely_longer(template: ChatTemplate, messages: Sequence[Message], tools: Tools, max_tokens: int) -> bool:
     """Of what is rendered, which ends with the last answer."""
-    last = max(i for i, m in enumerate(messages) if m.role == "assistant")
-    return rough_length(template, messages[: last + 1], tools, max_tokens) is not None
+    return rough_length(template, messages[: _answered(messages)], tools, max_tokens) is not None
+
+
+def _answered(messages: Sequence[Message]) -> int:
+    """How many turns there are up to the last answer."""
+    return next(number for number in range(len(messages), 0, -1) if messages[number - 1].role == "assistant")
 
 
 def _cut_question(

@@ -16,6 +16,9 @@ from tokenizers import decoders, normalizers
 
 _PIECES: Final = 1024  # that are kept encoded: headers are few and the same in every row
 _SHORT: Final = 200  # characters
+_ID: Final = 4  # bytes
+
+_Span = tuple[int, int]
 
 
 class Sections:
@@ -29,24 +32,26 @@ class Sections:
 
     def __init__(self, encode: Callable[[str], np.ndarray], decode: Callable[[list[int]], str], backend: Any) -> None:
         self.encode, self.decode, self.backend = encode, decode, backend
-        self._kept = lru_cache(_PIECES)(encode)
+        self._kept = lru_cache(_PIECES)(self._bytes)
 
     def parts(self, parts: Sequence[str]) -> list[np.ndarray] | None:
         """Ids of each part; None where they must be found by encoding every prefix."""
         if self.backend is None:
             return None
         text = "".join(parts)
-        marks = list(self._pattern.finditer(text))
+        marks, special = list[_Span](), list[int]()
+        for mark in self._pattern.finditer(text):
+            marks.append(mark.span())
+            special.append(self._special[mark[0]])
         ids = self.encode(text)
-        starts = self._starts(ids, marks)
+        starts = self._starts(ids, special)
         return None if starts is None else _Walk(self, text, marks, ids, starts).take(parts)
 
-    def _starts(self, ids: np.ndarray, marks: list[re.Match[str]]) -> list[int] | None:
+    def _starts(self, ids: np.ndarray, special: list[int]) -> list[int] | None:
         """Where in the ids these special tokens stand; None where they are others, or not all of these: a special token that
         is not always one (within words, say), or an unknown character."""
-        at = np.flatnonzero(self._is_special[ids])
-        same = ids[at].tolist() == [self._special[mark.group()] for mark in marks]
-        return at.tolist() if same else None
+        at = self._is_special[ids].nonzero()[0]
+        return at.tolist() if ids[at].tolist() == special else None
 
     @cached_property
     def _special(self) -> dict[str, int]:
@@ -69,9 +74,12 @@ class Sections:
         names = sorted(self._special, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, names)) or r"(?!)")
 
-    def piece(self, text: str) -> np.ndarray:
-        """Ids of a short text, which may have been asked for before."""
-        return self._kept(text) if len(text) <= _SHORT else self.encode(text)
+    def piece(self, text: str) -> bytes:
+        """Ids of a text as bytes; a short one may have been asked for before."""
+        return self._kept(text) if len(text) <= _SHORT else self._bytes(text)
+
+    def _bytes(self, text: str) -> bytes:
+        return self.encode(text).tobytes()
 
     def spelled(self, text: str) -> bool:
         """Whether ids of this text, and of any piece of it, spell just what they were made of."""
@@ -95,11 +103,9 @@ class _Walk:
         starts: where in them the special tokens stand.
     """
 
-    def __init__(
-        self, sections: Sections, text: str, marks: list[re.Match[str]], ids: np.ndarray, starts: list[int]
-    ) -> None:
+    def __init__(self, sections: Sections, text: str, marks: list[_Span], ids: np.ndarray, starts: list[int]) -> None:
         self.sections, self.text, self.marks = sections, text, marks
-        self.ids, self.ends = ids, [*starts, len(ids)]
+        self.ids, self.written, self.ends = ids, ids.tobytes(), [*starts, len(ids)]
         self.moved = 0  # how much further than in `ends` the stretches now end in `ids`, which a cut changes
         self.done = 0  # ids up to the last boundary
         self.number = 0  # of the stretch that it stood in
@@ -120,18 +126,18 @@ class _Walk:
 
     def _up_to(self, end: int) -> np.ndarray | None:
         """Ids from the last boundary to the one at character `end`."""
-        number = self.number
-        while number < len(self.marks) and self.marks[number].end() <= end:
+        number, marks = self.number, self.marks
+        while number < len(marks) and marks[number][1] <= end:
             number += 1
-        if number < len(self.marks) and self.marks[number].start() < end:
+        if number < len(marks) and marks[number][0] < end:
             return None  # a special token across the boundary
         if number > self.number:
             self.number, self.bounded = number, False
-            self.origin, self.begin = self.marks[number - 1].start(), self.ends[number - 1] + self.moved
+            self.origin, self.begin = marks[number - 1][0], self.ends[number - 1] + self.moved
         piece = self.sections.piece(self.text[self.origin : end])
-        until = self.begin + len(piece)
-        if until > self.ends[number] + self.moved or self.ids[self.begin : until].tobytes() != piece.tobytes():
-            return self._cut(end, piece)
+        until = self.begin + len(piece) // _ID
+        if until > self.ends[number] + self.moved or not self.written.startswith(piece, self.begin * _ID):
+            return self._cut(end, np.frombuffer(piece, np.int32))
         ids = self.ids[self.done : until]
         self.done, self.bounded = until, True
         return ids
@@ -140,13 +146,14 @@ class _Walk:
         """The same where the ids before the boundary are `piece`, and others than those of the text before it: the rest of the
         stretch is encoded apart. None where more than it may have to change."""
         following = self.marks[self.number] if self.number < len(self.marks) else None
-        stop = following.end() if following else len(self.text)
+        stop = following[1] if following else len(self.text)
         if self.bounded or not self.sections.spelled(self.text[self.origin : stop]):
             return None
         found = np.concatenate([self.ids[self.done : self.begin], piece])
         rest = self.sections.encode(self.text[end:stop])
         rest = rest[:-1] if following else rest
         self.ids = np.concatenate([rest, self.ids[self.ends[self.number] + self.moved :]])
+        self.written = self.ids.tobytes()
         self.moved = len(rest) - self.ends[self.number]
         self.origin, self.begin, self.done, self.bounded = end, 0, 0, True
         return found

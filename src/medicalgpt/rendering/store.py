@@ -197,11 +197,16 @@ class TreeStore(Sequence[TokenTree]):
         tree, _, tokens, _ = (int(number) for number in segments[0])
         count = int(segments[-1, 3]) - tokens
         return Packed(
-            np.fromfile(self.folder / "ids.bin", np.int32, count, offset=_ID * tokens).tobytes(),
-            np.fromfile(self.folder / "weights.bin", np.float32, count, offset=_ID * tokens).tobytes(),
+            self._stretch("ids.bin", tokens, count),
+            self._stretch("weights.bin", tokens, count),
             np.subtract(segments, (tree, 0, tokens, tokens)).tobytes(),
             (sources * (0, 1, 1)).tobytes(),
         )
+
+    def _stretch(self, name: str, begin: int, count: int) -> bytes:
+        with (self.folder / name).open("rb") as file:
+            file.seek(_ID * begin)
+            return file.read(_ID * count)
 
     def take(self, index: np.ndarray) -> "TreeStore":
         """Some of the trees, also several times, as a store; tokens stay where they are on disk."""

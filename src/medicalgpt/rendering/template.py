@@ -10,8 +10,9 @@ from typing import Any
 
 from medicalgpt.data.records import Message, Tools
 from medicalgpt.errors import RenderError
-from medicalgpt.rendering.conversation import prompt_parts
+from medicalgpt.rendering.conversation import Learned, go_on_from, learned, prompt_parts
 from medicalgpt.rendering.dialogue import stop_token
+from medicalgpt.rendering.encode import Encoder
 from medicalgpt.rendering.template_header import EOS
 from medicalgpt.rendering.template_names import Setting
 from medicalgpt.rendering.template_text import LONGEST, TemplateText, adds_bos, template_source
@@ -19,6 +20,7 @@ from medicalgpt.rendering.tool_formats.choose import stamped
 
 # Separators between documents that pretraining corpora use; an instruct tokenizer's eos ends a turn instead.
 _DOCUMENT_ENDS = ("<|endoftext|>", "<|end_of_text|>")
+_FOUND_OUT = ("closing", "stop_id", "document_end", "document_start")
 
 
 class ChatTemplate(TemplateText):
@@ -80,8 +82,10 @@ class ChatTemplate(TemplateText):
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process gets the tokenizer and the text, and finds out the rest by itself."""
-        return _again, (self.tokenizer, self.source, self.name, self.documents_only, dict(self.settings))
+        """Another process gets the tokenizer and the text, and what has been found out about both."""
+        found = {name: self.__dict__[name] for name in _FOUND_OUT if name in self.__dict__}
+        settings = dict(self.settings)
+        return _again, (self.encoder, self.source, self.name, self.documents_only, settings, found, learned(self))
 
     def prompt_ids(self, messages: Sequence[Message], tools: Tools = (), prefill: str = "") -> list[int]:
         """Token ids a model is given before it answers: the same ones that training put before the answer.
@@ -164,10 +168,19 @@ class ChatTemplate(TemplateText):
 
 
 def _again(
-    tokenizer: Any, source: str, name: str, documents_only: bool, settings: Mapping[str, Setting]
+    encoder: Encoder,
+    source: str,
+    name: str,
+    documents_only: bool,
+    settings: Mapping[str, Setting],
+    found: dict[str, object],
+    known: Learned | None,
 ) -> ChatTemplate:
-    template = ChatTemplate(tokenizer, "" if documents_only else source, name).with_settings(settings)
-    template.source, template.documents_only = source, documents_only
+    template = ChatTemplate(encoder.tokenizer, "" if documents_only else source, name).with_settings(settings)
+    template.source, template.documents_only, template.encoder = source, documents_only, encoder
+    template.__dict__.update(found)
+    if known is not None:
+        go_on_from(template, known)
     return template
 
 

@@ -28,6 +28,7 @@ from medicalgpt.rendering.template_header import (
 from medicalgpt.rendering.template_names import Setting
 from medicalgpt.rendering.tool_turns import ToolUse, as_turns, find_tool_use
 from medicalgpt.rendering.unwanted import go_on
+from medicalgpt.rendering.verbatim import Verbatim
 
 SECONDS: Final = 10.0
 """What one rendering may take; a long conversation takes milliseconds."""
@@ -63,6 +64,8 @@ class TemplateText:
         """What stands behind the last turn's end in a finished conversation; None until `dialogue.closing` looked."""
         self.frames: Frames | None = None
         """What stands between the turns of ordinary conversations; None until `conversation.framed_parts` looked."""
+        self.verbatim: Verbatim | None = None
+        """The texts around their words, likewise; None also for a tokenizer that changes turns before the template has them."""
         stop = self.info.stop if self.info else ()
         self.encoder = Encoder(tokenizer, [text for text in stop if text != EOS])
 

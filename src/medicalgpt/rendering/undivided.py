@@ -42,7 +42,8 @@ class Undivided:
         self._files: dict[str, int] = {}
         self._count = 0
         with self._writing():
-            self._table: BinaryIO = (folder / "rows.bin").open("wb", buffering=_BUFFER)
+            self._table: BinaryIO = (folder / "rows.bin").open("wb")
+        self._waiting = bytearray()
 
     def add(self, found: RowTrees) -> None:
         """Keep a row whose key was asked for. Raises RunError where it cannot be written."""
@@ -60,13 +61,20 @@ class Undivided:
             number,
             found.row.outcome != "dropped",
         )
-        with self._writing():
-            self._table.write(_WRITTEN.pack(*row))
+        self._waiting += _WRITTEN.pack(*row)
         self._count += 1
+        if len(self._waiting) > _BUFFER:
+            self._write()
+
+    def _write(self) -> None:
+        with self._writing():
+            self._table.write(self._waiting)
+        self._waiting.clear()
 
     def close(self) -> None:
         """All rows were added. Raises RunError where they cannot be written."""
         self._writer.close({})
+        self._write()
         with self._writing():
             self._table.close()
 

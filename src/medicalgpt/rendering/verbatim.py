@@ -9,7 +9,7 @@ from typing import Final
 
 from medicalgpt.data.records import Role
 from medicalgpt.errors import RenderError
-from medicalgpt.rendering.frames import Words
+from medicalgpt.rendering.mosaic import Words
 from medicalgpt.rendering.verbatim_proof import writes_verbatim
 
 _SEQUENCES: Final = 256  # of roles that are kept
@@ -60,6 +60,17 @@ class Verbatim:
     def proven(self) -> bool:
         """Whether the template writes words as they are."""
         return writes_verbatim(self.source, self.given)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What was found out, for another process: `render` stays here."""
+        return {name: value for name, value in self.__dict__.items() if name != "render"}
+
+    def around(self, roles: tuple[Role, ...]) -> list[str] | None:
+        """What stands around words that have no white space at their ends; None where the template is still asked."""
+        mold = self._molds.get(roles)
+        if mold is None or mold.compared < _COMPARED or mold.turns != [*range(len(roles))]:
+            return None
+        return mold.constants
 
     def text(self, words: Words) -> str:
         """The rendered conversation. Raises RenderError."""

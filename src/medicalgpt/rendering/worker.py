@@ -1,5 +1,6 @@
 """A helper of `rendering.workers`: takes work and chunks of rows from its input, gives results on its output, until the input ends."""
 
+import gc
 import os
 import pickle
 import sys
@@ -7,6 +8,7 @@ from typing import BinaryIO
 
 from medicalgpt.data.child import channel
 from medicalgpt.rendering.row_work import RowWork
+from medicalgpt.rendering.wire import answered, failed, get, put
 
 
 def main() -> None:
@@ -16,27 +18,19 @@ def main() -> None:
 
 
 def serve(messages: BinaryIO, answers: BinaryIO) -> None:
-    """Answer each message with (True, value) or (False, error)."""
+    """Answer each message, in order: (None, work) or (an act, a chunk of rows)."""
     work: RowWork | None = None
-    answer: tuple[bool, object]
     while True:
         try:
-            act, given = pickle.load(messages)
+            act, given = pickle.loads(get(messages))
             if act is None:
-                work, answer = given, (True, None)
+                work, answer = given, answered([])
+                gc.freeze()  # this stays for good
             else:
                 assert work is not None
-                answer = (True, act(work, given))
+                answer = answered(act(work, given))
         except EOFError:
             return
         except Exception as error:
-            answer = (False, error)
-        answers.write(_packed(answer))
-        answers.flush()
-
-
-def _packed(answer: tuple[bool, object]) -> bytes:
-    try:
-        return pickle.dumps(answer)
-    except Exception:  # an error that holds what cannot be sent
-        return pickle.dumps((False, RuntimeError(f"{type(answer[1]).__name__} in a process that rendered rows")))
+            answer = failed(error)
+        put(answers, answer)

@@ -5,23 +5,26 @@ again, which a script without a guard, a notebook or an interactive session cann
 A helper ends when its input does, so none outlives this process, however that ends.
 """
 
+import fcntl
 import pickle
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from queue import SimpleQueue
-from typing import Final, TypeVar, cast
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import IO, Final, TypeVar, cast
 
 from medicalgpt.data.child import python_running
 from medicalgpt.data.read_row import ReadRow
 from medicalgpt.errors import RunError
 from medicalgpt.rendering.row_work import Act, Chunk, RowWork
+from medicalgpt.rendering.wire import get, put, taken
 
 T = TypeVar("T")
 
-_AHEAD: Final = 2  # chunks for each helper that are read before they are needed
+_AHEAD: Final = 2  # chunks that each helper has: the next one lies there when it is done with one
 _WAITING: Final = 8  # chunks for each helper that may be done before one that came earlier
+_PIPE: Final = 1 << 20  # bytes: about a chunk, so that nobody waits until the other one reads
 
 
 class WorkersError(Exception):
@@ -38,10 +41,8 @@ class Workers:
     def __init__(self, count: int, say: Callable[[str], None] = lambda text: None) -> None:
         self._say = say
         self._all = [_Worker() for _ in range(count)]
-        self._idle: SimpleQueue[_Worker] = SimpleQueue()
-        self._starting: list[Future[None]] = []
-        self._ready = 0
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="medicalgpt-rows")
+        self._starting: dict[_Worker, Future[bytes]] = {}
+        self._ready: list[_Worker] = []
 
     def give(self, work: RowWork) -> None:
         """Tell all of them what to do; they load what they need for it while this process goes on.
@@ -53,13 +54,8 @@ class Workers:
             sent = pickle.dumps((None, work))
         except Exception as error:  # a tokenizer of foreign code may refuse in any way
             raise WorkersError(f"the tokenizer cannot be sent to another process ({type(error).__name__})") from error
-        wait(self._starting)  # of work before this, which was done here before all of them were ready
-        self._idle, self._ready = SimpleQueue(), 0
-        self._starting = [self._threads.submit(self._start, worker, sent) for worker in self._all]
-
-    def _start(self, worker: "_Worker", sent: bytes) -> None:
-        worker.ask(sent)
-        self._idle.put(worker)
+        self._ready = []
+        self._starting = {worker: worker.ask(sent) for worker in self._all}
 
     def map(self, work: RowWork, act: Act[T], chunks: Iterator[Chunk]) -> Iterator[tuple[int, list[ReadRow[T]]]]:
         """Each chunk's file and results, in order; what `chunks` raises comes after the results of those before.
@@ -69,14 +65,16 @@ class Workers:
         Raises:
             RunError: a process ended. Whatever the work raises.
         """
-        waiting: deque[tuple[int, Future[object]]] = deque()
+        waiting: deque[tuple[Chunk, Future[bytes] | Future[list[ReadRow[T]]]]] = deque()
         failed: Exception | None = None
         more = True
         while more or waiting:
             self._take_in()
             while waiting and (waiting[0][1].done() or not more or len(waiting) > _WAITING * len(self._all)):
-                file, future = waiting.popleft()
-                yield file, cast(list[ReadRow[T]], future.result())
+                chunk, future = waiting.popleft()
+                found = future.result()
+                rows = taken(found, chunk.path) if isinstance(found, bytes) else found
+                yield chunk.file, cast(list[ReadRow[T]], rows)
             if not more:
                 continue
             try:
@@ -86,43 +84,39 @@ class Workers:
             except Exception as error:
                 failed, more = error, False
             else:
-                busy = sum(not future.done() for _, future in waiting)
-                waiting.append(
-                    (chunk.file, self._there(act, chunk) if busy < _AHEAD * self._ready else _here(work, act, chunk))
-                )
+                waiting.append((chunk._replace(rows=[]), self._asked(work, act, chunk)))
         if failed is not None:
             raise failed
 
     def _take_in(self) -> None:
-        """Count those that have taken up the work since. One that could not is left out, with a word."""
-        for future in [future for future in self._starting if future.done()]:
-            self._starting.remove(future)
-            if error := future.exception():
+        """Note those that have taken up the work since. One that could not is left out, with a word."""
+        for worker, future in [(worker, future) for worker, future in self._starting.items() if future.done()]:
+            del self._starting[worker]
+            try:
+                taken(future.result(), "")
+            except Exception as error:
                 self._say(f"one process less: it could not take up the work ({type(error).__name__})")
             else:
-                self._ready += 1
+                self._ready.append(worker)
 
-    def _there(self, act: Act[T], chunk: Chunk) -> Future[object]:
-        return self._threads.submit(self._ask, pickle.dumps((act, chunk)))
-
-    def _ask(self, sent: bytes) -> object:
-        worker = self._idle.get()
-        try:
-            return worker.ask(sent)
-        finally:
-            self._idle.put(worker)
+    def _asked(self, work: RowWork, act: Act[T], chunk: Chunk) -> "Future[bytes] | Future[list[ReadRow[T]]]":
+        worker = min(self._ready, key=_Worker.busy, default=None)
+        return _here(work, act, chunk) if worker is None or worker.busy() == _AHEAD else _there(worker, act, chunk)
 
     def close(self) -> None:
         """End them, whatever they are at."""
         for worker in self._all:
             worker.process.kill()
-        self._threads.shutdown(wait=True, cancel_futures=True)
         for worker in self._all:
-            worker.process.communicate()
+            worker.close()
 
 
-def _here(work: RowWork, act: Act[T], chunk: Chunk) -> Future[object]:
-    found: Future[object] = Future()
+def _there(worker: "_Worker", act: Act[T], chunk: Chunk) -> Future[bytes]:
+    return worker.ask(pickle.dumps((act, chunk)))
+
+
+def _here(work: RowWork, act: Act[T], chunk: Chunk) -> Future[list[ReadRow[T]]]:
+    found: Future[list[ReadRow[T]]] = Future()
     try:
         found.set_result(act(work, chunk))
     except Exception as error:
@@ -131,24 +125,54 @@ def _here(work: RowWork, act: Act[T], chunk: Chunk) -> Future[object]:
 
 
 class _Worker:
+    """A process, with a thread that sends and one that receives: neither looks into what it moves, as that would take time from
+    the one that works."""
+
     def __init__(self) -> None:
         command = python_running("medicalgpt.rendering.worker", "main")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def ask(self, sent: bytes) -> object:
-        """Send a message and wait for the answer. Raises RunError where the process ended, or what it answers with."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
+        self._messages, self._answers = self.process.stdin, self.process.stdout
+        for pipe in (self._messages, self._answers):
+            _widen(pipe)
+        self._sending, self._receiving = (ThreadPoolExecutor(1, thread_name_prefix="medicalgpt-rows") for _ in range(2))
+        self._asked: deque[Future[bytes]] = deque()
+
+    def busy(self) -> int:
+        """How many messages it has not answered yet."""
+        while self._asked and self._asked[0].done():
+            self._asked.popleft()
+        return len(self._asked)
+
+    def ask(self, message: bytes) -> Future[bytes]:
+        """Send a message; the answer comes after those to the messages before. Its error is RunError where the process ended."""
+        self._sending.submit(self._send, message)
+        self._asked.append(self._receiving.submit(self._receive))
+        return self._asked[-1]
+
+    def _send(self, message: bytes) -> None:
+        with suppress(OSError, ValueError):  # a process that ended does not answer, either
+            put(self._messages, message)
+
+    def _receive(self) -> bytes:
         try:
-            self.process.stdin.write(sent)
-            self.process.stdin.flush()
-            good, value = pickle.load(self.process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError, ValueError):
+            return get(self._answers)
+        except (OSError, EOFError, ValueError):
             code = self.process.wait()
             raise RunError(
                 f"a process that rendered rows ended (exit code {code}), for want of memory perhaps; set data.workers to a "
                 "smaller number, or to 1"
             ) from None
-        if not good:
-            raise value
-        return value
+
+    def close(self) -> None:
+        """Let go of a process that was killed."""
+        for thread in (self._sending, self._receiving):
+            thread.shutdown(wait=True, cancel_futures=True)
+        self.process.communicate()
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold more, where the system can and allows it."""
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)

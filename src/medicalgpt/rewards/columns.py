@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.data.formats import fold_name
 from medicalgpt.errors import DataError
 from medicalgpt.rewards.answers import PromptRow

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from medicalgpt.config.emergency import Emergency
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.data.records import Message
 from medicalgpt.errors import MedicalGPTError
 from medicalgpt.language import translated

@@ -53,6 +53,6 @@ def test_the_shorter_way_ends_where_the_longer_does(names: tuple[str, str], monk
     first_is_role = names[0] in ("role", "from")
     cases = [dict(zip(names, (role, said) if first_is_role else (said, role))) for role in ROLES for said in WORDS]
     shorter = [parsed(turn) for turn in cases]
-    monkeypatch.setattr(turns, "_PLAIN", ())
+    monkeypatch.setattr(turns, "_plain_turn", lambda turn: None)
     assert shorter == [parsed(turn) for turn in cases]
     assert any(isinstance(found, list) and found for found in shorter)

@@ -12,6 +12,8 @@ from tests.tiny import tiny_tokenizer
 
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering import ranks
+from medicalgpt.rendering.later import Later
 from medicalgpt.rendering.rows import TrainOn, encode_conversation, render_dialogue
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.template_header import named_templates
@@ -295,3 +297,30 @@ def test_another_process_gets_the_settings_as_well() -> None:
     assert (
         again.prompt_ids(asked) == template.prompt_ids(asked) != ChatTemplate.load(tiny_tokenizer()).prompt_ids(asked)
     )
+
+
+def test_what_was_found_out_goes_along_to_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It proves nothing again, and does not even make the tokenizer for rows like those before; another one it does."""
+    template = ChatTemplate.load(tiny_tokenizer())
+    template.encoder.expect(1 << 21)
+
+    def row(number: int) -> Dialogue:
+        turns = [turn for i in range(1 + number % 3) for turn in (user(f"Fever, {number}?"), says(f"Day {i}: rest."))]
+        return Dialogue(tuple(turns), Source("t", number))
+
+    def rendered(by: ChatTemplate, talk: Dialogue) -> list[Any]:
+        return [(s.ids.tolist(), s.weights.tolist()) for s in render_dialogue(talk, by, 512).trees[0].segments]
+
+    here = [rendered(template, row(number)) for number in range(15)]
+    sent = pickle.dumps(template)
+    made: list[str] = []
+    monkeypatch.setattr(
+        Later, "_made", property(lambda later: made.append("tokenizer") or pickle.loads(later._pickled))
+    )
+    monkeypatch.setattr(ranks._Quick, "of", lambda backend: pytest.fail("proven again"))
+    again = pickle.loads(sent)
+    assert [rendered(again, row(number)) for number in range(15)] == here
+    assert made == []
+    told = Dialogue((Message("system", "Be brief."), *row(1).messages), Source("t", 1))
+    assert rendered(again, told) == rendered(template, told)
+    assert set(made) == {"tokenizer"}

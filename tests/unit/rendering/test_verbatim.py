@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.tiny import CHATML, tiny_tokenizer
 
-from medicalgpt.rendering.frames import Words
+from medicalgpt.rendering.mosaic import Words
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.template_header import named_source, named_templates
 from medicalgpt.rendering.verbatim import Verbatim

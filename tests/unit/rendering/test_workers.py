@@ -1,6 +1,8 @@
 """Any number of processes makes the same stores, says the same about a bad row, and leaves nothing behind."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import wait
@@ -14,7 +16,7 @@ from tests.tiny import tiny_tokenizer
 
 from medicalgpt.config.sections import DataConfig
 from medicalgpt.errors import DataError, RenderError, RunError
-from medicalgpt.rendering import row_work
+from medicalgpt.rendering import row_work, workers
 from medicalgpt.rendering.build import Prepared, prepare
 from medicalgpt.rendering.progress import Progress
 from medicalgpt.rendering.row_work import Chunk, RowWork
@@ -55,18 +57,18 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Rows go on only when the other processes are ready; how many chunks these got is counted."""
-    give, there, sent = Workers.give, Workers._there, list[int]()
+    give, there, sent = Workers.give, workers._there, list[int]()
 
     def waiting(crew: Workers, work: RowWork) -> None:
         give(crew, work)
-        wait(crew._starting)
+        wait(crew._starting.values())
 
-    def counted(crew: Workers, act: Any, chunk: Chunk) -> Any:
+    def counted(worker: Any, act: Any, chunk: Chunk) -> Any:
         sent.append(len(chunk.rows))
-        return there(crew, act, chunk)
+        return there(worker, act, chunk)
 
     monkeypatch.setattr(Workers, "give", waiting)
-    monkeypatch.setattr(Workers, "_there", counted)
+    monkeypatch.setattr(workers, "_there", counted)
     return sent
 
 
@@ -176,9 +178,24 @@ def test_a_process_that_ends_is_named_and_none_is_left() -> None:
     crew = Workers(2)
     crew._all[0].process.kill()
     with pytest.raises(RunError, match=r"ended \(exit code -9\).*data\.workers"):
-        crew._all[0].ask(b"")
+        crew._all[0].ask(b"").result()
     crew.close()
     assert all(worker.process.returncode is not None for worker in crew._all)
+
+
+def test_a_process_that_ends_at_work_is_noticed() -> None:
+    """Also while another message waits for it: here one that it never reads, longer than a pipe holds."""
+    crew = Workers(1)
+    helper = crew._all[0]
+    os.kill(helper.process.pid, signal.SIGSTOP)
+    asked = [helper.ask(bytes(8 << 20)), helper.ask(b"")]
+    assert helper.busy() == 2
+    helper.process.kill()
+    for answer in asked:
+        with pytest.raises(RunError, match=r"ended \(exit code -9\)"):
+            answer.result(timeout=60)
+    assert helper.busy() == 0
+    crew.close()
 
 
 def test_small_data_is_not_worth_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def shaped(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Shape
     """
     row, mapped = as_columns(fields, columns)
     mapped -= {"weight"}
-    usable = [shape for shape in SHAPES if mapped <= shape.columns]
+    usable = [shape for shape in SHAPES if mapped <= shape.columns] if mapped else SHAPES
     filled = {name: value for name, value in row.fields.items() if value is not None}
     for candidate in (filled, row.fields):  # tables that join several sources leave the columns of the others null
         for shape in usable:

@@ -21,7 +21,8 @@ def _from_sharegpt(row: Mapping[str, Any], source: Source) -> Dialogue:
 def _dialogue(row: Mapping[str, Any], name: str, source: Source) -> Dialogue:
     turns = with_system(row, row_turns(row, name))
     check_turns(turns)
-    return Dialogue(turns, source, parse_tools(row.get(find_in(row, (TOOLS,)) or "tools")))
+    tools = find_in(row, (TOOLS,))
+    return Dialogue(turns, source, parse_tools(row[tools]) if tools else ())
 
 
 MESSAGES: Final = Shape(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.data.formats.columns import is_media, is_option, peek
 from medicalgpt.errors import DataError
 
@@ -45,12 +45,19 @@ def checked_text(value: object, label: str) -> str:
         raise BadRow(f"{label} is {type_name(value)}, not text")
     if not value.strip():
         raise BadRow(f"{label} is blank")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # JSON may spell half of a surrogate pair
-            raise BadRow(f"{label} holds half of a surrogate pair (broken \\ud83d-like escape)") from None
+    if not is_writable(value):
+        raise BadRow(f"{label} holds half of a surrogate pair (broken \\ud83d-like escape)")
     return value
+
+
+def is_writable(text: str) -> bool:
+    """Whether an encoding can write it: JSON may spell half of a surrogate pair."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return False
+    return True
 
 
 def find(row: Mapping[str, Any], names: Sequence[str]) -> str | None:

@@ -67,6 +67,8 @@ def _parted(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
     return chosen[:shared], *parts
 
 
+_ANSWERS: Final = frozenset((*CHOSEN, *REJECTED))
+
 PREFERENCE: Final = Shape(
     name="preference",
     kind="preference",
@@ -75,8 +77,6 @@ PREFERENCE: Final = Shape(
         "or a list of turns that ends with the assistant; without a prompt, two conversations that begin alike"
     ),
     columns=frozenset((*PROMPTS, *CHOSEN, *REJECTED, "input", "history", "system", "tools", *CHOICE)),
-    matches=lambda row: any(
-        name in row for name in (*CHOSEN, *REJECTED)
-    ),  # one without the other is a bad row of this shape
+    matches=lambda row: not _ANSWERS.isdisjoint(row),  # one without the other is a bad row of this shape
     convert=_convert,
 )

@@ -11,6 +11,7 @@ from medicalgpt.data.formats.fields import (
     checked_text,
     decoded,
     fold_name,
+    is_writable,
     optional_text,
     type_name,
 )
@@ -30,8 +31,6 @@ ROLES_ALLOWED = "system, user or human, assistant or gpt, function_call, tool or
 
 _READ = frozenset(("role", "from", "content", "value", "tool_calls", "tool_call_id", "id", *WEIGHT))
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-_PLAIN = (frozenset(("role", "content")), frozenset(("from", "value")))
-"""Keys of turns that have no more than a role and words, as nearly all have."""
 
 
 def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
@@ -44,7 +43,23 @@ def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
 
 
 def _is_plain(turn: object) -> bool:
-    return type(turn) is dict and turn.keys() in _PLAIN
+    """Whether a turn has no more than a role and words, as nearly all have."""
+    if type(turn) is not dict or len(turn) != 2:
+        return False
+    return ("role" in turn and "content" in turn) or ("from" in turn and "value" in turn)
+
+
+def _plain_turn(turn: object) -> Message | None:
+    """The turn where it is nothing but a known role and words without a fault; None for any other."""
+    if type(turn) is not dict or len(turn) != 2:
+        return None
+    name, text = turn.get("role"), turn.get("content")
+    if name is None:
+        name, text = turn.get("from"), turn.get("value")
+    if not isinstance(name, str) or not isinstance(text, str) or name == "function_call" or not text.strip():
+        return None
+    role = ROLES.get(name)
+    return None if role is None or not is_writable(text) else Message(role, text)
 
 
 def unread_keys(turn: object) -> list[str]:
@@ -71,6 +86,9 @@ def parse_turns(value: object, label: str) -> list[Message]:
         raise BadRow(f"{label} is {type_name(value)}, not a list of turns")
     if not value:
         raise BadRow(f"{label} has no turns")
+    plain = [_plain_turn(item) for item in value]
+    if all(plain):
+        return [turn for turn in plain if turn is not None]
     messages = []
     for number, item in enumerate(in_call_order(value), 1):
         try:
@@ -89,16 +107,8 @@ def parse_turn(turn: object) -> Message:
     """
     if not isinstance(turn, Mapping):
         raise BadRow(f"a turn is {type_name(turn)}, not an object")
-    if _is_plain(turn):
-        name, text = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
-        if (
-            isinstance(text, str)
-            and isinstance(name, str)
-            and name in ROLES
-            and name != "function_call"
-            and text.strip()
-        ):
-            return Message(ROLES[name], checked_text(text, f"the text of a turn (role {ROLES[name]})"))
+    if (plain := _plain_turn(turn)) is not None:
+        return plain
     spelled = turn["role"] if turn.get("role") is not None else turn.get("from")
     content = turn["content"] if turn.get("content") is not None else turn.get("value")
     role = _role(spelled)
@@ -196,17 +206,18 @@ def check_turns(messages: Sequence[Message], end: Literal["assistant", "prompt"]
     previous: Message | None = None
     calls_open = 0
     for number, turn in enumerate(messages, 1):
-        where = f"turn {number}"
         if turn.role == "system":
             if number > 1:
-                raise BadRow("wrong role order: a system turn that is not the first turn", where)
+                raise BadRow("wrong role order: a system turn that is not the first turn", f"turn {number}")
             continue
         first = previous is None
         if first and turn.role != "user":
-            raise BadRow("wrong role order: the first turn after any system turn is not from the user", where)
+            raise BadRow(
+                "wrong role order: the first turn after any system turn is not from the user", f"turn {number}"
+            )
         more_results = turn.role == "tool" and previous is not None and previous.role == "tool" and calls_open > 0
         if previous and (turn.role == "assistant") == (previous.role == "assistant") and not more_results:
-            raise BadRow(f"wrong role order: a {turn.role} turn follows a {previous.role} turn", where)
+            raise BadRow(f"wrong role order: a {turn.role} turn follows a {previous.role} turn", f"turn {number}")
         calls_open = len(turn.tool_calls) if turn.role == "assistant" else calls_open - (turn.role == "tool")
         previous = turn
     if previous is None:

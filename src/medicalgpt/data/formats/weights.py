@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from medicalgpt.data.formats.columns import peek
+from medicalgpt.data.formats.columns import Columns, peek
 from medicalgpt.data.formats.fields import WEIGHT, BadRow, NotLearned, type_name
 from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Record
 
 _FLAGS: Final = ("loss", "loss_mask", "train", "masked")
+_NAMES: Final = frozenset(WEIGHT)
 _WORDS: Final = {"true": 1.0, "false": 0.0}
 _NOTHING: Final = "the row says that nothing of it is to be learned"
 
@@ -25,6 +26,8 @@ def weight_of(marks: Mapping[str, object], what: str) -> float | None:
     Raises:
         BadRow: no such weight, a key that means both things, or keys that contradict each other.
     """
+    if _NAMES.isdisjoint(marks.fields if isinstance(marks, Columns) else marks):
+        return None
     found = {name: marks[name] for name in WEIGHT if name in marks and peek(marks, name) not in (None, "")}
     weights = {_weight(name, value, what) for name, value in found.items()}
     if len(weights) > 1:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.tool_formats.base import ToolFormat
 from medicalgpt.rendering.tool_formats.glm4 import Glm4

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from medicalgpt.config.lookup import did_you_mean
+from medicalgpt.config.near_names import did_you_mean
 from medicalgpt.data.tool_schemas import MOST_TOOLS
 from medicalgpt.generate.sampling import MOST_BIAS, MOST_BIASED, MOST_PENALTY
 from medicalgpt.serve.api import bounds
