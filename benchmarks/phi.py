@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -10,9 +10,9 @@ report half that no earlier portion used, and those consultations themselves; th
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
 of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
 of the tuning half around its notes and of the report half by themselves; no consultations are left. `forms` (phi_forms.yaml) is a further
-portion to build on, with the carriers of `build`. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and abstracts of CSL, of the report
-half, and is the one that nothing was tuned on: phi_fit.py reads templates, names and texts of all others but `tune`'s reported half; its --left-out
-fits without some of them, so that they can be measured on.
+portion to build on, with the carriers of `build`, `further` (phi_further.yaml) a third. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and abstracts of CSL, of the report
+half. All of them are used up: phi_fit.py reads their templates and names, but those of `tune`'s reported half; its --left-out fits without some of
+them, so that they can be measured on.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -27,7 +27,21 @@ from pathlib import Path
 
 from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
-from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, SIXTH, THIRD, VALUES, Note, all_templates, notes
+from phi_notes import (
+    BUILD,
+    FIFTH,
+    FORMS,
+    FOURTH,
+    FURTHER,
+    MORE,
+    SECOND,
+    SIXTH,
+    THIRD,
+    VALUES,
+    Note,
+    all_templates,
+    notes,
+)
 from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries, subjects
 
 
@@ -57,6 +71,7 @@ PORTIONS = {
     "sixth": Portion(1, 1, SIXTH, 0, 4500, carriers="subjects"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
+    "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
 }
 CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects}
 
