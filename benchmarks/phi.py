@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|build|forms] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -10,10 +10,10 @@ report half that no earlier portion used, and those consultations themselves; th
 that half 3,000 exam questions and the classics. `fourth` (phi_fourth.yaml, seed 3) has the other 1,035 consultations of that half and exam questions
 of the report half that no portion used; the classics have no rows left. `fifth` (phi_fifth.yaml, seed 5) has exam questions that no portion used,
 of the tuning half around its notes and of the report half by themselves; no consultations are left. `forms` (phi_forms.yaml) is a further
-portion to build on, with the carriers of `build`. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and abstracts of CSL, of the report
-half. `seventh` (phi_seventh.yaml, seed 7) stands in those of the tuning half, which no portion used; exam questions are the sixth's, since none are left. It was
-written by somebody who had seen neither the detector nor any misses, to be measured once by somebody else, and is the one that nothing was tuned on: phi_fit.py
-reads templates, names and texts of others, but not `tune`'s reported half; its --left-out fits without some of them, so that they can be measured on.
+portion to build on, with the carriers of `build`, `further` (phi_further.yaml) a third. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and
+abstracts of CSL, of the report half. These are used up: phi_fit.py reads their templates, names and texts, but not `tune`'s reported half; its --left-out
+fits without some of them, so that they can be measured on. `seventh` (phi_seventh.yaml, seed 7) stands in the subjects and abstracts of the tuning half,
+which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -33,6 +33,7 @@ from phi_notes import (
     FIFTH,
     FORMS,
     FOURTH,
+    FURTHER,
     MORE,
     SECOND,
     SEVENTH,
@@ -74,6 +75,7 @@ PORTIONS = {
     "seventh": Portion(0, 1, SEVENTH, 0, 4500, carriers="subjects"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
+    "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
 }
 CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects}
 

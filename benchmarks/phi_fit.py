@@ -1,10 +1,10 @@
 """Fits the numbers that names are scored with (phi/lists/zh/weights_*.txt) on the building portions; see docs/deidentification.md.
 
 usage: phi_fit.py [--data FOLDER] [--left-out PORTION,PORTION] [--write]
-Given names and non-names: made-up notes of phi_build.yaml and phi_forms.yaml, the templates and values that earlier versions were tuned on, and those
+Given names and non-names: made-up notes of phi_build.yaml, phi_forms.yaml and phi_further.yaml, the templates and values that earlier versions were tuned on, and those
 of the portions that were reported before and are used up (third, fourth, fifth), around consultations and exam questions of the tuning half; and
 those consultations, exam questions and classics, and what used-up portions had of them, as they are. --left-out fits without the notes of some
-of these portions (`forms1`: of half of the forms), so that they can be measured on.
+of these portions (`forms1`, `sixth1`: of half of its forms), so that they can be measured on.
 Characters of given names come from phi_given.yaml, which is public knowledge; of the texts only counts of single characters enter the numbers.
 First every possible name is weighed for itself, then beside what its document holds. Without --write half of the templates and texts are kept out, to
 print what the scores find there.
@@ -17,6 +17,8 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -31,11 +33,11 @@ from medicalgpt.phi import Detector, name_weights
 from medicalgpt.phi.fold import fold
 from medicalgpt.phi.lac import Reading, lac
 from medicalgpt.phi.name_company import Company, Marks
-from medicalgpt.phi.name_features import features
+from medicalgpt.phi.name_features import between, left, right
 from medicalgpt.phi.name_places import Place, candidates
 from medicalgpt.phi.name_score import possible
 from phi import PORTIONS
-from phi_notes import BUILD, FIFTH, FORMS, FOURTH, MORE, SECOND, THIRD, Note, all_templates, notes
+from phi_notes import BUILD, FIFTH, FORMS, FOURTH, FURTHER, MORE, SECOND, SIXTH, THIRD, Note, all_templates, notes
 from phi_sets import chosen, classics, consultations, exams, half
 
 LISTS = Path(medicalgpt.phi.lists.__file__).parent / "zh"
@@ -49,7 +51,7 @@ STRENGTH, FLOOR, PARTLY = 0.01, 0.3, 0.3
 """Inverse of the L2 penalty, least standard deviation that a feature is scaled by, and the weight of a span that meets a name in part."""
 LOOSE = 0.12
 """The share that is read of what is weighed only because personal data is near; each counts as many times more."""
-APART = ("third", "fourth", "fifth", "forms", "forms1")
+APART = ("third", "fourth", "fifth", "sixth", "sixth1", "forms", "forms1", "further")
 """Portions that can be left out."""
 
 
@@ -104,7 +106,7 @@ def made(talks: Sequence[str], asked: Sequence[str], left_out: Sequence[str]) ->
     mainland = [(r, t) for r, t in [*old, *MORE, *all_templates(SECOND)] if r == "cn"]
     new = [(r, t) for r, t in all_templates(BUILD) if r == "cn"]
     abroad = [(r, t) for r, t in [*old, *all_templates(BUILD)] if r != "cn"]
-    used = {"third": THIRD, "fourth": FOURTH, "fifth": FIFTH}
+    used = {"third": THIRD, "fourth": FOURTH, "fifth": FIFTH, "sixth": SIXTH}
     found = [
         *notes(new, talks, 2500, 4, BUILD),
         *notes(mainland, talks, 1200, 5, BUILD),
@@ -113,7 +115,10 @@ def made(talks: Sequence[str], asked: Sequence[str], left_out: Sequence[str]) ->
     ]
     for n, (name, values) in enumerate(used.items()):
         if name not in left_out:
-            found += _used(all_templates(values), [*talks, *asked], values, 8 + 2 * n, 700)
+            kept = [(r, t) for r, t in all_templates(values) if half(t) == 0 or f"{name}1" not in left_out]
+            found += _used(kept, [*talks, *asked], values, 8 + 2 * n, 1400 if name == "sixth" else 700)
+    if "further" not in left_out:
+        found += _used(all_templates(FURTHER), [*talks, *asked], FURTHER, 24, 1400)
     forms = [(r, t) for r, t in all_templates(FORMS) if half(t) == 0 or "forms1" not in left_out]
     if "forms" not in left_out:
         found += _used(forms, [*talks, *asked], FORMS, 20, 2000)
@@ -127,11 +132,11 @@ def _used(
     """Notes of templates with their own values, and with those of `BUILD`."""
     mainland = [(r, t) for r, t in templates if r == "cn"]
     abroad = [(r, t) for r, t in templates if r != "cn"]
-    more = BUILD | {key: values[key] for key in ("cn_letters", "hk_letters") if key in values}
+    more = BUILD | {key: each for key, each in values.items() if key.endswith(("_letters", "_works", "_units"))}
     return [
         *notes(mainland, carriers, count, seed, values),
         *notes(mainland, carriers, count * 2 // 3, seed + 1, more),
-        *notes(abroad, carriers, count // 3, seed, values),
+        *notes(abroad, carriers, count // 2, seed, values),
     ]
 
 
@@ -176,11 +181,14 @@ def alone(texts: Sequence[Read]) -> Table:
     for one in texts:
         place = Place.of(one.text, one.reading)
         strict = set(candidates(place))
+        before, behind = cache(partial(left, place)), cache(partial(right, place))
         for start, end in candidates(place, [*one.names, *one.marks.places()]):
             label = one.label(start, end)
             sure = label or (start, end) in strict
             if sure or rng.random() < LOOSE:
-                table.add(features(place, start, end), label, 1.0 if sure else 1 / LOOSE, one.out)
+                edges = before(start), behind(end)
+                found = chain(edges[0].features, edges[1].features, between(place, start, end, *edges))
+                table.add(found, label, 1.0 if sure else 1 / LOOSE, one.out)
     return table
 
 

@@ -56,6 +56,10 @@ FORMS: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_forms.yaml").read_text(encoding="utf-8")
 )
 """The same, of as many forms as we could think of, written when the fifth was used up."""
+FURTHER: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_further.yaml").read_text(encoding="utf-8")
+)
+"""The same, of words of wards, forms and letters in all regions, written when the sixth was used up."""
 MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS
 SLOT: Final = r"(\{\w\d?[姓名末]?\})"
 """A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓, 名 or 末 for a part of the name."""

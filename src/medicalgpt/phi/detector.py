@@ -1,5 +1,6 @@
 """From texts to the personal data in them."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,9 +15,12 @@ from medicalgpt.phi import (
     lac,
     lac_names,
     net_patterns,
+    zh_called,
+    zh_classics,
     zh_codes,
     zh_contacts,
     zh_dates,
+    zh_institutions,
     zh_names,
     zh_numbers,
     zh_places,
@@ -30,6 +34,8 @@ from medicalgpt.phi.spans import Span
 
 LANGUAGES: Final = ("zh", "en")
 DETECTORS: Final = ("patterns", "names", "lac")
+_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
+"""A word in letters, in a text without ideographs."""
 
 
 class Detector:
@@ -65,7 +71,7 @@ class Detector:
                     "personal data: the detector lac reads Chinese; add zh to `languages` or leave lac out of `detectors`"
                 )
             lac.require()
-        self._rules, self._latin = _rules(self.languages, self.detectors)
+        self._rules, self._latin, self._words = _rules(self.languages, self.detectors)
         self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
         self._network = "lac" in detectors
         self._batched: list[Finder] = [*more, *map(by_name, foreign)]
@@ -97,30 +103,41 @@ class Detector:
         """What patterns and lists alone find in one folded text (`fold`), overlaps and what is never masked included."""
         words = latin(folded)
         spans = [*find_all(self._rules, folded), *find_all(self._latin, words)]
-        for finder in self._listed:
-            spans.extend(finder(words))
-        return zh_names.without_classics(folded, spans)
+        if _LETTERS.search(words):
+            spans += find_all(self._words, words)
+            for finder in self._listed:
+                spans.extend(finder(words))
+        return zh_classics.without_classics(folded, spans)
 
 
-def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-    """The patterns of these languages; apart from them those of words in Latin letters, to which a Chinese character before
-    or behind is a border. Addresses of the net are the same for all: a Chinese record holds e-mail addresses too."""
+def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Rule, ...], ...]:
+    """The patterns of these languages; apart from them those to which a Chinese character before or behind is a border, and of
+    these, those of words in Latin letters. Addresses of the net are the same for all: a Chinese record holds e-mail addresses too."""
     rules: list[Rule] = []
+    latin_rules: list[Rule] = []
     words: list[Rule] = []
     if "patterns" in detectors:
-        words += net_patterns.RULES
+        latin_rules += net_patterns.RULES
         rules += (
-            [*zh_contacts.RULES, *zh_numbers.RULES, *zh_codes.RULES, *zh_dates.RULES, *zh_places.RULES]
+            [
+                *zh_contacts.RULES,
+                *zh_numbers.RULES,
+                *zh_codes.RULES,
+                *zh_dates.RULES,
+                *zh_places.RULES,
+                *zh_institutions.RULES,
+            ]
             if "zh" in languages
             else []
         )
-        rules += [*en_numbers.RULES, *en_dates.RULES] if "en" in languages else []
+        rules += en_numbers.RULES if "en" in languages else ()
+        latin_rules += en_dates.RULES if "en" in languages else ()
         words += [*en_streets.RULES, *en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
-        rules += zh_names.RULES if "zh" in languages else ()
+        rules += (*zh_names.RULES, *zh_called.RULES, *zh_romanized.BESIDE) if "zh" in languages else ()
         words += zh_romanized.RULES if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()
-    return tuple(rules), tuple(words)
+    return tuple(rules), tuple(latin_rules), tuple(words)
 
 
 def _check(key: str, given: Sequence[str], allowed: Sequence[str], further: str = "") -> None:

@@ -85,6 +85,17 @@ def _initialed(value: str) -> bool:
     )
 
 
+def _no_option(match: re.Match[str]) -> bool:
+    """Whether an initial is no letter of an answer: "B. Broca" at the beginning of a line of Chinese (`latin` has a mark for an
+    ideograph), or beside lines "A. " or "C. "."""
+    text, start = match.string, match.start("v")
+    if text[start] > "F" or (start and text[start - 1] not in "\n。"):
+        return True
+    letter = ord(text[start])
+    others = [f"\n{chr(letter + step)}." for step in (-1, 1)]
+    return "、" not in text and not any(other in text or text.startswith(other[1:]) for other in others)
+
+
 _NO_SURNAME: Final = frozenset(
     [
         "disease",
@@ -221,6 +232,7 @@ RULES: Final = (
         re.compile(rf"(?<![\w'.-])(?P<v>(?:[{_UP}]\.[ ]?){{1,3}}{_WORD})(?![\w-])"),
         0.72,
         wanted=_initialed,
+        fits=_no_option,
     ),
     Rule(
         "announced initials",

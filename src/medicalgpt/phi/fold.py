@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from medicalgpt.phi.lists import words
+
 _WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _DASHES: Final = dict.fromkeys(map(ord, "‐‑‒–—―−－﹣"), ord("-"))
 _SPACES: Final = dict.fromkeys(
@@ -18,6 +20,14 @@ def fold(text: str) -> str:
     Never changes the number of characters, so that places in the folded text are places in the given one.
     """
     return text.translate(_TABLE)
+
+
+_SIMPLIFIED: Final = {ord(pair[0]): pair[1] for pair in words("zh/simplified")}
+
+
+def simplified(text: str) -> str:
+    """Traditional characters in their simplified form, at the same places; what LAC reads is converted by phrases (`lac`)."""
+    return text.translate(_SIMPLIFIED)
 
 
 _IDEOGRAPHS: Final = re.compile(

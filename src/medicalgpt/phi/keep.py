@@ -85,6 +85,8 @@ def _covered(folded: str, span: Span, name: str) -> bool:
 
 
 def _latin_covers(folded: str, span: Span, latin: frozenset[str], more: int) -> bool:
+    if not folded[span.start : span.end].isascii():
+        return False  # a phrase would hold what is not of its letters
     low = max(0, span.start - _MARGIN)
     near = [
         (m.start() + low, m.end() + low, m.group().lower()) for m in _WORD.finditer(folded[low : span.end + _MARGIN])

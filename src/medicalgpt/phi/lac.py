@@ -23,7 +23,7 @@ LONGEST: Final = 128
 """Characters of one piece; longer sentences are cut."""
 OVERLAP: Final = 12
 """Characters that two pieces of one sentence share, so that a name at the cut is whole in one of them."""
-BATCH: Final = 32
+BATCH: Final = 64
 _ENDS: Final = re.compile(r"[。！？!?；;\n\r]")
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
@@ -150,11 +150,15 @@ class Lac:
         return plain if len(plain) == len(text) else text
 
     def _decoded(self, labels: "NDArray[np.int64]", lead: "NDArray[np.float32]") -> list[Word]:
+        import numpy as np
+
         names = [self._tags[i] if i < len(self._tags) else "n-B" for i in labels.tolist()]
         starts = [i for i, name in enumerate(names) if i == 0 or not name.endswith("-I")]
+        ends = [*starts[1:], len(names)]
+        sums = np.add.reduceat(lead, starts).tolist()
         return [
-            Word(start, end, names[start].rsplit("-", 1)[0], float(lead[start:end].mean()))
-            for start, end in zip(starts, [*starts[1:], len(names)], strict=True)
+            Word(start, end, names[start].rsplit("-", 1)[0], total / (end - start))
+            for start, end, total in zip(starts, ends, sums, strict=True)
         ]
 
 
@@ -185,12 +189,14 @@ def _viterbi(logits: "NDArray[np.float32]", transitions: "NDArray[np.float32]") 
     import numpy as np
 
     rows, steps, kinds = logits.shape
+    into = np.ascontiguousarray(transitions.T)  # the best way into a label is sought along memory
     score = logits[:, 0]
     back = np.empty((steps, rows, kinds), dtype=np.int64)
+    first = np.arange(0, rows * kinds * kinds, kinds).reshape(rows, kinds)
     for t in range(1, steps):
-        through = score[:, :, None] + transitions
-        back[t] = through.argmax(axis=1)
-        score = np.take_along_axis(through, back[t][:, None], axis=1)[:, 0] + logits[:, t]
+        through = score[:, None, :] + into
+        back[t] = through.argmax(axis=2)
+        score = through.ravel()[first + back[t]] + logits[:, t]
     path = np.empty((rows, steps), dtype=np.int64)
     path[:, -1] = score.argmax(axis=1)
     for t in range(steps - 1, 0, -1):

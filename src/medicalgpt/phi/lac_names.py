@@ -13,17 +13,17 @@ from medicalgpt.phi.name_blanks import closed
 from medicalgpt.phi.name_company import Marks
 from medicalgpt.phi.name_score import Text, by_score
 from medicalgpt.phi.spans import Span
+from medicalgpt.phi.zh_classics import classical
+from medicalgpt.phi.zh_institutions import institution
 from medicalgpt.phi.zh_names import (
     ANNOUNCED,
     NOT_NAMES,
     SURNAMES,
     TITLES,
-    classical,
     named,
     plausible,
     transliterated,
 )
-from medicalgpt.phi.zh_places import institution
 
 _FAMILIAR: Final = "小老阿大"
 _TITLE: Final = re.compile(rf"(?:{TITLES})$")

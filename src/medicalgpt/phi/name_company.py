@@ -24,7 +24,7 @@ REACHES: Final = (4, 16, 48)
 _WORDLIKE: Final = frozenset({Kind.NAME, Kind.DATE, Kind.AGE, Kind.ORGANIZATION, Kind.ADDRESS, Kind.URL})
 LABELED: Final = 0.9
 """From this confidence on, a label stands before a name that a rule found."""
-_SORTS: Final = ("number", "label", "address", "date")
+_SORTS: Final = ("number", "label", "address", "date", "organization")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -61,10 +61,10 @@ class Marks:
         """Where numbers of people and labeled names stand."""
         return [*self.of["number"], *self.of["label"]]
 
-    def covered(self, size: int) -> bytearray:
-        """Which of `size` characters are in a number, an address or a date: 1 a character, or 0."""
+    def covered(self, size: int, sorts: Sequence[str]) -> bytearray:
+        """Which of `size` characters are in something of these sorts: 1 a character, or 0."""
         found = bytearray(size)
-        for sort in ("number", "address", "date"):
+        for sort in sorts:
             for start, end in self.of[sort]:
                 found[start:end] = b"\x01" * (end - start)
         return found
@@ -83,8 +83,8 @@ def _sort(span: Span) -> str | None:
         return "label" if span.confidence >= LABELED else None
     if span.kind is Kind.DATE:
         return "date"
-    if span.kind is Kind.ADDRESS:
-        return "address"
+    if span.kind in (Kind.ADDRESS, Kind.ORGANIZATION):
+        return str(span.kind)
     return None if span.kind in _WORDLIKE else "number"
 
 

@@ -5,11 +5,14 @@ Each feature is a number by a name; `name_score` weighs them.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from medicalgpt.phi.lac import Word
-from medicalgpt.phi.name_places import BED, PAIRS, PERSONS, VERBS, Place, within_word
+from medicalgpt.phi.name_places import PAIRS, VERBS, Place
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
+from medicalgpt.phi.name_words import PERSONS, sort
 from medicalgpt.phi.zh_names import CALLED, GOES_ON, NOT_IN_GIVEN, NOT_NAMES, SURNAMES, TITLES, WEAK, plausible
 
 COMMON: Final = frozenset(SURNAMES[:200]) - frozenset(WEAK)
@@ -26,6 +29,10 @@ AFTER: Final = re.compile(
 BEFORE: Final = frozenset(
     "请找由经给和是问谢让跟对被见约挂好的及与为叫向从科室位姓看陪遵替帮代嘱把将听托据扶兹母父妻夫弟兄交送接喊劝催派随称救"
 )
+PARTICLES: Final = frozenset(
+    "时后被本别同话予拟需待应已先再又也均各该此因经由将与和及或于在为是有无未可能会要行做给让叫请把从以而但仍虽若如则且并即所之其着过向对把跟"
+)
+"""Characters of grammar, which begin much that is no name."""
 KIN: Final = re.compile("之?[父母妻夫子女兄弟姐妹孙][^女科童宫孩婴亲病乳宝法体]")
 COUNT: Final = re.compile(r"[\d一二三四五六七八九十第首][\u3400-\u9fff]$")
 """A number and what it counts: 2台, 3号."""
@@ -45,6 +52,14 @@ _MARKS: Final = {
 _KNOTS: Final = (-2.0, 0.0, 2.0, 4.0)
 _COST_KNOTS: Final = (0.5, 1.5, 3.0, 4.5)
 """Where the weight of a number may change."""
+_KNOTS_OF: Final = {
+    (sort, of): tuple((knot, f"{sort} {of} over {knot:g}") for knot in _KNOTS)
+    for sort in ("given", "peoples")
+    for of in ("mean", "least")
+}
+_KNOTS_OF_COST: Final = tuple((knot, f"cost over {knot:g}") for knot in _COST_KNOTS)
+_NAMES_OF: Final = {(sort, of): f"{sort} {of}" for sort in ("given", "peoples") for of in ("mean", "least")}
+"""Names of features that are asked for often, put together once."""
 
 
 def family(plain: str, start: int, end: int) -> tuple[str, int]:
@@ -64,83 +79,108 @@ def family(plain: str, start: int, end: int) -> tuple[str, int]:
     return ("listed" if known else "none"), 1
 
 
-def features(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
-    """The features of a possible name."""
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What stands at one end of possible names and speaks for or against all of them: its sort and its features. `flag`: before a name,
+    words announce it; behind one, what often follows a name does."""
+
+    sort: str
+    flag: bool
+    features: tuple[tuple[str, float], ...]
+
+    @property
+    def border(self) -> bool:
+        """Whether no word stands there."""
+        return not self.sort.startswith("word")
+
+
+def left(place: Place, start: int) -> Edge:
+    """The edge of names that begin at a place."""
+    sort, told = _left(place, start)
+    found = [("left " + sort, 1.0), ("cost begins", min(place.reading.begins[start], FAR))]
+    if not sort.startswith(("word", "role")):
+        found += ((name, 1.0) for name in _key(place, start))
+    if sort.startswith("word") and place.plain[start - 1] in BEFORE:
+        found.append(("before", 1.0))
+    holds = (
+        ("told", told),
+        ("behind a person", place.known.behind_person[start]),
+        ("behind a verb for people", place.plain[max(0, start - 2) : start] in VERBS),
+        ("behind a bed", start in place.beds),
+        ("behind a count", COUNT.search(place.plain, max(0, start - 2), start)),
+        ("within a word", place.known.inside[start]),
+        ("cuts a seldom word at its start", place.known.everyday[start] == 1),
+        ("cuts a word of every day at its start", place.known.everyday[start] == 2),
+    )
+    return Edge(sort, told, (*found, *((name, 1.0) for name, holds_here in holds if holds_here)))
+
+
+def right(place: Place, end: int) -> Edge:
+    """The edge of names that end at a place."""
+    sort = _right(place, end)
+    after = sort.startswith("word") and bool(AFTER.match(place.plain, end))
+    found = [("right " + sort, 1.0)]
+    found.append(("cost goes on", min(place.reading.goes_on[end], FAR) if end < len(place.text) else FAR))
+    holds = (
+        ("after", after),
+        ("before kin", KIN.match(place.plain, end)),
+        ("cuts a seldom word at its end", place.known.everyday[end] == 1),
+        ("cuts a word of every day at its end", place.known.everyday[end] == 2),
+    )
+    return Edge(sort, after, (*found, *((name, 1.0) for name, holds_here in holds if holds_here)))
+
+
+def between(place: Place, start: int, end: int, before: Edge, behind: Edge) -> Iterator[tuple[str, float]]:
+    """The features of a possible name that are not of its edges alone."""
+    plain = place.plain[start:end]
     kind, surname = family(place.plain, start, end)
-    left, told = _left(place, start)
-    right = _right(place, end)
-    borders = (not left.startswith("word") or told) + (not right.startswith("word"))
-    for name in (
-        "family " + kind,
-        f"{kind} of {end - start}",
-        "left " + left,
-        "right " + right,
-        f"{kind} between {borders}",
-    ):
-        yield name, 1.0
-    if not left.startswith(("word", "role")):
-        yield from _key(place, start)
-        if not right.startswith("word"):
-            yield f"field {left.partition(' ')[0]} {right}", 1.0
-    cost = min(place.reading.cost(start, end)[0], FAR)
+    borders = (before.border or before.flag) + behind.border
+    yield from _of_kind(kind, end - start, borders)
+    if before.border and behind.border and before.sort != "role":
+        yield f"field {before.sort.partition(' ')[0]} {behind.sort}", 1.0
+    if before.border and behind.flag:
+        yield "begins a clause", 1.0
+    if before.sort == "open" and behind.sort == "close":
+        yield "in brackets", 1.0
+    mean, most = place.reading.cost(start, end)
+    cost = min(mean, FAR)
     yield f"cost between {borders}", cost
     yield f"cost of {kind}", cost
-    yield from _beside(place, start, end, left, right)
-    if told:
-        yield "told", 1.0
-    yield from _characters(place.plain[start:end], kind, surname)
+    yield "cost most", min(most, FAR)
+    yield from _characters(plain, kind, surname)
     yield from _costs(place, start, end, kind, cost)
     yield from _words(place, start, end)
-    yield from _lists(place, start, end)
+    yield from _everyday(plain, kind, surname)
+    yield from _lists(place.text[start:end])
 
 
-def _beside(place: Place, start: int, end: int, left: str, right: str) -> Iterator[tuple[str, float]]:
-    if right.startswith("word") and AFTER.match(place.plain, end):
-        yield "after", 1.0
-    if left.startswith("word") and place.plain[start - 1] in BEFORE:
-        yield "before", 1.0
-    if any(place.plain[start - n : start] in PERSONS for n in (2, 3, 4) if n <= start):
-        yield "behind a person", 1.0
-    if place.plain[max(0, start - 2) : start] in VERBS:
-        yield "behind a verb for people", 1.0
-    if BED.search(place.plain, max(0, start - 6), start):
-        yield "behind a bed", 1.0
-    if COUNT.search(place.plain, max(0, start - 2), start):
-        yield "behind a count", 1.0
-    if within_word(place.text, start):
-        yield "within a word", 1.0
-    if not left.startswith("word") and right.startswith("word") and AFTER.match(place.plain, end):
-        yield "begins a clause", 1.0
-    if left == "open" and right == "close":
-        yield "in brackets", 1.0
-    if KIN.match(place.plain, end):
-        yield "before kin", 1.0
+@cache
+def _of_kind(kind: str, size: int, borders: int) -> tuple[tuple[str, float], ...]:
+    return ("family " + kind, 1.0), (f"{kind} of {size}", 1.0), (f"{kind} between {borders}", 1.0)
 
 
-def _key(place: Place, start: int) -> Iterator[tuple[str, float]]:
+def _key(place: Place, start: int) -> Iterator[str]:
     """What the key is of which this may be the value."""
     if not (match := KEY.search(place.plain, max(0, start - 22), start)):
         return
     key = match.group(1)
     if key[0].isascii():
-        yield "key of a person" if _ENGLISH_KEYS.search(key) else "English key", 1.0
+        yield "key of a person" if _ENGLISH_KEYS.search(key) else "English key"
     elif any(key[-n:] in PERSONS for n in (2, 3, 4)):
-        yield "key of a person", 1.0
+        yield "key of a person"
     else:
-        yield "key like a person's" if key[-1] in _PERSON_ENDS else "other key", 1.0
+        yield "key like a person's" if key[-1] in _PERSON_ENDS else "other key"
 
 
 def _characters(name: str, kind: str, surname: int) -> Iterator[tuple[str, float]]:
     weights, sort = (GIVEN, "given") if surname else (PEOPLES, "peoples")
     each = [weights.get(char, weights["?"]) for char in name[surname:]]
     mean, least = sum(each) / len(each), min(each)
-    yield f"{sort} mean", mean
-    yield f"{sort} least", least
-    for knot in _KNOTS:
-        if mean > knot:
-            yield f"{sort} mean over {knot:g}", mean - knot
-        if least > knot:
-            yield f"{sort} least over {knot:g}", least - knot
+    for of, value in (("mean", mean), ("least", least)):
+        yield _NAMES_OF[sort, of], value
+        for knot, name_of_it in _KNOTS_OF[sort, of]:
+            if value > knot:
+                yield name_of_it, value - knot
     if surname:
         yield "never given", float(sum(char in NOT_IN_GIVEN for char in name[surname:]))
         yield f"{kind} given mean", mean
@@ -151,16 +191,33 @@ def _characters(name: str, kind: str, surname: int) -> Iterator[tuple[str, float
 
 def _costs(place: Place, start: int, end: int, kind: str, mean: float) -> Iterator[tuple[str, float]]:
     """How far the network is from reading a name here."""
-    reading = place.reading
     yield "cost mean", mean
-    yield "cost most", min(reading.cost(start, end)[1], FAR)
-    yield "cost begins", min(reading.begins[start], FAR)
-    yield "cost goes on", min(reading.goes_on[end], FAR) if end < len(place.text) else FAR
     if end - start == 3 and kind in ("none", "weak"):
-        yield f"{kind} cost of the rest", min(reading.cost(start + 1, end)[0], FAR)
-    for knot in _COST_KNOTS:
+        yield f"{kind} cost of the rest", min(place.reading.cost(start + 1, end)[0], FAR)
+    for knot, name in _KNOTS_OF_COST:
         if mean > knot:
-            yield f"cost over {knot:g}", mean - knot
+            yield name, mean - knot
+
+
+def _everyday(name: str, kind: str, surname: int) -> Iterator[tuple[str, float]]:
+    """Everyday words that a possible name is, begins or ends with."""
+    size = len(name)
+    if size < 5 and (often := sort(name)):
+        yield f"{kind} of {size} {often} a word", 1.0
+    particle = name[0] in PARTICLES
+    if particle:
+        yield "begins with a particle", 1.0
+    if surname == 1 and size == 3:
+        if often := sort(name[1:]):
+            yield f"{kind} given {often} a word", 1.0
+            if particle:
+                yield "a particle and a word", 1.0
+        if often := sort(name[:2]):
+            yield f"{kind} begins as {often} a word", 1.0
+    if not surname:
+        parts = {name[:2], name[-2:], name[1:3]} if size > 2 else set()
+        if any(sort(part) for part in parts):
+            yield "peoples with a word", 1.0
 
 
 def _words(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
@@ -181,12 +238,11 @@ def _words(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
         yield "given a word surely", min(last.sure, SURE)
 
 
-def _lists(place: Place, start: int, end: int) -> Iterator[tuple[str, float]]:
+def _lists(value: str) -> Iterator[tuple[str, float]]:
     """Shipped lists of what is no name."""
-    text = place.text
-    if not plausible(text[start:end]):
+    if not plausible(value):
         yield "word of a list", 1.0
-    if text[start:end] in NOT_NAMES:
+    if value in NOT_NAMES:
         yield "all a word of a list", 1.0
 
 

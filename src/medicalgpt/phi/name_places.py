@@ -1,13 +1,14 @@
 """Where in a text a Chinese name may stand, and what is known of the places around it."""
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from medicalgpt.phi.lac import Reading, Word
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import PEOPLES
+from medicalgpt.phi.name_words import PERSONS, Known
 from medicalgpt.phi.zh_names import ANNOUNCED, CALLED_WORDS, NOT_NAMES, ROLE, SURNAMES
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
@@ -16,7 +17,7 @@ CEILING: Final = 6.0
 """Names further behind on average in the network's reading are not weighed."""
 TOLD_CEILING: Final = 9.0
 """The same behind a word that announces a name, and elsewhere where a name is likely (`_in_place`)."""
-LOOSE_CEILING: Final = 12.0
+LOOSE_CEILING: Final = 9.0
 """The same near what is personal data for certain."""
 NEAR: Final = 100
 """Characters within which that is."""
@@ -25,10 +26,8 @@ NEVER_FIRST: Final = frozenset("我你他她它您这哪谁的了吗呢啊吧嘛
 NEVER: Final = frozenset("某的了吗呢吧嘛您诉")
 """Characters that no name holds."""
 LONGEST: Final = 7
-PERSONS: Final = words("zh/person_words")
 VERBS: Final = words("zh/person_verbs")
-BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?$")
-INSIDE: Final = words("zh/inside_words")
+BED: Final = re.compile(r"(?:\d{1,3}|[一二三四五六七八九十加]{1,3})[床号]:? ?")
 FORMS: Final = words("zh/form_words")
 _UNIT: Final = re.compile(r"\d ?[周年月日时分岁天]$")
 """A number and what it counts: 1 周前."""
@@ -38,15 +37,17 @@ _TOLD: Final = re.compile(ANNOUNCED.pattern.removesuffix("$") + "|(?:姓?名|名
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A text, its characters simplified, what the network read, which word each character belongs to, and behind which places words
-    announce a name or name a role."""
+    """A text, its characters simplified, what the network read, which word each character belongs to, where known words stand, and behind
+    which places words announce a name, name a role or a bed."""
 
     text: str
     plain: str
     reading: Reading
+    known: Known
     word_at: list[Word | None]
     told: frozenset[int]
     roles: frozenset[int]
+    beds: frozenset[int]
 
     def announced(self, start: int) -> bool:
         """Whether words before a place announce a name or name a role."""
@@ -58,9 +59,11 @@ class Place:
         word_at: list[Word | None] = [None] * len(text)
         for word in reading.words:
             word_at[word.start : word.end] = [word] * (word.end - word.start)
-        told = frozenset(match.end() for match in _TOLD.finditer(text))
-        roles = frozenset(match.end() for match in ROLE.finditer(text))
-        return cls(text, reading.plain, reading, word_at, told, roles)
+        told, roles, beds = (
+            frozenset(match.end() for match in form.finditer(of))
+            for form, of in ((_TOLD, text), (ROLE, text), (BED, reading.plain))
+        )
+        return cls(text, reading.plain, reading, Known.of(text, reading.plain), word_at, told, roles, beds)
 
 
 def near(text: str, places: Iterable[tuple[int, int]]) -> bytearray:
@@ -75,33 +78,40 @@ def near(text: str, places: Iterable[tuple[int, int]]) -> bytearray:
 def candidates(place: Place, certain: Iterable[tuple[int, int]] = ()) -> Iterator[tuple[int, int]]:
     """Two or three characters, four with a surname of two, more that names of other peoples are written with, and every word that the
     network calls a name. More of them near `certain`: where personal data stands for certain."""
-    text = place.plain
+    text, known = place.plain, place.known
     read = {(w.start, w.end) for w in place.reading.words if w.tag == "PER" and 2 <= w.end - w.start <= LONGEST}
     wide = near(text, certain)
     for start, begins in enumerate(place.reading.begins):
         loose = wide[start]
+        if begins >= LOOSE_CEILING * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
+            continue
+        told = place.announced(start)
         if loose:
             ceiling = LOOSE_CEILING
         else:
-            ceiling = TOLD_CEILING if place.announced(start) or _in_place(text, start) else CEILING
-        if begins >= ceiling * 3 or text[start] in NEVER_FIRST or not _HAN.match(text[start]):
+            ceiling = TOLD_CEILING if told or _in_place(place, start) else CEILING
+        if begins >= ceiling * 3 or _UNIT.search(text, max(0, start - 2), start + 1):
             continue
-        if _UNIT.search(text, max(0, start - 2), start + 1):
+        if known.inside[start] and not (told or (loose and known.behind_person[start])):
             continue
-        if within_word(place.text, start) and not (place.announced(start) or (loose and _behind_person(text, start))):
+        if loose and (known.people[start] or _time(place, start)):
             continue
-        if loose and (_within_person(text, start) or _time(place, start)):
+        if known.called[start + 1]:
             continue
         for end in _ends(place, start, ceiling):
-            if text[start:end] in FORMS or text[start:end] in PERSONS or text[start:end] in CALLED_WORDS:
-                continue
-            read.discard((start, end))
-            yield start, end
+            value = text[start:end]
+            if value not in FORMS and value not in PERSONS and value not in CALLED_WORDS:
+                read.discard((start, end))
+                yield start, end
     for start, end in sorted(read):
-        possible = (
-            all(_HAN.match(char) and char not in NEVER for char in text[start:end]) and text[start:end] not in FORMS
-        )
-        if possible and not _no_name(place.text[start:end]) and (wide[start] or not within_word(place.text, start)):
+        value = text[start:end]
+        possible = all(_HAN.match(char) and char not in NEVER for char in value) and value not in FORMS
+        if (
+            possible
+            and not known.called[start + 1]
+            and not _no_name(place.text[start:end])
+            and (wide[start] or not known.inside[start])
+        ):
             yield start, end
 
 
@@ -116,41 +126,19 @@ def _ends(place: Place, start: int, ceiling: float) -> Iterator[int]:
         foreign = foreign and last in PEOPLES
         if size > 3 and not foreign and (size > 4 or text[start : start + 2] not in PAIRS):
             return
-        if behind < ceiling * size and not _no_name(place.text[start:end]) and not _cuts_title(text, end):
+        if behind < ceiling * size and not place.known.title_begun[end] and not _no_name(place.text[start:end]):
             yield end
 
 
-def _across(text: str, at: int, known: Container[str], before: int, behind: int) -> bool:
-    """Whether a known word stands across a place, with no more characters before and behind it than these."""
-    return any(
-        text[begin:end] in known
-        for begin in range(max(0, at - before), at)
-        for end in range(at + 1, min(len(text), at + behind) + 1)
-    )
-
-
-def _cuts_title(text: str, end: int) -> bool:
-    """Whether a name that ends there would take the beginning of a title: 刘主 of 刘主任."""
-    return _across(text, end, CALLED_WORDS, 1, 3)
-
-
-def _in_place(text: str, start: int) -> bool:
+def _in_place(place: Place, start: int) -> bool:
     """Whether a place is one for a name: behind a bed or a word for people or for what is done with people, or, if a surname stands
     there, behind a mark."""
-    if BED.search(text, max(0, start - 6), start) or text[max(0, start - 2) : start] in VERBS:
+    text = place.plain
+    if start in place.beds or text[max(0, start - 2) : start] in VERBS:
         return True
     if start == 0 or not _HAN.match(text[start - 1]):
         return text[start] in SURNAMES or text[start : start + 2] in PAIRS
-    return _behind_person(text, start)
-
-
-def _behind_person(text: str, at: int) -> bool:
-    return any(text[at - n : at] in PERSONS for n in (2, 3, 4) if n <= at)
-
-
-def _within_person(text: str, at: int) -> bool:
-    """Whether a word for people or a title goes on at a place: 主任 before 同意."""
-    return _across(text, at, PERSONS, 3, 3) or _across(text, at, CALLED_WORDS, 3, 3)
+    return bool(place.known.behind_person[start])
 
 
 def _time(place: Place, start: int) -> bool:
@@ -165,10 +153,6 @@ def _no_name(value: str) -> bool:
         value[1] == "氏"
         or (len(value) > 2 and value in NOT_NAMES)
         or value[1:] in CALLED_WORDS
-        or bool(_KIN.search(value))
+        or value[1:] in FORMS
+        or ("其" in value and bool(_KIN.search(value)))
     )
-
-
-def within_word(text: str, at: int) -> bool:
-    """Whether a word of medicine goes on at a place, so that no name begins there: 牙周 in 牙周组织."""
-    return _across(text, at, INSIDE, 3, 4)

@@ -5,9 +5,8 @@ Each possible name has a score by itself (`name_features`), and a second one tha
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from typing import Final
 
 from medicalgpt.phi.keep import kept
@@ -15,7 +14,7 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lac import Reading
 from medicalgpt.phi.name_blanks import Closed
 from medicalgpt.phi.name_company import Company, Marks, Scored, likely
-from medicalgpt.phi.name_features import family, features
+from medicalgpt.phi.name_features import Edge, between, family, left, right
 from medicalgpt.phi.name_places import Place, candidates, near
 from medicalgpt.phi.name_weights import COMPANY, NAMES
 from medicalgpt.phi.spans import Span
@@ -24,25 +23,50 @@ LEAST: Final = 0.0
 """The score (log-odds) from which a possible name counts as one."""
 BESIDE: Final = -4.0
 """The same near numbers of people, labeled names and names that are sure."""
+BESIDE_OF: Final = {("none", 2): -0.5, ("weak", 2): -2.0}
+"""The same by family and length, where next to nothing that scores less is a name."""
 LEAD: Final = 6.0
 """By how much a reading of a place must be likelier than another one for that not to count."""
 SURE: Final = 1.0
 """From this score on it is looked for in the whole document, however short it is, and makes others near it likely."""
-HOPELESS: Final = -12.0
+HOPELESS: Final = -8.0
 """Below this score by itself nothing in a document makes a name of it."""
 CERTAIN: Final = 0.0
 """Near a possible name of this score by itself more names are likely."""
 
 
-def _scored(place: Place, start: int, end: int) -> Scored:
-    """A possible name of a text with its score by itself."""
-    score = NAMES["bias"] + sum(NAMES.get(name, 0.0) * value for name, value in features(place, start, end))
-    return Scored(score, start, end, family(place.plain, start, end)[0])
+class _Scorer:
+    """The scores of a text's possible names by themselves; what hangs on one edge alone is summed up once an edge."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._left: dict[int, tuple[Edge, float]] = {}
+        self._right: dict[int, tuple[Edge, float]] = {}
+        self._known: dict[tuple[int, int], Scored] = {}  # most are possible both times
+
+    def __call__(self, start: int, end: int) -> Scored:
+        if found := self._known.get((start, end)):
+            return found
+        if start not in self._left:
+            edge = left(self._place, start)
+            self._left[start] = edge, _sum(edge.features)
+        if end not in self._right:
+            edge = right(self._place, end)
+            self._right[end] = edge, _sum(edge.features)
+        (before, one), (behind, other) = self._left[start], self._right[end]
+        score = NAMES["bias"] + one + other + _sum(between(self._place, start, end, before, behind))
+        found = self._known[start, end] = Scored(score, start, end, family(self._place.plain, start, end)[0])
+        return found
+
+
+def _sum(features: Iterable[tuple[str, float]]) -> float:
+    weight = NAMES.get
+    return sum([weight(name, 0.0) * value for name, value in features])
 
 
 def possible(place: Place, marks: Marks) -> list[Scored]:
     """The possible names of a text: more of them near numbers of people, labeled names and names that are certain by themselves."""
-    score = cache(partial(_scored, place))  # most are possible both times
+    score = _Scorer(place)
 
     def found(certain: Sequence[tuple[int, int]] = ()) -> list[Scored]:
         return [name for at in candidates(place, certain) if (name := score(*at)).score >= HOPELESS]
@@ -67,15 +91,19 @@ def weighed(names: Sequence[Scored], company: Company) -> list[tuple[float, Scor
 
 
 def counting(text: str, names: Sequence[tuple[float, Scored]], marks: Marks) -> list[tuple[float, int, int]]:
-    """Scores and places of those of the weighed names that count; none reaches into a number, an address or a date."""
-    others = marks.covered(len(text))
+    """Scores and places of those of the weighed names that count; none reaches into a number, an address or a date, and
+    of those that are not sure, none into an institution."""
+    others = marks.covered(len(text), ("number", "address", "date"))
+    units = marks.covered(len(text), ("organization",))
     sure = near(
         text, [*marks.places(), *((n.start, n.end) for score, n in names if score >= SURE and _somebody(text, n))]
     )
     return [
         (score, n.start, n.end)
         for score, n in names
-        if score >= (BESIDE if sure[n.start] else LEAST) and not any(others[n.start : n.end])
+        if score >= (BESIDE_OF.get((n.family, n.end - n.start), BESIDE) if sure[n.start] else LEAST)
+        and not any(others[n.start : n.end])
+        and (score >= SURE or units[n.start] == units[n.end - 1])
     ]
 
 

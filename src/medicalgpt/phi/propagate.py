@@ -11,6 +11,7 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.spans import Span, merged, tidied
+from medicalgpt.phi.zh_called import called, surname_of
 
 SOURCE: Final = "propagated"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
@@ -45,14 +46,25 @@ def final(folded: str, spans: Iterable[Span]) -> list[Span]:
 
 
 def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[list[Span]]:
-    """Further places of the names, institutions and numbers of one document, in its folded fields."""
+    """Further places of the names, institutions and numbers of one document, in its folded fields, and of surnames before a title."""
     wanted: dict[str, Kind] = {}
     for field, found in zip(fields, spans, strict=True):
         for span in found:
             value = field[span.start : span.end]
             if len(value) <= LONGEST and (span.confidence >= SURE or tells(span.kind, value)):
                 wanted.update((one, span.kind) for one in _looked_for(value, span.kind))
-    return [list(_places(field, wanted)) for field in fields]
+    surnames = {
+        surname_of(value)
+        for value, kind in wanted.items()
+        if kind is Kind.NAME and 1 < len(value) < 5 and _all_han(value)
+    }
+    return [
+        [
+            *_places(field, wanted),
+            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in called(field, surnames)),
+        ]
+        for field in fields
+    ]
 
 
 def standing(fields: Sequence[str], values: Iterable[tuple[Kind, str]]) -> set[Kind]:

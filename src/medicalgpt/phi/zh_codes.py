@@ -51,7 +51,12 @@ def _labeled(match: re.Match[str]) -> bool:
 def _unexplained(match: re.Match[str]) -> bool:
     """Whether nothing beside a number says what it counts or names."""
     value, text = match.group(), match.string
-    if _digits(value) < 6 or _YEARS.fullmatch(value) or _PUBLIC.match(value) or value.endswith("000"):
+    if (
+        _digits(value) < (5 if value[0].isalpha() else 6)
+        or _YEARS.fullmatch(value)
+        or _PUBLIC.match(value)
+        or value.endswith("000")
+    ):
         return False
     if (parts := _RANGE.fullmatch(value)) and len(parts[1]) == len(parts[2]) and parts[1] < parts[2]:
         return False
@@ -74,10 +79,28 @@ RULES: Final = (
         "unexplained number",
         Kind.OTHER_ID,
         re.compile(
-            r"(?<![\dA-Za-z.,/+_-])(?<!\d[ :~])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
+            r"(?<![\dA-Za-z./+_-])(?<!\d[ :~,])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
         ),
         0.62,
         fits=_unexplained,
+    ),
+    Rule(
+        "number behind a card",
+        Kind.OTHER_ID,
+        re.compile(
+            r"(?:[卡证證牌]|[电電]极|[導导][線线]|[编編][号號码碼])\s{0,2}:?\s{0,2}(?P<v>(?=[A-Z\d-]{0,8}\d)[A-Z\d]{2,20}(?:-[A-Z\d]{2,12}){0,3})(?![\dA-Za-z])"
+        ),
+        0.72,
+        wanted=lambda value: _digits(value) >= 5,
+        fits=lambda match: not _UNIT.match(match.string, match.end()),
+    ),
+    Rule(
+        "code of letters among digits",
+        Kind.OTHER_ID,
+        re.compile(r"(?<![\dA-Za-z./+_-])(?=[A-Z\d]{0,19}\d[A-Z]{1,6}\d)[A-Z\d]{7,20}(?![\dA-Za-z_-])"),
+        0.62,
+        wanted=lambda value: _digits(value) >= 5 and not _PUBLIC.match(value),
+        fits=lambda match: not _UNIT.match(match.string, match.end()),
     ),
     Rule(
         "compact day",

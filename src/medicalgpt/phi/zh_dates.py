@@ -16,6 +16,14 @@ RULES: Final = (
         ),
         0.9,
     ),
+    Rule(
+        "month",
+        Kind.DATE,
+        re.compile(
+            r"(?<![\dA-Za-z./~+×x-])(?<!\d,)(?:19|20)\d{2}([-./])(?:0[1-9]|1[0-2])(?![\dA-Za-z%‰℃°μ/×*]|[-.,~]\d|\s?[a-zA-Zμ%‰个個例人次元])"
+        ),
+        0.72,
+    ),
     Rule("day", Kind.DATE, re.compile(r"(?<![\d.])(?:1[0-2]|0?[1-9])\s?月\s?(?:3[01]|[12]\d|0?[1-9])\s?[日号號]"), 0.8),
     Rule(
         "republican date",

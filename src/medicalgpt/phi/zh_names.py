@@ -7,7 +7,6 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
 from medicalgpt.phi.rules import Rule
-from medicalgpt.phi.spans import Span
 
 _HAN: Final = r"[\u3400-\u9fff]"
 SURNAMES: Final = words("zh/surnames")
@@ -19,8 +18,8 @@ NOT_IN_GIVEN: Final = frozenset("".join(words("zh/not_in_names")))
 NOT_NAMES: Final = words("zh/not_names")
 _GIVEN: Final = r"[\u3400-\u9fff]"
 _NAME: Final = rf"(?:(?:{_DOUBLE}){_HAN}{{1,2}}|[{_SINGLE}]{_HAN}{{1,2}})"
-_CALLED: Final = "医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|护师|護師|院长|院長|先生|女士|小姐|太太|阿姨|叔叔|老师|老師|同志|大爷|大爺|大妈|大媽|奶奶|爷爷|师傅|師傅|药师|藥師|技师|技師|专家|博士"
-TITLES: Final = _CALLED + "|患者|病友|同学|之[母父妻夫子女]"
+CALLED_BY: Final = "医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|护师|護師|院长|院長|先生|女士|小姐|太太|阿姨|叔叔|老师|老師|同志|大爷|大爺|大妈|大媽|奶奶|爷爷|师傅|師傅|药师|藥師|技师|技師|专家|博士"
+TITLES: Final = CALLED_BY + "|患者|病友|同学|之[母父妻夫子女]"
 _LABELS: Final = (
     "姓名|名字|姓\\s{1,4}名|患者姓名|病人姓名|联系人|聯絡人|聯繫人|紧急联系人|家属|家屬|监护人|監護人|陪护人?|签名|簽名|签字|簽字|医师签名|主治医师|主治醫師|主治医生|主治醫師|主刀|术者|術者|助手|麻醉师|麻醉医师|麻醉醫師|责任护士|責任護士|"
     "记录者|记录人|記錄者|报告医师|報告醫師|审核医师|審核醫師|送检医师|经治医师|管床医师|住院医师|住院醫師|主任医师|副主任医师|接诊医生|检查者|检验者|操作者|收件人|申请人|投保人|被保险人|受检者|患儿姓名|父亲|父親|母亲|母親|配偶|户主|代诉人|供史者|病史陈述者|陈述者|訪客|會診醫師|主訴者|科主任|护士长|護理長|护士|审核|審核|录入|錄入|核对|制单|经办人"
@@ -43,18 +42,18 @@ CALLED_WORDS: Final = frozenset(TITLES.split("|"))
 _FOREIGN: Final = "".join(char for char in PEOPLES if char != "?")
 _PLAIN: Final = "王李张張刘劉陈陳杨楊赵趙吴吳徐孙孫胡朱郭罗羅宋郑鄭韩韓唐冯馮董曹袁邓鄧沈彭吕呂卢盧蒋蔣蔡贾賈丁魏薛阎閻潘姜姚谭譚廖邹鄒熊郝崔邱邵孟龚龔苏蘇萧蕭傅戴陆陸汪秦顾顧侯贺賀赖賴庞龐樊殷翟倪聂聶祁"
 """Surnames that are hardly ever words of medical text or ends of them."""
-_ADDRESSED: Final = "姐|哥|叔|姨|婶|嬸|嫂|伯|爷|爺|婆|总|總|工|局|科长|科長|校长|校長|经理|經理|书记|書記|主席|律师|律師|法官|警官|队长|隊長|教练|教練|社工|伯伯|伯母|婆婆|阿婆|阿伯|姑娘|妈妈|媽媽|爸爸|老太|老太太|老先生|老师傅|大姐|大哥|大嫂|大娘|大伯|嫂子|婶子|阿嬤|阿公|伯父|医助|护理|班长|班長|组长|組長|厂长|廠長|所长|所長|镇长|村长|总监|總監|教官|同學|同学|护工|護工|保安|会计|會計|师母|師母|老板|老闆"
+ADDRESSED: Final = "姐|哥|叔|姨|婶|嬸|嫂|伯|爷|爺|婆|总|總|工|局|科长|科長|校长|校長|经理|經理|书记|書記|主席|律师|律師|法官|警官|队长|隊長|教练|教練|社工|伯伯|伯母|婆婆|阿婆|阿伯|姑娘|妈妈|媽媽|爸爸|老太|老太太|老先生|老师傅|大姐|大哥|大嫂|大娘|大伯|嫂子|婶子|阿嬤|阿公|伯父|医助|护理|班长|班長|组长|組長|厂长|廠長|所长|所長|镇长|村长|总监|總監|教官|同學|同学|护工|護工|保安|会计|會計|师母|師母|老板|老闆"
 """Further words by which people are called behind a surname."""
-_THEN: Final = r"(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她我们們和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是有没沒叫请請带帶陪送接])"
+THEN: Final = r"(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她我们們和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是有没沒叫请請带帶陪送接])"
 """What may follow somebody who is called so."""
-_NO_ONE: Final = words("zh/surname_ends")
+NO_ONE: Final = words("zh/surname_ends")
 """Words that end like a surname: 紧张, 行李, 国王."""
 
 
 def _called(match: re.Match[str]) -> bool:
     """Whether a surname behind which somebody is called is no end of a word."""
     start = match.start("v")
-    return match.string[max(0, start - 1) : start + 1] not in _NO_ONE
+    return match.string[max(0, start - 1) : start + 1] not in NO_ONE
 
 
 def plausible(name: str) -> bool:
@@ -197,21 +196,21 @@ RULES: Final = (
     Rule(
         "name before a title",
         Kind.NAME,
-        re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{_DOUBLE})|[{_SINGLE}])(?={_CALLED})"),
+        re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{_DOUBLE})|[{_SINGLE}])(?={CALLED_BY})"),
         0.8,
         wanted=lambda v: v not in WEAK or v in "高黄黃白方石马馬万萬易武温溫金毛段施洪季盛童麦麥云雲章柳安滑麻惠满滿",
     ),
     Rule(
         "plain surname before a title",
         Kind.NAME,
-        re.compile(rf"(?P<v>[{_PLAIN}])(?={_CALLED})"),
+        re.compile(rf"(?P<v>[{_PLAIN}])(?={CALLED_BY})"),
         0.78,
         fits=_called,
     ),
     Rule(
         "surname and a form of address",
         Kind.NAME,
-        re.compile(rf"(?P<v>[{_PLAIN}])(?=(?:{_ADDRESSED}){_THEN})"),
+        re.compile(rf"(?P<v>[{_PLAIN}])(?=(?:{ADDRESSED}){THEN})"),
         0.76,
         fits=_called,
     ),
@@ -219,7 +218,7 @@ RULES: Final = (
         "familiar name",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被]))(?P<v>[小老阿][{_PLAIN}]){_THEN}"
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被]))(?P<v>[小老阿][{_PLAIN}]){THEN}"
         ),
         0.76,
     ),
@@ -228,17 +227,18 @@ RULES: Final = (
         Kind.NAME,
         re.compile(rf"[{_FOREIGN}]{{2,7}}(?:[·•・][{_FOREIGN}]{{2,7}}){{1,3}}"),
         0.74,
+        needs="·•・",
     ),
     Rule(
         "word for a surname before a title",
         Kind.NAME,
-        re.compile(rf"(?:^|(?<=[\n。,、:(]))(?P<v>[文成于江丰])(?={_CALLED})"),
+        re.compile(rf"(?:^|(?<=[\n。,、:(]))(?P<v>[文成于江丰])(?={CALLED_BY})"),
         0.8,
     ),
     Rule(
         "full name before a title",
         Kind.NAME,
-        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=(?:副)?(?:{_CALLED}|同学|同學|之[母父妻夫子女]))"),
+        re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=(?:副)?(?:{CALLED_BY}|同学|同學|之[母父妻夫子女]))"),
         0.85,
         wanted=lambda v: named(v) and (v[0] not in WEAK or sounds(v)),
     ),
@@ -248,6 +248,7 @@ RULES: Final = (
         re.compile(rf"{_LEFT}(?P<v>{_NAME})(?=患者|病友)"),
         0.85,
         wanted=lambda v: named(v) and v[0] not in WEAK,
+        needs="患病",
     ),
     Rule(
         "name with sex and age",
@@ -257,6 +258,7 @@ RULES: Final = (
         ),
         0.93,
         wanted=named,
+        needs="男女",
     ),
 )
 
@@ -271,34 +273,6 @@ GOES_ON: Final = re.compile(
 CALLED: Final = re.compile(rf"(?:{TITLES})|\s?[,(、]\s?[男女]")
 
 
-_MODERN: Final = re.compile(r"[的了是我你您吗嗎她他们們]")
-_RECORD: Final = re.compile(
-    r"\d|患者|病人|[医醫]院|[医醫]生|[医醫][师師]|女士|先生:|姓名|性[别別]|[电電][话話]|[,、][男女]|[岁歲]|主[诉訴]|[诊診][断斷]|[检檢]查|手[术術]|家属|家屬|[联聯][系繫]|科[室主]|感染|[会會][诊診]|意[见見]|[药藥]物|症[状狀]|建[议議]|[出入]院|[复複覆][诊診]|[门門][诊診]|病房|[护護]士|血[压壓糖脂]|[继繼][续續]|同意|[签簽]|[询詢][问問]|[谢謝]{2}|您|[应應][该該]|能[否够夠]|什[么麼]|怎[么麼样樣]|老[师師]|[来來][电電]|[学學]校|家[长長]|保健|同[学學]|[职職]工|公司|[轮輪]椅|手[机機]|小[区區]|微信|[签簽]名|主任|[护護]理|[复複][查核]|[报報]告|[术術][后後前]|父[亲親]|母[亲親]|妈|爸|登[记記]|值班|交班"
-)
-_OLD: Final = re.compile("[之者也矣焉乎曰其以而于於为為则則若乃故无無]")
-SHORT: Final = 30
-"""Characters below which a text is never taken for one of the classics."""
-
-
-def classical(text: str) -> bool:
-    """Whether a text is in the language of the classics, whose names are of authors long dead: with its particles, and with hardly a
-    word of today's language, a digit or a word of records."""
-    if len(text) < SHORT or 40 * len(_MODERN.findall(text)) >= len(text) or 66 * len(_OLD.findall(text)) < len(text):
-        return False
-    return 100 * len(_RECORD.findall(text)) < len(text)
-
-
 def transliterated(name: str) -> bool:
     """A foreign name as Chinese writes it: parts joined by a dot."""
     return bool(re.fullmatch(rf"{_HAN}{{1,7}}(?:[·•・]{_HAN}{{1,7}}){{1,4}}", name))
-
-
-LABELED: Final = 0.9
-"""From this confidence on, a label stands before a name."""
-
-
-def without_classics(folded: str, spans: list[Span]) -> list[Span]:
-    """Without names that only words beside them announce, where a text is in the language of the classics."""
-    near = {f"pattern:{rule.name}" for rule in RULES if rule.confidence < LABELED}
-    found = [span for span in spans if span.source not in near]
-    return found if len(found) < len(spans) and classical(folded) else spans

@@ -80,6 +80,15 @@ RULES: Final = (
         ),
         0.9,
     ),
+    Rule(
+        "license behind a word",
+        Kind.LICENSE,
+        zh_labeled(
+            r"登[记記]|[注註][册冊]|牌照|[执執]照|[医醫]字第?|[证證][书書]|警[号號]|[职職工][号號]",
+            r"(?:[A-Z]{1,3}-?\d{4,8}|(?<=[第号號])\d{4,9})(?![\dA-Za-z]|\.\d)",
+        ),
+        0.8,
+    ),
     # -- records, cards, accounts
     Rule(
         "labeled record",

@@ -35,7 +35,11 @@ def test_labels_dates_and_addresses_are_told_apart_and_faint_names_are_none() ->
         Span(13, 15, Kind.ORGANIZATION, "lac", 0.65),
     ]
     marks = Marks.from_spans(spans)
-    assert marks.of == {"number": [], "label": [(0, 3)], "date": [(7, 9)], "address": [(10, 12)]}
+    assert marks.of == {
+        **{"number": [], "label": [(0, 3)], "date": [(7, 9)]},
+        **{"address": [(10, 12)], "organization": [(13, 15)]},
+    }
+    assert [at for at, inside in enumerate(marks.covered(20, ("address", "date"))) if inside] == [7, 8, 10, 11]
     assert marks.places() == [(0, 3)]
 
 

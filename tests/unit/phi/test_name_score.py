@@ -1,19 +1,16 @@
 """Names by their score: each kind that earlier versions missed or took for a name, on sentences of our own."""
 
 import pytest
+from tests.found import names
 
-from medicalgpt.phi import Detector, Kind
+from medicalgpt.phi import Detector
 from medicalgpt.phi.fold import fold
 from medicalgpt.phi.lac import lac
 from medicalgpt.phi.name_blanks import closed
-from medicalgpt.phi.name_features import family, features
+from medicalgpt.phi.name_features import between, family, left, right
 from medicalgpt.phi.name_places import Place, candidates
 
 DETECTOR = Detector()
-
-
-def _names(text: str) -> list[str]:
-    return [text[s.start : s.end] for s in DETECTOR.find([text])[0] if s.kind is Kind.NAME]
 
 
 FOUND = {
@@ -41,15 +38,15 @@ FOUND = {
 
 @pytest.mark.parametrize("kind", FOUND)
 def test_kinds_of_names_are_found(kind: str) -> None:
-    text, names = FOUND[kind]
-    assert set(names) <= set(_names(text))
+    text, wanted = FOUND[kind]
+    assert set(wanted) <= set(names(DETECTOR, text))
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "我是大三阳患者，舒张压偏高。",
-        "医师李某擅自离岗。",
+        "某市某医师擅自离岗。",
         "晚上吃猪蹄子，喝水，没有发烧。",
         "对于医师的注册，由其所在医院申请。",
         "补阳益阴，温振心阳，豁痰活血。",
@@ -63,7 +60,7 @@ def test_kinds_of_names_are_found(kind: str) -> None:
     ],
 )
 def test_what_is_no_name_stays(text: str) -> None:
-    assert _names(text) == []
+    assert names(DETECTOR, text) == []
 
 
 def test_blanks_are_closed_inside_runs_of_single_characters_only() -> None:
@@ -91,5 +88,6 @@ def test_features_say_what_stands_beside_a_name() -> None:
     text = fold("患者王建国，男")
     place = Place.of(text, lac().read([text])[0])
     assert (2, 5) in set(candidates(place))
-    found = dict(features(place, 2, 5))
+    before, behind = left(place, 2), right(place, 5)
+    found = dict([*before.features, *behind.features, *between(place, 2, 5, before, behind)])
     assert found["right sex"] == found["told"] == found["family common"] == 1.0

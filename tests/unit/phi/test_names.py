@@ -1,15 +1,12 @@
 """Names by the words beside them, by lists and by the network; what is never one."""
 
 import pytest
+from tests.found import names
 
 from medicalgpt.phi import Detector, Kind
 from medicalgpt.phi.lists import words
 
 DETECTOR = Detector()
-
-
-def _names(text: str) -> list[str]:
-    return [text[s.start : s.end] for s in DETECTOR.find([text])[0] if s.kind is Kind.NAME]
 
 
 CHINESE = [
@@ -30,9 +27,9 @@ CHINESE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "names"), CHINESE, ids=[t[:8] for t, _ in CHINESE])
-def test_chinese_names_are_found(text: str, names: list[str]) -> None:
-    assert _names(text) == names
+@pytest.mark.parametrize(("text", "wanted"), CHINESE, ids=[t[:8] for t, _ in CHINESE])
+def test_chinese_names_are_found(text: str, wanted: list[str]) -> None:
+    assert names(DETECTOR, text) == wanted
 
 
 ENGLISH = [
@@ -49,10 +46,10 @@ ENGLISH = [
 ]
 
 
-@pytest.mark.parametrize(("text", "names"), ENGLISH, ids=[t[:12] for t, _ in ENGLISH])
-def test_english_names_are_found(text: str, names: list[str]) -> None:
-    found = " ".join(_names(text))
-    assert all(part in found for name in names for part in name.split())
+@pytest.mark.parametrize(("text", "wanted"), ENGLISH, ids=[t[:12] for t, _ in ENGLISH])
+def test_english_names_are_found(text: str, wanted: list[str]) -> None:
+    found = " ".join(names(DETECTOR, text))
+    assert all(part in found for name in wanted for part in name.split())
 
 
 NEVER = [
@@ -92,7 +89,7 @@ NEVER = [
 
 @pytest.mark.parametrize("text", NEVER)
 def test_medical_words_are_no_names(text: str) -> None:
-    assert _names(text) == []
+    assert names(DETECTOR, text) == []
 
 
 @pytest.mark.parametrize("name", ["eponyms", "ancient_authors", "drugs", "genes", "medicines"])

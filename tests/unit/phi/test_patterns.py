@@ -34,6 +34,15 @@ FOUND = [
     ("(02)2345-6789", Kind.PHONE, "請電{}"),
     ("+852 9123 4567", Kind.PHONE, "致電{}"),
     ("91234567", Kind.PHONE, "聯絡電話：{}"),
+    ("27461823", Kind.OTHER_ID, "校護林一心，{}。"),
+    ("M51234", Kind.LICENSE, "註冊中醫，登記{}，診所"),
+    # months, of which systems write ranges, and dates in English beside Chinese
+    ("1983-05", Kind.DATE, "我是病人，{}确诊"),
+    ("2015.09", Kind.DATE, "名下{}至今"),
+    ("19 Dec 1954", Kind.DATE, "覆診{}，致電"),
+    ("栖云县", Kind.ADDRESS, "汉族，{}人，退休"),
+    ("苗栗縣苑裡鎮客庄里4鄰25號", Kind.ADDRESS, "請假單寄{}。"),
+    ("新界上水古洞北村92號地下", Kind.ADDRESS, "現場{}　傷者"),
     # Hong Kong's without a word for a phone before them
     ("6123 9876", Kind.PHONE, "改期請搵{}，謝謝"),
     ("61239876", Kind.PHONE, "WhatsApp {} 即可"),
