@@ -111,7 +111,6 @@ def _in_turn(state: PartialState, act: Callable[[], AnyContext]) -> AnyContext:
 def _open(asked: SupervisedConfig | RlConfig, rank: int, world: int) -> AnyContext:
     """Locate the base, read and render the data, and name everything the run depends on."""
     name, console = stage_name(asked), make_console(rank)
-    require_loggers(asked.report_to)
     require_optimizer(asked.train.optimizer)
     model, data = asked.model, asked.data
     check_paths(named_data(data))
@@ -192,10 +191,11 @@ def _settings_in(schema: type[StageConfig], file: Path) -> dict[str, Any] | None
 
 
 def _pinned(resolved: Resolved[Any], state: PartialState) -> tuple[Resolved[Any], list[str]]:
-    """As `pin`, by rank 0 for all: a branch may move between two questions."""
+    """As `pin`, by rank 0 for all: a branch may move between two questions. What costs nothing to see is refused before."""
     said: list[Any] = [None]
     if state.process_index == 0:
         try:
+            require_loggers(resolved.value.report_to)
             said = [pin(resolved)]
         except Exception as error:  # as in `_begin`
             said = [error]

@@ -44,6 +44,7 @@ def test_every_option_arrives(opened: list[Any]) -> None:
         quantization="nf4",
         backend="vllm",
         trust_remote_code=True,
+        inference_only=True,
     )
     assert settings == {
         "system": "S",
@@ -108,6 +109,7 @@ def test_the_long_standing_flags(opened: list[Any], monkeypatch: pytest.MonkeyPa
         resize_embeddings=True,
         quantization="nf4",
         trust_remote_code=False,
+        inference_only=True,
     )
     assert settings == {
         "system": "S",
