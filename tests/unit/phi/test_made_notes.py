@@ -79,5 +79,5 @@ def test_years_of_the_republic_are_spelled(years: int, said: str) -> None:
 def test_every_slot_has_a_kind() -> None:
     assert set(phi_slots.MAKERS) <= set(phi_notes.KINDS)
     for region in ("cn", "tw", "hk"):
-        maker = phi_notes.Maker(Random(1), region, phi_notes.SIXTH)
+        maker = phi_notes.Maker(Random(1), region, phi_notes.SIXTH | phi_notes.SEVENTH)
         assert all(maker(slot) for slot in phi_notes.KINDS)
