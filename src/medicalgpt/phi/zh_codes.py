@@ -44,6 +44,12 @@ def _coded(value: str) -> bool:
     return _digits(value) >= 4 and not _YEARS.fullmatch(value)
 
 
+def _no_lot(match: re.Match[str]) -> bool:
+    """Whether a code or day is neither a count nor the lot of a medicine."""
+    start, end = match.span()
+    return not _UNIT.match(match.string, end) and not _LOT.search(match.string, max(0, start - 6), start)
+
+
 def _labeled(match: re.Match[str]) -> bool:
     start, end = match.span("label")
     return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not _UNIT.match(match.string, match.end())
@@ -105,17 +111,14 @@ RULES: Final = (
         re.compile(r"(?<![\dA-Za-z./+_-])(?=[A-Z\d]{0,19}\d[A-Z]{1,6}\d)[A-Z\d]{7,20}(?![\dA-Za-z_-])"),
         0.62,
         wanted=lambda value: _digits(value) >= 5 and not _PUBLIC.match(value),
-        fits=lambda match: not _UNIT.match(match.string, match.end()),
+        fits=_no_lot,
     ),
     Rule(
         "compact day",
         Kind.DATE,
         re.compile(rf"(?<![\dA-Za-z./-]){_DAY.pattern}(?![\dA-Za-z./-])"),
         0.7,
-        fits=lambda match: (
-            not _UNIT.match(match.string, match.end())
-            and not _LOT.search(match.string, max(0, match.start() - 6), match.start())
-        ),
+        fits=_no_lot,
     ),
 )
 """In no order; `spans.merged` prefers the surer one. They are for text that holds Chinese."""

@@ -11,7 +11,7 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import Rule, zh_labeled
 
 _NO_DATE: Final = re.compile(
-    r"\s?(?:[a-zμµ%‰℃°×*]|mg|IU|U(?![A-Za-z])|/|[:.,]\d|-\d)|[個个例人名位只片粒支瓶袋張张份分級级倍處处部段章节節版型成量次]|周期|[疗療]程|以[上下]|左右|肺野"
+    r"\s?(?:[a-zμµ%‰℃°×*]|mg|IU|U(?![A-Za-z])|/\s?[A-Za-z\d個个例人次]|[:.]\d|,\d{3}(?!\d)|-\d)|[個个例人名位只片粒支瓶袋張张份分級级倍處处部段章节節版型成量次]|周期|[疗療]程|以[上下]|左右|肺野"
 )
 """What tells, behind numbers, that they count something."""
 _VERSION: Final = re.compile(r"(?:[a-zμ]|[vV]\.?|iOS|SPSS|版本?|[第][:：]?)\s?$")
@@ -23,17 +23,19 @@ _EVENT: Final = (
     r"[入出住轉转][院科]|[复複覆回][查诊診檢检]|手[术術]|[来來](?:[诊診院]|[换換])|就[诊診医醫]|[门門急][诊診]|[换換][药藥]|拆[线線]|[随隨][访訪]|化[疗療]|放[疗療]|抽血|[发發]病|[确確][诊診]"
     r"|[会會家][诊診]|[签簽][收名字]|[验驗][收货]|[预預][约約]|[报報][到告]|出生|[接]种|[过過]世|去世"
 )
-_SURE_BEHIND: Final = re.compile(rf"\s?(?:{_WEEKDAY}|{_DAY_PART}|{_EVENT})")
+_SURE_BEHIND: Final = re.compile(
+    rf"\s?(?:{_WEEKDAY}|{_DAY_PART}|{_EVENT}|[拟擬]|[巡查]房|[早晚午夜]\s?\d{{1,2}}[:时時点點])"
+)
 _MAY_BEHIND: Final = re.compile(
-    r"\s?(?:[来來](?!自)|[带帶陪][阿宝寶]?|起(?!效)|[前后後](?:再|[来來]|回)|再|[开開到返回])"
+    r"\s?(?:[来來](?!自)|[带帶陪][阿宝寶]?|起(?!效)|[前后後](?:再|[来來]|回)|再|出[现現]|[称稱]|行|[包飞飛][机機]|在|因|[开開到返回])"
 )
 _SURE_BEFORE: Final = re.compile(
     rf"(?:日期|[示葬产產约約假排定学學]期|[时時][间間]|日[志誌记記]|下次\S{{0,2}}|上次|改到|改期|[延順顺]至|得[閒闲]|[谨謹][启啟]|[试試]戴|末次月[经經]|LMP|DOB|[跌摔]倒\S{{0,2}}次|[病休放]假|昨[天日]|今[天日]|明[天日]|生日|[预預][约約计計]|{_EVENT})"
     r"\s?(?:[:是为為於于在到]\s?)?\(?$"
 )
-_MAY_BEFORE: Final = re.compile(r"(?:[于於在自由从從约約至到]|[请請][你您她他]|你好[,!])\s?$")
+_MAY_BEFORE: Final = re.compile(r"(?:[于於在自由从從约約至到拟擬排]|反映|次\(|[请請][你您她他]|你好[,!])\s?$")
 _SIGNED: Final = re.compile(
-    r"(?:志[愿願]者|[义義]工|[医醫护護药藥治][疗療]?[师師生士理]|[护護]工|家[长長]|社工|主任|[谨謹][启啟]|敬上|[签簽][名字收])[\u3400-\u9fff]{0,4}\s{1,3}$"
+    r"(?:志[愿願]者|[义義]工|[医醫护護药藥治][疗療]?[师師生士理]|[护護]工|家[长長]|社工|[主院科部][任长長]|[谨謹][启啟]|敬上|[签簽][名字收])[\u3400-\u9fff]{0,4}\s{1,3}$"
 )
 _ENDS: Final = re.compile(r"\s{0,3}(?:[。\n(;]|$|[电電])")
 _FROM: Final = re.compile(r"(?:[日号號]|\d[./-]\d{1,2})\s?[-~至到]\s?$")
@@ -65,7 +67,7 @@ def _three(match: re.Match[str]) -> bool:
 
 def _part(first: int, second: int) -> bool:
     """Whether two numbers may well be a fraction or a score: 1/3, 7/10, 5/12."""
-    return first <= second and (second <= 12 or second in (15, 16, 20, 24, 25, 30))
+    return first <= second and (second <= 12 or second in (15, 20, 30))
 
 
 def _two(match: re.Match[str]) -> bool:
@@ -92,12 +94,12 @@ _MONTH: Final = r"(?:[闰閏]?(?:十[一二]|[正元一二三四五六七八九�
 _LUNAR_DAY: Final = r"(?:初[一二三四五六七八九十]|廿[一二三四五六七八九]?|卅)"
 _COUNTED_DAY: Final = r"(?:十[一二三四五六七八九]?|二十[一二三四五六七八九]?|三十)"
 _YEAR: Final = r"(?:[甲乙丙丁戊己庚辛壬癸][子丑寅卯辰巳午未申酉戌亥]年)"
-_HARVEST: Final = re.compile(r"[日]?[\s,、]{0,3}(?:[采採收取曬晒合生]|可[采採]|[一二三十五]+日[采採取])")
+_HARVEST: Final = re.compile(r"[日]?[\s,、]{0,3}(?:[采採收曬晒合生]|取(?![。,;\s]|$)|可[采採]|[一二三十五]+日[采採取])")
 
 
 def _lived(match: re.Match[str]) -> bool:
     """Whether a day is not that of a harvest, as in books of herbs (五月五日采)."""
-    return not _HARVEST.match(match.string, match.end())
+    return len(match.group()) > 5 or not _HARVEST.match(match.string, match.end())
 
 
 RULES: Final = (
@@ -105,7 +107,7 @@ RULES: Final = (
         "short date",
         Kind.DATE,
         re.compile(
-            r"(?<![\dA-Za-z./~+×-])(?<!\d[ ,:])(?P<a>\d{1,3})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,2})(?!\d)"
+            r"(?<![\dA-Za-z./~+×-])(?<!\d[ :])(?P<a>\d{1,3})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,2})(?!\d)"
         ),
         0.78,
         fits=_three,
@@ -114,7 +116,7 @@ RULES: Final = (
         "day and month",
         Kind.DATE,
         re.compile(
-            r"(?<![\dA-Za-z./+×])(?<!\d[,:])(?P<a>\d{1,2})/(?P<b>\d{1,2})(?P<until>\s?[-~至到]\s?(?P<c>\d{1,2})/(?P<d>\d{1,2}))?(?![\d/])"
+            r"(?<![\dA-Za-z./+×])(?<!\d:)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?P<until>\s?[-~至到]\s?(?P<c>\d{1,2})/(?P<d>\d{1,2}))?(?!/?\d)"
         ),
         0.74,
         fits=_two,
@@ -141,7 +143,7 @@ RULES: Final = (
         "lunar date",
         Kind.DATE,
         re.compile(
-            rf"(?:(?:[农農阴陰旧舊]\s?[历曆]|{_YEAR}){{1,2}}\s?{_MONTH}(?:{_LUNAR_DAY}|{_COUNTED_DAY})?|{_MONTH}{_LUNAR_DAY}|[腊臘冬正]月{_COUNTED_DAY})[日]?"
+            rf"(?:(?:[农農阴陰旧舊]\s?[历曆]|{_YEAR}){{1,2}}\s?{_MONTH}(?:{_LUNAR_DAY}|{_COUNTED_DAY})?|{_MONTH}{_LUNAR_DAY}|[腊臘冬正]月{_COUNTED_DAY})[日]?|(?<=[,。;\s于於])(?<![一二三四五六七八九十年、])(?:十[一二]|[二三四五六七八九十])月{_COUNTED_DAY}(?=\s{{0,3}}(?:[。;\n]|$|{_EVENT}))"
         ),
         0.8,
         fits=_lived,
