@@ -134,14 +134,6 @@ RULES: Final = (
         0.9,
     ),
     Rule(
-        "last digits",
-        Kind.OTHER_ID,
-        re.compile(
-            r"(?:(?:[后後末尾][三四五六34-6][位码碼]|尾[号號码碼])(?:[数數]|[号號][码碼])?|[后後末]\s?[四4]\s?[码碼])\s?[:是为為]?\s?(?P<v>\d{2,5}[\dXx])(?![\dA-Za-z.%])"
-        ),
-        0.85,
-    ),
-    Rule(
         "labeled insurance",
         Kind.INSURANCE,
         zh_labeled(

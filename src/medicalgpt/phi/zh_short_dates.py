@@ -107,7 +107,7 @@ RULES: Final = (
         "short date",
         Kind.DATE,
         re.compile(
-            r"(?<![\dA-Za-z./~+×-])(?<!\d[ :])(?P<a>\d{1,3})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,2})(?!\d)"
+            r"(?<![\dA-Za-z.~+×-])(?<![\dA-Za-z]/)(?<!\d[ :])(?P<a>\d{1,3})(?P<mark>[./-])(?P<b>\d{1,2})(?P=mark)(?P<c>\d{1,2})(?!\d)"
         ),
         0.78,
         fits=_three,
@@ -116,7 +116,7 @@ RULES: Final = (
         "day and month",
         Kind.DATE,
         re.compile(
-            r"(?<![\dA-Za-z./+×])(?<!\d:)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?P<until>\s?[-~至到]\s?(?P<c>\d{1,2})/(?P<d>\d{1,2}))?(?!/?\d)"
+            r"(?<![\dA-Za-z.+×])(?<![\dA-Za-z]/)(?<!\d:)(?P<a>\d{1,2})/(?P<b>\d{1,2})(?P<until>\s?[-~至到]\s?(?P<c>\d{1,2})/(?P<d>\d{1,2}))?(?!/?\d)"
         ),
         0.74,
         fits=_two,
