@@ -25,6 +25,7 @@ from medicalgpt.phi import (
     zh_numbers,
     zh_places,
     zh_romanized,
+    zh_short_dates,
 )
 from medicalgpt.phi.fold import fold, latin
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
@@ -124,6 +125,7 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
                 *zh_numbers.RULES,
                 *zh_codes.RULES,
                 *zh_dates.RULES,
+                *zh_short_dates.RULES,
                 *zh_places.RULES,
                 *zh_institutions.RULES,
             ]

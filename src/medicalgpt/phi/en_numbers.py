@@ -139,7 +139,7 @@ RULES: Final = (
             r"(?<![\w./-])#?[A-Z]{1,5}-?\d{2,4}-\d{3,10}(?![\w-])|(?<![\w./-])#?[A-Z]{1,5}-\d{4,12}[A-Z]{0,3}(?![\w-])|(?<![\w./-])#?[A-Z]{1,4}\d{5,12}(?![\w-])"
         ),
         0.75,
-        wanted=lambda v: not v.startswith(("NCT", "PMC", "ISO", "COVID", "GB", "YY")),
+        wanted=lambda v: not v.startswith(("NCT", "PMC", "ISO", "COVID", "GB", "YY", "BP")),
     ),
     Rule(
         "suffixed number",
@@ -159,7 +159,10 @@ RULES: Final = (
     Rule(
         "long number",
         Kind.OTHER_ID,
-        re.compile(rf"(?<![\w.,/+$€£-])\d{{7,16}}(?![\w,/-]|\.\d|\s{{1,2}}(?:{_COUNTED})\b)", re.IGNORECASE),
+        re.compile(
+            rf"(?<![\w.,/+$€£-])(?<!PMID[ :])(?<!PMID: )\d{{7,16}}(?![\w,/-]|\.\d|\s{{1,2}}(?:{_COUNTED})\b)",
+            re.IGNORECASE,
+        ),
         0.6,
     ),
     Rule(

@@ -11,12 +11,12 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import ZH_BETWEEN, Rule
 
 _UNIT: Final = re.compile(
-    r"\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d)"
-    r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣]"
+    r"(?!\s?[A-Za-z]{1,10}\s?=)(?:\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d)"
+    r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣])"
 )
 """What tells that a number before it counts something."""
 _COUNTS: Final = re.compile(
-    r"(?:[<>≤≥≈~¥￥$±×*^]|[约約达達近逾超共计計总總量度值数數率价價]|[额額压壓]|DNA|RNA|[费費]用?|收入|[花欠]了|拷[贝貝]|准字|批[准]?文?[号號]|(?:GB|YY|WS|DB|ISO|IEC|GB/T|ISBN|ISSN|PMID|CAS|doi)(?:/T)?)\s?[:=为為是]?\s?[A-Z]?$",
+    r"(?:[<>≤≥≈~¥￥$±×*^]|[约約达達近逾超共计計总總量度值数數率价價]|[额額压壓]|DNA|RNA|[费費]用?|收入|[花欠]了|拷[贝貝]|准字|[注註][准準]|(?:[药藥]|器|械)[^\s,。]{0,4}字第?|[药藥][物品]?[注註][册冊](?:[证證編编]?[号號碼码])?|批[准]?文?[号號]|(?:GB|YY|WS|DB|ISO|IEC|GB/T|ISBN|ISSN|PMID|CAS|doi)(?:/T)?)\s?[:=为為是]?\s?[A-Z]?$",
     re.IGNORECASE,
 )
 """What tells the same before it, or that a public number follows."""
@@ -27,6 +27,7 @@ _PUBLIC: Final = re.compile(
 """Codes of genes, substances, standards, trials and papers."""
 _YEARS: Final = re.compile(r"(?:19|20)\d\d(?:-(?:19|20)\d\d){0,2}")
 _DAY: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
+_LOT: Final = re.compile(r"(?:批[号號]|[货貨][号號]|lot)\s?[:.#]?\s?$", re.IGNORECASE)
 _RANGE: Final = re.compile(r"(\d{2,6})-(\d{2,6})")
 _NO_LABEL: Final = re.compile(
     r"(?:准字|批准?文?|[标標]准|型|房|[货貨]|版|刊|文|公告|令|[规規]格|[专專]利|[邮郵]|[验驗][证證]|密|[条條]形|解|[数數]|[编編]|代|[尺]|[页頁])(?:[号號]|[编編]?[码碼]|代[码碼])$"
@@ -43,6 +44,12 @@ def _coded(value: str) -> bool:
     return _digits(value) >= 4 and not _YEARS.fullmatch(value)
 
 
+def _no_lot(match: re.Match[str]) -> bool:
+    """Whether a code or day is neither a count nor the lot of a medicine."""
+    start, end = match.span()
+    return not _UNIT.match(match.string, end) and not _LOT.search(match.string, max(0, start - 6), start)
+
+
 def _labeled(match: re.Match[str]) -> bool:
     start, end = match.span("label")
     return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not _UNIT.match(match.string, match.end())
@@ -56,6 +63,7 @@ def _unexplained(match: re.Match[str]) -> bool:
         or _YEARS.fullmatch(value)
         or _PUBLIC.match(value)
         or value.endswith("000")
+        or value.startswith("0800")  # nobody's: a line that costs nothing
     ):
         return False
     if (parts := _RANGE.fullmatch(value)) and len(parts[1]) == len(parts[2]) and parts[1] < parts[2]:
@@ -92,7 +100,10 @@ RULES: Final = (
         ),
         0.72,
         wanted=lambda value: _digits(value) >= 5,
-        fits=lambda match: not _UNIT.match(match.string, match.end()),
+        fits=lambda match: (
+            not _UNIT.match(match.string, match.end())
+            and not _COUNTS.search(match.string, max(0, match.start("v") - 12), match.start("v"))
+        ),
     ),
     Rule(
         "code of letters among digits",
@@ -100,14 +111,22 @@ RULES: Final = (
         re.compile(r"(?<![\dA-Za-z./+_-])(?=[A-Z\d]{0,19}\d[A-Z]{1,6}\d)[A-Z\d]{7,20}(?![\dA-Za-z_-])"),
         0.62,
         wanted=lambda value: _digits(value) >= 5 and not _PUBLIC.match(value),
-        fits=lambda match: not _UNIT.match(match.string, match.end()),
+        fits=_no_lot,
+    ),
+    Rule(
+        "last digits",
+        Kind.OTHER_ID,
+        re.compile(
+            r"(?:(?:[后後末尾][三四五六34-6][位码碼]|尾[号號码碼])(?:[数數]|[号號][码碼])?|[后後末]\s?[四4]\s?[码碼])\s?[:是为為]?\s?(?P<v>\d{2,5}[\dXx])(?![\dA-Za-z.%])"
+        ),
+        0.85,
     ),
     Rule(
         "compact day",
         Kind.DATE,
         re.compile(rf"(?<![\dA-Za-z./-]){_DAY.pattern}(?![\dA-Za-z./-])"),
         0.7,
-        fits=lambda match: not _UNIT.match(match.string, match.end()),
+        fits=_no_lot,
     ),
 )
 """In no order; `spans.merged` prefers the surer one. They are for text that holds Chinese."""

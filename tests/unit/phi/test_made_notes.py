@@ -79,6 +79,9 @@ def test_years_of_the_republic_are_spelled(years: int, said: str) -> None:
 
 def test_every_slot_has_a_kind() -> None:
     assert set(phi_notes.MAKERS) <= set(phi_notes.KINDS)
-    for region in ("cn", "tw", "hk"):
-        maker = phi_notes.Maker(Random(1), region, phi_notes.SIXTH)
-        assert all(maker(slot) for slot in phi_slots.MAKERS)
+    for portion in PORTIONS.values():
+        for region, template in phi_notes.all_templates(portion):
+            maker = phi_notes.Maker(Random(1), region, portion)
+            slots = {slot[1] for slot in re.findall(phi_notes.SLOT, template)}
+            assert slots <= set(phi_notes.KINDS)
+            assert all(maker(slot) for slot in slots)
