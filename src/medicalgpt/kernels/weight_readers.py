@@ -3,7 +3,6 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
 from types import CodeType
 
 from torch import nn
@@ -15,26 +14,20 @@ def shared_weights(model: Network) -> set[int]:
     """The ids of weights that belong to several modules, or that the code of the module around a layer reads by itself, as the
     router of LongCat-Flash does with those of its classifier. What adapters do with the layer in them is not looked at."""
     holders = Counter(id(own) for module in model.modules() for own in module.parameters(recurse=False))
+    names = {kind: _names(kind) for kind in {type(module) for module in model.modules()}}
     read = {
         id(getattr(layer, "weight", None))
         for module in model.modules()
         if not hasattr(module, "base_layer")
         for name, layer in module.named_children()
-        if _reads_weight(type(module), name)
+        if any({name, "weight"} <= looked_up for looked_up in names[type(module)])  # which may be the layer's
     }
     return read | {weight for weight, count in holders.items() if count > 1}
 
 
-@lru_cache(4096)
-def _reads_weight(module: type[nn.Module], name: str) -> bool:
-    """Whether a function of the class names both the layer and a weight, which may be the layer's."""
-    return any({name, "weight"} <= names for names in _names(module))
-
-
-@lru_cache(1024)
 def _names(module: type[nn.Module]) -> list[frozenset[str]]:
     """What the functions of a class and of those that it is made of look up, one by one."""
-    own = [cls for cls in module.__mro__ if issubclass(cls, nn.Module) and cls is not nn.Module]
+    own = [cls for cls in module.__mro__ if cls not in (nn.Module, object)]
     functions = [inspect.unwrap(found) for cls in own for found in vars(cls).values() if callable(found)]
     codes = [getattr(function, "__code__", None) for function in functions]
     return [frozenset(part.co_names) for code in codes if isinstance(code, CodeType) for part in _with_inner(code)]
