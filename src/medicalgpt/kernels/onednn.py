@@ -10,7 +10,6 @@ weights are not touched.
 """
 
 import types
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeGuard
@@ -25,6 +24,7 @@ from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.kernels.lora import LoraLinear, is_lora_linear
 from medicalgpt.kernels.malloc import release_memory
 from medicalgpt.kernels.patched import Network
+from medicalgpt.kernels.weight_readers import shared_weights
 
 _ROWS = 32  # what the layout is made for; it serves 1 to 1,000 rows as well (measured)
 _AT_ONCE = 64 << 20  # bytes of weights that are let go before the system has them back
@@ -57,11 +57,12 @@ def onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTo
                 vars(layer)["forward"] = own
 
 
-def keep_onednn_weights(model: Network, head: nn.Module | None = None, known: KnownTokens | None = None) -> int:
+def keep_onednn_weights(model: Network, head: nn.Module | None = None) -> int:
     """The same for good, each weight in the place of the plain one, which is let go; gives how many layers run so.
 
     For a model whose weights never change again: it cannot be trained or saved from then on, but answers as before. Weights
-    that something else reads as well, as embeddings that are also the head, are copied; a LoRA layer holds W + s·B·A.
+    that something else reads as well, as embeddings that are also the head, are copied; a LoRA layer holds W + s·B·A. The head
+    has all of its rows.
     """
     layers = _layers(model)
     if not layers or not _works(_base(layers[0])):
@@ -73,7 +74,7 @@ def keep_onednn_weights(model: Network, head: nn.Module | None = None, known: Kn
     gone = 0
     for layer in layers:
         base = _base(layer)
-        kept = _laid_out(layer, known if layer is head else None)
+        kept = _laid_out(layer)
         vars(layer)["forward"] = _product(layer, *kept)
         if id(base.weight) not in shared:
             gone += base.weight.nbytes
@@ -86,9 +87,11 @@ def keep_onednn_weights(model: Network, head: nn.Module | None = None, known: Kn
 
 
 def _read_elsewhere(model: Network, head: nn.Module | None) -> set[int]:
-    """The ids of weights that belong to several modules, and of the head's, by which the scores of a prompt are computed."""
-    holders = Counter(id(own) for module in model.modules() for own in module.parameters(recurse=False))
-    return {weight for weight, count in holders.items() if count > 1} | {id(getattr(head, "weight", None))}
+    """The ids of weights that something else reads, adapters that are more than a product (DoRA takes norms) among it; and of the
+    head's, by which the scores of a prompt are computed."""
+    adapted = [module for module in model.modules() if hasattr(module, "base_layer") and not _mergeable(module)]
+    found = {id(own) for module in adapted for own in module.parameters()}
+    return found | shared_weights(model) | {id(getattr(head, "weight", None))}
 
 
 def _layers(model: Network) -> list[LoraLinear | nn.Linear]:
@@ -140,7 +143,9 @@ def _base(layer: LoraLinear | nn.Linear) -> nn.Linear:
     return layer if isinstance(layer, nn.Linear) else layer.base_layer
 
 
-def _laid_out(layer: LoraLinear | nn.Linear, known: KnownTokens | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _laid_out(
+    layer: LoraLinear | nn.Linear, known: KnownTokens | None = None
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """A layer's weight, with its adapters, in oneDNN's layout, and its bias."""
     base = _base(layer)
     weight = base.weight.detach()

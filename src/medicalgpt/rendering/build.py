@@ -119,9 +119,9 @@ def _moved(ledger: str, files: list[str]) -> str:
     """The ledger of a store, with its files named where they lie now: a store is found by their content, wherever that was."""
     before = json.loads(ledger).get("files", files)
     inner = [[json.dumps(name, ensure_ascii=False)[1:-1] for name in names] for names in (before, files)]
-    names = {old: new for old, new in zip(*inner) if old != new}
+    names = dict(zip(*inner))  # those that stay among them: another may be a part of one
     any_of = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.sub(any_of, lambda found: names[found[0]], ledger) if names else ledger
+    return re.sub(any_of, lambda found: names[found[0]], ledger) if before != files else ledger
 
 
 def _skipped(contents: Iterable[Content]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def framed_parts(template: TemplateText, messages: Sequence[Message], tools: Too
         return None
     if template.frames is None:
         tokenizer = template.tokenizer
-        plain = getattr(type(tokenizer).apply_chat_template, "__module__", "") == _PLAIN
+        plain = getattr(tokenizer.apply_chat_template, "__module__", "") == _PLAIN
         given = (*tokenizer.special_tokens_map, *template.settings)
         _learn(template, Learned({}, Verbatim(_render(template), template.source, given) if plain else None))
     assert template.frames is not None

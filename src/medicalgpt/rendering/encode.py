@@ -41,10 +41,9 @@ class Encoder:
     def __getstate__(self) -> dict[str, object]:
         """For another process: with what took time to find out about the tokenizer, which itself is hardly needed then."""
         kept: dict[str, object] = {n: self.__dict__[n] for n in ("stops", *_FOUND_OUT) if n in self.__dict__}
-        return {
-            "tokenizer": Later(pickle.dumps(self.tokenizer)) if kept.get("backend") is not None else self.tokenizer,
-            **kept,
-        }
+        # Foreign code may be missing there, which must show when it is taken up, and not in the midst of the work.
+        later = kept.get("backend") is not None and type(self.tokenizer).__module__.partition(".")[0] == "transformers"
+        return {"tokenizer": Later(pickle.dumps(self.tokenizer)) if later else self.tokenizer, **kept}
 
     def expect(self, characters: int) -> None:
         """About so many characters will be encoded; may be said to save time."""

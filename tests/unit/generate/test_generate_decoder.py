@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import tiny_model
+from tests.tiny import tiny_model, tiny_tokenizer, wide_model
 
 from medicalgpt.errors import ServeError
 from medicalgpt.generate.backends import select as choose
@@ -18,6 +18,7 @@ from medicalgpt.generate.backends.transformers import TransformersBackend
 from medicalgpt.generate.sampling import Sampling
 from medicalgpt.kernels import attention, onednn
 from medicalgpt.models.causal_lm import unwrap
+from medicalgpt.models.known_tokens import known_tokens_of
 from medicalgpt.models.optimize import optimize_for_training
 
 GREEDY = Sampling(20)
@@ -260,6 +261,18 @@ def test_a_model_is_made_ready_before_the_first_answer_only_where_it_only_answer
         assert isinstance(backend, Decoder)
         backend.make_ready()
         assert (model.model.layers[0].mlp.up_proj.weight.layout != torch.strided) == only
+
+
+@torch.no_grad()
+def test_a_model_laid_out_for_good_gives_logits_for_all_of_its_rows() -> None:
+    model = wide_model().eval()
+    ids = torch.tensor([PROMPTS[1]])
+    before = model(input_ids=ids).logits
+    backend = backend_for(model, [], 3, known_tokens_of(model, tiny_tokenizer()), inference_only=True)
+    assert isinstance(backend, Decoder)
+    backend.make_ready()
+    assert model.model.layers[0].mlp.up_proj.weight.layout != torch.strided
+    torch.testing.assert_close(model(input_ids=ids).logits, before, rtol=1e-4, atol=1e-3)
 
 
 def test_where_nothing_can_be_laid_out_for_good_it_answers_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

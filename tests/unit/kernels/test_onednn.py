@@ -1,10 +1,12 @@
 """Packed copies of weights: the same products, for as long as they are wanted."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from tests.tiny import tiny_model
+from tests.zoo import zoo_model
 
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels import onednn as module
@@ -127,3 +129,25 @@ def test_a_model_laid_out_for_good_cannot_be_trained_without_a_word() -> None:
     keep_onednn_weights(model)
     with pytest.raises(ModelError, match="open it without, to train it"):
         model(input_ids=IDS)
+
+
+def dora() -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=4, target_modules=["q_proj", "down_proj"], use_dora=True, init_lora_weights=False)
+    return get_peft_model(tiny_model(), config).eval()
+
+
+def longcat() -> Any:
+    return zoo_model("longcat_flash")
+
+
+@pytest.mark.parametrize("make", [dora, longcat])
+@torch.no_grad()
+def test_weights_that_other_code_reads_stay_where_they_are(make: Callable[[], Any]) -> None:
+    """DoRA takes norms of W + s·B·A; the router of LongCat-Flash multiplies with its classifier's weight by itself."""
+    model = make()
+    before = model(input_ids=IDS).logits
+    assert keep_onednn_weights(model) > 0
+    torch.testing.assert_close(model(input_ids=IDS).logits, before, rtol=1e-4, atol=1e-3)
+    assert any(p.layout != torch.strided for p in model.parameters())

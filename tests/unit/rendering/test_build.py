@@ -103,6 +103,20 @@ def test_the_same_content_is_rendered_once(tmp_path: Path) -> None:
     assert texts(again.train) == texts(first.train)
 
 
+def test_a_name_that_is_a_part_of_another_is_moved_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("b", "data"):
+        Path(folder).mkdir()
+    write(tmp_path / "a.jsonl", questions(10))
+    write(tmp_path / "data" / "a.jsonl", questions(10, "answer"))
+    first = run(tmp_path, train=["a.jsonl", "data/a.jsonl"])
+    Path("a.jsonl").rename("b/a.jsonl")
+    again = run(tmp_path, train=["b/a.jsonl", "data/a.jsonl"])
+    assert again.cached
+    assert first.ledger["files"].keys() == {"a.jsonl", "data/a.jsonl"}
+    assert again.ledger["files"].keys() == {"b/a.jsonl", "data/a.jsonl"}
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "template": {"template": "chatml"},
     "limit": {"max_tokens": 255},

@@ -1,5 +1,6 @@
 """Any number of processes makes the same stores, says the same about a bad row, and leaves nothing behind."""
 
+import copy
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 from concurrent.futures import wait
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -164,6 +166,40 @@ def test_a_process_that_cannot_take_up_the_work_is_left_out_with_a_word(tmp_path
     run(tmp_path / "b", train=[train], workers=1)
     assert content(tmp_path / "a") == content(tmp_path / "b")
     assert len(found.train) == 19
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("first", ["tools", "bad"])
+def test_conversations_that_come_late_are_learned_by_the_others(first: str, tmp_path: Path, helped: list[int]) -> None:
+    """What goes along with the work is what the first rows showed: here nothing about ordinary conversations."""
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    odd = {
+        "tools": rows(1)[0] | {"tools": tools},
+        "bad": {"messages": [{"role": "user", "content": "Nobody answers."}]},
+    }
+    train = write(tmp_path / "a.jsonl", [odd[first]] * 7 + rows(60))
+    for n in (1, 2):
+        run(tmp_path / str(n), train=[train], workers=n, on_bad_row="drop", max_bad_share=0.5)
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+    assert helped
+
+
+@pytest.mark.usefixtures("small_chunks", "helped")
+def test_a_process_that_lacks_the_code_of_a_tokenizer_is_left_out_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the work, and not when it needs the tokenizer for the first time."""
+    tokenizer = copy.deepcopy(tiny_tokenizer())
+    foreign = type("Foreign", (type(tokenizer),), {"__module__": "only_here"})
+    monkeypatch.setitem(sys.modules, "only_here", SimpleNamespace(Foreign=foreign))
+    tokenizer.__class__ = foreign
+    said = StringIO()
+    train = write(tmp_path / "a.jsonl", rows(60))
+    found = run(tmp_path / "a", ChatTemplate.load(tokenizer), Console(file=said), train=[train], workers=2)
+    assert "one process less: it could not take up the work (ModuleNotFoundError)" in said.getvalue()
+    run(tmp_path / "b", train=[train], workers=1)
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    assert len(found.train) == 57
 
 
 @pytest.mark.usefixtures("small_chunks")

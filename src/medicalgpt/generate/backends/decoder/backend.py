@@ -116,7 +116,7 @@ class Decoder:
     def _weights(self, head: nn.Module | None, pack: bool) -> AbstractContextManager[object]:
         if pack and self._to_keep:
             self._to_keep = False
-            self._kept = keep_onednn_weights(self.inner, head, self.known) > 0
+            self._kept = keep_onednn_weights(self.inner, head) > 0
         return onednn_weights(self.inner, head, self.known) if pack and not self._kept else nullcontext()
 
     @contextmanager
