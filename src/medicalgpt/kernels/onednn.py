@@ -89,7 +89,7 @@ def keep_onednn_weights(model: Network, head: nn.Module | None = None) -> int:
 def _read_elsewhere(model: Network, head: nn.Module | None) -> set[int]:
     """The ids of weights that something else reads, adapters that are more than a product (DoRA takes norms) among it; and of the
     head's, by which the scores of a prompt are computed."""
-    adapted = [module for module in model.modules() if hasattr(module, "base_layer") and not _mergeable(module)]
+    adapted = [module for module in model.modules() if hasattr(module, "base_layer") and not _is_product(module)]
     found = {id(own) for module in adapted for own in module.parameters()}
     return found | shared_weights(model) | {id(getattr(head, "weight", None))}
 
@@ -125,6 +125,11 @@ def _multiplies_bfloat16() -> bool:
 
 
 def _mergeable(layer: object) -> TypeGuard[LoraLinear]:
+    """One whose W + s·B·A has room for what training has moved: rounded to bfloat16 it would lose most of that."""
+    return _is_product(layer) and layer.base_layer.weight.dtype == torch.float32
+
+
+def _is_product(layer: object) -> TypeGuard[LoraLinear]:
     """A LoRA layer that is W + s·B·A and nothing else: adapters on, not merged, no DoRA; dropout is off here."""
     if not hasattr(layer, "lora_A") or not hasattr(layer, "base_layer"):
         return False

@@ -65,6 +65,26 @@ def test_other_number_types_are_left_alone(dtype: torch.dtype, monkeypatch: pyte
 
 @pytest.mark.skipif(not module._multiplies_bfloat16(), reason="oneDNN has no bfloat16 on this processor")
 @torch.no_grad()
+def test_adapters_in_float32_on_weights_in_bfloat16() -> None:
+    model = adapted()
+    for name, own in model.named_parameters():
+        if "lora_" not in name:
+            own.data = own.data.bfloat16()
+    exact = adapted().double()
+    for name, own in exact.named_parameters():
+        own.data = model.get_parameter(name).detach().double()
+    expected = exact(input_ids=IDS).logits
+    off = 2 * (model(input_ids=IDS).logits.double() - expected).abs().max()
+    with onednn_weights(model):
+        assert (model(input_ids=IDS).logits.double() - expected).abs().max() <= off
+    keep_onednn_weights(model)
+    assert (model(input_ids=IDS).logits.double() - expected).abs().max() <= off
+    layer = model.get_base_model().model.layers[0].self_attn.q_proj
+    assert layer.base_layer.weight.layout != torch.strided
+
+
+@pytest.mark.skipif(not module._multiplies_bfloat16(), reason="oneDNN has no bfloat16 on this processor")
+@torch.no_grad()
 def test_bfloat16_where_the_processor_has_it() -> None:
     model = tiny_model().bfloat16()
     exact = tiny_model().bfloat16().double()(input_ids=IDS).logits
