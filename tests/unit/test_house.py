@@ -1,5 +1,6 @@
 """Rules of the house: file sizes, names, shipped configs, documented commands, sample data."""
 
+import ast
 import json
 import re
 import runpy
@@ -45,6 +46,20 @@ def test_no_source_file_is_over_400_lines() -> None:
 def test_no_file_has_a_name_that_explains_nothing() -> None:
     banned = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
     assert [p for p in (ROOT / "src").rglob("*.py") if p.name in banned] == []
+
+
+def _imported(body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_what_only_unix_has_is_imported_where_the_platform_was_asked_for() -> None:
+    unix = {"fcntl", "grp", "pwd", "resource", "termios", "tty", "pty"}
+    sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")}
+    assert [path.name for path, tree in sources.items() if unix & set(_imported(tree.body))] == []
 
 
 # -- types --------------------------------------------------------------------------------------------------------------

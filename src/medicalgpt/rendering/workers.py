@@ -5,9 +5,9 @@ again, which a script without a guard, a notebook or an interactive session cann
 A helper ends when its input does, so none outlives this process, however that ends.
 """
 
-import fcntl
 import pickle
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +19,9 @@ from medicalgpt.data.read_row import ReadRow
 from medicalgpt.errors import RunError
 from medicalgpt.rendering.row_work import Act, Chunk, RowWork
 from medicalgpt.rendering.wire import get, put, taken
+
+if sys.platform != "win32":
+    import fcntl
 
 T = TypeVar("T")
 
@@ -174,5 +177,6 @@ class _Worker:
 
 def _widen(pipe: IO[bytes]) -> None:
     """Let a pipe hold more, where the system can and allows it."""
-    with suppress(OSError, AttributeError):
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
