@@ -1,22 +1,19 @@
 """Keys of rows with their sizes, on disk as they come: for what is to be known of all rows before any can be used."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
 from medicalgpt.data.asked import Asked, KeySizes, on_disk, shared
-from medicalgpt.disk.arrays import blocks
-from medicalgpt.disk.failures import LARGER_CACHE, writing
+from medicalgpt.disk.arrays import LineWriter, blocks
 
 BLOCK: Final = 1 << 16
 """Rows that are read at a time."""
 _ROW: Final = np.dtype([("key", "u8"), ("size", "i8")])
 _WRITTEN: Final = Struct("=Qq")  # the same
-_BUFFER: Final = 1 << 20  # bytes of rows
 
 
 class KeyTable:
@@ -24,33 +21,20 @@ class KeyTable:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self._path, self._count = folder, folder / f"{name}.bin", 0
-        with self._writing():
-            self._file: BinaryIO = self._path.open("wb")
-        self._waiting = bytearray()
+        self._lines = LineWriter(self._path, _WRITTEN)
 
     def add(self, key: str, size: int) -> None:
         """Note a row. Raises RunError where it cannot be written."""
         self._count += 1
-        self._waiting += _WRITTEN.pack(int(key, 16), size)
-        if len(self._waiting) > _BUFFER:
-            self._write()
-
-    def _write(self) -> None:
-        with self._writing():
-            self._file.write(self._waiting)
-        self._waiting.clear()
+        self._lines.add(int(key, 16), size)
 
     def close(self) -> None:
         """All rows were added; harmless a second time. Raises RunError where they cannot be written."""
-        if self._waiting:
-            self._write()
-        with self._writing():
-            self._file.close()
+        self._lines.close()
 
     def abandon(self) -> None:
         """Let go of the file, whatever became of it."""
-        with suppress(OSError):  # what a full disk did not take is still to be written
-            self._file.close()
+        self._lines.abandon()
 
     def asked(self, seed: int) -> Asked:
         """The distinct keys. Raises RunError where what is needed for that cannot be written."""
@@ -63,6 +47,3 @@ class KeyTable:
 
     def _blocks(self) -> Iterator[KeySizes]:
         return ((block["key"], block["size"]) for block in blocks(self._path, _ROW, BLOCK))
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return writing("the table of rows", self.folder, remedy=LARGER_CACHE)

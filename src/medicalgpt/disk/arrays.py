@@ -4,7 +4,9 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from struct import Struct
 from typing import BinaryIO, Final, cast
 
 import numpy as np
@@ -14,6 +16,7 @@ from medicalgpt.disk.failures import LARGER_CACHE, writing
 
 SMALL: Final = 1 << 22
 """Bytes: smaller arrays are in memory."""
+_BUFFER: Final = 1 << 20  # bytes of lines
 
 
 def blocks(path: Path, kind: np.dtype, size: int) -> Iterator[np.ndarray]:
@@ -40,6 +43,43 @@ def spare(count: int, kind: DTypeLike, folder: Path | None = None) -> np.ndarray
     with writing("an array of numbers", folder, size, remedy=LARGER_CACHE), tempfile.TemporaryFile(dir=folder) as file:
         _reserve(file.fileno(), size)
         return np.asarray(np.memmap(file, kind, "r+", shape=(count,)))
+
+
+class LineWriter:
+    """A file of lines of one `layout`, which `blocks` reads; many are written at a time, as a write that says what went wrong costs
+    more than a line.
+    """
+
+    def __init__(self, path: Path, layout: Struct) -> None:
+        self._folder, self._layout, self._waiting = path.parent, layout, bytearray()
+        with self._writing():
+            self._file: BinaryIO = path.open("wb")
+
+    def add(self, *values: int) -> None:
+        """Put a line to the end. Raises RunError where it, or those before it, cannot be written."""
+        self._waiting += self._layout.pack(*values)
+        if len(self._waiting) > _BUFFER:
+            self._write()
+
+    def close(self) -> None:
+        """All lines were added; harmless a second time. Raises RunError where they cannot be written."""
+        if self._waiting:
+            self._write()
+        with self._writing():
+            self._file.close()
+
+    def abandon(self) -> None:
+        """Let go of the file, whatever became of it."""
+        with suppress(OSError):  # what a full disk did not take is still to be written
+            self._file.close()
+
+    def _write(self) -> None:
+        with self._writing():
+            self._file.write(self._waiting)
+        self._waiting.clear()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing("the table of rows", self._folder, remedy=LARGER_CACHE)
 
 
 class Growing:

@@ -4,11 +4,10 @@ So a row is read once: what is held out depends on what all rows ask, and render
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
 from itertools import pairwise
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from medicalgpt.data.key_table import BLOCK
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.records import Source
 from medicalgpt.data.split import Split, split_asked
-from medicalgpt.disk.arrays import blocks
-from medicalgpt.disk.failures import LARGER_CACHE, writing
+from medicalgpt.disk.arrays import LineWriter, blocks
 from medicalgpt.rendering.row_work import RowTrees
 from medicalgpt.rendering.store import StoreWriter, TreeStore
 
@@ -29,7 +27,6 @@ _ROW: Final = np.dtype(
     ]
 )
 _WRITTEN: Final = Struct("=QqqiiiB")  # the same
-_BUFFER: Final = 1 << 20  # bytes of rows
 _MOST: Final = 4096  # trees that are copied at a time
 
 
@@ -41,9 +38,7 @@ class Undivided:
         self._writer = StoreWriter(folder / "all")
         self._files: dict[str, int] = {}
         self._count = 0
-        with self._writing():
-            self._table: BinaryIO = (folder / "rows.bin").open("wb")
-        self._waiting = bytearray()
+        self._lines = LineWriter(folder / "rows.bin", _WRITTEN)
 
     def add(self, found: RowTrees) -> None:
         """Keep a row whose key was asked for. Raises RunError where it cannot be written."""
@@ -53,36 +48,19 @@ class Undivided:
             self._writer.append(packed, file)
         number = self._files.setdefault(file, len(self._files))
         counts = (0, 0) if packed is None else (packed.size, packed.parts)
-        row = (
-            int(found.key.key, 16),
-            found.key.size,
-            found.source.row,
-            *counts,
-            number,
-            found.row.outcome != "dropped",
-        )
-        self._waiting += _WRITTEN.pack(*row)
+        counted = found.row.outcome != "dropped"
+        self._lines.add(int(found.key.key, 16), found.key.size, found.source.row, *counts, number, counted)
         self._count += 1
-        if len(self._waiting) > _BUFFER:
-            self._write()
-
-    def _write(self) -> None:
-        with self._writing():
-            self._table.write(self._waiting)
-        self._waiting.clear()
 
     def close(self) -> None:
         """All rows were added. Raises RunError where they cannot be written."""
         self._writer.close({})
-        self._write()
-        with self._writing():
-            self._table.close()
+        self._lines.close()
 
     def abandon(self) -> None:
         """Let go of the files."""
         self._writer.abandon()
-        with suppress(OSError):  # what a full disk did not take is still to be written
-            self._table.close()
+        self._lines.abandon()
 
     def split(self, fraction: float, seed: int) -> Split:
         """What of the rows is held out. Raises RunError where there is no room to work it out."""
@@ -123,6 +101,3 @@ class Undivided:
 
     def _rows(self, size: int) -> Iterator[np.ndarray]:
         return blocks(self.folder / "rows.bin", _ROW, size)
-
-    def _writing(self) -> AbstractContextManager[None]:
-        return writing("the table of rows", self.folder, remedy=LARGER_CACHE)
