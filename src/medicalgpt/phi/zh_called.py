@@ -8,12 +8,10 @@ from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.name_words import sort
 from medicalgpt.phi.rules import Rule
-from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, NO_ONE, SURNAMES, THEN, WEAK
+from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, DOUBLE, NO_ONE, SINGLE, SURNAMES, THEN, WEAK
 
-_PAIR: Final = "|".join(name for name in SURNAMES if len(name) == 2)
-_ONE: Final = "".join(name for name in SURNAMES if len(name) == 1)
-_FIRM: Final = "".join(name for name in SURNAMES if len(name) == 1 and name not in WEAK)
-_FAINT: Final = "".join(name for name in SURNAMES if len(name) == 1 and name in WEAK)
+_FIRM: Final = "".join(name for name in SINGLE if name not in WEAK)
+_FAINT: Final = "".join(name for name in SINGLE if name in WEAK)
 _NEVER: Final = frozenset(
     "由從从佢全位来來和有都应應等时時年国國农農官家门門代单單各别別那东東支通连連成向保解查包管路房车車计計平元承台原那师師库庫居於于养養公充束帖征扎利保全每本伯祝福阳陽危"
 )
@@ -84,7 +82,7 @@ RULES: Final = (
         "surname said",
         Kind.NAME,
         re.compile(
-            rf"(?<![\d同百老大小贵貴尊复複族])姓(?P<v>(?:{_PAIR})|[{_ONE}])(?=[,。、;:!?)\s]|$|的(?![\u3400-\u9fff]?[人家多少])|[医醫男女])"
+            rf"(?<![\d同百老大小贵貴尊复複族])姓(?P<v>(?:{DOUBLE})|[{SINGLE}])(?=[,。、;:!?)\s]|$|的(?![\u3400-\u9fff]?[人家多少])|[医醫男女])"
         ),
         0.85,
         needs="姓",
@@ -93,7 +91,7 @@ RULES: Final = (
         "surname of Hong Kong",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[話叫同搵問俾畀帶由]))(?P<v>[{_ONE}])(?=[生太](?:[落話嚟去係有同嘅仲又聽琴個隻唔冇喺已]|[,。、;:\s]))"
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[話叫同搵問俾畀帶由]))(?P<v>[{SINGLE}])(?=[生太](?:[落話嚟去係有同嘅仲又聽琴個隻唔冇喺已]|[,。、;:\s]))"
         ),
         0.74,
         wanted=lambda v: v not in _NOBODY and v not in _NEVER,
@@ -103,7 +101,7 @@ RULES: Final = (
     Rule(
         "surname between words",
         Kind.NAME,
-        re.compile(rf"(?P<v>(?:{_PAIR})|[{_ONE}])(?={TITLED}|{SHORT})"),
+        re.compile(rf"(?P<v>(?:{DOUBLE})|[{SINGLE}])(?={TITLED}|{SHORT})"),
         0.75,
         fits=_apart,
     ),

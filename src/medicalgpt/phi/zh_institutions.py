@@ -8,8 +8,8 @@ from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_words import sort
-from medicalgpt.phi.rules import Rule, begins
-from medicalgpt.phi.zh_places import CITY, NOT, PROVINCE, A, W
+from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.zh_places import CITY, KNOWN_FIRST, NOT, PROVINCE, A, W
 
 _O: Final = rf"(?:[^\W\d_a-zA-Z{NOT.translate({ord(c): None for c in '和與与从從'})}]|病(?=[医醫院防研专專所中科])|[药藥](?=[大学學科业業])|[疗療](?=[养養]))"
 _CARE: Final = (
@@ -21,7 +21,6 @@ _ORG: Final = (
     rf"(?:{_CARE}|分院|(?:股份)?有限(?:[责責]任)?公司|公司|集[团團]|工厂|工廠|[机電电]厂|大学|大學|学院|學院|中学|中學|小学|小學|[国國][小中](?=$|[^\u3400-\u9fff])|农场|農場|林场|林場|牧场|煤矿|商场|商場|部队|部隊|高中|幼[儿兒稚][园園]|学校|學校|研究所|研究院|派出所|公安局|税务局|教育局|财政局|"
     r"银行|銀行|超市|酒店|[宾賓][馆館]|[饭飯][店馆館]|餐[厅廳]|[药藥][店房局]|[饼餅]店|面包店|商店|商行|合作社|事[务務]所|工作室|服[务務][部站]|管理[处處]|街道[办辦](?:事[处處])?|支行|分行|分局|村委会|居委会|厂|廠|局)"
 )
-_KNOWN_FIRST: Final = begins([*words("zh/provinces"), *words("zh/cities")])
 _GENERIC: Final = words("zh/org_generic")
 _HAN_NAME: Final = r"[\u3400-\u9fff]{2,3}"
 _VAGUE: Final = re.compile(
@@ -155,7 +154,7 @@ RULES: Final = (
         "named institution",
         Kind.ORGANIZATION,
         re.compile(
-            rf"{_KNOWN_FIRST}(?:{PROVINCE}|{CITY})(?:省|市|[县縣区區])?{W}{{0,12}}?(?:区{W}{{0,10}}?)?(?P<end>{_ORG})"
+            rf"{KNOWN_FIRST}(?:{PROVINCE}|{CITY})(?:省|市|[县縣区區])?{W}{{0,12}}?(?:区{W}{{0,10}}?)?(?P<end>{_ORG})"
         ),
         0.75,
         wanted=_named,

@@ -11,13 +11,12 @@ from medicalgpt.phi.rules import Rule
 _HAN: Final = r"[\u3400-\u9fff]"
 SURNAMES: Final = words("zh/surnames")
 WEAK: Final = words("zh/surnames_weak")
-_SINGLE: Final = "".join(s for s in SURNAMES if len(s) == 1)
-_DOUBLE: Final = "|".join(s for s in SURNAMES if len(s) == 2)
-_STRONG: Final = "".join(s for s in SURNAMES if len(s) == 1 and s not in WEAK)
+SINGLE: Final = "".join(s for s in SURNAMES if len(s) == 1)
+DOUBLE: Final = "|".join(s for s in SURNAMES if len(s) == 2)
 NOT_IN_GIVEN: Final = frozenset("".join(words("zh/not_in_names")))
 NOT_NAMES: Final = words("zh/not_names")
 _GIVEN: Final = r"[\u3400-\u9fff]"
-_NAME: Final = rf"(?:(?:{_DOUBLE}){_HAN}{{1,2}}|[{_SINGLE}]{_HAN}{{1,2}})"
+_NAME: Final = rf"(?:(?:{DOUBLE}){_HAN}{{1,2}}|[{SINGLE}]{_HAN}{{1,2}})"
 CALLED_BY: Final = "医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|护师|護師|院长|院長|先生|女士|小姐|太太|阿姨|叔叔|老师|老師|同志|大爷|大爺|大妈|大媽|奶奶|爷爷|师傅|師傅|药师|藥師|技师|技師|专家|博士"
 TITLES: Final = CALLED_BY + "|患者|病友|同学|之[母父妻夫子女]"
 _LABELS: Final = (
@@ -146,7 +145,7 @@ RULES: Final = (
         "labeled name with blanks",
         Kind.NAME,
         re.compile(
-            rf"(?:姓名|患者姓名|姓\s{{1,4}}名)\s{{0,3}}[:]\s{{0,4}}(?P<v>[{_SINGLE}]\s{{1,3}}{_HAN}(?:\s{{0,2}}{_HAN})?)(?=$|[^\u3400-\u9fff])"
+            rf"(?:姓名|患者姓名|姓\s{{1,4}}名)\s{{0,3}}[:]\s{{0,4}}(?P<v>[{SINGLE}]\s{{1,3}}{_HAN}(?:\s{{0,2}}{_HAN})?)(?=$|[^\u3400-\u9fff])"
         ),
         0.95,
         wanted=lambda v: named(re.sub(r"\s", "", v)),
@@ -179,7 +178,7 @@ RULES: Final = (
         "weak surname beside a word",
         Kind.NAME,
         re.compile(
-            rf"(?:{_LONG_NEAR})(?:是|叫|为|為|名叫)?[\s:\"(,]{{0,2}}(?P<v>[{_SINGLE}]{_HAN}{{1,2}})(?=$|[^\u3400-\u9fff]|[男女]|代[诉訴]|陪|接[听聽]|[电電][话話]|身[份分]|[签簽]|由|[医醫][生师師]|主任|教授|之[母父妻夫子女])"
+            rf"(?:{_LONG_NEAR})(?:是|叫|为|為|名叫)?[\s:\"(,]{{0,2}}(?P<v>[{SINGLE}]{_HAN}{{1,2}})(?=$|[^\u3400-\u9fff]|[男女]|代[诉訴]|陪|接[听聽]|[电電][话話]|身[份分]|[签簽]|由|[医醫][生师師]|主任|教授|之[母父妻夫子女])"
         ),
         0.8,
         wanted=lambda v: named(v) and v[0] in WEAK and len(v) == 3 and sounds(v),
@@ -196,7 +195,7 @@ RULES: Final = (
     Rule(
         "name before a title",
         Kind.NAME,
-        re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{_DOUBLE})|[{_SINGLE}])(?={CALLED_BY})"),
+        re.compile(rf"(?<![谢謝祝]){_LEFT}(?P<v>(?:{DOUBLE})|[{SINGLE}])(?={CALLED_BY})"),
         0.8,
         wanted=lambda v: v not in WEAK or v in "高黄黃白方石马馬万萬易武温溫金毛段施洪季盛童麦麥云雲章柳安滑麻惠满滿",
     ),

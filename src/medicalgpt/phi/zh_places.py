@@ -21,8 +21,8 @@ _ROAD: Final = r"(?:大道|大街|大路|胡同|公路|中路|东路|西路|南�
 _AREA: Final = rf"(?:{A}{{1,7}}(?:自治[区區州县縣旗]|特[别別]行政[区區]|地[区區]|新[区區]|开发[区區]|[省市区區县縣州盟]|旗(?![村路街大镇鎮乡鄉])))"
 _LAST: Final = r"(?:[省市区區县縣旗州盟镇鎮乡鄉村屯路街道巷弄里号號楼樓栋棟幢座室层層组組队隊苑园園庄莊厦廈户戶房寨坊院城湾灣邨]|单元|單元|小[区區]|社[区區])"
 _TAIL: Final = rf"(?:(?:[ ,、]?{W}{{1,9}}?(?:{_ROAD}{{1,2}}|(?=\d{{1,4}}(?:号|號|栋|棟|幢|座)))|[ ]?{_UNIT}){{1,9}})"
-_KNOWN_FIRST: Final = begins([*words("zh/provinces"), *words("zh/cities")])
-_PLACE: Final = rf"{_KNOWN_FIRST}(?:(?:{PROVINCE})(?:省|市|自治[区區]|特[别別]行政[区區]|壮族自治区|回族自治区|维吾尔自治区)?|(?:{CITY})(?:市|地[区區]|自治州|[县縣州盟]))"
+KNOWN_FIRST: Final = begins([*words("zh/provinces"), *words("zh/cities")])
+_PLACE: Final = rf"{KNOWN_FIRST}(?:(?:{PROVINCE})(?:省|市|自治[区區]|特[别別]行政[区區]|壮族自治区|回族自治区|维吾尔自治区)?|(?:{CITY})(?:市|地[区區]|自治州|[县縣州盟]))"
 _LIVES: Final = r"(?:家庭|现|現|常|通[讯訊]|户籍|戶籍|户口|戶口|[联聯][系繫络絡]|居住|工作|身份证|邮寄|寄送|收货)?(?:住址|地址|住所|所在地)|籍[贯貫]|出生地|居住地|户口所在地"
 RULES: Final = (
     Rule(
@@ -56,7 +56,7 @@ RULES: Final = (
     Rule(
         "city and road",
         Kind.ADDRESS,
-        re.compile(rf"{_KNOWN_FIRST}(?:{CITY})(?:[ ]?{_AREA}){{0,4}}{_TAIL}"),
+        re.compile(rf"{KNOWN_FIRST}(?:{CITY})(?:[ ]?{_AREA}){{0,4}}{_TAIL}"),
         0.75,
         wanted=lambda v: (
             bool(re.search(_UNIT, v) or re.search(rf"[县縣区區]|{_ROAD}$", v)) and not v.endswith(("院", "城"))
