@@ -73,7 +73,6 @@ def _make_ready(engine: "Engine") -> None:
 
 def _typed() -> str:
     """A line from the keyboard, with editing where the platform has it."""
-
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 (importing it is what gives `input` its editing)
     return input("\n› ")

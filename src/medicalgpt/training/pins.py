@@ -32,6 +32,7 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
     config: StageConfig = resolved.value
     before = _before(type(config), RunFolder(config.output_dir).config)
     data, notes = _data(config.data, before.data if before else None)
+    check_paths(named_data(data))
     known = {one.role: one for one in _models(before)} if before else {}
     sections: dict[str, Section] = {"data": data}
     said: list[str] = []
@@ -44,7 +45,6 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
         if commit is not None and not is_commit(address.revision):
             said.append(_said(f"{model.key} {model.name}", commit))
         if commit is None:
-            check_paths(named_data(data))
             commit = hub_model(address, model.name).address.revision
         section, _, noted = model.noted.partition(".")
         sections[section] = sections.get(section, getattr(config, section)).model_copy(update={noted: commit})
@@ -54,9 +54,7 @@ def pin(resolved: Resolved[Any]) -> tuple[Resolved[Any], list[str]]:
     said += more
     if all(value is getattr(config, name) for name, value in sections.items()):
         return resolved, []
-    origins = dict.fromkeys(
-        (f"model.below.{named}" for named in below), "default"
-    )  # as every commit that is noted here
+    origins = {f"model.below.{named}": "default" for named in below}  # as every commit that is noted here
     return Resolved(config.model_copy(update=sections), origins | resolved.origin), [*said, *notes]
 
 
@@ -75,7 +73,6 @@ def _below(config: StageConfig, before: Mapping[str, str]) -> tuple[dict[str, st
         found[named] = known or hub_model(address, named).address.revision or ""
         return found[named]
 
-    check_paths(named_data(config.data))
     trust = config.model.trust_remote_code
     for model in (config.base_model, *config.other_models):
         if model.name not in EMBEDDED:
