@@ -14,7 +14,7 @@ import time
 
 import torch
 
-NAMES = ("adamw", "adamw_8bit", "adafactor", "muon")
+NAMES = ("adamw", "adamw_8bit", "adafactor", "muon", "galore")
 
 
 def measure(name: str, model: str, tokens: int, steps: int) -> dict[str, float]:

@@ -21,6 +21,7 @@ FIXED = (
     "train.save_every=3",
     "train.save_minutes=null",
 )
+SMALL = {"galore": ("train.galore_rank=4", "train.galore_interval=2", "train.galore_scale=1")}
 DRAWN = ("lora.rank=64", "lora.plus_ratio=4", "train.max_steps=3", "train.save_every=1", "train.save_minutes=null")
 
 
@@ -41,11 +42,11 @@ def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) ->
         torch.testing.assert_close(value, other[name], atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("name", quick_and_slow(["adamw_8bit"], ["adamw", "adafactor", "muon"]))
+@pytest.mark.parametrize("name", quick_and_slow(["adamw_8bit"], ["adamw", "adafactor", "muon", "galore"]))
 def test_a_killed_run_ends_as_if_unbroken(
     name: str, bench: Bench, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = (*FIXED, f"train.optimizer={name}")
+    words = (*FIXED, f"train.optimizer={name}", *SMALL.get(name, ()))
     whole = bench.train("sft", tmp_path / "whole", *words)
     assert whole.after["eval/loss"] < whole.before["eval/loss"] - 0.1
     with monkeypatch.context() as patch:
@@ -55,6 +56,7 @@ def test_a_killed_run_ends_as_if_unbroken(
     state = torch.load(tmp_path / "broken" / "checkpoints" / "step-3" / "optimizer.pt", weights_only=True)["state"]
     held = {name for entry in state.values() for name in entry}
     kinds = {"adamw": "exp_avg", "adamw_8bit": "absmax1", "adafactor": "exp_avg_sq_row", "muon": "momentum_buffer"}
+    kinds["galore"] = "projection"
     assert kinds[name] in held
     bench.train("sft", tmp_path / "broken", *words)
     assert_same(weights(tmp_path / "broken"), weights(tmp_path / "whole"))
@@ -62,12 +64,12 @@ def test_a_killed_run_ends_as_if_unbroken(
     assert metrics(tmp_path / "broken") == metrics(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("name", quick_and_slow(["muon"], ["adamw", "adamw_8bit", "adafactor"]))
+@pytest.mark.parametrize("name", quick_and_slow(["muon"], ["adamw", "adamw_8bit", "adafactor", "galore"]))
 def test_rollouts_go_on_as_if_unbroken(
     name: str, bench: Bench, tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Policy and critic, each with its own learning rate."""
-    words = (*DRAWN, f"train.optimizer={name}")
+    words = (*DRAWN, f"train.optimizer={name}", *SMALL.get(name, ()))
     rl.train(bench, "ppo", tmp_path / "whole", *words)
     with rl.dies_in_the_third_update(monkeypatch):
         rl.train(bench, "ppo", tmp_path / "broken", *words)

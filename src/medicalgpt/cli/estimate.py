@@ -34,7 +34,7 @@ def estimate(
     offload: Annotated[bool, typer.Option("--offload", help="With --shard: each part lies in main memory.")] = False,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
     optimizer: Annotated[
-        Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon"],
+        Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon", "galore"],
         typer.Option(help="As train.optimizer."),
     ] = "adamw",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,

@@ -245,13 +245,22 @@ class OptimizerConfig(Section):
         description="Learning rate after warm-up; wsd holds, then decays over the last fifth (arXiv 2404.06395).",
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon"] = Field(
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon", "galore"] = Field(
         "adamw",
-        description="adamw_8bit has its moments in 8 bits (arXiv 2110.02861); paged_…: and, on a GPU that is full, in main memory; adafactor: factored second moments (arXiv 1804.04235); muon: orthogonal steps of hidden matrices, AdamW for the rest (arXiv 2502.16982).",
+        description="adamw_8bit has its moments in 8 bits (arXiv 2110.02861); paged_…: and, on a GPU that is full, in main memory; adafactor: factored second moments (arXiv 1804.04235); muon: orthogonal steps of hidden matrices, AdamW for the rest (arXiv 2502.16982); galore: moments of projected gradients (arXiv 2403.03507).",
     )
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="AdamW: decay of the mean gradient.")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the mean squared gradient.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the root of the mean squared gradient.")
+    galore_rank: int = Field(
+        128,
+        ge=1,
+        description="GaLore: directions that the gradient of a matrix is projected to; smaller matrices are not.",
+    )
+    galore_interval: int = Field(200, ge=1, description="GaLore: steps between two choices of these directions.")
+    galore_scale: float = Field(
+        0.25, gt=0, allow_inf_nan=False, description="GaLore: what a projected step is multiplied by."
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this global norm.")
     seed: int = Field(42, ge=0, description="Seed of split, order, initialization, dropout and sampling.")
     eval_every: int | None = Field(
@@ -297,6 +306,9 @@ class OptimizerConfig(Section):
                 raise ValueError(
                     f"{name} does nothing with optimizer=adafactor, which has no such moments; leave it out"
                 )
+        for name in ("galore_rank", "galore_interval", "galore_scale"):
+            if self.optimizer != "galore" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does nothing with optimizer={self.optimizer}; leave it out, or set galore")
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ class SetupOptions(TypedDict, total=False):
     new_tokens: int
     offload: bool
     optimizer: Optimizer
+    galore_rank: int
     whole: tuple[str, ...]
 
 
@@ -90,6 +91,7 @@ def setup_of(config: StageConfig, shards: int = 1) -> Setup:
         sequence=sequence,
         offload=shards > 1 and config.distributed.offload == "cpu" and _this_device() == "cuda",
         optimizer=config.train.optimizer,
+        galore_rank=config.train.galore_rank,
         whole=tuple(config.lora.modules_to_save),
     )
 
@@ -160,7 +162,7 @@ def _advice(setup: Setup) -> list[str]:
     if setup.method == "full":
         advice.append("lora.enabled=true trains adapters only")
     if setup.method == "full" and setup.optimizer == "adamw" and setup.shards == 1:
-        advice.append("train.optimizer=adamw_8bit or adafactor keeps less of past gradients")
+        advice.append("train.optimizer=adamw_8bit, galore or adafactor keeps less of past gradients")
     if setup.method in ("full", "lora"):
         advice.append("quantization=nf4 with LoRA stores the base in 4 bits")
     if not setup.checkpointing:

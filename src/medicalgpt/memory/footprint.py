@@ -131,8 +131,8 @@ def estimate(shape: ModelShape, setup: Setup) -> MemoryEstimate:
         weights=base_bytes(shape, setup) + _casts(shape, setup) + (0 if full else trained_bytes),
         gradients=trained_bytes,
         # A step comes when activations are gone; what it makes beyond their room is its own.
-        optimizer=state_bytes(setup.optimizer, weights, BYTES[setup.dtype] if full else 4)
-        + max(0, step_bytes(setup.optimizer, weights) - activations - head),
+        optimizer=state_bytes(setup.optimizer, weights, BYTES[setup.dtype] if full else 4, setup.galore_rank)
+        + max(0, step_bytes(setup.optimizer, weights, setup.galore_rank) - activations - head),
         activations=activations,
         head=head,
         communication=trained_bytes if setup.processes > 1 else 0,

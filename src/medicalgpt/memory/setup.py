@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.moments import OPTIMIZERS, Optimizer
+from medicalgpt.memory.moments import GALORE_RANK, OPTIMIZERS, Optimizer
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 
@@ -40,6 +40,7 @@ class Setup:
     new_tokens: int = 0
     offload: bool = False
     optimizer: Optimizer = "adamw"
+    galore_rank: int = GALORE_RANK
     whole: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -52,7 +53,7 @@ class Setup:
                 raise ModelError(f"{name} {getattr(self, name)!r} is unknown; allowed: {', '.join(BYTES)}")
         if self.optimizer != "adamw" and self.shards > 1:
             raise ModelError(f"optimizer {self.optimizer} needs whole matrices; with shards={self.shards} it is adamw")
-        for name in ("row_tokens", "rank", "processes", "shards", "sequence"):
+        for name in ("row_tokens", "rank", "galore_rank", "processes", "shards", "sequence"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("shards", "sequence"):

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from medicalgpt.config.foreign import FOREIGN
 from medicalgpt.migrate.carry import Carrying, Rule, is_default
 from medicalgpt.migrate.given import Word
 from medicalgpt.migrate.rules_data import data
@@ -23,6 +24,12 @@ _OPTIMIZERS: Final = {
     "paged_adamw_8bit": "paged_adamw_8bit",
     "adafactor": "adafactor",
     "muon": "muon",
+    "galore_adamw": "galore",
+}
+_GALORE: Final[Mapping[str, tuple[str, float]]] = {
+    "galore_rank": ("train.galore_rank", 16),
+    "galore_update_interval": ("train.galore_interval", 200),
+    "galore_scale": ("train.galore_scale", 2.0),
 }
 _DTYPES: Final = {"bfloat16": "bfloat16", "float16": "float16", "float32": "float32", "auto": "auto"}
 _MIXED: Final = "there the weights stay in float32 and are multiplied in this type; here it is the type of the weights"
@@ -150,6 +157,28 @@ def optimizer(found: Carrying) -> None:
         found.put("train.optimizer", "muon", muon)
     elif muon:
         found.leave(muon, "it is off, or says nothing")
+    if word := found.given.take("use_galore"):
+        _galore(found, word)
+
+
+def _galore(found: Carrying, switch: Word) -> None:
+    """LLaMA-Factory's GaLore, with its defaults where the file has none; there, too, it is for training all weights."""
+    words = {name: found.given.take(name) for name in ("galore_target", *_GALORE)}
+    target = words.pop("galore_target")
+    full = "lora.enabled" in found.values and found.values["lora.enabled"].value is False
+    if switch.value is not True or not full:
+        reason = (
+            "it is off, or says nothing" if switch.value is not True else "adapters are smaller than what it projects"
+        )
+        for word in filter(None, (switch, target, *words.values())):
+            found.leave(word, reason)
+        return
+    found.put("train.optimizer", "galore", switch)
+    for name, (key, default) in _GALORE.items():
+        given = words[name]
+        found.put(key, given.value if given else default, given or Word(name, default, "default of LLaMA-Factory"))
+    if target:
+        found.leave(target, FOREIGN[target.name].note)
 
 
 def quantization(found: Carrying) -> None:

@@ -31,7 +31,8 @@ WORDS: Final[Mapping[Tool, frozenset[str]]] = {
         "kto_chosen_weight kto_rejected_weight simpo_gamma ref_model reward_model ppo_epochs ppo_target dataset dataset_dir "
         "eval_dataset template cutoff_len train_on_prompt mask_history streaming mix_strategy interleave_probs max_samples "
         "overwrite_cache preprocessing_num_workers val_size packing neat_packing tool_format default_system pure_bf16 plot_loss "
-        "use_swanlab additional_target loraplus_lr_ratio use_galore use_apollo use_muon max_new_tokens temperature top_p top_k".split()
+        "use_swanlab additional_target loraplus_lr_ratio use_galore galore_target galore_rank galore_update_interval "
+        "galore_scale use_apollo use_muon max_new_tokens temperature top_p top_k".split()
     ),
     "MedicalGPT": frozenset(
         f"{_TRAINER} model_type model_name_or_path tokenizer_name_or_path load_in_8bit load_in_4bit qlora cache_dir torch_dtype "

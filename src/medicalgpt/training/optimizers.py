@@ -13,9 +13,11 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.sections import OptimizerConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.device import accelerator
 from medicalgpt.kernels.eight_bit import LEAST, eight_bit, require_bitsandbytes
+from medicalgpt.kernels.galore import galore, projected, require_galore
 from medicalgpt.kernels.joined import Joined
 from medicalgpt.models.causal_lm import output_head
 
@@ -48,6 +50,8 @@ def require_optimizer(name: str) -> None:
         )
     if name in ("adamw_8bit", "paged_adamw_8bit"):
         require_bitsandbytes(on_cpu=accelerator() is None)
+    if name == "galore":
+        require_galore()
 
 
 def optimizer_of(
@@ -58,6 +62,9 @@ def optimizer_of(
     Args:
         token_weights: ids of parameters that embeddings and heads have (`token_weights`).
         fused: AdamW in one kernel.
+
+    Raises:
+        ConfigError: GaLore, and no matrix is large enough for it.
     """
     t = config.train
     betas, eps = (t.adam_beta1, t.adam_beta2), t.adam_epsilon
@@ -67,12 +74,20 @@ def optimizer_of(
         return AdamW([group.options() for group in groups], betas=betas, eps=eps, fused=fused or None)
     if t.optimizer == "adafactor":
         return Joined([_adafactor(groups)])
-    takes = _is_muons if t.optimizer == "muon" else _has_eight_bits
+    takes = _taken(t)
     special, rest = _parted(groups, lambda weight: id(weight) not in token_weights and takes(weight))
     others = AdamW(rest, betas=betas, eps=eps, fused=fused or None)
     if t.optimizer == "muon":
         # Steps as large as AdamW's, so that its learning rates hold (arXiv 2502.16982).
         return Joined([Muon(special, adjust_lr_fn="match_rms_adamw"), others])
+    if t.optimizer == "galore":
+        if not any(group["params"] for group in special):
+            raise ConfigError(
+                f"train.optimizer=galore projects matrices of more than train.galore_rank={t.galore_rank} rows and columns (no "
+                "embeddings, no heads), and none is trained here; adapters are smaller. Set lora.enabled=false, a lower galore_rank or "
+                "optimizer=adamw"
+            )
+        return Joined([galore(special, betas, eps, t.galore_rank, t.galore_interval, t.galore_scale), others])
     return eight_bit(special, others, betas, eps, paged=t.optimizer == "paged_adamw_8bit")
 
 
@@ -92,12 +107,13 @@ def _token_weights(model: nn.Module) -> Iterator[nn.Parameter]:
             yield parameter
 
 
-def _is_muons(weight: torch.Tensor) -> bool:
-    return weight.dim() == 2
-
-
-def _has_eight_bits(weight: torch.Tensor) -> bool:
-    return weight.numel() >= LEAST
+def _taken(config: OptimizerConfig) -> Callable[[torch.Tensor], bool]:
+    """Which weights are the named optimizer's own; AdamW has the others."""
+    if config.optimizer == "muon":
+        return lambda weight: weight.dim() == 2
+    if config.optimizer == "galore":
+        return lambda weight: projected(tuple(weight.shape), config.galore_rank)
+    return lambda weight: weight.numel() >= LEAST
 
 
 def _parted(

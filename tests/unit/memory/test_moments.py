@@ -17,7 +17,10 @@ from medicalgpt.memory.shape import ModelShape, shape_of_config
 from medicalgpt.models.adapters import attach, trainable
 from medicalgpt.training.optimizers import Group, optimizer_of, token_weights
 
-HERE: tuple[Optimizer, ...] = ("adamw", "adamw_8bit", "adafactor", "muon")  # the paged one needs a GPU
+HERE: tuple[Optimizer, ...] = ("adamw", "adamw_8bit", "adafactor", "muon", "galore")  # the paged one needs a GPU
+
+
+RANK = {"galore": ("train.galore_rank=24",)}
 
 
 def config(tied: bool = True) -> transformers.Qwen2Config:
@@ -39,7 +42,9 @@ def held(name: str, method: str, tied: bool, dtype: torch.dtype) -> int:
         model = attach(
             model, LoraConfig(rank=64, target_modules=["q_proj", "down_proj", "lm_head"]), None, quantized=False
         )
-    settings = load(SftConfig, None, ["data.train=x.jsonl", "output_dir=run", f"train.optimizer={name}"]).value
+    settings = load(
+        SftConfig, None, ["data.train=x.jsonl", "output_dir=run", f"train.optimizer={name}", *RANK.get(name, ())]
+    ).value
     named = trainable(model)
     optimizer = optimizer_of(settings, [Group(named, 1e-3, 0.0)], token_weights(model))
     for weight in named.values():
@@ -58,10 +63,12 @@ def held(name: str, method: str, tied: bool, dtype: torch.dtype) -> int:
 def test_state_is_what_the_optimizer_holds(name: Optimizer, method: str, tied: bool, dtype: str) -> None:
     shape = shape_of_config(config(tied))
     targets = ("q_proj", "down_proj", "lm_head")
-    setup = Setup(method=method, dtype=dtype, compute=dtype, rank=64, target_modules=targets, optimizer=name)  # type: ignore[arg-type]  # a parameter of the test
+    setup = Setup(
+        method=method, dtype=dtype, compute=dtype, rank=64, target_modules=targets, optimizer=name, galore_rank=24
+    )  # type: ignore[arg-type]  # a parameter of the test
     weights = trained_weights(shape, setup, () if method == "full" else lora_targets(shape, setup))
     size = 2 if dtype == "bfloat16" else 4
-    assert state_bytes(name, weights, size) == held(name, method, tied, getattr(torch, dtype))
+    assert state_bytes(name, weights, size, setup.galore_rank) == held(name, method, tied, getattr(torch, dtype))
 
 
 def test_by_hand() -> None:
@@ -70,6 +77,9 @@ def test_by_hand() -> None:
     assert state_bytes("adamw_8bit", weights, 4) == 2 * (20_000 + 4 * 79) + 8 * (30_000 + 50)
     assert state_bytes("adafactor", weights, 2) == 4 * (300 + 400 + 50)
     assert state_bytes("muon", weights, 2) == 2 * 20_000 + 4 * (30_000 + 50)
+    assert state_bytes("galore", weights, 2, 40) == 2 * 40 * (2 * 200 + 100) + 4 * (30_000 + 50)
+    assert state_bytes("galore", weights, 2, 100) == state_bytes("adamw", weights, 2)
+    assert step_bytes("galore", weights, 40) == 6 * 4 * 20_000
     assert step_bytes("adamw", weights) == step_bytes("paged_adamw_8bit", weights) == 0
     assert step_bytes("muon", weights) == 3 * 4 * 20_000
     assert step_bytes("adafactor", weights) == 2 * 4 * 30_000

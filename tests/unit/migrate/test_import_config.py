@@ -124,7 +124,12 @@ def test_llama_factory_with_its_list_of_data_sets(tmp_path: Path) -> None:
         0.95,
     )
     assert "model.rope_scaling=yarn and model.rope_factor=N" in said
-    for word in ("plot_loss: true", "use_galore: true", "do_train: true", "zh.tags"):
+    for word in (
+        "plot_loss: true",
+        "use_galore: true (lf.yaml:32): adapters are smaller than what it projects",
+        "do_train: true",
+        "zh.tags",
+    ):
         assert word in said
     assert "report_to" not in values
 
@@ -241,14 +246,25 @@ def test_every_word_ends_up_somewhere(tmp_path: Path) -> None:
         ("optim: paged_adamw_8bit", "paged_adamw_8bit"),
         ("optim: adafactor", "adafactor"),
         ("use_muon: true\noptim: adamw_torch", "muon"),
+        ("optim: galore_adamw", "galore"),
+        ("use_galore: true", "galore"),
+        ("use_galore: false", None),
         ("optim: lomo", None),
     ],
 )
 def test_optimizers(tmp_path: Path, line: str, ours: str | None) -> None:
     values, text = imported(write(tmp_path / "lf.yaml", f"stage: sft\nfinetuning_type: full\ndataset: a\n{line}\n"))
     assert values.get("train.optimizer") == ours
-    if ours is None:
+    if "lomo" in line:
         assert "optim: lomo (lf.yaml:4): here: adamw, adamw_8bit, paged_adamw_8bit, adafactor, muon" in left(text)
+
+
+def test_galore_comes_with_its_own_defaults(tmp_path: Path) -> None:
+    lines = "use_galore: true\ngalore_target: all\ngalore_rank: 64\n"
+    values, text = imported(write(tmp_path / "lf.yaml", f"stage: sft\nfinetuning_type: full\ndataset: a\n{lines}"))
+    ours = {key: value for key, value in values.items() if "galore" in key}
+    assert ours == {"train.galore_rank": 64, "train.galore_interval": 200, "train.galore_scale": 2.0}
+    assert "galore_target: all (lf.yaml:5): here: all matrices inside the layers" in left(text)
 
 
 def test_what_is_refused_here_is_left_with_the_reason(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ from medicalgpt.training.optimizers import Group, optimizer_of, require_optimize
 from medicalgpt.training.reached import Movement
 from medicalgpt.training.sharding import sharding_of
 
-OTHERS = ("adamw_8bit", "adafactor", "muon")
+OTHERS = ("adamw_8bit", "adafactor", "muon", "galore")
+SMALL = {"galore": ("train.galore_rank=3", "train.galore_interval=2")}
+"""Of an optimizer that would take no weight as small as these."""
 
 
 def config(*words: str) -> SftConfig:
@@ -29,7 +31,12 @@ def built(
     named: dict[str, nn.Parameter], *words: str, rate: float = 0.1, decay: float = 0.0, rows: tuple[str, ...] = ()
 ) -> torch.optim.Optimizer:
     """One group over `named`, of which `rows` are embeddings or heads."""
-    return optimizer_of(config(*words), [Group(named, rate, decay)], {id(named[name]) for name in rows})
+    return optimizer_of(config(*words, *small(*words)), [Group(named, rate, decay)], {id(named[name]) for name in rows})
+
+
+def small(*words: str) -> tuple[str, ...]:
+    """What small weights need besides."""
+    return next((SMALL[name] for name in SMALL if f"train.optimizer={name}" in words), ())
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -70,6 +77,66 @@ def test_adafactor_is_its_paper_in_float64() -> None:
         optimizer.step()
     torch.testing.assert_close(matrix.detach().double(), held["m"], atol=1e-5, rtol=0)
     torch.testing.assert_close(vector.detach().double(), held["v"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (5, 7)])
+def test_galore_is_its_paper_in_float64(shape: tuple[int, int]) -> None:
+    """arXiv 2403.03507, algorithm 2 with AdamW, written out in float64: new directions at the steps 1, 3 and 6."""
+    matrix, bias = nn.Parameter(noise(*shape)), nn.Parameter(noise(4, seed=1))
+    twin = nn.Parameter(bias.detach().clone())
+    words = ("train.optimizer=galore", "train.galore_rank=2", "train.galore_interval=3", "train.galore_scale=0.5")
+    optimizer = optimizer_of(config(*words), [Group({"m": matrix, "b": bias}, 0.1, 0.2)], set())
+    plain, tall = torch.optim.AdamW([twin], lr=0.1, weight_decay=0.2), shape[0] >= shape[1]
+    wanted = matrix.detach().double()
+    first, second = torch.zeros(1).double(), torch.zeros(1).double()
+    for step in range(1, 8):
+        matrix.grad, twin.grad = noise(*shape, seed=10 + step), noise(4, seed=30 + step)
+        bias.grad = twin.grad.clone()
+        gradient = matrix.grad.double() if tall else matrix.grad.double().T
+        if step == 1 or step % 3 == 0:
+            directions = torch.linalg.svd(gradient, full_matrices=False).Vh[:2]
+        # Signs of singular vectors are free, and the moments go on with new ones: take the library's.
+        held = optimizer.state[matrix].get("projection")
+        optimizer.step()
+        now = optimizer.state[matrix]["projection"].double()
+        now = now if tall else now.T
+        signs = (now * directions).sum(1).sign()
+        torch.testing.assert_close(now, signs[:, None] * directions, atol=1e-5, rtol=0)
+        assert held is None or step % 3 == 0 or torch.equal(held, optimizer.state[matrix]["projection"])
+        low = gradient @ now.T
+        first, second = 0.9 * first + 0.1 * low, 0.999 * second + 0.001 * low**2
+        update = (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8) @ now * 0.5
+        wanted = (wanted - 0.1 * (update if tall else update.T)) * (1 - 0.1 * 0.2)
+        plain.step()
+    torch.testing.assert_close(matrix.detach().double(), wanted, atol=1e-4, rtol=0)
+    torch.testing.assert_close(bias, twin, atol=0, rtol=0)
+
+
+def test_galore_keeps_tensors_alone_between_steps() -> None:
+    named = {"m": nn.Parameter(noise(8, 6)), "still": nn.Parameter(noise(8, 6))}
+    optimizer = built(named, "train.optimizer=galore")
+    named["m"].grad = noise(8, 6, seed=1)
+    optimizer.step()
+    assert set(optimizer.state) == {named["m"]}
+    assert {name: tuple(v.shape) for name, v in optimizer.state[named["m"]].items()} == {
+        "exp_avg": (8, 3),
+        "exp_avg_sq": (8, 3),
+        "projection": (3, 6),
+    }
+
+
+def test_galore_needs_a_matrix_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = {"adapter": nn.Parameter(noise(8, 64)), "rows": nn.Parameter(noise(64, 64))}
+    said = r"more than train\.galore_rank=8 rows and columns.*Set lora\.enabled=false, a lower galore_rank or optimizer=adamw"
+    with pytest.raises(ConfigError, match=said):
+        optimizer_of(
+            config("train.optimizer=galore", "train.galore_rank=8"),
+            [Group(weights, 0.1, 0.0)],
+            {id(weights["rows"])},
+        )
+    monkeypatch.setattr("medicalgpt.kernels.galore.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'medicalgpt\[galore\]'"):
+        require_optimizer("galore")
 
 
 def newton_schulz(x: torch.Tensor) -> torch.Tensor:
@@ -198,7 +265,7 @@ def test_lora_plus_lets_b_learn_faster(name: str) -> None:
     model = attach(tiny_model(), LoraConfig(rank=4, plus_ratio=16), None, quantized=False)
     named = trainable(model)
     words = (f"train.optimizer={name}", "lora.plus_ratio=16")
-    optimizer = optimizer_of(config(*words), [Group(named, 1e-3, 0.0)], token_weights(model))
+    optimizer = optimizer_of(config(*words, *small(*words)), [Group(named, 1e-3, 0.0)], token_weights(model))
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert {rates[id(p)] for n, p in named.items() if ".lora_A." in n} == {1e-3}
     assert {rates[id(p)] for n, p in named.items() if ".lora_B." in n} == {16 * 1e-3}
@@ -212,7 +279,8 @@ def test_lora_plus_lets_b_learn_faster(name: str) -> None:
     [
         (["train.optimizer=adafactor", "train.adam_beta2=0.95"], "adam_beta2 does nothing with optimizer=adafactor"),
         (["lora.enabled=false", "lora.plus_ratio=16"], "lora.plus_ratio does nothing with lora.enabled=false"),
-        (["train.optimizer=galore"], "adamw_8bit"),
+        (["train.optimizer=apollo"], "adamw_8bit"),
+        (["train.galore_rank=64"], "galore_rank does nothing with optimizer=adamw"),
     ],
 )
 def test_what_would_do_nothing_is_refused(words: list[str], said: str) -> None:
