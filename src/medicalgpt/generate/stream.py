@@ -61,14 +61,18 @@ class TextStream:
 
 
 class StreamThread:
-    """One answer in the making on a thread of its own, as `generate` calls back but a stream is asked."""
+    """One answer in the making on a thread of its own, as `generate` calls back but a stream is asked.
+
+    The program waits for it at its end, where the thread stops after the token it is at: a thread that is inside a product of torch
+    while the interpreter goes away takes the process down with it.
+    """
 
     def __init__(self, backend: Backend, ids: list[int], sampling: Sampling, seed: int) -> None:
         self.given: list[int] = []
         self.answer: list[int] = []
         self._queue: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
         self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._work, args=(backend, ids, sampling, seed), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(backend, ids, sampling, seed))
 
     def _work(self, backend: Backend, ids: list[int], sampling: Sampling, seed: int) -> None:
         try:
@@ -80,7 +84,7 @@ class StreamThread:
 
     def _take(self, row: int, token: int) -> bool:
         self._queue.put(token)
-        return self._cancelled.is_set()
+        return self._cancelled.is_set() or not threading.main_thread().is_alive()
 
     def tokens(self) -> Iterator[int]:
         """The answer's tokens as they come, the stop token left out."""

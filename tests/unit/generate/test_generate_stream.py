@@ -1,5 +1,7 @@
 """Tokens to text: whole characters only, stop texts held back and cut."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -67,3 +69,41 @@ def test_special_tokens_are_no_text() -> None:
     start = tokenizer.convert_tokens_to_ids("<|im_start|>")
     ids = tokenizer("a", add_special_tokens=False)["input_ids"]
     assert [stream.push(token) for token in [*ids, start, *ids]] == ["a", "", "a"]
+
+
+LEFT_ALONE = """
+import sys, threading, time
+from medicalgpt.generate.sampling import Sampling
+from medicalgpt.generate.stream import StreamThread
+
+class Slow:
+    def run(self, prompts, sampling, seeds, ends):
+        for token in range(600):
+            time.sleep(0.05)
+            if ends(0, token):
+                print("stopped", flush=True)
+                return [[[token]]]
+        print("to the end", flush=True)
+        return [[[token]]]
+
+def interrupted(thread, timeout=None):
+    raise KeyboardInterrupt
+
+job = StreamThread(Slow(), [1], Sampling(), 0)
+tokens = job.tokens()
+assert next(tokens) == 0
+if sys.argv[1] == "interrupted":
+    join, threading.Thread.join = threading.Thread.join, interrupted
+    try:
+        job.stop()
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    threading.Thread.join = join
+"""
+
+
+@pytest.mark.parametrize(("how", "said"), [("left", ["stopped"]), ("interrupted", ["interrupted", "stopped"])])
+def test_a_program_ends_after_the_answer_that_it_was_at(how: str, said: list[str]) -> None:
+    """A thread left inside torch ended the process with a signal."""
+    done = subprocess.run([sys.executable, "-c", LEFT_ALONE, how], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, said), done.stderr
