@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -14,6 +14,8 @@ portion to build on, with the carriers of `build`, `further` (phi_further.yaml) 
 abstracts of CSL, of the report half. These are used up: phi_fit.py reads their templates, names and texts, but not `tune`'s reported half; its --left-out
 fits without some of them, so that they can be measured on. `seventh` (phi_seventh.yaml, seed 7) stands in the subjects and abstracts of the tuning half,
 which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses; it is used up for dates and numbers.
+`eighth` (phi_eighth.yaml, seed 8) has everyday forms by a fourth author, as blind; its carriers are questions on health of SafetyBench and on food of CMMLU and abstracts of
+CSL near medicine, of the tuning half, which no portion used. No exam questions are left: those measured with it are the sixth's.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -30,6 +32,7 @@ from medicalgpt.phi import Detector, Kind, Span
 from medicalgpt.phi.lists import words
 from phi_notes import (
     BUILD,
+    EIGHTH,
     FIFTH,
     FORMS,
     FOURTH,
@@ -44,12 +47,12 @@ from phi_notes import (
     all_templates,
     notes,
 )
-from phi_sets import answers, chosen, classics, consultations, exams, general, half, queries, subjects
+from phi_sets import answers, chosen, classics, consultations, exams, general, half, health, queries, subjects
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Which rows: `carriers` (what stands around notes: "consultations", "exams" or "subjects") of `half` and the other sets of `others`; of carriers and
+    """Which rows: `carriers` (what stands around notes: "consultations", "exams", "subjects" or "health") of `half` and the other sets of `others`; of carriers and
     exam questions, how many come first that others use, and how many at most are read."""
 
     half: int
@@ -73,11 +76,12 @@ PORTIONS = {
     "sixth": Portion(1, 1, SIXTH, 0, 4500, carriers="subjects"),
     # Of exam questions none are left; carriers are no portion's but this one's.
     "seventh": Portion(0, 1, SEVENTH, 0, 4500, carriers="subjects"),
+    "eighth": Portion(0, 1, EIGHTH, 0, 4500, carriers="health"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
     "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
 }
-CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects}
+CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects, "health": health}
 
 
 def interval(hit: int, of: int) -> str:

@@ -17,6 +17,8 @@ import yaml
 from phi_slots import KINDS as MORE_KINDS
 from phi_slots import MAKERS as SIXTH_MAKERS
 from phi_slots import digits, parts
+from phi_slots_eighth import KINDS as EIGHTH_KINDS
+from phi_slots_eighth import MAKERS as EIGHTH_MAKERS
 from phi_slots_seventh import KINDS as SEVENTH_KINDS
 from phi_slots_seventh import MAKERS as SEVENTH_MAKERS
 
@@ -48,6 +50,10 @@ SEVENTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_seventh.yaml").read_text(encoding="utf-8")
 )
 """The same by a third author, as blind, for the version that was built when the sixth was used up; with traps of its own."""
+EIGHTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
+    Path(__file__).with_name("phi_eighth.yaml").read_text(encoding="utf-8")
+)
+"""The same by a fourth author, as blind, of everyday forms; with the slots of phi_slots_eighth.py."""
 BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
 )
@@ -60,9 +66,9 @@ FURTHER: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
     Path(__file__).with_name("phi_further.yaml").read_text(encoding="utf-8")
 )
 """The same, of words of wards, forms and letters in all regions, written when the sixth was used up."""
-MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS
+MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS | EIGHTH_MAKERS
 SLOT: Final = r"(\{\w\d?[姓名末]?\})"
-"""A slot is a letter, which says what is made; a digit, where a note has several of it; and 姓, 名 or 末 for a part of the name."""
+"""A slot is a letter (in the eighth portion also a Chinese character), which says what is made; a digit, where a note has several of it; and 姓, 名 or 末 for a part of the name."""
 FAMILIES: Final = ("surnames", "rare_surnames", "odd", "taiwan_surnames", "hong_kong_surnames")
 TRAPS: Final = {"cn": "traps", "tw": "taiwan_traps", "hk": "hong_kong_traps"}
 """Which traps are a region's; portions before the seventh have those of the mainland for all."""
@@ -72,7 +78,7 @@ blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
-    **MORE_KINDS, **SEVENTH_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+    **MORE_KINDS, **SEVENTH_KINDS, **EIGHTH_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 TITLE = re.compile(
@@ -23,6 +23,23 @@ PAPERS = {
     "心理学",
     "生物学/生物科学与工程",
 }
+
+NEAR_MEDICINE = {
+    "食品科学与工程",
+    "体育学",
+    "化学/化学工程与技术",
+    "环境科学与工程",
+    "园艺学",
+    "水产",
+    "畜牧学/兽医学",
+    "作物学",
+    "植物保护",
+    "社会学",
+    "教育学",
+    "公共管理",
+    "农业工程",
+}
+"""Fields of CSL whose papers are no medical ones; those of `PAPERS` are used up."""
 
 
 def half(text: str) -> int:
@@ -58,9 +75,25 @@ def subjects(data: Path) -> list[str]:
         with (data / f"haonan-li+CMMLU/data/test/{subject}.csv").open(encoding="utf-8", newline="") as lines:
             for row in csv.DictReader(lines):
                 found.add("\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]))
+    return sorted(found | _abstracts(data, PAPERS))
+
+
+def health(data: Path) -> list[str]:
+    """Questions on physical health of SafetyBench, on food of CMMLU, and abstracts of CSL's papers that are near medicine; no portion used them before."""
+    safety = json.loads((data / "thu-coai+SafetyBench/opensource_data/test_zh_subset.json").read_text(encoding="utf-8"))
+    found = {
+        "\n".join([row["question"], *row["options"], ""]) for row in safety if row["category"] == "Physical Health"
+    }
+    with (data / "haonan-li+CMMLU/data/test/food_science.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            found.add("\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]))
+    return sorted(found | _abstracts(data, NEAR_MEDICINE))
+
+
+def _abstracts(data: Path, fields: Collection[str]) -> set[str]:
     with (data / "ydli-ai+CSL/benchmark/cls_dcp/dev.tsv").open(encoding="utf-8") as lines:
         rows = [line.rstrip("\n").split("\t") for line in lines]
-    return sorted(found | {f"{abstract}\n" for _, abstract, field in rows if field in PAPERS})
+    return {f"{abstract}\n" for _, abstract, field in rows if field in fields}
 
 
 def answers(data: Path) -> list[str]:
