@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 import phi_notes
 import phi_slots
 
-PORTIONS = {"sixth": phi_notes.SIXTH, "seventh": phi_notes.SEVENTH}
+PORTIONS = {"sixth": phi_notes.SIXTH, "seventh": phi_notes.SEVENTH, "eighth": phi_notes.EIGHTH}
 TEMPLATES = [(name, *found) for name, portion in PORTIONS.items() for found in phi_notes.all_templates(portion)]
 
 
