@@ -123,9 +123,7 @@ def find(place: Path, executor: Executor, tell: Tell) -> Done:
     work = Work(place)
     told = _told(work)
     if not len(work.shards):
-        raise DataError(
-            "no row is left: " + "; ".join(f"{n} × {reason}" for (_, reason), n in told.ledger.reasons.most_common(3))
-        )
+        raise DataError(f"no row is left: {told.ledger.commonest_said()}")
     parts = work.partitions
     for step in dict.fromkeys((*earlier(plan), "exact", "asked")):
         executor.run(place, step, parts)
@@ -161,7 +159,7 @@ def _told(work: Work) -> Told:
             )
     rows, most = sum(found.ledger.seen.values()), work.plan.config.max_bad_share
     if found.bad > most * rows:
-        reasons = "; ".join(f"{n} × {reason}" for (_, reason), n in found.ledger.reasons.most_common(3))
+        reasons = found.ledger.commonest_said()
         raise DataError(
             f"{found.bad} of {rows} rows read are bad ({found.bad / rows:.1%}), allowed are {most:.1%}: {reasons}; correct the "
             "data, or raise max_bad_share"

@@ -134,6 +134,10 @@ class Ledger:
         """Why rows were not kept as they were, with how many; empty where there is none."""
         return "; ".join(f"{n} × {reason}" for reason, n in self.as_dict()["reasons"].items())
 
+    def commonest_said(self, most: int = 3) -> str:
+        """The commonest reasons with how many rows each has, whatever became of the rows."""
+        return "; ".join(f"{n} × {reason}" for (_, reason), n in self.reasons.most_common(most))
+
     def as_dict(self) -> dict[str, Any]:
         """The form written to the manifest."""
         unread = Counter[str]()
