@@ -16,15 +16,19 @@ from medicalgpt.config.foreign import FOREIGN
 from medicalgpt.curation.choose import LEFT_OUT as MIXED_OUT
 from medicalgpt.curation.quality import RULES
 from medicalgpt.evaluation.catalog import State as TestState
+from medicalgpt.evaluation.catalog import known_tests
 from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.screen import MEANINGS
 from medicalgpt.rendering.remarks import NAMES
+from medicalgpt.rendering.template_header import System
+from messages.of_yaml import YAML
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
 HELP = "src/medicalgpt/cli/help_texts.py"
 HEADINGS_PLACE = "src/medicalgpt/cli/data.py"
 CONFIG = "src/medicalgpt/config/words.py"
+YAML_TEXT = "src/medicalgpt/config/yaml_text.py"
 RUNS_SHOW = "src/medicalgpt/cli/runs_show.py"
 
 JOINED = (
@@ -143,9 +147,20 @@ GATES = tuple(
 )
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
+ON_HUB = tuple(dict.fromkeys(test.on_hub for test, _ in known_tests().values() if test.on_hub and " " in test.on_hub))
+SYSTEM_PLACES = get_args(System)
 QUANTIZED = ("perplexity", "megabytes", "tokens per second")
 NEXT = ("talk to it", "serve it")
-PANELS = ("Model", "Sampling", "Judge")
+PANELS = ("Model", "Sampling", "Judge", "Page", "Server", "Limits")
+# Types and places of a command's usage, which stand alone.
+USAGE = (
+    *("[OPTIONS]", "COMMAND [ARGS]...", "<bool>", "<str>", "<list[str]>", "<path>"),
+    *("<int>", "<int range>", "<float>", "<float range>"),
+    *("AFTER", "BEFORE", "COLUMN", "DIR", "FILE", "FILE.gguf", "FILE.jsonl", "FILES", "FOLDER", "KEY", "KEY=VALUE"),
+    *("NAME", "NAME=PATH", "NAMES", "NUMBERS", "ORIGIN", "PATH", "REGION", "RUN", "RUN...", "RUN_OR_PATH"),
+    *("RUN_OR_PIPELINE", "STAGE", "TEXT", "VARIABLE"),
+    *("file", "folder", "overrides", "paths", "stage"),
+)
 
 _ERRORS = (
     errno.EACCES,
@@ -200,7 +215,8 @@ BY_HAND = [
     *((text, "src/medicalgpt/models/families.py") for text in FAMILIES_ABOUT),
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
-    *((text, "src/medicalgpt/evaluation/catalog.py") for text in TEST_STATES),
+    *((text, "src/medicalgpt/evaluation/catalog.py") for text in (*TEST_STATES, *ON_HUB)),
+    *((text, "src/medicalgpt/rendering/template_header.py") for text in SYSTEM_PLACES),
     *((text, "src/medicalgpt/cli/quantize.py") for text in QUANTIZED),
     *((text, "src/medicalgpt/curation/quality.py") for text in [f"quality: {rule}" for rule, _ in RULES]),
     *(
@@ -217,7 +233,8 @@ BY_HAND = [
     ("deleted: {path} ({size})", "src/medicalgpt/cli/runs.py"),
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
-    *((text, HELP) for text in (*TYPER, *PANELS)),
+    *((text, HELP) for text in (*TYPER, *PANELS, *USAGE)),
     *((text, HEADINGS_PLACE) for text in HEADINGS),
+    *((text, YAML_TEXT) for text in YAML),
     *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES, *FOREIGN_NOTES)),
 ]

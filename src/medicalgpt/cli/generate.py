@@ -52,7 +52,7 @@ def generate(
         typer.Option(
             "--json-schema",
             metavar="FILE",
-            help="Hold every answer to the JSON schema in this file (medicalgpt[structured]).",
+            help="Hold every answer to the JSON schema in this file (medicalgpt\\[structured]).",
         ),
     ] = None,
     system: option.System = None,

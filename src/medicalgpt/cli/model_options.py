@@ -88,8 +88,8 @@ Quantization = Annotated[
 Backend = Annotated[
     Literal["auto", "vllm", "llamacpp"],
     typer.Option(
-        help="vllm hands the model to vLLM (a GPU and medicalgpt[vllm] are needed), llamacpp a .gguf file to llama.cpp "
-        "(medicalgpt[llamacpp]; chosen by itself for such a file).",
+        help="vllm hands the model to vLLM (a GPU and medicalgpt\\[vllm] are needed), llamacpp a .gguf file to llama.cpp "
+        "(medicalgpt\\[llamacpp]; chosen by itself for such a file).",
         rich_help_panel=_MODEL,
     ),
 ]

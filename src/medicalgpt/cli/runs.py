@@ -56,7 +56,7 @@ def list_(
     some = chosen(found.runs, text=text, kinds=kind or (), stages=stage or (), states=state or ())
     some = ordered(some, sort, descending)
     if as_json:
-        typer.echo(json.dumps([one.as_dict() for one in some], indent=1, ensure_ascii=False))
+        _print_json([one.as_dict() for one in some])
     else:
         print_list(some, len(found.runs), folder)
     for line in found.left_out:
@@ -76,7 +76,7 @@ def show(run: Run, as_json: AsJson = False) -> None:
             f"{run} is no run, corpus, pipeline or evaluation; medicalgpt runs list FOLDER shows what there is"
         )
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        _print_json(found.as_dict())
     else:
         print_one(found)
 
@@ -98,7 +98,7 @@ def compare(
 
     found = compare(runs)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False))
+        _print_json(found.as_dict())
     else:
         print_comparison(found, samples, same)
     if output is not None:
@@ -111,14 +111,16 @@ def tail(
     lines: Annotated[
         int, typer.Option("--lines", "-n", min=0, help="So many of the lines there already; 0: all.")
     ] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Each line as JSON; at the end how the run stands.")] = False,
 ) -> None:
     """Follow a run's metrics until it ends. Ctrl-C ends the following, not the run."""
     from medicalgpt.browse.follow import follow
-    from medicalgpt.cli.runs_show import tail_line
+    from medicalgpt.cli.runs_show import tail_json, tail_line
 
+    told = tail_json if as_json else tail_line
     try:
         for found in follow(run, lines):
-            typer.echo(tail_line(found))
+            typer.echo(told(found))
     except KeyboardInterrupt:
         say("no longer followed; the run goes on", err=True)
 
@@ -136,6 +138,7 @@ def delete(
             metavar="FOLDER", help="Where those are looked for that go on from it; default: the folder around it."
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete runs, corpora, pipelines or evaluations. What none of them makes stays, and nothing behind a link is touched."""
     from medicalgpt.browse.delete import check_delete, delete
@@ -148,13 +151,15 @@ def delete(
     for one in found:
         what = f"{translated(one.kind)} {one.stage}".strip()
         looked = "" if force else translated(f"; nothing below {among or usual_among(one.path)} goes on from it")
-        typer.echo(plain(f"{one.path}: {what}, {translated(one.state)}, {size_words(one.size)}{looked}"))
-    if not yes and not typer.confirm(
-        translated(f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?")
-    ):
+        typer.echo(plain(f"{one.path}: {what}, {translated(one.state)}, {size_words(one.size)}{looked}"), err=as_json)
+    question = f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?"
+    if not yes and not typer.confirm(translated(question), err=as_json):
         raise RunError("nothing was deleted")
-    for one in found:
-        done = delete(one.path, force, among)
+    gone = [delete(one.path, force, among) for one in found]
+    if as_json:
+        _print_json([{"path": str(done.path), "bytes": done.size, "kept": done.kept} for done in gone])
+        return
+    for done in gone:
         say(plain(f"deleted: {done.path} ({size_words(done.size)})"))
         if done.kept:
             say(plain(f"kept, as no run makes it: {', '.join(done.kept[:10])}" + (" …" if len(done.kept) > 10 else "")))
@@ -171,12 +176,20 @@ def export(
         list[Part] | None,
         typer.Option("--with", help="Add the weights, or private text (samples, reports, corpora); may be repeated."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Pack a run for others: configuration, metrics, figures, manifest. Weights and private text only when asked for."""
     from medicalgpt.browse.pack import PARTS, pack
 
     packed = pack(run, output or Path(f"{run.resolve().name}.zip"), [part for part in PARTS if part in (parts or ())])
+    if as_json:
+        _print_json({"path": str(packed.path), "files": packed.files, "left_out": packed.left_out})
+        return
     say(f"written: {packed.path}, {len(packed.files)} files and contents.json")
     for why, names in packed.left_out.items():
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         say(f"left out: {shown} ({why})")
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,5 +1,6 @@
 """Lists, single runs and comparisons on a terminal; tab-separated or plain lines where the output goes elsewhere."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -182,6 +183,11 @@ def tail_line(found: "Line | RunInfo") -> str:
     numbers = [f"{key.removeprefix('train/')} {_short(value)}" for key, value in found.items() if key != "step"]
     step = found["step"]
     return plain("  ".join([translated(f"step {step}"), *numbers]))
+
+
+def tail_json(found: "Line | RunInfo") -> str:
+    """The same for programs."""
+    return json.dumps(found.as_dict() if isinstance(found, RunInfo) else found, ensure_ascii=False)
 
 
 def _short(value: object) -> str:

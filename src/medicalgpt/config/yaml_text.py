@@ -89,13 +89,18 @@ def parse(text: str) -> Parsed:
         return _Reader(text).read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = " ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError(mark.line + 1 if mark else 1, message) from None
+        raise YamlError(mark.line + 1 if mark else 1, _told(error)) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise YamlError(line, f"character U+{ord(text[error.position]):04X} is not allowed") from None
     except RecursionError:
         raise YamlError(1, "the nesting is too deep") from None
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """Where and what, apart: clauses behind semicolons are translated one by one, and names of tokens are no quotations."""
+    clauses = (part.removesuffix(",") for part in (error.context, error.problem) if part)
+    return re.sub(r"'(<[a-z ]+>)'", r"\1", "; ".join(clauses))
 
 
 class _Reader:

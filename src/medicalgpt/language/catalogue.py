@@ -148,6 +148,10 @@ class _Lookup:
         count, _, rest = text.partition(" ")
         if not count.replace(",", "").isdecimal():
             return None
+        if (
+            exact and " " not in rest
+        ):  # a unit: "512 tokens" has a template of its own, and a bare word may be a heading
+            return None
         told = self._exact.get(rest) if exact else self.text(rest, depth + 1, False)
         return None if told is None else f"{count} {told}"
 

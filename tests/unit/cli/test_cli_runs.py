@@ -126,6 +126,24 @@ def test_delete_asks_first(tmp_path: Path) -> None:
     assert not (tmp_path / "first").exists()
 
 
+def test_programs_read_json(tmp_path: Path) -> None:
+    run = finished(tmp_path / "a")
+    (run / "mine.txt").write_text("mine", encoding="utf-8")
+    *steps, last = map(json.loads, said("tail", run, "--json").splitlines())
+    assert steps
+    assert all(isinstance(line["step"], int) for line in steps)
+    assert (last["state"], last["path"]) == ("finished", str(run))
+    packed = json.loads(said("export", run, "--output", tmp_path / "a.zip", "--json"))
+    assert packed["path"] == str(tmp_path / "a.zip")
+    assert "manifest.json" in packed["files"]
+    assert ["mine.txt"] in packed["left_out"].values()
+    done = CliRunner().invoke(app, ["runs", "delete", str(run), "--json", "--yes"])
+    assert f"{run}: run sft, finished" in done.stderr
+    (gone,) = json.loads(done.stdout)
+    assert (gone["path"], gone["kept"]) == (str(run), ["mine.txt"])
+    assert gone["bytes"] > 0
+
+
 def test_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     out = said("export", finished(tmp_path / "runs/a"))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import typer
+from rich import _wrap
 from rich.cells import cell_len
+from rich.text import Text
 from tests.unit.cli.test_startup import COMMANDS
 from typer.testing import CliRunner
 
@@ -27,7 +29,8 @@ def _english_again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     from medicalgpt.cli.help_texts import FRAME
 
-    for name in FRAME:
+    monkeypatch.setattr(_wrap, "re_word", _wrap.re_word)
+    for name in (*FRAME, "_make_rich_text"):
         monkeypatch.setattr(rich_utils, name, getattr(rich_utils, name))
     made = typer.main.get_command(app).make_context("medicalgpt", ["examples"])
     monkeypatch.setattr(type(made), "formatter_class", type(made).formatter_class)
@@ -52,6 +55,42 @@ def test_help_is_whole(command: str) -> None:
         assert CHINESE.search(text) or not re.search(r"[A-Z]?[a-z]{2,}( [a-z]{2,}){2,}", prose), line
 
 
+PLACES = re.compile(
+    r"\[OPTIONS\]|COMMAND|ARGS|<(int|float|bool|str|list\[str\]|path)( range)?>|\b(FILE|FOLDER|NAMES?|TEXT)\b"
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_help_is_cut_off_or_names_places_in_english(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich ends what is between two spaces with an ellipsis where it is longer than a line."""
+    from typer import rich_utils
+
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", 80)
+    shown = run(*command.split(), "--help")
+    assert re.findall(r".*[^ ]… *│", shown) == []
+    assert max(map(cell_len, shown.splitlines())) <= 80
+    assert PLACES.search(shown) is None
+    assert re.search(r"─ [A-Z]", shown) is None, "the title of a panel"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_help_keeps_the_extras_in_brackets(language: str) -> None:
+    """rich takes [words] for its own marks."""
+    shown = run("generate", "--help", language=language)
+    for extra in ("vllm", "llamacpp", "structured"):
+        assert f"medicalgpt[{extra}]" in shown
+    root = typer.main.get_command(app)
+    texts = [text for holder in _holders(root) if (text := getattr(holder, "help", None))]
+    assert len(texts) > 100
+    assert [text for text in texts if Text.from_markup(text).plain != text.replace("\\[", "[")] == []
+
+
+def _holders(command: Any) -> Iterator[Any]:
+    yield from (command, *command.params)
+    for inner in getattr(command, "commands", {}).values():
+        yield from _holders(inner)
+
+
 @pytest.mark.parametrize("stage", [*STAGES, "curate"])
 def test_every_key_is_explained(stage: str) -> None:
     lines = run("config", "explain", stage).splitlines()
@@ -65,7 +104,7 @@ def test_every_key_is_explained(stage: str) -> None:
     [
         (["train", "sfx"], "错误：未知的阶段 'sfx'"),
         (["train", "--foo"], "没有选项：--foo。键是不带短横线的词"),
-        (["train"], "缺少参数 'stage'。"),
+        (["train"], "缺少参数 '阶段'。"),
         (["finetune"], "没有命令 'finetune'。您是不是想用 'train'？"),
         (["no-such"], "没有命令 'no-such'。"),
         (["evaluate", "run"], "缺少选项 '--model'。"),
@@ -139,6 +178,12 @@ def test_untranslated_is_english() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("512 tokens", "512 个 token"),
+        ("first user turn", "第一个用户轮次"),
+        (
+            "; on the Hub the same questions are in GBaker/MedQA-USMLE-4-options-hf, split test, in other files",
+            "；在 Hub 上，同样的问题位于 GBaker/MedQA-USMLE-4-options-hf（拆分为 test），文件不同",
+        ),
         ("173 rows: 171 kept, 2 dropped", "173 条：保留 171，丢弃 2"),
         ("personal data: in 2 rows: organization 2", "个人信息：在 2 条里：organization 2"),
         (

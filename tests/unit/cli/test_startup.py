@@ -56,11 +56,11 @@ SURFACE = {
     "quantize": "--model --output --method --text --template --revision --trust-remote-code --allow-drift",
     "report": "folder --language --output --before",
     "runs compare": "runs --output --samples --same --json",
-    "runs delete": "runs --force --yes --among",
-    "runs export": "run --output --with",
+    "runs delete": "runs --force --yes --among --json",
+    "runs export": "run --output --with --json",
     "runs list": "folder --filter --kind --stage --state --sort --descending --json",
     "runs show": "run --json",
-    "runs tail": "run --lines",
+    "runs tail": "run --lines --json",
     "score": "--model --input --output --pairs --max-tokens --template --revision --dtype --quantization --trust-remote-code",
     "serve": f"{_MODEL} --host --port --api-key-file --no-auth --served-name --named-adapter --grace --slots --queue "
     "--max-tokens-limit --max-prompt-tokens --max-body --timeout --header-timeout --body-timeout --connections "
