@@ -215,6 +215,7 @@ BY_HAND = [
     *((text, "src/medicalgpt/models/families.py") for text in FAMILIES_ABOUT),
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
+    ("{name}: {done} of {count}", "src/medicalgpt/evaluation/suite.py"),
     *((text, "src/medicalgpt/evaluation/catalog.py") for text in (*TEST_STATES, *ON_HUB)),
     *((text, "src/medicalgpt/rendering/template_header.py") for text in SYSTEM_PLACES),
     *((text, "src/medicalgpt/cli/quantize.py") for text in QUANTIZED),

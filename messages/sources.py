@@ -32,6 +32,7 @@ _ARGUMENTS = {
     "_too_long": (0,),
     "_share_line": (2,),
     "Probe": (2,),
+    "Standing": (1,),
     "refusal": (0, 1),
     "Row": (2,),
     "leave": (1,),

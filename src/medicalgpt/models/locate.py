@@ -229,7 +229,9 @@ def hub_model(address: Address, given: str) -> HubModel:
         return HubModel.find(address)
     except ModelError as error:
         # "runs/sft" looks like a Hub id; when it is a mistyped folder, say so.
-        raise ModelError(f"{error}{_did_you_mean(given)}") from error
+        if "://" in given:
+            raise
+        raise ModelError(f"{error}; nor is there a folder '{given}' here{_did_you_mean(given)}") from error
 
 
 def _hub(address: Address, given: str, trust_remote_code: bool) -> Located:

@@ -179,6 +179,18 @@ def test_untranslated_is_english() -> None:
     ("text", "told"),
     [
         ("512 tokens", "512 个 token"),
+        ("triage-en: 12 of 30", "triage-en：12 / 30"),
+        (
+            "it was made by medicalgpt 0.1.0, whose code for the numbers is another; it stays as it is. To train it again, "
+            "remove the folder",
+            "它由 medicalgpt 0.1.0 做成，其中计算数字的代码不同；",
+        ),
+        (
+            "hf://runs/a: the model cannot be reached (ConnectError); check the network, HF_ENDPOINT and proxies, or use a folder; "
+            "nor is there a folder 'runs/a' here (did you mean runs/b?)",
+            "hf://runs/a：模型无法连接（ConnectError）；请检查网络、HF_ENDPOINT 和代理，或使用文件夹"
+            "；这里也没有文件夹 'runs/a'（您是不是想",
+        ),
         ("first user turn", "第一个用户轮次"),
         (
             "; on the Hub the same questions are in GBaker/MedQA-USMLE-4-options-hf, split test, in other files",

@@ -167,8 +167,9 @@ def test_an_unreachable_hub_is_one_clear_line(hubs, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("MODELSCOPE_DOMAIN", "http://127.0.0.1:9")
     for name, key in (("org/good", "HF_ENDPOINT"), ("ms://org/good", "MODELSCOPE_DOMAIN")):
-        with pytest.raises(ModelError, match=rf"org/good: .* cannot be reached .*{key}"):
+        with pytest.raises(ModelError, match=rf"org/good: .* cannot be reached .*{key}") as caught:
             locate(name)
+        assert ("nor is there a folder 'org/good' here" in str(caught.value)) is ("://" not in name)
 
 
 @HUBS
