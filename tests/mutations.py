@@ -29,7 +29,7 @@ from medicalgpt.generate.rows import BadPrompt, read_rows
 from medicalgpt.rendering.renderer import Renderer
 from medicalgpt.rendering.rows import OverLength, TrainOn
 from medicalgpt.rendering.template import ChatTemplate
-from medicalgpt.rendering.tool_formats.problems import CallChecker
+from medicalgpt.rendering.tool_formats.checker import CallChecker
 from medicalgpt.training.rl.prompts import read_prompt_set
 from tests.tiny import tiny_tokenizer
 

@@ -81,6 +81,11 @@ def read_row(row: Row, file: str, columns: Mapping[str, str], kind: Kind, use: C
     return ReadRow(place, present, use(record), left, damaged)
 
 
+def with_value(read: ReadRow[Record], value: T | None) -> ReadRow[T]:
+    """A row that was read as its record, with what was made of that instead."""
+    return ReadRow(read.row, read.present, value, read.left, read.damaged, read.other, read.refused)
+
+
 def allowed_for(kind: Kind) -> str:
     """What rows of a kind may look like, for messages."""
     return " or ".join(shape.expects for shape in SHAPES if shape.kind in ACCEPTED[kind])

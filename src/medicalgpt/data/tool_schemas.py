@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 import regex
-from jsonschema import Draft202012Validator, SchemaError
 
 from medicalgpt.data.patterns import compiled, refused
 from medicalgpt.errors import DataError
@@ -116,6 +115,8 @@ def _text(what: str, schema: Any) -> str:
 @lru_cache(64)
 def _wrong(text: str, it: str) -> str | None:
     """What is wrong with a schema, which is called `it`; kept, as agents send the same tools with every request."""
+    from jsonschema import Draft202012Validator, SchemaError  # takes as long to import as some hundred rows to prepare
+
     schema = json.loads(text)
     try:
         Draft202012Validator.check_schema(schema)

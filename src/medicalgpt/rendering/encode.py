@@ -126,13 +126,14 @@ class Encoder:
         """The same as int32 of shape [tokens]."""
         return self._remembered(tuple(parts))
 
+    def each(self, parts: Sequence[str]) -> list[np.ndarray]:
+        """As `arrays`, of a text that does not come again: it is not remembered."""
+        quick = self.sections.parts(parts)
+        return quick if quick is not None else [np.asarray(ids, np.int32) for ids in self.each_prefix(parts)]
+
     @cached_property
     def _remembered(self) -> Callable[[tuple[str, ...]], list[np.ndarray]]:
-        def found(parts: tuple[str, ...]) -> list[np.ndarray]:
-            quick = self.sections.parts(parts)
-            return quick if quick is not None else [np.asarray(ids, np.int32) for ids in self.each_prefix(parts)]
-
-        return lru_cache(_REMEMBERED)(found)
+        return lru_cache(_REMEMBERED)(self.each)
 
     @cached_property
     def sections(self) -> Sections:

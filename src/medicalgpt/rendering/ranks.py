@@ -52,14 +52,8 @@ every character: what is matched by none `tiktoken` would leave out."""
 _WHITE: Final = "\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _WITHIN_LINE: Final = "\t\x0b\x0c \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
-_RUN: Final = re.compile(f"[{_WHITE}][{_WHITE}]")  # a quicker look for whether there is any
-_BLANKS: Final = bytes(0x20 if chr(byte) in "\t\n\x0b\x0c\r " else 0 for byte in range(256))  # of ASCII, one for all
-
-
-def _has_run(text: str) -> bool:
-    if text.isascii():  # a third of the time
-        return b"  " in text.encode().translate(_BLANKS)
-    return _RUN.search(text) is not None
+_UNSURE, _SURE, _SPACE = range(3)  # what a character is here; the last is sure, too
+_TWO_SPACES: Final = bytes([_SPACE, _SPACE])
 
 
 class _Cutting(NamedTuple):
@@ -130,8 +124,7 @@ class _Quick:
         self._encode, self._special = encoding.encode_to_numpy, encoding.special_tokens_set
         ends = "|".join(map(re.escape, special))  # a text is cut at these before, so that a run before one ends it
         self._runs = re.compile(f"{cutting.runs}(?!{ends})" if ends else cutting.runs)
-        self._unsure = re.compile(f"[^{_alike(missing)}]")
-        self._normal = normal
+        self._kinds, self._normal = _kinds(missing), normal
 
     def __reduce__(self) -> tuple[type["_Quick"], tuple[object, ...]]:
         """What was proven is not proven again in another process."""
@@ -155,15 +148,24 @@ class _Quick:
 
     def sure(self, text: str) -> bool:
         """Whether this text is encoded as the backend does."""
-        if self._unsure.search(text) is not None:
+        return self._is_sure(text, self._of(text))
+
+    def _of(self, text: str) -> bytes:
+        """What its characters are, a byte each; two, unsure, for one beyond U+FFFF, as for each half of a pair alone."""
+        codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+        return self._kinds.take(codes).tobytes()
+
+    def _is_sure(self, text: str, kinds: bytes) -> bool:
+        if _UNSURE in kinds:
             return False
         return not self._normal or unicodedata.is_normalized("NFC", text)
 
     def ids(self, text: str) -> np.ndarray | None:
         """Ids of a text, int32 of shape [tokens]; None where the backend must say, or is quicker."""
-        if not self.sure(text):
+        kinds = self._of(text)
+        if not self._is_sure(text, kinds):
             return None
-        cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _has_run(text) else []
+        cuts = [run.end() - 1 for run in self._runs.finditer(text)] if _TWO_SPACES in kinds else []
         if not cuts:
             return self._part(text)
         if len(cuts) * (_PART + len(self._special) // 2) > len(text):
@@ -276,23 +278,33 @@ def _joined(vocabulary: dict[str, int], merges: list[Any], tokens: Sequence[str]
     return [token for token, ids, index in zip(tokens, found, wanted) if ids.ids == [index]]
 
 
-def _alike(missing: frozenset[int]) -> str:
-    """Ranges for an expression: characters that every edition of Unicode since 3.2 has alike, without these ASCII codes."""
-    return _ranges("LMNPSZC", "".join(map(chr, sorted(byte for byte in missing if byte < 0x80))))
+def _kinds(missing: frozenset[int]) -> np.ndarray:
+    """What the character of each code up to U+FFFF is, uint8 of shape [65536]: sure, where every edition of Unicode since 3.2 has it
+    alike and it is none of these bytes of ASCII."""
+    found = np.full(1 << 16, _UNSURE, np.uint8)
+    codes = [code for code in _codes("LMNPSZC") if code not in missing or code >= 0x80]
+    found[codes] = _SURE
+    space = re.compile(f"[{_WHITE}]")
+    found[[code for code in codes if space.match(chr(code))]] = _SPACE
+    return found
 
 
 @lru_cache
-def _ranges(kinds: str, lost: str = "") -> str:
-    """Ranges of the characters of these kinds (first letters of their categories), without `lost`."""
+def _ranges(kinds: str) -> str:
+    """Ranges of the characters of these kinds (first letters of their categories)."""
+    codes = _codes(kinds)
+    begins = [codes[0], *(b for a, b in pairwise(codes) if b > a + 1)]
+    ends = [*(a for a, b in pairwise(codes) if b > a + 1), codes[-1]]
+    return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in zip(begins, ends))
+
+
+def _codes(kinds: str) -> list[int]:
+    """The codes of those characters, up to U+FFFF."""
     old = unicodedata.ucd_3_2_0
-    codes = [
+    return [
         code
         for code in range(1 << 16)
         if (kind := old.category(chr(code))) not in ("Cn", "Cs", "Co")
         and kind[0] in kinds
         and kind[0] == unicodedata.category(chr(code))[0]
-        and chr(code) not in lost
     ]
-    begins = [codes[0], *(b for a, b in pairwise(codes) if b > a + 1)]
-    ends = [*(a for a, b in pairwise(codes) if b > a + 1), codes[-1]]
-    return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in zip(begins, ends))

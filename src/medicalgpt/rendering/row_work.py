@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from medicalgpt.data.ledger import hinted
-from medicalgpt.data.read_row import ReadRow, read_row, record_texts
+from medicalgpt.data.read_row import ReadRow, read_row, record_texts, with_value
 from medicalgpt.data.records import Kind, Record, Source
 from medicalgpt.data.rows import DETECTED, RawRow, Reading, Row, open_raw_rows, parsed
 from medicalgpt.data.split import Split, group_key
 from medicalgpt.errors import DataError, RenderError
+from medicalgpt.rendering.ahead import Encoded
 from medicalgpt.rendering.packed import Packed, pack
 from medicalgpt.rendering.renderer import Renderer
 from medicalgpt.rendering.rows import Rendered, VerificationError
@@ -74,20 +75,25 @@ class RowWork:
         return [read_row(parsed(row), chunk.path, self.columns, self.kind, _key) for row in chunk.rows]
 
     def trees(self, chunk: Chunk) -> list[ReadRow[RowTrees]]:
-        """Trees of the rows that can be read."""
+        """Trees of the rows that can be read. All are read before the first is rendered (`rendering.ahead`)."""
 
-        def render(record: Record) -> RowTrees:
-            found = self._render(record)
+        def render(record: Record, encoded: Encoded | None) -> RowTrees:
+            found = self._render(record, encoded)
             wanted = chunk.records == "all" or (chunk.records == "held out" and found.held_out)
             return found._replace(record=record) if wanted else found
 
-        return [read_row(parsed(row), chunk.path, self.columns, self.kind, render) for row in chunk.rows]
+        read = [read_row(parsed(row), chunk.path, self.columns, self.kind, _itself) for row in chunk.rows]
+        ahead = self.renderer.encoded([found.value for found in read])
+        return [
+            with_value(found, None if found.value is None else render(found.value, encoded))
+            for found, encoded in zip(read, ahead)
+        ]
 
-    def _render(self, record: Record) -> RowTrees:
-        parts = self.split.parts(record)
+    def _render(self, record: Record, encoded: Encoded | None) -> RowTrees:
+        parts = self.split.parts(record)  # of a dialogue, the one kind that is encoded ahead, there is one
         held_out, key = parts[0][1], _key(record) if self.keyed else None
         try:
-            rendered = [self.renderer.render(part) for part, _ in parts]
+            rendered = [self.renderer.render(part, encoded) for part, _ in parts]
             packed = (_packed(rendered, parts, False), _packed(rendered, parts, True))
         except RenderError as error:
             row = Rendered((), "dropped", f"cannot be rendered: {type(error).__name__}")
@@ -98,6 +104,10 @@ class RowWork:
         sizes = [(sum(map(len, record_texts(part))), held) for part, held in parts]
         characters = (sum(n for n, held in sizes if not held), sum(n for n, held in sizes if held))
         return RowTrees(record.source, row, packed, characters, held_out, key=key)
+
+
+def _itself(record: Record) -> Record:
+    return record
 
 
 def _key(record: Record) -> RowKey:

@@ -10,9 +10,11 @@ import numpy as np
 from medicalgpt.data.ledger import Ledger, Outcome
 from medicalgpt.data.records import Dialogue, Document, Feedback, Message, Preference, Source, Tools
 from medicalgpt.errors import RenderError
+from medicalgpt.rendering.ahead import Encoded
 from medicalgpt.rendering.conversation import conversation_parts, prompt_parts
 from medicalgpt.rendering.dialogue import answer_span, check_content
 from medicalgpt.rendering.fit import first_fitting, rough_length
+from medicalgpt.rendering.mosaic import Parts
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tree import Segment, TokenTree, chain
 
@@ -89,34 +91,40 @@ def encode_conversation(
     tools: Tools,
     trained: set[int],
     everything: bool = False,
+    encoded: Encoded | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Ids and weights of a finished conversation: one chain, or one per trained turn where the template rewrites turns."""
-    check_content(template, messages, tools)
+    """Ids and weights of a finished conversation: one chain, or one per trained turn where the template rewrites turns.
+
+    `encoded`: what is known of it already.
+    """
+    if encoded is None:
+        check_content(template, messages, tools)
     if everything and any(m.weight == 0 and m.role != "assistant" for m in messages):
         raise RenderError(
             "a turn that is not the assistant's has weight 0, and objective.train_on=all learns it; use train_on=assistant"
         )
     weights = {turn: 1.0 if (own := messages[turn].weight) is None else own for turn in trained}
-    found = conversation_parts(template, messages[: _answered(messages)], tools)
-    if found:
-        return [_weigh(template, *found, weights, everything)]
+    if encoded is None and (found := conversation_parts(template, messages[: _answered(messages)], tools)):
+        encoded = Encoded(found, template.encoder.arrays(found.texts))
+    if encoded is not None:
+        return [_weigh(template, encoded, weights, everything)]
     chains = []
     for turn in sorted(trained):
         full, start, end = answer_span(template, messages, turn, tools)
-        parts = [*prompt_parts(template, messages[:turn], tools), full[start:end]]
-        chains.append(_weigh(template, parts, [None] * (len(parts) - 1) + [turn], {turn: weights[turn]}, everything))
+        texts = [*prompt_parts(template, messages[:turn], tools), full[start:end]]
+        encoded = Encoded(Parts(texts, [None] * (len(texts) - 1) + [turn]), template.encoder.arrays(texts))
+        chains.append(_weigh(template, encoded, {turn: weights[turn]}, everything))
     return chains
 
 
 def _weigh(
-    template: ChatTemplate, parts: list[str], owners: Sequence[int | None], trained: dict[int, float], everything: bool
+    template: ChatTemplate, encoded: Encoded, trained: dict[int, float], everything: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Encode parts, give trained ones their turn's weight, and verify by decoding."""
-    encoded = template.encoder.arrays(parts)
-    ids = np.concatenate(encoded)
+    """Give the parts that are trained their turn's weight, and verify by decoding."""
+    ids = np.concatenate(encoded.ids)
     weights = (np.ones if everything else np.zeros)(len(ids), np.float32)
     at = 0
-    for text, piece, owner in zip(parts, encoded, owners):
+    for text, piece, owner in zip(encoded.parts.texts, encoded.ids, encoded.parts.owners):
         weight = trained.get(owner) if owner is not None else None
         if weight:
             _verify(template, ids[:at], piece, text)
@@ -144,12 +152,16 @@ def render_dialogue(
     max_tokens: int,
     train_on: TrainOn = "assistant",
     over_length: OverLength = "truncate",
+    encoded: Encoded | None = None,
 ) -> Rendered:
-    """A dialogue as one chain (or several), with the over-length policy applied in whole turns, counted in tokens."""
-    if _surely_longer(template, row.messages, row.tools, max_tokens):
+    """A dialogue as one chain (or several), with the over-length policy applied in whole turns, counted in tokens.
+
+    `encoded`: as `encoded_ahead` gives it for the row.
+    """
+    if encoded is None and _surely_longer(template, row.messages, row.tools, max_tokens):
         check_content(template, row.messages, row.tools)  # what is cut off is refused as what is kept
     else:
-        chains = _dialogue_chains(template, row.messages, row.tools, train_on)
+        chains = _dialogue_chains(template, row.messages, row.tools, train_on, encoded)
         if all(len(ids) <= max_tokens for ids, _ in chains):
             return _ended(_trees(chains, row.source))
     if over_length == "drop":
@@ -163,11 +175,15 @@ def render_dialogue(
 
 
 def _dialogue_chains(
-    template: ChatTemplate, messages: Sequence[Message], tools: Tools, train_on: TrainOn
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    tools: Tools,
+    train_on: TrainOn,
+    encoded: Encoded | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     turns = [i for i, m in enumerate(messages) if m.role == "assistant"]
     return encode_conversation(
-        template, messages, tools, set(turns[-1:] if train_on == "last" else turns), train_on == "all"
+        template, messages, tools, set(turns[-1:] if train_on == "last" else turns), train_on == "all", encoded
     )
 
 

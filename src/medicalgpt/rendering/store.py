@@ -10,10 +10,10 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, BinaryIO, Final, overload
 
 import numpy as np
 
@@ -28,6 +28,9 @@ FORMAT = 3
 _ID, _FIELD = np.dtype(np.int32).itemsize, np.dtype(np.int64).itemsize
 _BLOCK: Final = 1 << 16  # trees or segments that are worked on together
 _WAITING: Final = 1 << 20  # bytes of ids that are kept before they are written
+
+Tokens = tuple[BinaryIO, BinaryIO]
+"""The ids and the weights of a store, opened."""
 
 
 class StoreWriter:
@@ -119,6 +122,11 @@ def _with_header(raw: Path, target: Path, fields: int) -> None:
     raw.unlink()
 
 
+def _stretch(file: BinaryIO, begin: int, count: int) -> bytes:
+    file.seek(_ID * begin)
+    return file.read(_ID * count)
+
+
 def _mapped(path: Path) -> np.ndarray:
     return np.asarray(np.load(path, mmap_mode="r"))
 
@@ -192,21 +200,22 @@ class TreeStore(Sequence[TokenTree]):
         )
         return sources, found
 
-    def packed(self, sources: np.ndarray, segments: np.ndarray) -> Packed:
+    @contextmanager
+    def tokens(self) -> Iterator[Tokens]:
+        """Ids and weights as files, for `packed`: to open them for every stretch would take longer than to read it."""
+        with (self.folder / "ids.bin").open("rb") as ids, (self.folder / "weights.bin").open("rb") as weights:
+            yield ids, weights
+
+    def packed(self, sources: np.ndarray, segments: np.ndarray, tokens: Tokens) -> Packed:
         """The trees of some `lines`, at least one and all of the same file, to be appended elsewhere."""
-        tree, _, tokens, _ = (int(number) for number in segments[0])
-        count = int(segments[-1, 3]) - tokens
+        tree, _, begin, _ = (int(number) for number in segments[0])
+        ids, weights = (_stretch(file, begin, int(segments[-1, 3]) - begin) for file in tokens)
         return Packed(
-            self._stretch("ids.bin", tokens, count),
-            self._stretch("weights.bin", tokens, count),
-            np.subtract(segments, (tree, 0, tokens, tokens)).tobytes(),
+            ids,
+            weights,
+            np.subtract(segments, (tree, 0, begin, begin)).tobytes(),
             (sources * (0, 1, 1)).tobytes(),
         )
-
-    def _stretch(self, name: str, begin: int, count: int) -> bytes:
-        with (self.folder / name).open("rb") as file:
-            file.seek(_ID * begin)
-            return file.read(_ID * count)
 
     def take(self, index: np.ndarray) -> "TreeStore":
         """Some of the trees, also several times, as a store; tokens stay where they are on disk."""

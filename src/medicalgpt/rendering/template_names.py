@@ -2,10 +2,6 @@
 
 from typing import Any, Final
 
-from jinja2 import TemplateError, meta
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 _GIVEN: Final = frozenset(
     {
         *("messages", "tools", "documents", "add_generation_prompt", "raise_exception", "strftime_now"),
@@ -19,6 +15,10 @@ Setting = bool | int | float | str
 def setting_names(source: str, tokenizer: Any) -> frozenset[str]:
     """Names that a template looks up and that neither transformers, the tokenizer nor Jinja gives; none where the text has tags
     that only transformers knows."""
+    from jinja2 import TemplateError, meta
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     try:
         read = meta.find_undeclared_variables(environment.parse(source))

@@ -70,22 +70,23 @@ class Undivided:
     def divide(self, split: Split, train: StoreWriter, held_out: StoreWriter | None, ledger: Ledger) -> None:
         """Put the trees into their stores, and count their text."""
         store, files, tree, segment = TreeStore(self.folder / "all"), list(self._files), 0, 0
-        for rows, held in self._sided(split):
-            trees, segments = (np.concatenate([[0], np.cumsum(rows[name])]) for name in ("trees", "segments"))
-            stretch = slice(tree, tree + int(trees[-1])), slice(segment, segment + int(segments[-1]))
-            sources, found = store.lines(*stretch)
-            tree, segment = stretch[0].stop, stretch[1].stop
-            changes = np.flatnonzero((held[1:] != held[:-1]) | (rows["file"][1:] != rows["file"][:-1])) + 1
-            for first, end in pairwise([0, *changes.tolist(), len(rows)]):
-                file, side = files[int(rows["file"][first])], bool(held[first])
-                own = sources[trees[first] : trees[end]]
-                if len(own):
-                    writer = held_out if side else train
-                    assert writer is not None
-                    writer.append(store.packed(own, found[segments[first] : segments[end]]), file)
-                counted = rows["characters"][first:end][rows["counted"][first:end]]
-                if characters := int(counted.sum()):
-                    ledger.count_text(file, characters, side)
+        with store.tokens() as tokens:
+            for rows, held in self._sided(split):
+                trees, segments = (np.concatenate([[0], np.cumsum(rows[name])]) for name in ("trees", "segments"))
+                stretch = slice(tree, tree + int(trees[-1])), slice(segment, segment + int(segments[-1]))
+                sources, found = store.lines(*stretch)
+                tree, segment = stretch[0].stop, stretch[1].stop
+                changes = np.flatnonzero((held[1:] != held[:-1]) | (rows["file"][1:] != rows["file"][:-1])) + 1
+                for first, end in pairwise([0, *changes.tolist(), len(rows)]):
+                    file, side = files[int(rows["file"][first])], bool(held[first])
+                    own = sources[trees[first] : trees[end]]
+                    if len(own):
+                        writer = held_out if side else train
+                        assert writer is not None
+                        writer.append(store.packed(own, found[segments[first] : segments[end]], tokens), file)
+                    counted = rows["characters"][first:end][rows["counted"][first:end]]
+                    if characters := int(counted.sum()):
+                        ledger.count_text(file, characters, side)
 
     def held_out(self, split: Split) -> Iterator[Source]:
         """Where the held-out rows stand, in reading order."""

@@ -10,7 +10,6 @@ from typing import Final
 from medicalgpt.data.records import Role
 from medicalgpt.errors import RenderError
 from medicalgpt.rendering.mosaic import Words
-from medicalgpt.rendering.verbatim_proof import writes_verbatim
 
 _SEQUENCES: Final = 256  # of roles that are kept
 _LONGEST: Final = 512  # turns of one
@@ -59,6 +58,10 @@ class Verbatim:
     @cached_property
     def proven(self) -> bool:
         """Whether the template writes words as they are."""
+        from medicalgpt.rendering.verbatim_proof import (
+            writes_verbatim,
+        )  # needs Jinja, which another process hardly does
+
         return writes_verbatim(self.source, self.given)
 
     def __getstate__(self) -> dict[str, object]:

@@ -9,7 +9,7 @@ import pytest
 from medicalgpt.data import patterns
 from medicalgpt.data.tool_schemas import MOST_DEPTH, MOST_TOOLS, MOST_VALUES, check_tools
 from medicalgpt.errors import DataError
-from medicalgpt.rendering.tool_formats.problems import CallChecker
+from medicalgpt.rendering.tool_formats.checker import CallChecker
 
 LIMIT = 5.0  # seconds on a busy machine; the budget is one
 

@@ -11,7 +11,7 @@ from tests.mutations import SEEDS, put_through
 from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.reader import read
 from medicalgpt.data.report import detect
-from medicalgpt.rendering.tool_formats.problems import CallChecker
+from medicalgpt.rendering.tool_formats.checker import CallChecker
 
 
 def test_damaged_rows_are_kept_or_refused_and_none_is_lost() -> None:

@@ -16,7 +16,7 @@ from medicalgpt.data.records import Dialogue, Message
 from medicalgpt.rendering.rows import render_dialogue
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.tool_formats import FORMATS, check_tools
-from medicalgpt.rendering.tool_formats.problems import CallChecker
+from medicalgpt.rendering.tool_formats.checker import CallChecker
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples" / "data" / "tools"
 

@@ -226,7 +226,7 @@ def test_data_that_changes_while_it_is_read_is_not_cached(
     whole = file.read_bytes()
     render = Renderer.render
 
-    def changing(self: Renderer, record: Record) -> Any:
+    def changing(self: Renderer, record: Record, encoded: Any = None) -> Any:
         if record.source.row == 5:
             match change:
                 case "more":
@@ -238,7 +238,7 @@ def test_data_that_changes_while_it_is_read_is_not_cached(
                     write(ward / "b.jsonl", questions(2))
                 case "gone":
                     file.unlink()
-        return render(self, record)
+        return render(self, record, encoded)
 
     monkeypatch.setattr(Renderer, "render", changing)
     with pytest.raises(DataError, match=r"changed while it was read|holds no data file"):

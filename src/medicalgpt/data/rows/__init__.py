@@ -8,7 +8,6 @@ from typing import TypeVar
 from medicalgpt.data.files import file_type
 from medicalgpt.data.passed_over import DOCUMENTS
 from medicalgpt.data.rows.arrow import arrow_rows
-from medicalgpt.data.rows.documents import document_rows
 from medicalgpt.data.rows.json_text import json_rows, jsonl_lines, jsonl_row, jsonl_rows
 from medicalgpt.data.rows.parquet import parquet_rows
 from medicalgpt.data.rows.reading import DETECTED, Reading
@@ -41,6 +40,8 @@ def _rows(path: Path, columns: Mapping[str, str], reading: Reading) -> Iterator[
     if kind == ".xlsx":
         return book_rows(path, columns)
     if kind in DOCUMENTS:
+        from medicalgpt.data.rows.documents import document_rows
+
         return document_rows(path, reading)
     if kind == ".parquet":
         return parquet_rows(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from medicalgpt.rendering.tool_formats.json_text import dump
-from medicalgpt.rendering.tool_formats.problems import CallChecker, CallProblem
+from medicalgpt.rendering.tool_formats.problems import CallProblem
 
 Call = dict[str, Any]
 """`{"name": …, "arguments": {…}}`, as records have it."""
@@ -75,6 +75,8 @@ class CallStream:
     def __init__(
         self, find: Find, tools: Sequence[Mapping[str, Any]] = (), new_id: Callable[[], str] = new_call_id
     ) -> None:
+        from medicalgpt.rendering.tool_formats.checker import CallChecker
+
         self.calls: list[Call] = []
         self.problems: list[CallProblem] = []
         self._find, self._new_id = find, new_id
