@@ -10,6 +10,7 @@ from medicalgpt.phi.rules import Rule
 from medicalgpt.phi.zh_names import DOUBLE, SINGLE
 
 _COMMON: Final = frozenset(words("en/common_words"))
+_GIVEN: Final = frozenset(words("zh/given_latin")).union(words("en/first_names"))
 _PEOPLE: Final = frozenset(words("zh/people_latin"))
 _DOCTORS: Final = r"(?:Dr|DR|Drs|Prof|PROF|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mdm|Madam|Nurse|Sister|Sr)\b\.?"
 _INITIALS: Final = r"[A-Z]\.?(?:[ -]?[A-Z]\.?){0,2}"
@@ -82,7 +83,6 @@ WORDS: Final = (
         re.compile(rf"(?<![A-Za-z]){_DOCTORS}\s?(?P<v>[A-Z]{{1,8}}(?:-[A-Z]{{2,8}})?)(?![A-Za-z'-])"),
         0.84,
         wanted=lambda v: len(v) > 1 and (_family(v) or hyphenated(v.casefold())),
-        needs="、",
     ),
     Rule(
         "initials behind a title",
@@ -92,7 +92,6 @@ WORDS: Final = (
         ),
         0.86,
         wanted=_initialed,
-        needs="、",
     ),
     Rule(
         "initials with stops",
@@ -102,7 +101,6 @@ WORDS: Final = (
         ),
         0.76,
         wanted=_initialed,
-        needs="、",
     ),
     Rule(
         "filed name",
@@ -149,11 +147,20 @@ BESIDE: Final = (
         "name in small letters",
         Kind.NAME,
         re.compile(
-            r"(?:拼音|英文(?:姓?名|名字)?|姓名|登[录錄]名|用[户戶]名?|[账帳][号號户戶]|操作[员員]|工[号號]|(?<![a-z])(?:name|user|username|login|operator|patient|doctor))[\"' ]{0,2}[:=]?[\"' ]{0,3}(?P<v>[a-z]{2,18}(?:[ _.-][a-z]{1,12}){0,2})(?![A-Za-z\d@])",
+            r"(?:拼音|英文(?:姓?名|名字)?|姓名|登[录錄]名|用[户戶]名?|[账帳][号號户戶]|操作[员員]|工[号號]|[人者员員师師]|[住][院][医醫]|主治|(?<![a-z])(?:name|user|username|login|operator|patient|doctor)(?=[\"' ]{0,2}[:=]))[\"' ]{0,2}[:=]?[\"' ]{0,3}(?P<v>[a-z]{2,18}(?:[ _.-][a-z]{1,12}){0,2})(?![A-Za-z\d@])",
             re.IGNORECASE,
         ),
         0.84,
-        wanted=lambda v: v.islower() and _pinyin(v),
+        wanted=lambda v: (v.islower() or (v.isupper() and len(v) > 5)) and _pinyin(v.casefold()),
+    ),
+    Rule(
+        "given name in letters among family and colleagues",
+        Kind.NAME,
+        re.compile(
+            r"(?P<v>[小老阿][A-Z][a-z]{1,9}|(?<![A-Za-z\d'-])[A-Z][a-z]{1,9}(?=\s?(?:[哥姐仔妹叔姨嫂]|[师師]傅|社工|同事|[护護][士师師理]|[药藥][师師])(?![妹]))|(?<=[仔女婦妇姐哥弟妹士工友事][ :])[A-Z][a-z]{1,9})(?![A-Za-z'-])"
+        ),
+        0.8,
+        wanted=lambda v: v.lstrip("小老阿").casefold() not in _COMMON or v.lstrip("小老阿").casefold() in _GIVEN,
     ),
 )
 """The same beside Chinese words."""

@@ -33,9 +33,7 @@ LONGEST: Final = 4
 
 
 def by_shape(text: str) -> list[Span]:
-    """Such names in a text in which ideographs are marks (`latin`); none in a text without them, which is another finder's."""
-    if "、" not in text:
-        return []
+    """Such names in a text in which ideographs are marks (`latin`)."""
     return [
         Span(start, end, Kind.NAME, "shape:name in letters", 0.74)
         for run in _RUN.finditer(text)
@@ -112,6 +110,8 @@ def _given(tokens: list[str], low: Sequence[str], listed: bool) -> bool:
 def _mixed(tokens: Sequence[str], low: Sequence[str]) -> bool:
     """An English given name before a Chinese surname; one of no list only before a surname that is no word and no syllable of many."""
     first, last = low
+    if first in SURNAMES and last in _GIVEN:  # LAU Amy
+        return first not in ("mo", "ho") and first not in _WORDS_TOO and first not in _COMMON and first not in _GIVEN
     if last not in SURNAMES and (last not in RARE or first not in _GIVEN):
         return False
     if first in _GIVEN:

@@ -108,6 +108,44 @@ RULES: Final = (
         wanted=_filled_in,
     ),
     Rule(
+        "child by a doubled name",
+        Kind.NAME,
+        re.compile(
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[的和与與跟找请請问問让讓]))(?P<v>({_HAN})\2)(?=[妈媽爸]|家[长長]|[奶爷爺姥]{{2}}|外[婆公]|今[天早晚]|昨[天晚]|小朋友|同[学學])"
+        ),
+        0.75,
+        wanted=lambda v: (
+            v[0]
+            not in "爸妈媽爷爺奶姥姨姑舅叔伯哥姐弟妹婆公宝寶娃常天日月年人家刚剛谢謝看想问問试試等好多少大小慢快太一二三三各每"
+        ),
+    ),
+    Rule(
+        "given name before kin",
+        Kind.NAME,
+        re.compile(
+            rf"(?:^|(?<=[^\u3400-\u9fff]))(?P<v>{_HAN}{{2}})(?=妈妈|媽媽|爸爸|[他她](?:[爸妈媽]|哥|姐|弟|妹)|[姐姊](?![妹夫])|哥(?!哥)|嫂|[伯叔](?![伯叔父母])|[妈媽爸](?:[^\u3400-\u9fff妈媽爸]|[说說話问問来來]))",
+            re.MULTILINE,
+        ),
+        0.75,
+        wanted=_given,
+        needs="妈媽爸他她姐姊哥嫂伯叔",
+    ),
+    Rule(
+        "familiar given name",
+        Kind.NAME,
+        re.compile(
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[仔工友屬属婿婆妹弟姐哥士叫]))(?P<v>阿{_HAN})(?=[伯叔姨嬸婶姐哥嫂婆公](?![伯叔姨]|[父母])|[,。]|[说說話讲講今昨同]|$)",
+            re.MULTILINE,
+        ),
+        0.75,
+        wanted=lambda v: (
+            v[1] not in "姨婆公伯叔爸妈媽爷爺哥姐嫂妹弟仔嬤嬷胶膠魏三司托拉的"
+            and not sort(simplified(v))
+            and GIVEN.get(simplified(v[1]), 0.0) > 0.5
+        ),
+        needs="阿",
+    ),
+    Rule(
         "given name behind a role",
         Kind.NAME,
         re.compile(
