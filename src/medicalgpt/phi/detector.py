@@ -40,8 +40,8 @@ from medicalgpt.phi.spans import Span
 
 LANGUAGES: Final = ("zh", "en")
 DETECTORS: Final = ("patterns", "names", "lac")
-_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
-"""A word in letters, in a text without ideographs."""
+_LETTERS: Final = re.compile(r"[^\W\d_][^\WA-Z\d_]|[^\W\d_]{2}[ ,./^-]{1,3}[^\W\d_]|[A-Z]\.|[A-Z]{2}[:,]? ?\d{5}")
+"""Letters that may be of a name or a street, in a text without ideographs: no CT, T3 or mRNA alone."""
 
 
 class Detector:

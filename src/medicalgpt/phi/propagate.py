@@ -67,7 +67,7 @@ def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[l
         [
             *_places(field, wanted),
             *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in called(field, surnames)),
-            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in familiar(field, lasts)),
+            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in (familiar(field, lasts) if lasts else ())),
             *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in somebody(field) if numbered),
         ]
         for field in fields

@@ -100,15 +100,18 @@ RULES: Final = (
     Rule(
         "establishment in a field",
         Kind.ORGANIZATION,
-        re.compile(rf"[\"|>\t](?P<v>{_C}{{2,10}}?{_WHAT})(?=[\"|<\t])"),
+        re.compile(rf"[\"|>](?P<v>{_C}{{2,10}}?{_WHAT})(?=[\"|<])"),
         0.8,
         wanted=one_of_them,
-        needs='"|>\t',
+        needs='"|>',
     ),
     Rule(
         "strong establishment",
         Kind.ORGANIZATION,
-        re.compile(rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?P<v>{_C}{{2,10}}?{_STRONG})", re.MULTILINE),
+        re.compile(
+            rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?=.{{3,14}}?[院寓所心園园库庫队隊厂廠行社店厅廳班校站场場部会會獄狱])(?P<v>{_C}{{2,10}}?{_STRONG})",
+            re.MULTILINE,
+        ),
         0.72,
         wanted=_stands_out,
     ),

@@ -15,7 +15,9 @@ RULES: Final = (
     Rule(
         "flat and building",
         Kind.ADDRESS,
-        re.compile(rf"(?<![\w/-])(?P<v>(?:{_UNIT})(?:,? (?:{_UNIT})){{0,3}}(?:,? {_PART}){{1,5}})(?![\w/])"),
+        re.compile(
+            rf"(?<![\w/-])(?=[FRUSBH\dGL])(?P<v>(?:{_UNIT})(?:,? (?:{_UNIT})){{0,3}}(?:,? {_PART}){{1,5}})(?![\w/])"
+        ),
         0.86,
         wanted=lambda v: bool(re.search(rf" (?:{_ENDS})\.?(?:,|$)", v)),
         needs="、",

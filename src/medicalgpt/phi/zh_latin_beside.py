@@ -12,7 +12,7 @@ from medicalgpt.phi.zh_names import DOUBLE, SINGLE
 _COMMON: Final = frozenset(words("en/common_words"))
 _GIVEN: Final = frozenset(words("zh/given_latin")).union(words("en/first_names"))
 _PEOPLE: Final = frozenset(words("zh/people_latin"))
-_DOCTORS: Final = r"(?:Dr|DR|Drs|Prof|PROF|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mdm|Madam|Nurse|Sister|Sr)\b\.?"
+_DOCTORS: Final = r"(?=[DPMNS])(?:Dr|DR|Drs|Prof|PROF|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mdm|Madam|Nurse|Sister|Sr)\b\.?"
 _INITIALS: Final = r"[A-Z]\.?(?:[ -]?[A-Z]\.?){0,2}"
 _TITLE: Final = r"\s?(?:姑娘|小姐|女士|先生|太太|[医醫][生师師]|大夫|[护護][士师師理]|主任|教授|同[学學]|老[师師]|[药藥][师師]|治[疗療][师師]|社工|[院校]?[长長])"
 _SIGNED: Final = r"(?:[签簽][名字署章]?|[审審]核|[报報]告|[记記][录錄]|[录錄]入|[经經]手|[执執]行|操作|[医醫][生师師]|[护護]士|[护護]理?[师師]|[术術]者|主刀|助手|[麻]醉|[Bb]y|[Ss]igned|[Aa]ttending|Op)\s?[:(]\s{0,2}"
@@ -60,7 +60,9 @@ RULES: Final = (
     Rule(
         "surname before sir",
         Kind.NAME,
-        re.compile(rf"(?P<v>(?:{DOUBLE})|[{SINGLE}])(?=\s?(?:[Ss]ir|SIR|[Mm]iss|MISS|[Mm]adam)(?![A-Za-z]))"),
+        re.compile(
+            rf"(?=[\u3400-\u9fff]{{1,2}}\s?[SsMm])(?P<v>(?:{DOUBLE})|[{SINGLE}])(?=\s?(?:[Ss]ir|SIR|[Mm]iss|MISS|[Mm]adam)(?![A-Za-z]))"
+        ),
         0.85,
         needs="rRsSmM",
     ),
@@ -115,7 +117,7 @@ WORDS: Final = (
         "name behind a word for a person",
         Kind.NAME,
         re.compile(
-            r"(?<![\w'-])(?:HCA|EN|WA|[Hh]elper|[Cc]arer|[Mm]aid|[Ii]nterpreter|[Tt]ranslator|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Mm]other|[Ff]ather|[Bb]rother|[Nn]iece|[Nn]ephew|[Nn]eighbou?r|[Ff]riend|[Ww]itness|NOK|[Ss]urgeon|[Aa]ssistant|[Cc]aregiver|[Ii]nformant)[: ]{1,2}(?P<v>[A-Z][a-z]{2,14}(?: [A-Z][a-z]{1,14}){1,2})(?![\w'-])"
+            r"(?<![\w'-])(?=[A-Za-z])(?:HCA|EN|WA|[Hh]elper|[Cc]arer|[Mm]aid|[Ii]nterpreter|[Tt]ranslator|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Mm]other|[Ff]ather|[Bb]rother|[Nn]iece|[Nn]ephew|[Nn]eighbou?r|[Ff]riend|[Ww]itness|NOK|[Ss]urgeon|[Aa]ssistant|[Cc]aregiver|[Ii]nformant)[: ]{1,2}(?P<v>[A-Z][a-z]{2,14}(?: [A-Z][a-z]{1,14}){1,2})(?![\w'-])"
         ),
         0.8,
         wanted=_strange,
@@ -142,6 +144,7 @@ BESIDE: Final = (
         ),
         0.84,
         wanted=_initialed,
+        needs=":(",
     ),
     Rule(
         "name in small letters",

@@ -124,7 +124,7 @@ RULES: Final = (
         "surname in capitals behind a word",
         Kind.NAME,
         re.compile(
-            rf"(?<![\w'-])(?:Dr|Drs|DR|Prof|Mr|Mrs|Ms|Miss|Mdm|Madam|Nurse|Sister|[Bb]y|[Pp]er|[Ww]ith|[Ff]rom|[Tt]o|[Vv]ia|[Ii]nform(?:ed)?|[Cc]all(?:ed)?|D/W|d/w|c/o|cc|[Aa]ttn|MO|HO|SMO|AC|NO|RN|APN|WM|NS|PT|OT|MSW)[.:]? {{1,2}}(?P<v>(?:(?:AU|OU|SZE) )?{_CAPS}(?: [A-Z][a-z]{{1,9}}){{0,2}})(?![\w'-])"
+            rf"(?<![\w'-])(?=[A-Za-z])(?:Dr|Drs|DR|Prof|Mr|Mrs|Ms|Miss|Mdm|Madam|Nurse|Sister|[Bb]y|[Pp]er|[Ww]ith|[Ff]rom|[Tt]o|[Vv]ia|[Ii]nform(?:ed)?|[Cc]all(?:ed)?|D/W|d/w|c/o|cc|[Aa]ttn|MO|HO|SMO|AC|NO|RN|APN|WM|NS|PT|OT|MSW)[.:]? {{1,2}}(?P<v>(?:(?:AU|OU|SZE) )?{_CAPS}(?: [A-Z][a-z]{{1,9}}){{0,2}})(?![\w'-])"
         ),
         0.85,
         wanted=_surname,
