@@ -13,7 +13,7 @@ of the tuning half around its notes and of the report half by themselves; no con
 portion to build on, with the carriers of `build`, `further` (phi_further.yaml) a third. `sixth` (phi_sixth.yaml, seed 6) stands in questions of CMMLU and
 abstracts of CSL, of the report half. These are used up: phi_fit.py reads their templates, names and texts, but not `tune`'s reported half; its --left-out
 fits without some of them, so that they can be measured on. `seventh` (phi_seventh.yaml, seed 7) stands in the subjects and abstracts of the tuning half,
-which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses; it is used up for dates and numbers.
+which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses; it is used up.
 `eighth` (phi_eighth.yaml, seed 8) has everyday forms by a fourth author, as blind; its carriers are questions on health of SafetyBench and on food of CMMLU and abstracts of
 CSL near medicine, of the tuning half, which no portion used. No exam questions are left: those measured with it are the sixth's.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.

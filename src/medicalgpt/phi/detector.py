@@ -1,7 +1,7 @@
 """From texts to the personal data in them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from medicalgpt.errors import ConfigError
@@ -20,12 +20,17 @@ from medicalgpt.phi import (
     zh_codes,
     zh_contacts,
     zh_dates,
+    zh_establishments,
+    zh_hk_addresses,
     zh_institutions,
+    zh_latin_beside,
+    zh_latin_names,
     zh_names,
     zh_numbers,
     zh_places,
     zh_romanized,
     zh_short_dates,
+    zh_short_names,
 )
 from medicalgpt.phi.fold import fold, latin
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
@@ -35,8 +40,8 @@ from medicalgpt.phi.spans import Span
 
 LANGUAGES: Final = ("zh", "en")
 DETECTORS: Final = ("patterns", "names", "lac")
-_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
-"""A word in letters, in a text without ideographs."""
+_LETTERS: Final = re.compile(r"[^\W\d_][^\WA-Z\d_]|[^\W\d_]{2}[ ,./^-]{1,3}[^\W\d_]|[A-Z]\.|[A-Z]{2}[:,]? ?\d{5}")
+"""Letters that may be of a name or a street, in a text without ideographs: no CT, T3 or mRNA alone."""
 
 
 class Detector:
@@ -73,7 +78,7 @@ class Detector:
                 )
             lac.require()
         self._rules, self._latin, self._words = _rules(self.languages, self.detectors)
-        self._listed = [en_places.by_list, en_names.by_lists] if {"en"} <= {*languages} and "names" in detectors else []
+        self._listed: list[Callable[[str], list[Span]]] = _finders(self.languages) if "names" in detectors else []
         self._network = "lac" in detectors
         self._batched: list[Finder] = [*more, *map(by_name, foreign)]
 
@@ -111,6 +116,12 @@ class Detector:
         return zh_classics.without_classics(folded, spans)
 
 
+def _finders(languages: Sequence[str]) -> list[Callable[[str], list[Span]]]:
+    """What looks through words in Latin letters and is no pattern."""
+    found: list[Callable[[str], list[Span]]] = [en_places.by_list, en_names.by_lists] if "en" in languages else []
+    return [*found, *([zh_latin_names.by_shape] if "zh" in languages else [])]
+
+
 def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Rule, ...], ...]:
     """The patterns of these languages; apart from them those to which a Chinese character before or behind is a border, and of
     these, those of words in Latin letters. Addresses of the net are the same for all: a Chinese record holds e-mail addresses too."""
@@ -128,16 +139,29 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
                 *zh_short_dates.RULES,
                 *zh_places.RULES,
                 *zh_institutions.RULES,
+                *zh_establishments.RULES,
             ]
             if "zh" in languages
             else []
         )
         rules += en_numbers.RULES if "en" in languages else ()
         latin_rules += en_dates.RULES if "en" in languages else ()
+        words += zh_hk_addresses.RULES if "zh" in languages else ()
         words += [*en_streets.RULES, *en_places.RULES, *en_abroad.RULES] if "en" in languages else []
     if "names" in detectors:
-        rules += (*zh_names.RULES, *zh_called.RULES, *zh_romanized.BESIDE) if "zh" in languages else ()
-        words += zh_romanized.RULES if "zh" in languages else ()
+        rules += (
+            (
+                *zh_names.RULES,
+                *zh_called.RULES,
+                *zh_short_names.RULES,
+                *zh_romanized.BESIDE,
+                *zh_latin_beside.RULES,
+                *zh_latin_beside.BESIDE,
+            )
+            if "zh" in languages
+            else ()
+        )
+        words += (*zh_romanized.RULES, *zh_latin_beside.WORDS) if "zh" in languages else ()
         words += en_names.RULES if "en" in languages else ()
     return tuple(rules), tuple(latin_rules), tuple(words)
 

@@ -43,7 +43,7 @@ RULES: Final = (
         "street of a Romance or Slavic name",
         Kind.ADDRESS,
         re.compile(
-            rf"(?<![\w-])(?<!et )(?:\d{{1,5}}[, ]{{1,2}})?{_BEGINS} (?:{_W} ){{1,4}}\d{{1,4}}[A-Za-z]?(?!\w){_REST}"
+            rf"(?!、)(?<![\w-])(?<!et )(?:\d{{1,5}}[, ]{{1,2}})?{_BEGINS} (?:{_W} ){{1,4}}\d{{1,4}}[A-Za-z]?(?!\w){_REST}"
         ),
         0.75,
     ),

@@ -21,7 +21,7 @@ _LINK: Final = r"(?:(?:de|del|della|van|von|der|den|la|le|bin|ibn|al|el|da|dos|d
 _REST: Final = rf"(?:[ ]{_LINK}(?:{_WORD}|{_INITIAL}))"
 _SUFFIX: Final = r"(?:,?[ ](?:Jr|Sr|II|III|IV)\b\.?)?"
 _FULL: Final = rf"(?:{_WORD}|{_INITIAL}){_REST}{{0,3}}{_SUFFIX}"
-_TITLE: Final = r"(?:Mr|Mrs|Ms|Miss|Mx|Dr|Drs|Prof|Doctor|Professor|Nurse|Rev|Sgt|Capt|Lt|Judge|Sir|Madam|MR|MRS|MS|DR|mr|mrs|ms|dr|Aunt|Uncle|Grandma|Grandpa)\b\.?"
+_TITLE: Final = r"(?=[A-Za-z])(?:Mr|Mrs|Ms|Miss|Mx|Dr|Drs|Prof|Doctor|Professor|Nurse|Rev|Sgt|Capt|Lt|Judge|Sir|Madam|MR|MRS|MS|DR|mr|mrs|ms|dr|Aunt|Uncle|Grandma|Grandpa)\b\.?"
 _FILED: Final = (
     r"(?:(?:[Nn]ame|NAME|[Ss]igned(?: by)?|[Cc]ontact|[Nn]ext of kin|NOK|[Rr]eferred by|[Dd]ictated by|[Aa]uthor|[Cc]c|CC|[Aa]ttn|[Dd]ear|"
     r"[Ee]mployer)(?: [Nn]ame)?)"
@@ -32,7 +32,7 @@ _PEOPLE: Final = (
 )
 _NAME: Final = rf"(?P<v>{_WORD},[ ]?{_WORD}(?:[ ]{_INITIAL})?|{_FULL}|[A-Z]{{2,20}}(?:,?[ ][A-Z]{{1,20}}){{1,2}})"
 _ANNOUNCES: Final = (
-    r"(?:[Nn]amed|[Cc]alled|[Nn]ame is|[Dd]ear|[Hh]i|[Hh]ello|[Rr]egards|[Ss]incerely|[Pp]atient|PATIENT|[Pp]ts?|PT|[Cc]lient|[Cc]ase of|[Rr]egarding|[Rr]e|[Ff]or|[Ll]ike|[Aa]bout|[Ww]ith|[Bb]y|[Ff]rom|[Ss]ee|[Pp]er|[Mm]other|[Ff]ather|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Ss]ister|[Bb]rother|[Ff]riend|[Cc]aregiver|[Ss]pouse|"
+    r"(?=[A-Za-z])(?:[Nn]amed|[Cc]alled|[Nn]ame is|[Dd]ear|[Hh]i|[Hh]ello|[Rr]egards|[Ss]incerely|[Pp]atient|PATIENT|[Pp]ts?|PT|[Cc]lient|[Cc]ase of|[Rr]egarding|[Rr]e|[Ff]or|[Ll]ike|[Aa]bout|[Ww]ith|[Bb]y|[Ff]rom|[Ss]ee|[Pp]er|[Mm]other|[Ff]ather|[Ww]ife|[Hh]usband|[Ss]on|[Dd]aughter|[Ss]ister|[Bb]rother|[Ff]riend|[Cc]aregiver|[Ss]pouse|"
     r"[Ff]emale|[Mm]ale|[Ww]oman|[Mm]an|[Bb]oy|[Gg]irl|[Cc]hild|[Ii]nfant|[Ii]ndividual|[Pp]erson|yo|y/o|yo[MF]|[MF])"
 )
 _AFTER_NAME: Final = re.compile(

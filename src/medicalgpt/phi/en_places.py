@@ -126,7 +126,7 @@ RULES: Final = (
     Rule(
         "known hospital",
         Kind.ORGANIZATION,
-        re.compile(rf"(?<![\w'-])(?:{_HOSPITALS})(?![\w-])(?:[ ](?:{_HEAD}|{CAP})){{0,3}}{_AFTER}"),
+        re.compile(rf"(?<![\w'-])(?!、)(?:{_HOSPITALS})(?![\w-])(?:[ ](?:{_HEAD}|{CAP})){{0,3}}{_AFTER}"),
         0.78,
     ),
     Rule(

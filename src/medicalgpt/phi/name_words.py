@@ -4,7 +4,7 @@ All of it is looked up once a text; what asks about a possible name then reads o
 """
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -28,18 +28,22 @@ LONGEST: Final = 4
 """Characters of the words that are looked up; a few of medicine have one more."""
 
 
-def standing(text: str, known: Container[str], longest: int = LONGEST) -> Iterator[tuple[int, int]]:
-    """Places of known words of two to `longest` characters."""
-    for size in range(2, longest + 1):
-        for at in range(len(text) - size + 1):
-            if text[at : at + size] in known:
-                yield at, at + size
+def _parts(text: str) -> list[list[str]]:
+    """All runs of two characters of a text in order, all of three, and so on to one more than `LONGEST`."""
+    return [[text[at : at + size] for at in range(len(text) - size + 1)] for size in range(2, LONGEST + 2)]
 
 
-def across(text: str, known: Container[str], longest: int = LONGEST) -> bytearray:
-    """At which places known words stand across: 1 a place between two characters, or 0."""
-    found = bytearray(len(text) + 1)
-    for start, end in standing(text, known, longest):
+def _standing(parts: list[list[str]], known: frozenset[str], longest: int = LONGEST) -> Iterator[tuple[int, int]]:
+    """Places of known words of two to `longest` characters; most lists of words have none in a text, which is asked first."""
+    for size, runs in enumerate(parts[: longest - 1], 2):
+        if found := known.intersection(runs):
+            yield from ((at, at + size) for at, run in enumerate(runs) if run in found)
+
+
+def _across(size: int, places: Iterable[tuple[int, int]]) -> bytearray:
+    """At which places of `size` characters words stand across: 1 a place between two characters, or 0."""
+    found = bytearray(size + 1)
+    for start, end in places:
         found[start + 1 : end] = b"\x01" * (end - start - 1)
     return found
 
@@ -59,19 +63,22 @@ class Known:
     @classmethod
     def of(cls, text: str, plain: str) -> Self:
         """What stands in a text; `plain`: its characters simplified."""
-        everyday = across(plain, SELDOM)
-        for start, end in standing(plain, OFTEN):
+        size, parts = len(plain), _parts(plain)
+        everyday = _across(size, _standing(parts, SELDOM))
+        for start, end in _standing(parts, OFTEN):
             everyday[start + 1 : end] = b"\x02" * (end - start - 1)
-        people, begun, behind = across(plain, PERSONS), bytearray(len(plain) + 1), bytearray(len(plain) + 1)
-        for start, end in standing(plain, CALLED_WORDS):
+        persons = list(_standing(parts, PERSONS))
+        people, begun, behind = _across(size, persons), bytearray(size + 1), bytearray(size + 1)
+        for start, end in _standing(parts, CALLED_WORDS):
             people[start + 1 : end] = b"\x01" * (end - start - 1)
             begun[start + 1] = 1
-        for _, end in standing(plain, PERSONS):
+        for _, end in persons:
             behind[end] = 1
+        inside = _across(size, _standing(parts if text == plain else _parts(text), INSIDE, LONGEST + 1))
         called = bytearray(len(plain) + 1)
         for match in _CALLED.finditer(plain):
             called[match.start()] = 1
-        return cls(across(text, INSIDE, LONGEST + 1), people, everyday, begun, called, behind)
+        return cls(inside, people, everyday, begun, called, behind)
 
 
 def sort(word: str) -> str | None:

@@ -49,6 +49,7 @@ RULES: Final = (
             re.IGNORECASE,
         ),
         0.9,
+        needs=":",
     ),
     Rule(
         "mac",

@@ -11,13 +11,15 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.spans import Span, merged, tidied
-from medicalgpt.phi.zh_called import called, surname_of
+from medicalgpt.phi.zh_called import called, familiar, somebody, surname_of
 
 SOURCE: Final = "propagated"
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _PART: Final = re.compile(r"[^\W\d_][^\W\d_'-]{2,30}")
 _BY_CHANCE: Final = frozenset({Kind.DATE, Kind.AGE, Kind.ADDRESS, Kind.ORGANIZATION})
 """Kinds whose values may stand somewhere without telling of the same thing."""
+_WORDLIKE: Final = _BY_CHANCE | {Kind.NAME, Kind.URL, Kind.OTHER_ID}
+"""Kinds that are no number of a person for certain."""
 LONGEST: Final = 64
 """Characters of a value that is looked for again; longer ones are addresses with all their parts."""
 SURE: Final = 0.7
@@ -58,10 +60,15 @@ def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[l
         for value, kind in wanted.items()
         if kind is Kind.NAME and 1 < len(value) < 5 and _all_han(value)
     }
+    full = [value for value, kind in wanted.items() if kind is Kind.NAME and 2 < len(value) < 5 and _all_han(value)]
+    lasts = {char for value in full for char in (surname_of(value), value[-1])}
+    numbered = any(span.kind not in _WORDLIKE for found in spans for span in found)
     return [
         [
             *_places(field, wanted),
             *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in called(field, surnames)),
+            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in (familiar(field, lasts) if lasts else ())),
+            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in somebody(field) if numbered),
         ]
         for field in fields
     ]

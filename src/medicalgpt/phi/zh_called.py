@@ -9,6 +9,7 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.name_words import sort
 from medicalgpt.phi.rules import Rule
 from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, DOUBLE, NO_ONE, SINGLE, SURNAMES, THEN, WEAK
+from medicalgpt.phi.zh_roles import ROLES
 
 _FIRM: Final = "".join(name for name in SINGLE if name not in WEAK)
 _FAINT: Final = "".join(name for name in SINGLE if name in WEAK)
@@ -33,10 +34,32 @@ def _apart(match: re.Match[str]) -> bool:
     return len(surname) > 1 or not any(sort(simplified(text[start : start + n])) for n in (2, 4))
 
 
-def _familiar(match: re.Match[str]) -> bool:
-    """Whether 小薛 is no word, and none begins with its surname."""
+_PLACES: Final = frozenset(["中心", "医院", "醫院", "病区", "病區", "病房", "诊所", "診所"])
+_ROLE: Final = re.compile(rf"(?:{ROLES})$")
+
+
+def _behind_role(match: re.Match[str]) -> bool:
+    """A surname behind a role or an institution and before a title, also one that mostly is a word: 班主任查老师, 中心计老师."""
     text, (start, end) = match.string, match.span("v")
-    return not any(sort(simplified(text[a:b])) for a, b in ((start, end), (end - 1, end + 1), (start, end + 1)))
+    if text[start] in _NOBODY or any(sort(simplified(text[start : end + n])) for n in (1, 2, 3)):
+        return False
+    if text[max(0, start - 2) : start] in _PLACES:
+        return True
+    if not _ROLE.search(text, max(0, start - 6), start):
+        return False
+    return not any(sort(simplified(text[start - n : end])) for n in (1, 2))
+
+
+_ITEM: Final = re.compile(r"(?:[\u2460-\u2473]|\d[.、)])\s?$")
+"""The number of an item of a list."""
+
+
+def _familiar(match: re.Match[str]) -> bool:
+    """Whether 小薛 is no word or an item of a list, and none begins with its surname."""
+    text, (start, end) = match.string, match.span("v")
+    if any(sort(simplified(text[a:b])) for a, b in ((end - 1, end + 1), (start, end + 1))):
+        return False
+    return not sort(simplified(text[start:end])) or bool(_ITEM.search(text, max(0, start - 3), start))
 
 
 _NOBODY: Final = frozenset(
@@ -55,8 +78,9 @@ _BEHIND: Final = re.compile(rf"(?<=[\u3400-\u9fff])(?:{TITLED}|{SHORT}|某)")
 
 
 def surname_of(name: str) -> str:
-    """The surname of a full name in Chinese characters."""
-    return name[:2] if len(name) > 2 and name[:2] in SURNAMES else name[:1]
+    """The surname of a full name in Chinese characters; of four, where two are surnames, both: 陳林美玉."""
+    both = len(name) == 4 and name[0] in SURNAMES and name[1] in SURNAMES
+    return name[:2] if both or (len(name) > 2 and name[:2] in SURNAMES) else name[:1]
 
 
 def called(text: str, surnames: Container[str]) -> Iterator[tuple[int, int]]:
@@ -66,6 +90,40 @@ def called(text: str, surnames: Container[str]) -> Iterator[tuple[int, int]]:
         size = next((n for n in (2, 1) if n <= end and text[end - n : end] in surnames), 0)
         if size and not sort(simplified(text[max(0, end - size - 1) : end])):
             yield end - size, end
+
+
+_FAMILIAR: Final = re.compile(
+    r"(?:(?<=[^大])[小阿老](?P<a>[\u3400-\u9fff])|(?P<b>[\u3400-\u9fff])(?=(?:[哥姐姊妹嫂叔姨伯婶嬸仔]|[老总總工])(?![弟妹哥姐夫家们們子女儿兒媳师師是]))|(?P<c>[\u3400-\u9fff])(?=[Ss]ir|SIR))"
+)
+
+
+def familiar(text: str, characters: Container[str]) -> Iterator[tuple[int, int]]:
+    """Where somebody is called by one of some characters, a surname or the last of a name: 阿玲, 玲姐."""
+    for match in _FAMILIAR.finditer(text):
+        start, end = match.span(match.lastgroup or 0)
+        whole = match.start(), match.end() if match["a"] else end + 1
+        if text[start] in characters and not any(
+            sort(simplified(text[a:b]))
+            for a, b in (whole, (start - 1, end), (start, end + 2))
+            if (a >= 0 and not match["a"]) or (a, b) == whole
+        ):
+            yield whole[0] if match["a"] else start, end
+
+
+ROLE_ENDS: Final = frozenset("士生师師员員工者")
+"""How words for staff end."""
+_SOMEBODY: Final = re.compile(
+    rf"(?P<v>[{SINGLE}])(?=某(?![些种種个個处處日院年月地项項类類天一人省市县縣医醫公校区區单單病药藥]))"
+)
+
+
+def somebody(text: str) -> Iterator[tuple[int, int]]:
+    """Surnames before 某, which tell of somebody in a document that holds numbers of people: 护士钟某."""
+    for match in _SOMEBODY.finditer(text):
+        start, end = match.span()
+        behind_role = text[max(0, start - 1) : start] in ROLE_ENDS
+        if (match.group() in _FIRM or behind_role) and not sort(simplified(text[max(0, start - 1) : end])):
+            yield start, end
 
 
 RULES: Final = (
@@ -103,13 +161,13 @@ RULES: Final = (
         Kind.NAME,
         re.compile(rf"(?P<v>(?:{DOUBLE})|[{SINGLE}])(?={TITLED}|{SHORT})"),
         0.75,
-        fits=_apart,
+        fits=lambda match: _apart(match) or _behind_role(match),
     ),
     Rule(
         "familiar name of a weak surname",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[护護]士|[医醫]生|同事))(?P<v>[小老][{_FAINT}])(?=[今昨又也说說就给給和与與,、。]|\s[周今昨])"
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[护護]士|[医醫]生|同事|村[医醫]|工友|室友|病友|[邻鄰]居))(?P<v>[小老][{_FAINT}])(?=[今昨又也说說就给給和与與送,、。]|\s[周今昨])"
         ),
         0.73,
         wanted=lambda v: not sort(simplified(v)),
@@ -119,7 +177,7 @@ RULES: Final = (
         "familiar name by a surname",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者]))(?P<v>[小老阿][{_FIRM}])(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接])"
+            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者医醫工书書的组組班]))(?P<v>[小老阿][{_FIRM}])(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接])"
         ),
         0.75,
         fits=_familiar,

@@ -17,16 +17,16 @@ _CARE: Final = (
     r"(?:[医醫][学學疗療]|防治|防[疗療]|保健|[护護]理|康[复復]|[卫衛]生|急救|血液|[体體][检檢]|健康|[妇婦]幼|[产產]后|月子|[长長]照|托育|疾病控制|疾病[预預]防控制|疾控|透析|口腔|[检檢][验驗]|[诊診][断斷]|[养養]老|助[产產]|美容|日[间間](?:[护護]理|照[顾顧料])?)中心|血站|防[疫治]站|防治[院所])"
 )
 """What cares for people."""
-_ORG: Final = (
+ORG: Final = (
     rf"(?:{_CARE}|分院|(?:股份)?有限(?:[责責]任)?公司|公司|集[团團]|工厂|工廠|[机電电]厂|大学|大學|学院|學院|中学|中學|小学|小學|[国國][小中](?=$|[^\u3400-\u9fff])|农场|農場|林场|林場|牧场|煤矿|商场|商場|部队|部隊|高中|幼[儿兒稚][园園]|学校|學校|研究所|研究院|派出所|公安局|税务局|教育局|财政局|"
     r"银行|銀行|超市|酒店|[宾賓][馆館]|[饭飯][店馆館]|餐[厅廳]|[药藥][店房局]|[饼餅]店|面包店|商店|商行|合作社|事[务務]所|工作室|服[务務][部站]|管理[处處]|街道[办辦](?:事[处處])?|支行|分行|分局|村委会|居委会|厂|廠|局)"
 )
 _GENERIC: Final = words("zh/org_generic")
 _HAN_NAME: Final = r"[\u3400-\u9fff]{2,3}"
 _VAGUE: Final = re.compile(
-    r"(?:当地|當地|附近|正规|正規|三甲|大|专科|專科|各|某|上级|县|市|省|我|你|您|他|她|这|這|那|别的|其[他它]|一家|几家|外地|本地|社[区區]|公立|私立|[综綜]合|地方|好的|普通|相[关關]|[专專][业業]|有|去|到|在|自治区|医科|中医药|基[层層]|[乡鄉][镇鎮]|[农農]村|各[级級]|[国國][内内]|民[办營营])"
+    r"(?:当地|當地|附近|正规|正規|三甲|大(?=[医醫公工学學型商])|专科|專科|各|某|上级|县|市|省|我|你|您|他|她|这|這|那|别的|其[他它]|一家|几家|外地|本地|社[区區]|公立|私立|[综綜]合|地方|好的|普通|相[关關]|[专專][业業]|有|去|到|在|自治区|医科|中医药|基[层層]|[乡鄉][镇鎮]|[农農]村|各[级級]|[国國][内内]|民[办營营])"
 )
-_ENDS: Final = re.compile(rf"{_ORG}$")
+_ENDS: Final = re.compile(rf"{ORG}$")
 _LEADS: Final = re.compile(
     r"^(?:.*(?:曾|同期|期[间間]|前往|送抵|送往|[转轉][诊診]|[转轉]至|[转轉]入|[转轉]出|[院单單][所位]|建[议議]|目前|[现現]在?|原|起|至|已|先|后|後|再|均|都|都是|是|由|赴|入|[经經]|[于於]|到|在|去|[从從]|[为為]|及|和|[与與]))(?=.)"
 )
@@ -44,7 +44,7 @@ _CHATTER: Final = re.compile(
 """What tells that an institution is spoken of and not named."""
 
 
-def _named(value: str) -> bool:
+def one_of_them(value: str) -> bool:
     """Whether an institution's name says which one it is."""
     return (
         value not in _GENERIC
@@ -58,7 +58,7 @@ def _named(value: str) -> bool:
 
 def institution(value: str) -> bool:
     """The same for what a network calls an institution: it must end like one, too."""
-    return _named(value) and bool(_ENDS.search(value))
+    return one_of_them(value) and bool(_ENDS.search(value))
 
 
 def _made_of(value: str, everyday: bool) -> bool:
@@ -72,10 +72,15 @@ def _made_of(value: str, everyday: bool) -> bool:
     return whole[-1]
 
 
+def distinct(value: str) -> bool:
+    """Whether the name of an institution holds a place, or what is no everyday word."""
+    return one_of_them(value) and (bool(_PLACE.match(value)) or not _made_of(value, True))
+
+
 def _anywhere(value: str) -> bool:
-    """Whether an institution's name that nothing announces says which one it is: it holds a place, or what is no everyday word."""
+    """Whether an institution's name that nothing announces says which one it is."""
     value = _LEADS.sub("", value)
-    return _named(value) and not _CHATTER.search(value) and (bool(_PLACE.match(value)) or not _made_of(value, True))
+    return distinct(value) and not _CHATTER.search(value)
 
 
 RULES: Final = (
@@ -83,19 +88,19 @@ RULES: Final = (
         "labeled unit",
         Kind.ORGANIZATION,
         re.compile(
-            r"(?:工作|就[职職]|所在|送[检檢]|就[读讀]|服[务務])?(?:[单單]位|[学學]校|公司|[雇僱]主|院所|[医醫]院|[转轉][入出]|[机機][构構])(?:名[称稱])?\s{0,2}:\s{0,4}(?P<v>[^\W_][^\n,;。、:]{1,30}?)(?=[\n,;。、]|\s|$|\s?\S{2,6}:)"
+            r"(?:工作|就[职職]|所在|送[检檢]|就[读讀]|服[务務])?(?:[单單]位|[学學]校|公司|[雇僱]主|院所|[医醫]院|[转轉][入出]|[机機][构構])(?:名[称稱])?\s{0,2}:\s{0,4}(?P<v>[^\W_][^\n,;。、:]{1,30}?)(?=[\n,;。、]|\s|$|\s?[^\s,;。、:]{2,6}:)"
         ),
         0.85,
-        wanted=_named,
+        wanted=lambda v: one_of_them(v) and bool(re.search(r"[\u3400-\u9fff]{2}|[A-Za-z]{3}", v)),
     ),
     Rule(
         "institution of a visit",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:在|到|去了?|[从從]|送|送至|送抵|送往|送[达達]|[转轉]至|[转轉][诊診]至?|就是|[于於]|[(（])(?P<v>{_O}{{2,14}}?{_ORG})(?=[)）,。、;]|$|\s|那|行|{_HAN_NAME}[处處]|住院|看|就[诊診]|治[疗療]|[检檢]查|做|复查|複查|手[术術]|工作|上班|任教|上[学學]|[读讀][书書]|[门門][诊診]|的|[确確][诊診]|[诊診][断斷])"
+            rf"(?:在|到|去了?|[从從]|送|送至|送抵|送往|送[达達]|[转轉]至|[转轉][诊診]至?|就是|[于於]|[(（])(?P<v>{_O}{{2,14}}?{ORG})(?=[)）,。、;]|$|\s|那|行|{_HAN_NAME}[处處]|住院|看|就[诊診]|治[疗療]|[检檢]查|做|复查|複查|手[术術]|工作|上班|任教|上[学學]|[读讀][书書]|[门門][诊診]|的|[确確][诊診]|[诊診][断斷])"
         ),
         0.72,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "care anywhere",
@@ -109,55 +114,55 @@ RULES: Final = (
         "works at",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:[单單]位|就[职職](?:于|於)?|任[职職](?:于|於)|[工做]作?(?:于|於)|供[职職](?:于|於)|就[读讀](?:于|於)?|[毕畢][业業](?:于|於)|受[雇僱](?:于|於)|任教(?:于|於)?|上班(?:于|於)|[从從][业業](?:于|於)|打工(?:于|於)|[来來]自)\s?(?P<v>{_O}{{2,14}}?{_ORG})"
+            rf"(?:[单單]位|就[职職](?:于|於)?|任[职職](?:于|於)|[工做]作?(?:于|於)|供[职職](?:于|於)|就[读讀](?:于|於)?|[毕畢][业業](?:于|於)|受[雇僱](?:于|於)|任教(?:于|於)?|上班(?:于|於)|[从從][业業](?:于|於)|打工(?:于|於)|[来來]自)\s?(?P<v>{_O}{{2,14}}?{ORG})"
         ),
         0.85,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "works for",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?<![\u3400-\u9fff])(?P<v>{_O}{{2,14}}?{_ORG})(?=[职職][工员員]|[员員]工|工人|[学學]生|教[师師]|老[师師]|[会會][计計]|司[机機]|保安|[厨廚][师師]|主管|[经經]理|院[长長]|校[长長院友]|退休|[负負][责責]人|[家宿]舍|同事|[业業][务務]员|在?[职職]|住民|院友|[学學][员員])"
+            rf"(?<![\u3400-\u9fff])(?P<v>{_O}{{2,14}}?{ORG})(?=[职職][工员員]|[员員]工|工人|[学學]生|教[师師]|老[师師]|[会會][计計]|司[机機]|保安|[厨廚][师師]|主管|[经經]理|院[长長]|校[长長院友]|退休|[负負][责責]人|[家宿]舍|同事|[业業][务務]员|在?[职職]|住民|院友|[学學][员員])"
         ),
         0.78,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "place of work",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:在|[于於]|[从從])(?P<v>{_O}{{2,14}}?{_ORG})(?=上班|工作|打工|任教|任[职職]|[读讀][书書]|上[学學]|就[读讀职職]|做|[当當]|[实實][习習]|[值当當][班夜]|吃|住|搬|被|[发發]生|昏倒|[晕暈]倒|跌|摔)"
+            rf"(?:在|[于於]|[从從])(?P<v>{_O}{{2,14}}?{ORG})(?=上班|工作|打工|任教|任[职職]|[读讀][书書]|上[学學]|就[读讀职職]|做|[当當]|[实實][习習]|[值当當][班夜]|吃|住|搬|被|[发發]生|昏倒|[晕暈]倒|跌|摔)"
         ),
         0.8,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "institution behind a verb",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:反映|投[诉訴]|起[诉訴]|控告|[举舉][报報]|状告|[^自代主口倾申上]诉|隶属|[隸]屬|挂靠|前往|[赶趕]到|[赶趕]往|抵[达達]|[转轉]入|[转轉]往|[转轉]到|[调調]到|借[调調]到|[供任][职職]|受聘|[毕畢][业業]|[联聯][系繫]|致[电電]|由|被|向|[与與]|和|、)(?P<v>{_O}{{2,12}}?{_ORG})"
+            rf"(?:反映|投[诉訴]|起[诉訴]|控告|[举舉][报報]|状告|[^自代主口倾申上]诉|隶属|[隸]屬|挂靠|前往|[赶趕]到|[赶趕]往|抵[达達]|[转轉]入|[转轉]往|[转轉]到|[调調]到|借[调調]到|[供任][职職]|受聘|[毕畢][业業]|[联聯][系繫]|致[电電]|由|被|向|[与與]|和|、)(?P<v>{_O}{{2,12}}?{ORG})"
         ),
         0.74,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "institution for itself",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff]))(?P<v>{_O}{{2,12}}?{_ORG})(?=$|[^\u3400-\u9fff]|一案|[处處]|[医醫][师師]|[医醫]生)"
+            rf"(?:^|(?<=[^\u3400-\u9fff]))(?P<v>{_O}{{2,12}}?{ORG})(?=$|[^\u3400-\u9fff]|一案|[处處]|[医醫][师師]|[医醫]生)"
         ),
         0.72,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "named institution",
         Kind.ORGANIZATION,
         re.compile(
-            rf"{KNOWN_FIRST}(?:{PROVINCE}|{CITY})(?:省|市|[县縣区區])?{W}{{0,12}}?(?:区{W}{{0,10}}?)?(?P<end>{_ORG})"
+            rf"{KNOWN_FIRST}(?:{PROVINCE}|{CITY})(?:省|市|[县縣区區])?{W}{{0,12}}?(?:区{W}{{0,10}}?)?(?P<end>{ORG})"
         ),
         0.75,
-        wanted=_named,
+        wanted=one_of_them,
     ),
     Rule(
         "numbered institution",

@@ -179,6 +179,15 @@ RULES: Final = (
         0.9,
     ),
     Rule(
+        "vehicle identification",
+        Kind.VEHICLE,
+        zh_labeled(
+            r"[车車]架(?:号码|號碼|号|號)?|[车車]身[号號][码碼]|(?:VIN|Vin|vin)[码碼]?",
+            r"[A-HJ-NPR-Z\d]{17}(?![A-Za-z\d])",
+        ),
+        0.93,
+    ),
+    Rule(
         "plate of taiwan",
         Kind.VEHICLE,
         re.compile(

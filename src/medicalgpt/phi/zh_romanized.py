@@ -17,6 +17,8 @@ _CANTON: Final = re.compile(
 _WORDS: Final = words("en/common_words")
 _NOT: Final = words("zh/not_names_latin")
 """Places, authors of the classics and words of Chinese medicine that look alike."""
+_PLACES: Final = words("zh/places_latin")
+_PEOPLE: Final = words("zh/people_latin")
 _MEDICINES: Final = frozenset(["tang", "san", "pian", "jiao", "decoction", "powder", "pill", "capsule", "granule"])
 _W: Final = r"(?:[A-Z][a-zü]{1,10}|[A-Z]{2,10})"
 
@@ -30,6 +32,8 @@ def _pinyin_name(value: str) -> bool:
     if value.casefold() in _NOT or value.casefold().rpartition(" ")[2] in _MEDICINES:
         return False
     first, last = re.split(r",? ", value, maxsplit=1)
+    if first.casefold() in _PEOPLE:
+        return False
     for surname, given in ((first, last), (last, first)):
         if surname.casefold() in _SURNAMES and _pinyin(given) and given.casefold() not in _WORDS:
             return True
@@ -40,7 +44,12 @@ def _three_words(value: str) -> bool:
     """CHAN Tai Man, Chan Mei Ling, AU YEUNG Man Kit: a surname and two syllables."""
     parts = [part.casefold() for part in re.split(r",? ", value)]
     surname = "".join(parts[: len(parts) - 2])
-    if surname not in _SURNAMES or parts[-1] in _MEDICINES or " ".join(parts[-2:]) in _NOT:
+    if (
+        surname not in _SURNAMES
+        or parts[-1] in _MEDICINES
+        or " ".join(parts[-2:]) in _NOT
+        or " ".join(parts) in _PLACES
+    ):
         return False
     if all(part in _WORDS for part in parts[-2:]) and len(parts) < 4:
         return False
@@ -115,7 +124,7 @@ RULES: Final = (
         "surname in capitals behind a word",
         Kind.NAME,
         re.compile(
-            rf"(?<![\w'-])(?:Dr|Drs|DR|Prof|Mr|Mrs|Ms|Miss|Mdm|Madam|Nurse|Sister|[Bb]y|[Pp]er|[Ww]ith|[Ff]rom|[Tt]o|[Vv]ia|[Ii]nform(?:ed)?|[Cc]all(?:ed)?|D/W|d/w|c/o|cc|[Aa]ttn|MO|HO|SMO|AC|NO|RN|APN|WM|NS|PT|OT|MSW)[.:]? {{1,2}}(?P<v>(?:(?:AU|OU|SZE) )?{_CAPS}(?: [A-Z][a-z]{{1,9}}){{0,2}})(?![\w'-])"
+            rf"(?<![\w'-])(?=[A-Za-z])(?:Dr|Drs|DR|Prof|Mr|Mrs|Ms|Miss|Mdm|Madam|Nurse|Sister|[Bb]y|[Pp]er|[Ww]ith|[Ff]rom|[Tt]o|[Vv]ia|[Ii]nform(?:ed)?|[Cc]all(?:ed)?|D/W|d/w|c/o|cc|[Aa]ttn|MO|HO|SMO|AC|NO|RN|APN|WM|NS|PT|OT|MSW)[.:]? {{1,2}}(?P<v>(?:(?:AU|OU|SZE) )?{_CAPS}(?: [A-Z][a-z]{{1,9}}){{0,2}})(?![\w'-])"
         ),
         0.85,
         wanted=_surname,
