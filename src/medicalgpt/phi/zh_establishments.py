@@ -82,7 +82,7 @@ RULES: Final = (
         "establishment",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?=.{{3,14}}?{_LAST})(?P<v>{_C}{{2,10}}?{_WHAT})(?={_OF})",
+            rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?=.{{3,14}}?{_LAST})(?=(?P<v>{_C}{{2,10}}?{_WHAT})(?:{_OF}))",
             re.MULTILINE,
         ),
         0.73,

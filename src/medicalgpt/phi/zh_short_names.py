@@ -127,7 +127,7 @@ RULES: Final = (
             re.MULTILINE,
         ),
         0.75,
-        wanted=_given,
+        wanted=lambda v: _given(v) and not sort(simplified(v)),
         needs="妈媽爸他她姐姊哥嫂伯叔朋",
     ),
     Rule(

@@ -31,6 +31,10 @@ DETECTOR = Detector(detectors=("patterns", "names"))
         ("HCA Zenaida Magbanua 發現病人", "Zenaida Magbanua"),
         ("7樓 麥SIR，借機一部", "麥"),
         ("Miss 彭 話聽日覆診", "彭"),
+        ("Seen by DR CK LEUNG, RN MAGGIE YU", "CK LEUNG"),
+        ("小Ken發燒，媽媽請假", "小Ken"),
+        ("Mimi姐話佢食咗藥", "Mimi"),
+        ("抄送 LAU Selina，已讀", "LAU Selina"),
         ("外籍看護 Do Thi Nhung，健檢", "Do Thi Nhung"),
     ],
 )

@@ -113,3 +113,8 @@ def test_a_last_digit_of_a_card_is_no_date() -> None:
 def test_hostile_text_is_read_in_bounded_time(text: str) -> None:
     assert all(isinstance(rule.regex, re.Pattern) for rule in RULES)
     assert sum(1 for rule in RULES for _ in rule.find(text)) < len(text)
+
+
+@pytest.mark.parametrize("text", ["陶某自述9/17从外地返回", "约3/5面谈，家长到场", "<td>5/20</td>"])
+def test_a_day_that_is_told_or_a_field_by_itself_is_a_date(text: str) -> None:
+    assert any("/" in value and value[0].isdigit() for value in values(DETECTOR, text))
