@@ -128,7 +128,16 @@ print(len(run(Path({folder!r}), train=[{train!r}], workers=2).train))
 
 def test_a_process_imports_only_what_ordinary_rows_need() -> None:
     """Each of these takes as long as some hundred rows, or thousands, in which a process could help already."""
-    heavy = ("torch", "transformers", "jsonschema", "jinja2", "rich", "typer", "pyarrow", "medicalgpt.data.documents")
+    heavy = (
+        "torch",
+        "transformers",
+        "jsonschema",
+        "jinja2",
+        "rich",
+        "typer",
+        "pyarrow",
+        "medicalgpt.data.documents.parser",
+    )
     code = f"import sys, medicalgpt.rendering.worker; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
