@@ -39,6 +39,8 @@ JOINED = (
     "{number} × {reason}",
     *("dropped: {reason}", "truncated: {reason}"),
     "warning: {message}",
+    "warning: {number} rows: {message}",
+    "the column '{name}' was not read",
     "note: {message}",
     ". {sentence}",
     "override '{given}'",

@@ -196,6 +196,11 @@ def test_untranslated_is_english() -> None:
             "; on the Hub the same questions are in GBaker/MedQA-USMLE-4-options-hf, split test, in other files",
             "；在 Hub 上，同样的问题位于 GBaker/MedQA-USMLE-4-options-hf（拆分为 test），文件不同",
         ),
+        ("  warning: 99 rows: the column 'flaw' was not read", "  警告：99 条数据：没有读取列 'flaw'"),
+        (
+            "  warning: 1 rows: replacement character U+FFFD in the text: it was damaged before it came here",
+            "  警告：1 条数据：文本中有替换字符 U+FFFD",
+        ),
         ("173 rows: 171 kept, 2 dropped", "173 条：保留 171，丢弃 2"),
         ("personal data: in 2 rows: organization 2", "个人信息：在 2 条里：organization 2"),
         (
