@@ -338,6 +338,7 @@ PRIVATE = {
     "_last_lr": "torch's schedulers",
     "_linear_pointwise": "torch",
     "_load_from_checkpoint": "Trainer",
+    "_make_rich_text": "typer",
     "_load_optimizer_and_scheduler": "Trainer",
     "_prepare_inputs": "Trainer",
     "_process_model_after_weight_loading": "HfQuantizer",
@@ -348,7 +349,19 @@ PRIVATE = {
     "_supports_attention_backend": "transformers' models",
     "_supports_sdpa": "transformers' models",
     "_weight_int4pack_mm_for_cpu": "torch",
+    "_wrap": "rich",
 }
+
+
+def test_help_is_wrapped_by_what_we_replace() -> None:
+    from rich import _wrap
+    from typer import rich_utils
+
+    words = [word for _, _, word in _wrap.words("one two")]
+    assert (words, _wrap.re_word.pattern) == (["one ", "two"], r"\s*\S+\s*")
+    made = inspect.signature(rich_utils._make_rich_text)
+    assert set(made.parameters) >= {"text", "style", "markup_mode"}
+    assert inspect.getsource(rich_utils).count("_make_rich_text(") > 3
 
 
 def private(name: object) -> bool:
