@@ -6,11 +6,11 @@ from typing import Final
 from medicalgpt.phi.en_streets import CAP, STARTS, STATE
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import Rule, one_of
 from medicalgpt.phi.spans import Span
 
 _CITIES: Final = frozenset(city.casefold() for city in words("en/cities"))
-_HOSPITALS: Final = "|".join(sorted(map(re.escape, words("en/hospitals")), key=len, reverse=True))
+_HOSPITALS: Final = one_of(words("en/hospitals"))
 _COMMON: Final = words("en/common_words")
 _SPECIALTIES: Final = words("en/specialties")
 _HEAD: Final = (

@@ -5,11 +5,11 @@ from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import Rule, one_of
 
 CAP: Final = r"(?:[A-Z](?:[\w'&-]|\.(?=\w)){0,20}(?:(?:(?<=\b[A-Z])|(?<=\b(?:St|Mt|Ft)))\.)?|\d{1,3}(?:st|nd|rd|th))"
 """A word with a capital. A full stop behind it belongs to it only in St., Mt., Ft. and initials: "Leeds. She" is no place."""
-STATE: Final = "|".join(sorted(map(re.escape, words("en/states")), key=len, reverse=True))
+STATE: Final = one_of(words("en/states"))
 _SURE_STREET: Final = (
     r"street|avenue|ave|road|rd|boulevard|blvd|lane|ln|crescent|terrace|parkway|pkwy|highway|hwy|turnpike|alley|rte"
 )

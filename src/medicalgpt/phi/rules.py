@@ -14,6 +14,10 @@ EN_BETWEEN: Final = r"(?:\s{0,2}(?:is|was|of|no\.?|num(?:ber)?|#|:|=|-|\(|id)){0
 """The same in English."""
 
 
+BORDER: Final = r"^|(?<=[^\u3400-\u9fff])"
+"""Where a Chinese word has no other before it: two branches of an alternation, to which an expression may add its own."""
+
+
 def zh_labeled(labels: str, value: str) -> re.Pattern[str]:
     """A value (group `v`) after one of some Chinese labels, an alternation."""
     return re.compile(rf"(?:{labels}){ZH_BETWEEN}(?P<v>{value})", re.IGNORECASE)
@@ -22,6 +26,11 @@ def zh_labeled(labels: str, value: str) -> re.Pattern[str]:
 def en_labeled(labels: str, value: str) -> re.Pattern[str]:
     """A value (group `v`) after one of some English labels, an alternation, without regard to case."""
     return re.compile(rf"(?<![\w])(?:{labels}){EN_BETWEEN}(?P<v>{value})", re.IGNORECASE)
+
+
+def one_of(words: Iterable[str]) -> str:
+    """An alternation of words, the longest first."""
+    return "|".join(sorted(map(re.escape, words), key=len, reverse=True))
 
 
 def begins(words: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.name_words import sort
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import BORDER, Rule
 from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, DOUBLE, NO_ONE, SINGLE, SURNAMES, THEN, WEAK
 from medicalgpt.phi.zh_roles import ROLES
 
@@ -131,7 +131,7 @@ RULES: Final = (
         "character alone before a title",
         Kind.NAME,
         re.compile(
-            r"(?:^|(?<=[^\u3400-\u9fff])|(?<=联系|聯繫|聯絡|同意|反馈|反饋|告知|通知|请示|請示|建议|建議|报告|報告|遵照|感谢|感謝|询问|詢問))(?P<v>[\u3400-\u9fff])(?=[医醫]生|[医醫][师師]|教授|主任|[护護]士|[护護][师師]|大夫|女士|先生|小姐|太太|阿姨|老[师師]|[师師]傅)"
+            rf"(?:{BORDER}|(?<=联系|聯繫|聯絡|同意|反馈|反饋|告知|通知|请示|請示|建议|建議|报告|報告|遵照|感谢|感謝|询问|詢問))(?P<v>[\u3400-\u9fff])(?=[医醫]生|[医醫][师師]|教授|主任|[护護]士|[护護][师師]|大夫|女士|先生|小姐|太太|阿姨|老[师師]|[师師]傅)"
         ),
         0.74,
         fits=_no_word,
@@ -149,7 +149,7 @@ RULES: Final = (
         "surname of Hong Kong",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[話叫同搵問俾畀帶由]))(?P<v>[{SINGLE}])(?=[生太](?:[落話嚟去係有同嘅仲又聽琴個隻唔冇喺已]|[,。、;:\s]))"
+            rf"(?:{BORDER}|(?<=[話叫同搵問俾畀帶由]))(?P<v>[{SINGLE}])(?=[生太](?:[落話嚟去係有同嘅仲又聽琴個隻唔冇喺已]|[,。、;:\s]))"
         ),
         0.74,
         wanted=lambda v: v not in _NOBODY and v not in _NEVER,
@@ -167,7 +167,7 @@ RULES: Final = (
         "familiar name of a weak surname",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[护護]士|[医醫]生|同事|村[医醫]|工友|室友|病友|[邻鄰]居))(?P<v>[小老][{_FAINT}])(?=[今昨又也说說就给給和与與送,、。]|\s[周今昨])"
+            rf"(?:{BORDER}|(?<=[护護]士|[医醫]生|同事|村[医醫]|工友|室友|病友|[邻鄰]居))(?P<v>[小老][{_FAINT}])(?=[今昨又也说說就给給和与與送,、。]|\s[周今昨])"
         ),
         0.73,
         wanted=lambda v: not sort(simplified(v)),
@@ -177,7 +177,7 @@ RULES: Final = (
         "familiar name by a surname",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者医醫工书書的组組班]))(?P<v>[小老阿][{_FIRM}])(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接])"
+            rf"(?:{BORDER}|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者医醫工书書的组組班]))(?P<v>[小老阿][{_FIRM}])(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接])"
         ),
         0.75,
         fits=_familiar,

@@ -10,7 +10,7 @@ from typing import Final
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_words import PERSONS
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import BORDER, Rule, one_of
 from medicalgpt.phi.zh_institutions import ORG, distinct, one_of_them
 from medicalgpt.phi.zh_places import NOT
 
@@ -68,7 +68,7 @@ def _stands_out(value: str) -> bool:
     return distinct(value) and not _GRAMMAR.search(value) and not any(value[:n] in PERSONS for n in (2, 3))
 
 
-_SHORT: Final = "|".join(sorted(words("zh/hospitals_short"), key=len, reverse=True))
+_SHORT: Final = one_of(words("zh/hospitals_short"))
 RULES: Final = (
     Rule(
         "hospital for short",
@@ -82,7 +82,7 @@ RULES: Final = (
         "establishment",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?=.{{3,14}}?{_LAST})(?=(?P<v>{_C}{{2,10}}?{_WHAT})(?:{_OF}))",
+            rf"(?:{BORDER}|{_BEFORE})(?=.{{3,14}}?{_LAST})(?=(?P<v>{_C}{{2,10}}?{_WHAT})(?:{_OF}))",
             re.MULTILINE,
         ),
         0.73,
@@ -109,7 +109,7 @@ RULES: Final = (
         "strong establishment",
         Kind.ORGANIZATION,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|{_BEFORE})(?=.{{3,14}}?[院寓所心園园库庫队隊厂廠行社店厅廳班校站场場部会會獄狱])(?P<v>{_C}{{2,10}}?{_STRONG})",
+            rf"(?:{BORDER}|{_BEFORE})(?=.{{3,14}}?[院寓所心園园库庫队隊厂廠行社店厅廳班校站场場部会會獄狱])(?P<v>{_C}{{2,10}}?{_STRONG})",
             re.MULTILINE,
         ),
         0.72,

@@ -8,7 +8,7 @@ from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_words import sort
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import BORDER, Rule
 from medicalgpt.phi.zh_places import CITY, KNOWN_FIRST, NOT, PROVINCE, A, W
 
 _O: Final = rf"(?:[^\W\d_a-zA-Z{NOT.translate({ord(c): None for c in '和與与从從'})}]|病(?=[医醫院防研专專所中科])|[药藥](?=[大学學科业業])|[疗療](?=[养養]))"
@@ -149,9 +149,7 @@ RULES: Final = (
     Rule(
         "institution for itself",
         Kind.ORGANIZATION,
-        re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff]))(?P<v>{_O}{{2,12}}?{ORG})(?=$|[^\u3400-\u9fff]|一案|[处處]|[医醫][师師]|[医醫]生)"
-        ),
+        re.compile(rf"(?:{BORDER})(?P<v>{_O}{{2,12}}?{ORG})(?=$|[^\u3400-\u9fff]|一案|[处處]|[医醫][师師]|[医醫]生)"),
         0.72,
         wanted=one_of_them,
     ),

@@ -6,7 +6,7 @@ from typing import Final
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import GIVEN, PEOPLES
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import BORDER, Rule
 
 _HAN: Final = r"[\u3400-\u9fff]"
 SURNAMES: Final = words("zh/surnames")
@@ -32,7 +32,9 @@ _ROLES: Final = "家长|家長|伤者|傷者|主刀|术者|術者|助手|家属|
 _STAFF: Final = r"[\u4e00-\u9fff]{2}(?:医[师師生]|醫[师師生])|[护護]士[长長]|助[产產]士|[驾駕][驶駛][员員]|[参參]保人|[户戶]主|[经經][办辦]人|家[属屬]代表|采集者|投[诉訴]人|[妈媽]{2}|爸{2}|老[公婆]|一直是"
 """Words for people behind which a name stands, if LAC and a border behind it agree."""
 _AFTER: Final = r"(?=$|[^\u3400-\u9fff]|[男女,]|之[母父妻夫子女]|性[别別]|年[龄齡]|先生|女士|小姐|医生|醫生|医师|醫師|大夫|主任|教授|护士|護士|今年|现年|現年|因|于|於|来|來|就|自|诉|訴|述|代|说|說|表示|告|和|与|與|及|在|到|去|的|是|已|曾|有|无|無|未|入|出|住|主|电话|電話|联系|聯絡|身[份分]|签|簽|家|昨|今|明|近|既|感|出现|出現|反复|反復|突|被|拟|擬|行|查|给|給|开|開|做|术|術|病|患|确|確|复|複|門|门|服|发|發|又|也|将|將|从|從|向|对|對|要|会|會|可|能|完|陪|由|接|负|負|主刀|执|執|进|進|会诊|會診|检|檢|建|嘱|囑|审|審|写|寫|记|記|看|打|年|岁|歲|老师|老師|阿姨|都)"
-_LEFT: Final = r"(?:^|(?<=[^\u3400-\u9fff])|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
+_LEFT: Final = (
+    rf"(?:{BORDER}|(?<=[请請找由经經给給和是问問谢謝让讓跟对對被见見约約挂掛好的及与與,为為叫有向从從科室位姓去看院]))"
+)
 
 
 CALLED_WORDS: Final = frozenset(TITLES.split("|"))
@@ -217,7 +219,7 @@ RULES: Final = (
         "familiar name",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被]))(?P<v>[小老阿][{_PLAIN}]){THEN}"
+            rf"(?:{BORDER}|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被]))(?P<v>[小老阿][{_PLAIN}]){THEN}"
         ),
         0.76,
     ),

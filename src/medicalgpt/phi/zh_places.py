@@ -5,7 +5,7 @@ from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
-from medicalgpt.phi.rules import Rule, begins
+from medicalgpt.phi.rules import Rule, begins, one_of
 
 # Characters of place names: not those that begin or end a clause around one.
 NOT: Final = "的了吗呢吧是有和与與及或被把给給对對因为為患病痛热熱咳症疼住在从從到来來去我你您他她它们們这這那诊診疗療药藥检檢查叫约約距离離于於至经經由送转轉即等"
@@ -13,8 +13,8 @@ _KNOWN: Final = "和(?=[平田龙龍顺順静靜政硕谐諧睦兴興祥风風�
 """Characters of the class below in names of places."""
 A: Final = rf"(?:[^\W\d_a-zA-Z{NOT}省市区區县縣旗路街号號]|{_KNOWN})"
 W: Final = rf"(?:[^\W\d_a-zA-Z{NOT}]|{_KNOWN})"
-PROVINCE: Final = "|".join(sorted(words("zh/provinces"), key=len, reverse=True))
-CITY: Final = "|".join(sorted(words("zh/cities"), key=len, reverse=True))
+PROVINCE: Final = one_of(words("zh/provinces"))
+CITY: Final = one_of(words("zh/cities"))
 _NUMBER: Final = r"[\dA-Za-z甲乙丙丁一二三四五六七八九十百]{1,6}(?:[-~之至]\d{1,4}){0,3}"
 _UNIT: Final = rf"(?:(?<=[楼樓栋棟幢座元#])\d{{3,4}}(?![\d.年月日号號室層层户戶])|{_NUMBER}\s?(?:号楼|號樓|号院|號院|号|號|弄|幢|栋|棟|座|字?楼|字?樓|单元|單元|室|层|層|组|組|队|隊|巷|村|鄰|邻|段|门|門|房|户|戶|期|区|區|#)(?:之\d{{1,2}})?)"
 _ROAD: Final = r"(?:大道|大街|大路|胡同|公路|中路|东路|西路|南路|北路|路|街道|街|道|巷|弄|里|村|嘎查|屯|社区|社區|小区|小區|花园|花園|新村|家园|家園|公寓|广场|廣場|大厦|大廈|苑|庄|莊|镇|鎮|乡|鄉|园|園|邨|寨|坊|城|府|湾|灣|院)"

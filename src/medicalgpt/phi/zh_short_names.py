@@ -7,7 +7,7 @@ from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.name_words import sort
-from medicalgpt.phi.rules import Rule
+from medicalgpt.phi.rules import BORDER, Rule
 from medicalgpt.phi.zh_names import CALLED_WORDS, NOT_IN_GIVEN, SINGLE, SURNAMES, WEAK
 from medicalgpt.phi.zh_roles import ROLES
 
@@ -111,7 +111,7 @@ RULES: Final = (
         "child by a doubled name",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[的和与與跟找请請问問让讓]))(?P<v>({_HAN})\2)(?=[妈媽爸]|家[长長]|[奶爷爺姥]{{2}}|外[婆公]|今[天早晚]|昨[天晚]|小朋友|同[学學])"
+            rf"(?:{BORDER}|(?<=[的和与與跟找请請问問让讓]))(?P<v>({_HAN})\2)(?=[妈媽爸]|家[长長]|[奶爷爺姥]{{2}}|外[婆公]|今[天早晚]|昨[天晚]|小朋友|同[学學])"
         ),
         0.75,
         wanted=lambda v: (
@@ -123,7 +123,7 @@ RULES: Final = (
         "given name before kin",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff]))(?P<v>{_HAN}{{2}})(?=小朋友|妈妈|媽媽|爸爸|[他她](?:[爸妈媽]|哥|姐|弟|妹)|[姐姊](?![妹夫])|哥(?!哥)|嫂|[伯叔](?![伯叔父母])|[妈媽爸](?:[^\u3400-\u9fff妈媽爸]|[说說話问問来來]))",
+            rf"(?:{BORDER})(?P<v>{_HAN}{{2}})(?=小朋友|妈妈|媽媽|爸爸|[他她](?:[爸妈媽]|哥|姐|弟|妹)|[姐姊](?![妹夫])|哥(?!哥)|嫂|[伯叔](?![伯叔父母])|[妈媽爸](?:[^\u3400-\u9fff妈媽爸]|[说說話问問来來]))",
             re.MULTILINE,
         ),
         0.75,
@@ -134,7 +134,7 @@ RULES: Final = (
         "surname of a master",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[随隨从從侍]))(?P<v>[{SINGLE}])(?=[师師](?:[诊診曰云言谓謂论論笑答问問]|[认認][为為]|[治用]))",
+            rf"(?:{BORDER}|(?<=[随隨从從侍]))(?P<v>[{SINGLE}])(?=[师師](?:[诊診曰云言谓謂论論笑答问問]|[认認][为為]|[治用]))",
             re.MULTILINE,
         ),
         0.76,
@@ -145,7 +145,7 @@ RULES: Final = (
         "familiar given name",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[仔工友屬属婿婆妹弟姐哥士叫]))(?P<v>阿{_HAN})(?=[伯叔姨嬸婶姐哥嫂婆公](?![伯叔姨]|[父母])|[,。]|[说說話讲講今昨同]|$)",
+            rf"(?:{BORDER}|(?<=[仔工友屬属婿婆妹弟姐哥士叫]))(?P<v>阿{_HAN})(?=[伯叔姨嬸婶姐哥嫂婆公](?![伯叔姨]|[父母])|[,。]|[说說話讲講今昨同]|$)",
             re.MULTILINE,
         ),
         0.75,
@@ -169,9 +169,7 @@ RULES: Final = (
     Rule(
         "anybody's surname",
         Kind.NAME,
-        re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[个個位名由被向跟与與和叫找請请是对對一]))(?P<v>{_HAN})(?=姓(?:{_GROUPS}))"
-        ),
+        re.compile(rf"(?:{BORDER}|(?<=[个個位名由被向跟与與和叫找請请是对對一]))(?P<v>{_HAN})(?=姓(?:{_GROUPS}))"),
         0.8,
         fits=_surname,
         needs="姓",
@@ -199,7 +197,7 @@ RULES: Final = (
         "name with two surnames",
         Kind.NAME,
         re.compile(
-            rf"(?:^|(?<=[^\u3400-\u9fff])|(?<=[母父妻夫子女媽妈亲親人者婦妇生士師师訴诉太婆給给由請请跟被讓让叫找向科]))(?P<v>[{SINGLE}]{{2}}{_HAN}{{2}})(?=$|[^\u3400-\u9fff]|女士|小姐|太太|先生|[醫医][師师生]|[護护][士理]|阿[姨婆嬤])"
+            rf"(?:{BORDER}|(?<=[母父妻夫子女媽妈亲親人者婦妇生士師师訴诉太婆給给由請请跟被讓让叫找向科]))(?P<v>[{SINGLE}]{{2}}{_HAN}{{2}})(?=$|[^\u3400-\u9fff]|女士|小姐|太太|先生|[醫医][師师生]|[護护][士理]|阿[姨婆嬤])"
         ),
         0.75,
         fits=_both,
