@@ -1,4 +1,4 @@
-"""Syllables of Chinese names in Latin letters: pinyin, Wade-Giles, and the spellings of Hong Kong."""
+"""Of what Chinese names in Latin letters are made: surnames, given names, and syllables of pinyin, Wade-Giles and Hong Kong."""
 
 import re
 from typing import Final
@@ -7,6 +7,10 @@ from medicalgpt.phi.lists import words
 
 SURNAMES: Final = frozenset(words("zh/surnames_latin"))
 RARE: Final = frozenset(words("zh/surnames_latin_rare")) | SURNAMES
+ENGLISH_GIVEN: Final = frozenset(words("zh/given_latin")).union(words("en/first_names"))
+"""English given names, also those that Chinese alone go by."""
+MEDICINES: Final = frozenset(["tang", "san", "pian", "jiao", "decoction", "powder", "pill", "capsule", "granule"])
+"""How remedies of Chinese medicine end."""
 _PINYIN: Final = re.compile(
     r"(?:zh|ch|sh|r)(?:i|u|ua|uo|uai|ui|uan|un|uang|a|e|ai|ei|ao|ou|an|en|ang|eng|ong)|[zcs](?:i|u|uo|ui|uan|un|a|e|ai|ei|ao|ou|an|en|ang|eng|ong)|"
     r"[jqx](?:i|ia|ie|iao|iu|ian|in|iang|ing|iong|u|ue|uan|un)|y(?:i|a|e|ao|ou|an|in|ang|ing|ong|u|ue|uan|un)|w(?:u|a|o|ai|ei|an|en|ang|eng)|"

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from medicalgpt.phi.fold import fold
@@ -66,9 +67,14 @@ def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[l
     return [
         [
             *_places(field, wanted),
-            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in called(field, surnames)),
-            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in (familiar(field, lasts) if lasts else ())),
-            *(Span(start, end, Kind.NAME, SOURCE, 0.6) for start, end in somebody(field) if numbered),
+            *(
+                Span(start, end, Kind.NAME, SOURCE, 0.6)
+                for start, end in chain(
+                    called(field, surnames),
+                    familiar(field, lasts) if lasts else (),
+                    somebody(field) if numbered else (),
+                )
+            ),
         ]
         for field in fields
     ]

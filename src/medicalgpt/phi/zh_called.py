@@ -110,7 +110,7 @@ def familiar(text: str, characters: Container[str]) -> Iterator[tuple[int, int]]
             yield whole[0] if match["a"] else start, end
 
 
-ROLE_ENDS: Final = frozenset("士生师師员員工者")
+_ROLE_ENDS: Final = frozenset("士生师師员員工者")
 """How words for staff end."""
 _SOMEBODY: Final = re.compile(
     rf"(?P<v>[{SINGLE}])(?=某(?![些种種个個处處日院年月地项項类類天一人省市县縣医醫公校区區单單病药藥]))"
@@ -121,7 +121,7 @@ def somebody(text: str) -> Iterator[tuple[int, int]]:
     """Surnames before 某, which tell of somebody in a document that holds numbers of people: 护士钟某."""
     for match in _SOMEBODY.finditer(text):
         start, end = match.span()
-        behind_role = text[max(0, start - 1) : start] in ROLE_ENDS
+        behind_role = text[max(0, start - 1) : start] in _ROLE_ENDS
         if (match.group() in _FIRM or behind_role) and not sort(simplified(text[max(0, start - 1) : end])):
             yield start, end
 

@@ -11,6 +11,7 @@ _PART: Final = rf"{_WORD}(?: (?:of |the )?{_WORD}){{0,5}}"
 _UNIT: Final = r"(?:Flat|FLAT|Flt|Rm|RM|Room|ROOM|Unit|UNIT|Shop|SHOP|Blk|BLK|Block|BLOCK|Suite|House|Ste)\.? ?[A-Z\d][\w-]{0,6}|(?:\d{1,3}|G|LG|UG)/F|\d{1,3}(?:st|nd|rd|th) (?:Floor|FLOOR|Fl)"
 _ENDS: Final = r"House|Hse|Court|Crt|Ct|Est|Estate|Road|Rd|Street|St|Mansions?|Building|Bldg|Tower|Gardens?|Gdns?|Centre|Villas?|Village|Terrace|Lane|Path|Drive|Avenue|Ave|Plaza|Place|Heights|Chuen|Tsuen|Mei|Lodge|Bay|Island|HOUSE|COURT|EST|ESTATE|ROAD|RD|STREET|ST|MANSION|BUILDING|BLDG|TOWER|GARDENS?|CENTRE|VILLAGE"
 _REGION: Final = r"(?:, ?(?:Kowloon|KOWLOON|KLN|Kln|New Territories|NT|N\.T\.|Hong Kong|HONG KONG|HK|H\.K\.)){0,2}"
+_DISTRICT: Final = rf"(?:, (?:[A-Z][a-z]{{1,10}})(?: [A-Z][a-z]{{1,10}}){{0,3}})?{_REGION}"
 RULES: Final = (
     Rule(
         "flat and building",
@@ -26,7 +27,7 @@ RULES: Final = (
         "number and street of Hong Kong",
         Kind.ADDRESS,
         re.compile(
-            rf"(?<![\w/-])(?P<v>(?:No\.? ?)?\d{{1,4}}[A-Z]?(?:-\d{{1,4}})? (?:[A-Z][\w'-]{{1,14}} ){{1,4}}(?:Road|Rd|Street|St|Lane|Path|Avenue|Ave|Drive|Terrace|ROAD|RD|STREET|ST)\.?(?:, (?:[A-Z][a-z]{{1,10}})(?: [A-Z][a-z]{{1,10}}){{0,3}})?{_REGION})(?![\w/])"
+            rf"(?<![\w/-])(?P<v>(?:No\.? ?)?\d{{1,4}}[A-Z]?(?:-\d{{1,4}})? (?:[A-Z][\w'-]{{1,14}} ){{1,4}}(?:Road|Rd|Street|St|Lane|Path|Avenue|Ave|Drive|Terrace|ROAD|RD|STREET|ST)\.?{_DISTRICT})(?![\w/])"
         ),
         0.84,
         needs="、",
@@ -35,7 +36,7 @@ RULES: Final = (
         "estate of Hong Kong",
         Kind.ADDRESS,
         re.compile(
-            rf"(?<![\w/-])(?P<v>(?:[A-Z][a-z]{{1,10}} ){{1,3}}(?:House|Hse|Court|Mansion|Lodge), (?:[A-Z][a-z]{{1,10}} ){{1,3}}(?:Est|Estate|Court|Garden|Gardens|Chuen|Tsuen|Village)\b\.?(?:, (?:[A-Z][a-z]{{1,10}})(?: [A-Z][a-z]{{1,10}}){{0,3}})?{_REGION})(?![\w/])"
+            rf"(?<![\w/-])(?P<v>(?:[A-Z][a-z]{{1,10}} ){{1,3}}(?:House|Hse|Court|Mansion|Lodge), (?:[A-Z][a-z]{{1,10}} ){{1,3}}(?:Est|Estate|Court|Garden|Gardens|Chuen|Tsuen|Village)\b\.?{_DISTRICT})(?![\w/])"
         ),
         0.84,
         needs="、",

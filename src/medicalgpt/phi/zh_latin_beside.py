@@ -4,16 +4,17 @@ import re
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
-from medicalgpt.phi.latin_syllables import RARE, SURNAMES, hyphenated, run_on, syllable
+from medicalgpt.phi.latin_syllables import ENGLISH_GIVEN, RARE, SURNAMES, hyphenated, run_on, syllable
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.rules import Rule
 from medicalgpt.phi.zh_names import DOUBLE, SINGLE
 
 _COMMON: Final = frozenset(words("en/common_words"))
-_GIVEN: Final = frozenset(words("zh/given_latin")).union(words("en/first_names"))
 _PEOPLE: Final = frozenset(words("zh/people_latin"))
 _DOCTORS: Final = r"(?=[DPMNS])(?:Dr|DR|Drs|Prof|PROF|Mr|MR|Mrs|MRS|Ms|MS|Miss|MISS|Mdm|Madam|Nurse|Sister|Sr)\b\.?"
 _INITIALS: Final = r"[A-Z]\.?(?:[ -]?[A-Z]\.?){0,2}"
+_INITIALED: Final = rf"{_INITIALS} ?[A-Z][A-Za-z]{{1,9}}|[A-Z][A-Za-z]{{1,9}},? {_INITIALS}"
+"""Initials before or behind a word."""
 _TITLE: Final = r"\s?(?:姑娘|小姐|女士|先生|太太|[医醫][生师師]|大夫|[护護][士师師理]|主任|教授|同[学學]|老[师師]|[药藥][师師]|治[疗療][师師]|社工|[院校]?[长長])"
 _SIGNED: Final = r"(?:[签簽][名字署章]?|[审審]核|[报報]告|[记記][录錄]|[录錄]入|[经經]手|[执執]行|操作|[医醫][生师師]|[护護]士|[护護]理?[师師]|[术術]者|主刀|助手|[麻]醉|[Bb]y|[Ss]igned|[Aa]ttending|Op)\s?[:(]\s{0,2}"
 
@@ -89,9 +90,7 @@ WORDS: Final = (
     Rule(
         "initials behind a title",
         Kind.NAME,
-        re.compile(
-            rf"(?<![A-Za-z]){_DOCTORS}\s?(?P<v>{_INITIALS} ?[A-Z][A-Za-z]{{1,9}}|[A-Z][A-Za-z]{{1,9}},? {_INITIALS})(?![A-Za-z'-])"
-        ),
+        re.compile(rf"(?<![A-Za-z]){_DOCTORS}\s?(?P<v>{_INITIALED})(?![A-Za-z'-])"),
         0.86,
         wanted=_initialed,
     ),
@@ -130,18 +129,14 @@ BESIDE: Final = (
     Rule(
         "initials before a title",
         Kind.NAME,
-        re.compile(
-            rf"(?<![A-Za-z\d'.-])(?P<v>{_INITIALS} ?[A-Z][A-Za-z]{{1,9}}|[A-Z][A-Za-z]{{1,9}},? {_INITIALS})(?={_TITLE})"
-        ),
+        re.compile(rf"(?<![A-Za-z\d'.-])(?P<v>{_INITIALED})(?={_TITLE})"),
         0.84,
         wanted=_initialed,
     ),
     Rule(
         "initials of who signs",
         Kind.NAME,
-        re.compile(
-            rf"(?:{_SIGNED})(?P<v>{_INITIALS} ?[A-Z][A-Za-z]{{1,9}}|[A-Z][A-Za-z]{{1,9}},? {_INITIALS})(?![A-Za-z'-])"
-        ),
+        re.compile(rf"(?:{_SIGNED})(?P<v>{_INITIALED})(?![A-Za-z'-])"),
         0.84,
         wanted=_initialed,
         needs=":(",
@@ -163,7 +158,7 @@ BESIDE: Final = (
             r"(?P<v>[小老阿][A-Z][a-z]{1,9}|(?<![A-Za-z\d'-])[A-Z][a-z]{1,9}(?=\s?(?:[哥姐仔妹叔姨嫂]|[师師]傅|社工|同事|[护護][士师師理]|[药藥][师師])(?![妹]))|(?<=[仔女婦妇姐哥弟妹士工友事][ :])[A-Z][a-z]{1,9})(?![A-Za-z'-])"
         ),
         0.8,
-        wanted=lambda v: v.lstrip("小老阿").casefold() not in _COMMON or v.lstrip("小老阿").casefold() in _GIVEN,
+        wanted=lambda v: v.lstrip("小老阿").casefold() not in _COMMON or v.lstrip("小老阿").casefold() in ENGLISH_GIVEN,
     ),
 )
 """The same beside Chinese words."""

@@ -9,17 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
-from medicalgpt.phi.latin_syllables import RARE, SURNAMES, hyphenated, run_on, syllable
+from medicalgpt.phi.latin_syllables import ENGLISH_GIVEN, MEDICINES, RARE, SURNAMES, hyphenated, run_on, syllable
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.spans import Span
 
 _COMMON: Final = frozenset(words("en/common_words"))
-_GIVEN: Final = frozenset(words("zh/given_latin")).union(words("en/first_names"))
-_ABROAD: Final = frozenset(words("zh/names_abroad")) | _GIVEN
+_ABROAD: Final = frozenset(words("zh/names_abroad")) | ENGLISH_GIVEN
 _PLACES: Final = frozenset(words("zh/places_latin"))
-_MEDICINES: Final = frozenset(
-    ["tang", "san", "wan", "pian", "jiao", "gao", "decoction", "powder", "pill", "capsule", "granule"]
-)
+_MEDICINES: Final = MEDICINES.union(["wan", "gao"])
 _WORDS_TOO: Final = frozenset(words("zh/words_latin"))
 """Surnames and syllables that are English words, too."""
 _NOBODY: Final = frozenset(words("zh/people_latin"))
@@ -72,11 +69,11 @@ def _name(tokens: Sequence[str]) -> bool:
 
 
 def _first(low: Sequence[str]) -> slice | None:
-    return slice(1, None) if len(low) > 2 and low[0] in _GIVEN else None
+    return slice(1, None) if len(low) > 2 and low[0] in ENGLISH_GIVEN else None
 
 
 def _last(low: Sequence[str]) -> slice | None:
-    return slice(0, -1) if len(low) > 2 and low[-1] in _GIVEN else None
+    return slice(0, -1) if len(low) > 2 and low[-1] in ENGLISH_GIVEN else None
 
 
 def _chinese(tokens: list[str], low: Sequence[str]) -> bool:
@@ -110,11 +107,16 @@ def _given(tokens: list[str], low: Sequence[str], listed: bool) -> bool:
 def _mixed(tokens: Sequence[str], low: Sequence[str]) -> bool:
     """An English given name before a Chinese surname; one of no list only before a surname that is no word and no syllable of many."""
     first, last = low
-    if first in SURNAMES and last in _GIVEN:  # LAU Amy
-        return first not in ("mo", "ho") and first not in _WORDS_TOO and first not in _COMMON and first not in _GIVEN
-    if last not in SURNAMES and (last not in RARE or first not in _GIVEN):
+    if first in SURNAMES and last in ENGLISH_GIVEN:  # LAU Amy
+        return (
+            first not in ("mo", "ho")
+            and first not in _WORDS_TOO
+            and first not in _COMMON
+            and first not in ENGLISH_GIVEN
+        )
+    if last not in SURNAMES and (last not in RARE or first not in ENGLISH_GIVEN):
         return False
-    if first in _GIVEN:
+    if first in ENGLISH_GIVEN:
         return first not in _COMMON or last not in _WORDS_TOO
     strange = len(first) > 3 and first.isalpha() and first not in _COMMON and not syllable(first) and not run_on(first)
     written = tokens[0][1:].islower() and (tokens[1].isupper() or tokens[1][1:].islower())

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.latin_syllables import MEDICINES
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.rules import Rule
 
@@ -19,7 +20,6 @@ _NOT: Final = words("zh/not_names_latin")
 """Places, authors of the classics and words of Chinese medicine that look alike."""
 _PLACES: Final = words("zh/places_latin")
 _PEOPLE: Final = words("zh/people_latin")
-_MEDICINES: Final = frozenset(["tang", "san", "pian", "jiao", "decoction", "powder", "pill", "capsule", "granule"])
 _W: Final = r"(?:[A-Z][a-zü]{1,10}|[A-Z]{2,10})"
 
 
@@ -29,7 +29,7 @@ def _pinyin(word: str) -> bool:
 
 def _pinyin_name(value: str) -> bool:
     """Wang Jianguo, Wang Jian-guo, Jianguo Wang, WANG JIANGUO: a surname and one or two syllables."""
-    if value.casefold() in _NOT or value.casefold().rpartition(" ")[2] in _MEDICINES:
+    if value.casefold() in _NOT or value.casefold().rpartition(" ")[2] in MEDICINES:
         return False
     first, last = re.split(r",? ", value, maxsplit=1)
     if first.casefold() in _PEOPLE:
@@ -44,12 +44,7 @@ def _three_words(value: str) -> bool:
     """CHAN Tai Man, Chan Mei Ling, AU YEUNG Man Kit: a surname and two syllables."""
     parts = [part.casefold() for part in re.split(r",? ", value)]
     surname = "".join(parts[: len(parts) - 2])
-    if (
-        surname not in _SURNAMES
-        or parts[-1] in _MEDICINES
-        or " ".join(parts[-2:]) in _NOT
-        or " ".join(parts) in _PLACES
-    ):
+    if surname not in _SURNAMES or parts[-1] in MEDICINES or " ".join(parts[-2:]) in _NOT or " ".join(parts) in _PLACES:
         return False
     if all(part in _WORDS for part in parts[-2:]) and len(parts) < 4:
         return False
@@ -76,7 +71,7 @@ def _one_case(value: str) -> bool:
 def _from_abroad(value: str) -> bool:
     """Nguyen Thi Hoa, Siti Rahayu: one of its words is a name of the list, and none a common word."""
     parts = [part.casefold() for part in re.split(r",? ", value)]
-    if parts[-1] in _MEDICINES or any(part in _WORDS and part not in _ABROAD for part in parts):
+    if parts[-1] in MEDICINES or any(part in _WORDS and part not in _ABROAD for part in parts):
         return False
     return sum(part in _ABROAD for part in parts) >= (1 if len(parts) == 2 else 2)
 

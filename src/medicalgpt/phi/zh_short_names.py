@@ -36,20 +36,22 @@ def _surname(match: re.Match[str]) -> bool:
     )
 
 
+def _weights(plain: str) -> list[float]:
+    """How much oftener each character, simplified, stands in given names than in text: a logarithm, 0 where that is not known."""
+    return [GIVEN.get(char, 0.0) for char in plain]
+
+
 def _given(value: str) -> bool:
     """Two characters that stand far oftener in given names than in text, and no everyday word."""
     plain = simplified(value)
-    return (
-        sort(plain) != "often"
-        and all(GIVEN.get(char, 0.0) > 0.3 for char in plain)
-        and sum(GIVEN.get(char, 0.0) for char in plain) > 2.0
-    )
+    weights = _weights(plain)
+    return sort(plain) != "often" and all(weight > 0.3 for weight in weights) and sum(weights) > 2.0
 
 
 def _rather_given(value: str) -> bool:
     """The same with less, at home, where hardly anything but a name or a word for a person stands."""
     plain = simplified(value)
-    return not sort(plain) and sum(GIVEN.get(char, 0.0) for char in plain) > 0.5
+    return not sort(plain) and sum(_weights(plain)) > 0.5
 
 
 _HAN_END: Final = re.compile(rf"{_HAN}$")
@@ -72,13 +74,13 @@ def _both(match: re.Match[str]) -> bool:
     before = match.string[max(0, match.start() - 2) : match.start()]
     if _HAN_END.search(before) or before in ("母 ", "父 ", "妻 ", "夫 "):
         return True
-    return not sort(given) and sum(GIVEN.get(char, 0.0) for char in given) > 1.0
+    return not sort(given) and sum(_weights(given)) > 1.0
 
 
 def _filled_in(value: str) -> bool:
     """Whether what stands in a field for a person may be a name: no everyday word, and no character that names hardly hold."""
     plain = simplified(value)
-    weights = [GIVEN.get(char, 0.0) for char in plain[1:]]
+    weights = _weights(plain[1:])
     return (
         not sort(plain)
         and not any(char in NOT_IN_GIVEN for char in value[1:])
