@@ -155,14 +155,16 @@ def delete(
     question = f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?"
     if not yes and not typer.confirm(translated(question), err=as_json):
         raise RunError("nothing was deleted")
-    gone = [delete(one.path, force, among) for one in found]
-    if as_json:
-        _print_json([{"path": str(done.path), "bytes": done.size, "kept": done.kept} for done in gone])
-        return
-    for done in gone:
+    gone = []
+    for one in found:
+        gone.append(done := delete(one.path, force, among))
+        if as_json:
+            continue
         say(plain(f"deleted: {done.path} ({size_words(done.size)})"))
         if done.kept:
             say(plain(f"kept, as no run makes it: {', '.join(done.kept[:10])}" + (" …" if len(done.kept) > 10 else "")))
+    if as_json:
+        _print_json([{"path": str(done.path), "bytes": done.size, "kept": done.kept} for done in gone])
 
 
 @app.command()

@@ -14,12 +14,14 @@ from rich.cells import cell_len
 from tests.run_folders import begun, checkpoint, evaluated, finished
 from typer.testing import CliRunner
 
+from medicalgpt.browse import delete as deleting
 from medicalgpt.browse import info
 from medicalgpt.browse import pack as packing
 from medicalgpt.browse.compare import compare
 from medicalgpt.browse.find import info_of
 from medicalgpt.browse.follow import follow
 from medicalgpt.cli import app, runs, runs_show
+from medicalgpt.errors import RunError
 from medicalgpt.language import choose
 
 
@@ -124,6 +126,22 @@ def test_delete_asks_first(tmp_path: Path) -> None:
     assert later.is_dir(), "none of them, where one may not"
     said("delete", tmp_path / "first", "--yes", "--force")
     assert not (tmp_path / "first").exists()
+
+
+def test_what_is_gone_is_said_before_the_next_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = finished(tmp_path / "a"), finished(tmp_path / "b")
+    delete = deleting.delete
+
+    def fails_at_the_second(path: Path, force: bool, among: Path | None) -> deleting.Deleted:
+        if path == second:
+            raise RunError("the disk is gone")
+        return delete(path, force, among)
+
+    monkeypatch.setattr(deleting, "delete", fails_at_the_second)
+    done = CliRunner().invoke(app, ["runs", "delete", str(first), str(second), "--yes"])
+    assert done.exit_code != 0
+    assert f"deleted: {first}" in done.output
+    assert second.is_dir()
 
 
 def test_programs_read_json(tmp_path: Path) -> None:
