@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from medicalgpt.config.optimizers import Optimizer
 from medicalgpt.config.sections import ModelConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.export import gguf
@@ -16,7 +17,6 @@ from medicalgpt.export.quantize import Quantized
 from medicalgpt.memory import footprint, shape
 from medicalgpt.memory.estimate import Device, DType, setup_for
 from medicalgpt.memory.footprint import MemoryEstimate
-from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.setup import Method
 
 PathLike = str | os.PathLike[str]

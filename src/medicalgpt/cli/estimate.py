@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medicalgpt.cli.say import padded
+from medicalgpt.config.optimizers import Optimizer
 from medicalgpt.language import translated
 
 if TYPE_CHECKING:
@@ -33,10 +34,7 @@ def estimate(
     sequence: Annotated[int, typer.Option(min=1, help="Of all processes, those that share each row.")] = 1,
     offload: Annotated[bool, typer.Option("--offload", help="With --shard: each part lies in main memory.")] = False,
     rank: Annotated[int, typer.Option(min=1, help="LoRA rank.")] = 8,
-    optimizer: Annotated[
-        Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon", "galore"],
-        typer.Option(help="As train.optimizer."),
-    ] = "adamw",
+    optimizer: Annotated[Optimizer, typer.Option(help="As train.optimizer.")] = "adamw",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="With gradient checkpointing.")] = False,
     dtype: Annotated[
         Literal["auto", "mixed", "float32", "bfloat16", "float16"],

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medicalgpt.config.data_source import DataPath, check_shares
+from medicalgpt.config.optimizers import GALORE_RANK, Optimizer
 from medicalgpt.hub.address import is_commit
 
 Encodings = Literal[
@@ -245,7 +246,7 @@ class OptimizerConfig(Section):
         description="Learning rate after warm-up; wsd holds, then decays over the last fifth (arXiv 2404.06395).",
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of matrices.")
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon", "galore"] = Field(
+    optimizer: Optimizer = Field(
         "adamw",
         description="adamw_8bit has its moments in 8 bits (arXiv 2110.02861); paged_…: and, on a GPU that is full, in main memory; adafactor: factored second moments (arXiv 1804.04235); muon: orthogonal steps of hidden matrices, AdamW for the rest (arXiv 2502.16982); galore: moments of projected gradients (arXiv 2403.03507).",
     )
@@ -253,7 +254,7 @@ class OptimizerConfig(Section):
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="AdamW: decay of the mean squared gradient.")
     adam_epsilon: float = Field(1e-8, gt=0, description="AdamW: added to the root of the mean squared gradient.")
     galore_rank: int = Field(
-        128,
+        GALORE_RANK,
         ge=1,
         description="GaLore: directions that the gradient of a matrix is projected to; smaller matrices are not.",
     )

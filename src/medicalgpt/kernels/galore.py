@@ -20,11 +20,6 @@ PROJECTION: Final = "projection"
 _OBJECT: Final = "projector"  # what the library calls its own
 
 
-def projected(shape: tuple[int, ...], rank: int) -> bool:
-    """Whether a weight of this shape is projected: a matrix with more rows and columns than `rank`."""
-    return len(shape) == 2 and min(shape) > rank
-
-
 def require_galore() -> None:
     """Raises ConfigError where pytorch-optimizer is not installed."""
     if find_spec("pytorch_optimizer") is None:
@@ -41,7 +36,7 @@ def galore(
     interval: int,
     scale: float,
 ) -> Optimizer:
-    """The optimizer of `groups` of matrices, all of which are `projected`.
+    """The optimizer of `groups` of matrices, all of which are `config.optimizers.projected`.
 
     Args:
         interval: steps between two projections, each by a singular value decomposition of that step's gradient.

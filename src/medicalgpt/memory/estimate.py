@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.optimizers import Optimizer
 from medicalgpt.errors import ModelError
 from medicalgpt.kernels.free_memory import free_memory
 from medicalgpt.kernels.malloc import can_keep_memory
 from medicalgpt.language import translated
 from medicalgpt.memory.footprint import MemoryEstimate, estimate
-from medicalgpt.memory.moments import Optimizer
 from medicalgpt.memory.roles import roles_of, with_roles
 from medicalgpt.memory.setup import FROZEN, METHODS, Method, Setup
 from medicalgpt.memory.shape import LLAMA_SIZES, shape_of_model, shape_of_size

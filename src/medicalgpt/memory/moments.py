@@ -3,13 +3,11 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
-Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "muon", "galore"]
+from medicalgpt.config.optimizers import GALORE_RANK, Optimizer, projected
 
 OPTIMIZERS: Final[tuple[Optimizer, ...]] = get_args(Optimizer)
-
-GALORE_RANK: Final = 128
 
 # Of bitsandbytes: smaller weights keep whole moments, and a scale in fp32 stands for so many of 8 bits.
 _LEAST, _BLOCK = 4096, 256
@@ -55,7 +53,7 @@ def _is_special(optimizer: Optimizer, weight: Weight, rank: int) -> bool:
     if optimizer == "adamw" or weight.tokens:
         return False
     if optimizer == "galore":
-        return len(weight.shape) == 2 and min(weight.shape) > rank
+        return projected(weight.shape, rank)
     return len(weight.shape) == 2 if optimizer == "muon" else weight.size >= _LEAST
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from medicalgpt.config.optimizers import GALORE_RANK, Optimizer
 from medicalgpt.errors import ModelError
-from medicalgpt.memory.moments import GALORE_RANK, OPTIMIZERS, Optimizer
+from medicalgpt.memory.moments import OPTIMIZERS
 
 Method = Literal["full", "lora", "qlora8", "qlora4"]
 

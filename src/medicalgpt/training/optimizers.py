@@ -13,11 +13,12 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 from medicalgpt.config.base import StageConfig
+from medicalgpt.config.optimizers import projected
 from medicalgpt.config.sections import OptimizerConfig
 from medicalgpt.errors import ConfigError
 from medicalgpt.kernels.device import accelerator
 from medicalgpt.kernels.eight_bit import LEAST, eight_bit, require_bitsandbytes
-from medicalgpt.kernels.galore import galore, projected, require_galore
+from medicalgpt.kernels.galore import galore, require_galore
 from medicalgpt.kernels.joined import Joined
 from medicalgpt.models.causal_lm import output_head
 
@@ -112,7 +113,7 @@ def _taken(config: OptimizerConfig) -> Callable[[torch.Tensor], bool]:
     if config.optimizer == "muon":
         return lambda weight: weight.dim() == 2
     if config.optimizer == "galore":
-        return lambda weight: projected(tuple(weight.shape), config.galore_rank)
+        return lambda weight: projected(weight.shape, config.galore_rank)
     return lambda weight: weight.numel() >= LEAST
 
 

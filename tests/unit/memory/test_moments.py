@@ -7,11 +7,12 @@ from typer.testing import CliRunner
 
 from medicalgpt.cli import app
 from medicalgpt.config.loader import load
+from medicalgpt.config.optimizers import Optimizer
 from medicalgpt.config.sections import LoraConfig
 from medicalgpt.config.stages import SftConfig
 from medicalgpt.errors import ModelError
 from medicalgpt.memory.footprint import estimate, lora_targets, trained_weights
-from medicalgpt.memory.moments import Optimizer, Weight, state_bytes, step_bytes
+from medicalgpt.memory.moments import Weight, state_bytes, step_bytes
 from medicalgpt.memory.setup import Setup
 from medicalgpt.memory.shape import ModelShape, shape_of_config
 from medicalgpt.models.adapters import attach, trainable
