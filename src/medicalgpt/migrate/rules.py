@@ -89,6 +89,11 @@ def _positions(found: Carrying, word: Word) -> None:
         )
 
 
+def _adapters_on(found: Carrying) -> bool:
+    """Whether adapters are trained, as here where the file says nothing."""
+    return "lora.enabled" not in found.values or found.values["lora.enabled"].value is True
+
+
 def adapter(found: Carrying) -> None:
     """Whether adapters are trained, which kind, and on which layers."""
     given = found.given
@@ -99,7 +104,7 @@ def adapter(found: Carrying) -> None:
             found.leave(word, "here adapters are trained (lora.enabled=true) or all weights (false)")
     if word := given.take("use_peft"):
         found.put("lora.enabled", word.value is True, word)
-    on = found.values["lora.enabled"].value is True if "lora.enabled" in found.values else True
+    on = _adapters_on(found)
     for name, variant in (("use_dora", "dora"), ("use_rslora", "rslora"), ("pissa_init", "pissa")):
         if word := given.take(name):
             if word.value is True and "lora.variant" not in found.values:
@@ -165,11 +170,9 @@ def _galore(found: Carrying, switch: Word) -> None:
     """LLaMA-Factory's GaLore, with its defaults where the file has none; there, too, it is for training all weights."""
     words = {name: found.given.take(name) for name in ("galore_target", *_GALORE)}
     target = words.pop("galore_target")
-    full = "lora.enabled" in found.values and found.values["lora.enabled"].value is False
-    if switch.value is not True or not full:
-        reason = (
-            "it is off, or says nothing" if switch.value is not True else "adapters are smaller than what it projects"
-        )
+    on = switch.value is True
+    if not on or _adapters_on(found):
+        reason = "adapters are smaller than what it projects" if on else "it is off, or says nothing"
         for word in filter(None, (switch, target, *words.values())):
             found.leave(word, reason)
         return
