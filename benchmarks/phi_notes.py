@@ -22,49 +22,36 @@ from phi_slots_eighth import MAKERS as EIGHTH_MAKERS
 from phi_slots_seventh import KINDS as SEVENTH_KINDS
 from phi_slots_seventh import MAKERS as SEVENTH_MAKERS
 
-VALUES: Final[dict[str, list[str]]] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+
+def _values(name: str) -> dict[str, list[str]]:
+    """Templates and values of a portion, by name."""
+    found: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+VALUES: Final = _values("phi_notes")
 MORE: Final = [("cn", template) for template in VALUES["more"]]
 """Templates to write rules on only; they are never reported."""
 
-SECOND: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_second.yaml").read_text(encoding="utf-8")
-)
+SECOND: Final = VALUES | _values("phi_second")
 """The same with other templates and values: measured once, and then rules were written on it, too."""
-THIRD: Final[dict[str, list[str]]] = SECOND | yaml.safe_load(
-    Path(__file__).with_name("phi_third.yaml").read_text(encoding="utf-8")
-)
+THIRD: Final = SECOND | _values("phi_third")
 """The same with templates and values that were written before anybody saw what the second portion missed."""
-FOURTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_fourth.yaml").read_text(encoding="utf-8")
-)
+FOURTH: Final = VALUES | _values("phi_fourth")
 """The same once more, for the version that was tuned on `BUILD`."""
-FIFTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_fifth.yaml").read_text(encoding="utf-8")
-)
+FIFTH: Final = VALUES | _values("phi_fifth")
 """The same again, written before anybody saw what the third and fourth missed."""
-SIXTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_sixth.yaml").read_text(encoding="utf-8")
-)
+SIXTH: Final = VALUES | _values("phi_sixth")
 """The same by another author, who had read neither rules, lists and weights nor the misses themselves; with the slots of phi_slots.py."""
-SEVENTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_seventh.yaml").read_text(encoding="utf-8")
-)
+SEVENTH: Final = VALUES | _values("phi_seventh")
 """The same by a third author, as blind, for the version that was built when the sixth was used up; with traps of its own."""
-EIGHTH: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_eighth.yaml").read_text(encoding="utf-8")
-)
+EIGHTH: Final = VALUES | _values("phi_eighth")
 """The same by a fourth author, as blind, of everyday forms; with the slots of phi_slots_eighth.py."""
-BUILD: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_build.yaml").read_text(encoding="utf-8")
-)
+BUILD: Final = VALUES | _values("phi_build")
 """The same, to fit weights and to write rules on; never reported."""
-FORMS: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_forms.yaml").read_text(encoding="utf-8")
-)
+FORMS: Final = VALUES | _values("phi_forms")
 """The same, of as many forms as we could think of, written when the fifth was used up."""
-FURTHER: Final[dict[str, list[str]]] = VALUES | yaml.safe_load(
-    Path(__file__).with_name("phi_further.yaml").read_text(encoding="utf-8")
-)
+FURTHER: Final = VALUES | _values("phi_further")
 """The same, of words of wards, forms and letters in all regions, written when the sixth was used up."""
 MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS | EIGHTH_MAKERS
 SLOT: Final = r"(\{\w\d?[姓名末]?\})"

@@ -70,12 +70,7 @@ def exams(data: Path) -> list[str]:
 
 def subjects(data: Path) -> list[str]:
     """Questions and options of CMMLU's medical subjects and abstracts of the medical papers of CSL's sample."""
-    found = set()
-    for subject in MEDICAL:
-        with (data / f"haonan-li+CMMLU/data/test/{subject}.csv").open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                found.add("\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]))
-    return sorted(found | _abstracts(data, PAPERS))
+    return sorted(_abstracts(data, PAPERS).union(*(_questions(data, subject) for subject in MEDICAL)))
 
 
 def health(data: Path) -> list[str]:
@@ -84,10 +79,13 @@ def health(data: Path) -> list[str]:
     found = {
         "\n".join([row["question"], *row["options"], ""]) for row in safety if row["category"] == "Physical Health"
     }
-    with (data / "haonan-li+CMMLU/data/test/food_science.csv").open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            found.add("\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]))
-    return sorted(found | _abstracts(data, NEAR_MEDICINE))
+    return sorted(found | _questions(data, "food_science") | _abstracts(data, NEAR_MEDICINE))
+
+
+def _questions(data: Path, subject: str) -> set[str]:
+    with (data / f"haonan-li+CMMLU/data/test/{subject}.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    return {"\n".join([row["Question"], *(f"{option}. {row[option]}" for option in "ABCD"), ""]) for row in rows}
 
 
 def _abstracts(data: Path, fields: Collection[str]) -> set[str]:
