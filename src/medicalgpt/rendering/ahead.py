@@ -16,9 +16,8 @@ from medicalgpt.rendering.dialogue import check_content
 from medicalgpt.rendering.mosaic import Parts
 from medicalgpt.rendering.template import ChatTemplate
 
-_CHARACTERS: Final = (
-    8  # of a token, seldom more: a row with more for each that it may have is cut, and not encoded as it is
-)
+_CHARACTERS: Final = 8
+"""Of a token, seldom more: a row with more for each that it may have is cut, and not encoded as it is."""
 
 
 class Encoded(NamedTuple):

@@ -58,9 +58,7 @@ class Verbatim:
     @cached_property
     def proven(self) -> bool:
         """Whether the template writes words as they are."""
-        from medicalgpt.rendering.verbatim_proof import (
-            writes_verbatim,
-        )  # needs Jinja, which another process hardly does
+        from medicalgpt.rendering.verbatim_proof import writes_verbatim  # lazy: Jinja; a helper was given the answer
 
         return writes_verbatim(self.source, self.given)
 
