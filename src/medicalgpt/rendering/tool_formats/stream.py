@@ -75,7 +75,7 @@ class CallStream:
     def __init__(
         self, find: Find, tools: Sequence[Mapping[str, Any]] = (), new_id: Callable[[], str] = new_call_id
     ) -> None:
-        from medicalgpt.rendering.tool_formats.checker import CallChecker
+        from medicalgpt.rendering.tool_formats.checker import CallChecker  # lazy: jsonschema, which few rows need
 
         self.calls: list[Call] = []
         self.problems: list[CallProblem] = []
