@@ -101,13 +101,12 @@ def familiar(text: str, characters: Container[str]) -> Iterator[tuple[int, int]]
     """Where somebody is called by one of some characters, a surname or the last of a name: 阿玲, 玲姐."""
     for match in _FAMILIAR.finditer(text):
         start, end = match.span(match.lastgroup or 0)
-        whole = match.start(), match.end() if match["a"] else end + 1
-        if text[start] in characters and not any(
-            sort(simplified(text[a:b]))
-            for a, b in (whole, (start - 1, end), (start, end + 2))
-            if (a >= 0 and not match["a"]) or (a, b) == whole
-        ):
-            yield whole[0] if match["a"] else start, end
+        if match["a"]:  # 阿玲: what tells of somebody stands before the character
+            first, parts = match.start(), [match.span()]
+        else:
+            first, parts = start, [(start, end + 1), (start, end + 2), *([(start - 1, end)] if start else [])]
+        if text[start] in characters and not any(sort(simplified(text[a:b])) for a, b in parts):
+            yield first, end
 
 
 _ROLE_ENDS: Final = frozenset("士生师師员員工者")
