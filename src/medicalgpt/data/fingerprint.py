@@ -1,7 +1,8 @@
 """The content behind paths as a hash, and whether it is still what it was."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,15 +37,24 @@ class Content:
 
     @classmethod
     def of(
-        cls, paths: Iterable[Given], reading: Reading = DETECTED, columns: Mapping[str, str] | None = None
+        cls,
+        paths: Iterable[Given],
+        reading: Reading = DETECTED,
+        columns: Mapping[str, str] | None = None,
+        unwanted: Callable[[], bool] = lambda: False,
     ) -> "Content":
-        """The content behind paths now; `hash` as `fingerprint`; `reading` and `columns` as `find`. Raises DataError as it does."""
+        """The content behind paths now; `hash` as `fingerprint`; `reading` and `columns` as `find`.
+
+        Raises:
+            DataError: as `find`.
+            CancelledError: it is `unwanted`, which is asked all along.
+        """
         given, columns = tuple(paths), columns or {}
         found = find(given, reading, columns)
         files = found.files
         holders = dict.fromkeys(map(stored, files))
         states = tuple((file, _state(file)) for file in holders)  # before the hash, so that a change during it shows
-        contents = {file: _content(file) for file in holders}
+        contents = {file: _content(file, unwanted) for file in holders}
         plain = all(file.suffix.lower() in _LINED for file in files) and all(map(holders.__contains__, files))
         total = hashlib.sha256()
         for file in files:
@@ -58,13 +68,14 @@ class Content:
         lines = sum(found.limits.get(file, contents[file][1]) for file in files) if plain else None
         return cls(given, total.hexdigest(), states, found, reading, columns, lines)
 
-    def check(self) -> None:
+    def check(self, unwanted: Callable[[], bool] = lambda: False) -> None:
         """Read it once more.
 
         Raises:
             DataError: naming the first file that is no longer what it was, or the folder with other files than before.
+            CancelledError: as `of`.
         """
-        now = Content.of(self.paths, self.reading, self.columns)
+        now = Content.of(self.paths, self.reading, self.columns, unwanted)
         for (file, before), (same, after) in zip(self.states, now.states):
             if file == same and before != after:
                 raise DataError(f"{file}: the file {_CHANGED}")
@@ -89,11 +100,13 @@ def _state(file: Path) -> tuple[int, int, int]:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _content(file: Path) -> tuple[str, int]:
+def _content(file: Path, unwanted: Callable[[], bool]) -> tuple[str, int]:
     """Size and hash, and how many lines there are in what is stored."""
     content, size, lines = hashlib.sha256(), 0, 0
     with read_errors(file), open_regular(file) as raw:
         while block := raw.read(1 << 20):
+            if unwanted():
+                raise CancelledError
             content.update(block)
             size += len(block)
             lines += block.count(b"\n")

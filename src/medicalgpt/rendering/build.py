@@ -3,10 +3,12 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -171,11 +173,11 @@ def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Cont
             folder.parent.mkdir(parents=True, exist_ok=True)
             temp = stack.enter_context(scratch(folder.parent, BUILD))
         making = Filling(job, rows, temp, stack)
-        making.fill()
-        making.ledger.check()
-        _check_share(job, making.ledger)
-        for content in contents:
-            content.check()
+        making.read()
+        with _checking(contents):
+            making.divide()
+            making.ledger.check()
+            _check_share(job, making.ledger)
         making.read_again()
         for writer in making.writers.values():
             writer.close({"kind": job.kind})
@@ -200,6 +202,24 @@ def _build(job: Renderer, folder: Path, rows: RowStream, contents: Sequence[Cont
         partial = folder / ".ledger.json"
         partial.write_text(text, encoding="utf-8")
         partial.replace(folder / "ledger.json")
+
+
+@contextmanager
+def _checking(contents: Sequence[Content]) -> Iterator[None]:
+    """The data is read once more beside what is done in the block, whose own errors come first, and at once.
+
+    Raises:
+        DataError: as `Content.check`.
+    """
+    unwanted = Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="medicalgpt-check") as beside:
+        try:
+            checks = [beside.submit(content.check, unwanted.is_set) for content in contents]
+            yield
+            for check in checks:
+                check.result()
+        finally:
+            unwanted.set()
 
 
 def _first_rows(job: Renderer, folder: Path) -> FirstRows:

@@ -33,9 +33,10 @@ class Filling:
     writers: dict[str, StoreWriter] = field(default_factory=dict)
     held_out: Iterator[Source] = field(default_factory=lambda: iter(()))
     """Rows that are held out, where that was known only once all were read."""
+    _all_rows: Undivided | None = None
 
-    def fill(self) -> None:
-        """Fill the stores."""
+    def read(self) -> None:
+        """Read all rows, and put their trees into the stores where it is known which; else `divide` does that."""
         data = self.job.data
         if data.eval:
             self._train_and_eval()
@@ -49,6 +50,16 @@ class Filling:
             replay = self._open("replay")
             for found in self.rows.trees(self._input("replay"), Split()):
                 _write(self.job, found, (replay, None), self.ledger, None)
+
+    def divide(self) -> None:
+        """Put trees into their stores where what is held out was not known as they were read. Nothing is read any more."""
+        if (all_rows := self._all_rows) is None:
+            return
+        split = all_rows.split(self.job.data.eval_fraction, self.job.seed)
+        self.notes += _said(split)
+        train, held_out = self._open("train"), self._open("held_out") if split else None
+        all_rows.divide(split, train, held_out, self.ledger)
+        self.held_out = all_rows.held_out(split)
 
     def read_again(self) -> None:
         """The first of the held-out rows, where they were not known as such when they were read."""
@@ -91,7 +102,7 @@ class Filling:
 
     def _undivided(self) -> None:
         """What is held out is known once all rows were read."""
-        data, all_rows = self.job.data, Undivided(self.temp)
+        self._all_rows = all_rows = Undivided(self.temp)
         self.stack.callback(all_rows.abandon)
         for found in self.rows.trees(self._input("train"), Split(), lambda: self.first_rows.wanted, keyed=True):
             if found.record is not None:
@@ -99,11 +110,6 @@ class Filling:
             _settle(self.job, found, self.ledger)
             all_rows.add(found)
         all_rows.close()
-        split = all_rows.split(data.eval_fraction, self.job.seed)
-        self.notes += _said(split)
-        train, held_out = self._open("train"), self._open("held_out") if split else None
-        all_rows.divide(split, train, held_out, self.ledger)
-        self.held_out = all_rows.held_out(split)
 
     def _split_documents(self) -> Split:
         """What is held out of documents, which are read once for that: a long one may be held out in passages."""

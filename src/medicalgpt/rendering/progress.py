@@ -1,8 +1,7 @@
 """How far the rows are: a bar on a terminal, a plain line now and then elsewhere, nothing for what is quickly done."""
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -10,7 +9,6 @@ from rich.progress import Progress as Bar
 
 from medicalgpt.language import translated
 
-T = TypeVar("T")
 QUIET: Final = 2.0
 """Seconds until anything is said."""
 EVERY: Final = 30.0
@@ -42,13 +40,11 @@ class Progress:
         self._began = time.monotonic()
         self._said = self._began
 
-    def counted(self, rows: Iterable[T]) -> Iterator[T]:
-        """The rows themselves, counted as they go."""
-        for row in rows:
-            self._rows += 1
-            if self._rows % 64 == 0 and self.console is not None:
-                self._show(self.console)
-            yield row
+    def count(self, rows: int) -> None:
+        """So many more rows are done."""
+        self._rows += rows
+        if self.console is not None:
+            self._show(self.console)
 
     def end(self) -> None:
         """The pass is over."""

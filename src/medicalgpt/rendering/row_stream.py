@@ -1,11 +1,12 @@
 """All rows of some files through their work, in order: on every core where there is much, here where there is little."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +93,7 @@ class RowStream:
 
     def __enter__(self) -> Self:
         self._open.enter_context(tokenizing_here())
+        self._open.enter_context(heap_left_alone())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -120,12 +122,16 @@ class RowStream:
         asked = (chunk._replace(records=records()) for chunk in given_rows)
         done = self._mapped(given, work, act, asked)
         for number, results in groupby(done, key=itemgetter(0)):
-            rows = (row for _, found in results for row in self.progress.counted(found))
+            rows = chain.from_iterable(self._counted(found) for _, found in results)
             for found in reader.accept(given.files[number], rows):
                 assert found.value is not None
                 yield found.value
         reader.finish(given.strict_columns)
         self.progress.end()
+
+    def _counted(self, found: list[ReadRow[T]]) -> list[ReadRow[T]]:
+        self.progress.count(len(found))
+        return found
 
     def _mapped(
         self, given: Input, work: RowWork, act: Act[T], asked: Iterator[Chunk]
@@ -169,6 +175,21 @@ def tokenizing_here() -> Iterator[None]:
         yield
     finally:
         del os.environ[_THREADS]
+
+
+@contextmanager
+def heap_left_alone() -> Iterator[None]:
+    """Within the block the garbage collector does not go through what was there before it: rows come and go in such numbers that it
+    would several times, 0.2 s each where torch and transformers are loaded.
+    """
+    if gc.get_freeze_count():  # somebody else's, which `unfreeze` would undo
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def cores() -> int:

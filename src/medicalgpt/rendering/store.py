@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final, overload
 
@@ -202,20 +203,35 @@ class TreeStore(Sequence[TokenTree]):
 
     @contextmanager
     def tokens(self) -> Iterator[Tokens]:
-        """Ids and weights as files, for `packed`: to open them for every stretch would take longer than to read it."""
+        """Ids and weights as files, for `divided`: to open them for every stretch would take longer than to read it."""
         with (self.folder / "ids.bin").open("rb") as ids, (self.folder / "weights.bin").open("rb") as weights:
             yield ids, weights
 
-    def packed(self, sources: np.ndarray, segments: np.ndarray, tokens: Tokens) -> Packed:
-        """The trees of some `lines`, at least one and all of the same file, to be appended elsewhere."""
+    def divided(
+        self, sources: np.ndarray, segments: np.ndarray, tokens: Tokens, chosen: np.ndarray
+    ) -> tuple[Packed | None, Packed | None]:
+        """The trees of some consecutive `lines`, at least one and all of the same file, to be appended elsewhere: those that are
+        not `chosen` (bool of shape [trees]), and those that are; None for none."""
         tree, _, begin, _ = (int(number) for number in segments[0])
-        ids, weights = (_stretch(file, begin, int(segments[-1, 3]) - begin) for file in tokens)
-        return Packed(
-            ids,
-            weights,
-            np.subtract(segments, (tree, 0, begin, begin)).tobytes(),
-            (sources * (0, 1, 1)).tobytes(),
-        )
+        of_chosen = chosen[segments[:, 0] - tree]
+        changes = np.flatnonzero(of_chosen[1:] != of_chosen[:-1]) + 1
+        bounds = [*(segments[[0, *changes], 2] - begin).tolist(), int(segments[-1, 3]) - begin]
+        stretches = [memoryview(_stretch(file, begin, bounds[-1])) for file in tokens]
+        found: list[Packed | None] = []
+        for side in (False, True):
+            own, of_own = chosen == side, of_chosen == side
+            first = int(of_chosen[0] != side)  # the sides take turns
+            ids, weights = (
+                b"".join([view[_ID * a : _ID * b] for a, b in list(pairwise(bounds))[first::2]]) for view in stretches
+            )
+            lines = segments[of_own]
+            sizes = lines[:, 3] - lines[:, 2]
+            ends = np.cumsum(sizes)
+            numbers = (np.cumsum(own) - 1)[lines[:, 0] - tree]
+            places = np.stack([numbers, lines[:, 1], ends - sizes, ends], axis=1)
+            packed = Packed(ids, weights, places.tobytes(), (sources[own] * (0, 1, 1)).tobytes())
+            found.append(packed if packed.size else None)
+        return found[0], found[1]
 
     def take(self, index: np.ndarray) -> "TreeStore":
         """Some of the trees, also several times, as a store; tokens stay where they are on disk."""

@@ -27,7 +27,7 @@ _ROW: Final = np.dtype(
     ]
 )
 _WRITTEN: Final = Struct("=QqqiiiB")  # the same
-_MOST: Final = 4096  # trees that are copied at a time
+_MOST: Final = 1024  # rows whose trees are copied at a time: of more, what is written no longer lies in the caches
 
 
 class Undivided:
@@ -76,17 +76,21 @@ class Undivided:
                 stretch = slice(tree, tree + int(trees[-1])), slice(segment, segment + int(segments[-1]))
                 sources, found = store.lines(*stretch)
                 tree, segment = stretch[0].stop, stretch[1].stop
-                changes = np.flatnonzero((held[1:] != held[:-1]) | (rows["file"][1:] != rows["file"][:-1])) + 1
+                changes = np.flatnonzero(rows["file"][1:] != rows["file"][:-1]) + 1
                 for first, end in pairwise([0, *changes.tolist(), len(rows)]):
-                    file, side = files[int(rows["file"][first])], bool(held[first])
+                    file, sides = files[int(rows["file"][first])], held[first:end]
                     own = sources[trees[first] : trees[end]]
                     if len(own):
-                        writer = held_out if side else train
-                        assert writer is not None
-                        writer.append(store.packed(own, found[segments[first] : segments[end]], tokens), file)
-                    counted = rows["characters"][first:end][rows["counted"][first:end]]
-                    if characters := int(counted.sum()):
-                        ledger.count_text(file, characters, side)
+                        chosen = np.repeat(sides, rows["trees"][first:end])
+                        both = store.divided(own, found[segments[first] : segments[end]], tokens, chosen)
+                        for packed, writer in zip(both, (train, held_out)):
+                            if packed is not None:
+                                assert writer is not None
+                                writer.append(packed, file)
+                    characters = rows["characters"][first:end] * rows["counted"][first:end]
+                    for side in (False, True):
+                        if number := int(characters[sides == side].sum()):
+                            ledger.count_text(file, number, side)
 
     def held_out(self, split: Split) -> Iterator[Source]:
         """Where the held-out rows stand, in reading order."""

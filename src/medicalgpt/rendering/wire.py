@@ -1,13 +1,16 @@
 """Rows on their way between processes: as plain values, since `pickle` calls Python for every dataclass and named tuple.
 
-The bytes of trees lie together behind them: copied once, where `pickle` would do so again and again as its output grows. A row about
-which there is more to say than of nearly all travels as it is.
+The bytes of trees lie together behind them: copied once, where `pickle` would do so again and again as its output grows. Ids and
+weights take as few bytes as their values allow, so that what comes of a chunk of rows fits into a pipe: a process that must wait until
+the other one reads does nothing meanwhile. A row about which there is more to say than of nearly all travels as it is.
 """
 
 import pickle
 from collections.abc import Sequence
 from struct import Struct
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
+
+import numpy as np
 
 from medicalgpt.data.ledger import Outcome
 from medicalgpt.data.read_row import ReadRow
@@ -24,10 +27,28 @@ _Key = tuple[str, int]
 _Ending = tuple[Outcome, str, bool, bool]
 _Trees = tuple[_Ending, _Sizes | None, _Sizes | None, tuple[int, int], bool, _Key | None]
 _Line = tuple[int, int | str | None, str, frozenset[str], tuple[str, ...], bool, _Key | _Trees]
+_Kinds = tuple[type[np.generic], type[np.generic]]
 
 _SIZE: Final = Struct("=q")
+_IDS: Final[_Kinds] = (np.int32, np.uint16)  # of vocabularies up to 65,536
+_WEIGHTS: Final[_Kinds] = (np.float32, np.uint8)  # nearly all are 0 or 1
 _PLAIN: Final[_Ending] = ("kept", "", False, False)
 _KEPT: Final = Rendered(())
+
+
+class _Laid(NamedTuple):
+    """Parts of trees, kind by kind: where segments and sources of them are is in `places`."""
+
+    ids: list[bytes]
+    weights: list[bytes]
+    places: list[bytes]
+
+    def put(self, packed: Packed) -> _Sizes:
+        """Lay the bytes of trees behind those of the ones before."""
+        self.ids.append(packed.ids)
+        self.weights.append(packed.weights)
+        self.places.extend((packed.segments, packed.sources))
+        return len(packed.ids), len(packed.weights), len(packed.segments), len(packed.sources)
 
 
 def put(stream: IO[bytes], message: bytes) -> None:
@@ -49,9 +70,13 @@ def get(stream: IO[bytes]) -> bytes:
 
 def answered(found: Sequence[Found]) -> bytes:
     """What came of rows of one file, to be sent."""
-    parts: list[bytes] = []
-    sent = pickle.dumps((True, [_shortened(read, parts) for read in found]))
-    return b"".join([_SIZE.pack(len(sent)), sent, *parts])
+    laid = _Laid([], [], [])
+    lines = [_shortened(read, laid) for read in found]
+    ids, weights = (b"".join(parts) for parts in laid[:2])
+    small_ids, small_weights = _smaller(ids, _IDS), _smaller(weights, _WEIGHTS)
+    sizes = (len(small_ids), len(small_weights), len(ids), len(weights))
+    sent = pickle.dumps((True, (lines, sizes)))
+    return b"".join([_SIZE.pack(len(sent)), sent, small_ids, small_weights, *laid.places])
 
 
 def failed(error: Exception) -> bytes:
@@ -69,11 +94,27 @@ def taken(sent: bytes, file: str) -> list[Found]:
     good, value = pickle.loads(memoryview(sent)[_SIZE.size : begin])
     if not good:
         raise value
-    parts = _Parts(sent, begin)
-    return [line if isinstance(line, ReadRow) else _restored(line, file, parts) for line in value]
+    found, sizes = value
+    parts = _Parts(sent, begin, sizes)
+    return [line if isinstance(line, ReadRow) else _restored(line, file, parts) for line in found]
 
 
-def _shortened(read: Found, parts: list[bytes]) -> Found | _Line:
+def _smaller(wide: bytes, kinds: _Kinds) -> bytes:
+    """Numbers of the first kind in the second, where that is without any loss; else as they are."""
+    kind, smaller = kinds
+    values = np.frombuffer(wide, kind)
+    with np.errstate(invalid="ignore"):
+        small = values.astype(smaller)
+    return small.tobytes() if small.astype(kind).tobytes() == wide else wide
+
+
+def _wide(sent: memoryview, size: int, kinds: _Kinds) -> bytes:
+    """The numbers again, which took `size` bytes."""
+    kind, smaller = kinds
+    return bytes(sent) if len(sent) == size else np.frombuffer(sent, smaller).astype(kind).tobytes()
+
+
+def _shortened(read: Found, laid: _Laid) -> Found | _Line:
     row, value = read.row, read.value
     if value is None or row.problem or row.where or row.passed or row.allowed:
         return read
@@ -84,8 +125,8 @@ def _shortened(read: Found, parts: list[bytes]) -> Found | _Line:
     ending, (train, held_out), key = value.row, value.packed, value.key
     trees = (
         (ending.outcome, ending.reason, ending.over_length, ending.not_learned),
-        None if train is None else _laid(train, parts),
-        None if held_out is None else _laid(held_out, parts),
+        None if train is None else laid.put(train),
+        None if held_out is None else laid.put(held_out),
         value.characters,
         value.held_out,
         None if key is None else (key.key, key.size),
@@ -93,25 +134,29 @@ def _shortened(read: Found, parts: list[bytes]) -> Found | _Line:
     return row.number, row.line, row.note, read.present, read.left, read.damaged, trees
 
 
-def _laid(packed: Packed, parts: list[bytes]) -> _Sizes:
-    parts += packed
-    return len(packed.ids), len(packed.weights), len(packed.segments), len(packed.sources)
-
-
 class _Parts:
     """The bytes of trees, taken in the order in which they were laid."""
 
-    def __init__(self, sent: bytes, at: int) -> None:
-        self._sent, self._at = sent, at
+    def __init__(self, sent: bytes, begin: int, sizes: _Sizes) -> None:
+        weights = begin + sizes[0]
+        places = weights + sizes[1]
+        self._sent, self._places, self._id, self._weight = sent, places, 0, 0
+        self._ids = _wide(memoryview(sent)[begin:weights], sizes[2], _IDS)
+        self._weights = _wide(memoryview(sent)[weights:places], sizes[3], _WEIGHTS)
 
     def packed(self, sizes: _Sizes) -> Packed:
         """The next trees."""
-        sent, begin = self._sent, self._at
-        ids = begin + sizes[0]
-        weights = ids + sizes[1]
-        segments = weights + sizes[2]
-        self._at = segments + sizes[3]
-        return Packed(sent[begin:ids], sent[ids:weights], sent[weights:segments], sent[segments : self._at])
+        id_, weight, segments = self._id, self._weight, self._places
+        self._id = id_ + sizes[0]
+        self._weight = weight + sizes[1]
+        sources = segments + sizes[2]
+        self._places = sources + sizes[3]
+        return Packed(
+            self._ids[id_ : self._id],
+            self._weights[weight : self._weight],
+            self._sent[segments:sources],
+            self._sent[sources : self._places],
+        )
 
 
 def _restored(line: _Line, file: str, parts: _Parts) -> Found:

@@ -25,8 +25,8 @@ if sys.platform != "win32":
 
 T = TypeVar("T")
 
-_AHEAD: Final = 2  # chunks that each helper has: the next one lies there when it is done with one
-_WAITING: Final = 8  # chunks for each helper that may be done before one that came earlier
+_AHEAD: Final = 3  # chunks that each helper has: the next one lies there when it is done with one, though a thread here took its time
+_WAITING: Final = 16  # chunks for each helper that may be done before one that came earlier
 _PIPE: Final = 1 << 20  # bytes: about a chunk, so that nobody waits until the other one reads
 
 

@@ -4,6 +4,10 @@ import errno
 import json
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,14 @@ import pytest
 from tests.tiny import tiny_tokenizer
 
 from medicalgpt.config.sections import DataConfig
+from medicalgpt.data.fingerprint import Content
 from medicalgpt.data.ledger import warning_lines
 from medicalgpt.data.records import Kind, Record
 from medicalgpt.data.rows import RawRow, Row, parsed
 from medicalgpt.errors import DataError, RenderError, RunError
 from medicalgpt.rendering import row_work
 from medicalgpt.rendering.build import BUILD, Prepared, Renderer, prepare, replay_choice
+from medicalgpt.rendering.filling import Filling
 from medicalgpt.rendering.first_rows import FirstRows, read_first_rows
 from medicalgpt.rendering.rows import TrainOn
 from medicalgpt.rendering.store import TreeStore
@@ -247,6 +253,37 @@ def test_data_that_changes_while_it_is_read_is_not_cached(
     assert not list((tmp_path / "cache").rglob("store.json"))
     if change != "gone":
         assert not run(tmp_path, train=[str(ward)]).cached
+
+
+@pytest.mark.parametrize("error", [RunError("no room"), KeyboardInterrupt()])
+def test_an_error_does_not_wait_for_the_data_to_be_read_once_more(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), []
+
+    def check(self: Content, unwanted: Callable[[], bool]) -> None:
+        begun.set()
+        while not unwanted():
+            time.sleep(0.001)
+        ended.append(self)
+
+    def divide(self: Filling) -> None:
+        assert begun.wait(60)
+        raise error
+
+    monkeypatch.setattr(Content, "check", check)
+    monkeypatch.setattr(Filling, "divide", divide)
+    with pytest.raises(type(error)):
+        run(tmp_path, train=[write(tmp_path / "a.jsonl", questions(5))])
+    assert len(ended) == 1
+    assert not list((tmp_path / "cache").rglob("store.json"))
+
+
+def test_reading_data_once_more_stops_when_it_is_not_wanted(tmp_path: Path) -> None:
+    content = Content.of([write(tmp_path / "a.jsonl", questions(5))])
+    content.check()
+    with pytest.raises(CancelledError):
+        content.check(lambda: True)
 
 
 @pytest.mark.parametrize("kind", ["dialogue", "preference"])

@@ -3,6 +3,7 @@
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
 
 from medicalgpt.data.ledger import Rejected
@@ -18,7 +19,8 @@ from medicalgpt.rendering.wire import Found, answered, failed, get, put, taken
 FILE = "ward/rows.jsonl"
 KEPT = Rendered(())
 KEY = RowKey("00ff00ff00ff00ff", 12)
-ONE, TWO = Packed(b"idsids", b"wei", b"seg", b"s"), Packed(b"i", b"", b"segments", b"so")
+IDS, WEIGHTS = np.array([1, 49151], np.int32).tobytes(), np.array([0, 1], np.float32).tobytes()
+ONE, TWO = Packed(IDS, WEIGHTS, b"seg", b"s"), Packed(IDS[:4], b"", b"segments", b"so")
 
 
 def row(number: int, **more: Any) -> Row:
@@ -53,6 +55,22 @@ ROWS: dict[str, Found] = {
     "passed over": read(row(14, problem="a picture", passed=True, allowed="text")),
     "of another kind": read(row(15), other=("document", "document")),
 }
+
+
+@pytest.mark.parametrize("ids", [[0, 65535], [70000, 3], [-1], []])
+@pytest.mark.parametrize("weights", [[0, 1, 255], [0.5, 1], [256], [-1], [-0.0], [float("nan")], [float("inf")], []])
+def test_ids_and_weights_of_any_size_come_as_they_were(ids: list[int], weights: list[float]) -> None:
+    packed = Packed(np.array(ids, np.int32).tobytes(), np.array(weights, np.float32).tobytes(), b"seg", b"s")
+    found = [read(row(n), trees(n, packed=(packed, ONE))) for n in (1, 2)]
+    assert taken(answered(found), FILE) == found
+
+
+def test_ids_and_weights_take_less_room_where_they_can() -> None:
+    def size(token: int, weight: float) -> int:
+        ids, weights = np.full(1000, token, np.int32).tobytes(), np.full(1000, weight, np.float32).tobytes()
+        return len(answered([read(row(1), trees(1, packed=(Packed(ids, weights, b"", b""), None)))]))
+
+    assert size(70000, 0.5) - size(65535, 1) == 2000 + 3000
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,6 +1,7 @@
 """Any number of processes makes the same stores, says the same about a bad row, and leaves nothing behind."""
 
 import copy
+import gc
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from medicalgpt.errors import DataError, RenderError, RunError
 from medicalgpt.rendering import row_work, workers
 from medicalgpt.rendering.build import Prepared, prepare
 from medicalgpt.rendering.progress import Progress
+from medicalgpt.rendering.row_stream import RowStream
 from medicalgpt.rendering.row_work import Chunk, RowWork
 from medicalgpt.rendering.template import ChatTemplate
 from medicalgpt.rendering.workers import Workers
@@ -258,3 +260,20 @@ def test_small_data_is_not_worth_a_process(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Workers, "__init__", started)
     found = run(tmp_path, train=[write(tmp_path / "a.jsonl", rows(20))])
     assert len(found.train) == 19
+
+
+def test_the_heap_is_looked_through_again_once_all_rows_are_done() -> None:
+    before = gc.get_freeze_count()
+    with RowStream(1):
+        assert before or gc.get_freeze_count() > 1000
+    assert gc.get_freeze_count() == before
+
+
+def test_a_heap_that_somebody_else_froze_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        with RowStream(1), RowStream(1):
+            pass
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
