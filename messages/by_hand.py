@@ -21,7 +21,7 @@ from medicalgpt.models.embedded.registry import EMBEDDED
 from medicalgpt.models.families import FAMILIES
 from medicalgpt.pipeline.screen import MEANINGS
 from medicalgpt.rendering.remarks import NAMES
-from medicalgpt.rendering.template_header import System
+from medicalgpt.rendering.template_header import System, named_info, named_templates
 from messages.of_yaml import YAML
 
 LANGUAGE = "src/medicalgpt/language/catalogue.py"
@@ -80,6 +80,7 @@ TYPER = (
     "Option {name} requires an argument.",
     "Got unexpected extra argument ({names})",
     "Got unexpected extra arguments ({names})",
+    "Got unexpected extra argument(s) ({names})",
 )
 SETTINGS = (
     "Objective",
@@ -150,6 +151,18 @@ GATES = tuple(
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)
 ON_HUB = tuple(dict.fromkeys(test.on_hub for test, _ in known_tests().values() if test.on_hub and " " in test.on_hub))
+# A test's title is a name and what is asked of it; an origin says from where somebody took it.
+TESTS = (
+    *(test.title for test, _ in known_tests().values()),
+    *{test.origin: 0 for test, _ in known_tests().values() if ", from " in test.origin or "://" not in test.origin},
+)
+SOURCES = tuple(
+    dict.fromkeys(
+        source
+        for source in (named_info(name).source for name in named_templates())
+        if re.search(r" [a-z]+[ )]", source)
+    )
+)
 SYSTEM_PLACES = get_args(System)
 QUANTIZED = ("perplexity", "megabytes", "tokens per second")
 NEXT = ("talk to it", "serve it")
@@ -201,6 +214,7 @@ FOREIGN_NOTES = tuple(
     )
 )
 HEADINGS = ("encoding", "shape", "kind", "rows", "bad", "columns")
+NOT_READ = tuple(f"{what}: {{name}} ({{count}} rows)" for what in ("not read", "not learned"))
 
 BY_HAND = [
     *((text, "src/medicalgpt/memory/footprint.py") for text in PARTS),
@@ -218,8 +232,8 @@ BY_HAND = [
     *((text, "src/medicalgpt/rendering/remarks.py") for text in dict.fromkeys(NAMES.values())),
     *((text, "src/medicalgpt/runs/reward_report.py") for text in REWARD_REPORT),
     ("{name}: {done} of {count}", "src/medicalgpt/evaluation/suite.py"),
-    *((text, "src/medicalgpt/evaluation/catalog.py") for text in (*TEST_STATES, *ON_HUB)),
-    *((text, "src/medicalgpt/rendering/template_header.py") for text in SYSTEM_PLACES),
+    *((text, "src/medicalgpt/evaluation/catalog.py") for text in (*TEST_STATES, *ON_HUB, *TESTS)),
+    *((text, "src/medicalgpt/rendering/template_header.py") for text in (*SYSTEM_PLACES, *SOURCES)),
     *((text, "src/medicalgpt/cli/quantize.py") for text in QUANTIZED),
     *((text, "src/medicalgpt/curation/quality.py") for text in [f"quality: {rule}" for rule, _ in RULES]),
     *(
@@ -237,7 +251,7 @@ BY_HAND = [
     (HELD_OUT, "src/medicalgpt/training/rl/loop.py"),
     *((text, "src/medicalgpt/runs/report.py") for text in (*SETTINGS, *STATES)),
     *((text, HELP) for text in (*TYPER, *PANELS, *USAGE)),
-    *((text, HEADINGS_PLACE) for text in HEADINGS),
+    *((text, HEADINGS_PLACE) for text in (*HEADINGS, *NOT_READ)),
     *((text, YAML_TEXT) for text in YAML),
     *((text, CONFIG) for text in (*FRAME, *LIMITS, *TYPES, *FOREIGN_NOTES)),
 ]

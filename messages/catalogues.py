@@ -1,7 +1,7 @@
 """The catalogues: one .po file a room with 简体中文, written by people; two .json files that the program reads, made of them.
 
-繁體中文 is derived: words of the glossary first, the rest by OpenCC (`s2twp`), and what reads wrong that way stands in
-`zh-TW.po`, which wins.
+繁體中文 is derived: words of the glossary and of `words.tsv` first, the rest by OpenCC (`s2twp`). What reads wrong that way
+gets a line in `words.tsv`.
 """
 
 import json
@@ -19,7 +19,6 @@ from messages.sources import PACKAGE, ROOT, Message
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "zh-CN"
-CORRECTED = HERE / "zh-TW.po"
 COMPILED = PACKAGE / "language"
 
 
@@ -68,9 +67,7 @@ def compiled(language: str) -> dict[str, str]:
     """All translations of a language, as the program reads them."""
     merged = {text: told for room in rooms().values() for text, told in room.items() if told}
     if language == "zh-TW":
-        merged = {text: traditional(told) for text, told in merged.items()} | {
-            text: told for text, told in _read(CORRECTED).items() if told and text in merged
-        }
+        merged = {text: traditional(told) for text, told in merged.items()}
     return dict(sorted(merged.items()))
 
 

@@ -1,5 +1,6 @@
 """A served web page with a tiny model, and a tab of headless Chromium in which tests do and see what people would."""
 
+import re
 import shutil
 import signal
 import socket
@@ -8,13 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medicalgpt.serve.web.texts import CHINESE, ENGLISH
+from medicalgpt.serve.web.texts import CHINESE, ENGLISH, TEXTS
+from medicalgpt.serve.web.words import Texts
 
 OVERFLOWING = """() => {
     const found = [];
@@ -33,6 +35,31 @@ OVERFLOWING = """() => {
     }
     return found;
 }"""
+
+PALE = """() => {
+    const read = color => { const n = (color.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number); return n.length < 4 ? [...n, 1] : n; };
+    const over = (ink, ground) => [0, 1, 2].map(i => ink[i] * ink[3] + ground[i] * (1 - ink[3])).concat(1);
+    const part = v => v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
+    const light = c => 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]);
+    const found = [];
+    for (const e of document.querySelectorAll('body *')) {
+        const box = e.getBoundingClientRect();
+        const text = [...e.childNodes].filter(n => n.nodeType == 3).map(n => n.textContent).join('').trim();
+        if (!text || box.width < 2 || box.height < 2 || !e.checkVisibility() || e.closest('[disabled], .katex-mathml')) continue;
+        const grounds = [], ink = read(getComputedStyle(e).color);
+        for (let at = e; at; at = at.parentElement) {
+            ink[3] *= getComputedStyle(at).opacity;
+            grounds.unshift(read(getComputedStyle(at).backgroundColor));
+            if (grounds[0][3] == 1) break;
+        }
+        const ground = grounds.reduce((below, above) => over(above, below), [255, 255, 255, 1]);
+        const [less, more] = [light(over(ink, ground)), light(ground)].sort((a, b) => a - b);
+        const contrast = (more + 0.05) / (less + 0.05);
+        if (contrast < 4.5) found.push(`${e.tagName} ${e.id} "${text.slice(0, 30)}": ${contrast.toFixed(2)}`);
+    }
+    return found;
+}"""
+"""Text with less contrast than 4.5 : 1, which WCAG 2.2 asks for (1.4.3, level AA)."""
 
 
 def _free_port() -> int:
@@ -82,6 +109,12 @@ def chromium() -> Iterator[Any]:
         opened = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+def _fixed(languages: list[Texts]) -> list[str]:
+    """Every text of these languages but the name of the next one; a text that is all placeholder says nothing."""
+    found = (v for texts in languages for n, v in asdict(texts).items() if isinstance(v, str) and n != "other_language")
+    return [text for text in found if re.sub(r"{\w+}|\W", "", text)]
 
 
 @dataclass
@@ -150,6 +183,19 @@ class Visit:
     def overflowing(self) -> list[str]:
         """What is seen and reaches beyond the window, or beyond a box that would have to be scrolled sideways for it."""
         return list(self.page.evaluate(OVERFLOWING))
+
+    def pale(self) -> list[str]:
+        """Text that is hard to read on its ground."""
+        return list(self.page.evaluate(PALE))
+
+    def foreign(self, texts: Texts) -> list[str]:
+        """Lines that are fixed words of the page in another language than this one."""
+        ours, theirs = (
+            re.compile("|".join(re.sub(r"\\\{\w+\\\}", ".+", re.escape(text)) for text in found))
+            for found in (_fixed([texts]), _fixed([other for other in TEXTS.values() if other != texts]))
+        )
+        lines = [line.strip() for line in self.page.inner_text("body").splitlines()]
+        return [line for line in lines if line and theirs.fullmatch(line) and not ours.fullmatch(line)]
 
     def disclaimer_in_sight(self) -> bool:
         box = self.page.locator("#disclaimer p").bounding_box()

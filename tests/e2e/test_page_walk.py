@@ -1,8 +1,10 @@
-"""Every state of the web page at five widths, in two themes and three languages: nothing reaches beyond its place.
+"""Every state of the web page at five widths, in two themes and three languages: nothing reaches beyond its place, is pale, or
+speaks another language.
 
 Pictures of the narrowest and the widest go to the folder that MEDICALGPT_SCREENSHOTS names.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from tests.web_page import Server, Visit, chromium, served
 
 from medicalgpt.serve.web.simplified import SIMPLIFIED
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH
+from medicalgpt.serve.web.words import Texts
 
 pytestmark = pytest.mark.slow
 WIDTHS = (320, 360, 390, 430, 1280)
@@ -67,7 +70,7 @@ def tab(server: Server) -> Iterator[Visit]:
 
 
 def _beyond(tab: Visit, state: str, list_open: str = "") -> dict[str, list[str]]:
-    """What overflows in a state, by language, theme and width; the page is as before when it has been looked at.
+    """What is wrong in a state, by language, theme and width; the page is as before when it has been looked at.
 
     Args:
         list_open: a field whose list of choices is opened each time.
@@ -84,8 +87,13 @@ def _beyond(tab: Visit, state: str, list_open: str = "") -> dict[str, list[str]]
                     tab.page.wait_for_selector("[role=option]")
                 # Two frames: the browser has laid out anew, and told whoever watches sizes.
                 tab.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-                if beyond := tab.overflowing():
-                    found[f"{texts.language} {theme} {width}"] = beyond
+                wrong = tab.overflowing()
+                if width in (WIDTHS[0], WIDTHS[-1]):
+                    if list_open:
+                        tab.page.wait_for_timeout(300)  # the list unfolds, pale at first
+                    wrong += [*tab.pale(), *tab.foreign(texts), *_language(tab, texts)]
+                if wrong:
+                    found[f"{texts.language} {theme} {width}"] = wrong
                 if str(tab.shots) != "." and width in (320, 1280):
                     tab.shot(f"{state}-{texts.language}-{theme}-{width}")
                 if list_open:
@@ -98,6 +106,12 @@ def _beyond(tab: Visit, state: str, list_open: str = "") -> dict[str, list[str]]
     return found
 
 
+def _language(tab: Visit, texts: Texts) -> list[str]:
+    """Where the page is said to be in another language than it is, which screen readers would then speak."""
+    said = tab.page.evaluate("document.documentElement.lang")
+    return [] if said == texts.language else [f"html lang={said}"]
+
+
 def _choose(tab: Visit, name: str) -> None:
     tab.page.click("#who input")
     tab.page.wait_for_timeout(300)  # the list unfolds
@@ -107,7 +121,7 @@ def _choose(tab: Visit, name: str) -> None:
     tab.page.wait_for_selector("[role=option]", state="hidden")
 
 
-def test_no_state_of_the_page_overflows(tab: Visit) -> None:
+def test_every_state_of_the_page_is_in_its_place_readable_and_in_one_language(tab: Visit) -> None:
     page: Any = tab.page
     found = {"empty": _beyond(tab, "empty")}
     page.click("#settings button >> nth=0")
@@ -136,7 +150,8 @@ def test_no_state_of_the_page_overflows(tab: Visit) -> None:
     page.click("#best-b")
     page.wait_for_selector("#verdicts", state="hidden")
     found["judged"] = _beyond(tab, "judged")
-    assert {state: beyond for state, beyond in found.items() if beyond} == {}
+    wrong = {state: beyond for state, beyond in found.items() if beyond}
+    assert not wrong, json.dumps(wrong, ensure_ascii=False, indent=1)
     assert tab.complaints == []
 
 
@@ -146,3 +161,25 @@ def test_the_walk_sees_what_overflows(tab: Visit) -> None:
     assert tab.overflowing() == []
     tab.page.evaluate("document.querySelector('#title').style.minWidth = '400px'")
     assert any("title" in line for line in tab.overflowing())
+    assert (tab.pale(), tab.foreign(ENGLISH)) == ([], [])
+    tab.page.evaluate("document.querySelector('#title h1').style.color = '#888'")
+    assert any("MedicalGPT" in line for line in tab.pale())
+    assert SIMPLIFIED.about not in tab.foreign(SIMPLIFIED)
+    assert ENGLISH.about in tab.foreign(SIMPLIFIED)
+
+
+def test_controls_stand_beside_each_other_on_a_narrow_phone(tab: Visit) -> None:
+    tab.page.set_viewport_size({"width": 320, "height": 640})
+    send, new = (tab.page.locator(name).bounding_box() for name in ("#send", "#clear"))
+    assert (send["y"], send["height"]) == (new["y"], new["height"])
+    if not tab.page.is_visible("#seed"):
+        tab.page.click("#settings button >> nth=0")
+        tab.page.wait_for_selector("#seed", state="visible")
+    end_of_text, arrow = tab.page.evaluate(
+        """() => {
+            const input = document.querySelector('#emergency input'), box = input.getBoundingClientRect();
+            const arrow = document.querySelector('#emergency svg').getBoundingClientRect();
+            return [box.right - parseFloat(getComputedStyle(input).paddingRight), arrow.left];
+        }"""
+    )
+    assert end_of_text <= arrow

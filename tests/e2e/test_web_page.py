@@ -196,6 +196,9 @@ def test_a_phone_in_chinese_and_a_dark_screen(visit: Any) -> None:
     tab.page.wait_for_selector("#chat .bot")
     tab.page.wait_for_timeout(1500)
     tab.stop()
+    bin_of_gradio = tab.page.locator('#chat button[title="清空對話"]')
+    assert bin_of_gradio.count() == 1
+    assert not bin_of_gradio.is_visible()
     tab.shot("phone-zh-dark")
     assert tab.width_fits()
     assert tab.disclaimer_in_sight()
@@ -231,6 +234,26 @@ def test_dark_on_a_desktop(visit: Any) -> None:
     of = "getComputedStyle(document.querySelector('{}')).{}".format
     body, text = map(tab.page.evaluate, (of("gradio-app", "backgroundColor"), of("#title h1", "color")))
     assert _brightness(body) < 60 < 160 < _brightness(text)
+
+
+def test_a_long_conversation_of_a_dark_page_is_printed_whole_in_dark_letters(visit: Any) -> None:
+    tab = visit(color_scheme="dark")
+    tab.ask("fever " * 900)
+    tab.page.wait_for_selector("#chat .bot")
+    tab.page.wait_for_timeout(500)
+    tab.stop()
+    tab.page.emulate_media(media="print")
+    whole, end = tab.page.evaluate(
+        """() => [document.documentElement.scrollHeight,
+                 [...document.querySelectorAll('#chat .message')].at(-1).getBoundingClientRect().bottom + scrollY]"""
+    )
+    assert end > 1000
+    assert end <= whole
+    for part in ("#title h1", "#disclaimer p", "#chat .user .message-content", "#chat .bot .message-content"):
+        ink = tab.page.evaluate(f"getComputedStyle(document.querySelector('{part}')).color")
+        assert _brightness(ink) < 60, part
+    clipped = "[...document.querySelectorAll('#chat, #chat *')].filter(e => getComputedStyle(e).overflowY != 'visible')"
+    assert tab.page.evaluate(f"{clipped}.filter(e => !e.closest('svg, .katex')).length") == 0
 
 
 def test_a_picture_in_an_answer_asks_no_other_host(visit: Any, server: Server) -> None:

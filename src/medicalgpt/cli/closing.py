@@ -10,6 +10,7 @@ from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
 from medicalgpt.hub.address import parse
 from medicalgpt.language import translated
+from medicalgpt.language.marks import bracketed
 from medicalgpt.runs import manifest
 from medicalgpt.runs.folder import RunFolder
 from medicalgpt.runs.headline import headline, held_out_rows
@@ -37,7 +38,7 @@ def closing_lines(folder: Path, config: StageConfig) -> Iterator[str]:
                 " ".join(filter(None, parts))
                 for parts in ((line.before, line.before_interval), (line.after, line.after_interval))
             )
-            verdict = f"  ({translated(_VERDICTS[line.verdict])})" if line.verdict else ""
+            verdict = bracketed(translated(_VERDICTS[line.verdict]), "  ") if line.verdict else ""
             yield f"  {line.name:<{wide}}  {before} → {after}{verdict}"
     yield f"report:    {RunFolder(folder).report}"
     yield from _commands(shlex.quote(str(folder)), config)

@@ -7,6 +7,7 @@ import typer
 from medicalgpt.cli.curation import curate, scan
 from medicalgpt.cli.data_options import Encoding, Txt
 from medicalgpt.language import translated
+from medicalgpt.language.marks import comma
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,7 +124,7 @@ def _print(found: "Inspection") -> None:
         for reason, count in total["reasons"].items():
             console.print(f"  {count} {translated(reason)}", highlight=False)
         if len(lengths):
-            marks = ", ".join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
+            marks = comma().join(f"{q:.0%} {int(v)}" for q, v in zip((0.05, 0.5, 0.95), _quantiles(lengths)))
             console.print(
                 translated(f"  tokens a sample: {marks}, longest {int(lengths.max())}; {int(lengths.sum())} in all"),
                 highlight=False,

@@ -13,6 +13,7 @@ from medicalgpt.cli.say import padded, say
 from medicalgpt.errors import ConfigError
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.language import translated
+from medicalgpt.language.marks import semicolon
 
 app = typer.Typer(help="Score a model on named tests, and compare two models on the same items.", no_args_is_help=True)
 
@@ -36,9 +37,8 @@ def list_tests(folder: Tests = Path("tests")) -> None:
         say(
             f"{config.name:20} {config.group:12} {config.items or '?':>6}  {padded(translated(found.state), 14)} {config.license}"
         )
-        typer.echo(
-            f"{'':20} {config.title}; {config.origin}{translated(elsewhere(config))}"
-        )  # a title is nobody's sentence
+        title, origin = (translated(text, exact=True) for text in (config.title, config.origin))
+        typer.echo(f"{'':20} {title}{semicolon()}{origin}{translated(elsewhere(config))}")
     for path, error in broken.items():
         say(f"{path.name:20} is no test: {error}")
 

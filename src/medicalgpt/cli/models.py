@@ -142,7 +142,13 @@ def list_templates() -> None:
     for name in named_templates():
         info = named_info(name)
         default = "" if info.default_system is None else repr(info.default_system.strip()[:24])
-        table.add_row(name, " ".join(info.stop), translated(info.system), default, f"{info.source}\n{info.url}")
+        table.add_row(
+            name,
+            " ".join(info.stop),
+            translated(info.system),
+            default,
+            f"{translated(info.source, exact=True)}\n{info.url}",
+        )
     width = None if sys.stdout.isatty() else 200  # a pipe has no width to fit
     Console(width=width, markup=False, highlight=False).print(table)
 

@@ -146,12 +146,14 @@ def delete(
     from medicalgpt.browse.users import usual_among
     from medicalgpt.cli.runs_show import size_words
     from medicalgpt.errors import RunError
+    from medicalgpt.language.marks import colon, comma
 
     found = [check_delete(run, force, among) for run in runs]  # all of them, before the first is gone
     for one in found:
         what = f"{translated(one.kind)} {one.stage}".strip()
         looked = "" if force else translated(f"; nothing below {among or usual_among(one.path)} goes on from it")
-        typer.echo(plain(f"{one.path}: {what}, {translated(one.state)}, {size_words(one.size)}{looked}"), err=as_json)
+        told = comma().join((what, translated(one.state), size_words(one.size)))
+        typer.echo(plain(f"{one.path}{colon()}{told}{looked}"), err=as_json)
     question = f"Delete {len(found)} of them for good?" if len(found) > 1 else "Delete it for good?"
     if not yes and not typer.confirm(translated(question), err=as_json):
         raise RunError("nothing was deleted")

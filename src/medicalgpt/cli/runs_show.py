@@ -13,6 +13,7 @@ from medicalgpt.browse.files import plain
 from medicalgpt.browse.info import RunInfo
 from medicalgpt.cli.say import padded, say
 from medicalgpt.language import translated
+from medicalgpt.language.marks import bracketed, colon
 from medicalgpt.runs.duration import duration
 
 if TYPE_CHECKING:  # lazy: another start-up's time
@@ -47,7 +48,8 @@ def print_list(some: Sequence[RunInfo], of: int, folder: Path) -> None:
 def _cells(one: RunInfo, told: Callable[[str], str] = str) -> tuple[str, ...]:
     """The row of a run; `told` puts our own words into the reader's language."""
     number = one.first_number
-    state = f"{told(one.state)} ({shortened(told(one.note), 70)})" if one.note else told(one.state)
+    brackets = " (%s)".__mod__ if told is str else bracketed  # what programs read stays as it is
+    state = told(one.state) + (brackets(shortened(told(one.note), 70)) if one.note else "")
     return tuple(
         plain(cell)
         for cell in (
@@ -87,7 +89,7 @@ def print_one(one: RunInfo) -> None:
         say("held out, before → after:" if any(n.before for n in one.measured) else "measured:")
         wide = max(len(number.name) for number in one.measured)
         for number in one.measured[:15]:
-            verdict = f"  ({translated(_VERDICTS[number.verdict])})" if number.verdict else ""
+            verdict = bracketed(translated(_VERDICTS[number.verdict]), "  ") if number.verdict else ""
             before = f"{number.before} → " if number.before else ""
             typer.echo(plain(f"  {number.name:<{wide}}  {before}{number.after}{verdict}"))
         if len(one.measured) > 15:
@@ -136,12 +138,12 @@ def print_comparison(found: Comparison, samples: int, same: bool) -> None:
     for asked in found.samples[:samples]:
         say("")
         for role, text in asked.turns:
-            say(f"{role}: {shortened(text, 300)}")
+            typer.echo(f"{role}{colon()}{shortened(text, 300)}")
         for name, answer in zip(found.names, asked.answers):
             if answer is None:
                 say(f"  {plain(name)}: was not asked")
             else:  # the answer is the model's text, and none of ours
-                typer.echo(f"  {plain(translated(f'{name} (step {answer[0]})'))}: {shortened(answer[1], 300)}")
+                typer.echo(f"  {plain(translated(f'{name} (step {answer[0]})'))}{colon()}{shortened(answer[1], 300)}")
     if len(found.samples) > samples:
         say(f"{len(found.samples) - samples} further questions are on the page of --output, or with --samples")
 
@@ -178,8 +180,8 @@ def _bars(values: Sequence[float], width: int = 16) -> str:
 def tail_line(found: "Line | RunInfo") -> str:
     """A line of the log: step and numbers; at the end how the run stands."""
     if isinstance(found, RunInfo):
-        note = f" ({translated(found.note)})" if found.note else ""
-        return plain(f"{translated(found.state)}{note}: {found.path}")
+        note = bracketed(translated(found.note)) if found.note else ""
+        return plain(f"{translated(found.state)}{note}{colon()}{found.path}")
     numbers = [f"{key.removeprefix('train/')} {_short(value)}" for key, value in found.items() if key != "step"]
     step = found["step"]
     return plain("  ".join([translated(f"step {step}"), *numbers]))

@@ -77,7 +77,7 @@ def card_lines(found: Evaluated | None) -> list[str]:
     for test in report.tests:
         if model in test.scores:
             cells = (_cell(test.scores.get(name)) for name in (_BASE, model))
-            title = test.title.replace("|", "\\|").replace("\n", " ")
+            title = translated(test.title, exact=True).replace("|", "\\|").replace("\n", " ")
             out.append(f"| {title} | {test.scores[model].rows:,} | {test.profile} | {' | '.join(cells)} |")
     for test in report.tests:
         for name, values in (

@@ -10,14 +10,17 @@ from medicalgpt.language.choice import ENV, LANGUAGES, Language, choose, chosen
 __all__ = ["ENV", "LANGUAGES", "Language", "choose", "chosen", "translated"]
 
 
-def translated(text: str, words: bool = False) -> str:
+def translated(text: str, words: bool = False, language: Language | None = None, exact: bool = False) -> str:
     """A text of ours in the chosen language; as it is where it has no translation. English loads no catalogue.
 
     Args:
         words: single words within it are ours, too, and no names of the user's.
+        language: of who reads this text, where that is not who started the process (a page in a browser).
+        exact: only where the whole text is known: what may be ours or the user's, such as the title of a test.
     """
-    if (language := chosen()) == "en":
+    if (language := language or chosen()) == "en":
         return text
     from medicalgpt.language.catalogue import catalogue  # lazy: English never needs it
 
-    return catalogue(language).translate(text, words)
+    found = catalogue(language)
+    return found.known(text) if exact else found.translate(text, words)

@@ -47,6 +47,10 @@ class Catalogue:
                     self._exact[pattern.literals[0]] = "".join(parse(translation).literals)
         self._patterns = sorted(patterns, key=lambda entry: -entry[0].weight)
 
+    def known(self, text: str) -> str:
+        """A text that is known word for word, with no values in it; any other one as it is."""
+        return self._exact.get(text, text)
+
     def translate(self, text: str, words: bool = False) -> str:
         """A finished text in this language; English where any part of it is not known, for half a sentence helps nobody.
 

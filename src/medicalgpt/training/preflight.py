@@ -112,7 +112,7 @@ def show(tree: TokenTree, template: ChatTemplate) -> Text:
         out.append(template.encoder.decode(run), style="bold green" if kept else "dim")
     for other in tree.leaves[1:]:
         segment = tree.segments[other]
-        out.append("\n— other branch —\n", style="cyan")
+        out.append(f"\n{translated('— other branch —')}\n", style="cyan")
         for kept, run in _runs(segment.ids, segment.weights):
             out.append(template.encoder.decode(run), style="bold red" if kept else "dim")
     return out

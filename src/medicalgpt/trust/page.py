@@ -9,7 +9,7 @@ from typing import Final
 import yaml
 
 from medicalgpt.evaluation.outcomes import JsonObject
-from medicalgpt.language import Language
+from medicalgpt.language import Language, translated
 from medicalgpt.runs.headline import Line, headline
 from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.trust_file import Trust
@@ -50,6 +50,7 @@ def verdict_word(word: str, language: Language) -> str:
 def page(trust: Trust, language: Language) -> str:
     """The page's HTML."""
     t = words(language)
+    trust = _titled(trust, language)
     models = [model.name for model in trust.models]
     grid = partial(_grid, models)
     values = {
@@ -139,6 +140,13 @@ def _tests(trust: Trust, t: JsonObject) -> Iterator[tuple[str, str, Cells]]:
     for test in trust.tests:
         if test.name not in told:
             yield _row(test, t)
+
+
+def _titled(trust: Trust, language: Language) -> Trust:
+    """The same with the titles of our tests in a language; those of users' own stay."""
+    titles = [translated(test.title, language=language, exact=True) for test in trust.tests]
+    tests = [test.model_copy(update={"title": title}) for test, title in zip(trust.tests, titles)]
+    return trust.model_copy(update={"tests": tests})
 
 
 def _row(test: Test, t: JsonObject) -> tuple[str, str, Cells]:

@@ -253,7 +253,7 @@ def test_tables_of_a_terminal_are_in_the_readers_language(tmp_path: Path, monkey
     ]
     assert "dpo" in first
     assert "已完成" in first
-    assert "已中断 (从第 2 步接着做)" in second
+    assert "已中断（从第 2 步接着做）" in second
     assert "评测" in third
     assert last == f"{tmp_path} 下 3 个中的 3 个"
     # Columns are as wide as the terminal draws them: a Chinese character is two cells.
@@ -269,7 +269,7 @@ def test_one_run_and_a_comparison_have_no_english_heading(tmp_path: Path, monkey
     shown = screen.text
     assert f"{tmp_path}/one · sft · 已完成" in shown
     assert "数据            a.jsonl（保留 4 条）" in shown
-    assert "  eval/loss  2.5 → 2  (更好)" in shown
+    assert "  eval/loss  2.5 → 2（更好）" in shown
     assert {cell_len(line[: line.index("a.jsonl")]) for line in shown.splitlines() if "a.jsonl" in line} == {16}
     assert english(shown) == []
     with chinese_terminal(monkeypatch) as screen:
@@ -280,10 +280,10 @@ def test_one_run_and_a_comparison_have_no_english_heading(tmp_path: Path, monkey
         "设备",
         "torch 的版本",
         "曲线：首值、走势、末值",
-        "one（第 3 步）: one says",
+        "one（第 3 步）：one says",
     ):
         assert expected in screen.text
-    headings = [line for line in screen.text.partition("user: Fever?")[0].splitlines() if line and "  " not in line]
+    headings = [line for line in screen.text.partition("user：Fever?")[0].splitlines() if line and "  " not in line]
     assert len(headings) == 3
     assert english("\n".join(headings)) == []
 
@@ -319,8 +319,8 @@ def test_what_is_deleted_and_followed_is_told_in_the_readers_language(
     run = finished(tmp_path / "a")
     monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
     asked = said("delete", run, given="n\n", code=2)
-    assert asked.startswith(f"{run}: 运行 sft, 已完成, ")
+    assert asked.startswith(f"{run}：运行 sft，已完成，")
     assert "确定永久删除？" in asked
     step, state = said("tail", run, "-n", "1").splitlines()
     assert step == "第 3 步  eval/loss 2"
-    assert state == f"已完成: {run}"
+    assert state == f"已完成：{run}"

@@ -192,6 +192,7 @@ def test_untranslated_is_english() -> None:
             "；这里也没有文件夹 'runs/a'（您是不是想",
         ),
         ("first user turn", "第一个用户轮次"),
+        ("p.jsonl: not read: flaw (34 rows)", "p.jsonl：没有读取：flaw（34 条）"),
         (
             "; on the Hub the same questions are in GBaker/MedQA-USMLE-4-options-hf, split test, in other files",
             "；在 Hub 上，同样的问题位于 GBaker/MedQA-USMLE-4-options-hf（拆分为 test），文件不同",
@@ -225,3 +226,20 @@ def test_an_estimate_is_told_in_the_readers_language() -> None:
     assert [line for line in lines if not CHINESE.search(line.replace("critic", "评"))] == []
     assert len({cell_len(line) for line in lines if line.startswith("  ")}) == 1, "columns of one width"
     assert run(*words, language="en").startswith("7B (ppo): 6,738.4 M parameters")
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "zh-TW"])
+def test_titles_of_tests_and_sources_of_templates_are_told_in_the_readers_language(language: str) -> None:
+    """What stays are names: of data sets, models, exams and people's repositories."""
+    for words in (("evaluate", "tests"), ("models", "templates")):
+        shown = run(*words, language=language)
+        prose = re.sub(r"https?://\S+|[\w.-]+/[\w./-]+|'.*?'", "", shown)
+        assert re.findall(r"\b(?:the|this|and|or|from|as in|subjects?|options?|thinking)\b", prose) == [], words
+    assert "MMLU, six medical subjects; https" in run("evaluate", "tests", language="en")
+
+
+def test_a_title_of_the_users_own_is_nobodys_sentence() -> None:
+    choose("zh-CN")
+    assert translated("MMLU, six medical subjects", exact=True) == "MMLU，六个医学科目"
+    assert translated("Cardiology and nephrology", exact=True) == "Cardiology and nephrology"
+    assert translated("MMLU, six medical subjects", language="en", exact=True) == "MMLU, six medical subjects"

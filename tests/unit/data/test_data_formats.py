@@ -9,6 +9,7 @@ import pytest
 from medicalgpt.data.formats import BadRow, check_columns, shaped
 from medicalgpt.data.formats.turns import check_turns
 from medicalgpt.data.prompts import parse_prompt
+from medicalgpt.data.read_row import row_record
 from medicalgpt.data.records import Dialogue, Document, Message, Preference, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
@@ -460,3 +461,12 @@ def test_prompts_may_end_with_the_user_only_when_asked_for() -> None:
     check_turns(_m(("s", "s"), ("u", "q"), ("a", "r"), ("u", "q")), end="prompt")
     with pytest.raises(BadRow, match="the prompt ends with an assistant turn"):
         check_turns(QA, end="prompt")
+
+
+def test_a_note_is_known_and_not_read_and_other_columns_are_still_named() -> None:
+    fields = {"prompt": "q", "chosen": "a", "rejected": "b", "flaw": "unsafe_dosage", "ward": "3"}
+    row = Row(1, fields)
+    assert row_record(row, "f", {}).left == ("flaw", "ward")
+    told = row_record(row, "f", {"note": "Flaw"})
+    assert told.left == ("ward",)
+    assert told.record == row_record(row, "f", {}).record

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from medicalgpt.data.formats.columns import Columns, is_media
+from medicalgpt.data.formats.columns import Columns, is_media, mark_read
 from medicalgpt.data.formats.completion import COMPLETION
 from medicalgpt.data.formats.conversations import MESSAGES, SHAREGPT
 from medicalgpt.data.formats.feedback import FEEDBACK
@@ -35,7 +35,7 @@ def shaped(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Shape
         BadRow: no shape has these columns.
     """
     row, mapped = as_columns(fields, columns)
-    mapped -= {"weight"}
+    mapped -= {"weight", "note"}
     usable = [shape for shape in SHAPES if mapped <= shape.columns] if mapped else SHAPES
     filled = {name: value for name, value in row.fields.items() if value is not None}
     for candidate in (filled, row.fields):  # tables that join several sources leave the columns of the others null
@@ -57,7 +57,10 @@ def as_columns(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[C
     folded = fold_row(fields)
     row, mapped = rename(folded, columns)
     _refuse_media(row)
-    return Columns(row, folded, {name: fold_name(columns[name]) for name in mapped}), mapped
+    found = Columns(row, folded, {name: fold_name(columns[name]) for name in mapped})
+    if "note" in mapped:  # for people: known, and nothing to learn
+        mark_read(found, "note")
+    return found, mapped
 
 
 def _refuse_media(row: Mapping[str, Any]) -> None:

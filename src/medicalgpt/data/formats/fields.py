@@ -160,7 +160,7 @@ WEIGHT = ("weight", "loss_weight", "sample_weight", "loss_scale", "loss", "loss_
 KNOWN_NAMES = frozenset((*PROMPTS, *REPLIES, *TARGET, *TEXT, *VERDICT, *CHOSEN, *REJECTED, "input"))
 CANONICAL = (
     *("text", "question", "answer", "system", "history", "messages", "prompt", "chosen", "rejected", "tools", "input"),
-    *("instruction", "output", "conversations", "desirable", "weight", "images"),
+    *("instruction", "output", "conversations", "desirable", "weight", "images", "note"),
     *CHOICE,
 )
 _PARTS = (PROMPTS, (*REPLIES, *TARGET), TEXT, VERDICT, CHOSEN, REJECTED, SYSTEM, INPUT, TOOLS, WEIGHT)

@@ -1,5 +1,6 @@
 """What happens on the page: Gradio's events on one side, a session per browser tab on the other."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
@@ -14,7 +15,7 @@ from medicalgpt.serve.web.judging import judge
 from medicalgpt.serve.web.page import HERE, Offer, Page, words
 from medicalgpt.serve.web.session import News, Session
 from medicalgpt.serve.web.settings import Settings, read_seed
-from medicalgpt.serve.web.texts import other, preferred, with_emergency
+from medicalgpt.serve.web.texts import TEXTS, other, preferred, with_emergency
 from medicalgpt.serve.web.trial import LETTERS, Verdict
 from medicalgpt.serve.web.view import as_typed, compared, messages, ratings, version
 from medicalgpt.serve.web.words import Texts
@@ -25,6 +26,9 @@ Value = Any
 
 MOST_SESSIONS = 1000
 _NAME_ICONS = "() => { document.querySelector('#dark').setAttribute('aria-label', 'Light or dark / 明暗'); }"
+_NEXT = json.dumps({texts.other_language: texts.language for texts in TEXTS.values()})
+# Screen readers speak it, and browsers choose the shapes of characters by it.
+_SAY_LANGUAGE = f"(next) => {{ document.documentElement.lang = {_NEXT}[next]; }}"
 _TO_QUESTION = "() => { document.querySelector('#ask textarea').focus(); }"
 _PRINT = "() => { window.print(); }"
 _TO_DARK = "() => { document.body.classList.toggle('dark'); }"
@@ -53,7 +57,9 @@ class Events:
             loaded.success(None, js=_TO_QUESTION, api_visibility="private")
             page.blocks.load(None, js=_NAME_ICONS, api_visibility="private")
             page.blocks.unload(self.unload)
-            page.language.click(self.change_language, None, **quiet)
+            changed = page.language.click(self.change_language, None, **quiet)
+            for filled in (loaded, changed):
+                filled.success(None, page.language, js=_SAY_LANGUAGE, api_visibility="private")
             page.emergency.input(self.change_emergency, page.emergency, **quiet)
             page.dark.click(None, js=_TO_DARK, api_visibility="private")
             # Gradio drops an Enter while it counts the answer before as unfinished; the session knows better when to refuse.
@@ -108,7 +114,7 @@ class Events:
         """Put the page into the next language."""
         session = self._session(request)
         session.texts = with_emergency(other(session.texts), session.emergency)
-        session.note("")
+        session.note(session.texts.judge if session.trial is not None and not session.busy else "")
         return self._everything(session)
 
     def change_emergency(self, request: gr.Request, choice: str | None) -> Changes:
@@ -244,7 +250,8 @@ class Events:
         """The kept conversations that the words find; nothing is chosen, so nothing is deleted by a click too much."""
         page, texts, session.deleting = self.page, session.texts, None
         found = keeping.entries(session, words)
-        label = texts.kept_list.format(count=len(found))
+        session.listed = len(found)
+        label = texts.kept_list.format(count=session.listed)
         return {
             page.keep: gr.update(value=session.kept_as is not None),
             page.kept_list: gr.update(choices=found, value=None, label=label),
@@ -297,14 +304,18 @@ class Events:
         return messages(session.conversation, session.texts)[1][place]
 
     def _everything(self, session: Session) -> Changes:
-        """Words and conversation; both have something to say about the chat."""
+        """Words and conversation; of the chat and the buttons both have something to say."""
         fixed, moving = self._words(session), self._whole(session)
-        both = {self.page.chat: fixed[self.page.chat] | moving[self.page.chat]}
+        both = {part: fixed[part] | moving[part] for part in fixed.keys() & moving.keys()}
         return fixed | moving | both
 
     def _words(self, session: Session) -> Changes:
+        """Every fixed word. A button that asked whether to delete for good no longer says so, and must ask anew."""
+        session.deleting = None
         chosen = [model.name for model in session.chosen]
-        return dict(words(self.page, self.offer, session.texts, session.emergency, chosen))
+        label = session.texts.kept_list.format(count=session.listed)
+        told: Changes = dict(words(self.page, self.offer, session.texts, session.emergency, chosen))
+        return told | {self.page.kept_list: gr.update(label=label)}
 
     def _growing(self, session: Session) -> Changes:
         shown, _ = messages(session.conversation, session.texts)

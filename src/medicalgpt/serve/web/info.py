@@ -13,6 +13,7 @@ import yaml
 
 from medicalgpt.errors import RunError
 from medicalgpt.export.evaluated import evaluated, score_lines
+from medicalgpt.language import translated
 from medicalgpt.models.embedded.registry import EMBEDDED, ORIGIN_FILE, embedded, model_folder
 from medicalgpt.models.locate import Located
 from medicalgpt.runs.hashes import hash_file
@@ -219,8 +220,9 @@ def _named_tests(info: ModelInfo, texts: Texts) -> str:
     if not info.tests:
         return ""
     head = "".join(f"<th>{escape(word)}</th>" for word in (texts.named_tests, texts.base, texts.model))
+    named = [(translated(title, language=texts.language, exact=True), *shares) for title, *shares in info.tests]
     rows = "".join(
         f"<tr><th>{escape(title)}</th><td>{escape(before)}</td><td>{escape(after)}</td></tr>"
-        for title, before, after in info.tests
+        for title, before, after in named
     )
     return f'<table class="numbers"><tr>{head}</tr>{rows}</table>'

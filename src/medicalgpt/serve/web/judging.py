@@ -20,16 +20,16 @@ def judge(session: Session, verdict: Verdict | None) -> None:
             if saved.kept:
                 told = f"{texts.judged.format(pairs=saved.pairs)} {tally(session.feedback, texts)}"
         except ServeError as error:
-            told, failed = f"{texts.failed} {error}", True
+            told, failed = texts.went_wrong(error), True
     session.trial = None
     trial.reveal(verdict)
-    session.note(f"{trial.names}. {told}", failed)
+    session.note(f"{trial.names}{texts.period}{told}", failed)
     session.save()
 
 
 def tally(feedback: Feedback, texts: Texts) -> str:
     """How often each model was the best in the file, and how often none was."""
     named = {"tie": texts.tie, "bad": texts.all_bad}
-    counts = [f"{name}: {count}" for name, count in sorted(feedback.tally.won.items())]
-    counts += [f"{named[verdict]}: {count}" for verdict, count in sorted(feedback.tally.undecided.items())]
-    return texts.tally.format(counts=", ".join(counts))
+    counts = [f"{name}{texts.colon}{count}" for name, count in sorted(feedback.tally.won.items())]
+    counts += [f"{named[verdict]}{texts.colon}{count}" for verdict, count in sorted(feedback.tally.undecided.items())]
+    return texts.tally.format(counts=texts.comma.join(counts))

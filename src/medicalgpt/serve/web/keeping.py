@@ -62,4 +62,4 @@ def _told(session: Session) -> Iterator[None]:
     try:
         yield
     except ServeError as error:
-        session.note(f"{session.texts.failed} {error}", failed=True)
+        session.note(session.texts.went_wrong(error), failed=True)

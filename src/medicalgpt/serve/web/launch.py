@@ -221,6 +221,7 @@ def _launch(
                 app_kwargs={"middleware": middleware(place.doors), "openapi_url": None},
                 theme=theme(),
                 css_paths=HERE / "style.css",
+                head=f"<style>{(HERE / 'print.css').read_text(encoding='utf-8')}</style>",
             )
     except OSError as error:
         raise ServeError(f"port {place.port} is in use; choose another with --port") from error

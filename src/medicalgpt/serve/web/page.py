@@ -36,6 +36,10 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
         button_primary_text_color="white",
+        button_cancel_background_fill="#b91c1c",
+        button_cancel_background_fill_dark="#b91c1c",
+        button_cancel_background_fill_hover="#991b1b",
+        button_cancel_background_fill_hover_dark="#991b1b",
         button_primary_text_color_dark="white",
         color_accent="*primary_600",
         body_text_color_subdued="*neutral_600",
@@ -197,13 +201,14 @@ def words(
     }
     buttons = {
         name: {"value": getattr(texts, name)}
-        for name in ("send", "stop", "clear", "tie", "all_bad", "skip", "kept_open", "kept_delete", "print")
+        for name in ("send", "stop", "clear", "tie", "all_bad", "skip", "kept_open", "print")
     }
     changes = named | hinted | buttons | _of_models(offer, texts, chosen)
     changes |= {
         "language": {"value": texts.other_language},
         "disclaimer": {"value": f'<p role="note">{escape(texts.disclaimer)}</p>'},
         "chat": {"placeholder": _welcome(texts), "examples": [{"text": text} for text in texts.examples]},
+        "kept_delete": {"value": texts.kept_delete, "variant": "secondary"},
         "earlier": {"value": f"‹ {texts.earlier}"},
         "later": {"value": f"{texts.later} ›"},
         "ask": {"placeholder": texts.ask_here},
@@ -243,6 +248,6 @@ def _welcome(texts: Texts) -> str:
 
 def _emergencies(texts: Texts, emergency: Emergency | None) -> list[tuple[str, str]]:
     """What may be chosen: nothing, a region, and a number of the user's own where the page was opened with one."""
-    regions = [(f"{e.names[texts.language]}: {e.number}", name) for name, e in REGIONS.items()]
+    regions = [(f"{e.names[texts.language]}{texts.colon}{e.number}", name) for name, e in REGIONS.items()]
     own = [(emergency.number, emergency.number)] if emergency is not None and not emergency.names else []
     return [(texts.not_chosen, ""), *own, *regions]

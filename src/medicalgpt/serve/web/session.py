@@ -15,6 +15,7 @@ from medicalgpt.errors import BusyError, MedicalGPTError, RenderError, ServeErro
 from medicalgpt.generate.live.request import Piece, Request
 from medicalgpt.generate.prompts import EncodedPrompt, prepare
 from medicalgpt.generate.sampling import Sampling
+from medicalgpt.language import translated
 from medicalgpt.rendering.thinking import OPEN
 from medicalgpt.rendering.unwanted import UnwantedError, unless
 from medicalgpt.serve.web.conversation import Conversation, WebAnswer, WebExchange
@@ -42,7 +43,8 @@ class Session:
     `status` is the line under the conversation, an error if `failed`. `draft` is the text that belongs into the question
     box; None leaves it as it is. `emergency` is what the user chose, and `texts` name it. `chosen` models answer: one of
     them, or two and three in a blind comparison, which is `trial` until it is judged. `kept_as` is the conversation's name
-    in the folder of kept ones, None while it is not kept; `deleting` is one that was asked to be deleted, and not yet again.
+    in the folder of kept ones, None while it is not kept; `deleting` is one that was asked to be deleted, and not yet again;
+    `listed` is how many the last search found.
 
     Args:
         models: those that can be chosen, the first of them to begin with.
@@ -64,6 +66,7 @@ class Session:
         self.trial: Trial | None = None
         self.kept_as: str | None = None
         self.deleting: str | None = None
+        self.listed = 0
         self.status, self.failed = "", False
         self.draft: str | None = None
         self._taken = threading.Lock()
@@ -124,7 +127,7 @@ class Session:
         try:
             self.kept.save(self.kept_as, self.conversation)
         except ServeError as error:
-            self.note(f"{self.texts.failed} {error}", failed=True)
+            self.note(self.texts.went_wrong(error), failed=True)
 
     def stop(self) -> None:
         """End the answer that is being made; what is there of it stays. May be called from any thread."""
@@ -153,7 +156,7 @@ class Session:
         try:
             saved = self.feedback.rate(exchange.answers, answer, verdict)
         except ServeError as error:
-            self.note(f"{texts.failed} {error}", failed=True)
+            self.note(texts.went_wrong(error), failed=True)
             return
         self.note(texts.rated if saved.kept else texts.rating_withdrawn)
         if saved.pairs:
@@ -202,7 +205,7 @@ class Session:
         except UnwantedError:
             self.note(self.texts.stopped)
         except MedicalGPTError as error:
-            told = self.texts.busy if isinstance(error, BusyError) else f"{self.texts.failed} {error}"
+            told = self.texts.busy if isinstance(error, BusyError) else self.texts.went_wrong(error)
             self.note(told, failed=True)
         finally:
             self._running = None
@@ -252,7 +255,8 @@ class Session:
         except UnwantedError:
             raise
         except RenderError as error:
-            raise RenderError(f"{self.texts.not_rendered} {error}") from error
+            told = translated(str(error), language=self.texts.language)
+            raise RenderError(f"{self.texts.not_rendered} {told}") from error
         except ServeError as error:
             limit = (context or 0) - room
             if limit < 1:

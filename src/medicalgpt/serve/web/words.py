@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from medicalgpt.language import Language
+from medicalgpt.language import Language, translated
+from medicalgpt.language.marks import colon, comma
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,23 @@ class Texts:
     named_tests: str
     metrics: dict[str, str]
     meanings: dict[str, str]
+
+    @property
+    def colon(self) -> str:
+        """What stands between a name and its value."""
+        return colon(self.language)
+
+    @property
+    def comma(self) -> str:
+        """What stands between the parts of a list."""
+        return comma(self.language)
+
+    @property
+    def period(self) -> str:
+        """What stands between two sentences."""
+        return ". " if self.language == "en" else "。"
+
+    def went_wrong(self, error: Exception) -> str:
+        """An error in the language of the page, which need not be that of the server."""
+        gap = " " if self.language == "en" else ""
+        return f"{self.failed}{gap}{translated(str(error), language=self.language)}"

@@ -229,7 +229,8 @@ def test_a_question_that_is_too_long_is_told_with_numbers(texts: Any) -> None:
     session.texts = texts
     list(session.ask("fever " * 200, GREEDY))
     tokens = len(session.models[0].live.engine.template.prompt_ids(_user("fever " * 200)))
-    assert session.status == f"{texts.failed} {texts.too_long.format(tokens=tokens, limit=32, room=32)}"
+    told = ServeError(texts.too_long.format(tokens=tokens, limit=32, room=32))
+    assert session.status == texts.went_wrong(told)
     assert session.draft is not None
     assert said(session) == []
 
