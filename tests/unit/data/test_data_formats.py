@@ -8,8 +8,10 @@ import pytest
 
 from medicalgpt.data.formats import BadRow, check_columns, shaped
 from medicalgpt.data.formats.turns import check_turns
+from medicalgpt.data.ledger import Ledger
 from medicalgpt.data.prompts import parse_prompt
 from medicalgpt.data.read_row import row_record
+from medicalgpt.data.reader import read
 from medicalgpt.data.records import Dialogue, Document, Message, Preference, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.errors import DataError
@@ -470,3 +472,20 @@ def test_a_note_is_known_and_not_read_and_other_columns_are_still_named() -> Non
     told = row_record(row, "f", {"note": "Flaw"})
     assert told.left == ("ward",)
     assert told.record == row_record(row, "f", {}).record
+    assert set(row_record(Row(1, {**fields, "note": "seen"}), "f", {"note": "flaw"}).left) == {"note", "ward"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("a.jsonl", '{"prompt": "Fever?", "chosen": "Rest.", "rejected": "Run."}\n', {}),
+        ("a.csv", "prompt,chosen,rejected\nFever?,Rest.,Run.\n", {}),
+        ("a.csv", "Fever?,Rest.,Run.\n", {"prompt": "0", "chosen": "1", "rejected": "2"}),
+    ],
+)
+def test_data_without_the_note_that_a_config_names_are_read(
+    name: str, text: str, columns: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    found = list(read([str(tmp_path / name)], "preference", columns={**columns, "note": "flaw"}, ledger=Ledger()))
+    assert len(found) == 1

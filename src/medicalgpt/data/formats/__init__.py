@@ -7,7 +7,7 @@ from medicalgpt.data.formats.columns import Columns, is_media, mark_read
 from medicalgpt.data.formats.completion import COMPLETION
 from medicalgpt.data.formats.conversations import MESSAGES, SHAREGPT
 from medicalgpt.data.formats.feedback import FEEDBACK
-from medicalgpt.data.formats.fields import TEXT, BadRow, check_columns, fold_name, fold_row, rename, required_text
+from medicalgpt.data.formats.fields import NOTE, TEXT, BadRow, check_columns, fold_name, fold_row, rename, required_text
 from medicalgpt.data.formats.preference import PREFERENCE
 from medicalgpt.data.formats.questions import ALPACA, INPUT_OUTPUT, QA
 from medicalgpt.data.formats.shape import Shape
@@ -35,7 +35,7 @@ def shaped(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[Shape
         BadRow: no shape has these columns.
     """
     row, mapped = as_columns(fields, columns)
-    mapped -= {"weight", "note"}
+    mapped -= {"weight", NOTE}
     usable = [shape for shape in SHAPES if mapped <= shape.columns] if mapped else SHAPES
     filled = {name: value for name, value in row.fields.items() if value is not None}
     for candidate in (filled, row.fields):  # tables that join several sources leave the columns of the others null
@@ -58,8 +58,8 @@ def as_columns(fields: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[C
     row, mapped = rename(folded, columns)
     _refuse_media(row)
     found = Columns(row, folded, {name: fold_name(columns[name]) for name in mapped})
-    if "note" in mapped:  # for people: known, and nothing to learn
-        mark_read(found, "note")
+    if NOTE in mapped:  # for people: known, and nothing to learn
+        mark_read(found, NOTE)
     return found, mapped
 
 

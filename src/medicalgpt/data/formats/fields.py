@@ -158,9 +158,10 @@ CHOICE = ("options", *(f"option_{letter}" for letter in "abcdefghij"), *ANSWER_F
 WEIGHT = ("weight", "loss_weight", "sample_weight", "loss_scale", "loss", "loss_mask", "train", "masked", "mask")
 
 KNOWN_NAMES = frozenset((*PROMPTS, *REPLIES, *TARGET, *TEXT, *VERDICT, *CHOSEN, *REJECTED, "input"))
+NOTE: Final = "note"  # in data.columns: a remark for people, which is not learned
 CANONICAL = (
     *("text", "question", "answer", "system", "history", "messages", "prompt", "chosen", "rejected", "tools", "input"),
-    *("instruction", "output", "conversations", "desirable", "weight", "images", "note"),
+    *("instruction", "output", "conversations", "desirable", "weight", "images", NOTE),
     *CHOICE,
 )
 _PARTS = (PROMPTS, (*REPLIES, *TARGET), TEXT, VERDICT, CHOSEN, REJECTED, SYSTEM, INPUT, TOOLS, WEIGHT)
@@ -192,8 +193,8 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def named(columns: Mapping[str, str]) -> dict[str, str]:
-    """The entries of `data.columns` that name a column."""
-    return {name: column for name, column in columns.items() if column != NONE}
+    """The entries of `data.columns` that name a column which rows need; a remark for people may be missing."""
+    return {name: column for name, column in columns.items() if column != NONE and name != NOTE}
 
 
 def fold_row(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def rename(row: dict[str, Any], columns: Mapping[str, str]) -> tuple[dict[str, A
     """
     if not columns:
         return row, frozenset()
-    wanted = {name: fold_name(column) for name, column in named(columns).items()}
+    wanted = {name: fold_name(column) for name, column in columns.items() if column != NONE}
     found = {name: row[column] for name, column in wanted.items() if column in row}
     none = {name for name, column in columns.items() if column == NONE}
     moved = {wanted[name] for name in found}
