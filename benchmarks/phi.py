@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|eighth-tune|eighth-held|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -16,6 +16,7 @@ fits without some of them, so that they can be measured on. `seventh` (phi_seven
 which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses; it is used up.
 `eighth` (phi_eighth.yaml, seed 8) has everyday forms by a fourth author, as blind; its carriers are questions on health of SafetyBench and on food of CMMLU and abstracts of
 CSL near medicine, of the tuning half, which no portion used. No exam questions are left: those measured with it are the sixth's.
+`eighth-tune` and `eighth-held` are its templates parted by that same hash, 0 and 1: rules were written on the misses of the first, the other was measured once afterwards.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -52,7 +53,7 @@ from phi_sets import answers, chosen, classics, consultations, exams, general, h
 
 @dataclass(frozen=True)
 class Portion:
-    """Which rows: `carriers` (what stands around notes: "consultations", "exams", "subjects" or "health") of `half` and the other sets of `others`; of carriers and
+    """Which rows: `carriers` (what stands around notes: "consultations", "exams", "subjects" or "health") of `half` and the other sets of `others`, and the halves of templates; of carriers and
     exam questions, how many come first that others use, and how many at most are read."""
 
     half: int
@@ -63,12 +64,12 @@ class Portion:
     most_carriers: int | None = None
     most_exams: int | None = None
     carriers: str = "consultations"
-    every_template: bool = True
+    templates: tuple[int, ...] = (0, 1)
 
 
 PORTIONS = {
-    "tune": Portion(0, 0, VALUES, every_template=False),
-    "report": Portion(1, 1, VALUES, every_template=False),
+    "tune": Portion(0, 0, VALUES, templates=(0,)),
+    "report": Portion(1, 1, VALUES, templates=(1,)),
     "second": Portion(1, 1, SECOND, 1500),
     "third": Portion(1, 1, THIRD, 3000),
     "fourth": Portion(0, 1, FOURTH, 2600, 1500),
@@ -77,6 +78,8 @@ PORTIONS = {
     # Of exam questions none are left; carriers are no portion's but this one's.
     "seventh": Portion(0, 1, SEVENTH, 0, 4500, carriers="subjects"),
     "eighth": Portion(0, 1, EIGHTH, 0, 4500, carriers="health"),
+    "eighth-tune": Portion(0, 1, EIGHTH, 0, 4500, carriers="health", templates=(0,)),
+    "eighth-held": Portion(0, 1, EIGHTH, 0, 4500, carriers="health", templates=(1,)),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
     "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
@@ -235,11 +238,7 @@ def main() -> None:
     )
     if both and "notes" in only:
         for region, title in (("cn", "notes of the mainland"), ("tw", "notes of Taiwan"), ("hk", "notes of Hong Kong")):
-            mine = [
-                (r, t)
-                for r, t in all_templates(portion.values)
-                if r == region and (portion.every_template or half(t) in halves)
-            ]
+            mine = [(r, t) for r, t in all_templates(portion.values) if r == region and half(t) in portion.templates]
             mine += MORE if args.half == "tune" and region == "cn" else []
             count = args.notes if region == "cn" else args.notes // 5
             made = notes(mine, talks, count, args.seed, portion.values)

@@ -23,6 +23,7 @@ from medicalgpt.phi import (
     zh_establishments,
     zh_hk_addresses,
     zh_institutions,
+    zh_jotted_days,
     zh_latin_beside,
     zh_latin_names,
     zh_names,
@@ -34,8 +35,9 @@ from medicalgpt.phi import (
 )
 from medicalgpt.phi.fold import fold, latin
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
+from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.propagate import whole
-from medicalgpt.phi.rules import Rule, find_all
+from medicalgpt.phi.rules import Rule, find_all, with_digits
 from medicalgpt.phi.spans import Span
 
 LANGUAGES: Final = ("zh", "en")
@@ -132,11 +134,13 @@ def _rules(languages: Sequence[str], detectors: Sequence[str]) -> tuple[tuple[Ru
         latin_rules += net_patterns.RULES
         rules += (
             [
-                *zh_contacts.RULES,
-                *zh_numbers.RULES,
-                *zh_codes.RULES,
+                *(rule for rule in zh_contacts.RULES if rule.kind is Kind.CHAT),
+                *with_digits(rule for rule in zh_contacts.RULES if rule.kind is not Kind.CHAT),
+                *with_digits(zh_numbers.RULES),
+                *with_digits(zh_codes.RULES),
                 *zh_dates.RULES,
                 *zh_short_dates.RULES,
+                *zh_jotted_days.RULES,
                 *zh_places.RULES,
                 *zh_institutions.RULES,
                 *zh_establishments.RULES,

@@ -8,6 +8,7 @@ from medicalgpt.phi.en_names import eponym
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.spans import Span
+from medicalgpt.phi.zh_latin_remedies import remedy
 
 NAME_LISTS: Final = ("eponyms", "ancient_authors", "drugs", "genes", "medicines")
 _LOOSE: Final = frozenset({"eponyms", "ancient_authors"})
@@ -43,6 +44,8 @@ def kept(folded: str, span: Span) -> str | None:
     value = folded[span.start : span.end]
     if span.kind is Kind.NAME and span.confidence < ANNOUNCED and eponym(folded, span):
         return "eponyms"
+    if span.kind in _WORDLIKE and span.confidence < ANNOUNCED and value.isascii() and remedy(folded, span):
+        return "medicines"
     if span.kind is Kind.ORGANIZATION and any(body in value.casefold() for body in words("keep/public_bodies")):
         return "public_bodies"
     if span.kind in _WORDLIKE:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
@@ -72,6 +72,14 @@ class Rule:
                 continue
             sure = self.checked if self.check is not None and self.check(value) else self.confidence
             yield Span(start, end, self.kind, f"pattern:{self.name}", sure)
+
+
+_DIGITS: Final = "0123456789"
+
+
+def with_digits(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules that find nothing in a text without a digit, which is asked first."""
+    return [replace(rule, needs=rule.needs or _DIGITS) for rule in rules]
 
 
 def find_all(rules: Iterable[Rule], folded: str) -> list[Span]:

@@ -8,7 +8,7 @@ from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.name_words import sort
 from medicalgpt.phi.rules import BORDER, Rule
-from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, DOUBLE, NO_ONE, SINGLE, SURNAMES, THEN, WEAK
+from medicalgpt.phi.zh_names import ADDRESSED, CALLED_BY, CALLED_FIRST, DOUBLE, NO_ONE, SINGLE, SURNAMES, THEN, WEAK
 from medicalgpt.phi.zh_roles import ROLES
 
 _FIRM: Final = "".join(name for name in SINGLE if name not in WEAK)
@@ -18,6 +18,10 @@ _NEVER: Final = frozenset(
 )
 """Surnames that mostly are the end of another word before a title: 各位专家, 本院医生."""
 TITLED: Final = rf"{CALLED_BY}|姓(?=[医醫男女患病主教护護])|老[汉漢伯爷爺太奶]|[叔婶嬸伯][叔婶嬸伯]|姑姑|[舅姨][舅妈媽]|[大二三][叔伯婶嬸爷爺妈媽姨舅]|[医醫]助|女[孩童]|姑娘(?![家])|[师師][兄姐弟妹傅]|[学學][长長姐弟妹]"
+_TITLED_FIRST: Final = "".join(
+    sorted({*CALLED_FIRST, *(word[0] for word in ADDRESSED.split("|")), *"姓老叔婶嬸伯姑舅姨大二三医醫女师師学學"})
+)
+"""How these begin."""
 SHORT: Final = rf"(?:{ADDRESSED}){THEN}"
 
 
@@ -145,6 +149,41 @@ RULES: Final = (
         needs="姓",
     ),
     Rule(
+        "surname of whoever speaks",
+        Kind.NAME,
+        re.compile(r"(?<=[我他她佢俺]姓)(?P<v>[\u3400-\u9fff])(?=[,。;!\n]|$|\s?是|名)"),
+        0.85,
+        wanted=lambda v: v not in "什啥何甚名氏",
+        needs="姓",
+    ),
+    Rule(
+        "surname of an elder",
+        Kind.NAME,
+        re.compile(
+            rf"(?:{BORDER}|(?<=[医醫授师師家任随隨从從请請据據跟问問]))(?P<v>[{SINGLE}])(?=老(?:口述|[认認][为為]|[曰云言谓謂]|[讲講]|常?[说說](?!明)|[用治](?![疗療])|[处處拟擬]方|先生|[经經][验驗]|[医醫]案|[学學][术術]))"
+        ),
+        0.76,
+        wanted=lambda v: v not in _NOBODY and v not in _NEVER,
+        needs="老",
+    ),
+    Rule(
+        "somebody who writes or is written to",
+        Kind.NAME,
+        re.compile(
+            rf"(?:(?:^|(?<=[\s。;,]))(?P<v>[小老阿](?:{DOUBLE}|[{SINGLE}]))(?=: ?[小老阿](?:{DOUBLE}|[{SINGLE}])[,:!]))",
+            re.MULTILINE,
+        ),
+        0.8,
+        needs=":",
+    ),
+    Rule(
+        "somebody who is written to",
+        Kind.NAME,
+        re.compile(rf"(?<=[小老阿][{SINGLE}]:)(?P<v> ?[小老阿](?:{DOUBLE}|[{SINGLE}]))(?=[,:!])"),
+        0.8,
+        needs=":",
+    ),
+    Rule(
         "surname of Hong Kong",
         Kind.NAME,
         re.compile(
@@ -158,7 +197,7 @@ RULES: Final = (
     Rule(
         "surname between words",
         Kind.NAME,
-        re.compile(rf"(?P<v>(?:{DOUBLE})|[{SINGLE}])(?={TITLED}|{SHORT})"),
+        re.compile(rf"(?P<v>(?:{DOUBLE})|[{SINGLE}])(?=[{_TITLED_FIRST}])(?={TITLED}|{SHORT})"),
         0.75,
         fits=lambda match: _apart(match) or _behind_role(match),
     ),
@@ -176,7 +215,7 @@ RULES: Final = (
         "familiar name by a surname",
         Kind.NAME,
         re.compile(
-            rf"(?:{BORDER}|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者医醫工书書的组組班]))(?P<v>[小老阿][{_FIRM}])(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接])"
+            rf"(?:{BORDER}|(?<=[跟和给給找让讓叫问問是请請与與向说說有带帶陪送接等把被士生属屬友事居师師者医醫工书書的组組班])|(?<=叫我))(?P<v>[小老阿](?:{DOUBLE}|[{_FIRM}]))(?=$|[^\u3400-\u9fff]|[与與住出入病做的说說家也在就你您来來去他她和跟给給让讓把被都还還又已昨今明早晚上下刚剛要会會能想问問打看到是没沒叫请請带帶陪接就])"
         ),
         0.75,
         fits=_familiar,

@@ -11,7 +11,7 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import ZH_BETWEEN, Rule
 
 _UNIT: Final = re.compile(
-    r"(?!\s?[A-Za-z]{1,10}\s?=)(?:\s?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da|Hz|Gy|[.,]\d)"
+    r"(?! ?[A-Za-z]{1,10} ?=)(?: ?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da(?![a-z])|Hz|Gy|\.\d)"
     r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣])"
 )
 """What tells that a number before it counts something."""
@@ -28,7 +28,9 @@ _PUBLIC: Final = re.compile(
 _YEARS: Final = re.compile(r"(?:19|20)\d\d(?:-(?:19|20)\d\d){0,2}")
 _DAY: Final = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _LOT: Final = re.compile(r"(?:批[号號]|[货貨][号號]|lot)\s?[:.#]?\s?$", re.IGNORECASE)
-_RANGE: Final = re.compile(r"(\d{2,6})-(\d{2,6})")
+_RANGE: Final = re.compile(r"([1-9]\d{1,5})-(\d{2,6})")
+_SUBSTANCE: Final = re.compile(r"\d{2,7}-\d\d-\d")
+"""How the registry of chemicals (CAS) numbers substances."""
 _NO_LABEL: Final = re.compile(
     r"(?:准字|批准?文?|[标標]准|型|房|[货貨]|版|刊|文|公告|令|[规規]格|[专專]利|[邮郵]|[验驗][证證]|密|[条條]形|解|[数數]|[编編]|代|[尺]|[页頁])(?:[号號]|[编編]?[码碼]|代[码碼])$"
 )
@@ -62,6 +64,7 @@ def _unexplained(match: re.Match[str]) -> bool:
         _digits(value) < (5 if value[0].isalpha() else 6)
         or _YEARS.fullmatch(value)
         or _PUBLIC.match(value)
+        or _SUBSTANCE.fullmatch(value)
         or value.endswith("000")
         or value.startswith("0800")  # nobody's: a line that costs nothing
     ):
@@ -71,12 +74,24 @@ def _unexplained(match: re.Match[str]) -> bool:
     return not _UNIT.match(text, match.end()) and not _COUNTS.search(text, max(0, match.start() - 10), match.start())
 
 
+def _coded_apart(match: re.Match[str]) -> bool:
+    """Whether letters and digits with a blank or a check digit are no substance, standard or paper, nor an amount of money."""
+    value, text = match.group(), match.string
+    return (
+        not _PUBLIC.match(value.replace(" ", ""))
+        and not _COUNTS.search(f"{text[max(0, match.start() - 10) : match.start()]}{value.split(' ')[0]}")
+        and not re.match(r"(?:RMB|HKD|USD|NTD|TWD|CNY|MOP|EUR)", value)
+        and not value.endswith("000")
+        and not _UNIT.match(text, match.end())
+    )
+
+
 RULES: Final = (
     Rule(
         "number of some kind",
         Kind.OTHER_ID,
         re.compile(
-            rf"(?<=[\u3400-\u9fff])(?P<label>[号號][码碼]?|[编編][号號码碼]|代[码碼]|[码碼]|ID){ZH_BETWEEN}(?P<v>[A-Z]{{0,5}}[-_]?\d(?:[-_]?[\dA-Z]){{3,23}})(?![\dA-Za-z])",
+            rf"(?<=[\u3400-\u9fff])(?P<label>[号號][码碼]?|[编編][号號码碼]|代[码碼]|[码碼]|ID){ZH_BETWEEN}(?P<v>\d{{3,4}}(?: \d{{3,4}}){{2,5}}|[A-Z]{{0,5}}[-_]?\d(?:[-_]?[\dA-Z]){{3,23}})(?![\dA-Za-z])",
             re.IGNORECASE,
         ),
         0.78,
@@ -87,10 +102,35 @@ RULES: Final = (
         "unexplained number",
         Kind.OTHER_ID,
         re.compile(
-            r"(?<![\dA-Za-z./+_-])(?<!\d[ :~,])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
+            r"(?:(?<![\dA-Za-z./+_-])|(?<=[\u3400-\u9fff]/))(?<!\d[ :~,])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}(?:(?<=\d{6})-\d|(?<=\d{5})-[A-Z]\d{0,3})?[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
         ),
         0.62,
         fits=_unexplained,
+    ),
+    Rule(
+        "number of letters, a blank and a check digit",
+        Kind.RECORD,
+        re.compile(r"(?<![\dA-Za-z./+_-])[A-Z]{2,5}(?: ?\d{6,12}\([\dA-Z]\)| \d{8,12}(?![\dA-Za-z./_-]))"),
+        0.8,
+        fits=_coded_apart,
+    ),
+    Rule(
+        "number of a case at law",
+        Kind.OTHER_ID,
+        re.compile(
+            r"\((?:19|20)\d\d\)\s?[\u3400-\u9fff](?=[\d\u3400-\u9fff]{0,8}[民刑行执執证證公鉴鑒仲诉訴])[\d\u3400-\u9fff]{1,10}?第?\d{1,6}(?:[号號]|-\d{1,3}[号號]?)"
+        ),
+        0.82,
+        needs="民刑行执執证證公鉴鑒仲诉訴",
+    ),
+    Rule(
+        "extension",
+        Kind.PHONE,
+        re.compile(
+            r"(?:分[机機]|[内內][线線]|院[内內]短[号號]|(?<![A-Za-z])[Ee]xt\.?)(?:[号號][码碼]?)? ?:? ?#?(?P<v>\d{3,6})(?![\dA-Za-z.%])"
+        ),
+        0.85,
+        fits=lambda match: not _UNIT.match(match.string, match.end()),
     ),
     Rule(
         "number behind a card",

@@ -8,7 +8,7 @@ from medicalgpt.phi.rules import Rule
 
 _WORD: Final = r"[A-Z\d][\w'&./()-]{0,18}"
 _PART: Final = rf"{_WORD}(?: (?:of |the )?{_WORD}){{0,5}}"
-_UNIT: Final = r"(?:Flat|FLAT|Flt|Rm|RM|Room|ROOM|Unit|UNIT|Shop|SHOP|Blk|BLK|Block|BLOCK|Suite|House|Ste)\.? ?[A-Z\d][\w-]{0,6}|(?:\d{1,3}|G|LG|UG)/F|\d{1,3}(?:st|nd|rd|th) (?:Floor|FLOOR|Fl)"
+_UNIT: Final = r"(?:Flat|FLAT|Flt|Rm|RM|Room|ROOM|Unit|UNIT|Shop|SHOP|Blk|BLK|Block|BLOCK|Suite|House|Ste|Tower|TOWER|Twr|Phase)\.? ?[A-Z\d][\w-]{0,6}|(?:\d{1,3}|G|LG|UG)/F|\d{1,3}(?:st|nd|rd|th) (?:Floor|FLOOR|Fl)"
 _ENDS: Final = r"House|Hse|Court|Crt|Ct|Est|Estate|Road|Rd|Street|St|Mansions?|Building|Bldg|Tower|Gardens?|Gdns?|Centre|Villas?|Village|Terrace|Lane|Path|Drive|Avenue|Ave|Plaza|Place|Heights|Chuen|Tsuen|Mei|Lodge|Bay|Island|HOUSE|COURT|EST|ESTATE|ROAD|RD|STREET|ST|MANSION|BUILDING|BLDG|TOWER|GARDENS?|CENTRE|VILLAGE"
 _REGION: Final = r"(?:, ?(?:Kowloon|KOWLOON|KLN|Kln|New Territories|NT|N\.T\.|Hong Kong|HONG KONG|HK|H\.K\.)){0,2}"
 _DISTRICT: Final = rf"(?:, (?:[A-Z][a-z]{{1,10}})(?: [A-Z][a-z]{{1,10}}){{0,3}})?{_REGION}"
@@ -20,7 +20,9 @@ RULES: Final = (
             rf"(?<![\w/-])(?=[FRUSBH\dGL])(?P<v>(?:{_UNIT})(?:,? (?:{_UNIT})){{0,3}}(?:,? {_PART}){{1,5}})(?![\w/])"
         ),
         0.86,
-        wanted=lambda v: bool(re.search(rf" (?:{_ENDS})\.?(?:,|$)", v)),
+        wanted=lambda v: (
+            bool(re.search(rf" (?:{_ENDS})\.?(?:,|$)", v)) or len(re.findall(rf"(?<![\w/-])(?:{_UNIT})(?=,)", v)) > 1
+        ),
         needs="、",
     ),
     Rule(

@@ -161,7 +161,7 @@ RULES: Final = (
         0.75,
         luhn,
     ),
-    Rule("account behind its bank", Kind.ACCOUNT, re.compile(rf"\(\d{{3}}\)\s?\d{{10,16}}{END}"), 0.8),
+    Rule("account behind its bank", Kind.ACCOUNT, re.compile(rf"\(\d{{3}}\) ?\d{{5,10}}-?\d{{4,10}}{END}"), 0.8),
     Rule(
         "damaged card",
         Kind.ACCOUNT,

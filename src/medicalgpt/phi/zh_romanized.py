@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from medicalgpt.phi.kinds import Kind
-from medicalgpt.phi.latin_syllables import MEDICINES
+from medicalgpt.phi.latin_syllables import ENGLISH_GIVEN, MEDICINES
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.rules import Rule
 
@@ -54,7 +54,29 @@ def _three_words(value: str) -> bool:
 _ABROAD: Final = words("zh/names_abroad")
 _CAPS: Final = r"[A-Z]{2,10}"
 _ANY: Final = r"[A-Z](?:[a-z'ü-]{1,14}|[A-Z'-]{1,14})"
-_PARTS: Final = rf"{_ANY}(?: {_ANY}){{1,3}}"
+_PARTICLE: Final = frozenset(
+    [
+        "de",
+        "la",
+        "dela",
+        "del",
+        "delos",
+        "los",
+        "dos",
+        "da",
+        "das",
+        "di",
+        "bin",
+        "binti",
+        "binte",
+        "bte",
+        "van",
+        "von",
+        "der",
+    ]
+)
+"""Words in small letters between those of a name."""
+_PARTS: Final = rf"{_ANY}(?:(?: (?:{'|'.join(sorted(_PARTICLE))})){{0,2}} {_ANY}){{1,3}}"
 
 
 def _one_case(value: str) -> bool:
@@ -82,7 +104,9 @@ def _no_words(value: str) -> bool:
     return (
         _one_case(value)
         and not any(part in ("HK", "HKID", "ID") for part in parts)
-        and not any(part.casefold() in _WORDS and part.casefold() not in _ABROAD for part in parts)
+        and not any(
+            part.casefold() in _WORDS and part.casefold() not in _ABROAD and part not in _PARTICLE for part in parts
+        )
     )
 
 
@@ -154,7 +178,7 @@ BESIDE: Final = (
             rf"(?<![A-Za-z\d'.-])(?P<v>{_PARTS}|[A-Z][a-z]{{2,12}}|{_CAPS})(?=\s?(?:姑娘|小姐|女士|先生|太太|醫生|医生|護士|护士|主任|教授|[请請]假|同學|同学|老[师師]|治[疗療][师師]))"
         ),
         0.85,
-        wanted=lambda v: _surname(v) if v.isupper() and " " not in v else _no_words(v),
+        wanted=lambda v: _surname(v) if v.isupper() and " " not in v else _no_words(v) or v.casefold() in ENGLISH_GIVEN,
     ),
 )
 """The same beside Chinese words, which in the others' text are marks."""

@@ -5,10 +5,11 @@ from typing import Final
 
 from medicalgpt.phi.fold import simplified
 from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.latin_syllables import ENGLISH_GIVEN
 from medicalgpt.phi.name_weights import GIVEN
 from medicalgpt.phi.name_words import sort
 from medicalgpt.phi.rules import BORDER, Rule
-from medicalgpt.phi.zh_names import CALLED_WORDS, NOT_IN_GIVEN, SINGLE, SURNAMES, WEAK
+from medicalgpt.phi.zh_names import CALLED_WORDS, DOUBLE, NOT_IN_GIVEN, SINGLE, SURNAMES, WEAK
 from medicalgpt.phi.zh_roles import ROLES
 
 _HAN: Final = r"[\u3400-\u9fff]"
@@ -89,7 +90,37 @@ def _filled_in(value: str) -> bool:
     )
 
 
+_CROSS: Final = r"(?:[×＊*○〇◯□△]{1,2}|[Xx]{2})"
+"""What is written for characters of a name that are left out."""
 RULES: Final = (
+    Rule(
+        "pet name behind a label",
+        Kind.NAME,
+        re.compile(
+            rf"(?:[小乳奶网網]名(?![单單册冊])|[昵暱][称稱]|花名(?![册冊])|[绰綽][号號]|外[号號]|[别別]名(?=叫)|[人][称稱](?=[「\"'小阿老]))(?:是|叫|[为為])?\s?:?\s?[「\"']?(?P<v>[A-Z]{{0,2}}{_HAN}{{1,4}}?|[A-Z][A-Za-z]{{1,9}})(?=[」\"']|[,。、;!?\s()]|$)"
+        ),
+        0.8,
+        wanted=lambda v: v[0] not in "不未無无没沒的和或及与與",
+        needs="名称稱号號",
+    ),
+    Rule(
+        "surname before crosses",
+        Kind.NAME,
+        re.compile(
+            rf"(?:{BORDER}|(?<=[者人妇婦儿兒友属屬长長生士师師工员員叫]))(?P<v>{DOUBLE}|[{SINGLE}])(?={_CROSS}(?![\dA-Za-z×*○〇□△年月日时時市省县縣区區路号號医醫院村镇鎮班级級级室]))"
+        ),
+        0.78,
+        needs="×*○〇◯□△xX",
+    ),
+    Rule(
+        "English given name among words",
+        Kind.NAME,
+        re.compile(
+            r"(?:(?<=[请請叫找問问跟同和與与搵畀俾約约托託由陪])|(?<=[话話知训訓]))\s?(?P<v>[A-Z][a-z]{1,10})(?=\s?(?:[幫帮代去來来話话說说買买睇返留頂顶看跟陪接送拿照餵喂聽听替也都今明聽]|[你我佢她他]|,\s?[你您唔麻]))"
+        ),
+        0.78,
+        wanted=lambda v: v.casefold() in ENGLISH_GIVEN,
+    ),
     Rule(
         "value of a person's key",
         Kind.NAME,
@@ -147,7 +178,7 @@ RULES: Final = (
         "familiar given name",
         Kind.NAME,
         re.compile(
-            rf"(?:{BORDER}|(?<=[仔工友屬属婿婆妹弟姐哥士叫]))(?P<v>阿{_HAN})(?=[伯叔姨嬸婶姐哥嫂婆公](?![伯叔姨]|[父母])|[,。]|[说說話讲講今昨同]|$)",
+            rf"(?:{BORDER}|(?<=[仔工友屬属婿婆妹弟姐哥士叫]))(?P<v>阿{_HAN})(?=[伯叔姨嬸婶姐哥嫂婆公](?![伯叔姨]|[父母])|[,。:]|[说說話讲講今昨同]|$)",
             re.MULTILINE,
         ),
         0.75,
