@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medicalgpt.config.base import StageConfig
 from medicalgpt.config.data_source import DataSource, path_of
+from medicalgpt.data.sources import find
 from medicalgpt.hub.address import parse
 from medicalgpt.language import translated
 from medicalgpt.language.marks import bracketed
@@ -52,7 +53,9 @@ def interrupted_lines(folder: Path, number: int) -> Iterator[str]:
 
 
 def _named(entry: str | DataSource) -> str:
-    """A held-out entry as a command takes it: a hub's address at the commit that the run read."""
+    """A held-out entry as a command takes it: of a folder the first file, a hub's address at the commit that the run read."""
+    if Path(path_of(entry)).is_dir():
+        return shlex.quote(str(find([entry]).files[0]))
     address, commit = parse(path_of(entry)), entry.commit if isinstance(entry, DataSource) else None
     return shlex.quote(
         str(replace(address, revision=commit or address.revision, rows=None)) if address else path_of(entry)

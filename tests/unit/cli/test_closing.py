@@ -46,6 +46,16 @@ def test_a_reward_model_answers_nothing(tmp_path: Path) -> None:
     assert found[-1].startswith(f"evaluate:  medicalgpt score --model {tmp_path} --input pairs.jsonl --pairs")
 
 
+@pytest.mark.parametrize("stage", ["sft", "rm"])
+def test_of_a_held_out_folder_a_file_is_named(stage: str, tmp_path: Path) -> None:
+    held, row = tmp_path / "held out", '{"messages": [{"role": "user", "content": "Fever?"}]}\n'
+    held.mkdir()
+    for name in ("notes.md", "zh.jsonl", "en.jsonl"):
+        (held / name).write_text(row, encoding="utf-8")
+    found = lines(tmp_path, stage, f"data.eval=['{held}']", before={}, after={})
+    assert f" --input '{held / 'en.jsonl'}' " in found[-1]
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_an_interrupted_run_names_its_report_if_there_is_one(tmp_path: Path, there: bool) -> None:
     if there:
