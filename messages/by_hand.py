@@ -44,6 +44,8 @@ JOINED = (
     "note: {message}",
     ". {sentence}",
     "override '{given}'",
+    "override '{given}': {message}",  # what was given may have a colon in it
+    "list of {type_words} or section with keys such as {some}",
 )
 
 FRAME = ("key", "type", "default", "meaning")

@@ -198,7 +198,7 @@ def test_a_page_is_written_in_one_script(page: str, english: str) -> None:
 # Right characters, the other side's words.
 ELSEWHERE = {
     "zh-CN": "程式 资料集 资料夹 档案 预设 记忆体 软体 硬体 网路 伺服器 用户端 讯息 萤幕 支援 最佳化 行程 汇出 权杖 字串 回馈",
-    "zh-TW": "程序 數據集 文件夾 默認 內存 顯存 軟件 硬件 網絡 服務器 客戶端 屏幕 優化器 進程 導出 字符串 緩存 箇中",
+    "zh-TW": "程序 數據集 文件夾 默認 內存 顯存 軟件 硬件 網絡 服務器 客戶端 屏幕 優化器 進程 導出 字符串 緩存 箇中 后",
 }
 
 

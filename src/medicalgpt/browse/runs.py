@@ -1,9 +1,10 @@
 """A run's folder as a line of a list: what its files say of it, and whether it is finished, running, interrupted or failed."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from medicalgpt.browse.files import changed_at, read_config, read_json, size_of
@@ -60,8 +61,9 @@ def parents_of(folder: Path, record: Manifest) -> Iterator[Path]:
     named = [folder / Path(parent.path).expanduser() for parent in record.parents]
     for place in (*named, *run_named(folder, record.base)):
         place = Path(os.path.normpath(place))
-        if place not in seen:
-            seen.add(place)
+        # One folder may be named from here and from the root: a run's parent by its way there, its base as it was given.
+        if (whole := place.absolute()) not in seen:
+            seen.add(whole)
             yield place
 
 
@@ -163,14 +165,31 @@ def _is_number(value: object) -> bool:
 
 
 def _data_of(ledger: Mapping[str, object]) -> tuple[tuple[str, ...], int | None]:
-    """File names, and how many rows were kept: of one ledger, or of the one called train among several."""
+    """File names, what was trained on first, and how many rows were kept: of one ledger, or of its part called train."""
     first = next((one for one in ledger.values() if isinstance(one, dict)), {})
     one = ledger if "rows" in ledger else ledger.get("train", first)
     if not isinstance(one, dict):
         return (), None
     files, kept = one.get("files"), one.get("kept")
-    names = tuple(Path(str(file)).name for file in files) if isinstance(files, dict) else ()
-    return names, kept if isinstance(kept, int) else None
+    paths = [str(file) for file in files] if isinstance(files, dict) else []
+    paths.sort(key=_held_out_whole(one).__contains__)
+    return _told_apart(paths), kept if isinstance(kept, int) else None
+
+
+def _held_out_whole(ledger: Mapping[str, object]) -> set[str]:
+    """The files that nothing was trained on."""
+    held_out = ledger.get("held_out")
+    files = held_out.get("files") if isinstance(held_out, dict) else None
+    if not isinstance(files, dict):
+        return set()
+    return {str(file) for file, of in files.items() if isinstance(of, dict) and of.get("characters") == of.get("of")}
+
+
+def _told_apart(paths: Sequence[str]) -> tuple[str, ...]:
+    """Names of files; those of one name with the folder around them."""
+    names = Counter(PurePath(path).name for path in paths)
+    short = (PurePath(path) for path in paths)
+    return tuple(path.name if names[path.name] == 1 else "/".join(path.parts[-2:]) for path in short)
 
 
 def _facts(record: Manifest) -> dict[str, str]:

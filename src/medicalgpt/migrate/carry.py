@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from medicalgpt.config.explain import REQUIRED, explain
-from medicalgpt.config.foreign import FOREIGN, meant_by
+from medicalgpt.config.foreign import FOREIGN, Meant, meant_by
 from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import flow
@@ -133,11 +133,19 @@ def _by_name(found: Carrying, word: Word) -> None:
     elif keys and (same or word.name in _AS_IT_IS):
         found.put(keys[0], word.value, word, note=meant.note if meant else "")
     elif meant is not None:
-        ours = f"see {' or '.join(keys)}" if keys else ""
-        ours = ours or (f"the stage {found.stage} has no {' or '.join(meant.keys)}" if meant.keys else "")
-        found.leave(word, "; ".join(filter(None, (meant.note, ours))))
+        found.leave(word, _what_is_ours(meant, keys, found.stage))
     else:
         found.leave(word, "nothing here is known by that name")
+
+
+def _what_is_ours(meant: Meant, keys: Sequence[str], stage: str) -> str:
+    """What a word of the table is here; its remark and its keys in one template, as a translation matches whole texts."""
+    note, named = meant.note, " or ".join(keys or meant.keys)
+    if not named:
+        return note
+    if keys:
+        return f"{note}; see {named}" if note else f"see {named}"
+    return f"{note}; the stage {stage} has no {named}" if note else f"the stage {stage} has no {named}"
 
 
 def _keep_what_is_valid(found: Carrying) -> None:

@@ -52,6 +52,22 @@ def test_a_finished_run_says_what_its_manifest_says(tmp_path: Path) -> None:
     assert found.size == sum(p.stat().st_size for p in (tmp_path / "sft").rglob("*") if p.is_file())
 
 
+def test_a_parent_named_in_two_ways_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = finished(tmp_path / "runs/pt", "pt")
+    finished(tmp_path / "runs/sft", base=parent / "model", parent=parent)
+    monkeypatch.chdir(tmp_path)
+    assert one(Path("runs/sft")).parents == (Path("runs/pt"),)
+
+
+def test_files_of_one_name_are_told_apart_and_held_out_ones_come_last(tmp_path: Path) -> None:
+    files = {name: {"rows": 5} for name in ("held/zh.jsonl", "held/en.jsonl", "rows/part.jsonl", "rows/zh.jsonl")}
+    looked = {"held/zh.jsonl": {"characters": 9, "of": 9}, "held/en.jsonl": {"characters": 9, "of": 9}}
+    looked["rows/part.jsonl"] = {"characters": 3, "of": 90}
+    ledger = {"rows": 20, "kept": 20, "files": files, "held_out": {"files": looked}}
+    found = one(finished(tmp_path / "sft", ledger=ledger))
+    assert found.data == ("part.jsonl", "rows/zh.jsonl", "held/zh.jsonl", "en.jsonl")
+
+
 def test_interrupted_says_from_where_it_goes_on(tmp_path: Path) -> None:
     run = begun(tmp_path / "a")
     assert one(run).state == "interrupted"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from medicalgpt.language.catalogue import Catalogue, is_prose
+from medicalgpt.language.catalogue import Catalogue, catalogue, is_prose
 from medicalgpt.language.pattern import numbers, parse
 
 KNOWN = Catalogue(
@@ -110,3 +110,23 @@ def test_hostile_values_take_bounded_time() -> None:
 def test_touching_places_are_one_and_plurals_are_written_out() -> None:
     assert parse("{a}{b} of {c}").names == (("a", "b"), ("c",))
     assert list(numbers("{n} row{|s} {is|are}")) == ["{n} row is", "{n} row are", "{n} rows is", "{n} rows are"]
+
+
+@pytest.mark.parametrize(
+    ("english", "told"),
+    [
+        (
+            "data.train is required: list of text or section with keys such as path / rows, at least 1 of them; "
+            "write it in the file or as data.train=…\n"
+            "output_dir is required: text; write it in the file or as output_dir=…",
+            "缺少 data.train：文本或含有 path / rows 等键的小节的列表，至少 1 个；请写在文件里，或写成 data.train=…\n"
+            "缺少 output_dir：文本；请写在文件里，或写成 output_dir=…",
+        ),
+        (
+            "override 'data.train=[{path: x}]': unknown key 'data.train[0].row'",
+            "覆盖项 'data.train=[{path: x}]'：未知的键 'data.train[0].row'",
+        ),
+    ],
+)
+def test_what_a_first_training_gets_wrong_is_said_in_chinese(english: str, told: str) -> None:
+    assert catalogue("zh-CN").translate(english) == told

@@ -306,6 +306,14 @@ def test_what_cannot_be_read(tmp_path: Path, name: str, text: str, message: str)
         import_config(write(tmp_path / name, text))
 
 
+def test_reasons_are_in_the_readers_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = write(tmp_path / "a.sh", "python pretraining.py --model_type bloom --orpo_beta 0.1 --train_file_dir p\n")
+    monkeypatch.setenv("MEDICALGPT_LANG", "zh-CN")
+    said = CliRunner().invoke(app, ["config", "import", str(script)]).output
+    assert "家族自动识别；medicalgpt models families 会列出它们；见 model.base" in said
+    assert "阶段 pt 没有 objective.beta" in said
+
+
 def test_one_of_several_and_a_file_behind_a_command(tmp_path: Path) -> None:
     script = write(
         tmp_path / "a.sh", "python pretraining.py --train_file_dir p\npython dpo_training.py --train_file_dir d\n"

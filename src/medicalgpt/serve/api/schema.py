@@ -359,8 +359,11 @@ def parse(kind: type[T], body: bytes) -> T:
     raise ApiError(400, "; ".join(told) + more, param=_place(problems[0]))
 
 
+_KEY: Final = "[key]"  # pydantic's word for the name of an entry rather than its value
+
+
 def _place(problem: ErrorDetails) -> str:
-    return ".".join(str(part)[:64] for part in problem["loc"])
+    return ".".join(str(part)[:64] for part in problem["loc"] if part != _KEY)
 
 
 def _told(kind: type[Fields], problem: ErrorDetails) -> str:
@@ -370,6 +373,8 @@ def _told(kind: type[Fields], problem: ErrorDetails) -> str:
         return f"unknown field '{place}'{near}"
     if problem["type"] == "missing":
         return f"'{place}' is missing"
+    if problem["loc"][:1] == ("logit_bias",) and problem["loc"][-1] == _KEY:
+        return f"'{place}' is no token id; allowed: whole numbers in digits, such as \"260\""
     message = problem["msg"]
     where = f"'{place}'" if place else "the body"
     return f"{where}: {message[:1].lower()}{message[1:]}"
