@@ -39,7 +39,7 @@ def judge(sample: bytes) -> str | None:
         readings = {c: t for c, t in loose.items() if t.count("\ufffd") <= _TOLERATED * len(t)}
     scores = {codec: _score(text) for codec, text in readings.items()}
     likely = sorted((codec for codec in scores if scores[codec].mean >= _LEAST), key=lambda codec: -scores[codec].total)
-    if not likely or _is_korean(sample) or _is_japanese(readings[likely[0]]):
+    if not likely or _is_korean(sample) or _is_euc_jp(sample) or _is_japanese(readings[likely[0]]):
         return None
     if len(likely) > 1 and scores[likely[0]].total - scores[likely[1]].total < _MARGIN:
         return None
@@ -103,6 +103,15 @@ def _is_korean(sample: bytes) -> bool:
     text = [character for character in _strict(sample, "euc_kr") if character > "\x7f"]
     syllables = sum("\uac00" <= character <= "\ud7a3" for character in text)
     return len(text) >= _FEW and syllables > _HANGUL * len(text)
+
+
+def _is_euc_jp(sample: bytes) -> bool:
+    """Whether the sample reads as EUC-JP with kana, which Big5 may read as well, as rare characters between common ones.
+
+    Of Big5 hardly a text of a dozen characters is without the trail bytes below 0x80 that EUC-JP does not have.
+    """
+    text = _strict(sample, "euc_jp")
+    return sum(character > "\x7f" for character in text) >= _FEW and _is_japanese(text)
 
 
 def _is_japanese(text: str) -> bool:

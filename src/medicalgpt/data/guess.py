@@ -18,8 +18,13 @@ ROWS: Final = 20  # rows that a guess is made from
 _WORDS: Final = {
     "chosen": re.compile(r"chosen|preferred|better|good|win"),
     "rejected": re.compile(r"reject|worse|bad|lose"),
-    "question": re.compile(r"question|query|prompt|request|ask|inquiry|problem|utterance|问|問|主诉|主訴|咨询|諮詢"),
-    "answer": re.compile(r"answer|response|reply|output|solution|completion|答|回复|回覆|医嘱|醫囑|建议|建議"),
+    "question": re.compile(
+        r"question|query|prompt|request|ask|inquiry|problem|utterance|patient|complaint|问|問|主诉|主訴|咨询|諮詢|患者|病人"
+    ),
+    "answer": re.compile(
+        r"answer|response|reply|output|solution|completion|doctor|physician|advice"
+        r"|答|回复|回覆|医嘱|醫囑|建议|建議|医生|醫生|医师|醫師"
+    ),
     "text": re.compile(r"text|body|article|passage|note|summary|文|内容|內容|病历|病歷"),
 }
 _KINDS: Final[tuple[tuple[str, ...], ...]] = (("question", "chosen", "rejected"), ("question", "answer"), ("text",))

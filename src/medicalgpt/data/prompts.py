@@ -24,7 +24,7 @@ from medicalgpt.data.formats.fields import (
 from medicalgpt.data.formats.options import options_of
 from medicalgpt.data.formats.questions import question_turns
 from medicalgpt.data.formats.tools import parse_tools
-from medicalgpt.data.formats.turns import check_turns, parse_turn, row_turns, with_system
+from medicalgpt.data.formats.turns import check_turns, turns_or_turn, with_system
 from medicalgpt.data.records import Dialogue, Message, Source
 from medicalgpt.data.rows import Row
 from medicalgpt.data.tool_schemas import check_tools
@@ -82,7 +82,7 @@ def prompt_of(row: Columns, source: Source, system: str | None, *, strict: bool 
     value = decoded(peek(row, name), name) if name in _TURN_LISTS else peek(row, name)
     column = None
     if isinstance(value, list | Mapping):
-        turns = row_turns(row, name) if isinstance(value, list) else [parse_turn(row[name])]
+        turns = turns_or_turn(row, name)
         messages, reference = _without_answer(with_system(row, turns))
         if reference is None and name in QUESTION:
             column, reference = _answer_beside(row)
@@ -143,5 +143,5 @@ def _answer_beside(row: Columns) -> tuple[str | None, str | None]:
     value = peek(row, name)
     if not is_turns(value):
         return None, None
-    turns = row_turns(row, name) if isinstance(value, list) else [parse_turn(row[name])]
+    turns = turns_or_turn(row, name)
     return None, _without_answer(tuple(turns))[1]

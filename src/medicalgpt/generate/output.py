@@ -111,6 +111,7 @@ class Output:
                 f"{self.target} could not be written: {explain(error, self.target.parent, remedy=_REMEDY)}"
             ) from error
 
+    @private_files()
     def _lay_out(self) -> None:
         """Write the gathered rows as the target's name asks for, and give them that name once all are on the disk."""
         temp = self.target.with_name(f".{self.target.name}.{os.getpid()}.tmp{self.target.suffix}")

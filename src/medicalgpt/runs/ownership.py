@@ -92,7 +92,7 @@ def examine(folder: Path, config_text: str, key: RunKey, resume: Literal["auto",
             "finished",
             f"it was made by {found.version}, {other}; it stays as it is. To train it again, remove the folder",
         )
-    if same_but_code:
+    if same_but_code or (code is not None and shorter is not None and found.key == shorter.hash(code)):
         raise RunError(
             f"{which} with these settings, data and base, but {found.version} began it and the code that makes the numbers "
             f"({', '.join(NUMBERS)}) is another now: going on would mix two versions in one run. Finish it with that "

@@ -131,6 +131,9 @@ def test_damaged_gzip_is_named(tmp_path: Path, data: bytes) -> None:
     "data",
     [
         ("頭痛\n発熱\n" + "めまい\nはきけ\nだるさ\n" * 4).encode("euc_jp"),
+        ("質問,回答\n" + "咳が二週間つづいています。どうすればいいですか。,医師に相談してください。\n" * 4).encode(
+            "euc_jp"
+        ),
         ("두통\n발열\n기침\n가래\n당뇨병\n고혈압\n" * 4).encode("euc_kr"),
         "fièvre élevée; âgé de 60 ans; dernière dose à 8 h".encode("cp1252"),
     ],

@@ -24,6 +24,11 @@ from medicalgpt.errors import DataError
         ({"patient_query": "q", "doctor": "a", "id": 1}, {"question": "patient_query", "answer": "doctor"}),
         ({"主诉": "咳嗽", "医嘱": "休息"}, {"question": "主诉", "answer": "医嘱"}),
         (
+            {"Patient_Statement": "I cough.", "Doctor_Advice": "Rest.", "Topic": "cough"},
+            {"question": "Patient_Statement", "answer": "Doctor_Advice"},
+        ),
+        ({"患者": "咳嗽", "医生": "休息", "科室": "呼吸科"}, {"question": "患者", "answer": "医生"}),
+        (
             {"the prompt": "q", "good_reply": "a", "bad_reply": "b"},
             {"question": "the prompt", "chosen": "good_reply", "rejected": "bad_reply"},
         ),

@@ -73,6 +73,7 @@ def test_the_weight_of_a_row_multiplies_those_of_its_turns() -> None:
         (_talk({"weight": [0, 1]}), "no loss weight"),
         (_talk({"loss": 0.5}), "loss of a turn is a number, not true or false"),
         (_talk({"mask": 0}), "has a mask, which some read as learned and some as not"),
+        (_talk({"train_detail": [{"begin_offset": 0, "end_offset": 2, "train": False}]}), "parts of a text"),
         (_talk({"weight": 1, "train": False}), "contradicting weights in weight and train"),
         (_talk({}, weight=70.5), "weight of the row is no loss weight"),
         ({"messages": [{"role": "user", "content": "q", "weight": 1}, *_chat(("assistant", "r"))]}, "above 0"),
@@ -254,3 +255,43 @@ def test_tools_that_no_json_could_hold_are_bad_rows(tool: dict[str, Any]) -> Non
             parse_call({"name": "f", "arguments": {"a": value}})
     with pytest.raises(BadRow):
         parse_tools('[{"name": "f", "parameters": {"minimum": NaN}}]')
+
+
+@pytest.mark.parametrize("marks", [{"Weight": 0}, {" LOSS ": False}, {"Masked": True}, {"Loss_Weight": 0.0}])
+def test_the_case_of_a_turns_keys_makes_no_difference(marks: dict[str, Any]) -> None:
+    assert _weights(_talk(marks)) == {"Yes.": 0.0, "No, never.": 1.0}
+    turns = [{"Role": "user", "Content": "q"}, {"ROLE": "assistant", "content": "r", "Reasoning_Content": "why"}]
+    assert [m.content for m in _record({"messages": turns}).messages] == ["q", "<think>\nwhy\n</think>\n\nr"]
+    pairs = [{"Human": "q", "Assistant": "r", **marks}, {"Human": "q2", "Assistant": "r2"}]
+    assert [m.weight for m in _record({"conversation": pairs}).messages] == [None, 0.0, None, None]
+    with pytest.raises(BadRow, match="two keys whose names differ only in upper and lower case"):
+        _record(_talk({"weight": 1, "Weight": 0}))
+
+
+def _unread(row: dict[str, Any]) -> set[str]:
+    return set(row_record(Row(1, row), "f", {}).left)
+
+
+def test_keys_of_exchanges_of_single_turns_and_of_turns_in_tables_are_named_too() -> None:
+    pair = {"Human": "q", "assistant": "r", "mood": "calm", "system": "s", "weight": 1}
+    assert _unread({"conversation": [pair]}) == {"mood (of turns)"}
+    chosen = {"role": "assistant", "content": "r", "mood": "calm"}
+    assert _unread({"prompt": "q", "chosen": chosen, "rejected": "s"}) == {"mood (of turns)"}
+    turns = [{"role": "user", "content": "q", "mood": "calm"}, *_chat(("assistant", "r"))]
+    assert _unread({"messages": json.dumps(turns)}) == {"mood (of turns)"}
+    call = {"from": "function_call", "value": '{"name": "dose", "arguments": {}}'}
+    calls = [{"from": "human", "value": "q"}, call, {"from": "tool", "name": "dose", "value": "70"}]
+    assert _unread({"conversations": [*calls, {"from": "gpt", "value": "r"}]}) == set()
+
+
+def test_columns_beside_messages_and_a_rejected_answer_are_named_too() -> None:
+    turns = [{"role": "user", "content": "q", "mood": "calm"}, *_chat(("assistant", "r"))]
+    row = {"messages": turns, "rejected_response": "s", "note": "kept apart"}
+    assert _unread(row) == {"note", "mood (of turns)"}
+    assert _unread({**row, "messages": json.dumps(turns)}) == {"note", "mood (of turns)"}
+
+
+@pytest.mark.parametrize("key", ["images", "Audio_Path", "图片"])
+def test_pictures_of_an_exchange_and_under_chinese_names_refuse_the_row(key: str) -> None:
+    assert "picture" in _reason({"conversation": [{"human": "q", "assistant": "r", key: "a.png"}]})
+    assert "holds pictures" in _reason({"question": "q", "answer": "r", key: "a.png"})

@@ -53,13 +53,15 @@ def test_another_word(monkeypatch: pytest.MonkeyPatch) -> None:
         private_files().__enter__()
 
 
-def test_an_output_of_generate(tmp_path: Path) -> None:
-    with Output(tmp_path / "answers.jsonl") as output:
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.json", "answers.csv", "answers.tsv", "answers.xlsx"])
+@pytest.mark.parametrize("names", [None, {"answer": "Output"}])
+def test_an_output_of_generate(name: str, names: dict[str, str] | None, tmp_path: Path) -> None:
+    with Output(tmp_path / name, names=names) as output:
         output.start({})
         output.write([{"answer": "Drink enough.", "stopped": True, "problem": "none"}])
         assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
         output.finish()
-    assert (tmp_path / "answers.jsonl").stat().st_mode & 0o777 == 0o600
+    assert [(p.name, p.stat().st_mode & 0o777) for p in tmp_path.iterdir()] == [(name, 0o600)]
 
 
 def test_the_token_cache(tmp_path: Path) -> None:

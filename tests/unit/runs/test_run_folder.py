@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -589,6 +590,16 @@ def test_nothing_else_makes_a_run_longer(before: dict[str, object], after: dict[
     with pytest.raises(RunError, match="another configuration") as refused:
         start_long(tmp_path, **after)
     assert ("only a larger train.max_steps" in str(refused.value)) == ("seed" not in after)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_run_of_other_code_is_not_made_longer_and_that_is_the_reason(finished: bool, tmp_path: Path) -> None:
+    start_long(tmp_path, max_steps=5)
+    if finished:
+        finish_long(tmp_path, max_steps=5)
+    later = replace(long_key(tmp_path, max_steps=9), code=NEW)
+    with pytest.raises(RunError, match=r"began it and the code that makes the numbers \(data, .*is another now"):
+        stands(RunFolder(tmp_path), later)
 
 
 def test_a_crash_while_a_run_is_made_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 """A real server and raw sockets: whoever sends half of something, too much of it, or what takes long to check, delays nobody."""
 
 import json
+import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -193,6 +195,21 @@ def test_unfinished_bodies_take_no_places() -> None:
             sock.sendall(post(b"{", length=100))
         wait_for(lambda: len(found.service.bodies._open) == 6)
         assert ask(found)[0] == 200
+
+
+def test_unfinished_bodies_do_not_hold_up_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as open_ones:
+        with server(ConnectionLimits(16, 16, 16, 60)) as found:
+            socks = [open_ones.enter_context(connect(found)) for _ in range(6)]
+            for sock in socks:
+                sock.sendall(post(b"{", length=100))
+            wait_for(lambda: len(found.service.bodies._open) == 6)
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 4  # uvicorn waits for five seconds
+        said = [answer(sock) for sock in socks]
+    assert [status for status, _ in said] == [503] * 6
+    assert json.loads(said[0][1])["error"]["code"] == "shutting_down"
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_the_body_that_came_slowest_gives_way_where_memory_is_short() -> None:

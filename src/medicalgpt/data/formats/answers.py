@@ -17,7 +17,7 @@ from medicalgpt.data.formats.fields import (
 from medicalgpt.data.formats.options import Options, options_of
 from medicalgpt.data.formats.questions import question_turns
 from medicalgpt.data.formats.spelled import is_spelled, spelled_turns
-from medicalgpt.data.formats.turns import parse_turn, row_turns
+from medicalgpt.data.formats.turns import turns_or_turn
 from medicalgpt.data.records import Message
 
 Turns = tuple[Message, ...]
@@ -38,10 +38,8 @@ def prompt_turns(row: Mapping[str, Any]) -> Turns | None:
             raise BadRow(f"{present} is null")
         return None
     value = row[name]
-    if isinstance(value, Mapping):
-        return (parse_turn(value),)
-    if isinstance(value, list) or name in (*CONVERSATIONS, "messages"):
-        return tuple(row_turns(row, name))
+    if isinstance(value, list | Mapping) or name in (*CONVERSATIONS, "messages"):
+        return tuple(turns_or_turn(row, name))
     if isinstance(value, str) and is_spelled(value):
         return tuple(spelled_turns(value))
     return question_turns(row, required_text(row, (name,)))
@@ -67,10 +65,8 @@ def answer_turns(row: Mapping[str, Any], name: str) -> Turns:
     if name not in row:
         raise BadRow(f"{name} is missing")
     value = row[name]
-    if isinstance(value, Mapping):
-        return (parse_turn(value),)
-    if isinstance(value, list):
-        return tuple(row_turns(row, name))
+    if isinstance(value, list | Mapping):
+        return tuple(turns_or_turn(row, name))
     if isinstance(value, str) and is_spelled(value):
         return tuple(spelled_turns(value))
     if value is not None and not isinstance(value, str):

@@ -42,6 +42,12 @@ class Columns(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.fields)
 
+    def instead(self, fields: Mapping[str, object]) -> "Columns":
+        """The same row with some values in place of its own; what is read of either, both know."""
+        other = Columns({**self.fields, **fields}, self.folded, self.origins)
+        other.taken, other.turn_keys = self.taken, self.turn_keys
+        return other
+
     def left(self) -> tuple[str, ...]:
         """Names of columns that hold something and were not read, and of such keys of turns."""
         taken = {self.origins.get(name, name) for name in self.taken}
@@ -74,6 +80,7 @@ _SQUASH = str.maketrans("", "", "_- ")
 _MEDIA = re.compile(
     r"(image|img|picture|photo|audio|video|dicom)s?(path|url|uri|file|filename|name|id|bytes|data|base64)?s?"
     r"|(figure|fig|pic|wav|speech|sound|frame|scan)s?(path|url|uri|file|filename|bytes|base64)s?|pixelvalues|waveforms?"
+    r"|(图片|圖片|图像|圖像|影像|照片|音频|音頻|录音|錄音|视频|視頻|影片)(路径|路徑|地址|链接|連結|文件|檔案|url|path)?"
 )
 
 

@@ -155,7 +155,10 @@ INPUT = ("input", "context")
 TOOLS = ("tools", "functions")
 ANSWER_FROM = ("answer_from_0", "answer_from_1")  # only by data.columns: a number, and where it begins to count
 CHOICE = ("options", *(f"option_{letter}" for letter in "abcdefghij"), *ANSWER_FROM)
-WEIGHT = ("weight", "loss_weight", "sample_weight", "loss_scale", "loss", "loss_mask", "train", "masked", "mask")
+WEIGHT = (
+    *("weight", "loss_weight", "sample_weight", "loss_scale", "loss", "loss_mask", "train", "train_detail"),
+    *("masked", "mask"),
+)
 
 KNOWN_NAMES = frozenset((*PROMPTS, *REPLIES, *TARGET, *TEXT, *VERDICT, *CHOSEN, *REJECTED, "input"))
 NOTE: Final = "note"  # in data.columns: a remark for people, which is not learned

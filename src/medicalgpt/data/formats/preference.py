@@ -5,8 +5,10 @@ from itertools import takewhile
 from typing import Any, Final
 
 from medicalgpt.data.formats.answers import Turns, answer_turns, prompt_turns, without_prompt
-from medicalgpt.data.formats.fields import CHOICE, CHOSEN, PROMPTS, REJECTED, BadRow, find
+from medicalgpt.data.formats.columns import Columns, peek
+from medicalgpt.data.formats.fields import CHOICE, CHOSEN, PROMPTS, REJECTED, BadRow, decoded, find
 from medicalgpt.data.formats.shape import Shape
+from medicalgpt.data.formats.spelled import is_spelled
 from medicalgpt.data.formats.tools import parse_tools
 from medicalgpt.data.formats.turns import check_turns, parse_turns, with_system
 from medicalgpt.data.records import Preference, Source
@@ -37,13 +39,17 @@ def _convert(row: Mapping[str, Any], source: Source) -> Preference:
 
 
 def _whole(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """ms-swift's rows: `messages` end with the chosen answer. They are parted here."""
-    turns = row.get("messages")
+    """ms-swift's rows: `messages` end with the chosen answer. They are parted here; what is read is noted in the row."""
+    turns = peek(row, "messages")
+    if isinstance(turns, str) and not is_spelled(turns):
+        turns = decoded(turns, "messages")
     if not isinstance(turns, list) or not turns:
         return None
     last = parse_turns(turns, "messages")[-1].role == "assistant"
-    parted = {"messages": turns[:-1], "chosen": turns[-1:]} if last else {}
-    return {**row, **parted} if parted else None
+    if not last:
+        return None
+    parted = {"messages": turns[:-1], "chosen": turns[-1:]}
+    return row.instead(parted) if isinstance(row, Columns) else {**row, **parted}
 
 
 def _same(chosen: Turns, rejected: Turns) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from medicalgpt.data.formats.columns import is_media
 from medicalgpt.data.formats.fields import WEIGHT, BadRow, checked_text
 from medicalgpt.data.records import Message
 
@@ -34,12 +35,24 @@ def spelled_turns(text: str) -> list[Message]:
     ]
 
 
+def exchange_keys(item: Mapping[str, object]) -> frozenset[str]:
+    """The keys of an exchange that are read: who asks, who answers, a system text, and whether it is learned."""
+    asked, said = _ends(item)
+    return frozenset(key for key in (asked, said, "system", "output_with_loss", *WEIGHT) if key is not None)
+
+
+def _ends(item: Mapping[str, object]) -> tuple[str | None, str | None]:
+    return next((key for key in _ASKS if key in item), None), next((key for key in _SAYS if key in item), None)
+
+
 def pair_as_turns(item: Any) -> list[Any]:
-    """An exchange of {human, assistant} (or {input, output}, with an optional system) as turns; any other item as it is."""
+    """An exchange of {human, assistant} (or {input, output}, with an optional system) as turns; any other item as it is.
+
+    A picture or sound of the exchange stands beside its question, where it refuses the row.
+    """
     if not isinstance(item, Mapping) or "role" in item or "from" in item:
         return [item]
-    asked = next((key for key in _ASKS if key in item), None)
-    said = next((key for key in _SAYS if key in item), None)
+    asked, said = _ends(item)
     if asked is None or said is None:
         return [item]
     if "output_with_loss" in item and any(key in item for key in WEIGHT):
@@ -47,5 +60,7 @@ def pair_as_turns(item: Any) -> list[Any]:
     marks = {key: item[key] for key in WEIGHT if key in item}
     if "output_with_loss" in item:
         marks = {"loss": item["output_with_loss"]}
+    media = {key: value for key, value in item.items() if is_media(key)}
     system = [{"role": "system", "content": item["system"]}] if item.get("system") else []
-    return [*system, {"role": "user", "content": item[asked]}, {"role": "assistant", "content": item[said], **marks}]
+    answer = {"role": "assistant", "content": item[said], **marks}
+    return [*system, {"role": "user", "content": item[asked], **media}, answer]

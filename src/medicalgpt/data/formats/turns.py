@@ -3,20 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from medicalgpt.data.formats.columns import Columns, holds, is_media
+from medicalgpt.data.formats.columns import Columns, holds, is_media, peek
 from medicalgpt.data.formats.fields import (
     SYSTEM,
     WEIGHT,
     BadRow,
     checked_text,
     decoded,
-    fold_name,
     is_writable,
     optional_text,
     type_name,
 )
 from medicalgpt.data.formats.spelled import is_spelled, pair_as_turns, spelled_turns
 from medicalgpt.data.formats.tools import calls_from_text, calls_from_turn, in_call_order, parse_call
+from medicalgpt.data.formats.turn_keys import THOUGHTS, fold_turn, unread_keys
 from medicalgpt.data.formats.weights import weight_of
 from medicalgpt.data.records import Message, Role
 
@@ -29,24 +29,25 @@ ROLES: dict[str, Role] = {
 ROLES_ALLOWED = "system, user or human, assistant or gpt, function_call, tool or observation"
 
 
-_READ = frozenset(("role", "from", "content", "value", "tool_calls", "tool_call_id", "id", *WEIGHT))
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-
-
 def row_turns(row: Mapping[str, Any], name: str) -> list[Message]:
     """As `parse_turns`, of a column; keys of turns that nothing reads are noted in the row."""
     value = row[name]
+    if isinstance(value, str) and not is_spelled(value):
+        value = decoded(value, name)
     turns = parse_turns(value, name)
     if isinstance(row, Columns) and isinstance(value, list):
-        row.turn_keys |= {fold_name(k) for t in value if not _is_plain(t) for k in unread_keys(t)}
+        row.turn_keys.update(unread_keys(value))
     return turns
 
 
-def _is_plain(turn: object) -> bool:
-    """Whether a turn has no more than a role and words, as nearly all have."""
-    if type(turn) is not dict or len(turn) != 2:
-        return False
-    return ("role" in turn and "content" in turn) or ("from" in turn and "value" in turn)
+def turns_or_turn(row: Mapping[str, object], name: str) -> list[Message]:
+    """As `row_turns`, of a column that may be one turn."""
+    if not isinstance(peek(row, name), Mapping):
+        return row_turns(row, name)
+    turn = row[name]
+    if isinstance(row, Columns):
+        row.turn_keys.update(unread_keys([turn]))
+    return [parse_turn(turn)]
 
 
 def _plain_turn(turn: object) -> Message | None:
@@ -60,14 +61,6 @@ def _plain_turn(turn: object) -> Message | None:
         return None
     role = ROLES.get(name)
     return None if role is None or not is_writable(text) else Message(role, text)
-
-
-def unread_keys(turn: object) -> list[str]:
-    """Keys of a turn that hold something and that nothing reads."""
-    if not isinstance(turn, Mapping) or not ("role" in turn or "from" in turn):
-        return []
-    known = _READ if turn.get("role") != "tool" else _READ | {"name"}
-    return [k for k in turn.keys() - known if k not in _THOUGHTS and holds(turn[k])]
 
 
 def parse_turns(value: object, label: str) -> list[Message]:
@@ -90,7 +83,9 @@ def parse_turns(value: object, label: str) -> list[Message]:
     if all(plain):
         return [turn for turn in plain if turn is not None]
     messages = []
-    for number, item in enumerate(in_call_order(value), 1):
+    for number, item in enumerate(
+        in_call_order([fold_turn(item) if isinstance(item, Mapping) else item for item in value]), 1
+    ):
         try:
             found = [parse_turn(turn) for turn in pair_as_turns(item)]
         except BadRow as bad:
@@ -109,17 +104,22 @@ def parse_turn(turn: object) -> Message:
         raise BadRow(f"a turn is {type_name(turn)}, not an object")
     if (plain := _plain_turn(turn)) is not None:
         return plain
+    return _full_turn(fold_turn(turn))
+
+
+def _full_turn(turn: Mapping[str, object]) -> Message:
+    """A turn of folded keys, whatever stands in it."""
     spelled = turn["role"] if turn.get("role") is not None else turn.get("from")
     content = turn["content"] if turn.get("content") is not None else turn.get("value")
     role = _role(spelled)
     label = f"the text of a turn (role {role})"
-    if any(is_media(fold_name(key)) and turn[key] not in (None, "", [], False) for key in turn):
+    if any(is_media(key) and turn[key] not in (None, "", [], False) for key in turn):
         raise BadRow("a turn has a picture, sound or film beside its text (images and sound are not read)")
     weight = weight_of(turn, "a turn")
     if str(spelled).strip().casefold() == "function_call":
         return Message("assistant", "", calls_from_text(checked_text(content, label)), weight)
     calls = calls_from_turn(turn) if role == "assistant" else ()
-    thoughts = next((turn[key] for key in _THOUGHTS if turn.get(key)), None)
+    thoughts = next((turn[key] for key in THOUGHTS if turn.get(key)), None)
     text = content
     if isinstance(content, list):
         text, part_thoughts, part_calls = _joined(content)

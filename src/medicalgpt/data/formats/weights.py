@@ -28,7 +28,7 @@ def weight_of(marks: Mapping[str, object], what: str) -> float | None:
     """
     if _NAMES.isdisjoint(marks.fields if isinstance(marks, Columns) else marks):
         return None
-    found = {name: marks[name] for name in WEIGHT if name in marks and peek(marks, name) not in (None, "")}
+    found = {name: marks[name] for name in WEIGHT if name in marks and peek(marks, name) not in (None, "", [])}
     weights = {_weight(name, value, what) for name, value in found.items()}
     if len(weights) > 1:
         raise BadRow(f"{what} has contradicting weights in {' and '.join(found)}")
@@ -39,6 +39,10 @@ def _weight(name: str, value: object, what: str) -> float:
     if name == "mask":
         raise BadRow(
             f"{what} has a mask, which some read as learned and some as not; write loss: true or false instead"
+        )
+    if name == "train_detail":
+        raise BadRow(
+            f"{what} has train_detail, which says what is learned of parts of a text; weights are read of whole turns"
         )
     number = math.nan
     if isinstance(value, str):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
-from medicalgpt.serve.api.errors import ApiError
+from medicalgpt.serve.api.errors import ApiError, shutting_down
 
 
 class ClientLeft(Exception):
@@ -32,6 +32,7 @@ class Bodies:
 
     def __init__(self, largest: int, most: int, seconds: float) -> None:
         self.largest, self.most, self.seconds = largest, max(most, largest), seconds
+        self.closed = False
         self._size = 0
         self._open: dict[_Body, None] = {}  # in the order they came
 
@@ -39,7 +40,8 @@ class Bodies:
         """The whole body.
 
         Raises:
-            ApiError: 413, it is too large, which is said before it is read where its length is given; 408, it takes too long.
+            ApiError: 413, it is too large, which is said before it is read where its length is given; 408, it takes too long;
+                503, the server stops before it is there.
             ClientLeft: the rest will not come.
         """
         length = headers.get("content-length", "")
@@ -55,6 +57,8 @@ class Bodies:
                     self._forget(body)
                 return b"".join(body.parts)
         except TimeoutError:
+            if self.closed:
+                raise shutting_down() from None
             message = (
                 f"the body was not complete within {self.seconds:g} seconds, or it kept others waiting; send it at once"
             )
@@ -75,6 +79,12 @@ class Bodies:
                 return
             while self._size > self.most:
                 self._give_up(next(iter(self._open)))
+
+    def close(self) -> None:
+        """Give up those that are not complete: the server stops, and they could hold it up."""
+        self.closed = True
+        for body in tuple(self._open):
+            self._give_up(body)
 
     def _give_up(self, body: _Body) -> None:
         self._forget(body)

@@ -51,6 +51,11 @@ def busy(message: str, stopping: bool = False) -> ApiError:
     return ApiError(429, message, code="queue_full", headers=headers)
 
 
+def shutting_down() -> ApiError:
+    """A request that the server does not begin any more, as it stops."""
+    return busy("the server is shutting down", stopping=True)
+
+
 def refused(error: MedicalGPTError, stopping: bool = False) -> ApiError:
     """A request that the engine did not take: the request's fault, unless the server is busy."""
     if isinstance(error, BusyError):

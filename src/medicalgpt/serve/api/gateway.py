@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from medicalgpt.network.address import named_locally
 from medicalgpt.network.log import LOG
 from medicalgpt.serve.api.bodies import ClientLeft
-from medicalgpt.serve.api.errors import ApiError, failed
+from medicalgpt.serve.api.errors import ApiError, failed, shutting_down
 from medicalgpt.serve.api.exchange import CLIENT_LEFT, Exchange
 from medicalgpt.serve.api.metrics import Metrics
 from medicalgpt.serve.api.service import Service
@@ -62,7 +62,7 @@ class Gateway:
         headers = Headers(scope=scope)
         exchange.key = self._check(exchange.path, headers)
         if scope["method"] == "POST" and self.service.stopping:
-            raise ApiError(503, "the server is shutting down", code="shutting_down", headers={"Retry-After": "1"})
+            raise shutting_down()
         body = await self.service.bodies.read(receive, headers)
         if scope["method"] == "POST":  # not before: a place is for work, and not for waiting for what may never come
             exchange.enter(self.service.room, self.service.most_each)

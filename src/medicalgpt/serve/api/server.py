@@ -15,6 +15,7 @@ from medicalgpt.serve.api.app import create_app
 from medicalgpt.serve.api.service import Service
 
 _LOOK_SECONDS = 0.2
+_LAST_SECONDS = 1.0
 _TICKS = 10  # of a tenth of a second, between two looks at the file of keys
 
 
@@ -52,6 +53,8 @@ class Server(uvicorn.Server):
         asyncio.get_running_loop().set_exception_handler(_uncaught)
         with sparing(), short_pauses():
             await super().serve(sockets)
+            if ended := tuple(self.server_state.tasks):  # cancelled; what they still say is for the same log
+                await asyncio.wait(ended, timeout=_LAST_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: also look whether keys have changed."""
@@ -67,6 +70,7 @@ class Server(uvicorn.Server):
         while not self.force_exit and clock.time() < until:
             await asyncio.sleep(min(_LOOK_SECONDS, max(0.0, until - clock.time())))
         self.service.stopping = True
+        self.service.bodies.close()
         until = clock.time() + self.grace
         while not self.force_exit and clock.time() < until:
             if await asyncio.to_thread(live.drain, _LOOK_SECONDS):
