@@ -148,7 +148,7 @@ REWARD_REPORT = (
 GATES = tuple(
     f"{{verdict}} {{name}}: {{value}} points [{{low}}, {{high}}], may {way} {{margin}}; {{rows}} items, {{changed}} changed{more}"
     for way in ("lose", "rise")
-    for more in ("", "; about {needed} items are needed")
+    for more in ("", "; about {needed} items are needed", "; more items would not let it pass")
 )
 FILES = tuple(f"{{path}}: {{count}} {kind}" for kind in ("questions, one a line", "rows"))
 TEST_STATES = get_args(TestState)

@@ -56,7 +56,11 @@ class Judged:
             f", may {'rise' if d.lower_is_better else 'lose'} {self.margin:g}; {d.rows} items, {d.changed:.0%} changed"
         )
         if self.verdict == "INCONCLUSIVE":
-            text += f"; about {d.needed(self.margin / 100)} items are needed"
+            needed = d.needed(self.margin / 100)
+            if needed is None:
+                text += "; more items would not let it pass"
+            else:
+                text += f"; about {needed} items are needed"
         return text + (f"; {self.note}" if self.note else "")
 
 

@@ -42,10 +42,16 @@ class Difference:
         # 0 − x, as −x of nothing at all would be told as −0.0.
         return (0 - self.value, 0 - self.high, 0 - self.low) if self.lower_is_better else found
 
-    def needed(self, margin: float) -> int:
-        """Items with which an unchanged model would pass `margin` (a share) with 80 %, if they change as these."""
-        spread = self.changed if self.spread is None else self.spread
-        return math.ceil((Z_ONE_SIDED + _POWER) ** 2 * max(spread, 1 / self.rows) / margin**2)
+    def needed(self, margin: float) -> int | None:
+        """Items with which a model would pass `margin` (a share) with 80 %, if they change as these: an unchanged one, or where there
+        are as many already, one that is as different as this. None where such a one would not pass with any number."""
+        spread = max(self.changed if self.spread is None else self.spread, 1 / self.rows)
+        unchanged = math.ceil((Z_ONE_SIDED + _POWER) ** 2 * spread / margin**2)
+        if unchanged > self.rows:
+            return unchanged
+        if self.value <= -margin:
+            return None
+        return math.ceil((Z_ONE_SIDED + _POWER) ** 2 * (spread - self.value**2) / (margin + self.value) ** 2)
 
 
 def of_answers(before: np.ndarray, after: np.ndarray) -> Difference:

@@ -84,6 +84,13 @@ def test_verdicts() -> None:
     few = of_answers(*changed(8, 10, 80))
     assert judged(few) == "INCONCLUSIVE"
     assert few.needed(0.02) == math.ceil((1.6448536 + 0.8416212) ** 2 * (18 / 98) / 0.0004)
+    # As many are there already as an unchanged model needs: this one lost 3 of 400 and changed 7.
+    lost = of_answers(*changed(2, 5, 393))
+    assert judged(lost) == "INCONCLUSIVE"
+    assert lost.needed(0.02) == math.ceil((1.6448536 + 0.8416212) ** 2 * (7 / 400 - 0.0075**2) / 0.0125**2) == 691
+    worse = of_answers(*changed(2, 12, 588))  # not blocked where it is one of twenty gates
+    assert judged(worse, margin=1.6, gates=20) == "INCONCLUSIVE"
+    assert worse.needed(0.016) is None
     better = of_answers(*changed(40, 0, 20))
     assert judged(better) == "PASS"
 
