@@ -42,6 +42,8 @@ PALE = """() => {
     const part = v => v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4;
     const light = c => 0.2126 * part(c[0]) + 0.7152 * part(c[1]) + 0.0722 * part(c[2]);
     const found = [];
+    // A theme that was just changed fades in; what goes on forever (dots while one waits) has no end to go to.
+    for (const fading of document.getAnimations()) try { fading.finish(); } catch {}
     for (const e of document.querySelectorAll('body *')) {
         const box = e.getBoundingClientRect();
         const text = [...e.childNodes].filter(n => n.nodeType == 3).map(n => n.textContent).join('').trim();
