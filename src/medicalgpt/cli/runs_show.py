@@ -12,7 +12,7 @@ from medicalgpt.browse.compare import Comparison, shortened
 from medicalgpt.browse.files import plain
 from medicalgpt.browse.info import RunInfo
 from medicalgpt.cli.say import padded, say
-from medicalgpt.language import translated
+from medicalgpt.language import Language, translated
 from medicalgpt.language.marks import bracketed, colon
 from medicalgpt.runs.duration import duration
 
@@ -48,8 +48,8 @@ def print_list(some: Sequence[RunInfo], of: int, folder: Path) -> None:
 def _cells(one: RunInfo, told: Callable[[str], str] = str) -> tuple[str, ...]:
     """The row of a run; `told` puts our own words into the reader's language."""
     number = one.first_number
-    brackets = " (%s)".__mod__ if told is str else bracketed  # what programs read stays as it is
-    state = told(one.state) + (brackets(shortened(told(one.note), 70)) if one.note else "")
+    language: Language | None = "en" if told is str else None  # what programs read stays as it is
+    state = told(one.state) + (bracketed(shortened(told(one.note), 70), language=language) if one.note else "")
     return tuple(
         plain(cell)
         for cell in (

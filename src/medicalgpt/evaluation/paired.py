@@ -46,12 +46,13 @@ class Difference:
         """Items with which a model would pass `margin` (a share) with 80 %, if they change as these: an unchanged one, or where there
         are as many already, one that is as different as this. None where such a one would not pass with any number."""
         spread = max(self.changed if self.spread is None else self.spread, 1 / self.rows)
-        unchanged = math.ceil((Z_ONE_SIDED + _POWER) ** 2 * spread / margin**2)
+        wanted = (Z_ONE_SIDED + _POWER) ** 2
+        unchanged = math.ceil(wanted * spread / margin**2)
         if unchanged > self.rows:
             return unchanged
         if self.value <= -margin:
             return None
-        return math.ceil((Z_ONE_SIDED + _POWER) ** 2 * (spread - self.value**2) / (margin + self.value) ** 2)
+        return math.ceil(wanted * (spread - self.value**2) / (margin + self.value) ** 2)
 
 
 def of_answers(before: np.ndarray, after: np.ndarray) -> Difference:

@@ -22,6 +22,6 @@ def semicolon() -> str:
     return "; " if chosen() == "en" else "；"
 
 
-def bracketed(text: str, gap: str = " ") -> str:
-    """Brackets behind something, apart from it by `gap` where brackets are not as wide as a character."""
-    return f"{gap}({text})" if chosen() == "en" else f"（{text}）"
+def bracketed(text: str, gap: str = " ", language: Language | None = None) -> str:
+    """Brackets behind something, apart from it by `gap` where brackets are not as wide as a character; `language` as above."""
+    return f"{gap}({text})" if (language or chosen()) == "en" else f"（{text}）"

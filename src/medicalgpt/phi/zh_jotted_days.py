@@ -5,10 +5,20 @@ from typing import Final
 
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import Rule
-from medicalgpt.phi.zh_short_dates import ACT, DAY_PART, ENDS, EVENT, NO_DATE, SCORE, SEX_AND_AGE, SIGNED_BY, WEEKDAY
+from medicalgpt.phi.zh_short_dates import (
+    ACT,
+    DAY_NUMBER,
+    DAY_PART,
+    ENDS,
+    EVENT,
+    MONTH_NUMBER,
+    NO_DATE,
+    SCORE,
+    SEX_AND_AGE,
+    SIGNED_BY,
+    WEEKDAY,
+)
 
-_MONTH: Final = r"(?:1[0-2]|0?[1-9])"
-_DAY: Final = r"(?:3[01]|[12]\d|0?[1-9])"
 _NO_DAY: Final = re.compile(r"\s?(?:[天周週岁歲]|小[时時]|分[钟鐘]|[倍±<>≤≥]|mm|cm)")
 """What, behind two numbers, is counted in them; `NO_DATE` has the rest."""
 _BEHIND: Final = re.compile(rf"\s?(?:{WEEKDAY}|{DAY_PART}|{EVENT}|{ACT}|</t[dh]>)")
@@ -70,7 +80,7 @@ RULES: Final = (
         "jotted day",
         Kind.DATE,
         re.compile(
-            rf"(?<![\dA-Za-z.+×~/-])(?:(?<!\d[ :,])|(?<=[男女][ ,]\d\d[ ,]))(?P<a>{_DAY})(?P<mark>[.-])(?P<b>{_DAY})(?P<until> ?[-~至] ?{_MONTH}\.{_DAY})?(?![\dA-Za-z%‰℃°~/×*-]|\.\d)"
+            rf"(?<![\dA-Za-z.+×~/-])(?:(?<!\d[ :,])|(?<=[男女][ ,]\d\d[ ,]))(?P<a>{DAY_NUMBER})(?P<mark>[.-])(?P<b>{DAY_NUMBER})(?P<until> ?[-~至] ?{MONTH_NUMBER}\.{DAY_NUMBER})?(?![\dA-Za-z%‰℃°~/×*-]|\.\d)"
         ),
         0.73,
         fits=_told,
@@ -97,7 +107,7 @@ RULES: Final = (
     Rule(
         "day of a month",
         Kind.DATE,
-        re.compile(rf"(?<![\d.])(?:(?:19|20)\d\d年|\d\d年)?{_MONTH}\s?月\s?{_DAY}(?![\d日号號%]|\.\d)"),
+        re.compile(rf"(?<![\d.])(?:(?:19|20)\d\d年|\d\d年)?{MONTH_NUMBER}\s?月\s?{DAY_NUMBER}(?![\d日号號%]|\.\d)"),
         0.74,
         fits=_of_month,
         needs="月",

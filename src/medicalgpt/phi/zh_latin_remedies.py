@@ -1,14 +1,12 @@
 """Remedies of Chinese medicine in pinyin, which look like names: Gui Zhi Tang, Liuwei Dihuang Wan, Dan Shen."""
 
 import re
-from itertools import pairwise
 from typing import Final
 
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.spans import Span
 
-_KNOWN: Final = words("zh/remedies_latin")
-_HEADS: Final = tuple(entry.replace(" ", "") for entry in _KNOWN)
+_HEADS: Final = tuple(entry.replace(" ", "") for entry in words("zh/remedies_latin"))
 _HERBS: Final = frozenset(entry.replace(" ", "") for entry in words("zh/not_names_latin"))
 _GIVEN_TOO: Final = words("zh/remedies_or_given_latin")
 """Heads that are given names as well where they are written as one: Wenjing Tang may be somebody, Wen Jing Tang is a broth."""
@@ -51,9 +49,9 @@ def _begins(match: re.Match[str]) -> int | None:
     places = [word.span() for word in _WORD.finditer(match.string, *match.span())]
     last = places[-1][0]
     surname = match.string[last : match.end()].casefold() in _SURNAMES
-    for (at, _), _next in pairwise(places):
+    for at, _ in places[:-1]:
         head = _plain(match.string[at:last])
-        as_one = " " not in match.string[at:last].rstrip(" ")
+        as_one = " " not in match.string[at:last].rstrip()
         if head.startswith(_HEADS) and not (surname and as_one and head in _GIVEN_TOO):
             return at
     return None

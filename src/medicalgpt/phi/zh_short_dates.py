@@ -11,6 +11,9 @@ from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import Rule, zh_labeled
 from medicalgpt.phi.zh_names import SINGLE
 
+MONTH_NUMBER: Final = r"(?:1[0-2]|0?[1-9])"
+DAY_NUMBER: Final = r"(?:3[01]|[12]\d|0?[1-9])"
+"""Of a year and of a month, with or without a zero before it."""
 NO_DATE: Final = re.compile(
     r"\s?(?:[a-zμµ%‰℃°×*]|mg|IU|U(?![A-Za-z])|/\s?[A-Za-z\d個个例人次]|[:.]\d(?!\d?[床房])|,\d{3}(?!\d)|-\d)|[個个例人名位只片粒支瓶袋張张份分級级倍處处部段章节節版型成量次]|周期|[疗療]程|以[上下]|左右|肺野"
 )
@@ -28,7 +31,7 @@ EVENT: Final = (
 )
 ACT: Final = r"那[天日次晚]|以[后後前](?!列)|之[前后後]|[刚剛](?!性)|[打住出做开開查拍抽缴繳](?:的|[了過过完](?![敏度程]))|D/C|MBD|on(?![a-z])|off(?![a-z])|change|[转轉](?:ICU|[病科院]|[入出])|更[换換]|休息|停[电電水诊診]|放假|[值交]班|[夜白日中早晚]班|\d{1,3}\s?[床房]|各[复複查输輸换換行做化]|的[号號]|[报報]修|[执執]行|通知|[取寄到退]件|[领領]取|[换換]管|[置植插拔]|拍片|回[院诊診家]|[未已]接|停[药藥经經]|[开開]始|起(?=[\s,。;)]|$)|提[早前]|[过過到]期|截止|[补補][交种接]|[送搬]|改到"
 """What is done on a day that has been set."""
-SURE_BEHIND: Final = re.compile(
+_SURE_BEHIND: Final = re.compile(
     rf"\s?(?:{WEEKDAY}|{DAY_PART}|{EVENT}|{ACT}|[拟擬]|[巡查]房|</t[dh]>|[早晚午夜]\s?\d{{1,2}}[:时時点點])"
 )
 _MAY_BEHIND: Final = re.compile(
@@ -41,7 +44,7 @@ _SURE_BEFORE: Final = re.compile(
 _MAY_BEFORE: Final = re.compile(
     r"(?:[于於在自由从從约約至到拟擬排]|反映|[自所主]?[述诉訴称稱]|次\(|[请請][你您她他]|你好[,!])\s?$"
 )
-SIGNED: Final = re.compile(
+_SIGNED: Final = re.compile(
     r"(?:志[愿願]者|[义義]工|[医醫护護药藥治][疗療]?[师師生士理]|[护護]工|家[长長]|社工|[主院科部][任长長]|[谨謹][启啟]|敬上|[签簽][名字收])[\u3400-\u9fff]{0,4}\s{1,3}$"
 )
 _ROLE: Final = r"[者员員人师師士生][: ]?"
@@ -57,7 +60,7 @@ _SAID: Final = re.compile(r"(?<=[\u3400-\u9fff]) ?: ?$")
 _WE: Final = re.compile(r"[我他她咱你您][們们]?(?![次日])|[妈媽爸]|[请請先]|麻[烦煩]|到[时時]")
 _MORE: Final = re.compile(r" ?[-~至到] ?\d{1,4}(?:[月年]|[./-]\d)")
 """A range of days goes on."""
-UNTIL: Final = re.compile(r"\s?[-~至到]\s?\d{1,4}(?:[月年]\d|[./-]\d{1,2}[./-]\d)")
+_UNTIL: Final = re.compile(r"\s?[-~至到]\s?\d{1,4}(?:[月年]\d|[./-]\d{1,2}[./-]\d)")
 SCORE: Final = re.compile(
     r"(?:[视視]力|肌力|[评評]分|得分|[积積]分|分期|VAS|NRS|MRC|Apgar|GCS|MMSE|MoCA|[压壓]|BP|比例?|率|[占近有的中]|超[过過]|患者|[剂劑]量|[矫矯]正|OD|OS|[左右双雙][眼肺侧側]|位於|位于)\s?[:为為是]?\s?$",
     re.IGNORECASE,
@@ -77,7 +80,7 @@ def _three(match: re.Match[str]) -> bool:
     more = _MORE.match(text, match.end())
     if (not more and NO_DATE.match(text, match.end())) or _VERSION.search(text, max(0, start - 6), start):
         return False
-    beside = bool(SURE_BEHIND.match(text, match.end()) or _SURE_BEFORE.search(text, max(0, start - 12), start))
+    beside = bool(_SURE_BEHIND.match(text, match.end()) or _SURE_BEFORE.search(text, max(0, start - 12), start))
     years_first = (len(first) == 2 and (a > 12 or mark == "/" or beside)) or (len(first) == 3 and 80 <= a <= 130)
     if years_first and _day(b, c):
         return True
@@ -93,7 +96,7 @@ def _two(match: re.Match[str]) -> bool:
     """Whether what stands beside two numbers, or two such pairs, tells a day."""
     a, b = int(match["a"]), int(match["b"])
     text, start, end = match.string, match.start(), match.end()
-    until = bool(UNTIL.match(text, end))
+    until = bool(_UNTIL.match(text, end))
     if not (_day(a, b) or _day(b, a)) or SCORE.search(text, max(0, start - 8), start):
         return False
     if not until and NO_DATE.match(text, end):
@@ -103,14 +106,14 @@ def _two(match: re.Match[str]) -> bool:
         _SAID.search(text, low, start) and _WE.match(text, end)
     ):  # nobody writes a fraction like 07/24
         return True
-    if SURE_BEHIND.match(text, end) or _SURE_BEFORE.search(text, low, start):
+    if _SURE_BEHIND.match(text, end) or _SURE_BEFORE.search(text, low, start):
         return True
     if until or _FROM.search(text, low, start) or SEX_AND_AGE.search(text, low, start):
         return True
     if match["until"]:
         c, d = int(match["c"]), int(match["d"])
         return (_day(c, d) or _day(d, c)) and b != d and not (_part(a, b) and _part(c, d) and (a != c or a < 3))
-    if (SIGNED.search(text, low, start) or SIGNED_BY.search(text, low, start)) and ENDS.match(text, end):
+    if (_SIGNED.search(text, low, start) or SIGNED_BY.search(text, low, start)) and ENDS.match(text, end):
         return True
     before, behind = _MAY_BEFORE.search(text, low, start), _MAY_BEHIND.match(text, end)
     return bool(before and behind) or (bool(before or behind) and not _part(a, b))
@@ -154,7 +157,7 @@ RULES: Final = (
         "day behind a point",
         Kind.DATE,
         re.compile(
-            rf"[于於]\s?(?P<v>(?:1[0-2]|0?[1-9])\.(?:3[01]|[12]\d|0?[1-9]))(?![\d.])(?=\s?(?:{WEEKDAY}|{DAY_PART}|{EVENT}|[来來因]))"
+            rf"[于於]\s?(?P<v>{MONTH_NUMBER}\.{DAY_NUMBER})(?![\d.])(?=\s?(?:{WEEKDAY}|{DAY_PART}|{EVENT}|[来來因]))"
         ),
         0.74,
     ),

@@ -217,19 +217,18 @@ class TreeStore(Sequence[TokenTree]):
         changes = np.flatnonzero(of_chosen[1:] != of_chosen[:-1]) + 1
         bounds = [*(segments[[0, *changes], 2] - begin).tolist(), int(segments[-1, 3]) - begin]
         stretches = [memoryview(_stretch(file, begin, bounds[-1])) for file in tokens]
+        places = [slice(_ID * first, _ID * end) for first, end in pairwise(bounds)]
         found: list[Packed | None] = []
         for side in (False, True):
             own, of_own = chosen == side, of_chosen == side
             first = int(of_chosen[0] != side)  # the sides take turns
-            ids, weights = (
-                b"".join([view[_ID * a : _ID * b] for a, b in list(pairwise(bounds))[first::2]]) for view in stretches
-            )
+            ids, weights = (b"".join([view[place] for place in places[first::2]]) for view in stretches)
             lines = segments[of_own]
             sizes = lines[:, 3] - lines[:, 2]
             ends = np.cumsum(sizes)
             numbers = (np.cumsum(own) - 1)[lines[:, 0] - tree]
-            places = np.stack([numbers, lines[:, 1], ends - sizes, ends], axis=1)
-            packed = Packed(ids, weights, places.tobytes(), (sources[own] * (0, 1, 1)).tobytes())
+            moved = np.stack([numbers, lines[:, 1], ends - sizes, ends], axis=1)
+            packed = Packed(ids, weights, moved.tobytes(), (sources[own] * (0, 1, 1)).tobytes())
             found.append(packed if packed.size else None)
         return found[0], found[1]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medicalgpt.language import chosen, translated
+from medicalgpt.language.marks import colon
 from medicalgpt.runs import figures, metrics
 from medicalgpt.runs import manifest as manifests
 from medicalgpt.runs.atomic import write_text
@@ -65,6 +66,7 @@ def _write(folder: str | Path, record: Record, curves: bool) -> Path:
             config=_config_text(run.config),
             ledgers=_ledgers(record.ledger),
             language=chosen(),
+            colon=colon(),
             measured_on=_measured_on(held_out_rows(record.after) or held_out_rows(record.before)),
             headline=lines,
             meanings=[(line.name, line.meaning) for line in lines if line.meaning],

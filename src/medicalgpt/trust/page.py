@@ -10,6 +10,7 @@ import yaml
 
 from medicalgpt.evaluation.outcomes import JsonObject
 from medicalgpt.language import Language, translated
+from medicalgpt.language.marks import colon
 from medicalgpt.runs.headline import Line, headline
 from medicalgpt.runs.page import environment, number
 from medicalgpt.runs.trust_file import Trust
@@ -69,7 +70,7 @@ def page(trust: Trust, language: Language) -> str:
         ],
     }
     template = environment(_HERE).get_template("trust.html.jinja")
-    return template.render(t=t, r=trust, language=language, tone=_TONE, share=_share, **values)
+    return template.render(t=t, r=trust, language=language, colon=colon(language), tone=_TONE, share=_share, **values)
 
 
 def _grid(models: Sequence[str], rows: Iterable[tuple[str, str, Cells]]) -> Grid:

@@ -25,12 +25,12 @@ def fold_turn(turn: Mapping[str, object]) -> dict[str, object]:
 
 
 def unread_keys(turns: Iterable[object]) -> set[str]:
-    """Folded keys of turns, and of exchanges, that hold something and that nothing reads."""
+    """Folded keys of turns that were parsed, and of exchanges, that hold something and that nothing reads."""
     return {key for turn in turns if isinstance(turn, Mapping) and not _is_plain(turn) for key in _unread(turn)}
 
 
 def _unread(turn: Mapping[str, object]) -> list[str]:
-    folded = {fold_name(key): value for key, value in turn.items()}
+    folded = fold_turn(turn)
     if "role" in folded or "from" in folded:
         role = folded.get("role", folded.get("from"))
         known = _OF_TOOLS if fold_name(role) == "tool" else _READ

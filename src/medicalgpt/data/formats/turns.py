@@ -45,9 +45,10 @@ def turns_or_turn(row: Mapping[str, object], name: str) -> list[Message]:
     if not isinstance(peek(row, name), Mapping):
         return row_turns(row, name)
     turn = row[name]
+    found = parse_turn(turn)
     if isinstance(row, Columns):
         row.turn_keys.update(unread_keys([turn]))
-    return [parse_turn(turn)]
+    return [found]
 
 
 def _plain_turn(turn: object) -> Message | None:
