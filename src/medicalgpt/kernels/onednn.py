@@ -6,7 +6,7 @@ at full speed. On two cores that halves the time of a product with up to 32 rows
 calls, in ways that leave no trace (peft writes through `.data`), so copies are made for each call and never kept.
 
 A LoRA layer becomes one product with W + s·B·A, which is why the adapter costs nothing while generating. The model's own
-weights are not touched.
+weights are not touched; those that lie in a mapped file are not held in memory beside their copy.
 """
 
 import types
@@ -23,6 +23,7 @@ from medicalgpt.kernels.free_memory import free_main_memory
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.kernels.lora import LoraLinear, is_lora_linear
 from medicalgpt.kernels.malloc import release_memory
+from medicalgpt.kernels.mapped import release_pages
 from medicalgpt.kernels.patched import Network
 from medicalgpt.kernels.weight_readers import shared_weights
 
@@ -161,7 +162,9 @@ def _laid_out(
     bias = None if base.bias is None else base.bias.detach()
     if known is not None:
         weight, bias = known.cut(weight), None if bias is None else known.cut(bias)
-    return torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS), bias
+    kept = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
+    release_pages(base.weight)  # the copy is what is read from now on
+    return kept, bias
 
 
 def _product(
