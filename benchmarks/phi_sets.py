@@ -41,6 +41,24 @@ NEAR_MEDICINE = {
 }
 """Fields of CSL whose papers are no medical ones; those of `PAPERS` are used up."""
 
+FAR_FROM_MEDICINE = {
+    "建筑学",
+    "政治学",
+    "新闻传播学",
+    "材料科学与工程",
+    "林学/林业工程",
+    "民族学",
+    "法学",
+    "电气工程",
+    "石油与天然气工程",
+    "矿业工程",
+    "纺织科学与工程",
+    "船舶与海洋工程",
+    "艺术学",
+    "计算机科学与技术",
+}
+"""Fields of CSL that only the tenth portion uses."""
+
 
 def half(text: str) -> int:
     """0: the half that rules were written on, 1: the half that is reported."""
@@ -80,6 +98,12 @@ def health(data: Path) -> list[str]:
         "\n".join([row["question"], *row["options"], ""]) for row in safety if row["category"] == "Physical Health"
     }
     return sorted(found | _questions(data, "food_science") | _abstracts(data, NEAR_MEDICINE))
+
+
+def distant(data: Path) -> list[str]:
+    """Questions on management and marketing of CMMLU and abstracts of CSL's papers that are far from medicine; no portion used them before."""
+    asked = _questions(data, "management") | _questions(data, "marketing")
+    return sorted(asked | _abstracts(data, FAR_FROM_MEDICINE))
 
 
 def _questions(data: Path, subject: str) -> set[str]:
