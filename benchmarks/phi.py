@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|eighth-tune|eighth-held|tenth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|eighth-tune|eighth-held|ninth|ninth-tune|ninth-held|tenth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -17,6 +17,8 @@ which no portion used; exam questions are the sixth's, since none are left. Its 
 `eighth` (phi_eighth.yaml, seed 8) has everyday forms by a fourth author, as blind; its carriers are questions on health of SafetyBench and on food of CMMLU and abstracts of
 CSL near medicine, of the tuning half, which no portion used. No exam questions are left: those measured with it are the sixth's.
 `eighth-tune` and `eighth-held` are its templates parted by that same hash, 0 and 1: rules were written on the misses of the first, the other was measured once afterwards.
+`ninth` (phi_ninth.yaml, seed 9) has forms of many desks by a fifth author, as blind; its carriers are the report half of the eighth's sets and of
+SafetyBench's questions on mental health, which no portion used. Exam questions are the sixth's. `ninth-tune` and `ninth-held` are parted as the eighth's are.
 `tenth` (phi_tenth.yaml, seed 10) has whole documents by a sixth author, as blind; its carriers are questions on management and marketing of CMMLU and abstracts
 of CSL far from medicine, of the report half, which no portion used. Exam questions measured with it are the sixth's.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
@@ -41,6 +43,7 @@ from phi_notes import (
     FOURTH,
     FURTHER,
     MORE,
+    NINTH,
     SECOND,
     SEVENTH,
     SIXTH,
@@ -51,12 +54,25 @@ from phi_notes import (
     all_templates,
     notes,
 )
-from phi_sets import answers, chosen, classics, consultations, distant, exams, general, half, health, queries, subjects
+from phi_sets import (
+    answers,
+    chosen,
+    classics,
+    consultations,
+    distant,
+    exams,
+    general,
+    half,
+    health,
+    queries,
+    subjects,
+    wellbeing,
+)
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Which rows: `carriers` (what stands around notes: "consultations", "exams", "subjects", "health" or "distant") of `half` and the other sets of `others`, and the halves of templates; of carriers and
+    """Which rows: `carriers` (what stands around notes: "consultations", "exams", "subjects", "health", "wellbeing" or "distant") of `half` and the other sets of `others`, and the halves of templates; of carriers and
     exam questions, how many come first that others use, and how many at most are read."""
 
     half: int
@@ -83,12 +99,22 @@ PORTIONS = {
     "eighth": Portion(0, 1, EIGHTH, 0, 4500, carriers="health"),
     "eighth-tune": Portion(0, 1, EIGHTH, 0, 4500, carriers="health", templates=(0,)),
     "eighth-held": Portion(0, 1, EIGHTH, 0, 4500, carriers="health", templates=(1,)),
+    "ninth": Portion(1, 1, NINTH, 0, 4500, carriers="wellbeing"),
+    "ninth-tune": Portion(1, 1, NINTH, 0, 4500, carriers="wellbeing", templates=(0,)),
+    "ninth-held": Portion(1, 1, NINTH, 0, 4500, carriers="wellbeing", templates=(1,)),
     "tenth": Portion(1, 1, TENTH, 0, 4500, carriers="distant"),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
     "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
 }
-CARRIERS = {"consultations": consultations, "exams": exams, "subjects": subjects, "health": health, "distant": distant}
+CARRIERS = {
+    "consultations": consultations,
+    "exams": exams,
+    "subjects": subjects,
+    "health": health,
+    "wellbeing": wellbeing,
+    "distant": distant,
+}
 
 
 def interval(hit: int, of: int) -> str:

@@ -19,6 +19,8 @@ from phi_slots import MAKERS as SIXTH_MAKERS
 from phi_slots import digits, parts
 from phi_slots_eighth import KINDS as EIGHTH_KINDS
 from phi_slots_eighth import MAKERS as EIGHTH_MAKERS
+from phi_slots_ninth import KINDS as NINTH_KINDS
+from phi_slots_ninth import MAKERS as NINTH_MAKERS
 from phi_slots_seventh import KINDS as SEVENTH_KINDS
 from phi_slots_seventh import MAKERS as SEVENTH_MAKERS
 from phi_slots_tenth import KINDS as TENTH_KINDS
@@ -49,6 +51,8 @@ SEVENTH: Final = VALUES | _values("phi_seventh")
 """The same by a third author, as blind, for the version that was built when the sixth was used up; with traps of its own."""
 EIGHTH: Final = VALUES | _values("phi_eighth")
 """The same by a fourth author, as blind, of everyday forms; with the slots of phi_slots_eighth.py."""
+NINTH: Final = VALUES | _values("phi_ninth")
+"""The same by a fifth author, as blind, of many desks in and around hospitals; with the slots of phi_slots_ninth.py."""
 TENTH: Final = VALUES | _values("phi_tenth")
 """The same by a sixth author, as blind, of whole documents; with the slots of phi_slots_tenth.py."""
 BUILD: Final = VALUES | _values("phi_build")
@@ -57,7 +61,7 @@ FORMS: Final = VALUES | _values("phi_forms")
 """The same, of as many forms as we could think of, written when the fifth was used up."""
 FURTHER: Final = VALUES | _values("phi_further")
 """The same, of words of wards, forms and letters in all regions, written when the sixth was used up."""
-MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS | EIGHTH_MAKERS | TENTH_MAKERS
+MAKERS: Final = SIXTH_MAKERS | SEVENTH_MAKERS | EIGHTH_MAKERS | NINTH_MAKERS | TENTH_MAKERS
 SLOT: Final = r"(\{\w\d?[姓名末]?\})"
 """A slot is a letter (from the eighth portion on also a Chinese character), which says what is made; a digit, where a note has several of it; and 姓, 名 or 末 for a part of the name."""
 FAMILIES: Final = ("surnames", "rare_surnames", "odd", "taiwan_surnames", "hong_kong_surnames")
@@ -69,7 +73,7 @@ blanks between their characters (where `spaced` is among the values)."""
 
 KINDS: Final = {
     "n": "name", "d": "name", "r": "name", "a": "address", "u": "organization", "y": "date",
-    **MORE_KINDS, **SEVENTH_KINDS, **EIGHTH_KINDS, **TENTH_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
+    **MORE_KINDS, **SEVENTH_KINDS, **EIGHTH_KINDS, **NINTH_KINDS, **TENTH_KINDS, "C": "number", "i": "number", "p": "number", "t": "number", "m": "number", "s": "number", "b": "number", "w": "number", "q": "number", "e": "number", "c": "number", "v": "number",
 }  # fmt: skip
 
 

@@ -93,17 +93,24 @@ def subjects(data: Path) -> list[str]:
 
 def health(data: Path) -> list[str]:
     """Questions on physical health of SafetyBench, on food of CMMLU, and abstracts of CSL's papers that are near medicine; no portion used them before."""
-    safety = json.loads((data / "thu-coai+SafetyBench/opensource_data/test_zh_subset.json").read_text(encoding="utf-8"))
-    found = {
-        "\n".join([row["question"], *row["options"], ""]) for row in safety if row["category"] == "Physical Health"
-    }
+    found = _safety(data, "Physical Health")
     return sorted(found | _questions(data, "food_science") | _abstracts(data, NEAR_MEDICINE))
+
+
+def wellbeing(data: Path) -> list[str]:
+    """The sets of `health` (the eighth portion has their tuning half) and questions on mental health of SafetyBench; the ninth has the reported half."""
+    return sorted(_safety(data, "Mental Health").union(health(data)))
 
 
 def distant(data: Path) -> list[str]:
     """Questions on management and marketing of CMMLU and abstracts of CSL's papers that are far from medicine; no portion used them before."""
     asked = _questions(data, "management") | _questions(data, "marketing")
     return sorted(asked | _abstracts(data, FAR_FROM_MEDICINE))
+
+
+def _safety(data: Path, category: str) -> set[str]:
+    rows = json.loads((data / "thu-coai+SafetyBench/opensource_data/test_zh_subset.json").read_text(encoding="utf-8"))
+    return {"\n".join([row["question"], *row["options"], ""]) for row in rows if row["category"] == category}
 
 
 def _questions(data: Path, subject: str) -> set[str]:
