@@ -87,9 +87,11 @@ def _read(answer: http.client.HTTPResponse, end: float, limit: int) -> bytes:
 
 def _refusal(error: urllib.error.HTTPError, end: float) -> str:
     """The reason in the body of a refusal in OpenAI's form, on one line; empty where there is none."""
+    if not isinstance(error.fp, http.client.HTTPResponse):
+        return ""
     try:
         found: object = json.loads(_read(error.fp, end, _REFUSAL))
-    except (PostError, OSError, http.client.HTTPException, ValueError, RecursionError, AttributeError):
+    except (PostError, OSError, http.client.HTTPException, ValueError, RecursionError):
         return ""
     inner = found.get("error") if isinstance(found, dict) else None
     words = inner.get("message") if isinstance(inner, dict) else None
