@@ -1,4 +1,4 @@
-"""A real `vllm serve` on this machine's processor, where some Python has vLLM's CPU build.
+"""vLLM itself on this machine's processor, where some Python has its CPU build: `vllm serve`, and `medicalgpt serve --backend vllm`.
 
 MEDICALGPT_VLLM_PYTHON names that Python; docs/scaling.md says how to make one. Without it tests that need vLLM are skipped.
 """
@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,36 +18,60 @@ from tests.http_server import free_port
 
 PYTHON = os.environ.get("MEDICALGPT_VLLM_PYTHON")
 needs_vllm = pytest.mark.skipif(PYTHON is None, reason="MEDICALGPT_VLLM_PYTHON names no Python that has vLLM")
-_UP = 180.0
+_UP = 240.0
 """Seconds until it answers; it imports torch in three processes."""
+_DOWN = 60.0
+_NAMED = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+
+
+@dataclass
+class Server:
+    """A server in a session of its own, with all processes that it started."""
+
+    process: "subprocess.Popen[bytes]"
+    url: str
+
+    def processes(self) -> dict[str, int]:
+        """Those that are alive, by what they call themselves."""
+        found = subprocess.run(
+            ["ps", "-s", str(self.process.pid), "-o", "pid=,stat=,args="], capture_output=True, text=True, check=False
+        )
+        lines = [line.split(None, 2) for line in found.stdout.splitlines()]
+        return {args: int(pid) for pid, state, args in lines if not state.startswith("Z")}
 
 
 @contextmanager
 def serving(base: Path, log: Path, *options: str) -> Iterator[str]:
-    """A running server of a base; gives its address. It writes to `log`."""
+    """`vllm serve` of a base; gives its address. It writes to `log`."""
+    words = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--host", "127.0.0.1"]
+    words += ["--dtype", "float32", "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "8", *options]
+    with _running(words, log, {}) as server:
+        yield server.url
+
+
+@contextmanager
+def answering(base: Path, log: Path, *options: str) -> Iterator[Server]:
+    """`medicalgpt serve --backend vllm` of a base, called `base`. It writes to `log`."""
+    words = ["-m", "medicalgpt", "serve", "--model", str(base), "--backend", "vllm", "--dtype", "float32"]
+    here = {"PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    with _running([*words, "--served-name", "base", *options], log, here) as server:
+        yield server
+
+
+@contextmanager
+def _running(words: list[str], log: Path, more: dict[str, str]) -> Iterator[Server]:
     assert PYTHON is not None
     port = free_port()
-    words = [
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(base),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    words += ["--dtype", "float32", "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "8", *options]
-    named = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | named
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | _NAMED | more
+    command = [PYTHON, *words, "--port", str(port)]
     with log.open("wb") as said:
-        process = subprocess.Popen([PYTHON, *words], env=environment, stdout=said, stderr=said, start_new_session=True)
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said, start_new_session=True)
         try:
             _wait(f"http://127.0.0.1:{port}", process, log)
-            yield f"http://127.0.0.1:{port}"
+            yield Server(process, f"http://127.0.0.1:{port}")
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=_DOWN)
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -57,4 +82,4 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
                 return
         except OSError:
             time.sleep(0.5)
-    raise AssertionError(f"vLLM does not answer:\n{log.read_text(errors='replace')[-3000:]}")
+    raise AssertionError(f"no answer:\n{log.read_text(errors='replace')[-3000:]}")
