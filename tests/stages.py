@@ -110,8 +110,9 @@ class Bench:
     folder: Path
 
     @classmethod
-    def set_up(cls, folder: Path) -> "Bench":
-        save_tiny(folder / "base")
+    def set_up(cls, folder: Path, **base: Any) -> "Bench":
+        """`base`: what its configuration has otherwise."""
+        save_tiny(folder / "base", **base)
         for stage, rows in (
             ("sft", dialogues()),
             ("dpo", preferences()),

@@ -1,10 +1,14 @@
-"""A stand-in with the interface of vLLM's engine, as far as the backend uses it; vLLM itself needs a GPU."""
+"""A stand-in with the interface of vLLM's engine, as far as the backend uses it; tests/e2e/test_real_vllm_serving.py is vLLM itself."""
 
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+
+
+class EngineDeadError(Exception):
+    """As vLLM's: the engine's process has ended."""
 
 
 class Core:
@@ -16,13 +20,26 @@ class Core:
         self.requests: dict[str, Any] = {}
         self.most, self.aborted, self.given = 0, list[str](), list[Any]()
         self.options: dict[str, Any] = {}
+        self.loras: list[Any] = []
+        self.refuses = self.dead = False
 
-    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> None:
+    def add_lora(self, lora: Any) -> bool:
+        if self.refuses:
+            raise RuntimeError("Call to add_lora method failed: Worker failed with error 'LoRA rank 600 is too large'")
+        self.loras.append(lora)
+        return True
+
+    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> str:
+        if self.dead:
+            raise EngineDeadError
         self.requests[name] = ([len(prompt["prompt_token_ids"])], params)
         self.given.append((params, lora_request))
         self.most = max(self.most, len(self.requests))
+        return f"{name}-0f3a"  # its own name for it, which nobody needs: answers bear the one that was given
 
     def step(self) -> list[Any]:
+        if self.dead:
+            raise EngineDeadError
         out = []
         for name, (numbers, params) in list(self.requests.items()):
             for _ in range(2):
@@ -49,9 +66,10 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, core: Core) -> Core:
         core.options = options
         return SimpleNamespace(llm_engine=core)
 
-    vllm, request = ModuleType("vllm"), ModuleType("vllm.lora.request")
+    vllm, request, ends = (ModuleType(name) for name in ("vllm", "vllm.lora.request", "vllm.v1.engine.exceptions"))
     vllm.LLM, vllm.SamplingParams = llm, lambda **settings: SimpleNamespace(**settings)  # type: ignore[attr-defined]
     request.LoRARequest = lambda *given: given  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vllm", vllm)
-    monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
+    ends.EngineDeadError = EngineDeadError  # type: ignore[attr-defined]
+    for module in (vllm, request, ends):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     return core

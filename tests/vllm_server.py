@@ -19,7 +19,8 @@ from tests.http_server import listening
 
 
 class StandIn:
-    """What a server holds. `fault`: ignores_adapter, keeps_second, no_lora, dies, no_ids, half."""
+    """What a server holds. `fault`: ignores_adapter, keeps_second, no_lora, no_adapters, elsewhere, dies, no_ids, half, keyed,
+    short, restarted. What it refuses with are vLLM 0.30's own words."""
 
     def __init__(self, base: Path, fault: str = "") -> None:
         self.base, self.fault = base, fault
@@ -31,10 +32,18 @@ class StandIn:
         self.url = ""
 
     def load(self, words: dict[str, Any]) -> tuple[int, bytes]:
+        if self.fault == "keyed":
+            return 401, b'{"error":"Unauthorized"}'
         if self.fault == "no_lora":
             return 404, b'{"detail":"Not Found"}'
-        if not Path(words["lora_path"], "adapter_config.json").is_file():
-            return 400, b'{"error": {"message": "no adapter there"}}'
+        if self.fault == "no_adapters":
+            return _refused(
+                500,
+                "Call to add_lora method failed: Worker failed with error 'LoRA is not enabled. Use --enable-lora to enable "
+                "LoRA.', please check the stack trace above for the root cause",
+            )
+        if self.fault == "elsewhere" or not Path(words["lora_path"], "adapter_config.json").is_file():
+            return _refused(404, f"Loading lora {words['lora_name']} failed: No adapter found for {words['lora_path']}")
         first = next(iter(self.loaded.values()), None)
         if self.fault == "ignores_adapter":
             self.loaded[words["lora_name"]] = first or Engine.open(str(self.base), dtype="float32")
@@ -49,16 +58,24 @@ class StandIn:
     def unload(self, words: dict[str, Any]) -> tuple[int, bytes]:
         gone = self.loaded.pop(words["lora_name"], None)
         if gone is None:
-            return 404, b'{"error": {"message": "no such adapter"}}'
+            return _refused(404, f"The lora adapter '{words['lora_name']}' cannot be found.")
         return 200, b"Success"
 
     def answer(self, words: dict[str, Any]) -> tuple[int, bytes]:
         self.requests.append(words)
         if self.fault == "dies" and len(self.requests) > 10:
             return 500, b"{}"
+        if self.fault == "restarted" and len(self.requests) > 10:
+            self.loaded.clear()
+        if self.fault == "short" and len(self.requests) > 1:
+            return _refused(
+                400,
+                f"This model's maximum context length is 8 tokens. However, you requested {words['max_tokens']} output tokens "
+                f"and your prompt contains {len(words['prompt'])} input tokens.",
+            )
         engine = self.loaded.get(words["model"])
         if engine is None:
-            return 404, b'{"error": {"message": "The model does not exist."}}'
+            return _refused(404, f"The model `{words['model']}` does not exist.")
         sampling = Sampling(
             words["max_tokens"],
             temperature=words["temperature"],
@@ -77,6 +94,13 @@ class StandIn:
         if self.fault == "half":
             choice["logprobs"]["token_logprobs"] = logps[:1]
         return 200, json.dumps({"choices": [choice]}).encode()
+
+
+def _refused(status: int, why: str) -> tuple[int, bytes]:
+    """As vLLM refuses."""
+    return status, json.dumps(
+        {"error": {"message": why, "type": "NotFoundError", "param": None, "code": status}}
+    ).encode()
 
 
 @contextmanager

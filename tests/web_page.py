@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from medicalgpt.serve.web.texts import CHINESE, ENGLISH, TEXTS
 from medicalgpt.serve.web.words import Texts
+from tests.http_server import free_port
 
 OVERFLOWING = """() => {
     const found = [];
@@ -64,12 +64,6 @@ PALE = """() => {
 """Text with less contrast than 4.5 : 1, which WCAG 2.2 asks for (1.4.3, level AA)."""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Server:
     """`medicalgpt demo` in a process of its own."""
@@ -83,7 +77,7 @@ class Server:
 @contextmanager
 def served(folder: Path, *words: object) -> Iterator[Server]:
     """`medicalgpt demo` with these words, until the tests are done with it; it must end well."""
-    port, log = _free_port(), folder / "log.txt"
+    port, log = free_port(), folder / "log.txt"
     given = ["--port", port, "--feedback", folder / "ratings.jsonl", "--temperature", 0, *words]
     with log.open("w") as out:
         command = [sys.executable, "-m", "medicalgpt", "demo", *map(str, given)]

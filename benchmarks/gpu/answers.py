@@ -3,6 +3,7 @@
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -75,11 +76,47 @@ def vllm(smoke: bool) -> None:
     fact("vLLM", installed.__version__)
     with tempfile.TemporaryDirectory() as name:
         base = str(save_model(Path(name) / "base"))
+        adapter = _adapter(base, Path(name) / "adapter")
         sampling = Sampling(32, temperature=0.0, min_new_tokens=32)
-        ours, theirs = (Engine.open(base, dtype="bfloat16", backend=backend) for backend in ("transformers", "vllm"))
+        ours, adapted = (Engine.open(where, dtype="bfloat16") for where in (base, adapter))
+        theirs = Engine.open(base, dtype="bfloat16", backend="vllm", adapters={"other": adapter})
         prompts = [ours.tokenizer(text)["input_ids"] for text in _prompts(4 if smoke else 64)]
-        seeds = [[number] for number in range(len(prompts))]
-        a, b = (engine.backend.run(prompts, sampling, seeds, batch_size=len(prompts)) for engine in (ours, theirs))
-        fact("first tokens equal", f"{sum(x[0][0] == y[0][0] for x, y in zip(a, b, strict=True))} of {len(prompts)}")
-        taken = seconds_of(partial(theirs.backend.run, prompts, sampling, seeds, batch_size=len(prompts)), 2)
-        fact("tokens/s", round(32 * len(prompts) / taken))
+        run = partial(_answers, prompts=prompts, sampling=sampling)
+        a, b, c = run(ours), run(theirs), run(adapted)
+        d = _by_adapter(theirs.backend, prompts, sampling)
+        for label, left, right in (("first tokens equal", a, b), ("by an adapter", c, d)):
+            fact(label, f"{sum(x[0] == y[0] for x, y in zip(left, right, strict=True))} of {len(prompts)}")
+        assert b != d, "vLLM answers by the adapter as without it"
+        rates = [round(32 * len(prompts) / seconds_of(partial(run, engine), 2)) for engine in (theirs, ours)]
+        fact("tokens/s", f"{rates[0]}, our decoder {rates[1]}")
+
+
+def _adapter(base: str, folder: Path) -> str:
+    """A random LoRA adapter of a base, which changes its answers."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=8, target_modules="all-linear"))
+    torch.manual_seed(1)
+    for name, weight in adapted.named_parameters():
+        if "lora_B" in name:
+            weight.data.normal_(0, 0.05)
+    adapted.save_pretrained(folder)
+    return str(folder)
+
+
+def _answers(engine: Any, prompts: list[list[int]], sampling: Any) -> list[list[int]]:
+    seeds = [[number] for number in range(len(prompts))]
+    return [ids for (ids,) in engine.backend.run(prompts, sampling, seeds, batch_size=len(prompts))]
+
+
+def _by_adapter(backend: Any, prompts: list[list[int]], sampling: Any) -> list[list[int]]:
+    """Answers by the adapter `other`, all of them under way together."""
+    places = {backend.join(ids, sampling, number, "other"): number for number, ids in enumerate(prompts)}
+    found: list[list[int]] = [[] for _ in prompts]
+    while places:
+        for name, new, finished in backend.advance():
+            found[places[name]] += new
+            if finished:
+                del places[name]
+    return found

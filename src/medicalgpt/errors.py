@@ -9,7 +9,8 @@ MedicalGPTError
 └── ServeError    chat, generation and servers
     ├── ContextError  prompt and answer do not fit into the model's context
     ├── BusyError     more is asked at once than the server holds; asking again later may succeed
-    └── GrammarError  a JSON schema proved too complex while an answer was written
+    ├── GrammarError  a JSON schema proved too complex while an answer was written
+    └── LostError     the process that ran the model has ended; nothing more can be asked of it
 """
 
 
@@ -51,3 +52,7 @@ class BusyError(ServeError):
 
 class GrammarError(ServeError):
     """The JSON schema that an answer is held to proved too complex while it was written; other answers may succeed."""
+
+
+class LostError(ServeError):
+    """The process that ran the model has ended; only a new start helps."""

@@ -260,7 +260,7 @@ def test_a_service_that_scores(service: tuple[str, list[Any]], bench: Bench, tmp
         ("few", "gave 1 scores for"),
         ("nan", "not finite"),
         ("slow", "took longer than 0.3 s"),
-        ("broken", "cannot be reached: Internal Server Error"),
+        ("broken", "refuses (Internal Server Error)"),
         ("hangup", "broke off its answer"),
         ("silent", "broke off its answer"),
     ],

@@ -28,6 +28,7 @@ SURFACE = [
     "Evaluation",
     "GrammarError",
     "Leakage",
+    "LostError",
     "MedicalGPTError",
     "Message",
     "Metrics",

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,3 +102,12 @@ def test_containers_name_files_that_are_there_and_serve_this_machine_only() -> N
     assert (ROOT / "docker" / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]
+
+
+def test_serve_and_vllm_go_into_one_environment() -> None:
+    """vLLM 0.30 wants fastapi >= 0.133, < 0.137 (its own metadata), and `medicalgpt serve --backend vllm` needs both."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (vllm,) = map(Requirement, extras["vllm"])
+    assert vllm.specifier.contains("0.30.0")
+    (fastapi,) = (one for one in map(Requirement, extras["serve"]) if one.name == "fastapi")
+    assert any(fastapi.specifier.contains(version) for version in ("0.133.0", "0.136.3"))

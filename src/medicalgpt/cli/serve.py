@@ -130,6 +130,7 @@ def serve(
     allowed = origins(allow_origin or ())
     of_connections = ConnectionLimits.fitting(connections, connections_per_address, header_timeout)
     with bind(host, port) as sock:
+        from medicalgpt.errors import LostError
         from medicalgpt.generate.engine import Engine
         from medicalgpt.generate.live.engine import BatchingEngine
         from medicalgpt.kernels.primitive_cache import bound_primitive_caches
@@ -146,6 +147,8 @@ def serve(
             service = Service(live, names, limits, keys, system, origins=allowed, adapters=tuple(adapters), **reached)
             _announce(service, host, sock.getsockname()[1])
             Server(service, grace, of_connections, drain).run([sock])
+            if live.broken:
+                raise LostError("the model's engine ended by itself, so the server ended, too; start it again")
 
 
 def _names(model: str) -> list[str]:

@@ -13,14 +13,19 @@ from urllib.parse import urlsplit
 from medicalgpt.errors import ConfigError
 
 _CHUNK: Final = 1 << 16
+_REFUSAL: Final = 1 << 16
+"""Most bytes of a refusal that are looked at."""
 
 
 class PostError(Exception):
-    """What went wrong, in words that follow the service's name; `status` of HTTP where there was one, and `late`."""
+    """What went wrong, in words that follow the service's name; `status` of HTTP where there was one, and `late`.
 
-    def __init__(self, words: str, status: int | None = None, late: bool = False) -> None:
+    `said` is what a refusing service says of it, which may hold what it was sent: it is for callers who sent nothing private.
+    """
+
+    def __init__(self, words: str, status: int | None = None, late: bool = False, said: str = "") -> None:
         super().__init__(words)
-        self.status, self.late = status, late
+        self.status, self.late, self.said = status, late, said
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
@@ -48,8 +53,9 @@ def post_json(url: str, body: bytes, timeout: float, limit: int, headers: Mappin
         with opener.open(request, timeout=timeout) as answer:
             text = _read(answer, end, limit)
     except urllib.error.HTTPError as error:
-        error.close()
-        raise PostError(f"cannot be reached: {error.reason}", error.code) from None
+        with error:
+            said = _refusal(error, end)
+        raise PostError(f"refuses ({error.reason})", error.code, said=said) from None
     except urllib.error.URLError as error:
         if isinstance(error.reason, TimeoutError):
             raise PostError("is late", late=True) from None
@@ -77,6 +83,21 @@ def _read(answer: http.client.HTTPResponse, end: float, limit: int) -> bytes:
     if answer.length:  # reading piece by piece does not complain by itself
         raise http.client.IncompleteRead(bytes(text), answer.length)
     return bytes(text)
+
+
+def _refusal(error: urllib.error.HTTPError, end: float) -> str:
+    """The reason in the body of a refusal in OpenAI's form, on one line; empty where there is none."""
+    if not isinstance(error.fp, http.client.HTTPResponse):
+        return ""
+    try:
+        found: object = json.loads(_read(error.fp, end, _REFUSAL))
+    except (PostError, OSError, http.client.HTTPException, ValueError, RecursionError):
+        return ""
+    inner = found.get("error") if isinstance(found, dict) else None
+    words = inner.get("message") if isinstance(inner, dict) else None
+    return (
+        " ".join("".join(c if c.isprintable() else " " for c in words).split())[:300] if isinstance(words, str) else ""
+    )
 
 
 def is_local(url: str, who: str) -> bool:

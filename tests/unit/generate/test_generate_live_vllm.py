@@ -12,7 +12,7 @@ from tests.unit.generate.test_generate_live import News
 from tests.vllm_core import Core, stand_in
 
 from medicalgpt.data.records import Message
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import BusyError, LostError, ServeError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.live.engine import BatchingEngine
 from medicalgpt.generate.sampling import Sampling
@@ -31,10 +31,10 @@ class Gated(Core):
         self.free = self.broken = False
         self.sizes: list[int] = []
 
-    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> None:
+    def add_request(self, name: str, prompt: Any, params: Any, lora_request: Any = None) -> str:
         if params.max_tokens == 13:
             raise ValueError("max_tokens is unlucky")
-        super().add_request(name, prompt, params, lora_request)
+        return super().add_request(name, prompt, params, lora_request)
 
     def step(self) -> list[Any]:
         if not self.free:
@@ -129,3 +129,36 @@ def test_a_refusal_ends_one_request_and_a_failure_those_under_way(live: Batching
     live.submit(ask("a"), Sampling(4), after)
     core.gate.release(100)
     assert after.wait().pieces[-1].finish == "length"
+
+
+def test_an_engine_that_has_ended_ends_all_answers_and_takes_no_more(live: BatchingEngine, core: Gated) -> None:
+    news = [News(), News(), News()]
+    for one in news:
+        live.submit(ask("a"), Sampling(8), one)
+    core.gate.release()
+    wait_for(lambda: core.sizes)
+    core.dead = True
+    core.gate.release(100)
+    for one in news:
+        one.wait()
+        assert isinstance(one.error, LostError)
+        assert "vLLM's engine has ended" in str(one.error)
+    wait_for(lambda: live.broken)
+    assert live.drain(0), "nothing is left to wait for"
+    with pytest.raises(BusyError, match="shutting down"):
+        live.submit(ask("a"), Sampling(8), News())
+
+
+def test_an_engine_that_ended_while_nobody_asked(live: BatchingEngine, core: Gated) -> None:
+    core.dead = True
+    news = News()
+    live.submit(ask("a"), Sampling(8), news)
+    news.wait()
+    assert isinstance(news.error, LostError)
+    wait_for(lambda: live.broken)
+
+
+def test_a_worker_that_is_closed_is_not_broken(core: Gated, tmp_path: Path) -> None:
+    with BatchingEngine(Engine.open(str(save_tiny(tmp_path)), backend="vllm")) as live:
+        pass
+    assert not live.broken

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.tiny import save_tiny, tiny_model
 from tests.vllm_core import Core, stand_in
 from typer.testing import CliRunner
@@ -112,3 +113,44 @@ def test_an_adapter_that_changes_the_base_is_no_one_of_several(core: Core, place
     base = str(Path(places["ward"]).parent / "base")
     with pytest.raises(ModelError, match="changes weights of the base itself"):
         Engine.open(base, backend="vllm", adapters=places)
+
+
+def test_adapters_are_put_on_the_base_before_the_first_answer(core: Core, places: dict[str, str]) -> None:
+    """vLLM does so with the first answer that asks for one, and its engine ends where that fails."""
+    base = str(Path(places["ward"]).parent / "base")
+    Engine.open(base, backend="vllm", adapters=places)
+    assert core.loras == [("ward", 1, places["ward"]), ("clinic", 2, places["clinic"])]
+    core.refuses = True
+    with pytest.raises(
+        ModelError, match="ward: vLLM cannot put this adapter on the base: Call to add_lora method failed"
+    ):
+        Engine.open(base, backend="vllm", adapters=places)
+
+
+def test_an_adapter_of_a_model_with_other_widths(core: Core, places: dict[str, str], tmp_path: Path) -> None:
+    """vLLM takes the matrices of a narrower model as a part of its layers', without a word."""
+    wide = save_tiny(tmp_path / "wide", hidden_size=64)
+    with pytest.raises(
+        ModelError, match=r"ward is no adapter of .*wide, whose .*down_proj.weight is 64 × 64; it is for 32 × 64"
+    ):
+        Engine.open(str(wide), backend="vllm", adapters=places)
+
+
+def test_layers_that_lie_the_other_way_round(core: Core, tmp_path: Path) -> None:
+    """GPT-2 has the weights of its layers transposed."""
+    from safetensors.torch import save_file
+
+    from medicalgpt.models.adapter_fit import require_widths
+    from medicalgpt.models.locate import Located
+
+    for name in ("base", "adapter"):
+        (tmp_path / name).mkdir()
+    save_file({"h.0.attn.c_attn.weight": torch.zeros(8, 24)}, tmp_path / "base" / "model.safetensors")
+    matrices = {"A": torch.zeros(4, 8), "B": torch.zeros(24, 4)}
+    named = {f"base_model.model.h.0.attn.c_attn.lora_{side}.weight": value for side, value in matrices.items()}
+    save_file(named, tmp_path / "adapter" / "adapter_model.safetensors")
+    base, adapter = (Located(str(tmp_path / name), kind) for name, kind in (("base", "model"), ("adapter", "adapter")))  # type: ignore[arg-type]
+    require_widths(base, adapter)
+    save_file({"h.0.attn.c_attn.weight": torch.zeros(8, 32)}, tmp_path / "base" / "model.safetensors")
+    with pytest.raises(ModelError, match="c_attn"):
+        require_widths(base, adapter)

@@ -1,21 +1,24 @@
 """The backend that hands the work to vLLM, for GPUs. It loads the model itself; training cannot use it.
 
-Written against the interface of vLLM 0.11 to 0.33; vLLM needs a GPU, so the tests drive it with a stand-in.
+Run against vLLM 0.30 on a processor (tests/e2e/test_real_vllm_serving.py); elsewhere the tests drive it with a stand-in.
 """
 
 import importlib
 import itertools
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import LostError, ModelError, ServeError
 from medicalgpt.generate.backends.base import StopCallback
+from medicalgpt.generate.backends.engine_process import started, tell_of_end
 from medicalgpt.generate.model_options import ModelOptions
 from medicalgpt.generate.sampling import PENALTIES, Sampling
 from medicalgpt.kernels.known_tokens import KnownTokens
 from medicalgpt.models.adapter_config import read_adapter
+from medicalgpt.models.adapter_fit import require_widths
 from medicalgpt.models.adapters import check_switchable, require_writer
 from medicalgpt.models.locate import Located, locate
 
@@ -42,7 +45,8 @@ class VllmBackend:
             known: the ids that may be chosen; None: all that the model has.
 
         Raises:
-            ServeError: vLLM is not installed, or `memory_share` is no share. ModelError: weights of a hub cannot be fetched.
+            ServeError: vLLM is not installed, or `memory_share` is no share. ModelError: weights of a hub cannot be fetched, or an
+                adapter does not go with this base.
         """
         vllm = _vllm("vllm")
         self.params = vllm.SamplingParams
@@ -52,15 +56,25 @@ class VllmBackend:
         named = {"": adapter} if adapter is not None else {}
         named |= {name: locate(where) for name, where in options.adapters.items()}
         self._loras = {name: _lora(name, i, where) for i, (name, where) in enumerate(named.items(), 1)}
-        self.llm = vllm.LLM(
-            base.complete(),
-            dtype=options.dtype,
-            trust_remote_code=options.trust_remote_code,
-            skip_tokenizer_init=True,
-            tensor_parallel_size=options.tensor_parallel,
-            **_memory(options),
-            **_room_for(list(named.values())),
+        folder = base.complete()
+        for where in named.values():
+            require_widths(base, where)
+        self.llm, processes = started(
+            lambda: vllm.LLM(
+                folder,
+                dtype=options.dtype,
+                trust_remote_code=options.trust_remote_code,
+                skip_tokenizer_init=True,
+                tensor_parallel_size=options.tensor_parallel,
+                **_memory(options),
+                **_room_for(list(named.values())),
+            )
         )
+        self._dead = _vllm("vllm.v1.engine.exceptions").EngineDeadError
+        # Where the engine is no process of its own there is no such queue, and nobody who could end alone.
+        if (answers := getattr(getattr(self.llm.llm_engine, "engine_core", None), "outputs_queue", None)) is not None:
+            tell_of_end(processes, answers, self._dead())
+        self._load(named)
         self._lock = threading.Lock()
         self._names = map(str, itertools.count())
         self._told: dict[str, int] = {}  # of each answer under way, the number of tokens that were given out
@@ -109,7 +123,8 @@ class VllmBackend:
         try:
             params = self.params(**settings_of(sampling, seed, self.stop_ids, self._allowed), detokenize=False)
             tokens = {"prompt_token_ids": list(prompt)}
-            self.llm.llm_engine.add_request(name, tokens, params, lora_request=self._loras.get(adapter))
+            with self._alive():
+                self.llm.llm_engine.add_request(name, tokens, params, lora_request=self._loras.get(adapter))
         except ValueError as error:
             raise ServeError(f"vLLM does not take this request: {str(error)[:300]}") from error
         self._told[name] = 0
@@ -118,7 +133,9 @@ class VllmBackend:
     def advance(self) -> list[tuple[str, Sequence[int], bool]]:
         """See `Stepping.advance`. vLLM may be ahead by more than one token, and says all there are each time."""
         found = []
-        for output in self.llm.llm_engine.step():
+        with self._alive():
+            outputs = self.llm.llm_engine.step()
+        for output in outputs:
             name = output.request_id
             known = self._told.get(name)
             if known is None:  # it left while the step ran
@@ -135,6 +152,27 @@ class VllmBackend:
         gone = [name for name in names if self._told.pop(name, None) is not None]
         if gone:
             self.llm.llm_engine.abort_request(gone)
+
+    def _load(self, adapters: Mapping[str, Located]) -> None:
+        """Every adapter now: one that vLLM cannot take would end its engine with the first answer that asks for it."""
+        for name, lora in self._loras.items():
+            try:
+                with self._alive():
+                    self.llm.llm_engine.add_lora(lora)
+            except LostError:
+                raise
+            except Exception as error:  # of whatever kind the worker's was
+                raise ModelError(
+                    f"{adapters[name].name}: vLLM cannot put this adapter on the base: {str(error)[:300]}"
+                ) from error
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Its engine is a process of its own, and does not come back when it has ended."""
+        try:
+            yield
+        except self._dead as error:
+            raise LostError("vLLM's engine has ended, and what it said before tells why; start again") from error
 
     def _grow(self, tokens: list[int], new: Sequence[int], row: int, ends: StopCallback | None) -> bool:
         """Take the new tokens of a row; whether `ends` ended it."""

@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-from medicalgpt.errors import BusyError, MedicalGPTError, ServeError
+from medicalgpt.errors import BusyError, LostError, MedicalGPTError, ServeError
 from medicalgpt.generate.backends.base import Stepping
 from medicalgpt.generate.backends.decoder.backend import Decoder, out_of_memory
 from medicalgpt.generate.engine import Completion, Engine
@@ -45,6 +45,8 @@ class BatchingEngine:
                 raise ServeError(f"{name} is {value}; allowed: at least {least}")
         self.engine, self.slots, self.queue = engine, slots, queue
         self.load = LoadStats()
+        self.broken = False
+        """Whether it ended although nobody closed it: no answer will ever come again."""
         self._inbox: deque[PendingAnswer] = deque()
         self._taken: list[PendingAnswer] = []  # what the worker had when it last looked
         self._news = threading.Condition()
@@ -136,16 +138,21 @@ class BatchingEngine:
             work = SteppedWork(backend, self.slots)
         else:
             work = BatchedWork(backend, self.slots)
+        why = ServeError("the server was stopped before this answer was complete")
         try:
             with work:
                 while not self._closing:
                     self._once(work)
+        except LostError as error:
+            why = error
         finally:
             with self._news:
-                self._closing = True
+                self.broken, self._closing = not self._closing, True
                 left = [*work.answers, *self._inbox]
+                self.load.active = self.load.waiting = 0
+                self._news.notify_all()
             for answer in left:
-                answer.request.fail(ServeError("the server was stopped before this answer was complete"))
+                answer.request.fail(why)
 
     def _once(self, work: Work) -> None:
         with self._news:
@@ -155,6 +162,8 @@ class BatchingEngine:
             self._count(work, 0)
         try:
             tokens = work.step()
+        except LostError:
+            raise
         except Exception as error:
             tokens = 0
             for answer in work.give_up():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import LostError, ServeError
 from medicalgpt.generate.backends.base import Stepping
 from medicalgpt.generate.live.request import PendingAnswer
 
@@ -46,6 +46,8 @@ class SteppedWork:
                 )
             except ServeError as error:
                 request.fail(error)
+                if isinstance(error, LostError):
+                    raise
                 continue
             self._under_way[name] = answer
 

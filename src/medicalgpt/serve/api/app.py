@@ -56,7 +56,8 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/health")
     async def _health() -> JSONResponse:
         load = service.live.load
-        status = "stopping" if service.stopping else "draining" if service.draining else "ok"
+        ends = service.stopping or service.live.broken
+        status = "stopping" if ends else "draining" if service.draining else "ok"
         state = {"status": status, "active": load.active, "waiting": load.waiting}
         return JSONResponse(state, 200 if status == "ok" else 503)
 

@@ -57,17 +57,17 @@ class Server(uvicorn.Server):
                 await asyncio.wait(ended, timeout=_LAST_SECONDS)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: also look whether keys have changed."""
+        """Ten times a second: also look whether keys have changed, and whether anybody is left who could answer."""
         if counter % _TICKS == 0:
             await asyncio.to_thread(self.service.keys.renew)
-        return await super().on_tick(counter)
+        return await super().on_tick(counter) or self.service.live.broken
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say so, then refuse what comes, let what is there finish, and close. A second Ctrl-C does not wait."""
         live, clock = self.service.live, asyncio.get_running_loop()
         self.service.draining = True
         until = clock.time() + self.drain
-        while not self.force_exit and clock.time() < until:
+        while not self.force_exit and not live.broken and clock.time() < until:
             await asyncio.sleep(min(_LOOK_SECONDS, max(0.0, until - clock.time())))
         self.service.stopping = True
         self.service.bodies.close()

@@ -22,6 +22,7 @@ _TOKEN: Final = 512
 """Bytes that a token may take: its id, its text and its log-probability."""
 _SHORT: Final = 30.0
 """Seconds for forgetting an adapter."""
+_KEY: Final = "start it without --api-key, as a run sends no key"
 
 Drawn = tuple[list[int], list[float]]
 """Token ids of one answer and their log-probabilities."""
@@ -70,13 +71,9 @@ class VllmServers:
         except PostError as error:
             if error.status is None and "JSON" in str(error):
                 return
-            hint = {
-                404: "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora",
-                405: "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora",
-                400: "its log says why: --max-lora-rank must hold lora.rank, and it must see the folder under the same path "
-                "(rollout.adapter_dir)",
-            }.get(error.status or 0, "look at its log")
-            raise RunError(f"rollout.servers: {url} {error} for {what}; {hint}") from None
+            # What is said of an adapter names folders and ranks, and nothing of a text.
+            why = f"refuses ({error.said})" if error.said else str(error)
+            raise RunError(f"rollout.servers: {url} {why} for {what}; {_hint(error)}") from None
 
     # -- answers -------------------------------------------------------------------------------------------------------
     def run(
@@ -127,18 +124,48 @@ class VllmServers:
         try:
             found = post_json(f"{url}/v1/completions", json.dumps(words).encode(), self.timeout, limit)
         except PostError as error:
-            late = (
-                "; raise rollout.timeout or lower rollout.batch_size"
-                if error.late
-                else "; is it up? Its log may say more"
-            )
-            raise RunError(f"rollout.servers: {url} {error}{late}. Earlier checkpoints are intact") from None
+            raise RunError(
+                f"rollout.servers: {url} {error}; {_remedy(error, len(prompt) + sampling.max_new_tokens)}. Earlier checkpoints "
+                "are intact"
+            ) from None
         drawn = _drawn(found)
         if drawn is None or not 0 < len(drawn[0]) <= sampling.max_new_tokens:
             raise RunError(
                 f"rollout.servers: {url} answers without token ids and their log-probabilities; it must be vLLM of 0.10.2 or newer"
             )
         return drawn
+
+
+def _hint(error: PostError) -> str:
+    """What to do about a server that does not take an adapter."""
+    if error.status == 401:
+        return _KEY
+    if error.status in (404, 405) and "adapter" not in error.said:  # it has no such address
+        return "start it with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora"
+    if "not enabled" in error.said:
+        return "start it with --enable-lora"
+    if error.status is not None:
+        return (
+            "--max-lora-rank must hold lora.rank, and it must see the folder under the same path (rollout.adapter_dir)"
+        )
+    return "look at its log"
+
+
+def _remedy(error: PostError, tokens: int) -> str:
+    """What to do about a server that does not answer. Of its own words, which may repeat a prompt, nothing is shown.
+
+    Args:
+        tokens: of prompt and answer together.
+    """
+    if error.late:
+        return "raise rollout.timeout or lower rollout.batch_size"
+    if error.status == 401:
+        return _KEY
+    if error.status == 400 and "context length" in error.said:
+        return f"it has no room for {tokens} tokens of prompt and answer: start it with a larger --max-model-len"
+    if error.status == 404:
+        return "it does not have the adapter any more, as after a new start of it: the same command goes on"
+    return "is it up? Its log may say more"
 
 
 def _drawn(found: object) -> Drawn | None:
