@@ -23,6 +23,9 @@ class Core:
         self.loras: list[Any] = []
         self.refuses = self.dead = False
 
+    def begin(self) -> None:
+        """What it does when it is opened."""
+
     def add_lora(self, lora: Any) -> bool:
         if self.refuses:
             raise RuntimeError("Call to add_lora method failed: Worker failed with error 'LoRA rank 600 is too large'")
@@ -64,6 +67,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, core: Core) -> Core:
 
     def llm(model: str, **options: Any) -> Any:
         core.options = options
+        core.begin()
         return SimpleNamespace(llm_engine=core)
 
     vllm, request, ends = (ModuleType(name) for name in ("vllm", "vllm.lora.request", "vllm.v1.engine.exceptions"))

@@ -33,8 +33,8 @@ def begin():
 if __name__ == "__main__":
     process, processes = started(begin)
     assert processes == [process]
-    print("up", flush=True)
     try:
+        print("up", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         process.join()

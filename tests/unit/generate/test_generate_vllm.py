@@ -1,14 +1,19 @@
-"""The vLLM backend against a stand-in with vLLM's interface; vLLM itself needs a GPU."""
+"""The vLLM backend against a stand-in with vLLM's interface."""
 
+import multiprocessing
 import sys
+import time
 from pathlib import Path
+from queue import Queue
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from tests.tiny import save_tiny, tiny_model
 from tests.vllm_core import Core, stand_in
 
 from medicalgpt.data.records import Message
-from medicalgpt.errors import ServeError
+from medicalgpt.errors import LostError, ServeError
 from medicalgpt.generate.engine import Engine
 from medicalgpt.generate.sampling import Sampling
 
@@ -84,3 +89,30 @@ def test_what_cannot_be_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Engine.open(folder, backend="vllm")
     with pytest.raises(ServeError, match="quantization=int8"):
         Engine.open(folder, backend="vllm", quantization="int8")
+
+
+def test_an_engine_that_has_ended(core: Core, tmp_path: Path) -> None:
+    backend = Engine.open(str(save_tiny(tmp_path)), backend="vllm").backend
+    core.dead = True
+    with pytest.raises(LostError, match="vLLM's engine has ended"):
+        backend.run([[9] * 20], Sampling(9), [[0]])
+
+
+def test_an_engine_that_is_killed_while_it_is_waited_for(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM's step waits for what its engine's process says, and a killed one says nothing."""
+    engine = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    said: Queue[Exception] = Queue()
+
+    def step() -> list[Any]:
+        engine.kill()
+        raise said.get(timeout=30)
+
+    monkeypatch.setattr(core, "step", step)
+    monkeypatch.setattr(core, "engine_core", SimpleNamespace(outputs_queue=said), raising=False)
+    monkeypatch.setattr(core, "begin", engine.start)
+    backend = Engine.open(str(save_tiny(tmp_path)), backend="vllm").backend
+    with pytest.raises(LostError, match="vLLM's engine has ended"):
+        backend.run([[9] * 20], Sampling(9), [[0]])
+    engine.join()
