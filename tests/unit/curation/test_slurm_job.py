@@ -85,7 +85,8 @@ def raw(tmp_path: Path) -> Path:
 def test_a_canceled_job_is_told_at_once_and_the_same_call_goes_on(raw: Path, tmp_path: Path, bin_: Path) -> None:
     program(bin_, "squeue", "")
     with pytest.raises(
-        RunError, match=r"2 of 3 tasks of the step map are not done, and their job 42 has ended: it was canceled.* goes on"
+        RunError,
+        match=r"2 of 3 tasks of the step map are not done, and their job 42 has ended: it was canceled.* goes on",
     ):
         curated(raw, tmp_path / "out", lambda pipeline, tasks, logs: Queued(pipeline, 1))
     curated(raw, tmp_path / "out", lambda pipeline, tasks, logs: Queued(pipeline, tasks))
