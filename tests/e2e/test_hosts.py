@@ -1,8 +1,11 @@
 """Two machines without a shared disk: folders and caches of their own. And a pipeline, a late process and one that starts again."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -131,3 +134,24 @@ def test_torchrun_starts_a_run_again(bench: Bench, folder: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("resuming from") == 2, "killed twice"
     assert column(folder / "restarted", "train/tokens")[-1] > 0
+
+
+def test_torchrun_passes_a_signal_on_with_the_documented_words(bench: Bench, folder: Path) -> None:
+    """A batch system's SIGUSR1 to torchrun alone, as Slurm sends it where it tracks processes by cgroup."""
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (found,) = set(re.findall(r"--signals-to-handle \S+ --shutdown-timeout \d+", page))
+    run = folder / "signaled"
+    words = ["-m", "medicalgpt", "train", *bench.words("sft", run, *OPTIONS, "train.max_steps=2000")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *found.split()]
+    path = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH"))))
+    process = subprocess.Popen(
+        [*launch, *words], env=child(PYTHONPATH=path), stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
+    )
+    log = run / "metrics.jsonl"
+    while process.poll() is None and not (log.exists() and "train/loss" in log.read_text(encoding="utf-8")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGUSR1)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, said
+    assert "stopped by SIGUSR1 with a checkpoint" in said
+    assert list((run / "checkpoints").glob("step-*"))

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from medicalgpt.curation.local import known_error, public_name, trace
+from medicalgpt.curation.slurm_job import SlurmJob
 from medicalgpt.curation.steps import Work, run_task
+from medicalgpt.disk.private import private_files
 from medicalgpt.errors import ConfigError, MedicalGPTError, RunError
 from medicalgpt.rendering.row_stream import cores
 from medicalgpt.runs.atomic import write_text
 
 
 class Launched(Protocol):
-    """An executor of datatrove, of any kind."""
+    """An executor of datatrove, of any kind. That of Slurm has a `job_id` once it runs."""
 
     def run(self) -> object: ...
 
@@ -27,6 +29,8 @@ Launch = Callable[[list["Task"], int, str], Launched]
 """Makes an executor of a pipeline, so many tasks and a folder for its logs."""
 _TICK: Final = 2.0  # seconds
 _PATIENCE: Final = 24 * 3600.0
+_LAST_WORDS: Final = 10.0
+"""Seconds in which tasks that are done may write their statistics; a job that was canceled just then never does."""
 
 
 class DatatroveExecutor:
@@ -51,6 +55,7 @@ class DatatroveExecutor:
         self._workers = workers or cores()
         self._launch = launch or self._local
         self._patience = patience
+        self._speaking: list[Path] = []
 
     def _local(self, pipeline: list["Task"], tasks: int, logs: str) -> Launched:
         from datatrove.executor import LocalPipelineExecutor
@@ -66,20 +71,33 @@ class DatatroveExecutor:
         """Do the tasks of a step. Raises whatever the first of them raised; RunError where none is done for too long."""
         work = Work(folder)
         logs = folder / "datatrove" / step
-        (logs / "failed").mkdir(parents=True, exist_ok=True)
-        for old in (logs / "failed").iterdir():
-            old.unlink()
-        todo = {number for number in range(count) if not work.done(step, number)}
-        if not todo:
+        for kind in ("failed", "completions"):  # of an earlier start
+            (logs / kind).mkdir(parents=True, exist_ok=True)
+            for old in (logs / kind).iterdir():
+                old.unlink()
+        if all(work.done(step, number) for number in range(count)):
             return
-        self._launch([Task(str(folder), step)], count, str(logs)).run()
-        last = time.monotonic()
+        launched = self._launch([Task(str(folder), step)], count, str(logs))
+        launched.run()
+        self._wait(work, step, count, logs, SlurmJob(getattr(launched, "job_id", None)))
+        self._speaking = [logs / "completions" / f"{number:05d}" for number in range(count)]
+
+    def _wait(self, work: Work, step: str, count: int, logs: Path, job: SlurmJob) -> None:
+        """Until the tasks of a step are done."""
+        todo, last = set(range(count)), time.monotonic()
         while todo:
+            over = job.ended()  # asked before folders are looked for
             for failed in sorted((logs / "failed").glob("*.json")):
+                job.cancel()
                 name, text = json.loads(failed.read_text(encoding="utf-8"))
                 raise known_error(name)(text)
             left = {number for number in todo if not work.done(step, number)}
             last = time.monotonic() if left < todo else last
+            if left and over:
+                raise RunError(
+                    f"{len(left)} of {count} tasks of the step {step} are not done, and their job {job.number} has ended: it was "
+                    f"canceled, or ran out of time or memory; look at the logs in {logs}; the same command goes on from there"
+                )
             if left and time.monotonic() - last > self._patience:
                 raise RunError(
                     f"{len(left)} of {count} tasks of the step {step} are not done, and none was for {self._patience:g} s; look at the "
@@ -89,7 +107,10 @@ class DatatroveExecutor:
             time.sleep(_TICK if todo else 0)
 
     def close(self) -> None:
-        """Nothing to end: datatrove's processes end with each step."""
+        """Let the jobs of the last step end: what they write after a task is done lies in the work folder, too."""
+        until = time.monotonic() + _LAST_WORDS
+        while not all(place.exists() for place in self._speaking) and time.monotonic() < until:
+            time.sleep(_TICK / 10)
 
 
 class Task:
@@ -102,7 +123,8 @@ class Task:
         """Do the task of this rank."""
         said = None
         try:
-            run_task(_work(self.folder), self.step, rank)
+            with private_files():  # a cluster's workers have a umask of their own
+                run_task(_work(self.folder), self.step, rank)
         except MedicalGPTError as error:
             said = [public_name(error), str(error)]
         except Exception as error:

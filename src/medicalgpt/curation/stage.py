@@ -94,8 +94,18 @@ def curate(
         write_text(folder.path / PAGE, markdown(done.report))
         _publish(folder, config, key, done, time.monotonic() - began)
         done.work.shards.close()
-        shutil.rmtree(folder.path / _WORK)
+        _remove(folder.path / _WORK)
     return folder.path
+
+
+def _remove(work: Path) -> None:
+    """Delete the work folder. Jobs of a cluster that end meanwhile may still write their logs into it."""
+    for _ in range(10):
+        shutil.rmtree(work, ignore_errors=True)
+        if not work.exists():
+            return
+        time.sleep(0.5)
+    shutil.rmtree(work)
 
 
 def executor_of(scale: ScaleConfig, say: Say) -> Executor:

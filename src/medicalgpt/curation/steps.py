@@ -151,14 +151,14 @@ STEPS: Final[Mapping[str, Callable[[Work, int, Path], None]]] = {
 
 def run_task(work: Work, step: str, number: int) -> None:
     """Do a task, unless it is done: its folder appears when everything in it is written."""
-    import os
     import shutil
+    import uuid
 
     if work.done(step, number):
         return
     target = work.place(step, number)
-    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temp, ignore_errors=True)
+    # No process id: two machines that do the same task on a shared disk may have the same one.
+    temp = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     temp.mkdir(parents=True)
     STEPS[step](work, number, temp)
     try:

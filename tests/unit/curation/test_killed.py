@@ -104,6 +104,7 @@ def test_tasks_of_a_cluster_are_waited_for(
 ) -> None:
     monkeypatch.setattr("medicalgpt.curation.plan._SMALL", 10)
     monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
+    monkeypatch.setattr("medicalgpt.curation.cluster._LAST_WORDS", 0.0)
     assert contents(on_a_cluster(raw, tmp_path / "out")) == whole
     with pytest.raises(
         RunError, match=r"3 of 3 tasks of the step map are not done, and none was for 0.2 s; look at the logs"
@@ -117,6 +118,7 @@ def test_tasks_of_a_cluster_are_waited_for(
 
 def test_the_front_door_takes_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("medicalgpt.curation.cluster._TICK", 0.01)
+    monkeypatch.setattr("medicalgpt.curation.cluster._LAST_WORDS", 0.0)
     steps: list[str] = []
 
     def launch(pipeline: list[Task], tasks: int, logs: str) -> Later:
