@@ -43,7 +43,8 @@ class Server:
 @contextmanager
 def serving(base: Path, log: Path, *options: str) -> Iterator[str]:
     """`vllm serve` of a base; gives its address. It writes to `log`."""
-    words = ["-m", "vllm.entrypoints.cli.main", "serve", str(base), "--host", "127.0.0.1"]
+    # As `vllm serve`, which does not start where the build has another name: it looks for the version of a package `vllm`.
+    words = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(base), "--host", "127.0.0.1"]
     words += ["--dtype", "float32", "--enforce-eager", "--max-model-len", "256", "--max-num-seqs", "8", *options]
     with _running(words, log, {}) as server:
         yield server.url
