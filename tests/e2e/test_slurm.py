@@ -19,7 +19,7 @@ from medicalgpt.errors import DataError
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=str(missing()))]
 
 ROOT = Path(__file__).parents[2]
-STEPS = 400
+STEPS = 150
 OPTIONS = (f"train.max_steps={STEPS}", "train.tokens_per_step=256", "train.learning_rate=1e-4", "lora.enabled=false")
 
 
