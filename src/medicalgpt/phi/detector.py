@@ -33,7 +33,7 @@ from medicalgpt.phi import (
     zh_short_dates,
     zh_short_names,
 )
-from medicalgpt.phi.fold import fold, latin
+from medicalgpt.phi.fold import fold, latin, lettered
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.prefilter import Prefilter
@@ -112,8 +112,11 @@ class Detector:
     def by_rules(self, folded: str) -> list[Span]:
         """What patterns and lists alone find in one folded text (`fold`), overlaps and what is never masked included."""
         rules, latin_rules, word_rules = self._prefilter.worth(folded)
+        spans = find_all(rules, folded)
+        if not latin_rules and not lettered(folded):
+            return zh_classics.without_classics(folded, spans)
         words = latin(folded)
-        spans = [*find_all(rules, folded), *find_all(latin_rules, words)]
+        spans += find_all(latin_rules, words)
         if _LETTERS.search(words):
             spans += find_all(word_rules, words)
             for finder in self._listed:
