@@ -33,9 +33,10 @@ from medicalgpt.phi import (
     zh_short_dates,
     zh_short_names,
 )
-from medicalgpt.phi.fold import fold, latin
+from medicalgpt.phi.fold import fold, latin, lettered
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
 from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.prefilter import Prefilter
 from medicalgpt.phi.propagate import whole
 from medicalgpt.phi.rules import Rule, find_all, with_digits
 from medicalgpt.phi.spans import Span
@@ -80,6 +81,7 @@ class Detector:
                 )
             lac.require()
         self._rules, self._latin, self._words = _rules(self.languages, self.detectors)
+        self._prefilter = Prefilter(self._rules, self._latin, self._words)
         self._listed: list[Callable[[str], list[Span]]] = _finders(self.languages) if "names" in detectors else []
         self._network = "lac" in detectors
         self._batched: list[Finder] = [*more, *map(by_name, foreign)]
@@ -109,10 +111,14 @@ class Detector:
 
     def by_rules(self, folded: str) -> list[Span]:
         """What patterns and lists alone find in one folded text (`fold`), overlaps and what is never masked included."""
+        rules, latin_rules, word_rules = self._prefilter.worth(folded)
+        spans = find_all(rules, folded)
+        if not latin_rules and not lettered(folded):
+            return zh_classics.without_classics(folded, spans)
         words = latin(folded)
-        spans = [*find_all(self._rules, folded), *find_all(self._latin, words)]
+        spans += find_all(latin_rules, words)
         if _LETTERS.search(words):
-            spans += find_all(self._words, words)
+            spans += find_all(word_rules, words)
             for finder in self._listed:
                 spans.extend(finder(words))
         return zh_classics.without_classics(folded, spans)

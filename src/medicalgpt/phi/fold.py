@@ -30,9 +30,9 @@ def simplified(text: str) -> str:
     return text.translate(_SIMPLIFIED)
 
 
-_IDEOGRAPHS: Final = re.compile(
-    r"[\u2e80-\u2fff\u3005-\u3007\u3040-\u30ff\u3100-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af]"
-)
+_RANGES: Final = r"\u2e80-\u2fff\u3005-\u3007\u3040-\u30ff\u3100-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af"
+_IDEOGRAPHS: Final = re.compile(f"[{_RANGES}]")
+_LETTER: Final = re.compile(rf"[^{_RANGES}\W\d_]")
 
 
 def latin(folded: str) -> str:
@@ -41,3 +41,8 @@ def latin(folded: str) -> str:
     Python counts ideographs among the letters, so to a pattern "箱wang" would be one word.
     """
     return _IDEOGRAPHS.sub("、", folded)
+
+
+def lettered(folded: str) -> bool:
+    """Whether a text holds a letter that is no ideograph, so that `latin` leaves one."""
+    return _LETTER.search(folded) is not None

@@ -111,10 +111,16 @@ def _hotlines() -> frozenset[str]:
     return frozenset(re.sub(r"[\s()-]", "", entry).upper() for entry in words("keep/hotlines"))
 
 
+@cache
+def _lettered() -> list[str]:
+    """Hotlines that end in letters: 1-800-273-TALK."""
+    return [entry for entry in words("keep/hotlines") if entry[-1].isalpha()]
+
+
 def _part_of_hotline(folded: str, span: Span) -> bool:
-    """Whether a find is part of a hotline that ends in letters: 1-800-273-TALK."""
-    for entry in words("keep/hotlines"):
-        at = folded.find(entry, max(0, span.start - len(entry)), span.end + len(entry)) if entry[-1].isalpha() else -1
+    """Whether a find is part of a hotline that ends in letters."""
+    for entry in _lettered():
+        at = folded.find(entry, max(0, span.start - len(entry)), span.end + len(entry))
         if 0 <= at <= span.start and span.end <= at + len(entry):
             return True
     return False

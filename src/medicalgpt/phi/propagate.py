@@ -70,7 +70,7 @@ def propagated(fields: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[l
             *(
                 Span(start, end, Kind.NAME, SOURCE, 0.6)
                 for start, end in chain(
-                    called(field, surnames),
+                    called(field, surnames) if surnames else (),
                     familiar(field, lasts) if lasts else (),
                     somebody(field) if numbered else (),
                 )
@@ -126,6 +126,8 @@ def _places(field: str, wanted: Mapping[str, Kind]) -> Iterable[Span]:
 
     One look a character and length, however many values there are.
     """
+    if not wanted:
+        return
     by_first: dict[str, set[int]] = defaultdict(set)
     for value in wanted:
         by_first[value[0]].add(len(value))

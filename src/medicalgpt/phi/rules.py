@@ -1,7 +1,7 @@
 """Patterns as data: what is looked for, what in it is masked, and what makes a find surer."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -38,6 +38,10 @@ def begins(words: Iterable[str]) -> str:
     return f"(?=[{''.join(sorted({word[0] for word in words}))}])"
 
 
+Parts = Sequence[tuple[int, int, int]]
+"""Parts of a text, in order and apart: each from a start to an end (not included) and, behind it, an end of what is looked at from within."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """A regular expression over folded text. Its groups named `v`, or all of it where there is none, are personal data.
@@ -58,12 +62,12 @@ class Rule:
     fits: Callable[[re.Match[str]], bool] | None = None
     needs: str = ""
 
-    def find(self, folded: str) -> Iterator[Span]:
-        """Spans of this rule in a folded text."""
+    def find(self, folded: str, parts: Parts | None = None) -> Iterator[Span]:
+        """Spans of this rule in a folded text; those that begin in some parts of it, where parts are given."""
         if self.needs and not any(char in folded for char in self.needs):
             return
         group = "v" if "v" in self.regex.groupindex else 0
-        for match in self.regex.finditer(folded):
+        for match in self.regex.finditer(folded) if parts is None else _within(self.regex, folded, parts):
             start, end = match.span(group)
             value = match.group(group)
             if start == end or (self.wanted is not None and not self.wanted(value)):
@@ -82,6 +86,19 @@ def with_digits(rules: Iterable[Rule]) -> list[Rule]:
     return [replace(rule, needs=rule.needs or _DIGITS) for rule in rules]
 
 
-def find_all(rules: Iterable[Rule], folded: str) -> list[Span]:
-    """What all rules find, overlaps included."""
-    return [span for rule in rules for span in rule.find(folded)]
+def _within(regex: re.Pattern[str], text: str, parts: Parts) -> Iterator[re.Match[str]]:
+    """The matches that begin in some parts of a text, as a search through all of it comes to them."""
+    at = 0
+    for start, end, seen in parts:
+        if at >= end:
+            continue  # a match that began before goes on to there
+        for match in regex.finditer(text, max(start, at), seen):
+            if match.start() >= end:
+                break
+            at = match.end()
+            yield match
+
+
+def find_all(rules: Iterable[tuple[Rule, Parts | None]], folded: str) -> list[Span]:
+    """What all rules find, each in its parts of a text (None: all of it), overlaps included."""
+    return [span for rule, parts in rules for span in rule.find(folded, parts)]
