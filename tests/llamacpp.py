@@ -35,11 +35,14 @@ def llama_tokens(path: Path, texts: list[str]) -> list[list[int]]:
     params.model.path, params.n_ctx, params.warmup, params.verbosity = str(path), 256, False, -1
     params.cpuparams.n_threads, params.cache_ram_mib = 1, 0
     server = xllamacpp.Server(params)
-    return [_post(f"{server.listening_address}/tokenize", text) for text in texts]
+    # Tokens are told without its loop, and a server that is let go before that is under way never ends (xllamacpp 2026.10).
+    _post(f"{server.listening_address}/completion", {"prompt": [0], "n_predict": 1})
+    asked = [{"content": text, "add_special": True, "parse_special": True} for text in texts]
+    return [list(_post(f"{server.listening_address}/tokenize", one)["tokens"]) for one in asked]
 
 
-def _post(address: str, text: str) -> list[int]:
-    body = json.dumps({"content": text, "add_special": True, "parse_special": True}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+def _post(address: str, words: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(address, json.dumps(words).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        return list(json.loads(answer.read())["tokens"])
+        found: dict[str, Any] = json.loads(answer.read())
+        return found
