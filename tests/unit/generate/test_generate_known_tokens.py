@@ -2,13 +2,13 @@
 
 import random
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tests.llamacpp import tiny_gguf
 from tests.tiny import cut_model, save_tiny, tiny_model, tiny_tokenizer, wide_model
+from tests.vllm_core import Core, stand_in
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
@@ -165,24 +165,10 @@ def test_a_token_that_the_vocabulary_does_not_list_is_asked_for() -> None:
 def test_vllm_is_told_which_ids_it_may_choose(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rows: int, given: list[int] | None
 ) -> None:
-    class Halted(Exception):
-        pass
-
-    asked: dict[str, Any] = {}
-
-    def add_request(name: str, prompt: Any, params: Any, lora_request: Any = None) -> None:
-        asked.update(params)
-        raise Halted
-
-    core = SimpleNamespace(
-        add_request=add_request, abort_request=lambda names: None, model_config=SimpleNamespace(max_model_len=64)
-    )
-    vllm = SimpleNamespace(LLM=lambda *a, **k: SimpleNamespace(llm_engine=core), SamplingParams=dict)
-    monkeypatch.setattr("medicalgpt.generate.backends.vllm._vllm", lambda name: vllm)
+    core = stand_in(monkeypatch, Core())
     engine = Engine.open(str(save_tiny(tmp_path, vocab_size=rows)), backend="vllm")
-    with pytest.raises(Halted):
-        engine.complete([[5, 6]], Sampling(2))
-    assert asked["allowed_token_ids"] == given
+    engine.complete([[5, 6]], Sampling(2))
+    assert [params.allowed_token_ids for params, _ in core.given] == [given]
 
 
 def test_llamacpp_answers_as_the_decoder_does(tmp_path: Path) -> None:
