@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import import_module
 from random import Random
 from typing import Any
+
+from medicalgpt.phi.parse_tree import tree_of
 
 CHARACTERS = (
     "".join(map(chr, range(33, 127)))
@@ -22,7 +23,8 @@ _NOT = {"CATEGORY_NOT_DIGIT": str.isdecimal, "CATEGORY_NOT_SPACE": str.isspace}
 
 def matching(regex: re.Pattern[str], rng: Random, tries: int) -> Iterator[str]:
     """Texts in which an expression matches, of so many that are drawn: what it asks to stand around a place may not come out right."""
-    tree = import_module("re._parser").parse(regex.pattern, regex.flags)
+    tree = tree_of(regex)
+    assert tree is not None
     for _ in range(tries):
         text = rng.choice(EDGES) + _Drawn(rng).sequence(tree) + rng.choice(EDGES)
         if regex.flags & re.IGNORECASE and rng.random() < 0.5:

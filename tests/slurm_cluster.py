@@ -5,10 +5,12 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.http_server import free_ports
 
 _NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 _CONF = """\
@@ -84,7 +86,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     """Two nodes that are ready.
 
     Raises:
-        RuntimeError: they are not within half a minute; with the words of the daemons.
+        AssertionError: they are not within half a minute; with the words of the daemons.
     """
     conf = folder / "slurm.conf"
     (folder / "state").mkdir(parents=True)
@@ -97,11 +99,11 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     with ExitStack() as stack:
         key = [f"--key-file={folder}/munge.key", f"--log-file={folder}/munged.log", "--force", "--foreground"]
         stack.enter_context(_daemon(here, "munged", *munge, *key))
-        _until(lambda: Path(names["socket"]).exists(), here)
+        until(lambda: Path(names["socket"]).exists(), "Slurm is not ready", here.folder.glob("*.out"))
         stack.enter_context(_daemon(here, "slurmctld", "-D"))
         for name in ("n1", "n2"):
             stack.enter_context(_daemon(here, "slurmd", "-D", "-N", name))
-        _until(lambda: _idle(here) == 2, here)
+        until(lambda: _idle(here) == 2, "Slurm is not ready", here.folder.glob("*.out"))
         stack.callback(_empty, here)
         yield here
 
@@ -117,7 +119,7 @@ def _empty(here: Cluster) -> None:
     """Nothing of a test outlives it."""
     here.ask("scancel", "--user=root", "--signal=KILL")
     here.ask("scancel", "--user=root")
-    _until(lambda: not here.ask("squeue", "--noheader").strip(), here)
+    until(lambda: not here.ask("squeue", "--noheader").strip(), "Slurm is not ready", here.folder.glob("*.out"))
 
 
 @contextmanager
@@ -135,19 +137,11 @@ def _daemon(here: Cluster, *words: str) -> Iterator[None]:
                 process.wait()
 
 
-def _until(true: Callable[[], bool], here: Cluster, seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
+def until(true: Callable[[], bool], what: str, logs: Iterable[Path], seconds: float = 30.0) -> None:
+    """Wait until it is true; the ends of these files are shown where that takes too long."""
+    end = time.monotonic() + seconds
     while not true():
-        if time.monotonic() > until:
-            said = "\n".join(place.read_text(encoding="utf-8")[-1000:] for place in here.folder.glob("*.out"))
-            raise RuntimeError(f"Slurm is not ready after {seconds:g} s:\n{said}")
-        time.sleep(0.2)
-
-
-def free_ports(count: int) -> Sequence[int]:
-    """Ports of this machine that nobody listens at."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        if time.monotonic() > end:
+            said = "\n".join(place.read_text(encoding="utf-8")[-3000:] for place in logs)
+            raise AssertionError(f"{what} after {seconds:g} s:\n{said}")
+        time.sleep(0.1)

@@ -3,14 +3,14 @@
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.curating import contents, made, qa, write
-from tests.slurm_cluster import Cluster, cluster, free_ports, missing
+from tests.http_server import free_port
+from tests.slurm_cluster import Cluster, cluster, missing, until
 from tests.stages import Bench, child, column, largest_gap, weights
 
 from medicalgpt.curation.cluster import DatatroveExecutor, Launch
@@ -51,14 +51,6 @@ def replaced(text: str, **pairs: str) -> str:
     return text
 
 
-def waited(true: Callable[[], bool], what: str, said: Path, seconds: float = 120.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > until:
-            pytest.fail(f"{what} after {seconds:g} s:\n{said.read_text(encoding='utf-8')[-3000:]}")
-        time.sleep(0.1)
-
-
 def test_a_job_queues_itself_again_and_goes_on(
     slurm: Cluster, bench: Bench, tmp_path: Path, env: dict[str, str]
 ) -> None:
@@ -68,17 +60,17 @@ def test_a_job_queues_itself_again_and_goes_on(
         block("scaling.md", "bash", "scontrol requeue"),
         size=("--ntasks-per-node=8 --gpus-per-node=8", "--ntasks-per-node=1 --mem=2000"),
         head=('$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)', "127.0.0.1"),  # both are this machine
-        port=("29500", str(free_ports(1)[0])),
+        port=("29500", str(free_port())),
         command=("medicalgpt train sft --config configs/sft.yaml", words),
     )
     number = slurm.submit(script, said, env)
     log = run / "metrics.jsonl"
-    waited(lambda: log.exists() and log.read_text(encoding="utf-8").count("train/loss") > 2, "no step", said)
+    until(lambda: log.exists() and log.read_text(encoding="utf-8").count("train/loss") > 2, "no step", [said], 120.0)
     slurm.ask("scancel", "--signal=USR1", number)
-    waited(lambda: slurm.job(number).restarts == 1, "not queued again", said)
+    until(lambda: slurm.job(number).restarts == 1, "not queued again", [said], 120.0)
     assert "stopped by SIGUSR1 with a checkpoint" in said.read_text(encoding="utf-8")
     assert [place.name for place in (run / "checkpoints").iterdir()] != [f"step-{STEPS}"]
-    waited(lambda: slurm.job(number).state == "COMPLETED", "not finished", said)
+    until(lambda: slurm.job(number).state == "COMPLETED", "not finished", [said], 120.0)
     assert "resuming from" in said.read_text(encoding="utf-8")
     bench.train("sft", tmp_path / "alone", *OPTIONS)
     assert column(run, "train/loss") == pytest.approx(column(tmp_path / "alone", "train/loss"), abs=1e-4)
@@ -116,4 +108,4 @@ def test_a_curation_on_slurm_has_the_bytes_of_one_machine(
     bad = write(tmp_path / "bad.jsonl", [*rows, {"question": "?"}])
     with pytest.raises(DataError, match=r"bad\.jsonl:65: "):
         curated(bad, "bad", namespace["launch"])
-    waited(lambda: not slurm.ask("squeue", "--noheader").strip(), "the queue is not empty", bad)
+    until(lambda: not slurm.ask("squeue", "--noheader").strip(), "the queue is not empty", [bad], 120.0)

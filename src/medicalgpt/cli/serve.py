@@ -8,6 +8,7 @@ import typer
 
 from medicalgpt.cli import model_options as option
 from medicalgpt.cli.say import say
+from medicalgpt.errors import LostError
 from medicalgpt.generate.model_options import ModelOptions
 
 if TYPE_CHECKING:
@@ -130,7 +131,6 @@ def serve(
     allowed = origins(allow_origin or ())
     of_connections = ConnectionLimits.fitting(connections, connections_per_address, header_timeout)
     with bind(host, port) as sock:
-        from medicalgpt.errors import LostError
         from medicalgpt.generate.engine import Engine
         from medicalgpt.generate.live.engine import BatchingEngine
         from medicalgpt.kernels.primitive_cache import bound_primitive_caches

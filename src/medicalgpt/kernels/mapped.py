@@ -18,7 +18,6 @@ _PAGEMAP: Final = Path("/proc/self/pagemap")
 _ENTRY: Final = np.dtype("<u8")
 # Bits of an entry of pagemap, proc_pid_pagemap(5).
 _PRESENT, _SWAPPED, _OF_FILE = (np.uint64(1 << bit) for bit in (63, 62, 61))
-_MADV_DONTNEED: Final = 4
 
 
 def release_pages(tensor: torch.Tensor) -> int:
@@ -29,12 +28,14 @@ def release_pages(tensor: torch.Tensor) -> int:
     """
     if not sys.platform.startswith("linux") or tensor.device.type != "cpu" or tensor.layout != torch.strided:
         return 0
-    start, size = tensor.untyped_storage().data_ptr() + tensor.storage_offset() * tensor.element_size(), tensor.nbytes
-    first, end = -(-start // mmap.PAGESIZE), (start + size) // mmap.PAGESIZE
+    start = tensor.data_ptr()
+    first, end = -(-start // mmap.PAGESIZE), (start + tensor.nbytes) // mmap.PAGESIZE
     if not tensor.is_contiguous() or end <= first or not _clean(first, end - first):
         return 0
     length = (end - first) * mmap.PAGESIZE
-    done = ctypes.CDLL(None).madvise(ctypes.c_void_p(first * mmap.PAGESIZE), ctypes.c_size_t(length), _MADV_DONTNEED)
+    done = ctypes.CDLL(None).madvise(
+        ctypes.c_void_p(first * mmap.PAGESIZE), ctypes.c_size_t(length), mmap.MADV_DONTNEED
+    )
     return length if done == 0 else 0
 
 

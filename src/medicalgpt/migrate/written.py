@@ -10,6 +10,7 @@ from medicalgpt.config.loader import load
 from medicalgpt.config.lookup import stage_schema
 from medicalgpt.config.yaml_text import flow
 from medicalgpt.language import translated
+from medicalgpt.language.one_line import one_line
 from medicalgpt.migrate.carry import MISSING, Carrying, is_default
 
 
@@ -29,7 +30,7 @@ def as_yaml(found: Carrying, source: str) -> str:
 
 def _lines(found: Carrying, source: str) -> Iterator[str]:
     yield from _comment(
-        f"From {_plain(source)} ({found.given.tool}): medicalgpt train {found.stage} --config THIS-FILE"
+        f"From {one_line(source)} ({found.given.tool}): medicalgpt train {found.stage} --config THIS-FILE"
     )
     if any(MISSING in flow(one.value) for one in found.values.values()):
         yield from _comment(
@@ -63,15 +64,11 @@ def _keys(found: Carrying) -> Iterator[str]:
         words = ", ".join(
             f"{word.name}, {word.place}" if not is_default(word) else translated(word.place) for word in one.sources
         )
-        yield f"{indent}{name}: {flow(one.value)}" + (f"  # {_plain(words)}" if words else "")
+        yield f"{indent}{name}: {flow(one.value)}" + (f"  # {one_line(words)}" if words else "")
 
 
 def _comment(text: str, first: str = "") -> Iterator[str]:
     """A text as comments in the chosen language, lines broken; nothing of it can become a value."""
-    lines = wrap(_plain(translated(text)), 118, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = wrap(one_line(translated(text)), 118, break_long_words=False, break_on_hyphens=False) or [""]
     for at, line in enumerate(lines):
         yield f"# {first if at == 0 else ' ' * len(first)}{line}"
-
-
-def _plain(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from medicalgpt.errors import ConfigError
+from medicalgpt.language.one_line import one_line
 
 _CHUNK: Final = 1 << 16
 _REFUSAL: Final = 1 << 16
@@ -95,9 +96,7 @@ def _refusal(error: urllib.error.HTTPError, end: float) -> str:
         return ""
     inner = found.get("error") if isinstance(found, dict) else None
     words = inner.get("message") if isinstance(inner, dict) else None
-    return (
-        " ".join("".join(c if c.isprintable() else " " for c in words).split())[:300] if isinstance(words, str) else ""
-    )
+    return one_line(words)[:300] if isinstance(words, str) else ""
 
 
 def is_local(url: str, who: str) -> bool:
