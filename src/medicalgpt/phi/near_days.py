@@ -27,7 +27,7 @@ _FRACTIONS: Final = frozenset(
     {"1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "2/5", "3/5", "4/5", "5/5", "1/6", "5/6", "3/6", "2/6", "1/8", "10/10"}
 )
 """What is a part, or a murmur's or a muscle's grade, far oftener than a day."""
-_EXPECTED: Final = re.compile(rf"\s?(?:{DAY_PART}|{EVENT}|[日号號]|\d{{1,2}}:\d\d)")
+_EXPECTED: Final = re.compile(rf"\s?(?:{DAY_PART}|{EVENT}|\d{{1,2}}:\d\d)")
 _SECTION: Final = re.compile(r"(?:^|\n)\s{0,4}$")
 
 
@@ -36,12 +36,14 @@ _SCORED: Final = re.compile(
     re.IGNORECASE,
 )
 """What tells, before two numbers, that they are a score or a pressure."""
+_FOR: Final = re.compile(r"(?:[xX×]|(?<![A-Za-z])for)\s?$")
+"""How Hong Kong's doctors write how long: x 2/7 is two days, 1/12 a month."""
 _LATIN: Final = re.compile(r"[A-Za-z]\s?$")
 _ALONE: Final = re.compile(r"(?:^|[\n,。;:(、 您你他她我])$")
 _CLEAR: Final = re.compile(r"\s?(?:[在我他她患家陪带帶请請补補记記的门門会會生值跟]|$|[。;)\n])")
 _ROW: Final = re.compile(r"(?<![\d.])(\d{1,4})\.(\d{1,3})[、,/]\s?$")
 _VALUES: Final = re.compile(
-    r"[、,/]\d{1,4}(?:\.\d{1,3})?\s?[a-zA-Zμ%‰]|[、,]\d{1,3}\.(?:\d{3,}|[4-9]\d)|\||\s[A-Za-z]{1,3}(?![A-Za-z])"
+    r"[、,/]\d{1,4}(?:\.\d{1,3})?\s?[a-zA-Zμ%‰]|[、,]\d{1,3}\.(?:\d{3,}|[4-9]\d)|\||\s?~|\s[A-Za-z]{1,3}(?![A-Za-z])"
 )
 """Values in a row, and cells of a table of them."""
 
@@ -59,7 +61,7 @@ def _fraction(text: str, low: int, start: int, match: re.Match[str]) -> bool:
         _ALONE.search(text, low, start) and _CLEAR.match(text, match.end("v"))
     ):
         return False
-    if f"{a}/{b}" in _FRACTIONS or _SAID_NO.search(text[low : match.end("b")]):
+    if _FOR.search(text, low, start) or f"{a}/{b}" in _FRACTIONS or _SAID_NO.search(text[low : match.end("b")]):
         return True
     return bool(_LATIN.search(text, low, start)) and a <= b and (b in (10, 15, 20, 30) or a == 6)
 

@@ -13,8 +13,7 @@ from medicalgpt.phi.name_words import PERSONS, sort
 from medicalgpt.phi.rules import BORDER, Rule
 from medicalgpt.phi.spans import Span
 from medicalgpt.phi.zh_called import NOBODY
-from medicalgpt.phi.zh_names import CALLED_BY, SINGLE, WEAK, named, sounds
-from medicalgpt.phi.zh_roles import ROLES
+from medicalgpt.phi.zh_names import CALLED_BY, DOUBLE, SINGLE, SURNAMES, WEAK, named, sounds
 
 _HAN: Final = r"[\u3400-\u9fff]"
 _FIRM: Final = "".join(char for char in SINGLE if char not in WEAK)
@@ -68,19 +67,25 @@ def _doubled(match: re.Match[str]) -> bool:
     return _pet(match["v"]) and sort(simplified(match["v"])) != "often"
 
 
+_HAN_CHAR: Final = re.compile(_HAN)
+
+
 def _diminutive(match: re.Match[str]) -> bool:
     """Whether 小X, 阿X or 老X is no word, nor makes one with what stands beside it."""
     text, (start, end) = match.string, match.span("v")
     last = text[end - 1]
-    if match["first"] != "阿" and last not in _FIRM:
+    if _dull(text, start, end):
         return False
-    return (last in _FIRM or _weight(last) > 0.3) and not _dull(text, start, end)
+    if match["first"] == "阿":
+        return last in _FIRM or _weight(last) > 0.3
+    alone = not _HAN_CHAR.match(text, end) and not (start and _HAN_CHAR.match(text, start - 1))
+    return last in _FIRM or (alone and last in SINGLE)
 
 
 def _before_kin(match: re.Match[str]) -> bool:
     """Whether one or two characters before 姐 or 伯 may be of a given name, and make no word."""
     value, text, start, end = match["v"], match.string, match.start("v"), match.end("v")
-    if any(char in NOBODY for char in value) or _dull(text, start, end):
+    if any(char in NOBODY or char in "学學师師" for char in value) or _dull(text, start, end):
         return False
     return all(_weight(char) > 0.2 or (len(value) == 1 and char in _FIRM) for char in value)
 
@@ -89,10 +94,25 @@ def _of_a_people(match: re.Match[str]) -> bool:
     """Whether characters are mostly those that names of peoples without a surname are written with."""
     value, behind = match["v"], match.string[match.end("v") : match.end("v") + 1]
     weights = [PEOPLES.get(char, 0.0) for char in value]
-    if value[0] not in PEOPLES or value[-1] in _SUBSTANCE or behind.isdigit() or value in _NO_PEOPLE:
+    if value[0] not in PEOPLES or value[0] == "送" or value[-1] in _SUBSTANCE or behind.isdigit():
+        return False
+    if value in _NO_PEOPLE or value + behind in _NO_PEOPLE:
         return False
     words = any(sort(simplified(value[at : at + 2])) == "often" for at in range(len(value) - 1))
     return not words and sum(weights) >= 1.4 * len(value) and sum(map(bool, weights)) >= len(value) - 1
+
+
+def _between_borders(match: re.Match[str]) -> bool:
+    """Whether a surname and what stands behind it are a name rather than words: characters of given names, no word among them."""
+    value = match["v"]
+    given = value[2:] if len(value) == 4 or value[:2] in SURNAMES else value[1:]
+    if (
+        value in _NO_PEOPLE
+        or not named(value)
+        or any(sort(simplified(value[at : at + 2])) for at in range(len(value) - 1))
+    ):
+        return False
+    return sum(map(_weight, given)) > 1.0 and not sort(simplified(value))
 
 
 def _titled(match: re.Match[str]) -> bool:
@@ -104,7 +124,7 @@ def _titled(match: re.Match[str]) -> bool:
     )
 
 
-_SUBSTANCE: Final = frozenset("唑挫净淨糖波红紅土素胺酯苷醇酸南平林尼星片丸膏汤湯散")
+_SUBSTANCE: Final = frozenset("热熱错錯唑挫净淨糖波红紅土素胺酯苷醇酸南平林尼星片丸膏汤湯散")
 """How drugs and other substances end."""
 _NO_PEOPLE: Final = frozenset([*listed("keep/medicines"), *listed("keep/drugs"), *listed("zh/cities")])
 _IN_BRACKETS: Final = re.compile(
@@ -169,7 +189,7 @@ RULES: Final = (
         "name before kin near people",
         Kind.NAME,
         re.compile(
-            rf"(?:{BORDER}|(?<=[请請找叫问問跟托託向给給与與和同搵畀俾由被让讓]))(?P<v>{_HAN}{{1,2}})(?=(?:[姐姊哥叔姨嫂婶嬸伯仔]|阿[公嬤婆姨伯]|他[妈媽爸])(?![弟妹姐哥姊夫们們子女儿兒媳家父母]))",
+            rf"(?:{BORDER}|(?<=[请請找叫问問跟托託向给給与與和同搵畀俾由被让讓個个位主里裡要换換顾顧]))(?P<v>{_HAN}{{1,2}})(?=(?:[姐姊哥叔姨嫂婶嬸伯仔]|阿[公嬤婆姨伯]|他[妈媽爸]|[伯婆](?=[伯唔話嘅喺]))(?![弟妹姐哥姊夫们們子女儿兒媳家父母]))",
             re.MULTILINE,
         ),
         0.66,
@@ -197,7 +217,7 @@ RULES: Final = (
         "surname before a title near people",
         Kind.NAME,
         re.compile(
-            rf"(?:{BORDER}|(?<=[院室科所局队隊部组組班师師士工员員是给給找让讓请請跟和由问問叫被向与與,据]))(?P<v>[{SINGLE}])(?={CALLED_BY}|{ROLES}(?=[,。说說来來去]))"
+            rf"(?:{BORDER}|(?<=[院室科所局队隊部组組班师師士工员員是给給找让讓请請跟和由问問叫被向与與,据]))(?P<v>[{SINGLE}])(?={CALLED_BY}|某某)"
         ),
         0.68,
         fits=_titled,
@@ -210,6 +230,30 @@ RULES: Final = (
         ),
         0.66,
         wanted=lambda v: named(v) and sounds(v) and not sort(simplified(v)),
+    ),
+    Rule(
+        "given name near people",
+        Kind.NAME,
+        re.compile(
+            rf"(?:{BORDER})(?P<v>{_HAN}{{2}})(?=小朋友|[今昨][日天晚早]|[妈媽爸]{{1,2}}(?:[话話说說:]|来電|來電)|弟兄|姊妹)",
+            re.MULTILINE,
+        ),
+        0.66,
+        fits=lambda match: (
+            sum(map(_weight, match["v"])) > 0.5
+            and not _NO_PET.search(match["v"])
+            and not _dull(match.string, *match.span("v"))
+        ),
+    ),
+    Rule(
+        "name between borders near people",
+        Kind.NAME,
+        re.compile(
+            rf"(?:{BORDER})(?P<v>(?:{DOUBLE}|[{_FIRM}]){_HAN}{{1,2}})(?=$|[^\u3400-\u9fff]|[妈媽爸](?!爸|妈|媽)|敬上)",
+            re.MULTILINE,
+        ),
+        0.66,
+        fits=_between_borders,
     ),
     Rule(
         "name of a people near people",

@@ -14,11 +14,14 @@ from medicalgpt.phi import near_codes, near_days, near_names, near_places, near_
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import Rule, find_all
 from medicalgpt.phi.spans import Span
+from medicalgpt.phi.zh_classics import classical
 
 Look = Callable[[str, Sequence[Span]], Iterator[Span]]
 """From a folded text and what was found in it to what is found besides."""
 REACH: Final = 160
 """Characters around a person in which a day, an institution or a code is taken for that person's."""
+SURE: Final = 0.68
+"""How sure a find must be to tell of a person; codes that nothing explains and names that score low are not."""
 _NOBODY: Final = frozenset({Kind.DATE, Kind.AGE, Kind.ADDRESS, Kind.ORGANIZATION, Kind.URL, Kind.IP})
 """Kinds that tell of nobody by themselves."""
 
@@ -41,10 +44,16 @@ class NearPeople:
         found: list[list[Span]] = [[] for _ in fields]
         starts = [0, *accumulate(len(field) + 1 for field in fields)]
         known = [_moved(span, at) for at, own in zip(starts, spans, strict=False) for span in own]
-        people = [(span.start - REACH, span.end + REACH) for span in known if span.kind not in _NOBODY]
+        people = [
+            (span.start - REACH, span.end + REACH)
+            for span in known
+            if span.kind not in _NOBODY and span.confidence >= SURE
+        ]
         if not people or not (self._rules or self._looks):
             return found
         text = "\n".join(fields)
+        if classical(text):
+            return found
         around = _joined(people)
         begins, ends = [start for start, _ in around], [end for _, end in around]
         new = [*find_all(self._rules, text), *(span for look in self._looks for span in look(text, known))]
