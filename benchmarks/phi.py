@@ -16,7 +16,7 @@ fits without some of them, so that they can be measured on. `seventh` (phi_seven
 which no portion used; exam questions are the sixth's, since none are left. Its author had seen neither the detector nor any misses; it is used up.
 `eighth` (phi_eighth.yaml, seed 8) has everyday forms by a fourth author, as blind; its carriers are questions on health of SafetyBench and on food of CMMLU and abstracts of
 CSL near medicine, of the tuning half, which no portion used. No exam questions are left: those measured with it are the sixth's.
-`eighth-tune` and `eighth-held` are its templates parted by that same hash, 0 and 1: rules were written on the misses of the first, the other was measured once afterwards.
+`eighth-tune` and `eighth-held` are its templates parted by that same hash, 0 and 1: rules were written on the misses of the first, the other was measured once afterwards and then tuned on as well.
 `ninth` (phi_ninth.yaml, seed 9) has forms of many desks by a fifth author, as blind; its carriers are the report half of the eighth's sets and of
 SafetyBench's questions on mental health, which no portion used. Exam questions are the sixth's. `ninth-tune` and `ninth-held` are parted as the eighth's are.
 `tenth` (phi_tenth.yaml, seed 10) has whole documents by a sixth author, as blind; its carriers are questions on management and marketing of CMMLU and abstracts

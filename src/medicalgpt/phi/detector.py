@@ -36,6 +36,7 @@ from medicalgpt.phi import (
 from medicalgpt.phi.fold import fold, latin, lettered
 from medicalgpt.phi.foreign import FOREIGN, Finder, by_name
 from medicalgpt.phi.kinds import Kind
+from medicalgpt.phi.near_people import NearPeople
 from medicalgpt.phi.prefilter import Prefilter
 from medicalgpt.phi.propagate import whole
 from medicalgpt.phi.rules import Rule, find_all, with_digits
@@ -83,6 +84,7 @@ class Detector:
         self._rules, self._latin, self._words = _rules(self.languages, self.detectors)
         self._prefilter = Prefilter(self._rules, self._latin, self._words)
         self._listed: list[Callable[[str], list[Span]]] = _finders(self.languages) if "names" in detectors else []
+        self._near = NearPeople(self.languages, self.detectors)
         self._network = "lac" in detectors
         self._batched: list[Finder] = [*more, *map(by_name, foreign)]
 
@@ -107,7 +109,7 @@ class Detector:
             for spans, added in zip(found, lac_names.by_network(folded, found, of), strict=True):
                 spans.extend(added)
         each, known = iter(found), iter(folded)
-        return [whole([next(known) for _ in fields], [next(each) for _ in fields]) for fields in documents]
+        return [whole([next(known) for _ in fields], [next(each) for _ in fields], self._near) for fields in documents]
 
     def by_rules(self, folded: str) -> list[Span]:
         """What patterns and lists alone find in one folded text (`fold`), overlaps and what is never masked included."""

@@ -11,6 +11,7 @@ from medicalgpt.phi.keep import kept
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.lists import words
 from medicalgpt.phi.name_weights import GIVEN
+from medicalgpt.phi.near_people import NearPeople
 from medicalgpt.phi.spans import Span, merged, tidied
 from medicalgpt.phi.zh_called import called, familiar, somebody, surname_of
 
@@ -33,10 +34,16 @@ LONG: Final = 8
 """The same within a word or a longer number; a Chinese value knows no words around it."""
 
 
-def whole(fields: Sequence[str], spans: Sequence[Iterable[Span]]) -> list[list[Span]]:
-    """The spans of one document's folded fields, without what is never masked and without overlaps, and every further place where a
-    found value stands: what one field tells is found in all of them."""
+def whole(fields: Sequence[str], spans: Sequence[Iterable[Span]], near: NearPeople | None = None) -> list[list[Span]]:
+    """The spans of one document's folded fields, without what is never masked and without overlaps, what is found `near` people
+    besides, and every further place where a found value stands: what one field tells is found in all of them."""
     own = [final(field, found) for field, found in zip(fields, spans, strict=True)]
+    if near:
+        besides = near.find(fields, own)
+        own = [
+            final(field, [*found, *new]) if new else found
+            for field, found, new in zip(fields, own, besides, strict=True)
+        ]
     further = propagated(fields, own)
     return [
         final(field, [*found, *new]) if new else found for field, found, new in zip(fields, own, further, strict=True)

@@ -45,7 +45,7 @@ _ROLE: Final = re.compile(rf"(?:{ROLES})$")
 def _behind_role(match: re.Match[str]) -> bool:
     """A surname behind a role or an institution and before a title, also one that mostly is a word: 班主任查老师, 中心计老师."""
     text, (start, end) = match.string, match.span("v")
-    if text[start] in _NOBODY or any(sort(simplified(text[start : end + n])) for n in (1, 2, 3)):
+    if text[start] in NOBODY or any(sort(simplified(text[start : end + n])) for n in (1, 2, 3)):
         return False
     if text[max(0, start - 2) : start] in _PLACES:
         return True
@@ -66,7 +66,7 @@ def _familiar(match: re.Match[str]) -> bool:
     return not sort(simplified(text[start:end])) or bool(_ITEM.search(text, max(0, start - 3), start))
 
 
-_NOBODY: Final = frozenset(
+NOBODY: Final = frozenset(
     "佢由女男老小大新原前副正总總该該本我你他她您各贵貴某好的是说說请請叫问問找有名位那这這哪两兩一二三四五多几幾每全专專中西外内內客其此同和与與及或对對为為在于於到从從被把让讓给給了吗嗎吧呢啊也都就又还還再仍已将將会會能可要应應想去来來看听聽谢謝祝亲親当當值轮輪实實带帶主管责責助护護科院室组組级級长長家姓"
 )
 """Characters that make no surname of a title behind them where nothing else stands before: 女医生, 副主任."""
@@ -75,7 +75,7 @@ _NOBODY: Final = frozenset(
 def _no_word(match: re.Match[str]) -> bool:
     """Whether a character alone before a title is no word with it."""
     text, at = match.string, match.start("v")
-    return text[at] not in _NOBODY and not any(sort(simplified(text[at : at + n])) for n in (2, 3, 4))
+    return text[at] not in NOBODY and not any(sort(simplified(text[at : at + n])) for n in (2, 3, 4))
 
 
 _BEHIND: Final = re.compile(rf"(?<=[\u3400-\u9fff])(?:{TITLED}|{SHORT}|某)")
@@ -163,7 +163,7 @@ RULES: Final = (
             rf"(?:{BORDER}|(?<=[医醫授师師家任随隨从從请請据據跟问問]))(?P<v>[{SINGLE}])(?=老(?:口述|[认認][为為]|[曰云言谓謂]|[讲講]|常?[说說](?!明)|[用治](?![疗療])|[处處拟擬]方|先生|[经經][验驗]|[医醫]案|[学學][术術]))"
         ),
         0.76,
-        wanted=lambda v: v not in _NOBODY and v not in _NEVER,
+        wanted=lambda v: v not in NOBODY and v not in _NEVER,
         needs="老",
     ),
     Rule(
@@ -190,7 +190,7 @@ RULES: Final = (
             rf"(?:{BORDER}|(?<=[話叫同搵問俾畀帶由]))(?P<v>[{SINGLE}])(?=[生太](?:[落話嚟去係有同嘅仲又聽琴個隻唔冇喺已]|[,。、;:\s]))"
         ),
         0.74,
-        wanted=lambda v: v not in _NOBODY and v not in _NEVER,
+        wanted=lambda v: v not in NOBODY and v not in _NEVER,
         fits=lambda match: not sort(simplified(match.string[match.start("v") : match.end() + 1])),
         needs="生太",
     ),

@@ -10,7 +10,7 @@ from typing import Final
 from medicalgpt.phi.kinds import Kind
 from medicalgpt.phi.rules import ZH_BETWEEN, Rule
 
-_UNIT: Final = re.compile(
+UNIT: Final = re.compile(
     r"(?! ?[A-Za-z]{1,10} ?=)(?: ?(?:[a-zμµ%‰℃°×*^~≈+]|/\s?[A-Za-zμµ\d個个例人次年月日天]|IU|U(?![A-Za-z\d])|MU|Da(?![a-z])|Hz|Gy|\.\d)"
     r"|[個个例人次元名位只條条张張件份种種年月日天周歲岁户戶家片粒支瓶袋盒枚株克升步卡米]|[余餘多](?=[個个例人次元名位種种万萬])|[单單]位|拷[贝貝]|[亿億万萬千]|平方|公里|公斤|毫|微克|美元|港[元幣币]|[台臺][币幣])"
 )
@@ -49,15 +49,15 @@ def _coded(value: str) -> bool:
 def _no_lot(match: re.Match[str]) -> bool:
     """Whether a code or day is neither a count nor the lot of a medicine."""
     start, end = match.span()
-    return not _UNIT.match(match.string, end) and not _LOT.search(match.string, max(0, start - 6), start)
+    return not UNIT.match(match.string, end) and not _LOT.search(match.string, max(0, start - 6), start)
 
 
 def _labeled(match: re.Match[str]) -> bool:
     start, end = match.span("label")
-    return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not _UNIT.match(match.string, match.end())
+    return not _NO_LABEL.search(match.string, max(0, start - 4), end) and not UNIT.match(match.string, match.end())
 
 
-def _unexplained(match: re.Match[str]) -> bool:
+def unexplained(match: re.Match[str]) -> bool:
     """Whether nothing beside a number says what it counts or names."""
     value, text = match.group(), match.string
     if (
@@ -71,7 +71,7 @@ def _unexplained(match: re.Match[str]) -> bool:
         return False
     if (parts := _RANGE.fullmatch(value)) and len(parts[1]) == len(parts[2]) and parts[1] < parts[2]:
         return False
-    return not _UNIT.match(text, match.end()) and not _COUNTS.search(text, max(0, match.start() - 10), match.start())
+    return not UNIT.match(text, match.end()) and not _COUNTS.search(text, max(0, match.start() - 10), match.start())
 
 
 def _coded_apart(match: re.Match[str]) -> bool:
@@ -82,7 +82,7 @@ def _coded_apart(match: re.Match[str]) -> bool:
         and not _COUNTS.search(f"{text[max(0, match.start() - 10) : match.start()]}{value.split(' ')[0]}")
         and not re.match(r"(?:RMB|HKD|USD|NTD|TWD|CNY|MOP|EUR)", value)
         and not value.endswith("000")
-        and not _UNIT.match(text, match.end())
+        and not UNIT.match(text, match.end())
     )
 
 
@@ -105,7 +105,7 @@ RULES: Final = (
             r"(?:(?<![\dA-Za-z./+_-])|(?<=[\u3400-\u9fff]/))(?<!\d[ :~,])[A-Za-z]{0,5}[-_]?\d{2,20}(?:[-_]\d{2,12}){0,4}(?:(?<=\d{6})-\d|(?<=\d{5})-[A-Z]\d{0,3})?[A-Za-z]{0,2}(?![\dA-Za-z_-])(?! ?\d)"
         ),
         0.62,
-        fits=_unexplained,
+        fits=unexplained,
     ),
     Rule(
         "number of letters, a blank and a check digit",
@@ -130,7 +130,7 @@ RULES: Final = (
             r"(?:分[机機]|[内內][线線]|院[内內]短[号號]|(?<![A-Za-z])[Ee]xt\.?)(?:[号號][码碼]?)? ?:? ?#?(?P<v>\d{3,6})(?![\dA-Za-z.%])"
         ),
         0.85,
-        fits=lambda match: not _UNIT.match(match.string, match.end()),
+        fits=lambda match: not UNIT.match(match.string, match.end()),
     ),
     Rule(
         "number behind a card",
@@ -141,7 +141,7 @@ RULES: Final = (
         0.72,
         wanted=lambda value: _digits(value) >= 5,
         fits=lambda match: (
-            not _UNIT.match(match.string, match.end())
+            not UNIT.match(match.string, match.end())
             and not _COUNTS.search(match.string, max(0, match.start("v") - 12), match.start("v"))
         ),
     ),

@@ -21,11 +21,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
 import phi_notes
 
 ALL = 10**12
-GROUPS = Detector(detectors=("patterns", "names"))._prefilter._all
+SHIPPED = Detector(detectors=("patterns", "names"))
+NEAR = SHIPPED._near._prefilter
+assert NEAR is not None
+GROUPS = SHIPPED._prefilter._all
 RULES = [
     pytest.param(rule, number > 0, id=f"{number}-{rule.kind}-{rule.name}-{at}".replace(" ", "_"))
     for number, group in enumerate(GROUPS)
     for at, rule in enumerate(group)
+] + [
+    pytest.param(rule, False, id=f"near-{rule.kind}-{rule.name}-{at}".replace(" ", "_"))
+    for at, rule in enumerate(NEAR._all[0])
 ]
 
 
@@ -33,6 +39,7 @@ def detector(after: int) -> Detector:
     """One that works its conditions out after so many characters."""
     made = Detector(detectors=("patterns", "names"))
     made._prefilter = Prefilter(*made._prefilter._all, after=after)
+    made._near._prefilter = Prefilter(*NEAR._all, after=after)
     return made
 
 
