@@ -1,6 +1,6 @@
 """How much personal data is found and how much is masked for nothing, in Chinese and English; see docs/deidentification.md.
 
-usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|eighth-tune|eighth-held|ninth|ninth-tune|ninth-held|tenth|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
+usage: phi.py [--data FOLDER] [--half tune|report|second|third|fourth|fifth|sixth|seventh|eighth|eighth-tune|eighth-held|ninth|ninth-tune|ninth-held|tenth|tenth-tune|tenth-held|build|forms|further] [--notes 2000] [--seed 0] [--texts 1500] [--misses 0] [--only notes,queries,general,clean]
        [--english patterns,names,spacy:MODEL]
 FOLDER (or MEDICALGPT_REAL_DATA) holds the public sets named there. Every set is split by blake2b of an item's text (of the template,
 for made-up notes): the lowest bit of its first byte is 0 for `tune`, which rules and lists were written on, and 1 for `report`.
@@ -20,7 +20,7 @@ CSL near medicine, of the tuning half, which no portion used. No exam questions 
 `ninth` (phi_ninth.yaml, seed 9) has forms of many desks by a fifth author, as blind; its carriers are the report half of the eighth's sets and of
 SafetyBench's questions on mental health, which no portion used. Exam questions are the sixth's. `ninth-tune` and `ninth-held` are parted as the eighth's are.
 `tenth` (phi_tenth.yaml, seed 10) has whole documents by a sixth author, as blind; its carriers are questions on management and marketing of CMMLU and abstracts
-of CSL far from medicine, of the report half, which no portion used. Exam questions measured with it are the sixth's.
+of CSL far from medicine, of the report half, which no portion used. Exam questions measured with it are the sixth's. `tenth-tune` and `tenth-held` are parted as the eighth's are.
 An identifier is found when every letter, digit or Chinese character of it is covered, titles (Dr.) and labels (patient ID) left out.
 --misses N prints up to N misses and false finds of each table; they hold text of the sets."""
 
@@ -103,6 +103,8 @@ PORTIONS = {
     "ninth-tune": Portion(1, 1, NINTH, 0, 4500, carriers="wellbeing", templates=(0,)),
     "ninth-held": Portion(1, 1, NINTH, 0, 4500, carriers="wellbeing", templates=(1,)),
     "tenth": Portion(1, 1, TENTH, 0, 4500, carriers="distant"),
+    "tenth-tune": Portion(1, 1, TENTH, 0, 4500, carriers="distant", templates=(0,)),
+    "tenth-held": Portion(1, 1, TENTH, 0, 4500, carriers="distant", templates=(1,)),
     "build": Portion(0, 0, BUILD, 0, 0, 2600, 3000),
     "forms": Portion(0, 0, FORMS, 0, 0, 2600, 3000),
     "further": Portion(0, 0, FURTHER, 0, 0, 2600, 3000),
